@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Version of the headers, and what every public header shares.
+ */
+#ifndef MMRANGE_VERSION_H
+#define MMRANGE_VERSION_H
+
+#define MMRANGE_VERSION_MAJOR  0
+#define MMRANGE_VERSION_MINOR  1
+#define MMRANGE_VERSION_PATCH  0
+#define MMRANGE_VERSION_STRING "0.1.0"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define MMRANGE_API __attribute__((visibility("default")))
+#else
+#define MMRANGE_API
+#endif
+
+/**
+ * The version of the library that is linked, as "MAJOR.MINOR.PATCH".
+ *
+ * @return a string with static lifetime; compare with MMRANGE_VERSION_STRING to see whether
+ *         headers and library belong together
+ *
+ * Since: 0.1
+ */
+MMRANGE_API const char *mmrange_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
