@@ -43,6 +43,9 @@
 
 #ifdef __cplusplus
 extern "C" {
+/* Functions have the names of structures, as stat() has, which g++ -Wshadow does not like. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
 /* The layout is the same as in C; C++ code has no business with these fields. */
 #define RANGE__ATOMIC(type) alignas(sizeof(type)) type
 #else
@@ -64,13 +67,15 @@ enum range_fairness {
 	RANGE_FAIRNESS_FIFO
 };
 
+#define RANGE_LOCK_LEAVES_MAX 65536
+
 /** What range_lock_init() may be told. Fill it with range_lock_attr_init(), then change fields. */
 struct range_lock_attr {
 	/** Default RANGE_FAIRNESS_BARGING. */
 	enum range_fairness fairness;
 	/**
 	 * The greatest number of leaves (independent parts) the lock may split itself into; default 1024,
-	 * at least 1. More than the number of places that are busy at the same time is of no use;
+	 * 1 to RANGE_LOCK_LEAVES_MAX. More than the number of places that are busy at the same time is of no use;
 	 * fewer makes disjoint ranges share a cache line.
 	 */
 	uint32_t max_leaves;
@@ -104,7 +109,7 @@ struct range__leaf {
 	RANGE__ATOMIC(uint64_t) last_end;
 	RANGE__ATOMIC(uintptr_t) last_owner;
 	RANGE__ATOMIC(uint32_t) migrations;
-	uint32_t patience;
+	RANGE__ATOMIC(uint32_t) patience;
 	struct range *held;
 	struct range *wait_first;
 	struct range *wait_last;
@@ -129,6 +134,7 @@ struct range_lock {
 	uint32_t magic;
 	uint32_t max_leaves;
 	uint64_t starvation_ns;
+	uint32_t fairness;
 	void *(*alloc)(size_t size, size_t align, void *arg);
 	void (*free)(void *memory, size_t size, void *arg);
 	void *arg;
@@ -139,15 +145,18 @@ struct range_lock {
 #define RANGE__MAGIC       0x72616e67u
 #define RANGE__MAX_LEAVES  1024u
 #define RANGE__STARVATION  500000u
-#define RANGE__PATIENCE    4u
+#define RANGE__PATIENCE    2u
+
+#define RANGE__LEAF_INITIALIZER                                                   \
+	{                                                                         \
+		0, 0, UINT64_MAX, 0, 0, 0, 0, RANGE__PATIENCE, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+	}
 
 /** A lock with the default attributes; it needs no range_lock_init(). */
-#define RANGE_LOCK_INITIALIZER                                                                             \
-	{                                                                                                  \
-		0, RANGE__MAGIC, RANGE__MAX_LEAVES, RANGE__STARVATION, 0, 0, 0, PTHREAD_MUTEX_INITIALIZER, \
-		{                                                                                          \
-			0, 0, UINT64_MAX, 0, 0, 0, 0, RANGE__PATIENCE, 0, 0, 0, 0, 0, 0, 0, 0, 0           \
-		}                                                                                          \
+#define RANGE_LOCK_INITIALIZER                                                                    \
+	{                                                                                         \
+		NULL, RANGE__MAGIC, RANGE__MAX_LEAVES, RANGE__STARVATION, RANGE_FAIRNESS_BARGING, 0, \
+		0, 0, PTHREAD_MUTEX_INITIALIZER, RANGE__LEAF_INITIALIZER                          \
 	}
 
 /**
@@ -167,17 +176,18 @@ struct range {
 	struct range *left;
 	struct range *right;
 	RANGE__ATOMIC(uint64_t) state;
-	RANGE__ATOMIC(struct range__leaf *) leaf;
+	struct range__leaf *leaf;
 	uint64_t stamp;
 	uintptr_t owner;
 	struct range *next;
 	struct range *prev;
-	/* The two that follow are used by the checked build only; the layout is the same in both. */
+	/* checked_... are used by the checked build only; the layout is the same in both. */
 	struct range *checked_next;
 	struct range_lock *checked_lock;
 	uint8_t mode;
 	uint8_t height;
 	uint8_t starving;
+	uint8_t checked_held;
 };
 
 /**
@@ -290,6 +300,7 @@ struct range_lock_stats {
 MMRANGE_API void range_lock_stats(struct range_lock *lock, struct range_lock_stats *stats);
 
 #ifdef __cplusplus
+#pragma GCC diagnostic pop
 }
 #endif
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interval_tree - ranges ordered by start, in an AVL tree augmented with the greatest end of each subtree, once of all
- * ranges and once of the writers. It knows nothing of locks: the caller serialises.
+ * interval_tree - ranges ordered by start, in an AVL tree augmented with the greatest end of each
+ * subtree, once of all ranges and once of the writers. It knows nothing of locks: the caller
+ * serialises.
  *
- * (Adelson-Velsky & Landis 1962; augmentation: Cormen et al., "Interval trees". Split and join: Blelloch,
- * Ferizovic & Sun, "Just Join for Parallel Ordered Sets", SPAA 2016.)
+ * (Adelson-Velsky & Landis 1962; augmentation: Cormen et al., "Interval trees". Split and join:
+ * Blelloch, Ferizovic & Sun, "Just Join for Parallel Ordered Sets", SPAA 2016.)
  *
- * A tree is a root pointer, NULL when empty. Ranges may overlap and may be equal. The caller sets start, end and
- * mode before a range goes in, and leaves them alone while it is in.
+ * A tree is a root pointer, NULL when empty. Ranges may overlap and may be equal. The caller sets
+ * start, end and mode before a range goes in, and leaves them alone while it is in.
  */
 #ifndef RANGE_LOCK_INTERVAL_TREE_H
 #define RANGE_LOCK_INTERVAL_TREE_H
@@ -27,10 +28,13 @@ void range__tree_insert(struct range **root, struct range *range);
 /* O(log n). The range must be in the tree. */
 void range__tree_erase(struct range **root, struct range *range);
 
-/* Some range that overlaps [start, end), a writer if writers_only; NULL if there is none. O(log n). */
-struct range *range__tree_overlap(struct range *root, uint64_t start, uint64_t end, bool writers_only);
+/* Some range that overlaps [start, end), a writer if writers_only; NULL if there is none. O(log n).
+ */
+struct range *range__tree_overlap(struct range *root, uint64_t start, uint64_t end,
+				  bool writers_only);
 
-/* The first range in order that overlaps [start, end), and the next one; NULL at the end. O(log n) each. */
+/* The first range in order that overlaps [start, end), and the next one; NULL at the end. O(log n)
+ * each. */
 struct range *range__tree_first(struct range *root, uint64_t start, uint64_t end);
 struct range *range__tree_next(struct range *range, uint64_t start, uint64_t end);
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* Parking by futex(2). */
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Where time_t is wider than long, the old system call would take the wrong struct timespec. */
+#ifdef SYS_futex_time64
+#define SYS_FUTEX (sizeof(time_t) > sizeof(long) ? SYS_futex_time64 : SYS_futex)
+#else
+#define SYS_FUTEX SYS_futex
+#endif
+
+static uint32_t *low_half(_Atomic(uint64_t) *word)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	return (uint32_t *)(void *)word + 1;
+#else
+	return (uint32_t *)(void *)word;
+#endif
+}
+
+int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+		  const struct timespec *deadline)
+{
+	int op = FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG;
+	int saved = errno;
+	int error = 0;
+
+	if (clock == CLOCK_REALTIME)
+		op |= FUTEX_CLOCK_REALTIME;
+	/* EAGAIN (the word has changed) and EINTR are early returns; a negative time is in the
+	 * past. */
+	if (syscall(SYS_FUTEX, low_half(word), op, (uint32_t)expected, deadline, NULL,
+		    FUTEX_BITSET_MATCH_ANY) < 0 &&
+	    (errno == ETIMEDOUT || errno == EINVAL))
+		error = ETIMEDOUT;
+	errno = saved;
+	return error;
+}
+
+void mmrange__unpark(_Atomic(uint64_t) *word, bool all)
+{
+	int saved = errno;
+
+	syscall(SYS_FUTEX, low_half(word), FUTEX_WAKE | FUTEX_PRIVATE_FLAG, all ? INT_MAX : 1);
+	errno = saved;
+}

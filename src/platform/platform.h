@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * platform - what the lock needs of the system: parking a thread on a word, a clock, the thread's
+ * number, a pause. The build picks linux/park.c (futex) or posix/park.c (mutex and condition
+ * variable); the rest is POSIX.
+ */
+#ifndef PLATFORM_PLATFORM_H
+#define PLATFORM_PLATFORM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+/**
+ * Sleeps until *word is woken by mmrange__unpark(), if it is equal to expected at the moment of
+ * falling asleep.
+ *
+ * Only the low 32 bits are compared: whatever ends the wait must change those. May return early for
+ * no reason.
+ *
+ * @param deadline  absolute, on clock (CLOCK_REALTIME or CLOCK_MONOTONIC); NULL waits for ever
+ * @return 0, or ETIMEDOUT when the deadline has passed
+ *
+ * Ordering:  none; the caller loads the word again.
+ */
+int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+		  const struct timespec *deadline);
+
+/**
+ * Wakes one thread, or all threads, that sleep on word. The word itself is not touched: it may be
+ * gone by now, and then somebody who sleeps at the same address wakes early.
+ */
+void mmrange__unpark(_Atomic(uint64_t) *word, bool all);
+
+/** Nanoseconds of CLOCK_MONOTONIC. */
+uint64_t mmrange__now(void);
+
+/** Whether another thread can run while this one spins. */
+bool mmrange__spinning_helps(void);
+
+/* Small, never 0 and never used twice, but by 2^32 threads where pointers have 32 bits. */
+uintptr_t mmrange__new_thread_number(void);
+
+#if defined(__GNUC__)
+/* A shared library is loaded with the program or is small enough for the reserve: no call to find
+ * the variable. */
+extern _Thread_local uintptr_t mmrange__thread_number __attribute__((tls_model("initial-exec")));
+#else
+extern _Thread_local uintptr_t mmrange__thread_number;
+#endif
+
+/** The number of the calling thread. */
+static inline uintptr_t mmrange__self(void)
+{
+	uintptr_t number = mmrange__thread_number;
+
+	return number ? number : mmrange__new_thread_number();
+}
+
+/** Tells the processor that this is a spin loop. */
+static inline void mmrange__relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb");
+#elif defined(__riscv)
+	__asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010"); /* pause (Zihintpause), else a no-op */
+#endif
+}
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Parking by mutex and condition variable: a table of queues, found by the address of the word. A
+ * sleeper has its own condition variable on its stack; it is woken with the queue's mutex held, so
+ * it cannot be gone by then.
+ */
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+enum { NR_QUEUES = 64 };
+
+struct sleeper {
+	const _Atomic(uint64_t) *word;
+	pthread_cond_t condition;
+	bool woken;
+	struct sleeper *next;
+	struct sleeper **link;
+};
+
+static struct queue {
+	pthread_mutex_t mutex;
+	struct sleeper *first;
+	struct sleeper **last;
+} queues[NR_QUEUES];
+
+static void make_queues(void)
+{
+	for (int i = 0; i < NR_QUEUES; i++) {
+		pthread_mutex_init(&queues[i].mutex, NULL);
+		queues[i].last = &queues[i].first;
+	}
+}
+
+static struct queue *queue_of(const _Atomic(uint64_t) *word)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, make_queues);
+	return &queues[((uintptr_t)word >> 4) * UINT32_C(2654435761) % NR_QUEUES];
+}
+
+static void append(struct queue *queue, struct sleeper *sleeper)
+{
+	sleeper->next = NULL;
+	sleeper->link = queue->last;
+	*queue->last = sleeper;
+	queue->last = &sleeper->next;
+}
+
+static void remove_sleeper(struct queue *queue, struct sleeper *sleeper)
+{
+	*sleeper->link = sleeper->next;
+	if (sleeper->next)
+		sleeper->next->link = sleeper->link;
+	else
+		queue->last = sleeper->link;
+}
+
+static void condition_init(pthread_cond_t *condition, clockid_t clock)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, clock);
+	pthread_cond_init(condition, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+		  const struct timespec *deadline)
+{
+	struct queue *queue = queue_of(word);
+	struct sleeper self = { .word = word };
+	int error = 0, cancel_state;
+
+	condition_init(&self.condition, clock);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
+	pthread_mutex_lock(&queue->mutex);
+	/* relaxed: the mutex orders this before the waker's look into the queue, or after its
+	 * change of the word */
+	if ((uint32_t)atomic_load_explicit(word, memory_order_relaxed) == (uint32_t)expected) {
+		append(queue, &self);
+		while (!self.woken && !error) {
+			if (deadline)
+				error = pthread_cond_timedwait(&self.condition, &queue->mutex,
+							       deadline);
+			else
+				error = pthread_cond_wait(&self.condition, &queue->mutex);
+		}
+		if (!self.woken)
+			remove_sleeper(queue, &self);
+	}
+	pthread_mutex_unlock(&queue->mutex);
+	pthread_setcancelstate(cancel_state, NULL);
+	pthread_cond_destroy(&self.condition);
+	return error ? ETIMEDOUT : 0;
+}
+
+void mmrange__unpark(_Atomic(uint64_t) *word, bool all)
+{
+	struct queue *queue = queue_of(word);
+	struct sleeper *sleeper, *next;
+
+	pthread_mutex_lock(&queue->mutex);
+	for (sleeper = queue->first; sleeper; sleeper = next) {
+		next = sleeper->next;
+		if (sleeper->word != word)
+			continue;
+		remove_sleeper(queue, sleeper);
+		sleeper->woken = true;
+		pthread_cond_signal(&sleeper->condition);
+		if (!all)
+			break;
+	}
+	pthread_mutex_unlock(&queue->mutex);
+}

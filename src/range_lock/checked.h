@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * checked - finds misuse, in builds with MMRANGE_CHECKED: every range in use is registered in a
+ * table by its address, so that nothing needs to be read from storage that the caller may never
+ * have initialised. In other builds all of this is empty.
+ */
+#ifndef RANGE_LOCK_CHECKED_H
+#define RANGE_LOCK_CHECKED_H
+
+#include "leaf.h"
+
+#ifdef MMRANGE_CHECKED
+
+/* Stops if the lock is not alive. */
+void range__checked_lock(const struct range_lock *lock);
+
+/* An acquisition begins; stops if the range is in use. */
+void range__checked_begin(struct range_lock *lock, struct range *range);
+
+/* It has ended, with 0 or an error. */
+void range__checked_end(struct range *range, int error);
+
+/* A release begins; stops if the range is not held in this lock. */
+void range__checked_release(struct range_lock *lock, struct range *range);
+
+/* With the leaf locked: whether the calling thread would wait for a range that it acquired itself.
+ */
+bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range);
+
+#else
+
+static inline void range__checked_lock(const struct range_lock *lock)
+{
+	(void)lock;
+}
+
+static inline void range__checked_begin(struct range_lock *lock, struct range *range)
+{
+	(void)lock, (void)range;
+}
+
+static inline void range__checked_end(struct range *range, int error)
+{
+	(void)range, (void)error;
+}
+
+static inline void range__checked_release(struct range_lock *lock, struct range *range)
+{
+	(void)lock, (void)range;
+}
+
+static inline bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range)
+{
+	(void)leaf, (void)range;
+	return false;
+}
+
+#endif
+
+#endif

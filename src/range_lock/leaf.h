@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * leaf - one part [lo, hi) of the key space: its lock word, the ranges held in it, the queue of
+ *those that wait.
+ *
+ * The lock word says what is in the leaf:
+ *
+ *	EMPTY(generation)	nothing
+ *	SINGLE(range)		one range is held and nothing waits; the trees are empty
+ *	TREE			unlocked, there are ranges in the tree or in the queue
+ *	LOCKED			a thread works on the leaf; with SLEEPERS, others may be parked on
+ *the word
+ *
+ * Who may do what:
+ *	EMPTY -> SINGLE		anybody whose range lies within lo and hi: an acquisition, in one
+ *step SINGLE -> EMPTY		whoever releases that range, in one step, back to the word it
+ *replaced any but LOCKED -> LOCKED	anybody: range__leaf_lock(); out of SINGLE it puts the range
+ *into the tree LOCKED -> any		who locked it: range__leaf_unlock() LOCKED -> + SLEEPERS
+ *anybody, before parking; it is legal to set it without parking afterwards
+ *
+ * Invariants:
+ *	R1	every range, held or waiting, lies inside exactly one leaf: the one whose bounds
+ *hold it R2	the bounds change only while the word is LOCKED, and the generation with them R5
+ *nothing that is touched after the word is unlocked belongs to a waiter, whose thread may have gone
+ *on: waking uses its address alone
+ *
+ * Ordering (the word carries all of it; everything else in a leaf is relaxed, or plain and under
+ *LOCKED): [A1] EMPTY -> SINGLE: acquire, from [U1] or [U2] of those who were here before; release,
+ *of the range's fields to whoever finds it in the word [A2] [A2] -> LOCKED: acquire, from [A1] (the
+ *range), [U1] and [U2] [U1] SINGLE -> EMPTY: release, to [A1] and [A2] [U2] LOCKED -> any: release,
+ *to [A1] and [A2] [B]  the bounds are loaded after an acquire load of the word. They may be newer
+ *than the word that was loaded: then the generation is newer too, and the swap that relies on them
+ *fails.
+ */
+#ifndef RANGE_LOCK_LEAF_H
+#define RANGE_LOCK_LEAF_H
+
+#include "interval_tree.h"
+
+#include <stdatomic.h>
+
+/* Tags in the low bits; a struct range is aligned to 8. The low 32 bits of a LOCKED word are like
+ * those of no other. */
+#define WORD_TAG              UINT64_C(3)
+#define WORD_EMPTY            UINT64_C(0)
+#define WORD_SINGLE           UINT64_C(1)
+#define WORD_TREE             UINT64_C(2)
+#define WORD_LOCKED           UINT64_C(3)
+#define WORD_WRITER           UINT64_C(4) /* with SINGLE */
+#define WORD_SLEEPERS         UINT64_C(4) /* with LOCKED */
+#define WORD_GENERATION_SHIFT 2
+
+/* What struct range's state says of a waiter. Written under the leaf's lock; the waiter itself
+ * reads it without. */
+enum { RANGE_WAITING, RANGE_WOKEN };
+
+/* Waiters to be woken after the leaf is unlocked. */
+struct range__wakes {
+	unsigned int n;
+	_Atomic(uint64_t) *state[16];
+};
+
+static inline uint64_t range__word_empty(uint64_t generation)
+{
+	return generation << WORD_GENERATION_SHIFT | WORD_EMPTY;
+}
+
+static inline uint64_t range__word_single(const struct range *range)
+{
+	return (uint64_t)(uintptr_t)range | WORD_SINGLE |
+	       (range->mode == RANGE_WRITE ? WORD_WRITER : 0);
+}
+
+/* Whether [start, end) lies in the leaf. Without its lock, see [B]. */
+static inline bool range__leaf_covers(struct range__leaf *leaf, uint64_t start, uint64_t end)
+{
+	return atomic_load_explicit(&leaf->lo, memory_order_relaxed) <= start &&
+	       end <= atomic_load_explicit(&leaf->hi, memory_order_relaxed);
+}
+
+/* Whether the leaf, which is locked, has nothing in it. */
+static inline bool range__leaf_vacant(const struct range__leaf *leaf)
+{
+	return !leaf->held && !leaf->wait_first;
+}
+
+/* Makes an unlocked, empty leaf that covers nothing, of the given memory. */
+void range__leaf_init(struct range__leaf *leaf);
+
+/* Spins, then parks. */
+void range__leaf_lock(struct range__leaf *leaf);
+
+/* Unlocks, with what is in the leaf now; then wakes whom wakes names (may be NULL). */
+void range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wakes);
+
+/* With the leaf locked: whether range must wait. It may be a newcomer or in the queue. */
+bool range__leaf_blocks(struct range__leaf *leaf, const struct range *range);
+
+/* With the leaf locked: makes a newcomer held, and unlocks. */
+void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range *range);
+
+/* With the leaf locked: puts a newcomer at the end of the queue. */
+void range__leaf_enqueue(struct range__leaf *leaf, struct range *range);
+
+/* With the leaf locked: takes a range out of the queue. */
+void range__leaf_dequeue(struct range__leaf *leaf, struct range *range);
+
+/* With the leaf locked: makes a range of the queue that has been woken wait again. */
+void range__leaf_wait_again(struct range__leaf *leaf, struct range *range);
+
+/*
+ * With the leaf locked, after a range [start, end) was released, or stopped holding waiters back:
+ * wakes, in the order of arrival, those of the waiters it overlaps that need not wait any longer.
+ */
+void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
+		      struct range__wakes *wakes);
+
+/*
+ * With the leaf locked, if nobody in it is starving: makes the waiter that came first starving, if
+ * it has waited for bound nanoseconds, and the last one became so that long ago.
+ */
+void range__leaf_promote(struct range__leaf *leaf, uint64_t bound);
+
+/*
+ * With both leaves locked, adjacent, and left before right: moves everything and the bounds from
+ * one into the other. The one that is left empty-handed covers nothing afterwards.
+ */
+void range__leaf_absorb(struct range__leaf *to, struct range__leaf *from);
+
+/* With both leaves locked: moves what lies at or above point, which no range crosses, to right,
+ * which is vacant. */
+void range__leaf_split(struct range__leaf *leaf, uint64_t point, struct range__leaf *right);
+
+/* With the leaf locked: whether a range, held or waiting, has point inside, neither its start nor
+ * its end. */
+bool range__leaf_crossed(struct range__leaf *leaf, uint64_t point);
+
+/* With the leaf locked: every invariant of what is in it. For tests and the checked build. */
+bool range__leaf_valid(struct range__leaf *leaf);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The entry points: what is wrong with the arguments, and the fast paths. One compare-and-swap
+ * acquires a range in an empty leaf, one releases it if it has been alone there ever since.
+ */
+#include "checked.h"
+#include "forest.h"
+#include "platform/platform.h"
+#include "wait.h"
+
+#include <errno.h>
+
+/* In the checked build, also registers the range as in use. */
+static int prepare(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+		   enum range_mode mode)
+{
+	if (start >= end || (mode != RANGE_READ && mode != RANGE_WRITE))
+		return EINVAL;
+	range__checked_begin(lock, range);
+	range->start = start;
+	range->end = end;
+	range->mode = (uint8_t)mode;
+	range->owner = mmrange__self();
+	return 0;
+}
+
+bool range__acquire_fast(struct range_lock *lock, struct range *range)
+{
+	struct range__leaf *leaf = range__forest_find(lock, range->start);
+	/* acquire: [B] */
+	uint64_t word = atomic_load_explicit(&leaf->word, memory_order_acquire);
+
+	if ((word & WORD_TAG) != WORD_EMPTY || !range__leaf_covers(leaf, range->start, range->end))
+		return false;
+	range->leaf = leaf;
+	range->stamp = word;
+	if (!atomic_compare_exchange_strong_explicit(&leaf->word, &word, range__word_single(range),
+						     memory_order_acq_rel, /* [A1] */
+						     memory_order_relaxed))
+		return false;
+	/* relaxed: a guess */
+	if (atomic_load_explicit(&leaf->last_owner, memory_order_relaxed) != range->owner)
+		range__forest_note(lock, leaf, range);
+	return true;
+}
+
+static int acquire(struct range_lock *lock, struct range *range,
+		   const struct range__patience *patience)
+{
+	int error = 0;
+
+	if (!range__acquire_fast(lock, range))
+		error = range__acquire_slow(lock, range, patience);
+	range__checked_end(range, error);
+	return error;
+}
+
+int range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+	       enum range_mode mode)
+{
+	static const struct range__patience patience = { .clock = CLOCK_MONOTONIC };
+	int error = prepare(lock, range, start, end, mode);
+
+	return error ? error : acquire(lock, range, &patience);
+}
+
+int range_trylock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+		  enum range_mode mode)
+{
+	static const struct range__patience patience = { .try = true, .clock = CLOCK_MONOTONIC };
+	int error = prepare(lock, range, start, end, mode);
+
+	return error ? error : acquire(lock, range, &patience);
+}
+
+int range_timedlock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+		    enum range_mode mode, clockid_t clock, const struct timespec *deadline)
+{
+	struct range__patience patience = { .clock = clock, .deadline = deadline };
+	int error;
+
+	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
+		return EINVAL;
+	if (deadline && (deadline->tv_nsec < 0 || deadline->tv_nsec > 999999999))
+		return EINVAL;
+	error = prepare(lock, range, start, end, mode);
+	return error ? error : acquire(lock, range, &patience);
+}
+
+void range_unlock(struct range_lock *lock, struct range *range)
+{
+	uint64_t word = range__word_single(range);
+
+	range__checked_release(lock, range);
+	if (!atomic_compare_exchange_strong_explicit(&range->leaf->word, &word, range->stamp,
+						     memory_order_release, /* [U1] */
+						     memory_order_relaxed))
+		range__release_slow(lock, range);
+}

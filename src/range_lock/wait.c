@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A range that cannot be had at once spins as long as the one that has it is alone in its leaf,
+ * then goes into the leaf's queue and parks on its own state. Whoever is woken locks the leaf and
+ * looks again: see leaf.c for who is woken and why no wake-up is lost.
+ */
+#include "wait.h"
+#include "checked.h"
+#include "forest.h"
+#include "platform/platform.h"
+
+#include <errno.h>
+
+enum {
+	/* Pauses for which a short critical section is waited for without queueing; see
+	   bench/README.md. */
+	HOLD_SPINS = 1000,
+	/* Looks at the own state before parking. */
+	WAKE_SPINS = 100,
+};
+
+/*
+ * Whether it makes sense to wait for the holder of a leaf in which there is one range only: if it
+ * conflicts. What that range is cannot be known without locking the leaf; the last owner's is a
+ * guess.
+ */
+static bool worth_spinning(struct range__leaf *leaf, uint64_t word, const struct range *range)
+{
+	if ((word & WORD_TAG) != WORD_SINGLE)
+		return (word & WORD_TAG) == WORD_EMPTY;
+	if (!(word & WORD_WRITER) && range->mode == RANGE_READ)
+		return false;
+	/* relaxed: a guess */
+	return range__overlap(range, atomic_load_explicit(&leaf->last_start, memory_order_relaxed),
+			      atomic_load_explicit(&leaf->last_end, memory_order_relaxed));
+}
+
+static bool spin(struct range_lock *lock, struct range *range)
+{
+	unsigned int pause = 1;
+
+	if (!mmrange__spinning_helps())
+		return false;
+	for (unsigned int spent = 0; spent < HOLD_SPINS; spent += pause) {
+		struct range__leaf *leaf = range__forest_find(lock, range->start);
+		/* relaxed: a hint; the fast path loads it again */
+		uint64_t word = atomic_load_explicit(&leaf->word, memory_order_relaxed);
+
+		if ((word & WORD_TAG) == WORD_EMPTY && range__acquire_fast(lock, range))
+			return true;
+		if (!worth_spinning(leaf, word, range) ||
+		    !range__leaf_covers(leaf, range->start, range->end))
+			return false;
+		for (unsigned int i = 0; i < pause; i++)
+			mmrange__relax();
+		if (pause < 64)
+			pause *= 2;
+	}
+	return false;
+}
+
+/* Sleeps until the range is woken, or the deadline has passed: 0 or ETIMEDOUT. */
+static int sleep_until_woken(struct range *range, const struct range__patience *patience)
+{
+	int spins = mmrange__spinning_helps() ? WAKE_SPINS : 0;
+	int error = 0;
+
+	/* relaxed: the leaf's lock, taken next, orders everything */
+	while (atomic_load_explicit(&range->state, memory_order_relaxed) == RANGE_WAITING &&
+	       !error) {
+		if (spins-- > 0)
+			mmrange__relax();
+		else
+			error = mmrange__park(&range->state, RANGE_WAITING, patience->clock,
+					      patience->deadline);
+	}
+	return error;
+}
+
+static void wake_and_unlock(struct range__leaf *leaf, const struct range *range)
+{
+	struct range__wakes wakes = { .n = 0 };
+
+	range__leaf_wake(leaf, range->start, range->end, &wakes);
+	range__leaf_unlock(leaf, &wakes);
+}
+
+static void promote(struct range_lock *lock, struct range__leaf *leaf)
+{
+	if (lock->fairness == RANGE_FAIRNESS_BARGING)
+		range__leaf_promote(leaf, lock->starvation_ns);
+}
+
+/* The range is in the leaf's queue. */
+static int wait(struct range_lock *lock, struct range *range,
+		const struct range__patience *patience)
+{
+	for (;;) {
+		int error = sleep_until_woken(range, patience);
+		struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf);
+
+		range->leaf = leaf;
+		if (!range__leaf_blocks(leaf, range)) {
+			range__leaf_dequeue(leaf, range);
+			range__leaf_hold_and_unlock(leaf, range);
+			return 0;
+		}
+		if (error) {
+			range__leaf_dequeue(leaf, range);
+			wake_and_unlock(leaf, range);
+			return error;
+		}
+		/* Somebody was faster. */
+		range__leaf_wait_again(leaf, range);
+		promote(lock, leaf);
+		wake_and_unlock(leaf, range);
+	}
+}
+
+int range__acquire_slow(struct range_lock *lock, struct range *range,
+			const struct range__patience *patience)
+{
+	bool fifo = lock->fairness == RANGE_FAIRNESS_FIFO;
+	struct range__leaf *leaf;
+	int error = 0;
+
+	if (!patience->try && !fifo && spin(lock, range))
+		return 0;
+	leaf = range__forest_lock(lock, range, NULL);
+	range->leaf = leaf;
+	if (!range__leaf_blocks(leaf, range)) {
+		range__leaf_hold_and_unlock(leaf, range);
+	} else if (patience->try) {
+		range__leaf_unlock(leaf, NULL);
+		return EBUSY;
+	} else if (range__checked_deadlock(leaf, range)) {
+		range__leaf_unlock(leaf, NULL);
+		return EDEADLK;
+	} else {
+		range->stamp = mmrange__now();
+		range->starving = fifo;
+		range__leaf_enqueue(leaf, range);
+		leaf->waits++;
+		range__leaf_unlock(leaf, NULL);
+		error = wait(lock, range, patience);
+	}
+	if (!error &&
+	    atomic_load_explicit(&range->leaf->last_owner, memory_order_relaxed) != range->owner)
+		range__forest_note(lock, range->leaf, range);
+	return error;
+}
+
+void range__release_slow(struct range_lock *lock, struct range *range)
+{
+	struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf);
+
+	range__tree_erase(&leaf->held, range);
+	promote(lock, leaf);
+	wake_and_unlock(leaf, range);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait - the slow paths of acquiring and releasing a range.
+ */
+#ifndef RANGE_LOCK_WAIT_H
+#define RANGE_LOCK_WAIT_H
+
+#include "leaf.h"
+
+/* How long an acquisition may take. */
+struct range__patience {
+	bool try;
+	clockid_t clock;
+	const struct timespec *deadline; /* NULL: for ever */
+};
+
+/* One swap, if the leaf is empty: see leaf.h. The range's fields are set. */
+bool range__acquire_fast(struct range_lock *lock, struct range *range);
+
+/* 0, EBUSY, ETIMEDOUT; in the checked build EDEADLK. The range's fields are set. */
+int range__acquire_slow(struct range_lock *lock, struct range *range,
+			const struct range__patience *patience);
+
+void range__release_slow(struct range_lock *lock, struct range *range);
+
+#endif
