@@ -221,6 +221,17 @@ MMRANGE_API int mm_write(struct mm *mm, uint64_t addr, const void *buffer, size_
  */
 MMRANGE_API int mm_fault(struct mm *mm, uint64_t addr, int access, struct mm_siginfo *info);
 
+/**
+ * Says which pages of [addr, addr + length) are present; see mincore(2).
+ *
+ * @param vec  an element for each page, of which bit 0 says it; written only on success
+ * @return 0, also when length is 0; EINVAL unaligned address; ENOMEM part of the range is not mapped, or beyond MM_ADDR_MAX
+ *
+ * Ensures:   nothing about the moment after the call: a page may come or go while it returns.
+ * Locks:     the range, for reading.   Since: 0.1
+ */
+MMRANGE_API int mm_mincore(struct mm *mm, uint64_t addr, uint64_t length, unsigned char *vec);
+
 /** One area, as a line of /proc/self/maps. */
 struct mm_area {
 	uint64_t start;

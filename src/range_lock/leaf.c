@@ -3,27 +3,37 @@
  * Held ranges are in an interval tree, waiters in a queue in the order of their arrival.
  *
  * Waiting is barging with bounded bypass. A newcomer waits for held ranges that conflict, and for
- *conflicting waiters that are starving. A release wakes waiters, it does not hand over to them: a
- *woken waiter looks again, and may find that a newcomer was faster. While one is on its way
- *(WOKEN), no other that conflicts with it is woken for the same cause (the designated waker of
- *nsync and of Go's sync.Mutex). The rate at which waiters become starving is limited, one per leaf
- *and time (eventual fairness, as in parking_lot): fair hand-overs cost a context switch each. FIFO
- *is the case in which every waiter is starving from the start.
+ * conflicting waiters that are starving. A release wakes waiters, it does not hand over to them: a woken
+ * waiter looks again, and may find that a newcomer was faster. While one is on its way (WOKEN), no other
+ * that conflicts with it is woken (the designated waker of nsync and of Go's sync.Mutex). The rate at
+ * which waiters become starving is limited, to one per leaf and time (eventual fairness, as in
+ * parking_lot): fair hand-overs cost a context switch each. FIFO is the case in which every waiter is
+ * starving from the start.
  *
- * No wake-up is lost, because whenever a leaf is unlocked each WAITING range in it has a cause that
- *ends with a call of range__leaf_wake() over a range that overlaps it: (a) a held range that
- *conflicts with it; it will be released; or (b) a conflicting waiter that is WOKEN; its thread will
- *run and hold (then (a) applies), wait again or give up, both of which wake; or (c) an earlier
- *conflicting waiter that is starving, which is WOKEN, or has a cause itself; it will hold or give
- *up.
+ * No wake-up is lost, because whenever a leaf is unlocked, each WAITING range in it has a cause that
+ * ends with a call of range__leaf_wake() over a range that overlaps it:
+ *
+ *	(a) a held range that conflicts with it; it will be released; or
+ *	(b) a conflicting waiter that is WOKEN; its thread will run, and hold (then (a) applies), wait
+ *	    again or give up, both of which wake; or
+ *	(c) an earlier conflicting waiter that is starving, which is WOKEN or has a cause itself; it will
+ *	    hold or give up.
  */
 #include "leaf.h"
 #include "platform/platform.h"
 
 enum {
-	LOCK_SPINS = 100, /* looks at a locked word before parking; the lock is held for less than a
-			     microsecond */
+	/* Compare-and-swaps before a word that keeps changing is taken by exchange. */
+	LOCK_SWAPS = 4,
+	/* Looks at a locked word before parking; the lock is held for less than a microsecond. */
+	LOCK_SPINS = 100,
 };
+
+/* The range in a SINGLE word. */
+static struct range *range_in(uint64_t word)
+{
+	return (struct range *)(uintptr_t)(word & ~(WORD_TAG | WORD_WRITER));
+}
 
 void range__leaf_init(struct range__leaf *leaf)
 {
@@ -33,25 +43,38 @@ void range__leaf_init(struct range__leaf *leaf)
 	atomic_init(&leaf->hi, 0);
 }
 
+/*
+ * One attempt to make an unlocked word LOCKED. Swaps that fail because the leaf is acquired and
+ * released all the time by the fast path are not repeated for ever: an exchange cannot fail. It may
+ * hit a word that another thread has locked meanwhile, and must not take the mark of sleepers away
+ * then, so it sets it.
+ */
+static bool try_lock_word(struct range__leaf *leaf, uint64_t *word, uint64_t locked, int attempt)
+{
+	if (attempt < LOCK_SWAPS)
+		return atomic_compare_exchange_weak_explicit(&leaf->word, word, locked,
+							     memory_order_acquire, /* [A2] */
+							     memory_order_relaxed);
+	*word = atomic_exchange_explicit(&leaf->word, WORD_LOCKED | WORD_SLEEPERS,
+					 memory_order_acquire /* [A2] */);
+	return (*word & WORD_TAG) != WORD_LOCKED;
+}
+
 void range__leaf_lock(struct range__leaf *leaf)
 {
 	uint64_t locked = WORD_LOCKED;
 	int spins = mmrange__spinning_helps() ? LOCK_SPINS : 0;
+	int attempts = 0;
 
 	for (;;) {
 		/* relaxed: the swap decides, and acquires */
 		uint64_t word = atomic_load_explicit(&leaf->word, memory_order_relaxed);
 
 		if ((word & WORD_TAG) != WORD_LOCKED) {
-			if (!atomic_compare_exchange_weak_explicit(&leaf->word, &word, locked,
-								   memory_order_acquire, /* [A2] */
-								   memory_order_relaxed))
+			if (!try_lock_word(leaf, &word, locked, attempts++))
 				continue;
 			if ((word & WORD_TAG) == WORD_SINGLE)
-				range__tree_insert(
-					&leaf->held,
-					(struct range *)(uintptr_t)(word &
-								    ~(WORD_TAG | WORD_WRITER)));
+				range__tree_insert(&leaf->held, range_in(word));
 			return;
 		}
 		if (spins > 0) {

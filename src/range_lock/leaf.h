@@ -1,36 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * leaf - one part [lo, hi) of the key space: its lock word, the ranges held in it, the queue of
- *those that wait.
+ * leaf - one part [lo, hi) of the key space: its lock word, the ranges held in it, and the queue of
+ * those that wait.
  *
  * The lock word says what is in the leaf:
  *
- *	EMPTY(generation)	nothing
- *	SINGLE(range)		one range is held and nothing waits; the trees are empty
- *	TREE			unlocked, there are ranges in the tree or in the queue
- *	LOCKED			a thread works on the leaf; with SLEEPERS, others may be parked on
- *the word
+ *	EMPTY(generation)  nothing
+ *	SINGLE(range)      one range is held and nothing waits; the tree is empty
+ *	TREE               unlocked, there are ranges in the tree or in the queue
+ *	LOCKED             a thread works on the leaf; with SLEEPERS, others may be parked on the word
  *
  * Who may do what:
- *	EMPTY -> SINGLE		anybody whose range lies within lo and hi: an acquisition, in one
- *step SINGLE -> EMPTY		whoever releases that range, in one step, back to the word it
- *replaced any but LOCKED -> LOCKED	anybody: range__leaf_lock(); out of SINGLE it puts the range
- *into the tree LOCKED -> any		who locked it: range__leaf_unlock() LOCKED -> + SLEEPERS
- *anybody, before parking; it is legal to set it without parking afterwards
+ *
+ *	EMPTY -> SINGLE       anybody whose range lies within lo and hi: an acquisition, in one step
+ *	SINGLE -> EMPTY       whoever releases that range, in one step, back to the word it replaced
+ *	any -> LOCKED         anybody, by range__leaf_lock(), if it is not LOCKED; out of SINGLE it puts
+ *	                      the range into the tree
+ *	LOCKED -> any         who locked it, by range__leaf_unlock()
+ *	LOCKED -> + SLEEPERS  anybody, to park afterwards, or by an exchange that came too late: it is
+ *	                      legal to set it and not to park
  *
  * Invariants:
- *	R1	every range, held or waiting, lies inside exactly one leaf: the one whose bounds
- *hold it R2	the bounds change only while the word is LOCKED, and the generation with them R5
- *nothing that is touched after the word is unlocked belongs to a waiter, whose thread may have gone
- *on: waking uses its address alone
  *
- * Ordering (the word carries all of it; everything else in a leaf is relaxed, or plain and under
- *LOCKED): [A1] EMPTY -> SINGLE: acquire, from [U1] or [U2] of those who were here before; release,
- *of the range's fields to whoever finds it in the word [A2] [A2] -> LOCKED: acquire, from [A1] (the
- *range), [U1] and [U2] [U1] SINGLE -> EMPTY: release, to [A1] and [A2] [U2] LOCKED -> any: release,
- *to [A1] and [A2] [B]  the bounds are loaded after an acquire load of the word. They may be newer
- *than the word that was loaded: then the generation is newer too, and the swap that relies on them
- *fails.
+ *	R1  every range, held or waiting, lies inside exactly one leaf: the one whose bounds hold it
+ *	R2  the bounds change only while the word is LOCKED, and the generation with them
+ *	R5  nothing that is touched after the word is unlocked belongs to a waiter, whose thread may
+ *	    have gone on: waking uses its address alone
+ *
+ * Ordering: the word carries all of it. Everything else in a leaf is plain and under LOCKED, or relaxed.
+ *
+ *	[A1] EMPTY -> SINGLE: acquire, from [U1] or [U2] of those who were here before; release, of the
+ *	     range's fields to whoever finds it in the word, [A2]
+ *	[A2] any -> LOCKED: acquire, from [A1] (the range's fields), [U1] and [U2]
+ *	[U1] SINGLE -> EMPTY: release, to [A1] and [A2]
+ *	[U2] LOCKED -> any: release, to [A1] and [A2]; when it makes the word SINGLE, as [A1]
+ *	[B]  the bounds are loaded after an acquire load of the word. They may be newer than the word
+ *	     that was loaded: then the generation is newer too, and the swap that relies on them fails
  */
 #ifndef RANGE_LOCK_LEAF_H
 #define RANGE_LOCK_LEAF_H
@@ -39,8 +44,10 @@
 
 #include <stdatomic.h>
 
-/* Tags in the low bits; a struct range is aligned to 8. The low 32 bits of a LOCKED word are like
- * those of no other. */
+/*
+ * Tags in the low bits; a struct range is aligned to 8. The low 32 bits of a LOCKED word are like those
+ * of no other word, so that threads can be parked on it.
+ */
 #define WORD_TAG              UINT64_C(3)
 #define WORD_EMPTY            UINT64_C(0)
 #define WORD_SINGLE           UINT64_C(1)

@@ -3,6 +3,7 @@
  * The entry points: what is wrong with the arguments, and the fast paths. One compare-and-swap
  * acquires a range in an empty leaf, one releases it if it has been alone there ever since.
  */
+#include "adapt.h"
 #include "checked.h"
 #include "forest.h"
 #include "platform/platform.h"
@@ -26,7 +27,7 @@ static int prepare(struct range_lock *lock, struct range *range, uint64_t start,
 
 bool range__acquire_fast(struct range_lock *lock, struct range *range)
 {
-	struct range__leaf *leaf = range__forest_find(lock, range->start);
+	struct range__leaf *leaf = range__index_find(lock, range->start);
 	/* acquire: [B] */
 	uint64_t word = atomic_load_explicit(&leaf->word, memory_order_acquire);
 
@@ -40,7 +41,7 @@ bool range__acquire_fast(struct range_lock *lock, struct range *range)
 		return false;
 	/* relaxed: a guess */
 	if (atomic_load_explicit(&leaf->last_owner, memory_order_relaxed) != range->owner)
-		range__forest_note(lock, leaf, range);
+		range__adapt_note(lock, leaf, range);
 	return true;
 }
 

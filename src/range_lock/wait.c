@@ -5,6 +5,7 @@
  * looks again: see leaf.c for who is woken and why no wake-up is lost.
  */
 #include "wait.h"
+#include "adapt.h"
 #include "checked.h"
 #include "forest.h"
 #include "platform/platform.h"
@@ -42,7 +43,7 @@ static bool spin(struct range_lock *lock, struct range *range)
 	if (!mmrange__spinning_helps())
 		return false;
 	for (unsigned int spent = 0; spent < HOLD_SPINS; spent += pause) {
-		struct range__leaf *leaf = range__forest_find(lock, range->start);
+		struct range__leaf *leaf = range__index_find(lock, range->start);
 		/* relaxed: a hint; the fast path loads it again */
 		uint64_t word = atomic_load_explicit(&leaf->word, memory_order_relaxed);
 
@@ -146,7 +147,7 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 	}
 	if (!error &&
 	    atomic_load_explicit(&range->leaf->last_owner, memory_order_relaxed) != range->owner)
-		range__forest_note(lock, range->leaf, range);
+		range__adapt_note(lock, range->leaf, range);
 	return error;
 }
 

@@ -68,6 +68,13 @@ _Noreturn void test_fail(const char *file, int line, const char *format, ...)
  */
 uint64_t test_seed(const char *test);
 
+/*
+ * How many of something a test does: normal, or a tenth of it (at least 1) where the program runs many times slower,
+ * which is under the address and thread sanitizers, and when the environment variable MMRANGE_TEST_SLOW is set
+ * (memcheck sets it).
+ */
+unsigned int test_scale(unsigned int normal);
+
 /* The next number of a sequence that *state determines (SplitMix64, Steele, Lea & Flood 2014). */
 static inline uint64_t test_random(uint64_t *state)
 {

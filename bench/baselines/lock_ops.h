@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lock_ops - the one small interface behind which every lock is measured.
+ *
+ * Every lock is called through these pointers, so all pay the same for it. The order of the
+ * parameters is range_lock()'s, so that a wrapper is a jump.
+ */
+#ifndef BENCH_LOCK_OPS_H
+#define BENCH_LOCK_OPS_H
+
+#include <mmrange/range_lock.h>
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One acquisition, see lock_node.h. */
+struct lock_node;
+
+struct lock_ops {
+	const char *name;
+	size_t size; /* of the lock; it is aligned to a cache line */
+	/* These return 0 or an errno value. */
+	int (*init)(void *lock);
+	int (*destroy)(void *lock);
+	int (*lock)(void *lock, struct lock_node *node, uint64_t start, uint64_t end,
+		    enum range_mode mode);
+	void (*unlock)(void *lock, struct lock_node *node);
+};
+
+extern const struct lock_ops mmrange_ops;
+extern const struct lock_ops mmrange_fifo_ops;
+extern const struct lock_ops tree_spinlock_ops;
+extern const struct lock_ops pthread_rwlock_ops;
+extern const struct lock_ops pthread_mutex_ops;
+
+#endif

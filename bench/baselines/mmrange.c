@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mmrange, mmrange_fifo - the range lock of this library, with its default attributes and as a
+ * FIFO.
+ */
+#include "lock_node.h"
+#include "lock_ops.h"
+
+static int init(void *lock)
+{
+	return range_lock_init(lock, NULL);
+}
+
+static int init_fifo(void *lock)
+{
+	struct range_lock_attr attr;
+
+	range_lock_attr_init(&attr);
+	attr.fairness = RANGE_FAIRNESS_FIFO;
+	return range_lock_init(lock, &attr);
+}
+
+static int destroy(void *lock)
+{
+	return range_lock_destroy(lock);
+}
+
+static int lock_range(void *lock, struct lock_node *node, uint64_t start, uint64_t end,
+		      enum range_mode mode)
+{
+	return range_lock(lock, &node->range, start, end, mode);
+}
+
+static void unlock_range(void *lock, struct lock_node *node)
+{
+	range_unlock(lock, &node->range);
+}
+
+const struct lock_ops mmrange_ops = {
+	.name = "mmrange",
+	.size = sizeof(struct range_lock),
+	.init = init,
+	.destroy = destroy,
+	.lock = lock_range,
+	.unlock = unlock_range,
+};
+
+const struct lock_ops mmrange_fifo_ops = {
+	.name = "mmrange_fifo",
+	.size = sizeof(struct range_lock),
+	.init = init_fifo,
+	.destroy = destroy,
+	.lock = lock_range,
+	.unlock = unlock_range,
+};

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * harness - one workload on one lock with a number of threads, and the check that the lock
+ * excluded.
+ *
+ * The work is dealt out to the threads in batches, so that all of them are busy until it is done,
+ * whoever is the fastest, and bench_run() begins and ends with all of them together. Both matter
+ * with more threads than cores: otherwise the time that a thread takes for its part says little
+ * about how long all took.
+ *
+ * Whatever a thread writes all the time is on cache lines of its own.
+ */
+#ifndef BENCH_HARNESS_H
+#define BENCH_HARNESS_H
+
+#include "workloads/workload.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct lock_ops;
+struct bench;
+
+/** What can be measured. */
+extern const struct lock_ops *const locks[];
+extern const size_t nr_locks;
+
+/** NULL if there is no memory or the lock cannot be had. */
+struct bench *bench_new(const struct workload *workload, const struct lock_ops *ops,
+			unsigned int threads);
+
+/** lock/WORKLOAD/LOCK */
+const char *bench_name(const struct bench *bench);
+
+/** Returns 0, or what the lock's destroy() said. */
+int bench_delete(struct bench *bench);
+
+/** For one thread, before bench_run(): how many lock+unlock pairs all threads together are to do.
+ */
+void bench_set_work(struct bench *bench, uint64_t pairs);
+
+/** For every thread, together: lets the lock get used to the threads, and them to it. */
+void bench_warm_up(struct bench *bench, unsigned int thread);
+
+/** For every thread: returns when all threads have called it. */
+void bench_meet(struct bench *bench);
+
+/** For every thread: does its share of the work. Returns the number of pairs that it did, when all
+ * is done. */
+uint64_t bench_run(struct bench *bench, unsigned int thread);
+
+/** For one thread, when no other works: NULL, or what is wrong. */
+const char *bench_check(const struct bench *bench);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

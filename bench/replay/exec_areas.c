@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "exec_areas.h"
+
+#include <mmrange/mm.h>
+
+#include <errno.h>
+#include <stdlib.h>
+
+int exec_pieces_add(struct exec_pieces *pieces, uint64_t start, uint64_t end, int access)
+{
+	if (pieces->count == pieces->capacity) {
+		size_t capacity = pieces->capacity ? pieces->capacity * 2 : 64;
+		struct exec_piece *more = NULL;
+
+		if (capacity <= SIZE_MAX / sizeof *more)
+			more = realloc(pieces->pieces, capacity * sizeof *more);
+		if (!more)
+			return ENOMEM;
+		pieces->pieces = more;
+		pieces->capacity = capacity;
+	}
+	pieces->pieces[pieces->count++] = (struct exec_piece){ start, end, (uint8_t)access };
+	return 0;
+}
+
+void exec_pieces_destroy(struct exec_pieces *pieces)
+{
+	free(pieces->pieces);
+	*pieces = (struct exec_pieces){ 0 };
+}
+
+/* By start; of two with the same start the one of which less is known first. */
+static int by_start(const void *left, const void *right)
+{
+	const struct exec_piece *a = left, *b = right;
+
+	if (a->start != b->start)
+		return a->start < b->start ? -1 : 1;
+	return (a->access > b->access) - (a->access < b->access);
+}
+
+/* Two accesses to one page make one piece. */
+static void combine(struct exec_pieces *pieces)
+{
+	struct exec_piece *list = pieces->pieces;
+	size_t n = 0;
+
+	for (size_t i = 0; i < pieces->count; i++) {
+		if (n && list[i].access && list[n - 1].access && list[i].start == list[n - 1].start)
+			list[n - 1].access |= list[i].access;
+		else
+			list[n++] = list[i];
+	}
+	pieces->count = n;
+}
+
+static int prot_of(int access)
+{
+	int prot = MM_PROT_READ;
+
+	if (access & MM_PROT_WRITE)
+		prot |= MM_PROT_WRITE;
+	if (access & MM_PROT_EXEC || !(access & MM_PROT_WRITE))
+		prot |= MM_PROT_EXEC;
+	return prot;
+}
+
+static int set_area(struct span_map *areas, const struct exec_piece *area)
+{
+	return span_map_set(areas, area->start, area->end, (uint64_t)prot_of(area->access));
+}
+
+/* Whether a piece belongs to the mapping that has reached up to end. */
+static bool is_near(uint64_t end, const struct exec_piece *piece, const struct span_map *mapped)
+{
+	if (piece->start <= end)
+		return true;
+	return piece->start - end < EXEC_AREA_GAP && !span_map_overlaps(mapped, end, piece->start);
+}
+
+int exec_pieces_group(struct exec_pieces *pieces, const struct span_map *mapped, struct span_map *areas)
+{
+	struct exec_piece area = { 0 };
+	int error = 0;
+
+	if (pieces->count == 0)
+		return 0;
+	qsort(pieces->pieces, pieces->count, sizeof *pieces->pieces, by_start);
+	combine(pieces);
+	for (size_t i = 0; i < pieces->count && !error; i++) {
+		const struct exec_piece *piece = &pieces->pieces[i];
+		uint64_t end = area.end;
+
+		if (area.end && !is_near(area.end, piece, mapped)) {
+			error = set_area(areas, &area);
+			area = *piece;
+			continue;
+		}
+		if (area.access && piece->access && prot_of(area.access) != prot_of(piece->access)) {
+			area.end = piece->start;
+			error = set_area(areas, &area);
+			area = *piece;
+		} else if (!area.end) {
+			area = *piece;
+		} else {
+			area.access |= piece->access;
+		}
+		area.end = piece->end > end ? piece->end : end;
+	}
+	return error ? error : set_area(areas, &area);
+}

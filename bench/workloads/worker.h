@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * worker - one thread of a workload. It shares cache lines with no other: of what is in here,
+ * others write to the node only, which is on lines of its own.
+ */
+#ifndef BENCH_WORKER_H
+#define BENCH_WORKER_H
+
+#include "baselines/lock_node.h"
+#include "baselines/lock_ops.h"
+
+#include <stdalign.h>
+#include <stdint.h>
+
+enum { NR_SLOTS = 256, CACHE_LINE = 64 };
+
+struct slot {
+	alignas(CACHE_LINE) uint64_t value;
+};
+
+struct worker {
+	alignas(2 * CACHE_LINE) struct lock_node node;
+	alignas(2 * CACHE_LINE) const struct lock_ops *ops;
+	void *lock;
+	struct slot *slots;     /* NR_SLOTS of them, shared */
+	unsigned int writers;   /* per cent of the acquisitions */
+	unsigned int own_slots; /* its share of the slots .. */
+	unsigned int own_first; /* .. and where that begins */
+	uint64_t random;
+	uint64_t increments; /* that it made */
+	uint64_t read;       /* so that reading is not optimised away */
+};
+
+/* SplitMix64 (Steele, Lea & Flood 2014). */
+static inline uint64_t worker_random(struct worker *worker)
+{
+	uint64_t z = (worker->random += UINT64_C(0x9e3779b97f4a7c15));
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+#endif

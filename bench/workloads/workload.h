@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * workload - what the threads do with a lock.
+ */
+#ifndef BENCH_WORKLOAD_H
+#define BENCH_WORKLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One thread and what it works on, see worker.h. */
+struct worker;
+
+struct workload {
+	const char *name;
+	unsigned int writers; /* per cent of the acquisitions */
+	bool alone;           /* makes sense with one thread only */
+	/* Does lock+unlock pairs; false if the lock returned an error. */
+	bool (*run)(struct worker *worker, uint64_t pairs);
+};
+
+extern const struct workload workloads[];
+extern const size_t nr_workloads;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# Libraries, headers, and how CMake and pkg-config find them. What is installed may be moved as a whole.
+include(CMakePackageConfigHelpers)
+
+install(TARGETS mmrange_shared mmrange_static EXPORT mmrange)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/mmrange TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mmrange)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/mmrange-config-version.cmake
+                                 COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_SOURCE_DIR}/cmake/mmrange-config.cmake
+              ${PROJECT_BINARY_DIR}/mmrange-config-version.cmake DESTINATION ${package_dir})
+install(EXPORT mmrange FILE mmrange-targets.cmake NAMESPACE mmrange:: DESTINATION ${package_dir})
+
+set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH prefix_from_pc ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+file(RELATIVE_PATH libdir_from_prefix ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_LIBDIR})
+file(RELATIVE_PATH includedir_from_prefix ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+set(private_libraries ${CMAKE_THREAD_LIBS_INIT})
+foreach(library IN LISTS MMRANGE_LIBATOMIC)
+  string(APPEND private_libraries " -l${library}")
+endforeach()
+configure_file(${PROJECT_SOURCE_DIR}/cmake/mmrange.pc.in ${PROJECT_BINARY_DIR}/mmrange.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/mmrange.pc DESTINATION ${pkgconfig_dir})

@@ -1,0 +1,183 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# quickstart.sh run     replays the recorded memory activity of two real programs, and prints the outcome
+# quickstart.sh test    builds in every configuration and runs the tests; the last line is "N passed, N failed"
+# quickstart.sh bench   measures the lock against others for two minutes, and prints the ratios
+#
+# On Debian and Ubuntu, packages that are missing are installed first; elsewhere they are named.
+set -eu
+
+cd "$(dirname "$0")/.."
+
+# What each mode (run, test, bench) needs: a command, or a header; and the package it is in. "-": there is none.
+#      needed               modes          apt              dnf                    pacman    apk           brew
+tools='gcc                  run,test,bench gcc              gcc                    gcc       gcc           gcc
+       g++                  run,test,bench g++              gcc-c++                gcc       g++           gcc
+       stdio.h              run,test,bench libc6-dev        glibc-devel            glibc     musl-dev      -
+       cmake                run,test,bench cmake            cmake                  cmake     cmake         cmake
+       ninja                run,test,bench ninja-build      ninja-build            ninja     samurai       ninja
+       benchmark/benchmark.h    test,bench libbenchmark-dev google-benchmark-devel benchmark benchmark-dev google-benchmark
+       criterion/criterion.h    test       libcriterion-dev -                      criterion -             criterion
+       pkg-config               test       pkg-config       pkgconf-pkg-config     pkgconf   pkgconf       pkgconf
+       clang                    test       clang            clang                  clang     clang         llvm
+       valgrind                 test       valgrind         valgrind               valgrind  valgrind      -'
+
+say() {
+	printf '\n==> %s\n' "$*"
+}
+
+have() {
+	case $1 in
+	*.h) echo "#include <$1>" | g++ -E -x c++ - > /dev/null 2>&1 ;;
+	*) command -v "$1" > /dev/null ;;
+	esac
+}
+
+# missing MODE: the lines of the table for what is not there.
+missing() {
+	echo "$tools" | while read -r needed modes packages; do
+		case $modes in *$1*) have "$needed" || echo "$needed $packages" ;; esac
+	done
+}
+
+# packages LINES COLUMN: the packages to install.
+packages() {
+	echo "$1" | awk -v column="$2" '$column != "-" && !seen[$column]++ { printf " %s", $column }'
+}
+
+apt_install() {
+	if [ "$(id -u)" -eq 0 ]; then
+		root=
+	elif command -v sudo > /dev/null; then
+		root=sudo
+	else
+		echo "To install what is missing, run as root:"
+		echo "apt-get update && apt-get install -y --no-install-recommends $*"
+		exit 1
+	fi
+	say "installing $*"
+	$root env DEBIAN_FRONTEND=noninteractive apt-get update
+	$root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
+# prepare MODE: sees to it that the tools are there.
+prepare() {
+	lines=$(missing "$1")
+	[ -n "$lines" ] || return 0
+	if command -v apt-get > /dev/null; then
+		# The packages are a list of words.
+		# shellcheck disable=SC2046
+		apt_install $(packages "$lines" 2)
+	else
+		echo "Missing: $(packages "$lines" 1). Packages:"
+		echo "  dnf install$(packages "$lines" 3)"
+		echo "  pacman -S$(packages "$lines" 4)"
+		echo "  apk add$(packages "$lines" 5)"
+		echo "  brew install$(packages "$lines" 6)"
+	fi
+	for tool in gcc g++ cmake ninja; do
+		have "$tool" || { echo "It cannot go on without $tool." && exit 1; }
+	done
+}
+
+run() {
+	say "building"
+	cmake --preset release
+	cmake --build --preset release --target mmrange-replay
+	for trace in bench/replay/traces/*.mmtrace; do
+		say "replaying $trace"
+		build/release/bench/replay/mmrange-replay "$trace"
+	done
+}
+
+bench() {
+	say "building"
+	cmake --preset release
+	cmake --build --preset release --target mmrange-bench
+	say "measuring"
+	sh bench/ratios.sh build/release
+}
+
+passed=0
+failed=0
+summary=
+
+# count RESULTS STATUS: adds up what ctest wrote, and shows what was skipped. What neither passed nor was skipped
+# failed, and a ctest that fails has a failure to show.
+count() {
+	ran=$(grep -c '<testcase ' "$1") || :
+	good=$(grep -c '<testcase .* status="run"' "$1") || :
+	skipped=$(grep -c '<skipped message="SKIP_' "$1") || :
+	bad=$((ran - good - skipped))
+	if [ "$2" -ne 0 ] && [ "$bad" -eq 0 ]; then
+		bad=1
+	fi
+	awk '/<testcase / { test = $0 } /<skipped message="SKIP_/ { print test; show = 1 } show
+	     /<\/testcase>/ { show = 0 }' "$1"
+}
+
+# configuration NAME EXCLUDED CMAKE_ARGUMENT...: builds in build/NAME, and runs the tests but for the labels EXCLUDED.
+configuration() {
+	name=$1 excluded=$2 start=$(date +%s) good=0 bad=1 skipped=0
+	shift 2
+	say "$name: building"
+	if cmake -B "build/$name" -DMMRANGE_WERROR="$werror" "$@" && cmake --build "build/$name"; then
+		say "$name: testing"
+		results=$PWD/build/$name/results.xml
+		rm -f "$results"
+		status=0
+		$runner ctest --test-dir "build/$name" --output-on-failure --no-tests=error -LE "$excluded" \
+			-j "$jobs" --output-junit "$results" || status=$?
+		if [ -e "$results" ]; then
+			count "$results" "$status"
+		fi
+	fi
+	passed=$((passed + good))
+	failed=$((failed + bad))
+	summary="$summary
+$(printf '%-12s %4d passed %4d failed %4d skipped %5d s' "$name" "$good" "$bad" "$skipped" $(($(date +%s) - start)))"
+}
+
+run_tests() {
+	werror=OFF
+	if [ "${CI:-}" ]; then
+		werror=ON
+	fi
+	jobs=$(getconf _NPROCESSORS_ONLN)
+	runner=
+
+	configuration release 'soak' --preset release
+	configuration clang 'soak|torture|package' --preset release \
+		-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
+	configuration debug 'soak|torture|package' --preset debug
+	configuration posix 'soak|package' --preset posix
+	# The sanitizers of some compilers do not know addresses as random as newer kernels make them.
+	if setarch "$(uname -m)" -R true 2> /dev/null; then
+		runner="setarch $(uname -m) -R"
+	fi
+	configuration asan-ubsan 'soak|torture|package' --preset asan-ubsan
+	configuration tsan 'soak|package' --preset tsan
+	runner=
+	configuration valgrind 'soak|torture|property|package|bench|replay|example' --preset valgrind
+
+	say "summary"
+	echo "$summary"
+	echo "$passed passed, $failed failed"
+	[ "$failed" -eq 0 ]
+}
+
+case ${1:-} in
+run | bench)
+	prepare "$1"
+	"$1"
+	;;
+test)
+	prepare test
+	run_tests
+	;;
+*)
+	sed -n 's/^# \(quickstart.sh .*\)/\1/p' cmake/quickstart.sh
+	exit 2
+	;;
+esac

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A storage engine's use: accounts are records of a file, and threads move money between them.
+ *
+ * A transfer locks the bytes of its two records, in ascending order, so that no two transfers wait for
+ * each other in a circle. An audit reads the whole file under one range, and must always find
+ * the same total. A transfer that does not get its second record at once gives the first one back
+ * and takes both in one range instead, which shows range_trylock().
+ */
+#include <mmrange/range_lock.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { THREADS = 4, TRANSFERS = 5000, AUDITS = 50, ACCOUNTS = 100, DEPOSIT = 1000 };
+
+static struct range_lock lock = RANGE_LOCK_INITIALIZER;
+static int file;
+
+static uint64_t offset_of(unsigned int account)
+{
+	return account * sizeof(int64_t);
+}
+
+static int64_t get(unsigned int account)
+{
+	int64_t balance;
+
+	if (pread(file, &balance, sizeof balance, (off_t)offset_of(account)) != sizeof balance)
+		abort();
+	return balance;
+}
+
+static void put(unsigned int account, int64_t balance)
+{
+	if (pwrite(file, &balance, sizeof balance, (off_t)offset_of(account)) != sizeof balance)
+		abort();
+}
+
+/* Moves one unit from low to high, or the other way; low < high. */
+static void transfer(unsigned int low, unsigned int high, int64_t amount)
+{
+	struct range first, second;
+	int both;
+
+	range_lock(&lock, &first, offset_of(low), offset_of(low + 1), RANGE_WRITE);
+	both = range_trylock(&lock, &second, offset_of(high), offset_of(high + 1), RANGE_WRITE) !=
+	       0;
+	if (both) {
+		range_unlock(&lock, &first);
+		range_lock(&lock, &first, offset_of(low), offset_of(high + 1), RANGE_WRITE);
+	}
+	put(low, get(low) - amount);
+	put(high, get(high) + amount);
+	if (!both)
+		range_unlock(&lock, &second);
+	range_unlock(&lock, &first);
+}
+
+static int64_t audit(void)
+{
+	struct range range;
+	int64_t total = 0;
+
+	range_lock(&lock, &range, 0, offset_of(ACCOUNTS), RANGE_READ);
+	for (unsigned int account = 0; account < ACCOUNTS; account++)
+		total += get(account);
+	range_unlock(&lock, &range);
+	return total;
+}
+
+static void *clerk(void *arg)
+{
+	unsigned int number = *(unsigned int *)arg;
+
+	for (unsigned int i = 0; i < TRANSFERS; i++) {
+		unsigned int low = (i * 7 + number * 25) % (ACCOUNTS - 1);
+		unsigned int high = low + 1 + i % (ACCOUNTS - 1 - low);
+
+		transfer(low, high, i % 2 ? 1 : -1);
+		if (i % (TRANSFERS / AUDITS) == 0 && audit() != (int64_t)ACCOUNTS * DEPOSIT)
+			abort();
+	}
+	return NULL;
+}
+
+int main(void)
+{
+	FILE *stream = tmpfile();
+	pthread_t threads[THREADS];
+	unsigned int numbers[THREADS];
+
+	if (!stream)
+		return 1;
+	file = fileno(stream);
+	for (unsigned int account = 0; account < ACCOUNTS; account++)
+		put(account, DEPOSIT);
+	for (unsigned int i = 0; i < THREADS; i++) {
+		numbers[i] = i;
+		if (pthread_create(&threads[i], NULL, clerk, &numbers[i]))
+			return 1;
+	}
+	for (unsigned int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	printf("%d transfers, %d audits, total %" PRId64 "\n", THREADS * TRANSFERS,
+	       THREADS * AUDITS, audit());
+	fclose(stream);
+	return range_lock_destroy(&lock);
+}

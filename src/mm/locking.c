@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hides which lock the operations take: ranges of the range lock, always its full range, or an rwlock.
+ *
+ * None of these calls can fail when it is used as it has to be; where one does all the same, going on without the
+ * lock would destroy what it protects, so the process ends.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* How often two ranges are tried in turn before everything from the first to the last is locked. */
+#define TRIES 4
+
+int mm__locking_init(struct mm *mm)
+{
+	if (pthread_mutex_init(&mm->lock, NULL))
+		return ENOMEM;
+	if (pthread_rwlock_init(&mm->rwlock, NULL)) {
+		pthread_mutex_destroy(&mm->lock);
+		return ENOMEM;
+	}
+	return range_lock_init(&mm->range_lock, NULL);
+}
+
+void mm__locking_destroy(struct mm *mm)
+{
+	range_lock_destroy(&mm->range_lock);
+	pthread_rwlock_destroy(&mm->rwlock);
+	pthread_mutex_destroy(&mm->lock);
+}
+
+static void must(int error)
+{
+	if (error)
+		abort();
+}
+
+/* What is held is [start, end), or everything where the mode knows no ranges. */
+static void covers(const struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end)
+{
+	bool all = mm->attr.locking != MM_LOCKING_RANGE;
+
+	hold->start = all ? 0 : start;
+	hold->end = all ? UINT64_MAX : end;
+	hold->other_start = 0;
+	hold->other_end = 0;
+}
+
+void mm__hold_read(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end)
+{
+	covers(mm, hold, start, end);
+	if (mm->attr.locking == MM_LOCKING_RWLOCK)
+		must(pthread_rwlock_rdlock(&mm->rwlock));
+	else
+		must(range_lock(&mm->range_lock, &hold->range, hold->start, hold->end, RANGE_READ));
+}
+
+void mm__hold_write(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end)
+{
+	covers(mm, hold, start, end);
+	if (mm->attr.locking == MM_LOCKING_RWLOCK)
+		must(pthread_rwlock_wrlock(&mm->rwlock));
+	else
+		must(range_lock(&mm->range_lock, &hold->range, hold->start, hold->end,
+				RANGE_WRITE));
+}
+
+bool mm__hold_trywrite(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end)
+{
+	int error;
+
+	covers(mm, hold, start, end);
+	if (mm->attr.locking == MM_LOCKING_RWLOCK)
+		error = pthread_rwlock_trywrlock(&mm->rwlock);
+	else
+		error = range_trylock(&mm->range_lock, &hold->range, hold->start, hold->end,
+				      RANGE_WRITE);
+	if (error != EBUSY)
+		must(error);
+	return !error;
+}
+
+/* Adds a second range to one that is held, without waiting. */
+static bool try_other(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end)
+{
+	int error = range_trylock(&mm->range_lock, &hold->other, start, end, RANGE_WRITE);
+
+	if (error == EBUSY)
+		return false;
+	must(error);
+	hold->other_start = start;
+	hold->other_end = end;
+	return true;
+}
+
+/*
+ * Waits for one of the two, tries the other, and changes over if that fails: so it always waits where the
+ * obstacle was, and never while it holds anything.
+ */
+void mm__hold_write_two(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end,
+			uint64_t other_start, uint64_t other_end)
+{
+	uint64_t lo[2] = { start, other_start };
+	uint64_t hi[2] = { end, other_end };
+	uint64_t first = mm__min(start, other_start);
+	uint64_t last = mm__max(end, other_end);
+
+	if (mm->attr.locking != MM_LOCKING_RANGE || other_start >= other_end) {
+		mm__hold_write(mm, hold, start, end);
+		return;
+	}
+	/* Not where they overlap or touch. */
+	for (int i = 0; i < TRIES && last - first > end - start + (other_end - other_start); i++) {
+		mm__hold_write(mm, hold, lo[i % 2], hi[i % 2]);
+		if (try_other(mm, hold, lo[(i + 1) % 2], hi[(i + 1) % 2]))
+			return;
+		mm__release(mm, hold);
+	}
+	mm__hold_write(mm, hold, first, last);
+}
+
+bool mm__hold_covers(const struct mm__hold *hold, uint64_t start, uint64_t end)
+{
+	return (hold->start <= start && end <= hold->end) ||
+	       (hold->other_start <= start && end <= hold->other_end);
+}
+
+void mm__release(struct mm *mm, struct mm__hold *hold)
+{
+	if (mm->attr.locking == MM_LOCKING_RWLOCK) {
+		must(pthread_rwlock_unlock(&mm->rwlock));
+		return;
+	}
+	if (hold->other_end)
+		range_unlock(&mm->range_lock, &hold->other);
+	range_unlock(&mm->range_lock, &hold->range);
+}
+
+void mm__lock(struct mm *mm)
+{
+	must(pthread_mutex_lock(&mm->lock));
+}
+
+void mm__unlock(struct mm *mm)
+{
+	must(pthread_mutex_unlock(&mm->lock));
+}

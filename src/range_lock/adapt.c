@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#include "adapt.h"
+#include "platform/platform.h"
+
+enum {
+	MAX_PATIENCE = 1024, /* migrations before a split, at most */
+	SWEEP_STEP = 2,      /* leaves looked at by the sweep per split */
+};
+
+/* Nanoseconds: more than it takes until each of many threads has had its turn on a core. */
+static const uint64_t SWEEP_INTERVAL = UINT64_C(1000000000);
+
+/* relaxed, in all of this file: patience, migrations and the last owner are guesses, any values do. */
+
+void range__adapt_inherit(struct range__leaf *to, struct range__leaf *from)
+{
+	uint32_t a = atomic_load_explicit(&to->patience, memory_order_relaxed);
+	uint32_t b = atomic_load_explicit(&from->patience, memory_order_relaxed);
+	uint32_t patience = a > b ? a : b;
+
+	atomic_store_explicit(&to->patience, patience, memory_order_relaxed);
+	atomic_store_explicit(&to->migrations, 0, memory_order_relaxed);
+}
+
+static void scale_patience(struct range__leaf *leaf, uint32_t times, uint32_t by)
+{
+	uint32_t patience = atomic_load_explicit(&leaf->patience, memory_order_relaxed);
+
+	patience = patience * times / by;
+	if (patience > MAX_PATIENCE)
+		patience = MAX_PATIENCE;
+	if (patience < RANGE__PATIENCE)
+		patience = RANGE__PATIENCE;
+	atomic_store_explicit(&leaf->patience, patience, memory_order_relaxed);
+	atomic_store_explicit(&leaf->migrations, 0, memory_order_relaxed);
+}
+
+void range__adapt_merged(struct range__leaf *leaf)
+{
+	scale_patience(leaf, 4, 1);
+}
+
+/* Gives the keys of a vacant leaf to the one that follows it. Both are locked. */
+static void merge_cold(struct range__forest *forest, uint32_t i, struct range__leaf *cold,
+		       struct range__leaf *next)
+{
+	uint64_t lo = range__index_lo(forest, i);
+
+	range__leaf_absorb(next, cold);
+	range__index_remove(forest, i, 1);
+	range__index_set(forest, i, lo, next);
+	forest->merges++;
+}
+
+/*
+ * One step: merges the leaf the sweep has come to, or marks it. A leaf whose owner is 0 has not been used
+ * since it was marked: whoever acquires a range in it notes an owner.
+ */
+static void sweep_leaf(struct range__forest *forest, uint32_t i)
+{
+	struct range__leaf *leaf = range__index_leaf(forest, i), *next;
+
+	range__leaf_lock(leaf);
+	if (!range__leaf_vacant(leaf) ||
+	    atomic_load_explicit(&leaf->last_owner, memory_order_relaxed) != 0) {
+		atomic_store_explicit(&leaf->last_owner, 0, memory_order_relaxed);
+		range__leaf_unlock(leaf, NULL);
+		forest->sweep++;
+		return;
+	}
+	next = range__index_leaf(forest, i + 1);
+	range__leaf_lock(next);
+	merge_cold(forest, i, leaf, next);
+	range__leaf_unlock(leaf, NULL);
+	range__forest_free_leaf(forest, leaf);
+	range__leaf_unlock(next, NULL);
+}
+
+/* Merges leaves that nobody has used from one sweep to the next, a few at a time. */
+static void sweep(struct range__forest *forest)
+{
+	for (int step = 0; step < SWEEP_STEP; step++) {
+		if (forest->sweep == 0) {
+			uint64_t now = mmrange__now();
+
+			if (now - forest->swept_at < SWEEP_INTERVAL)
+				return;
+			forest->swept_at = now;
+		}
+		if (forest->sweep + 1 < range__index_count(forest))
+			sweep_leaf(forest, forest->sweep);
+		else
+			forest->sweep = 0;
+	}
+}
+
+static bool can_split(struct range__leaf *leaf, uint64_t point)
+{
+	uint64_t lo = atomic_load_explicit(&leaf->lo, memory_order_relaxed);
+	uint64_t hi = atomic_load_explicit(&leaf->hi, memory_order_relaxed);
+
+	return lo < point && point < hi && !range__leaf_crossed(leaf, point);
+}
+
+/* A new leaf counts as used, so that the sweep leaves it alone for one round. */
+static void begin(struct range__leaf *leaf, uint64_t lo, uint32_t patience)
+{
+	atomic_store_explicit(&leaf->patience, patience, memory_order_relaxed);
+	atomic_store_explicit(&leaf->migrations, 0, memory_order_relaxed);
+	atomic_store_explicit(&leaf->last_owner, mmrange__self(), memory_order_relaxed);
+	atomic_store_explicit(&leaf->last_start, lo, memory_order_relaxed);
+	atomic_store_explicit(&leaf->last_end, lo, memory_order_relaxed);
+}
+
+/* Splits the leaf at entry i at one of two points, if possible. */
+static void split_at(struct range_lock *lock, struct range__forest *forest, uint32_t i,
+		     const uint64_t points[2])
+{
+	struct range__leaf *leaf = range__index_leaf(forest, i), *right;
+	uint64_t point;
+
+	range__leaf_lock(leaf);
+	point = can_split(leaf, points[0]) ? points[0] : points[1];
+	if (!can_split(leaf, point)) {
+		scale_patience(leaf, 2, 1);
+		goto unlock;
+	}
+	right = range__forest_new_leaf(lock, forest);
+	if (!right) {
+		scale_patience(leaf, MAX_PATIENCE, 1);
+		goto unlock;
+	}
+	range__leaf_lock(right);
+	range__leaf_split(leaf, point, right);
+	scale_patience(leaf, 1, 2);
+	begin(right, point, atomic_load_explicit(&leaf->patience, memory_order_relaxed));
+	range__index_insert(forest, i + 1, point, right);
+	forest->splits++;
+	range__leaf_unlock(right, NULL);
+unlock:
+	range__leaf_unlock(leaf, NULL);
+}
+
+static void split(struct range_lock *lock, struct range__leaf *leaf, const uint64_t points[2])
+{
+	struct range__forest *forest;
+
+	/* Somebody else is at it: not worth waiting for, the next migration tries again. */
+	if (pthread_mutex_trylock(&lock->mutex))
+		return;
+	atomic_store_explicit(&leaf->migrations, 0, memory_order_relaxed);
+	forest = lock->max_leaves > 1 ? range__forest_get(lock) : NULL;
+	if (forest)
+		sweep(forest);
+	if (!forest || range__index_count(forest) == forest->capacity)
+		scale_patience(leaf, 2, 1);
+	else
+		split_at(lock, forest, range__index_search(forest, points[0]), points);
+	pthread_mutex_unlock(&lock->mutex);
+}
+
+void range__adapt_note(struct range_lock *lock, struct range__leaf *leaf, const struct range *range)
+{
+	/* relaxed: all of this is a guess about where a split would help; any values do */
+	uint64_t last_start = atomic_load_explicit(&leaf->last_start, memory_order_relaxed);
+	uint64_t last_end = atomic_load_explicit(&leaf->last_end, memory_order_relaxed);
+	uintptr_t last = atomic_load_explicit(&leaf->last_owner, memory_order_relaxed);
+	uint64_t points[2] = { range->start, last_end };
+	uint32_t migrations = 0;
+
+	atomic_store_explicit(&leaf->last_owner, range->owner, memory_order_relaxed);
+	atomic_store_explicit(&leaf->last_start, range->start, memory_order_relaxed);
+	atomic_store_explicit(&leaf->last_end, range->end, memory_order_relaxed);
+	if (last == 0)
+		return;
+	if (range->end <= last_start) {
+		points[0] = last_start;
+		points[1] = range->end;
+	}
+	if (range->end <= last_start || last_end <= range->start)
+		migrations = 1 + atomic_load_explicit(&leaf->migrations, memory_order_relaxed);
+	atomic_store_explicit(&leaf->migrations, migrations, memory_order_relaxed);
+	if (migrations >= atomic_load_explicit(&leaf->patience, memory_order_relaxed))
+		split(lock, leaf, points);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* RANGE_LOCK_INITIALIZER, as C and as C++; layout.cc compares what it makes. */
+#include <mmrange/range_lock.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+extern struct range_lock c_lock;
+extern const size_t c_sizes[5];
+
+struct range_lock c_lock = RANGE_LOCK_INITIALIZER;
+const size_t c_sizes[5] = { sizeof(struct range_lock), sizeof(struct range__leaf),
+			    sizeof(struct range), sizeof(struct range_lock_attr),
+			    sizeof(struct range_lock_stats) };
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+// C and C++ agree on the public structures, which stay within the sizes that the header promises.
+#include <mmrange/mmrange.h>
+
+#include <cstdio>
+#include <cstring>
+
+static_assert(sizeof(struct range_lock) <= 256, "promised in range_lock.h");
+static_assert(sizeof(struct range) <= 128, "promised in range_lock.h");
+
+extern "C" {
+extern struct range_lock c_lock;
+extern const size_t c_sizes[5];
+}
+
+static struct range_lock cxx_lock = RANGE_LOCK_INITIALIZER;
+
+int main()
+{
+	const size_t cxx_sizes[5] = { sizeof(struct range_lock), sizeof(struct range__leaf),
+				      sizeof(struct range), sizeof(struct range_lock_attr),
+				      sizeof(struct range_lock_stats) };
+
+	if (std::memcmp(c_sizes, cxx_sizes, sizeof cxx_sizes)) {
+		std::puts("the sizes of structures differ in C and C++");
+		return 1;
+	}
+	// Static storage: the padding is zero in both.
+	if (std::memcmp(&c_lock, &cxx_lock, sizeof cxx_lock)) {
+		std::puts("RANGE_LOCK_INITIALIZER differs in C and C++");
+		return 1;
+	}
+	if (std::strcmp(mmrange_version(), MMRANGE_VERSION_STRING)) {
+		std::puts("the headers' version is not the library's");
+		return 1;
+	}
+	struct range range;
+	int error = range_lock(&cxx_lock, &range, 0, UINT64_MAX, RANGE_WRITE);
+
+	if (error)
+		return 1;
+	range_unlock(&cxx_lock, &range);
+	return range_lock_destroy(&cxx_lock);
+}

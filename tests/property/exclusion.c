@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Randomized exclusion, with all modes mixed: barging and FIFO, readers and writers, blocking, trying and timed
+ * acquisitions, ranges of one slot up to the full range, few leaves and many. Then the same on locks that are broken on
+ * purpose: each must be found out.
+ */
+#include "actors.h"
+#include "broken_lock.h"
+#include "child.h"
+#include "exclusion.h"
+
+#include <string.h>
+
+static const struct {
+	const char *name;
+	unsigned int slots, write_rate, wide_rate, rounds;
+} mixes[] = {
+	{ "narrow writers", 256, 8, 0, 20000 }, { "narrow, mixed", 256, 3, 0, 20000 },
+	{ "mixed widths", 256, 3, 4, 8000 },	{ "wide writers", 256, 8, 48, 2000 },
+	{ "wide readers", 256, 1, 64, 4000 },	{ "crowded", 4, 4, 16, 4000 },
+};
+
+static void check_exclusion(const char *test, enum range_fairness fairness)
+{
+	static const uint32_t max_leaves[] = { 1, 2, 3, 1024 };
+	static struct exclusion e;
+	uint64_t state = test_seed(test);
+
+	for (size_t mix = 0; mix < sizeof mixes / sizeof *mixes; mix++) {
+		for (size_t k = 0; k < sizeof max_leaves / sizeof *max_leaves; k++) {
+			struct range_lock lock;
+			struct range_lock_stats stats;
+
+			init_lock(&lock, fairness, max_leaves[k]);
+			e.table = &mmrange_table;
+			e.lock = &lock;
+			e.threads = 4 * cores();
+			e.rounds = test_scale(mixes[mix].rounds);
+			e.slots = mixes[mix].slots;
+			e.write_rate = mixes[mix].write_rate;
+			e.wide_rate = mixes[mix].wide_rate;
+			e.pair_rate = 8;
+			e.seed = test_random(&state);
+			if (!exclusion_holds(&e))
+				test_fail(__FILE__, __LINE__, "%s, %" PRIu32 " leaves: %s",
+					  mixes[mix].name, max_leaves[k], e.violation);
+			stats = lock_stats(&lock);
+			CHECK(stats.leaves <= max_leaves[k]);
+			check_quiet_and_destroy(&lock);
+		}
+	}
+}
+
+TEST(exclusion, no_two_conflicting_ranges_are_held_with_barging)
+{
+	check_exclusion("exclusion/no_two_conflicting_ranges_are_held_with_barging",
+			RANGE_FAIRNESS_BARGING);
+}
+
+TEST(exclusion, no_two_conflicting_ranges_are_held_with_fifo)
+{
+	check_exclusion("exclusion/no_two_conflicting_ranges_are_held_with_fifo",
+			RANGE_FAIRNESS_FIFO);
+}
+
+/* Whether the oracle finds fault with a lock, in bounded time. */
+static bool found_out(enum flaw flaw, uint64_t seed)
+{
+	static struct exclusion e;
+	struct broken_lock lock;
+	bool found;
+
+	broken_lock_init(&lock, flaw);
+	e.table = &broken_table;
+	e.lock = &lock;
+	e.threads = 4 * cores();
+	e.rounds = 200000; /* it ends with the first find */
+	e.slots = 16;
+	e.write_rate = 4;
+	e.wide_rate = 32;
+	e.atomics_only = flaw != FLAW_NONE;
+	e.seed = seed;
+	if (flaw == FLAW_NONE)
+		e.rounds = test_scale(2000);
+	found = !exclusion_holds(&e);
+	if (found)
+		fprintf(stderr, "%s: found: %s, after %" PRIu64 " acquisitions\n",
+			flaw_names[flaw], e.violation, e.granted);
+	CHECK_EQ(pthread_mutex_destroy(&lock.mutex), 0);
+	return found;
+}
+
+TEST(exclusion, every_broken_lock_is_found_out)
+{
+	uint64_t state = test_seed("exclusion/every_broken_lock_is_found_out");
+
+	for (enum flaw flaw = FLAW_NONE + 1; flaw < NR_FLAWS; flaw++)
+		if (!found_out(flaw, test_random(&state)))
+			test_fail(__FILE__, __LINE__, "the flaw \"%s\" was not found",
+				  flaw_names[flaw]);
+}
+
+TEST(exclusion, a_lock_without_a_flaw_is_not_blamed)
+{
+	uint64_t seed = test_seed("exclusion/a_lock_without_a_flaw_is_not_blamed");
+
+	CHECK(!found_out(FLAW_NONE, seed));
+}
+
+/* A lock that excludes, but orders nothing: only ThreadSanitizer can tell. */
+static int unordered_lock(void *lock, struct range *range, uint64_t start, uint64_t end,
+			  enum range_mode mode, enum how how, const struct timespec *deadline)
+{
+	(void)how, (void)deadline;
+	while (atomic_flag_test_and_set_explicit((atomic_flag *)lock, memory_order_relaxed))
+		sched_yield();
+	range->start = start;
+	range->end = end;
+	range->mode = (uint8_t)mode;
+	return 0;
+}
+
+static void unordered_unlock(void *lock, struct range *range)
+{
+	(void)range;
+	atomic_flag_clear_explicit((atomic_flag *)lock, memory_order_relaxed);
+}
+
+static void run_unordered(void)
+{
+	static const struct lock_table table = { unordered_lock, unordered_unlock };
+	static atomic_flag flag = ATOMIC_FLAG_INIT;
+	static struct exclusion e = {
+		.table = &table, .lock = &flag, .threads = 4, .rounds = 1000, .slots = 4
+	};
+
+	e.write_rate = 8;
+	exclusion_holds(&e);
+}
+
+TEST(exclusion, a_lock_that_orders_nothing_is_found_out_by_the_thread_sanitizer)
+{
+	char errors[4096];
+
+	if (!under_thread_sanitizer()) {
+		puts("skipped: not built with ThreadSanitizer");
+		return;
+	}
+	CHECK(run_in_child(run_unordered, errors, sizeof errors) != 0);
+	CHECK(strstr(errors, "data race"));
+}

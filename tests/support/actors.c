@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+#include "actors.h"
+
+#include "range_lock/forest.h"
+
+#include <errno.h>
+#include <string.h>
+
+static atomic_uint_fast64_t turns;
+
+static void *act(void *arg)
+{
+	struct actor *a = arg;
+
+	if (a->deadline)
+		a->result = range_timedlock(a->lock, &a->range, a->start, a->end, a->mode,
+					    CLOCK_MONOTONIC, a->deadline);
+	else
+		a->result = range_lock(a->lock, &a->range, a->start, a->end, a->mode);
+	if (a->result) {
+		atomic_store(&a->state, ACTOR_FAILED);
+		return NULL;
+	}
+	a->turn = atomic_fetch_add(&turns, 1);
+	atomic_store(&a->state, ACTOR_HOLDS);
+	sem_await(&a->release);
+	range_unlock(a->lock, &a->range);
+	return NULL;
+}
+
+static void launch(struct actor *actor, struct range_lock *lock, const struct timespec *deadline)
+{
+	actor->lock = lock;
+	actor->deadline = deadline;
+	atomic_init(&actor->state, ACTOR_WAITS);
+	CHECK_EQ(sem_init(&actor->release, 0, 0), 0);
+	actor->thread = thread_start(act, actor);
+}
+
+void actor_start(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
+		 enum range_mode mode)
+{
+	actor->start = start;
+	actor->end = end;
+	actor->mode = mode;
+	launch(actor, lock, NULL);
+}
+
+void actor_start_timed(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
+		       enum range_mode mode, uint64_t ns)
+{
+	actor->start = start;
+	actor->end = end;
+	actor->mode = mode;
+	actor->time = time_after(CLOCK_MONOTONIC, ns);
+	launch(actor, lock, &actor->time);
+}
+
+static void await_queued(struct actor *actor, uint64_t waits)
+{
+	AWAIT(lock_stats(actor->lock).waits > waits || atomic_load(&actor->state) != ACTOR_WAITS);
+	CHECK(lock_stats(actor->lock).waits > waits);
+	CHECK(atomic_load(&actor->state) != ACTOR_HOLDS);
+}
+
+void actor_queue(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
+		 enum range_mode mode)
+{
+	uint64_t waits = lock_stats(lock).waits;
+
+	actor_start(actor, lock, start, end, mode);
+	await_queued(actor, waits);
+}
+
+void actor_queue_timed(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
+		       enum range_mode mode, uint64_t ns)
+{
+	uint64_t waits = lock_stats(lock).waits;
+
+	actor_start_timed(actor, lock, start, end, mode, ns);
+	await_queued(actor, waits);
+}
+
+bool actor_holds(struct actor *actor)
+{
+	return atomic_load(&actor->state) == ACTOR_HOLDS;
+}
+
+void actor_await(struct actor *actor)
+{
+	AWAIT(atomic_load(&actor->state) != ACTOR_WAITS);
+	CHECK_EQ(actor->result, 0);
+}
+
+int actor_finish(struct actor *actor)
+{
+	sem_post(&actor->release);
+	thread_join(actor->thread);
+	sem_destroy(&actor->release);
+	return actor->result;
+}
+
+void take(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+	  enum range_mode mode)
+{
+	CHECK_EQ(range_trylock(lock, range, start, end, mode), 0);
+}
+
+int acquire_somehow(int how, struct range_lock *lock, struct range *range, uint64_t start,
+		    uint64_t end, enum range_mode mode)
+{
+	static const struct timespec past = { 1, 0 };
+
+	if (how == 0)
+		return range_lock(lock, range, start, end, mode);
+	if (how == 1)
+		return range_trylock(lock, range, start, end, mode);
+	return range_timedlock(lock, range, start, end, mode, CLOCK_MONOTONIC, &past);
+}
+
+struct range_lock_stats lock_stats(struct range_lock *lock)
+{
+	struct range_lock_stats stats;
+
+	range_lock_stats(lock, &stats);
+	return stats;
+}
+
+bool is_free(struct range_lock *lock, uint64_t start, uint64_t end, enum range_mode mode)
+{
+	struct range range;
+	int result = range_trylock(lock, &range, start, end, mode);
+
+	if (!result)
+		range_unlock(lock, &range);
+	else
+		CHECK_EQ(result, EBUSY);
+	return !result;
+}
+
+void check_valid(struct range_lock *lock)
+{
+	CHECK(range__forest_valid(lock));
+}
+
+void check_quiet_and_destroy(struct range_lock *lock)
+{
+	struct range_lock_stats stats;
+
+	check_valid(lock);
+	CHECK(is_free(lock, FULL, RANGE_WRITE));
+	stats = lock_stats(lock);
+	CHECK(stats.leaves >= 1);
+	CHECK_EQ(stats.leaves, 1 + stats.splits - stats.merges);
+	CHECK_EQ(range_lock_destroy(lock), 0);
+}
+
+void init_lock(struct range_lock *lock, enum range_fairness fairness, uint32_t max_leaves)
+{
+	struct range_lock_attr attr;
+
+	range_lock_attr_init(&attr);
+	attr.fairness = fairness;
+	attr.max_leaves = max_leaves;
+	CHECK_EQ(range_lock_init(lock, &attr), 0);
+}
+
+struct turn_taker {
+	struct range_lock *lock;
+	uint64_t start;
+	unsigned int rounds;
+	atomic_bool *done;
+	sem_t mine;
+	sem_t *other;
+};
+
+static void *take_turns(void *arg)
+{
+	struct turn_taker *taker = arg;
+	uint64_t splits = lock_stats(taker->lock).splits;
+	struct range range;
+
+	for (unsigned int i = 0; i < taker->rounds && !atomic_load(taker->done); i++) {
+		sem_await(&taker->mine);
+		range_lock(taker->lock, &range, taker->start, taker->start + 1, RANGE_WRITE);
+		range_unlock(taker->lock, &range);
+		if (lock_stats(taker->lock).splits > splits)
+			atomic_store(taker->done, true);
+		sem_post(taker->other);
+	}
+	return NULL;
+}
+
+bool split_by_turns(struct range_lock *lock, uint64_t a, uint64_t b, unsigned int rounds)
+{
+	struct turn_taker takers[2];
+	pthread_t threads[2];
+	atomic_bool done;
+
+	atomic_init(&done, false);
+	for (int i = 0; i < 2; i++) {
+		takers[i].lock = lock;
+		takers[i].start = i ? b : a;
+		takers[i].rounds = rounds;
+		takers[i].done = &done;
+		takers[i].other = &takers[!i].mine;
+		CHECK_EQ(sem_init(&takers[i].mine, 0, !i), 0);
+	}
+	for (int i = 0; i < 2; i++)
+		threads[i] = thread_start(take_turns, &takers[i]);
+	for (int i = 0; i < 2; i++)
+		thread_join(threads[i]);
+	for (int i = 0; i < 2; i++)
+		sem_destroy(&takers[i].mine);
+	return atomic_load(&done);
+}
+
+void *memory_alloc(size_t size, size_t align, void *arg)
+{
+	struct memory_books *books = arg;
+	unsigned int grants = atomic_load(&books->grants);
+	void *memory;
+
+	CHECK(size > 0);
+	CHECK(align > 0 && align <= 4096 && (align & (align - 1)) == 0);
+	while (grants != UINT32_MAX &&
+	       (!grants || !atomic_compare_exchange_weak(&books->grants, &grants, grants - 1))) {
+		if (!grants) {
+			atomic_fetch_add(&books->refused, 1);
+			return NULL;
+		}
+	}
+	CHECK_EQ(posix_memalign(&memory, align < sizeof(void *) ? sizeof(void *) : align, size), 0);
+	/* The lock may not rely on zeroes. */
+	memset(memory, 0xa5, size);
+	atomic_fetch_add(&books->allocations, 1);
+	atomic_fetch_add(&books->live, size);
+	return memory;
+}
+
+void memory_free(void *memory, size_t size, void *arg)
+{
+	struct memory_books *books = arg;
+
+	CHECK(memory);
+	atomic_fetch_add(&books->frees, 1);
+	CHECK(atomic_fetch_sub(&books->live, size) >= size);
+	free(memory);
+}
+
+void use_memory_books(struct range_lock_attr *attr, struct memory_books *books, unsigned int grants)
+{
+	memset(books, 0, sizeof *books);
+	atomic_store(&books->grants, grants);
+	attr->alloc = memory_alloc;
+	attr->free = memory_free;
+	attr->arg = books;
+}
+
+void check_memory_balanced(struct memory_books *books)
+{
+	CHECK_EQ(atomic_load(&books->allocations), atomic_load(&books->frees));
+	CHECK_EQ(atomic_load(&books->live), 0);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the tests of the lock share: threads that hold one range each, memory hooks that count, and ways to bring a lock
+ * into a known state.
+ */
+#ifndef TESTS_ACTORS_H
+#define TESTS_ACTORS_H
+
+#include "threads.h"
+
+#include <mmrange/range_lock.h>
+
+#define FULL 0, UINT64_MAX
+
+static const enum range_fairness fairnesses[] = { RANGE_FAIRNESS_BARGING, RANGE_FAIRNESS_FIFO };
+
+enum { ACTOR_WAITS, ACTOR_HOLDS, ACTOR_FAILED };
+
+/*
+ * A thread that acquires one range, holds it until it is told to release it, and ends. If the acquisition fails, it ends
+ * at once. Every actor that was started must be finished.
+ */
+struct actor {
+	struct range_lock *lock;
+	struct range range;
+	uint64_t start;
+	uint64_t end;
+	enum range_mode mode;
+	const struct timespec *deadline;
+	struct timespec time;
+	pthread_t thread;
+	sem_t release;
+	atomic_int state;
+	int result;
+	uint64_t turn; /* how many actors of the process acquired a range before it */
+};
+
+/* Returns at once. */
+void actor_start(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
+		 enum range_mode mode);
+
+/* Returns at once; the actor gives up after ns nanoseconds of CLOCK_MONOTONIC. */
+void actor_start_timed(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
+		       enum range_mode mode, uint64_t ns);
+
+/* Returns when the actor waits in the lock's queue; a failure if it gets the range instead. */
+void actor_queue(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
+		 enum range_mode mode);
+void actor_queue_timed(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
+		       enum range_mode mode, uint64_t ns);
+
+/* Whether it holds its range now. */
+bool actor_holds(struct actor *actor);
+
+/* Returns when the actor holds its range. */
+void actor_await(struct actor *actor);
+
+/* Lets the actor release what it holds, or will hold, waits for its end, and returns its result. */
+int actor_finish(struct actor *actor);
+
+/* Acquires what must be free, without waiting. */
+void take(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+	  enum range_mode mode);
+
+/* One of the three ways to acquire a range: how is 0 to 2; the last one with a deadline that has passed. */
+int acquire_somehow(int how, struct range_lock *lock, struct range *range, uint64_t start,
+		    uint64_t end, enum range_mode mode);
+
+struct range_lock_stats lock_stats(struct range_lock *lock);
+
+/* Whether [start, end) could be acquired now; it is released at once. */
+bool is_free(struct range_lock *lock, uint64_t start, uint64_t end, enum range_mode mode);
+
+/* Every invariant of the lock holds now, also while it is in use. */
+void check_valid(struct range_lock *lock);
+
+/* Nothing is held and nothing waits, and the lock ends: the last line of most tests. */
+void check_quiet_and_destroy(struct range_lock *lock);
+
+/* A lock with default attributes but for these. */
+void init_lock(struct range_lock *lock, enum range_fairness fairness, uint32_t max_leaves);
+
+/*
+ * Two threads take turns at [a, a + 1) and [b, b + 1), strictly, until the lock has split at least once more, or rounds
+ * are over; says whether it has.
+ */
+bool split_by_turns(struct range_lock *lock, uint64_t a, uint64_t b, unsigned int rounds);
+
+/* Memory hooks that keep books; arg is the struct. */
+struct memory_books {
+	atomic_uint allocations; /* that succeeded */
+	atomic_uint frees;
+	atomic_uint refused;
+	atomic_size_t live; /* bytes */
+	atomic_uint grants; /* allocations that may still succeed; UINT32_MAX: all */
+};
+
+void *memory_alloc(size_t size, size_t align, void *books);
+void memory_free(void *memory, size_t size, void *books);
+
+/* Attributes with these hooks. */
+void use_memory_books(struct range_lock_attr *attr, struct memory_books *books, unsigned int grants);
+
+/* Everything that was allocated was given back. */
+void check_memory_balanced(struct memory_books *books);
+
+#endif

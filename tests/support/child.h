@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* Children, for what ends a process. */
+#ifndef TESTS_CHILD_H
+#define TESTS_CHILD_H
+
+#include "test.h"
+
+/*
+ * Runs a function in a child process, without core dumps, and waits for its end. The first size - 1 bytes that it writes to
+ * stderr go to errors. Must be called while there is one thread.
+ *
+ * Returns the child's status, as waitpid() does; it is 0 if the function returned.
+ */
+int run_in_child(void (*run)(void), char *errors, size_t size);
+
+#endif
