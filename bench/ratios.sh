@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# ratios.sh BUILD_DIR - measures a subset of mmrange-bench in under two minutes, and prints how the locks compare.
+# ratios.sh BUILD_DIR - measures a subset of mmrange-bench in under two minutes, and prints how
+# the locks compare.
 #
-# Everything is the median of interleaved repetitions of one run. A bound that is missed is said, and is no error;
-# the exit status is 1 if the benchmark could not run or a lock did not exclude.
+# Everything is the median of interleaved repetitions of one run. A bound that is missed is said,
+# and is no error; the exit status is not 0 if the benchmark could not run, or if a lock did not
+# exclude.
 set -eu
 
 repetitions=7

@@ -2,10 +2,10 @@
 /*
  * A storage engine's use: accounts are records of a file, and threads move money between them.
  *
- * A transfer locks the bytes of its two records, in ascending order, so that no two transfers wait for
- * each other in a circle. An audit reads the whole file under one range, and must always find
- * the same total. A transfer that does not get its second record at once gives the first one back
- * and takes both in one range instead, which shows range_trylock().
+ * A transfer locks the bytes of its two records. It tries the second one, because whoever waited for it
+ * while holding the first could wait in a circle with others; if it is not to be had, the transfer lets
+ * go and locks both and what lies between as one range. An audit reads the whole file under one
+ * range, and always finds the same total.
  */
 #include <mmrange/range_lock.h>
 
@@ -39,7 +39,7 @@ static void put(unsigned int account, int64_t balance)
 		abort();
 }
 
-/* Moves one unit from low to high, or the other way; low < high. */
+/* Moves an amount from low to high, low < high; a negative one the other way. */
 static void transfer(unsigned int low, unsigned int high, int64_t amount)
 {
 	struct range first, second;

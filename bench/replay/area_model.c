@@ -105,13 +105,20 @@ static enum model_result apply_fault(struct area_model *model, const struct trac
 	return allows(span->value, access_of(op)) ? MODEL_DONE : MODEL_ACCESS;
 }
 
+/* Makes a shared mapping one of its own, so that it does not become one with its neighbours. */
+static uint64_t number_mapping(struct area_model *model, uint64_t value)
+{
+	if (!(value >> AREA_FLAGS_SHIFT & MM_MAP_SHARED))
+		return value;
+	value &= (UINT64_C(1) << AREA_MAPPING_SHIFT) - 1;
+	return value | (uint64_t)++model->shared_mappings << AREA_MAPPING_SHIFT;
+}
+
 static enum model_result apply_mmap(struct area_model *model, const struct trace_op *op, struct trace_pages pages)
 {
 	uint64_t value = op->prot | (uint64_t)(op->flags & MAPPING_FLAGS) << AREA_FLAGS_SHIFT;
 
-	if (op->flags & MM_MAP_SHARED)
-		value |= (uint64_t)++model->shared_mappings << AREA_MAPPING_SHIFT;
-	return result(set_mapped(model, pages, value));
+	return result(set_mapped(model, pages, number_mapping(model, value)));
 }
 
 static enum model_result apply_mprotect(struct area_model *model, const struct trace_op *op, struct trace_pages pages)
@@ -154,7 +161,7 @@ static enum model_result apply_mremap(struct area_model *model, const struct tra
 
 	if (!span || span->end < pages[0].end || !can_grow(model, op, pages))
 		return MODEL_UNMAPPED;
-	value = span->value & ~AREA_GUESSED;
+	value = number_mapping(model, span->value & ~AREA_GUESSED);
 	error = span_map_erase(&model->areas, pages[0].start, pages[0].end);
 	return result(error ? error : set_mapped(model, pages[1], value));
 }

@@ -22,6 +22,9 @@
 /* How often a waiter looks before it sleeps: some microseconds. */
 #define SPINS 1000
 
+/* Operations between two looks at the number of pages. */
+#define PEAK_INTERVAL 64
+
 #define STACK_SIZE ((size_t)1 << 20)
 
 /* A thread, and how far it is. */
@@ -71,8 +74,13 @@ static void name_failure(const struct trace *trace, size_t i, int error, char *m
 		 op->length, op->thread, what);
 }
 
-int replay_sequential(const struct trace *trace, const struct schedule *schedule, struct mm *mm, char *message)
+int replay_sequential(const struct trace *trace, const struct schedule *schedule, struct mm *mm, uint64_t *peak,
+		      char *message)
 {
+	struct mm_stats stats;
+
+	if (peak)
+		*peak = 0;
 	for (size_t i = 0; i < trace->count; i++) {
 		int error = replay_op(mm, &trace->ops[i], schedule->epoch[i]);
 
@@ -80,6 +88,11 @@ int replay_sequential(const struct trace *trace, const struct schedule *schedule
 			name_failure(trace, i, error, message);
 			return error;
 		}
+		if (!peak || (i % PEAK_INTERVAL && i + 1 < trace->count))
+			continue;
+		mm_get_stats(mm, &stats);
+		if (stats.pages > *peak)
+			*peak = stats.pages;
 	}
 	return 0;
 }

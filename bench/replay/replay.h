@@ -21,16 +21,23 @@ struct replay_result {
 int replay_create_mm(const struct trace *trace, enum mm_locking locking, struct mm **mm);
 
 /*
+ * Faults so many pages in, somewhere, and frees them: so that a replay takes its pages from the address space's free
+ * ones, and the time is not that of the machine's own page faults. 0, or what an operation returned.
+ */
+int replay_warm_up(struct mm *mm, uint64_t pages);
+
+/*
  * Does one operation. The bytes that write faults write follow from address and epoch.
  * 0; what the operation returned; ERANGE: it succeeded, but not with the result of the trace.
  */
 int replay_op(struct mm *mm, const struct trace_op *op, uint32_t epoch);
 
 /*
- * Does all operations in the order of the trace. 0, or the error of the first that fails; it is named in message
- * (REPLAY_MESSAGE_SIZE bytes).
+ * Does all operations in the order of the trace. 0 with about the most pages present at a time in *peak (which may be
+ * NULL); or the error of the first that fails, named in message (REPLAY_MESSAGE_SIZE bytes).
  */
-int replay_sequential(const struct trace *trace, const struct schedule *schedule, struct mm *mm, char *message);
+int replay_sequential(const struct trace *trace, const struct schedule *schedule, struct mm *mm, uint64_t *peak,
+		      char *message);
 
 /*
  * Does all operations with the threads of the schedule. 0, or the error of the first operation found to fail, named

@@ -17,6 +17,19 @@ int replay_create_mm(const struct trace *trace, enum mm_locking locking, struct 
 	return mm_create(mm, &attr);
 }
 
+int replay_warm_up(struct mm *mm, uint64_t pages)
+{
+	uint64_t addr;
+	int error;
+
+	if (pages == 0)
+		return 0;
+	error = mm_mmap(mm, 0, pages * MM_PAGE_SIZE, MM_PROT_READ, MM_MAP_PRIVATE | MM_MAP_ANONYMOUS, -1, 0, &addr);
+	for (uint64_t i = 0; i < pages && !error; i++)
+		error = mm_fault(mm, addr + i * MM_PAGE_SIZE, MM_PROT_READ, NULL);
+	return error ? error : mm_munmap(mm, addr, pages * MM_PAGE_SIZE);
+}
+
 /* Never 0, which would look like a page that nobody has written. */
 static unsigned char byte_at(uint64_t addr, uint32_t epoch)
 {

@@ -18,14 +18,18 @@
  * What differs from a pthread_rwlock_t:
  *  - the unit of exclusion is a range; the full range is [0, UINT64_MAX), and behaves like one rwlock;
  *  - every acquisition needs a struct range that stays where it is, untouched, until the unlock;
- *  - one thread may hold several ranges; it must not wait for a range that conflicts with its own
- *    (a deadlock; the checked build returns EDEADLK);
+ *  - one thread may hold several ranges. To wait for one while holding another can deadlock, and an order
+ *    of addresses alone does not prevent it: the wait may be for a starving waiter (below) whose range
+ *    overlaps the one that is held. So use range_trylock() for the second, or lock one range that spans
+ *    both. A thread that waits for a range that conflicts with its own waits for ever; the checked
+ *    build returns EDEADLK instead;
  *  - readers and writers are treated alike; by default a newcomer may pass waiters, but only for a bounded
  *    time (see struct range_lock_attr).
  *
  * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is a
  * cancellation point. None of them is safe in a signal handler. After fork() in a process with several
- * threads, the child must not use a lock that was in use by another thread.
+ * threads, the child must not use a lock that another thread may have been using; in the checked build
+ * and on platforms without futexes it must not use any lock before it executes another program.
  *
  * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message on: unlock of
  * a range that is not held or is held in another lock, locking with a struct range that is in use,
@@ -49,7 +53,7 @@ extern "C" {
 /* The layout is the same as in C; C++ code has no business with these fields. */
 #define RANGE__ATOMIC(type) alignas(sizeof(type)) type
 #else
-#define RANGE__ATOMIC(type) _Atomic(type)
+#define RANGE__ATOMIC(type) _Alignas(sizeof(type)) _Atomic(type)
 #endif
 
 /** How a range is held: RANGE_READ excludes writers, RANGE_WRITE excludes everybody. */
@@ -81,15 +85,17 @@ struct range_lock_attr {
 	uint32_t max_leaves;
 	/**
 	 * With RANGE_FAIRNESS_BARGING, the time in nanoseconds for which a waiter may be passed before it
-	 * becomes starving, and the shortest time between two starving waiters of one leaf;
-	 * default 500000. A waiter with n others before it in its leaf waits at most about (n + 1) times
-	 * the greater of this and the time for which conflicting ranges are held.
+	 * becomes starving, at the next release that overlaps it; and the shortest time between two
+	 * waiters of one leaf that become so; default 500000. A waiter with n others before it in its leaf
+	 * waits at most about (n + 1) times the greater of this and the time for which conflicting ranges
+	 * are held.
 	 */
 	uint64_t starvation_ns;
 	/**
 	 * Memory for leaves, asked for at splits only. alloc returns size bytes aligned to align (a power of
 	 * two, at most 4096), or NULL: the lock then stays coarser, and works. free gets what alloc
-	 * returned, with the same size, from range_lock_destroy() only. Neither may use the lock itself.
+	 * returned, with the same size, from range_lock_destroy() only. alloc is called in the middle of an
+	 * acquisition: it must not use the lock, nor wait for anything that a thread holds while it does.
 	 * Default: mmap() and munmap(), so that the lock can be used inside malloc().
 	 */
 	void *(*alloc)(size_t size, size_t align, void *arg);
@@ -234,8 +240,8 @@ MMRANGE_API int range_lock_destroy(struct range_lock *lock);
  * Safety:    any number of threads; not from signal handlers; not a cancellation point.
  * Lifetime:  *range must stay in place until range_unlock() returns.
  * Cost:      never allocates and never fails for want of memory. Uncontended: one compare-and-swap, plus
- *            O(log leaves) to find the leaf. Otherwise O(log n) in the ranges of the leaf. A range that spans
- *            leaves merges them: O(leaves spanned).   Since: 0.1
+ *            O(log leaves) to find the leaf. Otherwise O(log n) in the ranges of the leaf, and O(waiters) while
+ *            one of them is starving. A range that spans leaves merges them: O(leaves).   Since: 0.1
  */
 MMRANGE_API int range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
 			   enum range_mode mode);
@@ -247,7 +253,7 @@ MMRANGE_API int range_lock(struct range_lock *lock, struct range *range, uint64_
  *         nothing is held; EINVAL as range_lock(): nothing is held
  *
  * Ordering:  as range_lock() if it returns 0, otherwise none.
- * Progress:  never waits for the holder of a range; may wait for the short internal lock of a leaf.
+ * Progress:  never waits for the holder of a range; may wait for short internal locks.
  * Otherwise as range_lock().   Since: 0.1
  */
 MMRANGE_API int range_trylock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
@@ -276,8 +282,8 @@ MMRANGE_API int range_timedlock(struct range_lock *lock, struct range *range, ui
  * Progress:  never waits for the holder of a range; may wait for the short internal lock of a leaf.
  * Safety:    cannot fail and cannot allocate; not from signal handlers; not a cancellation point.
  * Lifetime:  *range is the caller's again when this returns, and is not touched afterwards.
- * Cost:      uncontended: one compare-and-swap; otherwise O(log n) in the ranges of the leaf, plus the
- *            waiters that overlap.   Since: 0.1
+ * Cost:      uncontended: one compare-and-swap; otherwise O(log n) in the ranges of the leaf, plus, if there
+ *            are waiters in the leaf, O(waiters), and that again for each one woken.   Since: 0.1
  */
 MMRANGE_API void range_unlock(struct range_lock *lock, struct range *range);
 

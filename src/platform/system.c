@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "platform.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 _Thread_local uintptr_t mmrange__thread_number;
@@ -20,7 +21,10 @@ bool mmrange__spinning_helps(void)
 	long n = atomic_load_explicit(&processors, memory_order_relaxed);
 
 	if (n == 0) {
+		int saved = errno;
+
 		n = sysconf(_SC_NPROCESSORS_ONLN);
+		errno = saved;
 		atomic_store_explicit(&processors, n, memory_order_relaxed);
 	}
 	return n > 1;

@@ -2,9 +2,12 @@
 #include "adapt.h"
 #include "platform/platform.h"
 
+#include <errno.h>
+
 enum {
-	MAX_PATIENCE = 1024, /* migrations before a split, at most */
-	SWEEP_STEP = 2,      /* leaves looked at by the sweep per split */
+	MAX_PATIENCE = 256, /* migrations before a split, at most */
+	OVERLAP_COST = 4,   /* what a migration to an overlapping range takes off the count */
+	SWEEP_STEP = 2,     /* leaves looked at by the sweep per split */
 };
 
 /* Nanoseconds: more than it takes until each of many threads has had its turn on a core. */
@@ -56,16 +59,21 @@ static void merge_cold(struct range__forest *forest, uint32_t i, struct range__l
  * One step: merges the leaf the sweep has come to, or marks it. A leaf whose owner is 0 has not been used
  * since it was marked: whoever acquires a range in it notes an owner.
  */
-static void sweep_leaf(struct range__forest *forest, uint32_t i)
+static void sweep_leaf(struct range__forest *forest)
 {
+	uint32_t i = range__index_search(forest, forest->sweep);
 	struct range__leaf *leaf = range__index_leaf(forest, i), *next;
 
+	if (i + 1 == range__index_count(forest)) {
+		forest->sweep = UINT64_MAX;
+		return;
+	}
 	range__leaf_lock(leaf);
 	if (!range__leaf_vacant(leaf) ||
 	    atomic_load_explicit(&leaf->last_owner, memory_order_relaxed) != 0) {
 		atomic_store_explicit(&leaf->last_owner, 0, memory_order_relaxed);
 		range__leaf_unlock(leaf, NULL);
-		forest->sweep++;
+		forest->sweep = range__index_lo(forest, i + 1);
 		return;
 	}
 	next = range__index_leaf(forest, i + 1);
@@ -79,19 +87,16 @@ static void sweep_leaf(struct range__forest *forest, uint32_t i)
 /* Merges leaves that nobody has used from one sweep to the next, a few at a time. */
 static void sweep(struct range__forest *forest)
 {
-	for (int step = 0; step < SWEEP_STEP; step++) {
-		if (forest->sweep == 0) {
-			uint64_t now = mmrange__now();
+	if (forest->sweep == UINT64_MAX) {
+		uint64_t now = mmrange__now();
 
-			if (now - forest->swept_at < SWEEP_INTERVAL)
-				return;
-			forest->swept_at = now;
-		}
-		if (forest->sweep + 1 < range__index_count(forest))
-			sweep_leaf(forest, forest->sweep);
-		else
-			forest->sweep = 0;
+		if (now - forest->swept_at < SWEEP_INTERVAL)
+			return;
+		forest->swept_at = now;
+		forest->sweep = 0;
 	}
+	for (int step = 0; step < SWEEP_STEP && forest->sweep != UINT64_MAX; step++)
+		sweep_leaf(forest);
 }
 
 static bool can_split(struct range__leaf *leaf, uint64_t point)
@@ -116,34 +121,36 @@ static void begin(struct range__leaf *leaf, uint64_t lo, uint32_t patience)
 static void split_at(struct range_lock *lock, struct range__forest *forest, uint32_t i,
 		     const uint64_t points[2])
 {
-	struct range__leaf *leaf = range__index_leaf(forest, i), *right;
-	uint64_t point;
+	struct range__leaf *leaf = range__index_leaf(forest, i);
+	struct range__leaf *right = range__forest_new_leaf(lock, forest);
+	uint64_t point = points[0];
 
-	range__leaf_lock(leaf);
-	point = can_split(leaf, points[0]) ? points[0] : points[1];
-	if (!can_split(leaf, point)) {
-		scale_patience(leaf, 2, 1);
-		goto unlock;
-	}
-	right = range__forest_new_leaf(lock, forest);
 	if (!right) {
 		scale_patience(leaf, MAX_PATIENCE, 1);
-		goto unlock;
+		return;
 	}
 	range__leaf_lock(right);
-	range__leaf_split(leaf, point, right);
-	scale_patience(leaf, 1, 2);
-	begin(right, point, atomic_load_explicit(&leaf->patience, memory_order_relaxed));
-	range__index_insert(forest, i + 1, point, right);
-	forest->splits++;
-	range__leaf_unlock(right, NULL);
-unlock:
+	range__leaf_lock(leaf);
+	if (!can_split(leaf, point))
+		point = points[1];
+	if (can_split(leaf, point)) {
+		range__leaf_split(leaf, point, right);
+		scale_patience(leaf, 1, 2);
+		begin(right, point, atomic_load_explicit(&leaf->patience, memory_order_relaxed));
+		range__index_insert(forest, i + 1, point, right);
+		forest->splits++;
+	} else {
+		scale_patience(leaf, 2, 1);
+		range__forest_free_leaf(forest, right);
+	}
 	range__leaf_unlock(leaf, NULL);
+	range__leaf_unlock(right, NULL);
 }
 
 static void split(struct range_lock *lock, struct range__leaf *leaf, const uint64_t points[2])
 {
 	struct range__forest *forest;
+	int saved = errno;
 
 	/* Somebody else is at it: not worth waiting for, the next migration tries again. */
 	if (pthread_mutex_trylock(&lock->mutex))
@@ -157,6 +164,7 @@ static void split(struct range_lock *lock, struct range__leaf *leaf, const uint6
 	else
 		split_at(lock, forest, range__index_search(forest, points[0]), points);
 	pthread_mutex_unlock(&lock->mutex);
+	errno = saved;
 }
 
 void range__adapt_note(struct range_lock *lock, struct range__leaf *leaf, const struct range *range)
@@ -165,8 +173,8 @@ void range__adapt_note(struct range_lock *lock, struct range__leaf *leaf, const 
 	uint64_t last_start = atomic_load_explicit(&leaf->last_start, memory_order_relaxed);
 	uint64_t last_end = atomic_load_explicit(&leaf->last_end, memory_order_relaxed);
 	uintptr_t last = atomic_load_explicit(&leaf->last_owner, memory_order_relaxed);
+	uint32_t migrations = atomic_load_explicit(&leaf->migrations, memory_order_relaxed);
 	uint64_t points[2] = { range->start, last_end };
-	uint32_t migrations = 0;
 
 	atomic_store_explicit(&leaf->last_owner, range->owner, memory_order_relaxed);
 	atomic_store_explicit(&leaf->last_start, range->start, memory_order_relaxed);
@@ -178,7 +186,9 @@ void range__adapt_note(struct range_lock *lock, struct range__leaf *leaf, const 
 		points[1] = range->end;
 	}
 	if (range->end <= last_start || last_end <= range->start)
-		migrations = 1 + atomic_load_explicit(&leaf->migrations, memory_order_relaxed);
+		migrations++;
+	else
+		migrations -= migrations < OVERLAP_COST ? migrations : OVERLAP_COST;
 	atomic_store_explicit(&leaf->migrations, migrations, memory_order_relaxed);
 	if (migrations >= atomic_load_explicit(&leaf->patience, memory_order_relaxed))
 		split(lock, leaf, points);

@@ -3,8 +3,8 @@
  * adapt - how the leaves follow the load.
  *
  * Leaves are split where threads collide although their ranges do not overlap: a leaf remembers its last
- * owner and that one's range, and counts how often in a row it migrates to another thread whose range is
- * disjoint. The split is at an end of one of the two ranges, never between: other points would lie inside
+ * owner and that one's range, and counts how often it migrates to another thread whose range is disjoint;
+ * migrations to ranges that overlap count against that, as a split does not help there. The split is at an end of one of the two ranges, never between: other points would lie inside
  * ranges of third parties, which would merge the leaves again.
  *
  * Leaves are merged when a range spans several (R1, forest.c), and when they have gone cold: nobody has used

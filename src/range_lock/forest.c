@@ -88,7 +88,7 @@ static struct range__forest *new_forest(struct range_lock *lock)
 	if (!forest)
 		return NULL;
 	forest->capacity = lock->max_leaves;
-	forest->sweep = 0;
+	forest->sweep = UINT64_MAX;
 	forest->swept_at = mmrange__now();
 	forest->chunks = NULL;
 	forest->free = NULL;
@@ -115,16 +115,39 @@ struct range__forest *range__forest_get(struct range_lock *lock)
 	return forest ? forest : new_forest(lock);
 }
 
-/* Merges the leaves after entry i that begin below end into its leaf, which is locked. */
-static void merge_until(struct range__forest *forest, uint32_t i, struct range__leaf *leaf,
-			uint64_t end)
+/* How many entries from i on have keys below end. */
+static uint32_t nr_spanned(struct range__forest *forest, uint32_t i, uint64_t end)
 {
-	uint32_t n = 0;
+	uint32_t n = 1;
 
-	while (i + 1 + n < range__index_count(forest) && range__index_lo(forest, i + 1 + n) < end) {
-		struct range__leaf *next = range__index_leaf(forest, i + 1 + n++);
+	while (i + n < range__index_count(forest) && range__index_lo(forest, i + n) < end)
+		n++;
+	return n;
+}
 
-		range__leaf_lock(next);
+/* Locks the leaves of n entries from i on; says whether range has to wait in one of them. */
+static bool lock_all(struct range__forest *forest, uint32_t i, uint32_t n,
+		     const struct range *range)
+{
+	bool blocked = false;
+
+	for (uint32_t k = 0; k < n; k++) {
+		struct range__leaf *leaf = range__index_leaf(forest, i + k);
+
+		range__leaf_lock(leaf);
+		blocked = blocked || range__leaf_blocks(leaf, range);
+	}
+	return blocked;
+}
+
+/* Merges the leaves of the n entries after i, all locked, into that of i. */
+static void merge(struct range__forest *forest, uint32_t i, uint32_t n)
+{
+	struct range__leaf *leaf = range__index_leaf(forest, i);
+
+	for (uint32_t k = 1; k <= n; k++) {
+		struct range__leaf *next = range__index_leaf(forest, i + k);
+
 		range__leaf_absorb(leaf, next);
 		range__adapt_inherit(leaf, next);
 		range__leaf_unlock(next, NULL);
@@ -137,39 +160,50 @@ static void merge_until(struct range__forest *forest, uint32_t i, struct range__
 	}
 }
 
-/* Locks the leaf that holds start, and makes it reach end. */
-static struct range__leaf *lock_spanning(struct range_lock *lock, uint64_t start, uint64_t end)
+/* The leaf that holds the range, made of several if need be. NULL: a try that fails, and changes nothing. */
+static struct range__leaf *lock_spanning(struct range_lock *lock, const struct range *range,
+					 bool try)
 {
 	struct range__leaf *leaf = &lock->root;
 	struct range__forest *forest;
-	uint32_t i = 0;
 
 	pthread_mutex_lock(&lock->mutex);
 	forest = range__forest_of(lock);
 	if (forest) {
-		i = range__index_search(forest, start);
+		uint32_t i = range__index_search(forest, range->start);
+		uint32_t n = nr_spanned(forest, i, range->end);
+
 		leaf = range__index_leaf(forest, i);
+		if (lock_all(forest, i, n, range) && try) {
+			while (n > 0)
+				range__leaf_unlock(range__index_leaf(forest, i + --n), NULL);
+			leaf = NULL;
+		} else {
+			merge(forest, i, n - 1);
+		}
+	} else {
+		range__leaf_lock(leaf);
 	}
-	range__leaf_lock(leaf);
-	if (forest)
-		merge_until(forest, i, leaf, end);
 	pthread_mutex_unlock(&lock->mutex);
 	return leaf;
 }
 
 struct range__leaf *range__forest_lock(struct range_lock *lock, const struct range *range,
-				       struct range__leaf *hint)
+				       struct range__leaf *hint, bool try)
 {
 	struct range__leaf *leaf;
 
 	for (int look = hint ? 0 : 1; look < 2; look++) {
 		leaf = look == 0 ? hint : range__index_find(lock, range->start);
+		/* Not to disturb a leaf in vain; whether it is the right one is decided below. */
+		if (!range__leaf_covers(leaf, range->start, range->end))
+			continue;
 		range__leaf_lock(leaf);
 		if (range__leaf_covers(leaf, range->start, range->end))
 			return leaf;
 		range__leaf_unlock(leaf, NULL);
 	}
-	return lock_spanning(lock, range->start, range->end);
+	return lock_spanning(lock, range, try);
 }
 
 /* Under lock->mutex: how many leaves there are now, and which. */
@@ -208,6 +242,7 @@ int range__forest_destroy(struct range_lock *lock)
 {
 	struct range__forest *forest;
 	struct range__chunk *chunk, *first;
+	int saved = errno;
 	bool vacant;
 
 	pthread_mutex_lock(&lock->mutex);
@@ -225,6 +260,7 @@ int range__forest_destroy(struct range_lock *lock)
 		release(lock, chunk, sizeof *chunk);
 	}
 	release(lock, forest, forest_size(forest->capacity) + sizeof *first);
+	errno = saved;
 	return 0;
 }
 

@@ -21,10 +21,11 @@
 
 /*
  * Locks the leaf that holds [range->start, range->end), merging leaves if there are several. hint is
- * where to look first, and may be any leaf of the lock, or NULL.
+ * where to look first, and may be any leaf of the lock, or NULL. With try, a range that would have to wait
+ * merges nothing: then the result is NULL.
  */
 struct range__leaf *range__forest_lock(struct range_lock *lock, const struct range *range,
-				       struct range__leaf *hint);
+				       struct range__leaf *hint, bool try);
 
 /* Under lock->mutex: the forest, made of lock->root if there is none yet; NULL without memory. */
 struct range__forest *range__forest_get(struct range_lock *lock);

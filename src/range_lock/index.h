@@ -26,8 +26,8 @@ struct range__forest {
 	atomic_uint count; /* entries in use */
 	uint32_t capacity;
 	/* Under lock->mutex, see forest.c and adapt.c: */
-	uint32_t sweep;
-	uint64_t swept_at;
+	uint64_t sweep;    /* the key that the sweep has come to; UINT64_MAX between two */
+	uint64_t swept_at; /* when the last one began */
 	struct range__chunk *chunks;
 	struct range__leaf *free;
 	uint64_t splits;

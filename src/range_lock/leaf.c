@@ -241,31 +241,34 @@ void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
 	}
 }
 
-void range__leaf_promote(struct range__leaf *leaf, uint64_t bound)
+void range__leaf_promote(struct range__leaf *leaf, uint64_t start, uint64_t end, uint64_t bound)
 {
-	struct range *oldest = leaf->wait_first;
+	struct range *w = leaf->wait_first;
 	uint64_t now;
 
-	if (!oldest || leaf->nr_starving > 0)
+	if (!w)
 		return;
 	now = mmrange__now();
-	if (now - oldest->stamp < bound || now - leaf->fair_at < bound)
+	if (now - leaf->fair_at < bound)
 		return;
-	leaf->fair_at = now;
-	leaf->nr_starving = 1;
-	oldest->starving = 1;
+	/* In the order of arrival: after the first that has not waited for long enough, none has. */
+	for (; w && now - w->stamp >= bound; w = w->next) {
+		if (w->starving || !range__overlap(w, start, end) || behind_starving(leaf, w))
+			continue;
+		w->starving = 1;
+		leaf->nr_starving++;
+		leaf->fair_at = now;
+		return;
+	}
 }
 
 bool range__leaf_crossed(struct range__leaf *leaf, uint64_t point)
 {
-	struct range *r;
-
-	for (r = range__tree_first(leaf->held, point - 1, point); r;
-	     r = range__tree_next(r, point - 1, point))
-		if (r->end > point)
-			return true;
-	for (r = leaf->wait_first; r; r = r->next)
-		if (r->start < point && point < r->end)
+	/* What overlaps the empty [point, point) starts before it and ends after it. */
+	if (range__tree_overlap(leaf->held, point, point, false))
+		return true;
+	for (const struct range *w = leaf->wait_first; w; w = w->next)
+		if (range__overlap(w, point, point))
 			return true;
 	return false;
 }

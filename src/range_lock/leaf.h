@@ -61,10 +61,12 @@
  * reads it without. */
 enum { RANGE_WAITING, RANGE_WOKEN };
 
+_Static_assert(_Alignof(struct range) % 8 == 0, "the low bits of the address are tags");
+
 /* Waiters to be woken after the leaf is unlocked. */
 struct range__wakes {
 	unsigned int n;
-	_Atomic(uint64_t) *state[16];
+	_Atomic(uint64_t) *state[64];
 };
 
 static inline uint64_t range__word_empty(uint64_t generation)
@@ -123,10 +125,11 @@ void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
 		      struct range__wakes *wakes);
 
 /*
- * With the leaf locked, if nobody in it is starving: makes the waiter that came first starving, if
- * it has waited for bound nanoseconds, and the last one became so that long ago.
+ * With the leaf locked, when [start, end) was released or a waiter for it was passed: makes the first waiter
+ * it overlaps starving, if that has waited for bound nanoseconds, is not behind a starving one already, and
+ * the last promotion in this leaf was that long ago.
  */
-void range__leaf_promote(struct range__leaf *leaf, uint64_t bound);
+void range__leaf_promote(struct range__leaf *leaf, uint64_t start, uint64_t end, uint64_t bound);
 
 /*
  * With both leaves locked, adjacent, and left before right: moves everything and the bounds from

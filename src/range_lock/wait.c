@@ -86,10 +86,10 @@ static void wake_and_unlock(struct range__leaf *leaf, const struct range *range)
 	range__leaf_unlock(leaf, &wakes);
 }
 
-static void promote(struct range_lock *lock, struct range__leaf *leaf)
+static void promote(struct range_lock *lock, struct range__leaf *leaf, const struct range *range)
 {
 	if (lock->fairness == RANGE_FAIRNESS_BARGING)
-		range__leaf_promote(leaf, lock->starvation_ns);
+		range__leaf_promote(leaf, range->start, range->end, lock->starvation_ns);
 }
 
 /* The range is in the leaf's queue. */
@@ -98,7 +98,7 @@ static int wait(struct range_lock *lock, struct range *range,
 {
 	for (;;) {
 		int error = sleep_until_woken(range, patience);
-		struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf);
+		struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf, false);
 
 		range->leaf = leaf;
 		if (!range__leaf_blocks(leaf, range)) {
@@ -113,7 +113,7 @@ static int wait(struct range_lock *lock, struct range *range,
 		}
 		/* Somebody was faster. */
 		range__leaf_wait_again(leaf, range);
-		promote(lock, leaf);
+		promote(lock, leaf, range);
 		wake_and_unlock(leaf, range);
 	}
 }
@@ -127,7 +127,9 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 
 	if (!patience->try && !fifo && spin(lock, range))
 		return 0;
-	leaf = range__forest_lock(lock, range, NULL);
+	leaf = range__forest_lock(lock, range, NULL, patience->try);
+	if (!leaf)
+		return EBUSY;
 	range->leaf = leaf;
 	if (!range__leaf_blocks(leaf, range)) {
 		range__leaf_hold_and_unlock(leaf, range);
@@ -153,9 +155,9 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 
 void range__release_slow(struct range_lock *lock, struct range *range)
 {
-	struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf);
+	struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf, false);
 
 	range__tree_erase(&leaf->held, range);
-	promote(lock, leaf);
+	promote(lock, leaf, range);
 	wake_and_unlock(leaf, range);
 }

@@ -40,6 +40,7 @@ static void check_exclusion(const char *test, enum range_fairness fairness)
 			e.write_rate = mixes[mix].write_rate;
 			e.wide_rate = mixes[mix].wide_rate;
 			e.pair_rate = 8;
+			e.meanwhile = make_impatient;
 			e.seed = test_random(&state);
 			if (!exclusion_holds(&e))
 				test_fail(__FILE__, __LINE__, "%s, %" PRIu32 " leaves: %s",

@@ -92,9 +92,14 @@ void actor_await(struct actor *actor)
 	CHECK_EQ(actor->result, 0);
 }
 
-int actor_finish(struct actor *actor)
+void actor_let_go(struct actor *actor)
 {
 	sem_post(&actor->release);
+}
+
+int actor_finish(struct actor *actor)
+{
+	actor_let_go(actor);
 	thread_join(actor->thread);
 	sem_destroy(&actor->release);
 	return actor->result;
@@ -213,6 +218,20 @@ bool split_by_turns(struct range_lock *lock, uint64_t a, uint64_t b, unsigned in
 	for (int i = 0; i < 2; i++)
 		sem_destroy(&takers[i].mine);
 	return atomic_load(&done);
+}
+
+void make_impatient(void *arg)
+{
+	struct range_lock *lock = arg;
+	struct range__forest *forest;
+
+	pthread_mutex_lock(&lock->mutex);
+	/* relaxed: under the mutex, but for count and patience, which may be of any age */
+	forest = atomic_load_explicit(&lock->forest, memory_order_relaxed);
+	for (uint32_t i = 0; forest && i < atomic_load(&forest->count); i++)
+		atomic_store_explicit(&atomic_load(&forest->entries[i].leaf)->patience,
+				      RANGE__PATIENCE, memory_order_relaxed);
+	pthread_mutex_unlock(&lock->mutex);
 }
 
 void *memory_alloc(size_t size, size_t align, void *arg)

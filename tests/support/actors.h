@@ -55,6 +55,9 @@ bool actor_holds(struct actor *actor);
 /* Returns when the actor holds its range. */
 void actor_await(struct actor *actor);
 
+/* From now on the actor releases its range as soon as it has it. */
+void actor_let_go(struct actor *actor);
+
 /* Lets the actor release what it holds, or will hold, waits for its end, and returns its result. */
 int actor_finish(struct actor *actor);
 
@@ -85,6 +88,12 @@ void init_lock(struct range_lock *lock, enum range_fairness fairness, uint32_t m
  * are over; says whether it has.
  */
 bool split_by_turns(struct range_lock *lock, uint64_t a, uint64_t b, unsigned int rounds);
+
+/*
+ * Makes each leaf split at the next few migrations: the lock calms down by itself after some splits that did not last, and
+ * a test that wants splits and merges all the time must not let it. lock is a struct range_lock.
+ */
+void make_impatient(void *lock);
 
 /* Memory hooks that keep books; arg is the struct. */
 struct memory_books {

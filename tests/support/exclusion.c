@@ -188,12 +188,25 @@ static void *work(void *arg)
 	return NULL;
 }
 
+static void *do_meanwhile(void *arg)
+{
+	struct exclusion *e = arg;
+
+	/* relaxed: must not order the threads */
+	while (!atomic_load_explicit(&e->over, memory_order_relaxed)) {
+		e->meanwhile(e->lock);
+		sched_yield();
+	}
+	return NULL;
+}
+
 static void prepare(struct exclusion *e, struct worker *workers)
 {
 	uint64_t state = e->seed;
 
 	CHECK(e->slots <= SLOTS);
 	atomic_store(&e->violated, false);
+	atomic_store(&e->over, false);
 	e->attempts = e->granted = e->busy = e->timed_out = 0;
 	for (unsigned int i = 0; i < SLOTS; i++) {
 		atomic_store(&e->slot[i].inside, 0);
@@ -234,14 +247,20 @@ static void check_slots(struct exclusion *e, const struct worker *workers)
 bool exclusion_holds(struct exclusion *e)
 {
 	struct worker *workers = calloc(e->threads, sizeof *workers);
+	pthread_t other = { 0 };
 	bool violated;
 
 	CHECK(workers);
 	prepare(e, workers);
+	if (e->meanwhile)
+		other = thread_start(do_meanwhile, e);
 	for (unsigned int i = 0; i < e->threads; i++)
 		workers[i].thread = thread_start(work, &workers[i]);
 	for (unsigned int i = 0; i < e->threads; i++)
 		thread_join(workers[i].thread);
+	atomic_store(&e->over, true);
+	if (e->meanwhile)
+		thread_join(other);
 	violated = atomic_load(&e->violated);
 	sum_up(e, workers);
 	if (!violated)

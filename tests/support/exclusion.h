@@ -46,11 +46,13 @@ struct exclusion {
 	unsigned int own_rate;   /* ranges in the thread's own share, of 64 */
 	unsigned int pair_rate;  /* of those granted, how many are held with a second one, of 64 */
 	bool atomics_only;       /* leave the plain data alone: a broken lock is a data race */
+	void (*meanwhile)(void *lock); /* called again and again while the threads run; may be NULL */
 	uint64_t seed;
 	/* Found: */
 	atomic_bool violated;
 	char violation[160];
 	struct slot slot[SLOTS];
+	atomic_bool over;
 	uint64_t attempts;
 	uint64_t granted;
 	uint64_t busy;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,6 +25,15 @@ static uint32_t *low_half(_Atomic(uint64_t) *word)
 #endif
 }
 
+static bool passed(clockid_t clock, const struct timespec *deadline)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec > deadline->tv_sec ||
+	       (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
+}
+
 int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
 		  const struct timespec *deadline)
 {
@@ -33,12 +43,18 @@ int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
 
 	if (clock == CLOCK_REALTIME)
 		op |= FUTEX_CLOCK_REALTIME;
-	/* EAGAIN (the word has changed) and EINTR are early returns; a negative time is in the
-	 * past. */
+	/*
+	 * EAGAIN (the word has changed) and EINTR are early returns. What else can happen is a time before 1970,
+	 * or a system without this call: then the caller goes round until the deadline.
+	 */
 	if (syscall(SYS_FUTEX, low_half(word), op, (uint32_t)expected, deadline, NULL,
 		    FUTEX_BITSET_MATCH_ANY) < 0 &&
-	    (errno == ETIMEDOUT || errno == EINVAL))
-		error = ETIMEDOUT;
+	    errno != EAGAIN && errno != EINTR) {
+		if (errno == ETIMEDOUT || (deadline && passed(clock, deadline)))
+			error = ETIMEDOUT;
+		else
+			sched_yield();
+	}
 	errno = saved;
 	return error;
 }

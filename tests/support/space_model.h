@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A window of an address space as an array of pages, and a driver that does random operations to both and compares
+ * results, errors, areas, and each byte that is read.
+ *
+ * The window may end at MM_ADDR_MAX: then mappings without an address are made too, and a page limit and an area limit
+ * can be set. A window elsewhere may share its space with others, which other threads use at the same time.
+ */
+#ifndef TESTS_SPACE_MODEL_H
+#define TESTS_SPACE_MODEL_H
+
+#include "spaces.h"
+
+#include <stdbool.h>
+
+#define MODEL_PAGES 192u
+
+struct model_page {
+	bool mapped;
+	bool present;
+	unsigned char value; /* of all its bytes */
+	int prot;
+	int flags;
+	uint64_t object;
+	uint64_t offset;
+};
+
+struct model {
+	struct mm *mm;
+	uint64_t base;
+	uint64_t seed;
+	uint64_t objects;
+	/* The window ends at MM_ADDR_MAX, and has the space for itself. */
+	bool whole;
+	uint64_t max_areas;
+	uint64_t max_pages;
+	uint64_t brk_start;
+	uint64_t brk;
+	struct model_page page[MODEL_PAGES];
+};
+
+/* Whether two neighbouring pages belong to one area. */
+bool model_same_area(const struct model_page *left, const struct model_page *right);
+
+/* Does one random operation and compares what comes of it. */
+void model_step(struct model *model);
+
+/* Compares the areas, and every byte of every page that can be read. */
+void model_check(struct model *model);
+
+#endif
