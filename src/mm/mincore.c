@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_mincore(). The range is held for reading, so that the areas stay as they are; faults may go on.
+ * mm_mincore(). The range is held for reading, so that the areas stay as they are; faults may go
+ * on.
  */
 #include "internal.h"
 
@@ -31,7 +32,8 @@ static void look(struct mm *mm, uint64_t start, uint64_t end, unsigned char *vec
 		for (; addr < stop; addr += MM_PAGE_SIZE) {
 			/* relaxed: only whether there is a page, which may change at once */
 			if (atomic_load_explicit(mm__table_entry(table, addr),
-						 memory_order_relaxed) & MM__PRESENT)
+						 memory_order_relaxed) &
+			    MM__PRESENT)
 				vec[(addr - start) >> MM_PAGE_SHIFT] = 1;
 		}
 	}

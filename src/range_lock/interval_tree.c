@@ -16,29 +16,46 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* Recomputes what a node knows of its subtree; says whether that changed. */
-static bool update(struct range *node)
+/* What a node knows of its subtree. */
+struct summary {
+	uint64_t max_end;
+	uint64_t max_write_end;
+	unsigned int height;
+};
+
+static struct summary summarize(const struct range *node)
 {
 	const struct range *left = node->left, *right = node->right;
-	uint64_t max_end = node->end;
-	uint64_t max_write_end = node->mode == RANGE_WRITE ? node->end : 0;
-	unsigned int h = 1 + (height(left) > height(right) ? height(left) : height(right));
-	bool same;
+	struct summary s = {
+		.max_end = node->end,
+		.max_write_end = node->mode == RANGE_WRITE ? node->end : 0,
+		.height = 1 + (height(left) > height(right) ? height(left) : height(right)),
+	};
 
 	if (left) {
-		max_end = max_u64(max_end, left->max_end);
-		max_write_end = max_u64(max_write_end, left->max_write_end);
+		s.max_end = max_u64(s.max_end, left->max_end);
+		s.max_write_end = max_u64(s.max_write_end, left->max_write_end);
 	}
 	if (right) {
-		max_end = max_u64(max_end, right->max_end);
-		max_write_end = max_u64(max_write_end, right->max_write_end);
+		s.max_end = max_u64(s.max_end, right->max_end);
+		s.max_write_end = max_u64(s.max_write_end, right->max_write_end);
 	}
-	same = node->height == h && node->max_end == max_end &&
-	       node->max_write_end == max_write_end;
-	node->height = (uint8_t)h;
-	node->max_end = max_end;
-	node->max_write_end = max_write_end;
-	return !same;
+	return s;
+}
+
+static bool summary_is(const struct range *node, struct summary s)
+{
+	return node->height == s.height && node->max_end == s.max_end &&
+	       node->max_write_end == s.max_write_end;
+}
+
+static void update(struct range *node)
+{
+	struct summary s = summarize(node);
+
+	node->height = (uint8_t)s.height;
+	node->max_end = s.max_end;
+	node->max_write_end = s.max_write_end;
 }
 
 static void set_left(struct range *node, struct range *child)
@@ -114,13 +131,11 @@ static struct range *balance(struct range **root, struct range *node)
 static void rebalance(struct range **root, struct range *node)
 {
 	while (node) {
-		uint64_t max_end = node->max_end, max_write_end = node->max_write_end;
-		unsigned int h = node->height;
+		struct summary before = { node->max_end, node->max_write_end, node->height };
 
 		update(node);
 		node = balance(root, node);
-		if (node->height == h && node->max_end == max_end &&
-		    node->max_write_end == max_write_end)
+		if (summary_is(node, before))
 			return;
 		node = node->parent;
 	}
@@ -293,15 +308,12 @@ void range__tree_join(struct range **root, struct range *right)
 static bool subtree_valid(const struct range *node, const struct range *parent,
 			  const struct range **previous)
 {
-	struct range copy;
-
 	if (!node)
 		return true;
 	if (node->parent != parent || height(node->left) > height(node->right) + 1 ||
 	    height(node->right) > height(node->left) + 1)
 		return false;
-	copy = *node;
-	if (update(&copy))
+	if (!summary_is(node, summarize(node)))
 		return false;
 	if (!subtree_valid(node->left, node, previous))
 		return false;
