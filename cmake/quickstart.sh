@@ -85,10 +85,8 @@ run() {
 	say "building"
 	cmake --preset release
 	cmake --build --preset release --target mmrange-replay
-	for trace in bench/replay/traces/*.mmtrace; do
-		say "replaying $trace"
-		build/release/bench/replay/mmrange-replay "$trace"
-	done
+	say "replaying, ten times with each lock"
+	build/release/bench/replay/mmrange-replay --repeat 10 bench/replay/traces/*.mmtrace
 }
 
 bench() {

@@ -4,8 +4,8 @@
 #include <mmrange/mm.h>
 
 /*
- * An area's value, whatever tells areas apart: its protection, AREA_GUESSED if it is exec's and nothing has changed it
- * yet, the flags of its mapping, and for a shared one which mapping it is.
+ * An area's value, whatever tells areas apart: its protection, AREA_GUESSED if it is exec's and
+ * nothing has changed it yet, the flags of its mapping, and for a shared one which mapping it is.
  */
 #define AREA_PROT          UINT64_C(0x07)
 #define AREA_GUESSED       UINT64_C(0x08)
@@ -15,7 +15,9 @@
 
 void area_model_init(struct area_model *model, bool guessing, uint64_t brk_start)
 {
-	*model = (struct area_model){ .guessing = guessing, .brk_start = brk_start, .brk = brk_start };
+	*model = (struct area_model){ .guessing = guessing,
+				      .brk_start = brk_start,
+				      .brk = brk_start };
 }
 
 void area_model_destroy(struct area_model *model)
@@ -87,7 +89,8 @@ static int guess(struct area_model *model, struct trace_pages pages, unsigned in
 	return error;
 }
 
-static enum model_result apply_fault(struct area_model *model, const struct trace_op *op, struct trace_pages pages)
+static enum model_result apply_fault(struct area_model *model, const struct trace_op *op,
+				     struct trace_pages pages)
 {
 	const struct span *span = span_map_find(&model->areas, pages.start);
 	int error = 0;
@@ -114,14 +117,16 @@ static uint64_t number_mapping(struct area_model *model, uint64_t value)
 	return value | (uint64_t)++model->shared_mappings << AREA_MAPPING_SHIFT;
 }
 
-static enum model_result apply_mmap(struct area_model *model, const struct trace_op *op, struct trace_pages pages)
+static enum model_result apply_mmap(struct area_model *model, const struct trace_op *op,
+				    struct trace_pages pages)
 {
 	uint64_t value = op->prot | (uint64_t)(op->flags & MAPPING_FLAGS) << AREA_FLAGS_SHIFT;
 
 	return result(set_mapped(model, pages, number_mapping(model, value)));
 }
 
-static enum model_result apply_mprotect(struct area_model *model, const struct trace_op *op, struct trace_pages pages)
+static enum model_result apply_mprotect(struct area_model *model, const struct trace_op *op,
+					struct trace_pages pages)
 {
 	if (!span_map_covers(&model->areas, pages.start, pages.end))
 		return MODEL_UNMAPPED;
@@ -129,7 +134,8 @@ static enum model_result apply_mprotect(struct area_model *model, const struct t
 		struct span span = *span_map_find(&model->areas, start);
 		uint64_t end = span.end < pages.end ? span.end : pages.end;
 
-		if (span_map_set(&model->areas, start, end, op->prot | (span.value & ~(AREA_PROT | AREA_GUESSED))))
+		if (span_map_set(&model->areas, start, end,
+				 op->prot | (span.value & ~(AREA_PROT | AREA_GUESSED))))
 			return MODEL_NO_MEMORY;
 		start = end;
 	}
@@ -145,8 +151,12 @@ static enum model_result apply_munmap(struct area_model *model, struct trace_pag
 	return result(error);
 }
 
-/* Whether what an mremap needs beyond its old pages is there: nothing, if it replaces what was mapped. */
-static bool can_grow(const struct area_model *model, const struct trace_op *op, const struct trace_pages pages[2])
+/*
+ * Whether what an mremap needs beyond its old pages is there: nothing, if it replaces what was
+ * mapped.
+ */
+static bool can_grow(const struct area_model *model, const struct trace_op *op,
+		     const struct trace_pages pages[2])
 {
 	return op->new_addr != op->addr || pages[1].end <= pages[0].end ||
 	       !span_map_overlaps(&model->areas, pages[0].end, pages[1].end);
@@ -190,7 +200,8 @@ static enum model_result apply_brk(struct area_model *model, const struct trace_
 enum model_result area_model_apply(struct area_model *model, const struct trace_op *op)
 {
 	struct trace_pages pages[2];
-	bool needs_mapping = op->kind == TRACE_MPROTECT || op->kind == TRACE_MADVISE || op->kind == TRACE_MREMAP;
+	bool needs_mapping =
+		op->kind == TRACE_MPROTECT || op->kind == TRACE_MADVISE || op->kind == TRACE_MREMAP;
 
 	trace_op_pages(op, pages);
 	if (model->guessing && needs_mapping && guess(model, pages[0], 0))
@@ -205,7 +216,9 @@ enum model_result area_model_apply(struct area_model *model, const struct trace_
 	case TRACE_MREMAP:
 		return apply_mremap(model, op, pages);
 	case TRACE_MADVISE:
-		return span_map_covers(&model->areas, pages[0].start, pages[0].end) ? MODEL_DONE : MODEL_UNMAPPED;
+		return span_map_covers(&model->areas, pages[0].start, pages[0].end)
+			       ? MODEL_DONE
+			       : MODEL_UNMAPPED;
 	case TRACE_BRK:
 		return apply_brk(model, op);
 	default:

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * area_model - which pages are mapped, and with what protection, as operations of a trace change it. It has no pages and no
- * locks; the converter asks it whether an operation can succeed.
+ * area_model - which pages are mapped, and with what protection, as operations of a trace change
+ * it. It has no pages and no locks; the converter asks it whether an operation can succeed.
  *
- * A model that guesses makes up the mappings of exec: memory that is used without ever having been mapped
- * by an operation was there from the start.
+ * A model that guesses makes up the mappings of exec: memory that is used without ever having been
+ * mapped by an operation was there from the start.
  */
 #ifndef REPLAY_AREA_MODEL_H
 #define REPLAY_AREA_MODEL_H
@@ -17,18 +17,18 @@ struct area_model {
 	bool guessing;
 	uint64_t brk_start;
 	uint64_t brk;
-	uint32_t shared_mappings; /* so far */
-	struct span_map areas; /* by page: protection, and what area_model.c adds to it */
-	struct span_map known; /* guessing: pages that any operation has named so far */
-	struct span_map mapped; /* guessing: pages that operations have mapped so far */
+	uint32_t shared_mappings;  /* so far */
+	struct span_map areas;     /* by page: protection, and what area_model.c adds to it */
+	struct span_map known;     /* guessing: pages that any operation has named so far */
+	struct span_map mapped;    /* guessing: pages that operations have mapped so far */
 	struct exec_pieces pieces; /* guessing: what was found out */
 };
 
 enum model_result {
 	MODEL_DONE,
 	MODEL_UNMAPPED, /* needs memory that is not mapped, or not in one area */
-	MODEL_ACCESS, /* a fault that the protection does not allow */
-	MODEL_HEAP, /* a brk below the start, or into a mapping */
+	MODEL_ACCESS,   /* a fault that the protection does not allow */
+	MODEL_HEAP,     /* a brk below the start, or into a mapping */
 	MODEL_NO_MEMORY /* of this program */
 };
 

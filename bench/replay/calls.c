@@ -95,8 +95,8 @@ static bool has_failed(const struct record *enter, uint64_t result)
 	return result > UINT64_MAX - LINUX_MAX_ERRNO;
 }
 
-bool call_to_op(const struct recording *recording, size_t i, const struct area_model *model, struct trace_op *op,
-		enum drop *reason)
+bool call_to_op(const struct recording *recording, size_t i, const struct area_model *model,
+		struct trace_op *op, enum drop *reason)
 {
 	const struct record *enter = &recording->records[i];
 	uint64_t result = recording->records[enter->partner].args[0];
@@ -133,7 +133,8 @@ uint64_t call_brk_start(const struct recording *recording)
 	for (size_t i = 0; i < recording->count; i++) {
 		const struct record *record = &recording->records[i];
 
-		if (record->type == PERF_ENTER && record->syscall == PERF_BRK && record->partner != RECORD_ALONE) {
+		if (record->type == PERF_ENTER && record->syscall == PERF_BRK &&
+		    record->partner != RECORD_ALONE) {
 			uint64_t start = recording->records[record->partner].args[0];
 
 			return start >= MM_ADDR_MIN && start < MM_ADDR_MAX ? page_up(start) : 0;

@@ -33,7 +33,8 @@ int clocks_add(struct clocks *clocks, const uint32_t *elements, uint32_t before,
 		return 0;
 	}
 	if (clocks->count == clocks->capacity) {
-		size_t capacity = clocks->capacity * 2 < clocks->max ? clocks->capacity * 2 : clocks->max;
+		size_t capacity =
+			clocks->capacity * 2 < clocks->max ? clocks->capacity * 2 : clocks->max;
 		uint32_t *values = realloc(clocks->values, capacity * size);
 
 		if (!values)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clocks - vector clocks: for each operation, how many operations of each thread are known to be done when it is. An
- * operation that waits for nothing knows what the one before it in its thread knows, and shares its clock.
+ * clocks - vector clocks: for each operation, how many operations of each thread are known to be
+ * done when it is. An operation that waits for nothing knows what the one before it in its thread
+ * knows, and shares its clock.
  *
- * Memory for them is bounded: when it is used up, operations share older clocks, which know less. A clock that knows
- * too little only costs a dependency that is not needed.
+ * Memory for them is bounded: when it is used up, operations share older clocks, which know less. A
+ * clock that knows too little only costs a dependency that is not needed.
  */
 #ifndef REPLAY_CLOCKS_H
 #define REPLAY_CLOCKS_H
@@ -29,7 +30,10 @@ void clocks_destroy(struct clocks *clocks);
 /* A clock's elements; gone with the next clocks_add(). */
 const uint32_t *clocks_get(const struct clocks *clocks, uint32_t clock);
 
-/* Keeps the elements, outside of clocks, as a clock. 0 with its number, or ENOMEM; the number of a full store is before. */
+/*
+ * Keeps the elements, outside of clocks, as a clock. 0 with its number, or ENOMEM; the number of a
+ * full store is before.
+ */
 int clocks_add(struct clocks *clocks, const uint32_t *elements, uint32_t before, uint32_t *clock);
 
 /* Adds to elements what a clock knows. */

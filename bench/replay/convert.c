@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The recording is gone through twice. The first time with a model that guesses exec's mappings; these are grouped
- * (exec_areas.h). The second time they are mapped first; each operation then goes into the trace if the model says
- * that it can be done, or is counted as dropped.
+ * The recording is gone through twice. The first time with a model that guesses exec's mappings;
+ * these are grouped (exec_areas.h). The second time they are mapped first; each operation then goes
+ * into the trace if the model says that it can be done, or is counted as dropped.
  */
 #include "convert.h"
 #include "area_model.h"
@@ -18,7 +18,7 @@ struct converter {
 	const struct recording *recording;
 	bool guessing; /* the first pass */
 	struct area_model model;
-	bool *done; /* by record: the system call has its place already */
+	bool *done;        /* by record: the system call has its place already */
 	size_t *in_flight; /* enters with an exit still to come */
 	size_t in_flight_count;
 	size_t in_flight_capacity;
@@ -126,7 +126,10 @@ static void leave_flight(struct converter *c, size_t i)
 
 static int apply_call(struct converter *c, size_t enter);
 
-/* Draws those system calls of others forward which have entered, and without which op cannot have happened. */
+/*
+ * Draws those system calls of others forward which have entered, and without which op cannot have
+ * happened.
+ */
 static int draw_forward(struct converter *c, const struct trace_op *op,
 			bool (*helps)(const struct trace_op *, const struct trace_op *))
 {
@@ -136,7 +139,8 @@ static int draw_forward(struct converter *c, const struct trace_op *op,
 		enum drop reason;
 		int error;
 
-		if (c->done[i] || !call_to_op(c->recording, i, &c->model, &other, &reason) || !helps(&other, op))
+		if (c->done[i] || !call_to_op(c->recording, i, &c->model, &other, &reason) ||
+		    !helps(&other, op))
 			continue;
 		if (!c->guessing)
 			c->conversion->early++;
@@ -170,8 +174,9 @@ static bool is_free(const struct converter *c, const struct trace_op *op)
 }
 
 /*
- * A mapping goes where it went. What the kernel chose was free, so it must be free in the replay too; if the model
- * knows better even so, exec's mappings were guessed too large there, and are replaced.
+ * A mapping goes where it went. What the kernel chose was free, so it must be free in the replay
+ * too; if the model knows better even so, exec's mappings were guessed too large there, and are
+ * replaced.
  */
 static int prepare_mmap(struct converter *c, struct trace_op *op)
 {
@@ -233,7 +238,8 @@ static int take_exit(struct converter *c, size_t i)
 
 static int take_fault(struct converter *c, const struct record *record)
 {
-	struct trace_op op = { .addr = record->args[0], .kind = (uint8_t)drop_kind_of_fault(record->args[1]) };
+	struct trace_op op = { .addr = record->args[0],
+			       .kind = (uint8_t)drop_kind_of_fault(record->args[1]) };
 	int error;
 
 	if (op.addr < MM_ADDR_MIN || op.addr >= MM_ADDR_MAX) {

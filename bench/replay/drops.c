@@ -54,7 +54,8 @@ void drops_print(const struct drops *drops, FILE *file)
 	for (int reason = 0; reason < DROPS; reason++) {
 		for (int kind = 0; kind <= DROP_LINE; kind++) {
 			size_t n = drops->count[reason][kind];
-			const char *name = kind == DROP_LINE ? "line" : trace_kind_name((enum trace_kind)kind);
+			const char *name =
+				kind == DROP_LINE ? "line" : trace_kind_name((enum trace_kind)kind);
 
 			if (n)
 				fprintf(file, "%10zu  %s %s\n", n, name, reasons[reason]);

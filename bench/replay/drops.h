@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a conversion could not use, by reason and kind: nothing is left out without being counted here. */
+/*
+ * What a conversion could not use, by reason and kind: nothing is left out without being counted
+ * here.
+ */
 #ifndef REPLAY_DROPS_H
 #define REPLAY_DROPS_H
 

@@ -78,7 +78,8 @@ static bool is_near(uint64_t end, const struct exec_piece *piece, const struct s
 	return piece->start - end < EXEC_AREA_GAP && !span_map_overlaps(mapped, end, piece->start);
 }
 
-int exec_pieces_group(struct exec_pieces *pieces, const struct span_map *mapped, struct span_map *areas)
+int exec_pieces_group(struct exec_pieces *pieces, const struct span_map *mapped,
+		      struct span_map *areas)
 {
 	struct exec_piece area = { 0 };
 	int error = 0;
@@ -96,7 +97,8 @@ int exec_pieces_group(struct exec_pieces *pieces, const struct span_map *mapped,
 			area = *piece;
 			continue;
 		}
-		if (area.access && piece->access && prot_of(area.access) != prot_of(piece->access)) {
+		if (area.access && piece->access &&
+		    prot_of(area.access) != prot_of(piece->access)) {
 			area.end = piece->start;
 			error = set_area(areas, &area);
 			area = *piece;

@@ -74,10 +74,14 @@ static bool parse_value(struct options *options, const char *name, const char *v
 	if (!strcmp(name, "--repeat"))
 		return parse_number(value, MAX_REPEAT, &options->repeat);
 	options->threads = 0;
-	return !strcmp(value, "recorded") || parse_number(value, TRACE_MAX_THREADS, &options->threads);
+	return !strcmp(value, "recorded") ||
+	       parse_number(value, TRACE_MAX_THREADS, &options->threads);
 }
 
-/* Options that have a value, as "--name value" or "--name=value"; how many elements of argv it took. */
+/*
+ * Options that have a value, as "--name value" or "--name=value"; how many elements of argv it
+ * took.
+ */
 static int parse_option(struct options *options, int left, char **argv, char *message)
 {
 	static const char *const names[] = { "--lock", "--threads", "--repeat" };
@@ -99,7 +103,8 @@ static int parse_option(struct options *options, int left, char **argv, char *me
 		}
 		if (value && parse_value(options, names[i], value))
 			return taken;
-		snprintf(message, MESSAGE_SIZE, "%s: %s", names[i], value ? value : "needs a value");
+		snprintf(message, MESSAGE_SIZE, "%s: %s", names[i],
+			 value ? value : "needs a value");
 		return 0;
 	}
 	snprintf(message, MESSAGE_SIZE, "%s: no such option", argv[0]);

@@ -23,11 +23,11 @@ enum perf_syscall {
 
 /* What a line is. */
 enum perf_line {
-	PERF_FAULT, /* args: address, error code */
-	PERF_ENTER, /* args: as the system call has them */
-	PERF_EXIT, /* args: the result */
+	PERF_FAULT,   /* args: address, error code */
+	PERF_ENTER,   /* args: as the system call has them */
+	PERF_EXIT,    /* args: the result */
 	PERF_PROGRAM, /* sched_process_exec: the process has a new address space */
-	PERF_CLONE, /* sched_process_fork */
+	PERF_CLONE,   /* sched_process_fork */
 	/* Lines that cannot be used: */
 	PERF_OTHER_EVENT,
 	PERF_DAMAGED, /* an event that is looked at, with fields missing or unreadable */
@@ -48,7 +48,8 @@ struct perf_event {
 	uint32_t tid;
 	enum perf_line line;
 	enum perf_syscall syscall; /* of PERF_ENTER and PERF_EXIT */
-	const char *program; /* of PERF_PROGRAM: points into the line; up to the next blank, or NULL */
+	const char
+		*program; /* of PERF_PROGRAM: points into the line; up to the next blank, or NULL */
 };
 
 const char *perf_syscall_name(enum perf_syscall syscall);

@@ -90,16 +90,17 @@ static size_t next_with_faults(const struct recent *recent, size_t i, uint64_t e
 	return recent->page_count;
 }
 
-void recent_visit(const struct recent *recent, struct trace_pages pages, void (*visit)(uint32_t op, void *arg),
-		  void *arg)
+void recent_visit(const struct recent *recent, struct trace_pages pages,
+		  void (*visit)(uint32_t op, void *arg), void *arg)
 {
 	size_t i = span_map_search(&recent->changes, pages.start);
 
 	for (; i < recent->changes.count && recent->changes.spans[i].start < pages.end; i++)
 		visit((uint32_t)recent->changes.spans[i].value, arg);
-	for (i = next_with_faults(recent, search(recent, pages.start), pages.end); i < recent->page_count;
-	     i = next_with_faults(recent, i + 1, pages.end))
-		for (uint32_t fault = recent->last_fault[i]; fault; fault = recent->fault_before[fault - 1])
+	for (i = next_with_faults(recent, search(recent, pages.start), pages.end);
+	     i < recent->page_count; i = next_with_faults(recent, i + 1, pages.end))
+		for (uint32_t fault = recent->last_fault[i]; fault;
+		     fault = recent->fault_before[fault - 1])
 			visit(fault - 1, arg);
 }
 

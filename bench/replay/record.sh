@@ -59,13 +59,16 @@ done
 
 data=$(mktemp) || exit 1
 text=$(mktemp) || exit 1
-trap 'rm -f "$data" "$text"' EXIT
+trap 'rm -f "$data" "$data.err" "$text"' EXIT
 trap 'exit 1' INT TERM HUP
 
 perf record -k CLOCK_MONOTONIC -m 4096 -o "$data" -e exceptions:page_fault_user "$@"
 status=$?
 [ -s "$data" ] || fail "perf recorded nothing (it exited with $status)"
-perf script -i "$data" --ns -F pid,tid,time,event,trace >"$text" || fail "perf script failed"
+if ! perf script -i "$data" --ns -F pid,tid,time,event,trace >"$text" 2>"$data.err"; then
+	cat "$data.err" >&2
+	fail "perf script failed"
+fi
 [ -s "$text" ] || fail "perf recorded no events"
 cp "$text" "$output" || exit 1
 [ $status -eq 0 ] || echo "record.sh: $program exited with $status; what it did until then is recorded" >&2

@@ -66,7 +66,7 @@ struct programs {
 	struct program {
 		size_t line;
 		char *path;
-	} *list;
+	} * list;
 	size_t count;
 };
 
@@ -92,7 +92,8 @@ static void free_programs(struct programs *programs)
 	free(programs->list);
 }
 
-static int take_line(struct recording *recording, const char *line, struct programs *programs, struct drops *drops)
+static int take_line(struct recording *recording, const char *line, struct programs *programs,
+		     struct drops *drops)
 {
 	static const enum drop reasons[PERF_LINES] = {
 		[PERF_CLONE] = DROP_CLONE,
@@ -121,8 +122,8 @@ static int take_line(struct recording *recording, const char *line, struct progr
 	return append(recording, &record);
 }
 
-static int read_lines(struct recording *recording, FILE *file, struct programs *programs, struct drops *drops,
-		      char *message, size_t message_size)
+static int read_lines(struct recording *recording, FILE *file, struct programs *programs,
+		      struct drops *drops, char *message, size_t message_size)
 {
 	char line[MAX_LINE];
 	int error = 0;
@@ -137,7 +138,8 @@ static int read_lines(struct recording *recording, FILE *file, struct programs *
 			recording->lines--;
 			return 0;
 		} else if (status == LINE_CUT) {
-			snprintf(message, message_size, "it ends in the middle of line %zu", recording->lines);
+			snprintf(message, message_size, "it ends in the middle of line %zu",
+				 recording->lines);
 			return EINVAL;
 		} else if (status == LINE_LONG) {
 			drops->count[DROP_LONG][DROP_LINE]++;
@@ -161,7 +163,8 @@ static void sort(struct recording *recording)
 {
 	for (size_t i = 1; i < recording->count; i++) {
 		if (recording->records[i].time < recording->records[i - 1].time) {
-			qsort(recording->records, recording->count, sizeof *recording->records, by_time);
+			qsort(recording->records, recording->count, sizeof *recording->records,
+			      by_time);
 			return;
 		}
 	}
@@ -213,7 +216,8 @@ static void drop_process(struct drops *drops, const struct record *record)
 		drops->count[DROP_PROCESS][drop_kind_of_syscall(record->syscall)]++;
 }
 
-static int keep_largest_image(struct recording *recording, const struct programs *programs, struct drops *drops)
+static int keep_largest_image(struct recording *recording, const struct programs *programs,
+			      struct drops *drops)
 {
 	struct span_map image_of = { 0 };
 	uint32_t images = 0, largest = 0;
@@ -242,7 +246,8 @@ static int keep_largest_image(struct recording *recording, const struct programs
 }
 
 /* An exit without its enter: that one was before the recording, or was not looked at. */
-static void pair_exit(struct recording *recording, size_t i, struct span_map *entered, struct drops *drops)
+static void pair_exit(struct recording *recording, size_t i, struct span_map *entered,
+		      struct drops *drops)
 {
 	struct record *record = &recording->records[i];
 	const struct span *span = span_map_find(entered, record->tid);
@@ -257,7 +262,10 @@ static void pair_exit(struct recording *recording, size_t i, struct span_map *en
 	}
 }
 
-/* Pairs enter and exit by thread. An enter that stays alone is counted when the operations are made. */
+/*
+ * Pairs enter and exit by thread. An enter that stays alone is counted when the operations are
+ * made.
+ */
 static int pair(struct recording *recording, struct drops *drops)
 {
 	struct span_map entered = { 0 };
@@ -293,7 +301,8 @@ int recording_read(struct recording *recording, FILE *file, struct drops *drops,
 	if (!error)
 		error = pair(recording, drops);
 	if (!error && recording->count == 0) {
-		snprintf(message, message_size, "none of its %zu lines is an event of memory", recording->lines);
+		snprintf(message, message_size, "none of its %zu lines is an event of memory",
+			 recording->lines);
 		error = EINVAL;
 	}
 	if (error && !message[0])

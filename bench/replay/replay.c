@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each thread goes through its operations in order. Its progress is on cache lines of its own, and is only written
- * after operations that others depend on, so that threads which have nothing to do with each other write nothing
- * that the other reads.
+ * Each thread goes through its operations in order. Its progress is on cache lines of its own, and
+ * is only written after operations that others depend on, so that threads which have nothing to do
+ * with each other write nothing that the other reads.
  *
- * Ordering: progress is stored [P1] after the operation, and read [P2] before an operation that depends on it. A
- * waiter that gives up spinning announces itself [W1] before it looks at the progress for the last time [P2]; the
- * other thread stores its progress [P1] before it looks for waiters [W2]. All four are sequentially consistent, so that
- * at least one of the two sees the other; and the waiter sleeps under the lock that is taken to wake it.
+ * Ordering: progress is stored [P1] after the operation, and read [P2] before an operation that
+ * depends on it. A waiter that gives up spinning announces itself [W1] before it looks at the
+ * progress for the last time [P2]; the other thread stores its progress [P1] before it looks for
+ * waiters [W2]. All four are sequentially consistent, so that at least one of the two sees the
+ * other; and the waiter sleeps under the lock that is taken to wake it.
  */
 #include "replay.h"
 
@@ -69,13 +70,14 @@ static void name_failure(const struct trace *trace, size_t i, int error, char *m
 	const struct trace_op *op = &trace->ops[i];
 	const char *what = error == ERANGE ? "another result than recorded" : strerror(error);
 
-	snprintf(message, REPLAY_MESSAGE_SIZE, "operation %zu, %s at %#" PRIx64 " (%#" PRIx64
-		 " bytes) of thread %" PRIu32 ": %s", i, trace_kind_name((enum trace_kind)op->kind), op->addr,
-		 op->length, op->thread, what);
+	snprintf(message, REPLAY_MESSAGE_SIZE,
+		 "operation %zu, %s at %#" PRIx64 " (%#" PRIx64 " bytes) of thread %" PRIu32 ": %s",
+		 i, trace_kind_name((enum trace_kind)op->kind), op->addr, op->length, op->thread,
+		 what);
 }
 
-int replay_sequential(const struct trace *trace, const struct schedule *schedule, struct mm *mm, uint64_t *peak,
-		      char *message)
+int replay_sequential(const struct trace *trace, const struct schedule *schedule, struct mm *mm,
+		      uint64_t *peak, char *message)
 {
 	struct mm_stats stats;
 
@@ -108,7 +110,7 @@ static void wait_for(struct runner *self, struct runner *other, uint32_t count)
 			return;
 	self->parks++;
 	pthread_mutex_lock(&other->lock);
-	atomic_fetch_add(&other->waiters, 1); /* [W1] */
+	atomic_fetch_add(&other->waiters, 1);     /* [W1] */
 	while (atomic_load(&other->done) < count) /* [P2] */
 		pthread_cond_wait(&other->progress, &other->lock);
 	/* relaxed: an announcement that is seen for too long costs a wake-up */
@@ -141,13 +143,15 @@ static void run(struct runner *self)
 {
 	const struct replay *replay = self->replay;
 	const struct schedule *schedule = replay->schedule;
-	uint32_t first = schedule->first_op[self->number], end = schedule->first_op[self->number + 1];
+	uint32_t first = schedule->first_op[self->number],
+		 end = schedule->first_op[self->number + 1];
 
 	for (uint32_t k = first; k < end; k++) {
 		uint32_t i = schedule->order[k];
 		int error;
 
-		for (uint32_t d = schedule->first_dependency[i]; d < schedule->first_dependency[i + 1]; d++) {
+		for (uint32_t d = schedule->first_dependency[i];
+		     d < schedule->first_dependency[i + 1]; d++) {
 			const struct dependency *on = &schedule->dependencies[d];
 
 			wait_for(self, &replay->runners[on->thread], on->count);
@@ -190,12 +194,16 @@ static uint32_t start_threads(struct replay *replay, int *error)
 		return 0;
 	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	for (; i < replay->schedule->threads && !*error; i++)
-		*error = pthread_create(&replay->runners[i].thread, &attr, thread_main, &replay->runners[i]);
+		*error = pthread_create(&replay->runners[i].thread, &attr, thread_main,
+					&replay->runners[i]);
 	pthread_attr_destroy(&attr);
 	return *error ? i - 1 : i;
 }
 
-/* Lets the threads go, all at once, when they are all there; or to their ends, if they are not all there. */
+/*
+ * Lets the threads go, all at once, when they are all there; or to their ends, if they are not all
+ * there.
+ */
 static uint64_t open_gate(struct replay *replay, uint32_t threads)
 {
 	uint64_t start;
@@ -255,7 +263,9 @@ static void destroy_runners(struct replay *replay)
 int replay_parallel(const struct trace *trace, const struct schedule *schedule, struct mm *mm,
 		    struct replay_result *result, char *message)
 {
-	struct replay replay = { .trace = trace, .schedule = schedule, .mm = mm, .message = message };
+	struct replay replay = {
+		.trace = trace, .schedule = schedule, .mm = mm, .message = message
+	};
 	uint32_t started;
 	uint64_t start;
 	int error = create_runners(&replay);
@@ -272,8 +282,9 @@ int replay_parallel(const struct trace *trace, const struct schedule *schedule, 
 	for (uint32_t i = 0; i < started; i++)
 		pthread_join(replay.runners[i].thread, NULL);
 	if (error)
-		snprintf(message, REPLAY_MESSAGE_SIZE, "thread %" PRIu32 " of %" PRIu32 " cannot be started: %s",
-			 started + 1, schedule->threads, strerror(error));
+		snprintf(message, REPLAY_MESSAGE_SIZE,
+			 "thread %" PRIu32 " of %" PRIu32 " cannot be started: %s", started + 1,
+			 schedule->threads, strerror(error));
 	else
 		collect(&replay, start, result);
 	pthread_cond_destroy(&replay.change);

@@ -12,16 +12,20 @@
 #include <unistd.h>
 
 static const char usage[] =
-	"usage: mmrange-replay TRACE... [--lock MODE,..] [--threads recorded|N] [--repeat N] [--json]\n"
-	"Replays recorded memory traces (see mmrange-trace), each thread of the program by a thread of\n"
+	"usage: mmrange-replay TRACE... [--lock MODE,..] [--threads recorded|N] [--repeat N] "
+	"[--json]\n"
+	"Replays recorded memory traces (see mmrange-trace), each thread of the program by a "
+	"thread of\n"
 	"its own, and checks that the outcome is that of a replay by one thread.\n"
 	"\n"
 	"  --lock MODE,..      which lock the operations take; all three by default:\n"
-	"                        rwlock  one pthread_rwlock_t, read for faults, write for the rest\n"
+	"                        rwlock  one pthread_rwlock_t, read for faults, write for the "
+	"rest\n"
 	"                        coarse  the range lock, always for the full range\n"
 	"                        range   the range lock, for the range of the operation\n"
 	"  --threads N         replay with N threads, which share the work of those recorded\n"
-	"  --repeat N          replay N times with each lock, and show the run with the median time\n"
+	"  --repeat N          replay N times with each lock, and show the run with the median "
+	"time\n"
 	"  --json              print JSON instead of tables\n";
 
 /* A trace, and what goes with it. */
@@ -30,8 +34,8 @@ struct job {
 	struct trace trace;
 	struct schedule schedule;
 	struct snapshot expected; /* what a replay by one thread leaves */
-	uint64_t pages; /* .. and needs at most */
-	struct report_row *rows; /* for each mode its runs */
+	uint64_t pages;           /* .. and needs at most */
+	struct report_row *rows;  /* for each mode its runs */
 };
 
 static int fail(const struct job *job, const char *where, const char *message)
@@ -46,7 +50,8 @@ static void show_progress(const struct job *job, const char *what, uint32_t run,
 		return;
 	/* Back to the start of the line, which is then cleared. */
 	if (what)
-		fprintf(stderr, "\r\033[K%s: %s (%" PRIu32 " of %" PRIu32 ")", job->path, what, run, runs);
+		fprintf(stderr, "\r\033[K%s: %s (%" PRIu32 " of %" PRIu32 ")", job->path, what, run,
+			runs);
 	else
 		fputs("\r\033[K", stderr);
 	fflush(stderr);
@@ -110,7 +115,8 @@ static int by_time(const void *left, const void *right)
 {
 	const struct report_row *a = left, *b = right;
 
-	return (a->result.nanoseconds > b->result.nanoseconds) - (a->result.nanoseconds < b->result.nanoseconds);
+	return (a->result.nanoseconds > b->result.nanoseconds) -
+	       (a->result.nanoseconds < b->result.nanoseconds);
 }
 
 /* All runs, with the locks in turn, so that what disturbs the machine disturbs them all. */

@@ -24,7 +24,8 @@ int replay_warm_up(struct mm *mm, uint64_t pages)
 
 	if (pages == 0)
 		return 0;
-	error = mm_mmap(mm, 0, pages * MM_PAGE_SIZE, MM_PROT_READ, MM_MAP_PRIVATE | MM_MAP_ANONYMOUS, -1, 0, &addr);
+	error = mm_mmap(mm, 0, pages * MM_PAGE_SIZE, MM_PROT_READ,
+			MM_MAP_PRIVATE | MM_MAP_ANONYMOUS, -1, 0, &addr);
 	for (uint64_t i = 0; i < pages && !error; i++)
 		error = mm_fault(mm, addr + i * MM_PAGE_SIZE, MM_PROT_READ, NULL);
 	return error ? error : mm_munmap(mm, addr, pages * MM_PAGE_SIZE);
@@ -67,7 +68,8 @@ static int do_mremap(struct mm *mm, const struct trace_op *op)
 {
 	int flags = op->new_addr == op->addr ? 0 : MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED;
 	uint64_t result = 0;
-	int error = mm_mremap(mm, op->addr, op->length, op->new_length, flags, op->new_addr, &result);
+	int error =
+		mm_mremap(mm, op->addr, op->length, op->new_length, flags, op->new_addr, &result);
 
 	return expect(error, result, op->new_addr);
 }

@@ -34,7 +34,8 @@ static void print_kinds(const struct trace *trace, FILE *file)
 	for (int kind = 0; kind < TRACE_KINDS; kind++) {
 		if (!kinds[kind])
 			continue;
-		fprintf(file, "%s%zu %s%s", before, kinds[kind], trace_kind_name((enum trace_kind)kind),
+		fprintf(file, "%s%zu %s%s", before, kinds[kind],
+			trace_kind_name((enum trace_kind)kind),
 			kind <= TRACE_EXEC && kinds[kind] != 1 ? "s" : "");
 		before = ", ";
 	}
@@ -43,12 +44,13 @@ static void print_kinds(const struct trace *trace, FILE *file)
 
 static void print_row(const struct report *report, const struct report_row *row, FILE *file)
 {
-	fprintf(file, "  %-8s %7" PRIu32 " %9.1f %12.0f %9" PRIu64 " %9" PRIu64, mode_name(row->mode),
-		report->threads, seconds(row) * 1e3, (double)report->trace->count / seconds(row),
-		row->result.waits, row->result.parks);
+	fprintf(file, "  %-8s %7" PRIu32 " %9.1f %12.0f %9" PRIu64 " %9" PRIu64,
+		mode_name(row->mode), report->threads, seconds(row) * 1e3,
+		(double)report->trace->count / seconds(row), row->result.waits, row->result.parks);
 	if (has_lock_stats(row))
-		fprintf(file, " %10" PRIu64 " %7" PRIu64 " %7" PRIu64 " %7" PRIu64 "\n", row->stats.lock_waits,
-			row->stats.lock_leaves, row->stats.lock_splits, row->stats.lock_merges);
+		fprintf(file, " %10" PRIu64 " %7" PRIu64 " %7" PRIu64 " %7" PRIu64 "\n",
+			row->stats.lock_waits, row->stats.lock_leaves, row->stats.lock_splits,
+			row->stats.lock_merges);
 	else
 		fprintf(file, " %10s %7s %7s %7s\n", "-", "-", "-", "-");
 }
@@ -63,11 +65,13 @@ void report_table(const struct report *report, FILE *file)
 	print_kinds(trace, file);
 	fprintf(file, "  %-8s %7s %9s %12s %9s %9s %10s %7s %7s %7s\n", "lock", "threads", "ms",
 		"operations/s", "waits", "of these", "waits for", "leaves", "splits", "merges");
-	fprintf(file, "  %-8s %7s %9s %12s %9s %9s %10s %7s %7s %7s\n", "", "", "", "", "for ops", "asleep",
-		"the lock", "", "", "");
+	fprintf(file, "  %-8s %7s %9s %12s %9s %9s %10s %7s %7s %7s\n", "", "", "", "", "for ops",
+		"asleep", "the lock", "", "", "");
 	for (unsigned int i = 0; i < report->row_count; i++)
 		print_row(report, &report->rows[i], file);
-	fprintf(file, "  Each of %" PRIu32 " run%s with each lock left what one thread leaves: areas, pages, bytes.\n",
+	fprintf(file,
+		"  Each of %" PRIu32
+		" run%s with each lock left what one thread leaves: areas, pages, bytes.\n",
 		report->repeat, report->repeat == 1 ? "" : "s (medians)");
 }
 
@@ -89,18 +93,24 @@ static void print_string(const char *text, FILE *file)
 
 static void print_json_row(const struct report *report, const struct report_row *row, FILE *file)
 {
-	fprintf(file, "      {\"lock\": \"%s\", \"seconds\": %.9f, \"operations_per_second\": %.1f,\n",
+	fprintf(file,
+		"      {\"lock\": \"%s\", \"seconds\": %.9f, \"operations_per_second\": %.1f,\n",
 		mode_name(row->mode), seconds(row), (double)report->trace->count / seconds(row));
-	fprintf(file, "       \"waits\": %" PRIu64 ", \"waits_asleep\": %" PRIu64 ", \"faults\": %" PRIu64
-		", \"areas\": %" PRIu64 ", \"pages\": %" PRIu64 ",\n", row->result.waits, row->result.parks,
-		row->stats.faults, row->stats.areas, row->stats.pages);
+	fprintf(file,
+		"       \"waits\": %" PRIu64 ", \"waits_asleep\": %" PRIu64 ", \"faults\": %" PRIu64
+		", \"areas\": %" PRIu64 ", \"pages\": %" PRIu64 ",\n",
+		row->result.waits, row->result.parks, row->stats.faults, row->stats.areas,
+		row->stats.pages);
 	if (has_lock_stats(row))
-		fprintf(file, "       \"lock_waits\": %" PRIu64 ", \"lock_leaves\": %" PRIu64
-			", \"lock_splits\": %" PRIu64 ", \"lock_merges\": %" PRIu64 "}", row->stats.lock_waits,
-			row->stats.lock_leaves, row->stats.lock_splits, row->stats.lock_merges);
+		fprintf(file,
+			"       \"lock_waits\": %" PRIu64 ", \"lock_leaves\": %" PRIu64
+			", \"lock_splits\": %" PRIu64 ", \"lock_merges\": %" PRIu64 "}",
+			row->stats.lock_waits, row->stats.lock_leaves, row->stats.lock_splits,
+			row->stats.lock_merges);
 	else
-		fprintf(file, "       \"lock_waits\": null, \"lock_leaves\": null, \"lock_splits\": null, "
-			"\"lock_merges\": null}");
+		fprintf(file, "       \"lock_waits\": null, \"lock_leaves\": null, "
+			      "\"lock_splits\": null, "
+			      "\"lock_merges\": null}");
 }
 
 void report_json_begin(FILE *file)
@@ -117,13 +127,16 @@ void report_json(const struct report *report, bool first, FILE *file)
 	print_string(trace->name, file);
 	fputs(", \"file\": ", file);
 	print_string(report->path, file);
-	fprintf(file, ", \"recorded_threads\": %" PRIu32 ", \"threads\": %" PRIu32 ", \"repeat\": %" PRIu32
-		",\n   \"operations\": %zu, \"dependencies\": %zu,\n   \"kinds\": {", trace->threads,
-		report->threads, report->repeat, trace->count, report->dependencies);
+	fprintf(file,
+		", \"recorded_threads\": %" PRIu32 ", \"threads\": %" PRIu32
+		", \"repeat\": %" PRIu32
+		",\n   \"operations\": %zu, \"dependencies\": %zu,\n   \"kinds\": {",
+		trace->threads, report->threads, report->repeat, trace->count,
+		report->dependencies);
 	count_kinds(trace, kinds);
 	for (int kind = 0; kind < TRACE_KINDS; kind++)
-		fprintf(file, "%s\"%s\": %zu", kind ? ", " : "", trace_kind_name((enum trace_kind)kind),
-			kinds[kind]);
+		fprintf(file, "%s\"%s\": %zu", kind ? ", " : "",
+			trace_kind_name((enum trace_kind)kind), kinds[kind]);
 	fputs("},\n   \"locks\": [\n", file);
 	for (unsigned int i = 0; i < report->row_count; i++) {
 		print_json_row(report, &report->rows[i], file);

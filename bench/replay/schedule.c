@@ -14,14 +14,14 @@
 struct scheduler {
 	struct schedule *schedule;
 	const struct trace *trace;
-	uint32_t *thread; /* by thread of the trace: of the replay */
-	uint32_t *sequence; /* by operation: how many its thread has done with it */
-	uint32_t *clock; /* by operation: the number of its clock */
-	uint32_t *done; /* by thread: operations so far */
+	uint32_t *thread;       /* by thread of the trace: of the replay */
+	uint32_t *sequence;     /* by operation: how many its thread has done with it */
+	uint32_t *clock;        /* by operation: the number of its clock */
+	uint32_t *done;         /* by thread: operations so far */
 	uint32_t *thread_clock; /* by thread: that of its last operation */
-	uint32_t *elements; /* of the clock of the operation at hand */
-	uint32_t *latest; /* by thread: its latest operation that the one at hand depends on, + 1; or 0 */
-	uint32_t *candidates; /* those operations */
+	uint32_t *elements;     /* of the clock of the operation at hand */
+	uint32_t *latest;       /* by thread: the latest operation to wait for, + 1; or 0 */
+	uint32_t *candidates;   /* those operations */
 	uint32_t candidate_count;
 	uint32_t self; /* the thread of the operation at hand */
 	size_t dependency_count;
@@ -35,7 +35,10 @@ static uint32_t thread_of(const struct scheduler *s, uint32_t op)
 	return s->thread[s->trace->ops[op].thread];
 }
 
-/* A visit to an operation that is to be ordered before the one at hand: of each thread, only the latest counts. */
+/*
+ * A visit to an operation that is to be ordered before the one at hand: of each thread, only the
+ * latest counts.
+ */
 static void add_candidate(uint32_t op, void *arg)
 {
 	struct scheduler *s = arg;
@@ -178,9 +181,9 @@ static int allocate(struct scheduler *s)
 	s->elements = calloc(threads, sizeof *s->elements);
 	s->latest = calloc(threads, sizeof *s->latest);
 	s->candidates = calloc(threads, sizeof *s->candidates);
-	if (!schedule->first_op || !schedule->order || !schedule->first_dependency || !schedule->awaited ||
-	    !schedule->epoch || !s->thread || !s->sequence || !s->clock || !s->done || !s->thread_clock ||
-	    !s->elements || !s->latest || !s->candidates)
+	if (!schedule->first_op || !schedule->order || !schedule->first_dependency ||
+	    !schedule->awaited || !schedule->epoch || !s->thread || !s->sequence || !s->clock ||
+	    !s->done || !s->thread_clock || !s->elements || !s->latest || !s->candidates)
 		return ENOMEM;
 	if (clocks_init(&s->clocks, schedule->threads, CLOCKS_MAX_BYTES))
 		return ENOMEM;

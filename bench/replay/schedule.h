@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * schedule - which thread of a replay does which operations of a trace, and what each has to wait for.
+ * schedule - which thread of a replay does which operations of a trace, and what each has to wait
+ * for.
  *
- * An operation depends on the earlier ones of other threads that have a page in common with it, unless both are
- * faults. Of these, only those are kept that are not implied by others and by the order within threads. So the
- * outcome of each operation, and the address space after the last, are those of the trace's own order, and
- * everything else is left to run in parallel.
+ * An operation depends on the earlier ones of other threads that have a page in common with it,
+ * unless both are faults. Of these, only those are kept that are not implied by others and by the
+ * order within threads. So the outcome of each operation, and the address space after the last, are
+ * those of the trace's own order, and everything else is left to run in parallel.
  *
- * That holds for the bytes that faults write because they do not depend on which of two faults comes first: see
- * schedule.epoch.
+ * That holds for the bytes that faults write because they do not depend on which of two faults
+ * comes first: see schedule.epoch.
  */
 #ifndef REPLAY_SCHEDULE_H
 #define REPLAY_SCHEDULE_H
@@ -29,8 +30,9 @@ struct schedule {
 	struct dependency *dependencies;
 	bool *awaited; /* by operation: others depend on it */
 	/*
-	 * By fault: the last operation before it that changed its page's mapping, + 1. Faults with the same address
-	 * and epoch write the same bytes, those with the same page and another epoch are ordered.
+	 * By fault: the last operation before it that changed its page's mapping, + 1. Faults with
+	 * the same address and epoch write the same bytes, those with the same page and another
+	 * epoch are ordered.
 	 */
 	uint32_t *epoch;
 };

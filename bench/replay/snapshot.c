@@ -50,7 +50,8 @@ static int add_page(struct snapshot *s, uint64_t addr)
 
 static int add_word(struct snapshot *s, uint64_t addr, const unsigned char *bytes)
 {
-	struct snapshot_word *words = grow(s->words, s->word_count, &s->word_capacity, sizeof *words);
+	struct snapshot_word *words =
+		grow(s->words, s->word_count, &s->word_capacity, sizeof *words);
 
 	if (!words)
 		return ENOMEM;
@@ -112,8 +113,9 @@ static int take(struct snapshot *s, struct mm *mm, char *message, size_t size)
 	for (size_t i = 0; i < s->area_count && !error; i++)
 		error = add_pages_of(s, mm, &s->areas[i]);
 	if (!error && before.pages != s->page_count) {
-		snprintf(message, size, "%" PRIu64 " pages are in use, but %zu are present in areas",
-			 before.pages, s->page_count);
+		snprintf(message, size,
+			 "%" PRIu64 " pages are in use, but %zu are present in areas", before.pages,
+			 s->page_count);
 		return EINVAL;
 	}
 	if (!error)
@@ -122,7 +124,8 @@ static int take(struct snapshot *s, struct mm *mm, char *message, size_t size)
 		error = add_words_of(s, mm, s->pages[i]);
 	mm_get_stats(mm, &after);
 	if (!error && after.pages != before.pages) {
-		snprintf(message, size, "%" PRIu64 " pages were in use, and %" PRIu64 " after these were read",
+		snprintf(message, size,
+			 "%" PRIu64 " pages were in use, and %" PRIu64 " after these were read",
 			 before.pages, after.pages);
 		return EINVAL;
 	}

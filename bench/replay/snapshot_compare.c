@@ -16,10 +16,12 @@ static void describe_area(const struct mm_area *area, char *text, size_t size)
 
 static bool same_area(const struct mm_area *a, const struct mm_area *b)
 {
-	return a->start == b->start && a->end == b->end && a->prot == b->prot && a->flags == b->flags;
+	return a->start == b->start && a->end == b->end && a->prot == b->prot &&
+	       a->flags == b->flags;
 }
 
-static int compare_areas(const struct snapshot *expected, const struct snapshot *actual, char *message, size_t size)
+static int compare_areas(const struct snapshot *expected, const struct snapshot *actual,
+			 char *message, size_t size)
 {
 	const struct mm_area *want, *have;
 	char wanted[64] = "none", had[64] = "none";
@@ -36,29 +38,35 @@ static int compare_areas(const struct snapshot *expected, const struct snapshot 
 		describe_area(want, wanted, sizeof wanted);
 	if (have)
 		describe_area(have, had, sizeof had);
-	snprintf(message, size, "areas differ from the %zuth on: it should be %s, but is %s", i + 1, wanted, had);
+	snprintf(message, size, "areas differ from the %zuth on: it should be %s, but is %s", i + 1,
+		 wanted, had);
 	return EINVAL;
 }
 
-static int compare_pages(const struct snapshot *expected, const struct snapshot *actual, char *message, size_t size)
+static int compare_pages(const struct snapshot *expected, const struct snapshot *actual,
+			 char *message, size_t size)
 {
 	uint64_t want, have;
 	size_t i = 0;
 
-	while (i < expected->page_count && i < actual->page_count && expected->pages[i] == actual->pages[i])
+	while (i < expected->page_count && i < actual->page_count &&
+	       expected->pages[i] == actual->pages[i])
 		i++;
 	want = i < expected->page_count ? expected->pages[i] : UINT64_MAX;
 	have = i < actual->page_count ? actual->pages[i] : UINT64_MAX;
 	if (want == have)
 		return 0;
 	if (want < have)
-		snprintf(message, size, "the page at %#" PRIx64 " should be present, but is not", want);
+		snprintf(message, size, "the page at %#" PRIx64 " should be present, but is not",
+			 want);
 	else
-		snprintf(message, size, "the page at %#" PRIx64 " is present, but should not be", have);
+		snprintf(message, size, "the page at %#" PRIx64 " is present, but should not be",
+			 have);
 	return EINVAL;
 }
 
-static int compare_bytes(const struct snapshot *expected, const struct snapshot *actual, char *message, size_t size)
+static int compare_bytes(const struct snapshot *expected, const struct snapshot *actual,
+			 char *message, size_t size)
 {
 	static const struct snapshot_word none = { .addr = UINT64_MAX };
 	struct snapshot_word want, have;
@@ -76,15 +84,18 @@ static int compare_bytes(const struct snapshot *expected, const struct snapshot 
 		want = (struct snapshot_word){ .addr = have.addr };
 	for (unsigned int k = 0; k < sizeof want.bytes; k++) {
 		if (want.bytes[k] != have.bytes[k]) {
-			snprintf(message, size, "the byte at %#" PRIx64 " should be %#x, but is %#x",
-				 want.addr + k, (unsigned int)want.bytes[k], (unsigned int)have.bytes[k]);
+			snprintf(message, size,
+				 "the byte at %#" PRIx64 " should be %#x, but is %#x",
+				 want.addr + k, (unsigned int)want.bytes[k],
+				 (unsigned int)have.bytes[k]);
 			return EINVAL;
 		}
 	}
 	return 0;
 }
 
-int snapshot_compare(const struct snapshot *expected, const struct snapshot *actual, char *message, size_t size)
+int snapshot_compare(const struct snapshot *expected, const struct snapshot *actual, char *message,
+		     size_t size)
 {
 	int error = compare_areas(expected, actual, message, size);
 

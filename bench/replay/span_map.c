@@ -69,9 +69,11 @@ static int reserve(struct span_map *map)
 }
 
 /* Puts n spans in the place of those in [first, last). */
-static void replace(struct span_map *map, size_t first, size_t last, const struct span *by, size_t n)
+static void replace(struct span_map *map, size_t first, size_t last, const struct span *by,
+		    size_t n)
 {
-	memmove(map->spans + first + n, map->spans + last, (map->count - last) * sizeof *map->spans);
+	memmove(map->spans + first + n, map->spans + last,
+		(map->count - last) * sizeof *map->spans);
 	if (n)
 		memcpy(map->spans + first, by, n * sizeof *by);
 	map->count = map->count - (last - first) + n;

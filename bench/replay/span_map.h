@@ -2,8 +2,8 @@
 /*
  * span_map - a map from disjoint half-open spans of numbers to values, in one sorted array.
  *
- * A lookup is a binary search; a change moves what lies behind it. Neighbours that touch and have the same
- * value become one span. Not for several threads at once.
+ * A lookup is a binary search; a change moves what lies behind it. Neighbours that touch and have
+ * the same value become one span. Not for several threads at once.
  */
 #ifndef REPLAY_SPAN_MAP_H
 #define REPLAY_SPAN_MAP_H
@@ -33,7 +33,9 @@ int span_map_set(struct span_map *map, uint64_t start, uint64_t end, uint64_t va
 /* Removes what lies in [start, end). 0, or ENOMEM and nothing has changed. */
 int span_map_erase(struct span_map *map, uint64_t start, uint64_t end);
 
-/* The index of the first span that ends after key: the one with key in it, if there is such a span. */
+/*
+ * The index of the first span that ends after key: the one with key in it, if there is such a span.
+ */
 size_t span_map_search(const struct span_map *map, uint64_t key);
 
 /* The span with key in it, or NULL; gone with the next change. */

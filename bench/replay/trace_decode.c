@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reader of trace files. The bytes may be anything: every number is checked before it is used, and a count
- * against the bytes that are left, each record being at least one, before memory is asked for.
+ * The reader of trace files. The bytes may be anything: every number is checked before it is used,
+ * and a count against the bytes that are left, each record being at least one, before memory is
+ * asked for.
  */
 #include "trace_coding.h"
 #include "trace_format.h"
@@ -85,7 +86,8 @@ static uint32_t get_small(struct decoder *in, uint32_t max, const char *what)
 	return 0;
 }
 
-static void get_fault(struct decoder *in, unsigned int head, struct trace_op *op, struct trace_cursor *cursor)
+static void get_fault(struct decoder *in, unsigned int head, struct trace_op *op,
+		      struct trace_cursor *cursor)
 {
 	if (head & RECORD_NEXT_PAGE)
 		cursor->page++;
@@ -133,7 +135,8 @@ static void get_op(struct decoder *in, struct trace_op *op)
 	*op = (struct trace_op){ .kind = head & RECORD_KIND };
 	if (op->kind >= TRACE_KINDS)
 		fault(in, "an operation of no known kind");
-	if (head & RECORD_UNUSED || (!trace_is_fault(op) && head & (RECORD_NEXT_PAGE | RECORD_SAME_OFFSET)))
+	if (head & RECORD_UNUSED ||
+	    (!trace_is_fault(op) && head & (RECORD_NEXT_PAGE | RECORD_SAME_OFFSET)))
 		fault(in, "a record with unknown bits");
 	if (head & RECORD_THREAD)
 		in->thread = get_small(in, in->trace->threads - 1, "a thread that does not exist");
@@ -203,7 +206,8 @@ static uint64_t get_checksum(const unsigned char *data)
 	return sum;
 }
 
-int trace_decode(struct trace *trace, const unsigned char *data, size_t size, char *message, size_t message_size)
+int trace_decode(struct trace *trace, const unsigned char *data, size_t size, char *message,
+		 size_t message_size)
 {
 	struct decoder in = { .trace = trace };
 	int error = 0;

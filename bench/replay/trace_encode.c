@@ -19,7 +19,8 @@ static void put_byte(struct buffer *out, unsigned int byte)
 {
 	if (out->size == out->capacity) {
 		size_t capacity = out->capacity ? out->capacity * 2 : 4096;
-		unsigned char *data = capacity > out->capacity ? realloc(out->data, capacity) : NULL;
+		unsigned char *data =
+			capacity > out->capacity ? realloc(out->data, capacity) : NULL;
 
 		if (!data) {
 			out->failed = true;
@@ -45,8 +46,8 @@ static void put_distance(struct buffer *out, uint64_t from, uint64_t to)
 	put_number(out, to >= from ? (to - from) << 1 : ((from - to) << 1) - 1);
 }
 
-static void put_fault(struct buffer *out, unsigned int head, uint32_t thread, const struct trace_op *op,
-		      struct trace_cursor *cursor)
+static void put_fault(struct buffer *out, unsigned int head, uint32_t thread,
+		      const struct trace_op *op, struct trace_cursor *cursor)
 {
 	uint64_t page = op->addr >> MM_PAGE_SHIFT, offset = op->addr % MM_PAGE_SIZE;
 
@@ -81,7 +82,8 @@ static void put_mapping(struct buffer *out, const struct trace_op *op, struct tr
 	cursor->page = page;
 }
 
-static void put_op(struct buffer *out, const struct trace *trace, size_t i, struct trace_cursor *cursors)
+static void put_op(struct buffer *out, const struct trace *trace, size_t i,
+		   struct trace_cursor *cursors)
 {
 	const struct trace_op *op = &trace->ops[i];
 	uint32_t before = i ? trace->ops[i - 1].thread : 0;

@@ -6,7 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Reads all of a file, up to TRACE_MAX_FILE bytes, in steps, so that a size nobody has checked is not believed. */
+/*
+ * Reads all of a file, up to TRACE_MAX_FILE bytes, in steps, so that a size nobody has checked is
+ * not believed.
+ */
 static int read_all(FILE *file, unsigned char **data, size_t *size)
 {
 	size_t capacity = 0, n;
@@ -87,7 +90,8 @@ int trace_write(const struct trace *trace, const char *path, char *message, size
 	FILE *file;
 
 	if (error) {
-		snprintf(message, message_size, "%s: the trace cannot be coded: %s", path, strerror(error));
+		snprintf(message, message_size, "%s: the trace cannot be coded: %s", path,
+			 strerror(error));
 		return error;
 	}
 	file = fopen(path, "wb");

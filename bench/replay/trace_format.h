@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The compact trace file: what a program did to its address space, in an order that can be replayed.
+ * The compact trace file: what a program did to its address space, in an order that can be
+ * replayed.
  *
- * Numbers are unsigned LEB128 varints (seven bits a byte, low ones first, bit 7 of a byte: more follow), so
- * that the file is the same on every machine; "signed" ones are zigzag coded: 0, -1, 1, -2 as 0, 1, 2, 3.
+ * Numbers are unsigned LEB128 varints (seven bits a byte, low ones first, bit 7 of a byte: more
+ * follow), so that the file is the same on every machine; "signed" ones are zigzag coded: 0, -1, 1,
+ * -2 as 0, 1, 2, 3.
  *
  *	8 bytes   "mmtrace\n"
  *	varint    version: 1
@@ -17,21 +19,24 @@
  * A record begins with a byte: the kind in bits 0-3 (enum trace_kind), then
  *	bit 4     of another thread than the record before: the thread's number follows as a varint
  *	          (the thread before the first record is 0)
- *	bit 5     faults only: on the page after the thread's last one; otherwise a signed varint follows: the
- *	          distance in pages from there (the thread's first one counts from page 0)
- *	bit 6     faults only: at the same offset in its page as the thread's last fault (0 before the
- *	          first); otherwise a varint with the offset follows
+ *	bit 5     faults only: on the page after the thread's last one; otherwise a signed varint
+ *	          follows: the distance in pages from there (the first one counts from page 0)
+ *	bit 6     faults only: at the same offset in its page as the thread's last fault (0
+ *	          before the first); otherwise a varint with the offset follows
  * Records that are not faults have bits 5-7 clear, faults bit 7. After the thread's number come
- *	mmap      page (signed distance), pages, prot, flags as MM_MAP_.. (always fixed, in one of the two ways)
+ *	mmap      page (signed distance), pages, prot, flags as MM_MAP_.. (always fixed,
+ *	          in one of the two ways)
  *	munmap    page (signed distance), pages
  *	mprotect  page (signed distance), pages, prot
- *	mremap    page (signed distance), pages, new page (signed distance from the old one), new pages
+ *	mremap    page (signed distance), pages, new page (signed distance from the old one),
+ *	          new pages
  *	madvise   page (signed distance), pages, advice as MM_MADV_..
  *	brk       0 to ask, otherwise 1 + distance in bytes from the start of the heap
- * and the page, or the first of the pages, is the thread's last one for the next record; brk leaves it.
+ * and the page, or the first of the pages, is the thread's last one for the next record; brk leaves
+ * it.
  *
- * What a trace does not keep: the time, addresses of instructions, and the files behind mappings (they are private
- * anonymous ones of the same protection).
+ * What a trace does not keep: the time, addresses of instructions, and the files behind mappings
+ * (they are private anonymous ones of the same protection).
  */
 #ifndef REPLAY_TRACE_FORMAT_H
 #define REPLAY_TRACE_FORMAT_H
@@ -50,9 +55,9 @@
 
 /* The values are those in the file. */
 enum trace_kind {
-	TRACE_READ, /* a fault of a read */
+	TRACE_READ,  /* a fault of a read */
 	TRACE_WRITE, /* .. of a write */
-	TRACE_EXEC, /* .. of an instruction fetch */
+	TRACE_EXEC,  /* .. of an instruction fetch */
 	TRACE_MMAP,
 	TRACE_MUNMAP,
 	TRACE_MPROTECT,
@@ -62,16 +67,19 @@ enum trace_kind {
 	TRACE_KINDS
 };
 
-/* One operation. Addresses and lengths are in bytes; all but those of faults and brk are multiples of a page. */
+/*
+ * One operation. Addresses and lengths are in bytes; all but those of faults and brk are multiples
+ * of a page.
+ */
 struct trace_op {
-	uint64_t addr; /* brk: what was asked for, 0 for a question */
-	uint64_t length; /* 0 for faults and brk */
-	uint64_t new_addr; /* mremap: the result; brk: the end of the heap afterwards */
+	uint64_t addr;       /* brk: what was asked for, 0 for a question */
+	uint64_t length;     /* 0 for faults and brk */
+	uint64_t new_addr;   /* mremap: the result; brk: the end of the heap afterwards */
 	uint64_t new_length; /* mremap; brk: the end of the heap before */
-	uint32_t thread; /* from 0, in the order of the first appearance */
-	uint32_t flags; /* mmap: MM_MAP_..; madvise: MM_MADV_.. */
-	uint8_t kind; /* enum trace_kind */
-	uint8_t prot; /* mmap, mprotect */
+	uint32_t thread;     /* from 0, in the order of the first appearance */
+	uint32_t flags;      /* mmap: MM_MAP_..; madvise: MM_MADV_.. */
+	uint8_t kind;        /* enum trace_kind */
+	uint8_t prot;        /* mmap, mprotect */
 };
 
 struct trace {
@@ -100,15 +108,21 @@ struct trace_pages {
 uint64_t trace_page_after(uint64_t addr);
 
 /*
- * The page number that stands for the end of the heap, which every brk changes or asks for: beyond all pages, so
- * that brk calls overlap each other, and nothing else does on their account.
+ * The page number that stands for the end of the heap, which every brk changes or asks for: beyond
+ * all pages, so that brk calls overlap each other, and nothing else does on their account.
  */
 #define TRACE_BRK_PAGE UINT64_C(0x1000000000000)
 
-/* The pages that an operation changes, or on which its outcome depends; how many of the two there are. */
+/*
+ * The pages that an operation changes, or on which its outcome depends; how many of the two there
+ * are.
+ */
 unsigned int trace_op_pages(const struct trace_op *op, struct trace_pages pages[2]);
 
-/* A sentence on what is wrong with an operation of a trace, or NULL. What a reader and a writer require. */
+/*
+ * A sentence on what is wrong with an operation of a trace, or NULL. What a reader and a writer
+ * require.
+ */
 const char *trace_op_check(const struct trace *trace, const struct trace_op *op);
 
 /*
@@ -121,9 +135,13 @@ int trace_encode(const struct trace *trace, unsigned char **data, size_t *size);
  * Decodes a file's bytes, which may be anything. Allocates no more than a multiple of size.
  * 0; EINVAL with a sentence on the first fault in message; ENOMEM. On error *trace is all zeroes.
  */
-int trace_decode(struct trace *trace, const unsigned char *data, size_t size, char *message, size_t message_size);
+int trace_decode(struct trace *trace, const unsigned char *data, size_t size, char *message,
+		 size_t message_size);
 
-/* The same with a file. On error the sentence in message names the file; nothing is left of a file half written. */
+/*
+ * The same with a file. On error the sentence in message names the file; nothing is left of a file
+ * half written.
+ */
 int trace_read(struct trace *trace, const char *path, char *message, size_t message_size);
 int trace_write(const struct trace *trace, const char *path, char *message, size_t message_size);
 

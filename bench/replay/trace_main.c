@@ -12,25 +12,28 @@ static const char usage[] =
 	"Turns the text of perf script (INPUT, - for standard input; see record.sh) into a trace\n"
 	"that mmrange-replay can replay (OUTPUT).\n";
 
-static void report(const struct recording *recording, const struct trace *trace, const struct drops *drops,
-		   const struct conversion *conversion)
+static void report(const struct recording *recording, const struct trace *trace,
+		   const struct drops *drops, const struct conversion *conversion)
 {
 	size_t kinds[TRACE_KINDS] = { 0 };
 
 	for (size_t i = 0; i < trace->count; i++)
 		kinds[trace->ops[i].kind]++;
-	fprintf(stderr, "%zu lines: %zu operations of %u threads of %s\n", recording->lines, trace->count,
-		(unsigned int)trace->threads, trace->name[0] ? trace->name : "a program");
+	fprintf(stderr, "%zu lines: %zu operations of %u threads of %s\n", recording->lines,
+		trace->count, (unsigned int)trace->threads,
+		trace->name[0] ? trace->name : "a program");
 	for (int kind = 0; kind < TRACE_KINDS; kind++)
 		if (kinds[kind])
-			fprintf(stderr, "%10zu  %s\n", kinds[kind], trace_kind_name((enum trace_kind)kind));
+			fprintf(stderr, "%10zu  %s\n", kinds[kind],
+				trace_kind_name((enum trace_kind)kind));
 	fprintf(stderr, "of these, not quite as recorded:\n");
-	fprintf(stderr, "%10zu  mmap made up for what exec mapped, %llu pages\n", conversion->exec_areas,
-		(unsigned long long)conversion->exec_pages);
+	fprintf(stderr, "%10zu  mmap made up for what exec mapped, %llu pages\n",
+		conversion->exec_areas, (unsigned long long)conversion->exec_pages);
 	fprintf(stderr, "%10zu  mmap of a file, now private anonymous memory\n", conversion->files);
 	fprintf(stderr, "%10zu  mmap over what was mapped here, though not in the program\n",
 		conversion->replaced);
-	fprintf(stderr, "%10zu  system calls before their end, where another thread relied on them\n",
+	fprintf(stderr,
+		"%10zu  system calls before their end, where another thread relied on them\n",
 		conversion->early);
 	fprintf(stderr, "not used: %zu\n", drops_total(drops));
 	drops_print(drops, stderr);
@@ -56,7 +59,8 @@ static int run(FILE *input, const char *input_name, const char *output_name)
 	} else {
 		report(&recording, &trace, &drops, &conversion);
 		if (trace.count == 0) {
-			fprintf(stderr, "mmrange-trace: %s: nothing in it can be replayed\n", input_name);
+			fprintf(stderr, "mmrange-trace: %s: nothing in it can be replayed\n",
+				input_name);
 			error = EINVAL;
 		} else {
 			error = trace_write(&trace, output_name, message, sizeof message);

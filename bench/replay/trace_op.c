@@ -9,9 +9,11 @@
 const char *trace_kind_name(enum trace_kind kind)
 {
 	static const char *const names[TRACE_KINDS] = {
-		[TRACE_READ] = "read fault", [TRACE_WRITE] = "write fault", [TRACE_EXEC] = "fetch fault",
-		[TRACE_MMAP] = "mmap",       [TRACE_MUNMAP] = "munmap",     [TRACE_MPROTECT] = "mprotect",
-		[TRACE_MREMAP] = "mremap",   [TRACE_MADVISE] = "madvise",   [TRACE_BRK] = "brk",
+		[TRACE_READ] = "read fault",  [TRACE_WRITE] = "write fault",
+		[TRACE_EXEC] = "fetch fault", [TRACE_MMAP] = "mmap",
+		[TRACE_MUNMAP] = "munmap",    [TRACE_MPROTECT] = "mprotect",
+		[TRACE_MREMAP] = "mremap",    [TRACE_MADVISE] = "madvise",
+		[TRACE_BRK] = "brk",
 	};
 
 	return names[kind];
@@ -51,7 +53,8 @@ unsigned int trace_op_pages(const struct trace_op *op, struct trace_pages pages[
 		pages[0].end = pages[0].start + 1;
 	if (op->kind != TRACE_MREMAP)
 		return 1;
-	pages[1] = (struct trace_pages){ page_of(op->new_addr), page_of(op->new_addr + op->new_length) };
+	pages[1] = (struct trace_pages){ page_of(op->new_addr),
+					 page_of(op->new_addr + op->new_length) };
 	return 2;
 }
 
@@ -73,8 +76,9 @@ static const char *check_mmap(const struct trace_op *op)
 	bool shared = flags & MM_MAP_SHARED, private = flags & MM_MAP_PRIVATE;
 
 	if (fixed == no_replace || shared == private || !(flags & MM_MAP_ANONYMOUS) ||
-	    flags & ~(uint32_t)(MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE | MM_MAP_SHARED | MM_MAP_PRIVATE |
-				MM_MAP_ANONYMOUS | MM_MAP_NORESERVE | MM_MAP_STACK))
+	    flags & ~(uint32_t)(MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE | MM_MAP_SHARED |
+				MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_NORESERVE |
+				MM_MAP_STACK))
 		return "flags of mmap that have no meaning";
 	return check_pages(op->addr, op->length);
 }
@@ -124,7 +128,8 @@ const char *trace_op_check(const struct trace *trace, const struct trace_op *op)
 	case TRACE_MPROTECT:
 		return check_pages(op->addr, op->length);
 	default:
-		return op->addr < MM_ADDR_MIN || op->addr >= MM_ADDR_MAX ? "an address out of range" : NULL;
+		return op->addr < MM_ADDR_MIN || op->addr >= MM_ADDR_MAX ? "an address out of range"
+									 : NULL;
 	}
 }
 

@@ -37,7 +37,8 @@ bool mm__range_free(const struct mm *mm, uint64_t start, uint64_t end)
 
 bool mm__room_for_areas(const struct mm *mm, uint64_t more)
 {
-	return mm->areas.count <= mm->attr.max_areas && more <= mm->attr.max_areas - mm->areas.count;
+	return mm->areas.count <= mm->attr.max_areas &&
+	       more <= mm->attr.max_areas - mm->areas.count;
 }
 
 unsigned int mm__cut_adds(const struct mm *mm, uint64_t start, uint64_t end)

@@ -18,7 +18,8 @@ static int segv(struct mm_siginfo *info, uint64_t addr, enum mm_fault_code code)
 }
 
 /* What the area of addr says about an access. */
-static int check_access(struct mm *mm, uint64_t addr, int access, int *prot, struct mm_siginfo *info)
+static int check_access(struct mm *mm, uint64_t addr, int access, int *prot,
+			struct mm_siginfo *info)
 {
 	const struct mm__area *area;
 

@@ -13,7 +13,7 @@
 
 #define FIXED (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)
 /* The flags that tell areas apart. */
-#define AREA_FLAGS \
+#define AREA_FLAGS                                                                                 \
 	(MM_MAP_SHARED | MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_NORESERVE | MM_MAP_STACK)
 #define ALL_FLAGS (AREA_FLAGS | FIXED)
 

@@ -10,7 +10,8 @@
 #include <errno.h>
 
 /* How many more areas there are when a part of one has become *part; negative if it merges with both neighbours. */
-static int added_areas(const struct mm *mm, const struct mm__area *area, const struct mm__area *part)
+static int added_areas(const struct mm *mm, const struct mm__area *area,
+		       const struct mm__area *part)
 {
 	const struct mm__area *left = mm__area_at(mm, part->start - 1);
 	const struct mm__area *right = mm__area_at(mm, part->end);

@@ -246,8 +246,8 @@ static void change_pages(struct mm *mm, const struct request *r, const struct pl
 int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t new_length, int flags,
 	      uint64_t new_addr, uint64_t *result)
 {
-	struct request request = { old_addr, mm__page_align(old_length),
-				   mm__page_align(new_length), new_addr, flags };
+	struct request request = { old_addr, mm__page_align(old_length), mm__page_align(new_length),
+				   new_addr, flags };
 	int error = check_request(&request);
 	struct mm__hold hold;
 	struct plan plan;

@@ -97,8 +97,7 @@ static int check_table(struct mm *mm, struct report *report, struct mm__table *t
 
 	for (unsigned int i = 0; i < MM__TABLE_ENTRIES && !error; i++) {
 		/* relaxed: it is a quiet moment */
-		uintptr_t entry =
-			atomic_load_explicit(&table->entry[i], memory_order_relaxed);
+		uintptr_t entry = atomic_load_explicit(&table->entry[i], memory_order_relaxed);
 
 		if (!entry)
 			continue;
@@ -142,7 +141,8 @@ static int check_counts(struct mm *mm, struct report *report)
 	uint64_t counted = mm__events(&mm->frames, MM__TABLE_MADE);
 
 	if (tables != counted)
-		return broken(report, "there are %" PRIu64 " page tables, and %" PRIu64 " were made",
+		return broken(report,
+			      "there are %" PRIu64 " page tables, and %" PRIu64 " were made",
 			      tables, counted);
 	if (mm->brk < mm->attr.brk_start || mm->brk > MM_ADDR_MAX)
 		return broken(report, "the heap ends at %#" PRIx64, mm->brk);

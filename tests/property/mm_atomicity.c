@@ -97,16 +97,25 @@ TEST(mm_atomicity, a_fixed_mapping_replaces_all_pages_at_once)
 	}
 }
 
-/* Once a page has been seen at the new place, none is left at the old one. */
+/*
+ * Once a page has been seen at the new place, none is left at the old one. To look too early is to wait until all is
+ * over: so the first look comes at a random moment, before about the end of the operation.
+ */
 static void *see_one_place(void *arg)
 {
 	struct scene *scene = arg;
+	uint64_t seed = test_seed("mm_atomicity/moves"), longest = 1000;
 
 	for (unsigned int round = 1;; round++) {
+		uint64_t begin;
+
 		AWAIT(atomic_load(&scene->rounds) >= round || atomic_load(&scene->over));
 		if (atomic_load(&scene->over))
 			return NULL;
+		begin = now_ns();
+		spin_ns(test_random_below(&seed, longest));
 		AWAIT(peek(scene->mm, AT(2 * WINDOW)) == 1);
+		longest = now_ns() - begin + 1000 < 100000 ? now_ns() - begin + 1000 : 100000;
 		CHECK_EQ(peek(scene->mm, AT(WINDOW - 1)), -MM_SEGV_MAPERR);
 		CHECK_EQ(peek(scene->mm, AT(WINDOW / 2)), -MM_SEGV_MAPERR);
 		CHECK_EQ(peek(scene->mm, AT(3 * WINDOW - 1)), 1);
@@ -130,7 +139,7 @@ TEST(mm_atomicity, a_moved_mapping_is_never_at_both_places)
 
 		for (unsigned int page = 0; page < WINDOW; page++)
 			CHECK_EQ(poke(scene->mm, AT(page), 1), 0);
-		for (unsigned int round = 1; round <= test_scale(500); round++) {
+		for (unsigned int round = 1; round <= test_scale(2000); round++) {
 			atomic_store(&scene->rounds, round);
 			move_window(scene->mm, 0, 2 * WINDOW);
 			AWAIT(atomic_load(&scene->seen) == round);

@@ -33,7 +33,7 @@ static void *move_across(void *arg)
 {
 	struct job *job = arg;
 
-	for (unsigned int i = 0; i < test_scale(3000); i++) {
+	for (unsigned int i = 0; i < test_scale(20000); i++) {
 		unsigned int from = (unsigned int)test_random_below(&job->seed, 8) * 4;
 		unsigned int to = (unsigned int)test_random_below(&job->seed, 8) * 4;
 		uint64_t result;
@@ -151,6 +151,66 @@ TEST(mm_parallel, a_page_that_many_want_is_made_once)
 		CHECK_EQ(stats_of(mm).faults_minor, 1000);
 		CHECK_EQ(stats_of(mm).faults_present, 1000 * (THREADS - 1));
 		CHECK_EQ(stats_of(mm).pages, 1000);
+		end_space(mm);
+	}
+}
+
+#define FEW 4u
+
+static atomic_bool over;
+
+/* Faults, and makes room for the next fault. */
+static void *fault_and_drop(void *arg)
+{
+	struct job *job = arg;
+
+	while (!atomic_load(&over)) {
+		unsigned int page = (unsigned int)test_random_below(&job->seed, FEW);
+		int error = mm_fault(job->mm, AT(page), R, NULL);
+
+		CHECK(!error || error == EFAULT);
+		error = mm_madvise(job->mm, AT(page), PAGES(1), MM_MADV_DONTNEED);
+		CHECK(!error || error == ENOMEM);
+	}
+	return NULL;
+}
+
+/* After each change, every page is at once as it has to be, whatever faults were under way. */
+static void change_and_look(struct mm *mm)
+{
+	for (unsigned int i = 0; i < test_scale(10000); i++) {
+		unsigned int page = i % FEW;
+
+		map(mm, 0, FEW, RW);
+		CHECK_EQ(poke(mm, AT(page), 0), 0);
+		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(FEW), R), 0);
+		CHECK_EQ(poke(mm, AT(page), 1), -MM_SEGV_ACCERR);
+		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(FEW), NONE), 0);
+		CHECK_EQ(peek(mm, AT(page)), -MM_SEGV_ACCERR);
+		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(FEW), RW), 0);
+		CHECK_EQ(mm_munmap(mm, AT(0), PAGES(FEW)), 0);
+		CHECK_EQ(peek(mm, AT(page)), -MM_SEGV_MAPERR);
+	}
+}
+
+TEST(mm_parallel, a_fault_leaves_nothing_behind_that_is_no_longer_allowed)
+{
+	uint64_t seed = test_seed("mm_parallel/faults");
+
+	for (size_t i = 0; i < NR_LOCKINGS; i++) {
+		struct mm *mm = new_space_locking(lockings[i]);
+		struct job jobs[3];
+		pthread_t threads[3];
+
+		atomic_store(&over, false);
+		for (unsigned int k = 0; k < 3; k++) {
+			jobs[k] = (struct job){ mm, k, test_random(&seed) };
+			threads[k] = thread_start(fault_and_drop, &jobs[k]);
+		}
+		change_and_look(mm);
+		atomic_store(&over, true);
+		for (unsigned int k = 0; k < 3; k++)
+			thread_join(threads[k]);
 		end_space(mm);
 	}
 }

@@ -49,7 +49,8 @@ static void shared_step(struct mm *mm, uint64_t *seed)
 	switch (test_random_below(seed, 10)) {
 	case 0:
 	case 1:
-		CHECK_EQ(mm_mmap(mm, addr, length, prot, PRIVATE | MM_MAP_FIXED, -1, 0, &result), 0);
+		CHECK_EQ(mm_mmap(mm, addr, length, prot, PRIVATE | MM_MAP_FIXED, -1, 0, &result),
+			 0);
 		break;
 	case 2:
 		CHECK_EQ(mm_munmap(mm, addr, length), 0);

@@ -113,7 +113,7 @@ static int model_map(struct model *m, unsigned int first, unsigned int n, int pr
 	}
 	for (unsigned int i = 0; i < n; i++)
 		m->page[*where + i] = (struct model_page){
-			true, false, 0, prot, flags & ~(MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE),
+			true,   false, 0, prot, flags & ~(MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE),
 			object, i
 		};
 	return 0;
@@ -282,18 +282,20 @@ static int random_prot(struct model *m)
 
 static int random_map_flags(struct model *m)
 {
-	static const int kinds[] = { PRIVATE, PRIVATE, PRIVATE, PRIVATE | MM_MAP_NORESERVE, SHARED };
+	static const int kinds[] = { PRIVATE, PRIVATE, PRIVATE, PRIVATE | MM_MAP_NORESERVE,
+				     SHARED };
 	static const int places[] = { MM_MAP_FIXED, MM_MAP_FIXED, MM_MAP_FIXED_NOREPLACE, 0 };
 	int flags = kinds[below(m, 5)] | places[below(m, 4)];
 
-	return m->whole || flags & (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE) ? flags :
-									    flags | MM_MAP_FIXED;
+	return m->whole || flags & (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE) ? flags
+									   : flags | MM_MAP_FIXED;
 }
 
 static void step_map(struct model *m, unsigned int first, unsigned int n)
 {
 	int flags = random_map_flags(m), prot = random_prot(m);
-	bool nowhere = m->whole && !(flags & (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)) && below(m, 2);
+	bool nowhere =
+		m->whole && !(flags & (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)) && below(m, 2);
 	uint64_t result = 0;
 	unsigned int where;
 	int error;

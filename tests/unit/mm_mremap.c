@@ -18,8 +18,8 @@ static int remap_to(struct mm *mm, unsigned int old, unsigned int old_pages, uns
 		    unsigned int to)
 {
 	uint64_t result = 1;
-	int error = mm_mremap(mm, AT(old), PAGES(old_pages), PAGES(new_pages), FIXED, AT(to),
-			      &result);
+	int error =
+		mm_mremap(mm, AT(old), PAGES(old_pages), PAGES(new_pages), FIXED, AT(to), &result);
 
 	CHECK_EQ(result, error ? 1 : AT(to));
 	return error;

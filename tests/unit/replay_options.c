@@ -36,7 +36,10 @@ TEST(options, stand_anywhere_and_take_their_values_either_way)
 {
 	char message[256];
 
-	CHECK_EQ(parse("one --lock range,rwlock,range --json two --threads=4 --repeat 20 -- --three", message), 0);
+	CHECK_EQ(
+		parse("one --lock range,rwlock,range --json two --threads=4 --repeat 20 -- --three",
+		      message),
+		0);
 	CHECK_EQ(options.mode_count, 2);
 	CHECK_EQ(options.modes[0], MM_LOCKING_RANGE);
 	CHECK_EQ(options.modes[1], MM_LOCKING_RWLOCK);

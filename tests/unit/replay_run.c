@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The replay and its self-check: runs with each lock end alike, and a difference of any sort is found and named. */
+/*
+ * The replay and its self-check: runs with each lock end alike, and a difference of any sort is
+ * found and named.
+ */
 #include "area_model.h"
 #include "replay.h"
 #include "snapshot.h"
@@ -29,7 +32,9 @@ static struct trace_op random_op(uint64_t *seed, uint64_t brk)
 	case 0:
 	case 1:
 		op.kind = TRACE_MMAP;
-		op.flags = test_random_below(seed, 3) ? FIXED : MM_MAP_SHARED | MM_MAP_ANONYMOUS | MM_MAP_FIXED_NOREPLACE;
+		op.flags = test_random_below(seed, 3)
+				   ? FIXED
+				   : MM_MAP_SHARED | MM_MAP_ANONYMOUS | MM_MAP_FIXED_NOREPLACE;
 		break;
 	case 2:
 		op.kind = TRACE_MUNMAP;
@@ -48,7 +53,9 @@ static struct trace_op random_op(uint64_t *seed, uint64_t brk)
 		break;
 	case 6:
 		op.kind = TRACE_BRK;
-		op.addr = test_random_below(seed, 4) ? BRK + test_random_below(seed, 8 * MM_PAGE_SIZE) : 0;
+		op.addr = test_random_below(seed, 4)
+				  ? BRK + test_random_below(seed, 8 * MM_PAGE_SIZE)
+				  : 0;
 		op.new_length = brk;
 		op.new_addr = op.addr ? op.addr : brk;
 		return op;
@@ -92,7 +99,8 @@ static struct trace random_trace(uint64_t *seed)
 	return trace;
 }
 
-static void take_expected(const struct trace *trace, const struct schedule *schedule, struct snapshot *expected)
+static void take_expected(const struct trace *trace, const struct schedule *schedule,
+			  struct snapshot *expected)
 {
 	char message[REPLAY_MESSAGE_SIZE];
 	uint64_t peak;
@@ -106,8 +114,8 @@ static void take_expected(const struct trace *trace, const struct schedule *sche
 	mm_destroy(mm);
 }
 
-static void check_run(const struct trace *trace, const struct schedule *schedule, enum mm_locking mode,
-		      const struct snapshot *expected)
+static void check_run(const struct trace *trace, const struct schedule *schedule,
+		      enum mm_locking mode, const struct snapshot *expected)
 {
 	char message[REPLAY_MESSAGE_SIZE];
 	struct replay_result result;
@@ -145,7 +153,11 @@ TEST(replay, of_random_operations_ends_as_with_one_thread_whatever_the_lock)
 TEST(replay, names_the_operation_that_fails_and_ends)
 {
 	struct trace_op list[] = {
-		{ .kind = TRACE_MMAP, .addr = BASE, .length = MM_PAGE_SIZE, .prot = MM_PROT_READ, .flags = FIXED },
+		{ .kind = TRACE_MMAP,
+		  .addr = BASE,
+		  .length = MM_PAGE_SIZE,
+		  .prot = MM_PROT_READ,
+		  .flags = FIXED },
 		{ .kind = TRACE_WRITE, .addr = BASE + 5, .thread = 1 },
 		{ .kind = TRACE_MUNMAP, .addr = BASE, .length = MM_PAGE_SIZE },
 	};
@@ -170,7 +182,9 @@ TEST(replay, notices_a_mapping_where_nothing_should_be)
 {
 	struct trace_op list[] = {
 		{ .kind = TRACE_MMAP, .addr = BASE, .length = MM_PAGE_SIZE, .flags = FIXED },
-		{ .kind = TRACE_MMAP, .addr = BASE, .length = MM_PAGE_SIZE,
+		{ .kind = TRACE_MMAP,
+		  .addr = BASE,
+		  .length = MM_PAGE_SIZE,
 		  .flags = MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_FIXED_NOREPLACE },
 	};
 	struct trace trace = { "", 0, 1, 2, list };
@@ -228,10 +242,13 @@ static void check_found(void (*change)(struct mm *mm), const char *where, const 
 		change(other);
 	CHECK_EQ(snapshot_take(&expected, mm, message, sizeof message), 0);
 	CHECK_EQ(snapshot_take(&actual, other, message, sizeof message), 0);
-	CHECK_EQ(snapshot_compare(&expected, &actual, message, sizeof message), change ? EINVAL : 0);
+	CHECK_EQ(snapshot_compare(&expected, &actual, message, sizeof message),
+		 change ? EINVAL : 0);
 	if (change && (!strstr(message, where) || !strstr(message, what)))
-		test_fail(__FILE__, __LINE__, "\"%s\" has no \"%s\" or no \"%s\"", message, where, what);
-	CHECK_EQ(snapshot_compare(&actual, &expected, message, sizeof message), change ? EINVAL : 0);
+		test_fail(__FILE__, __LINE__, "\"%s\" has no \"%s\" or no \"%s\"", message, where,
+			  what);
+	CHECK_EQ(snapshot_compare(&actual, &expected, message, sizeof message),
+		 change ? EINVAL : 0);
 	snapshot_destroy(&expected);
 	snapshot_destroy(&actual);
 	mm_destroy(mm);
@@ -291,13 +308,23 @@ TEST(self_check, finds_every_planted_difference_and_names_its_address)
 	check_found(unmap, "0x100100000-0x100101000 ---p", "is none");
 }
 
-/* The order of two operations taken away: with the threads in the wrong order the check must not pass. */
+/*
+ * The order of two operations taken away: with the threads in the wrong order the check must not
+ * pass.
+ */
 TEST(self_check, finds_what_a_missing_dependency_does)
 {
 	struct trace_op list[] = {
-		{ .kind = TRACE_MMAP, .addr = BASE, .length = MM_PAGE_SIZE, .prot = 3, .flags = FIXED },
+		{ .kind = TRACE_MMAP,
+		  .addr = BASE,
+		  .length = MM_PAGE_SIZE,
+		  .prot = 3,
+		  .flags = FIXED },
 		{ .kind = TRACE_WRITE, .addr = BASE },
-		{ .kind = TRACE_MADVISE, .addr = BASE, .length = MM_PAGE_SIZE, .flags = MM_MADV_DONTNEED },
+		{ .kind = TRACE_MADVISE,
+		  .addr = BASE,
+		  .length = MM_PAGE_SIZE,
+		  .flags = MM_MADV_DONTNEED },
 	};
 	struct trace trace = { "", 0, 1, 3, list };
 	struct snapshot expected, actual;
@@ -311,7 +338,8 @@ TEST(self_check, finds_what_a_missing_dependency_does)
 	schedule.order[2] = 1;
 	CHECK_EQ(replay_create_mm(&trace, MM_LOCKING_RANGE, &mm), 0);
 	for (uint32_t i = 0; i < 3; i++)
-		CHECK_EQ(replay_op(mm, &list[schedule.order[i]], schedule.epoch[schedule.order[i]]), 0);
+		CHECK_EQ(replay_op(mm, &list[schedule.order[i]], schedule.epoch[schedule.order[i]]),
+			 0);
 	CHECK_EQ(snapshot_take(&actual, mm, message, sizeof message), 0);
 	CHECK_EQ(snapshot_compare(&expected, &actual, message, sizeof message), EINVAL);
 	CHECK(strstr(message, "page at 0x100000000 is present"));

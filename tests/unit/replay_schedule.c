@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Dependencies against brute force over all pairs of operations: all that are needed, and none that is not. */
+/*
+ * Dependencies against brute force over all pairs of operations: all that are needed, and none that
+ * is not.
+ */
 #include "assign.h"
 #include "clocks.h"
 #include "schedule.h"
@@ -22,7 +25,8 @@ static struct trace random_trace(uint64_t *seed, uint32_t threads)
 	uint64_t brk = MM_ADDR_MIN;
 
 	for (size_t i = 0; i < OPS; i++) {
-		uint64_t page = test_random_below(seed, PAGES), pages = 1 + test_random_below(seed, PAGES - page);
+		uint64_t page = test_random_below(seed, PAGES),
+			 pages = 1 + test_random_below(seed, PAGES - page);
 		struct trace_op *op = &ops[i];
 
 		*op = (struct trace_op){ .thread = (uint32_t)test_random_below(seed, threads),
@@ -37,7 +41,8 @@ static struct trace random_trace(uint64_t *seed, uint32_t threads)
 		case 1:
 			op->kind = TRACE_BRK;
 			op->new_length = brk;
-			op->new_addr = brk = MM_ADDR_MIN + test_random_below(seed, PAGES * MM_PAGE_SIZE);
+			op->new_addr = brk =
+				MM_ADDR_MIN + test_random_below(seed, PAGES * MM_PAGE_SIZE);
 			break;
 		case 2:
 		case 3:
@@ -101,7 +106,8 @@ static void close_without(const struct schedule *schedule, uint32_t j, uint32_t 
 
 static void check_dependencies(const struct schedule *schedule, uint32_t j)
 {
-	for (uint32_t d = schedule->first_dependency[j]; d < schedule->first_dependency[j + 1]; d++) {
+	for (uint32_t d = schedule->first_dependency[j]; d < schedule->first_dependency[j + 1];
+	     d++) {
 		uint32_t i = op_of(schedule, &schedule->dependencies[d]);
 
 		CHECK(i < j && thread_of[i] != thread_of[j]);
@@ -203,8 +209,12 @@ TEST(schedule, fewer_threads_share_the_work_evenly)
 
 	/* 8, 4, 2 and 2 operations: the busiest alone, the others together. */
 	for (size_t i = 0; i < 16; i++)
-		faults[i] = (struct trace_op){ .kind = TRACE_READ, .addr = MM_ADDR_MIN,
-					       .thread = i < 2 ? 0u : i < 10 ? 1u : i < 14 ? 2u : 3u };
+		faults[i] = (struct trace_op){ .kind = TRACE_READ,
+					       .addr = MM_ADDR_MIN,
+					       .thread = i < 2    ? 0u
+							 : i < 10 ? 1u
+							 : i < 14 ? 2u
+								  : 3u };
 	CHECK_EQ(assign_threads(&trace, 2, to), 0);
 	CHECK(to[0] == to[2] && to[2] == to[3] && to[1] != to[0]);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The compact trace file: what is written is read again, and nothing else is taken for a trace. */
+#include "trace_format.h"
 #include "test.h"
 #include "trace_coding.h"
-#include "trace_format.h"
 
 #include <mmrange/mm.h>
 
@@ -16,19 +16,43 @@
 
 /* One of each kind, by three threads. */
 static struct trace_op all_kinds[] = {
-	{ .kind = TRACE_MMAP, .addr = 0x7f0000000000, .length = 0x10000, .prot = 3, .flags = FIXED },
+	{ .kind = TRACE_MMAP,
+	  .addr = 0x7f0000000000,
+	  .length = 0x10000,
+	  .prot = 3,
+	  .flags = FIXED },
 	{ .kind = TRACE_WRITE, .addr = 0x7f0000000123 },
 	{ .kind = TRACE_WRITE, .addr = 0x7f0000001123 },
 	{ .kind = TRACE_READ, .addr = 0x7f0000001fff, .thread = 1 },
 	{ .kind = TRACE_EXEC, .addr = 0x7f000000ffff, .thread = 2 },
-	{ .kind = TRACE_MPROTECT, .addr = 0x7f0000002000, .length = 0x1000, .prot = 0, .thread = 2 },
-	{ .kind = TRACE_MADVISE, .addr = 0x7f0000001000, .length = 0x2000, .flags = MM_MADV_DONTNEED },
+	{ .kind = TRACE_MPROTECT,
+	  .addr = 0x7f0000002000,
+	  .length = 0x1000,
+	  .prot = 0,
+	  .thread = 2 },
+	{ .kind = TRACE_MADVISE,
+	  .addr = 0x7f0000001000,
+	  .length = 0x2000,
+	  .flags = MM_MADV_DONTNEED },
 	{ .kind = TRACE_BRK, .new_addr = BRK_START, .new_length = BRK_START },
-	{ .kind = TRACE_BRK, .addr = BRK_START + 5000, .new_addr = BRK_START + 5000, .new_length = BRK_START },
-	{ .kind = TRACE_BRK, .new_addr = BRK_START + 5000, .new_length = BRK_START + 5000, .thread = 1 },
-	{ .kind = TRACE_MREMAP, .addr = 0x7f0000008000, .length = 0x1000, .new_addr = 0x10000,
+	{ .kind = TRACE_BRK,
+	  .addr = BRK_START + 5000,
+	  .new_addr = BRK_START + 5000,
+	  .new_length = BRK_START },
+	{ .kind = TRACE_BRK,
+	  .new_addr = BRK_START + 5000,
+	  .new_length = BRK_START + 5000,
+	  .thread = 1 },
+	{ .kind = TRACE_MREMAP,
+	  .addr = 0x7f0000008000,
+	  .length = 0x1000,
+	  .new_addr = 0x10000,
 	  .new_length = 0x3000 },
-	{ .kind = TRACE_MMAP, .addr = MM_ADDR_MAX - 0x1000, .length = 0x1000, .prot = 7, .flags = NOREPLACE },
+	{ .kind = TRACE_MMAP,
+	  .addr = MM_ADDR_MAX - 0x1000,
+	  .length = 0x1000,
+	  .prot = 7,
+	  .flags = NOREPLACE },
 	{ .kind = TRACE_MUNMAP, .addr = MM_ADDR_MIN, .length = MM_ADDR_MAX - MM_ADDR_MIN },
 };
 
@@ -73,7 +97,10 @@ static void seal(unsigned char *data, size_t size)
 		data[size - TRACE_CHECKSUM_SIZE + i] = (unsigned char)(sum >> (8 * i));
 }
 
-/* In memory of exactly its size, so that a sanitizer sees a read beyond it. Says what trace_decode() did. */
+/*
+ * In memory of exactly its size, so that a sanitizer sees a read beyond it. Says what
+ * trace_decode() did.
+ */
 static int decode(const unsigned char *data, size_t size, char message[128])
 {
 	unsigned char *copy = malloc(size ? size : 1);
@@ -113,7 +140,8 @@ TEST(trace_format, random_faults_come_back_as_they_were)
 	size_t size;
 
 	for (size_t i = 0; i < trace.count; i++) {
-		uint64_t page = MM_ADDR_MIN + (test_random_below(&seed, 64) << (12 + test_random_below(&seed, 28)));
+		uint64_t page = MM_ADDR_MIN + (test_random_below(&seed, 64)
+					       << (12 + test_random_below(&seed, 28)));
 
 		ops[i] = (struct trace_op){ .kind = (uint8_t)test_random_below(&seed, 3),
 					    .thread = (uint32_t)test_random_below(&seed, 3),
@@ -136,7 +164,8 @@ TEST(trace_format, faults_of_one_thread_on_one_page_after_the_other_take_a_byte_
 	size_t size;
 
 	for (size_t i = 0; i < trace.count; i++)
-		ops[i] = (struct trace_op){ .kind = TRACE_WRITE, .addr = MM_ADDR_MIN + i * MM_PAGE_SIZE };
+		ops[i] = (struct trace_op){ .kind = TRACE_WRITE,
+					    .addr = MM_ADDR_MIN + i * MM_PAGE_SIZE };
 	CHECK_EQ(trace_encode(&trace, &data, &size), 0);
 	CHECK(size < 1000 + 64);
 	free(data);
@@ -154,9 +183,13 @@ TEST(trace_format, what_a_reader_would_refuse_is_not_written)
 	CHECK_EQ(trace_encode(&trace, &data, &size), EINVAL);
 	op = (struct trace_op){ .kind = TRACE_MUNMAP, .addr = MM_ADDR_MIN, .length = 1 };
 	CHECK_EQ(trace_encode(&trace, &data, &size), EINVAL);
-	op = (struct trace_op){ .kind = TRACE_MMAP, .addr = MM_ADDR_MIN, .length = 4096, .flags = MM_MAP_PRIVATE };
+	op = (struct trace_op){
+		.kind = TRACE_MMAP, .addr = MM_ADDR_MIN, .length = 4096, .flags = MM_MAP_PRIVATE
+	};
 	CHECK_EQ(trace_encode(&trace, &data, &size), EINVAL);
-	op = (struct trace_op){ .kind = TRACE_BRK, .new_addr = BRK_START + 1, .new_length = BRK_START };
+	op = (struct trace_op){ .kind = TRACE_BRK,
+				.new_addr = BRK_START + 1,
+				.new_length = BRK_START };
 	CHECK_EQ(trace_encode(&trace, &data, &size), EINVAL);
 	trace.threads = 0;
 	CHECK_EQ(trace_encode(&trace, &data, &size), EINVAL);
@@ -245,13 +278,13 @@ static int decode_body(const unsigned char *body, size_t length, char message[12
 	return decode(data, size, message);
 }
 
-#define CHECK_REFUSED(why, ...)                                                           \
-	do {                                                                              \
-		const unsigned char body_[] = { __VA_ARGS__ };                            \
-		char message_[128];                                                       \
-		CHECK_EQ(decode_body(body_, sizeof body_, message_), EINVAL);             \
-		if (!strstr(message_, why))                                               \
-			test_fail(__FILE__, __LINE__, "\"%s\", not \"%s\"", message_, why); \
+#define CHECK_REFUSED(why, ...)                                                                    \
+	do {                                                                                       \
+		const unsigned char body_[] = { __VA_ARGS__ };                                     \
+		char message_[128];                                                                \
+		CHECK_EQ(decode_body(body_, sizeof body_, message_), EINVAL);                      \
+		if (!strstr(message_, why))                                                        \
+			test_fail(__FILE__, __LINE__, "\"%s\", not \"%s\"", message_, why);        \
 	} while (0)
 
 TEST(trace_format, a_refusal_says_why)
@@ -263,12 +296,15 @@ TEST(trace_format, a_refusal_says_why)
 	CHECK_REFUSED("no threads", 1, 0, 0, 16, 0);
 	CHECK_REFUSED("too many threads", 1, 0, 0x81, 0x20, 16, 0);
 	CHECK_REFUSED("more operations than", 1, 0, 1, 16, 2, TRACE_WRITE);
-	CHECK_REFUSED("more operations than", 1, 0, 1, 16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f);
-	CHECK_REFUSED("too large", 1, 0, 1, 16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f);
+	CHECK_REFUSED("more operations than", 1, 0, 1, 16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		      0x7f);
+	CHECK_REFUSED("too large", 1, 0, 1, 16, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		      0xff, 0x7f);
 	CHECK_REFUSED("no known kind", 1, 0, 1, 16, 1, 15);
 	CHECK_REFUSED("unknown bits", 1, 0, 1, 16, 1, TRACE_WRITE | 0x80, 0x20, 0);
 	CHECK_REFUSED("unknown bits", 1, 0, 1, 16, 1, TRACE_BRK | 0x20, 0);
-	CHECK_REFUSED("thread that does not exist", 1, 0, 1, 16, 1, TRACE_WRITE | RECORD_THREAD, 1, 0x20, 0);
+	CHECK_REFUSED("thread that does not exist", 1, 0, 1, 16, 1, TRACE_WRITE | RECORD_THREAD, 1,
+		      0x20, 0);
 	CHECK_REFUSED("out of range", 1, 0, 1, 16, 1, TRACE_WRITE, 0, 0);
 	CHECK_REFUSED("out of range", 1, 0, 1, 16, 1, TRACE_WRITE, 1, 0);
 	CHECK_REFUSED("beyond its page", 1, 0, 1, 16, 1, TRACE_WRITE, 0x20, 0x80, 0x20);

@@ -43,12 +43,15 @@ TEST(span_map, does_what_an_array_does)
 	struct span_map map = { 0 };
 
 	for (int i = 0; i < 20000; i++) {
-		uint64_t start = test_random_below(&seed, NUMBERS), end = test_random_below(&seed, NUMBERS) + 1;
+		uint64_t start = test_random_below(&seed, NUMBERS),
+			 end = test_random_below(&seed, NUMBERS) + 1;
 		uint64_t value = test_random_below(&seed, 4);
 
 		if (start >= end)
 			continue;
-		CHECK_EQ(value ? span_map_set(&map, start, end, value) : span_map_erase(&map, start, end), 0);
+		CHECK_EQ(value ? span_map_set(&map, start, end, value)
+			       : span_map_erase(&map, start, end),
+			 0);
 		for (uint64_t n = start; n < end; n++)
 			expected[n] = value;
 		check_same(&map);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random schedules of threads that use the leaves of a lock, simulated step by step: see leaf_sim.h. Then the same with locks
+ * that are broken on purpose: each must be found out, and those that lose wake-ups also by that alone.
+ */
+#include "leaf_sim.h"
+
+static struct leaf_sim sim;
+
+static void check_schedules(const char *test, bool fifo, unsigned int runs)
+{
+	uint64_t seeds = test_seed(test);
+
+	sim = (struct leaf_sim){ .fifo = fifo };
+	for (unsigned int run = 0; run < runs; run++) {
+		sim.seed = test_random(&seeds);
+		if (leaf_sim_run(&sim))
+			test_fail(__FILE__, __LINE__, "run %u (seed %#" PRIx64 "), step %u: %s",
+				  run, sim.seed, sim.step, sim.violation);
+	}
+	fprintf(stderr,
+		"%" PRIu64 " swaps, %" PRIu64 " waits, %" PRIu64 " passes, %" PRIu64
+		" promotions, %" PRIu64 " repeats, %" PRIu64 " timeouts, %" PRIu64
+		" splits, %" PRIu64 " merges\n",
+		sim.counts.fast, sim.counts.waits, sim.counts.passes, sim.counts.promotions,
+		sim.counts.repeats, sim.counts.timeouts, sim.counts.splits, sim.counts.merges);
+	/* Everything happened. */
+	CHECK(sim.counts.fast && sim.counts.waits && sim.counts.timeouts);
+	CHECK(sim.counts.splits && sim.counts.merges);
+}
+
+TEST(leaf_schedule, with_barging_nobody_is_forgotten_and_no_newcomer_passes_a_starving_waiter)
+{
+	check_schedules("leaf_schedule/with_barging", false, test_scale(30000));
+	CHECK(sim.counts.passes && sim.counts.promotions && sim.counts.repeats);
+}
+
+TEST(leaf_schedule, with_fifo_nobody_is_forgotten_and_nobody_is_passed)
+{
+	check_schedules("leaf_schedule/with_fifo", true, test_scale(30000));
+	CHECK_EQ(sim.counts.passes, 0);
+	CHECK_EQ(sim.counts.promotions, 0);
+}
+
+/* Says in which run a violation was seen; -1 if in none. */
+static int found_out(enum sim_flaw flaw, bool fifo, bool blind, uint64_t seeds, int runs)
+{
+	sim = (struct leaf_sim){ .flaw = flaw, .fifo = fifo, .blind = blind };
+	for (int run = 0; run < runs; run++) {
+		sim.seed = test_random(&seeds);
+		if (leaf_sim_run(&sim)) {
+			fprintf(stderr, "%s%s%s: run %d: %s\n", sim_flaw_names[flaw],
+				fifo ? ", fifo" : "", blind ? ", blind" : "", run, sim.violation);
+			return run;
+		}
+	}
+	return -1;
+}
+
+enum { MANY = 100000 };
+
+TEST(leaf_schedule, every_broken_lock_is_found_out)
+{
+	uint64_t seed = test_seed("leaf_schedule/every_broken_lock_is_found_out");
+
+	for (enum sim_flaw flaw = SIM_COPIED_WAKE + 1; flaw < NR_SIM_FLAWS; flaw++)
+		if (found_out(flaw, false, false, seed, MANY) < 0)
+			test_fail(__FILE__, __LINE__, "the flaw \"%s\" was not found",
+				  sim_flaw_names[flaw]);
+}
+
+TEST(leaf_schedule, a_lost_wake_up_shows_in_the_end_to_who_looks_at_nothing_else)
+{
+	uint64_t seed = test_seed("leaf_schedule/a_lost_wake_up_shows_in_the_end");
+
+	for (enum sim_flaw flaw = SIM_COPIED_WAKE + 1; flaw <= SIM_SPLIT_PUTS_ASLEEP; flaw++)
+		if (found_out(flaw, false, true, seed, MANY) < 0)
+			test_fail(__FILE__, __LINE__, "the flaw \"%s\" was not found",
+				  sim_flaw_names[flaw]);
+}
+
+TEST(leaf_schedule, a_copy_without_a_flaw_is_not_blamed)
+{
+	uint64_t seed = test_seed("leaf_schedule/a_copy_without_a_flaw_is_not_blamed");
+	int runs = (int)test_scale(1000);
+
+	for (int fifo = 0; fifo < 2; fifo++)
+		CHECK_EQ(found_out(SIM_COPIED_WAKE, fifo, false, seed, runs), -1);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* The oracle of the simulation, by brute force over its threads. */
+#include "leaf_sim.h"
+
+void leaf_sim_expect(struct leaf_sim *sim, bool right, const char *what)
+{
+	if (!right && !sim->blind && !sim->violation)
+		sim->violation = what;
+}
+
+bool leaf_sim_conflict(const struct range *a, const struct range *b)
+{
+	return (a->mode == RANGE_WRITE || b->mode == RANGE_WRITE) && a->start < b->end &&
+	       b->start < a->end;
+}
+
+bool leaf_sim_has_to_wait(const struct leaf_sim *sim, const struct sim_thread *thread)
+{
+	for (const struct sim_thread *t = sim->threads; t < sim->threads + SIM_THREADS; t++) {
+		if (t == thread || !leaf_sim_conflict(&t->range, &thread->range))
+			continue;
+		if (t->state == SIM_HOLDS)
+			return true;
+		if (t->state == SIM_WAITS && t->range.starving &&
+		    (thread->state == SIM_IDLE || t->arrival < thread->arrival))
+			return true;
+	}
+	return false;
+}
+
+struct sim_thread *leaf_sim_next_to_starve(struct leaf_sim *sim, uint64_t start, uint64_t end)
+{
+	struct sim_thread *next = NULL;
+
+	for (struct sim_thread *t = sim->threads; t < sim->threads + SIM_THREADS; t++) {
+		bool behind = false;
+
+		for (const struct sim_thread *s = sim->threads; s < sim->threads + SIM_THREADS; s++)
+			behind = behind || (s->state == SIM_WAITS && s->range.starving &&
+					    s->arrival < t->arrival &&
+					    leaf_sim_conflict(&s->range, &t->range));
+		if (t->state == SIM_WAITS && !t->range.starving && !behind &&
+		    range__overlap(&t->range, start, end) && (!next || t->arrival < next->arrival))
+			next = t;
+	}
+	return next;
+}
+
+static void check_queue(struct leaf_sim *sim, struct range__leaf *leaf)
+{
+	const struct sim_thread *last = NULL;
+
+	for (const struct range *w = leaf->wait_first; w; w = w->next) {
+		const struct sim_thread *thread = (const struct sim_thread *)(const void *)w;
+
+		leaf_sim_expect(sim, thread->state == SIM_WAITS,
+				"a range is in the queue that does not wait");
+		leaf_sim_expect(sim, !last || last->arrival < thread->arrival,
+				"the queue is not in the order of arrival");
+		last = thread;
+	}
+}
+
+void leaf_sim_check(struct leaf_sim *sim)
+{
+	if (sim->blind)
+		return;
+	for (int i = 0; i < SIM_THREADS; i++)
+		for (int j = 0; j < i; j++)
+			leaf_sim_expect(sim,
+					sim->threads[i].state != SIM_HOLDS ||
+						sim->threads[j].state != SIM_HOLDS ||
+						!leaf_sim_conflict(&sim->threads[i].range,
+								   &sim->threads[j].range),
+					"conflicting ranges are held together");
+	for (int i = 0; i < SIM_LEAVES; i++) {
+		struct range__leaf *leaf = &sim->leaves[i];
+
+		range__leaf_lock(leaf);
+		check_queue(sim, leaf);
+		leaf_sim_expect(sim, range__leaf_valid(leaf), "a leaf is not valid");
+		range__leaf_unlock(leaf, NULL);
+	}
+}
