@@ -41,7 +41,9 @@ extern "C" {
 #define MM_ADDR_MIN UINT64_C(0x10000)
 #define MM_ADDR_MAX UINT64_C(0x7ffffffff000)
 
-/* Protection of an area, and the kinds of access to a page. */
+/*
+ * Protection of an area, and the kinds of access to a page. As on x86-64, what is writable or executable is readable.
+ */
 #define MM_PROT_NONE  0x0
 #define MM_PROT_READ  0x1
 #define MM_PROT_WRITE 0x2
@@ -78,7 +80,7 @@ struct mm_attr {
 	enum mm_locking locking; /* default MM_LOCKING_RANGE */
 	uint64_t brk_start;      /* where mm_brk() begins; a multiple of the page size; default 0x555555556000 */
 	uint64_t max_pages;      /* pages in use at most, then ENOMEM; default UINT64_MAX */
-	uint64_t max_areas;      /* as Linux's vm.max_map_count; default 65530 */
+	uint64_t max_areas;      /* as Linux's vm.max_map_count (mm_mmap() may exceed it by one); default 65530 */
 };
 
 /** An address space. */
@@ -113,8 +115,9 @@ MMRANGE_API void mm_destroy(struct mm *mm);
  * @param addr    where: with MM_MAP_FIXED and MM_MAP_FIXED_NOREPLACE exactly there, otherwise a hint, or 0; without
  *                a place of the caller's the mapping goes to the highest gap that is large enough
  * @param length  in bytes, rounded up to pages; not 0
- * @param prot    MM_PROT_..., or-ed
- * @param flags   MM_MAP_PRIVATE or MM_MAP_SHARED, with MM_MAP_ANONYMOUS, and the other MM_MAP_... as wanted
+ * @param prot    MM_PROT_..., or-ed; other bits are ignored, as in Linux
+ * @param flags   MM_MAP_PRIVATE or MM_MAP_SHARED, with MM_MAP_ANONYMOUS, and the other MM_MAP_... as wanted;
+ *                MM_MAP_NORESERVE and MM_MAP_STACK only keep areas with them apart from those without
  * @param fd      -1: mappings of files are not there yet
  * @param offset  0, or any multiple of the page size
  * @param result  the address of the mapping; written only on success
@@ -154,11 +157,14 @@ MMRANGE_API int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int p
  * @param flags     MM_MREMAP_MAYMOVE, MM_MREMAP_FIXED
  * @param new_addr  with MM_MREMAP_FIXED only: what is mapped there is replaced
  * @param result    the address of the mapping; written only on success
- * @return 0; EINVAL unaligned address, new_length 0, bad flags, or ranges that overlap with MM_MREMAP_FIXED, old_length 0 of
- *         a private mapping; EFAULT [old, old + old_length) is not within one area; ENOMEM no room. As in Linux,
- *         the target of a failed MM_MREMAP_FIXED may have been unmapped; otherwise nothing has changed.
+ * @return 0; EINVAL unaligned address, new_length 0 or beyond MM_ADDR_MAX, bad flags, ranges that overlap with
+ *         MM_MREMAP_FIXED, or old_length 0 (also of a shared mapping: a second mapping of the same pages is not there
+ *         yet); EFAULT nothing is mapped at old_addr, or what is to grow or to move is not within one area; ENOMEM no
+ *         room, or too many areas; EPERM target below MM_ADDR_MIN. On error nothing has changed (Linux may have
+ *         unmapped the target of a failed MM_MREMAP_FIXED).
  *
- * Locks:     both ranges, for writing.   Since: 0.1
+ * Ensures:   a move is one step: no other thread sees a page at both places.
+ * Locks:     both ranges, for writing; after some attempts in vain, all from the first to the last.   Since: 0.1
  */
 MMRANGE_API int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t new_length, int flags,
 			  uint64_t new_addr, uint64_t *result);
@@ -166,7 +172,7 @@ MMRANGE_API int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length,
 /**
  * Advice about [addr, addr + length); see madvise(2).
  *
- * @param advice  MM_MADV_DONTNEED: the pages are freed, and read as zeroes afterwards
+ * @param advice  MM_MADV_DONTNEED: private pages are freed, and read as zeroes afterwards; shared ones keep what is in them
  * @return 0; EINVAL unaligned address, or advice not known; ENOMEM part of the range is not mapped: the rest has been done
  *
  * Locks:     the range, for reading: faults in it may go on.   Since: 0.1
@@ -247,7 +253,8 @@ struct mm_area {
  * @return what the last visit returned; 0 if there was none
  *
  * Ensures:   each area is as it was at the moment of its visit; other threads may change the list between
- *            two visits. visit may call any function on mm.   Since: 0.1
+ *            two visits. What merges with an area visited before is shown from the end of that one. visit may
+ *            call any function on mm.   Since: 0.1
  */
 MMRANGE_API int mm_for_each_area(struct mm *mm, int (*visit)(const struct mm_area *area, void *arg), void *arg);
 

@@ -1,149 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A node has up to FANOUT slots, each with the bounds [lo, hi) of what hangs below it and the greatest gap inside: a
- * subtree in an inner node, one area (without a gap) in a leaf. So leaves and inner nodes are one type, and one
- * function sums up either. A gap between two slots is the business of the node that has both; the space
- * before the first area and after the last belongs to no node.
- *
- * All nodes but the root are at least half full. Nodes are split on the way back from an insertion and joined with a
- * sibling, or levelled with it, on the way back from an erasure.
+ * All nodes but the root are at least half full. Nodes are split on the way back from an insertion, and joined with a
+ * sibling, or levelled with it, on the way back from an erasure. See area_node.h for what a node is.
  */
-#include "area_tree.h"
+#include "area_node.h"
 
-#include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define FANOUT 16u
-#define FILL   (FANOUT / 2)
-/* Spare parts beyond these are given back. */
-#define MAX_SPARE 64u
-
-struct slot {
-	uint64_t lo;
-	uint64_t hi;
-	uint64_t gap;
-	void *below; /* struct mm__area in a leaf, else struct mm__area_node */
-};
-
-struct mm__area_node {
-	unsigned int count;
-	struct mm__area_node *next_spare;
-	struct slot slot[FANOUT];
-};
-
-union mm__area_cell {
-	struct mm__area area;
-	union mm__area_cell *next_spare;
-};
-
-/*
- * Memory
- */
-
-static struct mm__area_node *take_node(struct mm__area_tree *tree)
-{
-	struct mm__area_node *node = tree->spare_nodes;
-
-	tree->spare_nodes = node->next_spare;
-	tree->nr_spare_nodes--;
-	node->count = 0;
-	return node;
-}
-
-static void give_node(struct mm__area_tree *tree, struct mm__area_node *node)
-{
-	if (tree->nr_spare_nodes >= MAX_SPARE) {
-		free(node);
-		return;
-	}
-	node->next_spare = tree->spare_nodes;
-	tree->spare_nodes = node;
-	tree->nr_spare_nodes++;
-}
-
-static struct mm__area *take_area(struct mm__area_tree *tree)
-{
-	union mm__area_cell *cell = tree->spare_areas;
-
-	tree->spare_areas = cell->next_spare;
-	tree->nr_spare_areas--;
-	return &cell->area;
-}
-
-static void give_area(struct mm__area_tree *tree, struct mm__area *area)
-{
-	union mm__area_cell *cell = (union mm__area_cell *)area;
-
-	if (tree->nr_spare_areas >= MAX_SPARE) {
-		free(cell);
-		return;
-	}
-	cell->next_spare = tree->spare_areas;
-	tree->spare_areas = cell;
-	tree->nr_spare_areas++;
-}
-
-int mm__area_tree_reserve(struct mm__area_tree *tree, unsigned int insertions)
-{
-	/* Each insertion may split a node on every level and add a root; each added root is a level for the next. */
-	unsigned int nodes = insertions * (tree->height + insertions + 1);
-
-	while (tree->nr_spare_nodes < nodes) {
-		struct mm__area_node *node = malloc(sizeof(*node));
-
-		if (!node)
-			return ENOMEM;
-		node->next_spare = tree->spare_nodes;
-		tree->spare_nodes = node;
-		tree->nr_spare_nodes++;
-	}
-	while (tree->nr_spare_areas < insertions) {
-		union mm__area_cell *cell = malloc(sizeof(*cell));
-
-		if (!cell)
-			return ENOMEM;
-		cell->next_spare = tree->spare_areas;
-		tree->spare_areas = cell;
-		tree->nr_spare_areas++;
-	}
-	return 0;
-}
-
-void mm__area_tree_init(struct mm__area_tree *tree)
-{
-	memset(tree, 0, sizeof(*tree));
-}
-
-static void free_subtree(struct mm__area_node *node, unsigned int height)
-{
-	for (unsigned int i = 0; i < node->count; i++) {
-		if (height > 1)
-			free_subtree(node->slot[i].below, height - 1);
-		else
-			free(node->slot[i].below);
-	}
-	free(node);
-}
-
-void mm__area_tree_destroy(struct mm__area_tree *tree)
-{
-	if (tree->root)
-		free_subtree(tree->root, tree->height);
-	while (tree->spare_nodes) {
-		struct mm__area_node *node = tree->spare_nodes;
-
-		tree->spare_nodes = node->next_spare;
-		free(node);
-	}
-	while (tree->spare_areas) {
-		union mm__area_cell *cell = tree->spare_areas;
-
-		tree->spare_areas = cell->next_spare;
-		free(cell);
-	}
-}
 
 /*
  * Looking up
@@ -290,7 +153,7 @@ static struct mm__area_node *add_slot(struct mm__area_tree *tree, struct mm__are
 		open_slot(node, i, slot);
 		return NULL;
 	}
-	right = take_node(tree);
+	right = mm__area_node_take(tree);
 	shift_right(node, right, FANOUT - FILL);
 	if (i <= FILL)
 		open_slot(node, i, slot);
@@ -321,14 +184,14 @@ static struct mm__area_node *insert_below(struct mm__area_tree *tree, struct mm_
 
 void mm__area_tree_insert(struct mm__area_tree *tree, const struct mm__area *area)
 {
-	struct mm__area *copy = take_area(tree);
+	struct mm__area *copy = mm__area_take(tree);
 	struct mm__area_node *left = tree->root;
 	struct mm__area_node *right;
 
 	*copy = *area;
 	tree->count++;
 	if (!left) {
-		tree->root = take_node(tree);
+		tree->root = mm__area_node_take(tree);
 		tree->height = 1;
 		open_slot(tree->root, 0, area_slot(copy));
 		return;
@@ -336,7 +199,7 @@ void mm__area_tree_insert(struct mm__area_tree *tree, const struct mm__area *are
 	right = insert_below(tree, left, tree->height, copy);
 	if (!right)
 		return;
-	tree->root = take_node(tree);
+	tree->root = mm__area_node_take(tree);
 	tree->root->count = 2;
 	tree->root->slot[0].below = left;
 	tree->root->slot[1].below = right;
@@ -356,7 +219,7 @@ static void refill(struct mm__area_tree *tree, struct mm__area_node *node, unsig
 	if (left->count + right->count <= FANOUT) {
 		shift_left(left, right, right->count);
 		close_slot(node, l + 1);
-		give_node(tree, right);
+		mm__area_node_give(tree, right);
 	} else {
 		if (left->count < half)
 			shift_left(left, right, half - left->count);
@@ -374,7 +237,7 @@ static void erase_below(struct mm__area_tree *tree, struct mm__area_node *node, 
 	struct mm__area_node *child;
 
 	if (height == 1) {
-		give_area(tree, node->slot[i].below);
+		mm__area_give(tree, node->slot[i].below);
 		close_slot(node, i);
 		return;
 	}
@@ -396,7 +259,7 @@ void mm__area_tree_erase(struct mm__area_tree *tree, uint64_t start)
 		return;
 	tree->root = tree->height > 1 ? root->slot[0].below : NULL;
 	tree->height--;
-	give_node(tree, root);
+	mm__area_node_give(tree, root);
 }
 
 static void change_below(struct mm__area_node *node, unsigned int height, uint64_t start,

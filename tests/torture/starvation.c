@@ -82,6 +82,8 @@ static void check_relay(const char *what, struct relay *relay, uint64_t start, u
 		check_valid(&lock);
 		CHECK(!actor_holds(&waiter));
 		range_unlock(&lock, &relay->ranges[relay->held]);
+		/* It has been woken, and nobody is faster. */
+		CHECK_EQ(try_next(relay), EBUSY);
 		actor_await(&waiter);
 		CHECK_EQ(actor_finish(&waiter), 0);
 		CHECK_EQ(try_next(relay), 0);
@@ -233,6 +235,27 @@ TEST(starvation, fifo_grants_conflicting_ranges_in_the_order_of_arrival)
 				if (waiters[i].mode == RANGE_WRITE ||
 				    waiters[k].mode == RANGE_WRITE)
 					CHECK(waiters[i].turn < waiters[k].turn);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+TEST(starvation, a_fifo_newcomer_does_not_pass_a_waiter_that_was_woken)
+{
+	unsigned int rounds = test_scale(500);
+
+	for (unsigned int round = 0; round < rounds; round++) {
+		struct range_lock lock;
+		struct range held;
+		struct actor waiter;
+
+		init_lock(&lock, RANGE_FAIRNESS_FIFO, 8);
+		take(&lock, &held, 0, 10, RANGE_WRITE);
+		actor_queue(&waiter, &lock, 5, 15, RANGE_WRITE);
+		range_unlock(&lock, &held);
+		/* Whether it has run by now or not. */
+		CHECK(!is_free(&lock, 0, 10, RANGE_READ));
+		actor_await(&waiter);
+		CHECK_EQ(actor_finish(&waiter), 0);
 		check_quiet_and_destroy(&lock);
 	}
 }

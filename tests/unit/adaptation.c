@@ -69,8 +69,11 @@ static unsigned int leaves_below(struct range_lock *lock, uint64_t end)
 	return n;
 }
 
-/* Time for more than one sweep, in which each step needs a leaf's patience to be spent. */
-enum { SWEEP_VISITS = 20000, HOT_KEYS = 64 };
+/*
+ * Leaves are swept as others want to be split. With so many keys they always do, as threads hardly ever meet at one; and so many
+ * visits are more than it takes to sweep all leaves, two whenever the patience of one is spent.
+ */
+enum { HOT_KEYS = 100000, SWEEP_VISITS = 100000 };
 
 static void visit_hot_place(struct range_lock *lock, uint64_t base, unsigned int visits,
 			    uint64_t *random)
@@ -117,6 +120,7 @@ TEST(adaptation, live_leaves_outlast_the_sweep_while_leaves_below_it_split)
 	let_sweep(&lock);
 	for (int splits = 0; splits < 100; splits++, low -= 10) {
 		alternate(&lock, low, low - 5, 8);
+		CHECK(forest_of(&lock)->swept_at != 0);
 		let_no_sweep_begin(&lock);
 		CHECK_EQ(lock_stats(&lock).merges, 0);
 	}

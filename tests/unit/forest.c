@@ -76,6 +76,49 @@ TEST(forest, threads_with_places_of_their_own_split_the_lock_and_a_wide_range_me
 	check_quiet_and_destroy(&lock);
 }
 
+static uint64_t word_at(struct range_lock *lock, uint64_t key, struct range__leaf **leaf)
+{
+	struct range range;
+	uint64_t word;
+
+	take(lock, &range, key, key + 1, RANGE_WRITE);
+	*leaf = range.leaf;
+	range_unlock(lock, &range);
+	word = atomic_load(&(*leaf)->word);
+	CHECK_EQ(word & WORD_TAG, WORD_EMPTY);
+	return word;
+}
+
+/*
+ * R2: whoever read the word of an empty leaf, and then its bounds, swaps that word for its own range. If the bounds changed
+ * in between, it must fail: no word may come back under other bounds.
+ */
+TEST(forest, the_word_of_an_empty_leaf_is_another_when_its_bounds_change)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range__leaf *first, *last, *again;
+	uint64_t words[5];
+
+	words[0] = word_at(&lock, 0, &first);
+	CHECK_EQ(word_at(&lock, 0, &again), words[0]);
+	CHECK(again == first);
+	CHECK(split_by_turns(&lock, 1000, 2000, 100000));
+	words[1] = word_at(&lock, 0, &first);
+	words[2] = word_at(&lock, 2000, &last);
+	CHECK(first != last);
+	/* Merged, split, merged: the first leaf has other bounds each time. */
+	CHECK(is_free(&lock, FULL, RANGE_WRITE));
+	CHECK(word_at(&lock, 0, &again) != words[1] && again == first);
+	CHECK((atomic_load(&last->word)) != words[2]);
+	words[3] = atomic_load(&first->word);
+	CHECK(split_by_turns(&lock, 1000, 2000, 100000));
+	words[4] = word_at(&lock, 0, &again);
+	CHECK(again == first);
+	for (int i = 1; i < 4; i++)
+		CHECK(i == 2 || words[4] != words[i]);
+	check_quiet_and_destroy(&lock);
+}
+
 TEST(forest, max_leaves_is_respected)
 {
 	for (uint32_t max = 1; max <= 4; max++) {

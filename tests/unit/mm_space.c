@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "mm/internal.h"
 #include "spaces.h"
 
 TEST(mm_space, defaults_are_as_documented)
@@ -104,8 +105,6 @@ static struct mm *space_to_break(void)
 	check_space(mm);
 	return mm;
 }
-
-#include "mm/internal.h"
 
 static void check_broken(struct mm *mm, const char *expected)
 {

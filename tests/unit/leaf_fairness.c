@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What goes on in one part of a leaf does not keep another part waiting: waiters become starving each in its turn, whoever else
+ * is, and the leaf can be locked while another thread comes and goes by the fast path.
+ */
+#include "actors.h"
+
+#include "platform/platform.h"
+#include "range_lock/forest.h"
+
+#include <errno.h>
+
+static const uint64_t HOUR = 3600 * SECOND;
+
+static void make_leaf(struct range__leaf *leaf)
+{
+	range__leaf_init(leaf);
+	atomic_store(&leaf->hi, UINT64_MAX);
+}
+
+static struct range writer(uint64_t start, uint64_t end)
+{
+	return (struct range){ .start = start, .end = end, .mode = RANGE_WRITE };
+}
+
+static void hold(struct range__leaf *leaf, struct range *range)
+{
+	range__leaf_lock(leaf);
+	CHECK(!range__leaf_blocks(leaf, range));
+	range__leaf_hold_and_unlock(leaf, range);
+}
+
+/* Queues a waiter that came so long ago. */
+static void queue(struct range__leaf *leaf, struct range *range, uint64_t age)
+{
+	range__leaf_lock(leaf);
+	CHECK(range__leaf_blocks(leaf, range));
+	range->stamp = mmrange__now() - age;
+	range->starving = 0;
+	range__leaf_enqueue(leaf, range);
+	range__leaf_unlock(leaf, NULL);
+}
+
+static void let_go(struct range__leaf *leaf, struct range *range, uint64_t bound)
+{
+	struct range__wakes wakes = { .n = 0 };
+
+	range__leaf_lock(leaf);
+	range__tree_erase(&leaf->held, range);
+	range__leaf_promote(leaf, range->start, range->end, bound);
+	range__leaf_wake(leaf, range->start, range->end, &wakes);
+	CHECK(range__leaf_valid(leaf));
+	range__leaf_unlock(leaf, &wakes);
+}
+
+/* Says whether a newcomer would have to wait. */
+static bool blocks(struct range__leaf *leaf, const struct range *range)
+{
+	bool result;
+
+	range__leaf_lock(leaf);
+	result = range__leaf_blocks(leaf, range);
+	range__leaf_unlock(leaf, NULL);
+	return result;
+}
+
+static void look_and_hold(struct range__leaf *leaf, struct range *range)
+{
+	CHECK_EQ(atomic_load(&range->state), RANGE_WOKEN);
+	range__leaf_lock(leaf);
+	CHECK(!range__leaf_blocks(leaf, range));
+	range__leaf_dequeue(leaf, range);
+	range__leaf_hold_and_unlock(leaf, range);
+}
+
+TEST(leaf_fairness, a_starving_waiter_that_cannot_go_on_does_not_keep_others_from_starving)
+{
+	struct range low = writer(0, 5), low_too = writer(5, 10), low_waiter = writer(0, 10);
+	struct range high = writer(50, 51), high_waiter = high, newcomer = high;
+	struct range__leaf leaf;
+
+	make_leaf(&leaf);
+	hold(&leaf, &low);
+	hold(&leaf, &low_too);
+	queue(&leaf, &low_waiter, HOUR);
+	let_go(&leaf, &low_too, 0);
+	CHECK(low_waiter.starving);
+
+	/* That one waits for low, which is held for long. */
+	hold(&leaf, &high);
+	queue(&leaf, &high_waiter, HOUR);
+	CHECK(blocks(&leaf, &newcomer));
+	let_go(&leaf, &high, 0);
+	CHECK(high_waiter.starving);
+	CHECK(blocks(&leaf, &newcomer));
+	look_and_hold(&leaf, &high_waiter);
+	CHECK_EQ(leaf.nr_starving, 1);
+
+	let_go(&leaf, &high_waiter, 0);
+	let_go(&leaf, &low, 0);
+	look_and_hold(&leaf, &low_waiter);
+	let_go(&leaf, &low_waiter, 0);
+	CHECK(range__leaf_vacant(&leaf));
+}
+
+TEST(leaf_fairness, the_one_that_is_released_for_starves_and_not_the_oldest_of_the_leaf)
+{
+	struct range low = writer(0, 10), low_waiter = low, high = writer(50, 51);
+	struct range first = high, second = high;
+	struct range__leaf leaf;
+
+	make_leaf(&leaf);
+	hold(&leaf, &low);
+	hold(&leaf, &high);
+	queue(&leaf, &low_waiter, 3 * HOUR);
+	queue(&leaf, &first, 2 * HOUR);
+	queue(&leaf, &second, HOUR + HOUR / 2);
+	leaf.fair_at = mmrange__now() - 2 * HOUR;
+	let_go(&leaf, &high, HOUR);
+	CHECK(!low_waiter.starving && first.starving && !second.starving);
+}
+
+TEST(leaf_fairness, nobody_starves_before_the_bound_nor_two_within_it)
+{
+	struct range held[3], waiters[3];
+	struct range__leaf leaf;
+
+	make_leaf(&leaf);
+	for (uint64_t i = 0; i < 3; i++) {
+		held[i] = waiters[i] = writer(i * 10, i * 10 + 1);
+		hold(&leaf, &held[i]);
+	}
+	leaf.fair_at = mmrange__now() - 2 * HOUR;
+	queue(&leaf, &waiters[0], 2 * HOUR);
+	queue(&leaf, &waiters[1], 2 * HOUR);
+	queue(&leaf, &waiters[2], HOUR / 2);
+	let_go(&leaf, &held[2], HOUR);
+	CHECK_EQ(leaf.nr_starving, 0);
+	let_go(&leaf, &held[0], HOUR);
+	CHECK(waiters[0].starving);
+	let_go(&leaf, &held[1], HOUR);
+	CHECK(!waiters[1].starving);
+	CHECK_EQ(leaf.nr_starving, 1);
+}
+
+static bool newcomer_gets(struct range_lock *lock, struct range *range, uint64_t key)
+{
+	return range_trylock(lock, range, key, key + 1, RANGE_READ) == 0;
+}
+
+/*
+ * Readers never leave a gap for the writer that waits. Says how many came in after it; the last one, readers[passes % 2], is
+ * still held.
+ */
+static unsigned int passes_of(struct range_lock *lock, uint64_t key, struct actor *waiter,
+			      struct range readers[2])
+{
+	unsigned int passes = 0;
+
+	CHECK(newcomer_gets(lock, &readers[0], key));
+	actor_queue(waiter, lock, key, key + 1, RANGE_WRITE);
+	while (passes < 1000 && newcomer_gets(lock, &readers[(passes + 1) % 2], key)) {
+		range_unlock(lock, &readers[passes % 2]);
+		passes++;
+	}
+	return passes;
+}
+
+TEST(leaf_fairness, in_a_leaf_with_a_starving_waiter_newcomers_pass_no_other_for_ever)
+{
+	struct range low[2], high[2];
+	struct actor low_waiter, high_waiter;
+	struct range_lock_attr attr;
+	struct range_lock lock;
+	unsigned int low_passes, high_passes;
+
+	range_lock_attr_init(&attr);
+	attr.max_leaves = 1;
+	attr.starvation_ns = 1;
+	CHECK_EQ(range_lock_init(&lock, &attr), 0);
+	low_passes = passes_of(&lock, 0, &low_waiter, low);
+	/* It starves now, and has to wait for a reader. */
+	CHECK(low_passes < 1000);
+	high_passes = passes_of(&lock, 50, &high_waiter, high);
+	CHECK(high_passes < 1000);
+	CHECK(!actor_holds(&low_waiter) && !actor_holds(&high_waiter));
+	range_unlock(&lock, &high[high_passes % 2]);
+	actor_await(&high_waiter);
+	CHECK(!actor_holds(&low_waiter));
+	range_unlock(&lock, &low[low_passes % 2]);
+	CHECK_EQ(actor_finish(&low_waiter), 0);
+	CHECK_EQ(actor_finish(&high_waiter), 0);
+	check_quiet_and_destroy(&lock);
+}
+
+struct hammer {
+	struct range_lock *lock;
+	atomic_bool over;
+	atomic_ulong blows;
+};
+
+static void *run_hammer(void *arg)
+{
+	struct hammer *hammer = arg;
+	struct range range;
+
+	while (!atomic_load(&hammer->over)) {
+		CHECK_EQ(range_lock(hammer->lock, &range, 0, 1, RANGE_WRITE), 0);
+		range_unlock(hammer->lock, &range);
+		atomic_fetch_add(&hammer->blows, 1);
+	}
+	return NULL;
+}
+
+TEST(leaf_fairness, a_leaf_that_is_hammered_by_the_fast_path_can_be_used_by_another_thread)
+{
+	unsigned int rounds = test_scale(200000);
+
+	for (int fair = 0; fair < 2; fair++) {
+		struct range_lock lock;
+		struct hammer hammer = { .lock = &lock };
+		struct range range;
+		pthread_t thread;
+
+		init_lock(&lock, fairnesses[fair], 1);
+		thread = thread_start(run_hammer, &hammer);
+		AWAIT(atomic_load(&hammer.blows) > 0);
+		for (unsigned int i = 0; i < rounds; i++) {
+			CHECK_EQ(acquire_somehow((int)(i % 3), &lock, &range, 5, 6, RANGE_WRITE),
+				 0);
+			range_unlock(&lock, &range);
+			/* Locks the leaf, not by a fast path. */
+			if (i % 64 == 0)
+				check_valid(&lock);
+		}
+		atomic_store(&hammer.over, true);
+		thread_join(thread);
+		CHECK_EQ(lock_stats(&lock).waits, 0);
+		check_quiet_and_destroy(&lock);
+	}
+}
