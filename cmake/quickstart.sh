@@ -70,7 +70,7 @@ prepare() {
 		# shellcheck disable=SC2046
 		apt_install $(packages "$lines" 2)
 	else
-		echo "Missing: $(packages "$lines" 1). Packages:"
+		echo "Missing:$(packages "$lines" 1). Packages:"
 		echo "  dnf install$(packages "$lines" 3)"
 		echo "  pacman -S$(packages "$lines" 4)"
 		echo "  apk add$(packages "$lines" 5)"

@@ -4,10 +4,10 @@
  * acquisitions, ranges of one slot up to the full range, few leaves and many. Then the same on locks that are broken on
  * purpose: each must be found out.
  */
+#include "exclusion.h"
 #include "actors.h"
 #include "broken_lock.h"
 #include "child.h"
-#include "exclusion.h"
 
 #include <string.h>
 
@@ -16,8 +16,8 @@ static const struct {
 	unsigned int slots, write_rate, wide_rate, rounds;
 } mixes[] = {
 	{ "narrow writers", 256, 8, 0, 20000 }, { "narrow, mixed", 256, 3, 0, 20000 },
-	{ "mixed widths", 256, 3, 4, 8000 },	{ "wide writers", 256, 8, 48, 2000 },
-	{ "wide readers", 256, 1, 64, 4000 },	{ "crowded", 4, 4, 16, 4000 },
+	{ "mixed widths", 256, 3, 4, 8000 },    { "wide writers", 256, 8, 48, 2000 },
+	{ "wide readers", 256, 1, 64, 4000 },   { "crowded", 4, 4, 16, 4000 },
 };
 
 static void check_exclusion(const char *test, enum range_fairness fairness)
@@ -85,8 +85,8 @@ static bool found_out(enum flaw flaw, uint64_t seed)
 		e.rounds = test_scale(2000);
 	found = !exclusion_holds(&e);
 	if (found)
-		fprintf(stderr, "%s: found: %s, after %" PRIu64 " acquisitions\n",
-			flaw_names[flaw], e.violation, e.granted);
+		fprintf(stderr, "%s: found: %s, after %" PRIu64 " acquisitions\n", flaw_names[flaw],
+			e.violation, e.granted);
 	CHECK_EQ(pthread_mutex_destroy(&lock.mutex), 0);
 	return found;
 }

@@ -108,7 +108,8 @@ void *memory_alloc(size_t size, size_t align, void *books);
 void memory_free(void *memory, size_t size, void *books);
 
 /* Attributes with these hooks. */
-void use_memory_books(struct range_lock_attr *attr, struct memory_books *books, unsigned int grants);
+void use_memory_books(struct range_lock_attr *attr, struct memory_books *books,
+		      unsigned int grants);
 
 /* Everything that was allocated was given back. */
 void check_memory_balanced(struct memory_books *books);

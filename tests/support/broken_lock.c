@@ -5,7 +5,7 @@
 #include <errno.h>
 
 const char *const flaw_names[NR_FLAWS] = {
-	"none",	       "last key",	  "readers pass",   "writers pass", "check then insert",
+	"none",        "last key",   "readers pass",   "writers pass",  "check then insert",
 	"long ranges", "first only", "timeout grants", "early release",
 };
 

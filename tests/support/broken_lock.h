@@ -14,10 +14,10 @@ enum flaw {
 	FLAW_READERS_PASS,      /* readers are let in beside writers */
 	FLAW_WRITERS_PASS,      /* writers are let in beside readers */
 	FLAW_CHECK_THEN_INSERT, /* the lock is dropped between the check and the insertion */
-	FLAW_LONG_RANGES,       /* a range that starts before the request is not seen, as if by a wrong max_end */
-	FLAW_FIRST_ONLY,        /* only the range that was acquired last is looked at: a one-owner fast path */
-	FLAW_TIMEOUT_GRANTS,    /* a timed-out waiter goes on as if it had the range */
-	FLAW_EARLY_RELEASE,     /* the release of one reader lets all readers of its start go */
+	FLAW_LONG_RANGES, /* a range that starts before the request is not seen, as if by a wrong max_end */
+	FLAW_FIRST_ONLY, /* only the range that was acquired last is looked at: a one-owner fast path */
+	FLAW_TIMEOUT_GRANTS, /* a timed-out waiter goes on as if it had the range */
+	FLAW_EARLY_RELEASE,  /* the release of one reader lets all readers of its start go */
 	NR_FLAWS
 };
 

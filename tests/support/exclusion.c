@@ -99,8 +99,7 @@ static void use(struct exclusion *e, struct worker *worker, const struct range *
 		leave(e, range, i);
 }
 
-static void random_range(struct exclusion *e, struct worker *worker, uint64_t *start,
-			 uint64_t *end)
+static void random_range(struct exclusion *e, struct worker *worker, uint64_t *start, uint64_t *end)
 {
 	uint64_t *state = &worker->state;
 	uint64_t rate = test_random_below(state, 64);
@@ -128,8 +127,8 @@ static void random_range(struct exclusion *e, struct worker *worker, uint64_t *s
 static bool acquire_random(struct exclusion *e, struct worker *worker, struct range *range,
 			   enum how how)
 {
-	enum range_mode mode = test_random_below(&worker->state, 8) < e->write_rate ? RANGE_WRITE :
-										      RANGE_READ;
+	enum range_mode mode =
+		test_random_below(&worker->state, 8) < e->write_rate ? RANGE_WRITE : RANGE_READ;
 	struct timespec deadline = { 0, 0 };
 	uint64_t start, end;
 	int result;

@@ -38,15 +38,17 @@ struct exclusion {
 	const struct lock_table *table;
 	void *lock;
 	unsigned int threads;
-	unsigned int rounds;     /* per thread; 0: until the time now_ns() says end */
+	unsigned int rounds; /* per thread; 0: until the time now_ns() says end */
 	uint64_t end;
 	unsigned int slots;      /* up to SLOTS */
 	unsigned int write_rate; /* writers of 8 */
-	unsigned int wide_rate;  /* ranges of up to all slots, of 64; of these a quarter are the full range */
-	unsigned int own_rate;   /* ranges in the thread's own share, of 64 */
-	unsigned int pair_rate;  /* of those granted, how many are held with a second one, of 64 */
-	bool atomics_only;       /* leave the plain data alone: a broken lock is a data race */
-	void (*meanwhile)(void *lock); /* called again and again while the threads run; may be NULL */
+	unsigned int
+		wide_rate; /* ranges of up to all slots, of 64; of these a quarter are the full range */
+	unsigned int own_rate;  /* ranges in the thread's own share, of 64 */
+	unsigned int pair_rate; /* of those granted, how many are held with a second one, of 64 */
+	bool atomics_only;      /* leave the plain data alone: a broken lock is a data race */
+	void (*meanwhile)(
+		void *lock); /* called again and again while the threads run; may be NULL */
 	uint64_t seed;
 	/* Found: */
 	atomic_bool violated;

@@ -164,7 +164,8 @@ static struct range__leaf *lock_leaf(struct leaf_sim *sim, struct range *range)
 	return leaf;
 }
 
-static bool acquire_fast(struct leaf_sim *sim, struct sim_thread *thread)
+/* The fast path up to the swap: the word and the bounds of an empty leaf. Others may come before the swap. */
+static bool look_fast(struct leaf_sim *sim, struct sim_thread *thread)
 {
 	struct range *range = &thread->range;
 	struct range__leaf *leaf = leaf_at(sim, range->start);
@@ -172,11 +173,23 @@ static bool acquire_fast(struct leaf_sim *sim, struct sim_thread *thread)
 
 	if ((word & WORD_TAG) != WORD_EMPTY || !range__leaf_covers(leaf, range->start, range->end))
 		return false;
-	leaf_sim_expect(sim, word == range__word_empty(leaf->generation),
-			"an empty word is out of date");
 	range->leaf = leaf;
 	range->stamp = word;
-	atomic_store(&leaf->word, range__word_single(range));
+	return true;
+}
+
+static bool swap(struct leaf_sim *sim, struct sim_thread *thread)
+{
+	struct range *range = &thread->range;
+	uint64_t word = range->stamp;
+
+	if (!atomic_compare_exchange_strong(&range->leaf->word, &word, range__word_single(range)))
+		return false;
+	leaf_sim_expect(sim, range__leaf_covers(range->leaf, range->start, range->end),
+			"a range was acquired in a leaf that does not cover it");
+	leaf_sim_expect(sim, !leaf_sim_has_to_wait(sim, thread),
+			"a range that has to wait was acquired by a swap");
+	thread->state = SIM_HOLDS;
 	sim->counts.fast++;
 	return true;
 }
@@ -199,17 +212,12 @@ static void enqueue(struct leaf_sim *sim, struct range__leaf *leaf, struct sim_t
 	sim->counts.waits++;
 }
 
-static void acquire(struct leaf_sim *sim, struct sim_thread *thread)
+static void acquire_slow(struct leaf_sim *sim, struct sim_thread *thread)
 {
 	struct range *range = &thread->range;
 	bool try = chance(sim, 8), wait = leaf_sim_has_to_wait(sim, thread), blocked;
 	struct range__leaf *leaf;
 
-	if (acquire_fast(sim, thread)) {
-		leaf_sim_expect(sim, !wait, "a range that has to wait was acquired by a swap");
-		thread->state = SIM_HOLDS;
-		return;
-	}
 	leaf = lock_leaf(sim, range);
 	blocked = sim->flaw == SIM_PASSES_STARVING
 			  ? range__tree_overlap(leaf->held, range->start, range->end,
@@ -235,7 +243,17 @@ static void arrive(struct leaf_sim *sim, struct sim_thread *thread)
 	range->start = test_random_below(&sim->random, SIM_KEYS);
 	range->end = range->start + 1 + test_random_below(&sim->random, length);
 	range->mode = chance(sim, 2) ? RANGE_READ : RANGE_WRITE;
-	acquire(sim, thread);
+	if (look_fast(sim, thread))
+		thread->state = SIM_SWAPS;
+	else
+		acquire_slow(sim, thread);
+}
+
+static void go_on(struct leaf_sim *sim, struct sim_thread *thread)
+{
+	thread->state = SIM_IDLE;
+	if (!swap(sim, thread))
+		acquire_slow(sim, thread);
 }
 
 static void give_up(struct leaf_sim *sim, struct range__leaf *leaf, struct sim_thread *thread)
@@ -303,6 +321,8 @@ static void step(struct leaf_sim *sim)
 		merge(sim, leaf_at(sim, test_random_below(&sim->random, SIM_KEYS)));
 	else if (thread->state == SIM_IDLE)
 		arrive(sim, thread);
+	else if (thread->state == SIM_SWAPS)
+		go_on(sim, thread);
 	else if (thread->state == SIM_HOLDS && chance(sim, 2))
 		release(sim, thread);
 	else if (thread->state == SIM_WAITS && is_woken(&thread->range))
@@ -324,6 +344,9 @@ static unsigned int drain_once(struct leaf_sim *sim, unsigned int *left)
 		*left += thread->state != SIM_IDLE;
 		if (thread->state == SIM_HOLDS) {
 			release(sim, thread);
+			active++;
+		} else if (thread->state == SIM_SWAPS) {
+			go_on(sim, thread);
 			active++;
 		} else if (thread->state == SIM_WAITS && is_woken(&thread->range)) {
 			look_again(sim, thread, false);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The leaves of a lock, used by threads that are simulated: each is a state machine, and a step of it is what the lock does
- * between locking a leaf and unlocking it. All steps are taken by one real thread, in a random order that a number
- * determines, with splits and merges of leaves in between. So a run can be repeated, and whoever is not woken stays asleep.
+ * between locking a leaf and unlocking it, or one half of the fast path. All steps are taken by one real thread, in a random
+ * order that a number determines, with splits and merges of leaves in between. So a run can be repeated, and whoever is not
+ * woken stays asleep.
  *
  * What is checked after each step: conflicting ranges are not held together, who has to wait is who should, the queues are
  * in the order of arrival, the leaves are valid. In the end everybody releases what he holds, and those that are woken, and
@@ -36,7 +37,8 @@ enum sim_flaw {
 
 extern const char *const sim_flaw_names[NR_SIM_FLAWS];
 
-enum sim_state { SIM_IDLE, SIM_WAITS, SIM_HOLDS };
+/* SIM_SWAPS: it has found a leaf empty, and is about to acquire its range there by one swap. */
+enum sim_state { SIM_IDLE, SIM_SWAPS, SIM_WAITS, SIM_HOLDS };
 
 struct sim_thread {
 	struct range range;

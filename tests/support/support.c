@@ -11,8 +11,8 @@
 #define HAS_FEATURE(feature) 0
 #endif
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || HAS_FEATURE(address_sanitizer) || \
-	HAS_FEATURE(thread_sanitizer)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
+	HAS_FEATURE(address_sanitizer) || HAS_FEATURE(thread_sanitizer)
 static const bool sanitized = true;
 #else
 static const bool sanitized;

@@ -94,18 +94,18 @@ static void check_relay(const char *what, struct relay *relay, uint64_t start, u
 
 TEST(starvation, a_writer_gets_in_amid_overlapping_readers)
 {
-	static struct relay relay = {
-		.places = { { 0, 10 }, { 0, 10 } }, .nr_places = 2, .mode = RANGE_READ
-	};
+	static struct relay relay = { .places = { { 0, 10 }, { 0, 10 } },
+				      .nr_places = 2,
+				      .mode = RANGE_READ };
 
 	check_relay("a writer amid readers", &relay, 5, 15, RANGE_WRITE);
 }
 
 TEST(starvation, a_reader_gets_in_amid_writers)
 {
-	static struct relay relay = {
-		.places = { { 0, 10 }, { 10, 20 } }, .nr_places = 2, .mode = RANGE_WRITE
-	};
+	static struct relay relay = { .places = { { 0, 10 }, { 10, 20 } },
+				      .nr_places = 2,
+				      .mode = RANGE_WRITE };
 
 	check_relay("a reader amid writers", &relay, 0, 20, RANGE_READ);
 }
@@ -139,9 +139,9 @@ TEST(starvation, the_full_range_gets_in_amid_narrow_readers)
 /* The relay makes the waiter starving; then every way to pass it is tried, and every request that it does not concern. */
 TEST(starvation, a_starving_waiter_holds_back_those_that_conflict_and_no_others)
 {
-	static struct relay relay = {
-		.places = { { 0, 10 }, { 0, 10 } }, .nr_places = 2, .mode = RANGE_READ
-	};
+	static struct relay relay = { .places = { { 0, 10 }, { 0, 10 } },
+				      .nr_places = 2,
+				      .mode = RANGE_READ };
 	struct range_lock lock;
 	struct range_lock_attr attr;
 	struct actor waiter, reader, writer;
@@ -176,9 +176,9 @@ TEST(starvation, a_starving_waiter_holds_back_those_that_conflict_and_no_others)
 
 TEST(starvation, a_starving_reader_lets_other_readers_pass)
 {
-	static struct relay relay = {
-		.places = { { 0, 10 }, { 10, 20 } }, .nr_places = 2, .mode = RANGE_WRITE
-	};
+	static struct relay relay = { .places = { { 0, 10 }, { 10, 20 } },
+				      .nr_places = 2,
+				      .mode = RANGE_WRITE };
 	struct range_lock lock;
 	struct range_lock_attr attr;
 	struct actor waiter;
@@ -202,7 +202,8 @@ TEST(starvation, fifo_grants_conflicting_ranges_in_the_order_of_arrival)
 {
 	enum { N = 12 };
 	unsigned int rounds = test_scale(50);
-	uint64_t state = test_seed("starvation/fifo_grants_conflicting_ranges_in_the_order_of_arrival");
+	uint64_t state =
+		test_seed("starvation/fifo_grants_conflicting_ranges_in_the_order_of_arrival");
 
 	for (unsigned int round = 0; round < rounds; round++) {
 		struct range_lock lock;

@@ -45,7 +45,8 @@ TEST(range_lock, empty_and_inverted_ranges_are_invalid)
 		CHECK_EQ(acquire_somehow(how, &lock, &range, 7, 7, RANGE_READ), EINVAL);
 		CHECK_EQ(acquire_somehow(how, &lock, &range, 8, 7, RANGE_WRITE), EINVAL);
 		CHECK_EQ(acquire_somehow(how, &lock, &range, UINT64_MAX, 0, RANGE_WRITE), EINVAL);
-		CHECK_EQ(acquire_somehow(how, &lock, &range, UINT64_MAX, UINT64_MAX, RANGE_READ), EINVAL);
+		CHECK_EQ(acquire_somehow(how, &lock, &range, UINT64_MAX, UINT64_MAX, RANGE_READ),
+			 EINVAL);
 		CHECK(is_free(&lock, FULL, RANGE_WRITE));
 	}
 	check_quiet_and_destroy(&lock);
@@ -59,7 +60,7 @@ TEST(range_lock, bad_modes_are_invalid)
 	for (int how = 0; how < 3; how++) {
 		CHECK_EQ(acquire_somehow(how, &lock, &range, 0, 1, (enum range_mode)2), EINVAL);
 		CHECK_EQ(acquire_somehow(how, &lock, &range, 0, 1, (enum range_mode)257), EINVAL);
-		CHECK_EQ(acquire_somehow(how, &lock, &range, 0, 1, (enum range_mode)-1), EINVAL);
+		CHECK_EQ(acquire_somehow(how, &lock, &range, 0, 1, (enum range_mode) - 1), EINVAL);
 		CHECK(is_free(&lock, FULL, RANGE_WRITE));
 	}
 	check_quiet_and_destroy(&lock);
@@ -119,9 +120,9 @@ TEST(range_lock, trylock_is_busy_exactly_if_the_range_conflicts)
 		uint64_t start, end;
 		bool overlaps;
 	} cases[] = {
-		{ 0, 9, false },  { 0, 10, false },  { 9, 10, false }, { 0, 11, true },
-		{ 9, 11, true },  { 10, 11, true },  { 12, 13, true }, { 10, 20, true },
-		{ 9, 21, true },  { 0, UINT64_MAX, true }, { 19, 20, true }, { 19, 21, true },
+		{ 0, 9, false },   { 0, 10, false },          { 9, 10, false },  { 0, 11, true },
+		{ 9, 11, true },   { 10, 11, true },          { 12, 13, true },  { 10, 20, true },
+		{ 9, 21, true },   { 0, UINT64_MAX, true },   { 19, 20, true },  { 19, 21, true },
 		{ 20, 21, false }, { 20, UINT64_MAX, false }, { 21, 30, false },
 	};
 

@@ -27,8 +27,8 @@ static void check_stops(void (*misuse)(void), const char *message)
 	char errors[4096];
 	int status = run_in_child(misuse, errors, sizeof errors);
 
-	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(errors, "libmmrange: ") ||
-	    !strstr(errors, message))
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT ||
+	    !strstr(errors, "libmmrange: ") || !strstr(errors, message))
 		test_fail(__FILE__, __LINE__, "no abort with \"%s\", but status %#x and: %s",
 			  message, (unsigned int)status, errors);
 }

@@ -139,8 +139,7 @@ TEST(waiting, a_waiter_that_gives_up_frees_those_behind_it)
 		take(&lock, &held, 0, 10, RANGE_READ);
 		actor_queue_timed(&quitter, &lock, 5, 20, RANGE_WRITE, a_while());
 		/* A reader that overlaps the holder, a writer beyond it. */
-		actor_queue(&behind, &lock, writer ? 10 : 5, 30,
-			    writer ? RANGE_WRITE : RANGE_READ);
+		actor_queue(&behind, &lock, writer ? 10 : 5, 30, writer ? RANGE_WRITE : RANGE_READ);
 		actor_queue(&beside, &lock, 19, 20, RANGE_READ);
 		check_valid(&lock);
 		actor_await(&behind);
