@@ -79,8 +79,12 @@ enum mm_locking {
 struct mm_attr {
 	enum mm_locking locking; /* default MM_LOCKING_RANGE */
 	uint64_t brk_start;      /* where mm_brk() begins; a multiple of the page size; default 0x555555556000 */
-	uint64_t max_pages;      /* pages in use at most, then ENOMEM; default UINT64_MAX */
-	uint64_t max_areas;      /* as Linux's vm.max_map_count (mm_mmap() may exceed it by one); default 65530 */
+	/*
+	 * Pages in use at most, then ENOMEM; default UINT64_MAX. At the limit, faults of several threads on one
+	 * page may fail although one page would do for all of them.
+	 */
+	uint64_t max_pages;
+	uint64_t max_areas; /* as Linux's vm.max_map_count (mm_mmap() may exceed it by one); default 65530 */
 };
 
 /** An address space. */
@@ -162,6 +166,9 @@ MMRANGE_API int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int p
  *         yet); EFAULT nothing is mapped at old_addr, or what is to grow or to move is not within one area; ENOMEM no
  *         room, or too many areas; EPERM target below MM_ADDR_MIN. On error nothing has changed (Linux may have
  *         unmapped the target of a failed MM_MREMAP_FIXED).
+ *
+ * A shared mapping forgets the pages that it loses when it shrinks, and grows by zeroes; Linux keeps them, and
+ * raises SIGBUS behind the size that the mapping had at first.
  *
  * Ensures:   a move is one step: no other thread sees a page at both places.
  * Locks:     both ranges, for writing; after some attempts in vain, all from the first to the last.   Since: 0.1

@@ -41,7 +41,10 @@ enum mm__event {
 	MM__NR_EVENTS
 };
 
-/* Fewer than 63, the locks that ThreadSanitizer can see held at once. */
+/*
+ * Threads whose numbers differ by a multiple of this share a shard, and then write its lines both. Fewer than
+ * 63, the locks that ThreadSanitizer can see held at once.
+ */
 #define MM__SHARDS 32u
 
 struct mm__shard {

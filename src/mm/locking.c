@@ -13,11 +13,36 @@
 /* How often two ranges are tried in turn before everything from the first to the last is locked. */
 #define TRIES 4
 
+static void must(int error)
+{
+	if (error)
+		abort();
+}
+
+/*
+ * Linux's mmap_lock lets waiting writers in before new readers; glibc's rwlock does so only on request, and
+ * otherwise lets faults keep a writer waiting for seconds.
+ */
+static int rwlock_init(pthread_rwlock_t *rwlock)
+{
+	pthread_rwlockattr_t attr;
+	int error = pthread_rwlockattr_init(&attr);
+
+	if (error)
+		return error;
+#ifdef __GLIBC__
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+#endif
+	error = pthread_rwlock_init(rwlock, &attr);
+	pthread_rwlockattr_destroy(&attr);
+	return error;
+}
+
 int mm__locking_init(struct mm *mm)
 {
 	if (pthread_mutex_init(&mm->lock, NULL))
 		return ENOMEM;
-	if (pthread_rwlock_init(&mm->rwlock, NULL)) {
+	if (rwlock_init(&mm->rwlock)) {
 		pthread_mutex_destroy(&mm->lock);
 		return ENOMEM;
 	}
@@ -26,15 +51,9 @@ int mm__locking_init(struct mm *mm)
 
 void mm__locking_destroy(struct mm *mm)
 {
-	range_lock_destroy(&mm->range_lock);
+	must(range_lock_destroy(&mm->range_lock));
 	pthread_rwlock_destroy(&mm->rwlock);
 	pthread_mutex_destroy(&mm->lock);
-}
-
-static void must(int error)
-{
-	if (error)
-		abort();
 }
 
 /* What is held is [start, end), or everything where the mode knows no ranges. */

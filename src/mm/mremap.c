@@ -36,6 +36,8 @@ struct plan {
 
 static bool overlap(uint64_t a, uint64_t a_length, uint64_t b, uint64_t b_length)
 {
+	if (!a_length)
+		return false;
 	return a < b ? b - a < a_length : a - b < b_length;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_validate(): every structural invariant, at a quiet moment. It takes no locks, and allocates nothing.
+ * mm_validate(): every structural invariant, at a quiet moment. It allocates nothing.
  */
 #include "internal.h"
 
@@ -32,7 +32,7 @@ __attribute__((format(printf, 2, 3))) static int broken(struct report *report, c
 	return BROKEN;
 }
 
-static int check_area(struct report *report, const struct mm__area *area)
+static int check_area(const struct mm *mm, struct report *report, const struct mm__area *area)
 {
 	int type = area->flags & (MM_MAP_SHARED | MM_MAP_PRIVATE);
 
@@ -44,6 +44,8 @@ static int check_area(struct report *report, const struct mm__area *area)
 		return broken(report, "the area at %#" PRIx64 " has a bad protection", area->start);
 	if (!(area->flags & MM_MAP_ANONYMOUS) || (type != MM_MAP_SHARED && type != MM_MAP_PRIVATE))
 		return broken(report, "the area at %#" PRIx64 " has bad flags", area->start);
+	if (area->object > mm->last_object || (type == MM_MAP_PRIVATE && area->object))
+		return broken(report, "the area at %#" PRIx64 " maps a bad object", area->start);
 	if (type == MM_MAP_SHARED && (!area->object || !mm__page_aligned(area->offset)))
 		return broken(report, "the area at %#" PRIx64 " maps no object", area->start);
 	return 0;
@@ -60,7 +62,7 @@ static int check_areas(struct mm *mm, struct report *report)
 		return broken(report, "%s", what);
 	for (uint64_t addr = 0; !error && (area = mm__area_tree_find(&mm->areas, addr));
 	     addr = area->end) {
-		error = check_area(report, area);
+		error = check_area(mm, report, area);
 		if (!error && left && mm__area_continues(left, area))
 			error = broken(report, "the areas that meet at %#" PRIx64 " are not merged",
 				       area->start);
