@@ -6,22 +6,8 @@
 #include "spaces.h"
 #include "threads.h"
 
-#include <sched.h>
-#include <stdatomic.h>
-
 #define THREADS 8u
 #define HEAP    (BASE + PAGES(1024))
-
-#define SPAN (UINT64_C(2) << 20) /* of a lowest page table */
-
-/* Two threads that meet once a round. */
-struct meeting {
-	struct mm *mm;
-	uint64_t addr;
-	uint64_t seed;
-	atomic_uint started;
-	atomic_uint faulted;
-};
 
 struct job {
 	struct mm *mm;
@@ -227,66 +213,4 @@ TEST(mm_parallel, a_fault_leaves_nothing_behind_that_is_no_longer_allowed)
 			thread_join(threads[k]);
 		end_space(mm);
 	}
-}
-
-/* The other thread is about to do it: yields only if that takes long. */
-static void wait_until(atomic_uint *round, unsigned int n)
-{
-	for (unsigned int looks = 0; atomic_load(round) < n; looks++)
-		if (looks > 10000)
-			sched_yield();
-}
-
-/* Moves the two against each other a little. */
-static void spin(uint64_t times)
-{
-	for (volatile uint64_t i = times; i > 0; i--)
-		;
-}
-
-/* Makes the table of a span that another thread moves pages out of: a place beside theirs, in the same table. */
-static void *fault_beside(void *arg)
-{
-	struct meeting *meeting = arg;
-
-	for (unsigned int round = 1;; round++) {
-		uint64_t addr;
-
-		wait_until(&meeting->started, round);
-		addr = meeting->addr;
-		if (!addr)
-			return NULL;
-		spin(test_random_below(&meeting->seed, 400));
-		CHECK_EQ(mm_fault(meeting->mm, addr, MM_PROT_WRITE, NULL), 0);
-		atomic_store(&meeting->faulted, round);
-	}
-}
-
-TEST(mm_parallel, a_fault_may_make_the_page_table_of_pages_that_move)
-{
-	unsigned int rounds = test_scale(10000);
-	struct mm *mm = new_space_locking(MM_LOCKING_RANGE);
-	uint64_t seed = test_seed("mm_parallel/table");
-	struct meeting meeting = { .mm = mm, .seed = seed };
-	pthread_t thread = thread_start(fault_beside, &meeting);
-
-	/* In a place of its own each time, as tables are made once; what is there stays, to keep the two close in time. */
-	for (unsigned int round = 1; round <= rounds; round++) {
-		uint64_t addr = (BASE / SPAN + 2 * round) * SPAN, result;
-
-		CHECK_EQ(mm_mmap(mm, addr, PAGES(4), RW,
-				 MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_FIXED, -1, 0, &result),
-			 0);
-		meeting.addr = addr;
-		atomic_store(&meeting.started, round);
-		spin(test_random_below(&seed, 200));
-		CHECK_EQ(mm_mremap(mm, addr + PAGES(1), PAGES(1), PAGES(1),
-				   MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, addr + SPAN, &result),
-			 0);
-		wait_until(&meeting.faulted, round);
-	}
-	meeting.addr = 0;
-	atomic_store(&meeting.started, rounds + 1);
-	thread_join(thread);
-	end_space(mm);
 }
