@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Randomized exclusion, with all modes mixed: barging and FIFO, readers and writers, blocking, trying and timed
- * acquisitions, ranges of one slot up to the full range, few leaves and many. Then the same on locks that are broken on
- * purpose: each must be found out.
+ * Randomized exclusion, with all modes mixed: barging and FIFO, readers and writers, blocking,
+ * trying and timed acquisitions, ranges of one slot up to the full range, few leaves and many. Then
+ * the same on locks that are broken on purpose: each must be found out.
  */
 #include "exclusion.h"
 #include "actors.h"

@@ -56,20 +56,27 @@ void actor_start_timed(struct actor *actor, struct range_lock *lock, uint64_t st
 	launch(actor, lock, &actor->time);
 }
 
-static void await_queued(struct actor *actor, uint64_t waits)
+/* Whether the lock counts more waits than before at some time until the actor is through. */
+static bool queued(struct actor *actor, uint64_t waits)
 {
 	AWAIT(lock_stats(actor->lock).waits > waits || atomic_load(&actor->state) != ACTOR_WAITS);
-	CHECK(lock_stats(actor->lock).waits > waits);
-	CHECK(atomic_load(&actor->state) != ACTOR_HOLDS);
+	return lock_stats(actor->lock).waits > waits;
+}
+
+bool actor_queues(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
+		  enum range_mode mode)
+{
+	uint64_t waits = lock_stats(lock).waits;
+
+	actor_start(actor, lock, start, end, mode);
+	return queued(actor, waits);
 }
 
 void actor_queue(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
 		 enum range_mode mode)
 {
-	uint64_t waits = lock_stats(lock).waits;
-
-	actor_start(actor, lock, start, end, mode);
-	await_queued(actor, waits);
+	CHECK(actor_queues(actor, lock, start, end, mode));
+	CHECK(!actor_holds(actor));
 }
 
 void actor_queue_timed(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
@@ -78,7 +85,8 @@ void actor_queue_timed(struct actor *actor, struct range_lock *lock, uint64_t st
 	uint64_t waits = lock_stats(lock).waits;
 
 	actor_start_timed(actor, lock, start, end, mode, ns);
-	await_queued(actor, waits);
+	CHECK(queued(actor, waits));
+	CHECK(!actor_holds(actor));
 }
 
 bool actor_holds(struct actor *actor)

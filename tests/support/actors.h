@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of the lock share: threads that hold one range each, memory hooks that count, and ways to bring a lock
- * into a known state.
+ * What the tests of the lock share: threads that hold one range each, memory hooks that count, and
+ * ways to bring a lock into a known state.
  */
 #ifndef TESTS_ACTORS_H
 #define TESTS_ACTORS_H
@@ -17,8 +17,8 @@ static const enum range_fairness fairnesses[] = { RANGE_FAIRNESS_BARGING, RANGE_
 enum { ACTOR_WAITS, ACTOR_HOLDS, ACTOR_FAILED };
 
 /*
- * A thread that acquires one range, holds it until it is told to release it, and ends. If the acquisition fails, it ends
- * at once. Every actor that was started must be finished.
+ * A thread that acquires one range, holds it until it is told to release it, and ends. If the
+ * acquisition fails, it ends at once. Every actor that was started must be finished.
  */
 struct actor {
 	struct range_lock *lock;
@@ -49,6 +49,10 @@ void actor_queue(struct actor *actor, struct range_lock *lock, uint64_t start, u
 void actor_queue_timed(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
 		       enum range_mode mode, uint64_t ns);
 
+/* Starts it, and says whether it had to queue; otherwise it holds its range. */
+bool actor_queues(struct actor *actor, struct range_lock *lock, uint64_t start, uint64_t end,
+		  enum range_mode mode);
+
 /* Whether it holds its range now. */
 bool actor_holds(struct actor *actor);
 
@@ -65,7 +69,10 @@ int actor_finish(struct actor *actor);
 void take(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
 	  enum range_mode mode);
 
-/* One of the three ways to acquire a range: how is 0 to 2; the last one with a deadline that has passed. */
+/*
+ * One of the three ways to acquire a range: how is 0 to 2; the last one with a deadline that has
+ * passed.
+ */
 int acquire_somehow(int how, struct range_lock *lock, struct range *range, uint64_t start,
 		    uint64_t end, enum range_mode mode);
 
@@ -84,14 +91,15 @@ void check_quiet_and_destroy(struct range_lock *lock);
 void init_lock(struct range_lock *lock, enum range_fairness fairness, uint32_t max_leaves);
 
 /*
- * Two threads take turns at [a, a + 1) and [b, b + 1), strictly, until the lock has split at least once more, or rounds
- * are over; says whether it has.
+ * Two threads take turns at [a, a + 1) and [b, b + 1), strictly, until the lock has split at least
+ * once more, or rounds are over; says whether it has.
  */
 bool split_by_turns(struct range_lock *lock, uint64_t a, uint64_t b, unsigned int rounds);
 
 /*
- * Makes each leaf split at the next few migrations: the lock calms down by itself after some splits that did not last, and
- * a test that wants splits and merges all the time must not let it. lock is a struct range_lock.
+ * Makes each leaf split at the next few migrations: the lock calms down by itself after some splits
+ * that did not last, and a test that wants splits and merges all the time must not let it. lock is
+ * a struct range_lock.
  */
 void make_impatient(void *lock);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Range locks that are slow, simple, and broken on purpose, each in one way that real ones were: to show that a test of
- * exclusion would see it. FLAW_NONE is right, and shows that the test blames no lock for nothing.
+ * Range locks that are slow, simple, and broken on purpose, each in one way that real ones were: to
+ * show that a test of exclusion would see it. FLAW_NONE is right, and shows that the test blames no
+ * lock for nothing.
  */
 #ifndef TESTS_BROKEN_LOCK_H
 #define TESTS_BROKEN_LOCK_H
@@ -14,10 +15,10 @@ enum flaw {
 	FLAW_READERS_PASS,      /* readers are let in beside writers */
 	FLAW_WRITERS_PASS,      /* writers are let in beside readers */
 	FLAW_CHECK_THEN_INSERT, /* the lock is dropped between the check and the insertion */
-	FLAW_LONG_RANGES, /* a range that starts before the request is not seen, as if by a wrong max_end */
-	FLAW_FIRST_ONLY, /* only the range that was acquired last is looked at: a one-owner fast path */
-	FLAW_TIMEOUT_GRANTS, /* a timed-out waiter goes on as if it had the range */
-	FLAW_EARLY_RELEASE,  /* the release of one reader lets all readers of its start go */
+	FLAW_LONG_RANGES,       /* as by a wrong max_end: what starts before is not seen */
+	FLAW_FIRST_ONLY,        /* a one-owner fast path: only the last range is looked at */
+	FLAW_TIMEOUT_GRANTS,    /* a timed-out waiter goes on as if it had the range */
+	FLAW_EARLY_RELEASE,     /* one reader releases all readers of its start */
 	NR_FLAWS
 };
 

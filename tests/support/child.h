@@ -6,8 +6,8 @@
 #include "test.h"
 
 /*
- * Runs a function in a child process, without core dumps, and waits for its end. The first size - 1 bytes that it writes to
- * stderr go to errors. Must be called while there is one thread.
+ * Runs a function in a child process, without core dumps, and waits for its end. The first size - 1
+ * bytes that it writes to stderr go to errors. Must be called while there is one thread.
  *
  * Returns the child's status, as waitpid() does; it is 0 if the function returned.
  */

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The oracle of exclusion: threads lock random ranges over a few slots, and each slot counts who is in it.
+ * The oracle of exclusion: threads lock random ranges over a few slots, and each slot counts who is
+ * in it.
  *
- * On the way in and out, a thread changes a word per slot with relaxed atomics, and sees whether anybody was there who must
- * not be. Nothing in this orders the threads: that is the lock's task, and so that ThreadSanitizer sees it if the lock
- * fails to, writers also change plain data, which readers read.
+ * On the way in and out, a thread changes a word per slot with relaxed atomics, and sees whether
+ * anybody was there who must not be. Nothing in this orders the threads: that is the lock's task,
+ * and so that ThreadSanitizer sees it if the lock fails to, writers also change plain data, which
+ * readers read.
  */
 #ifndef TESTS_EXCLUSION_H
 #define TESTS_EXCLUSION_H
@@ -17,7 +19,10 @@ enum { SLOTS = 256 };
 
 enum how { BLOCK, TRY, TIMED };
 
-/* The lock under test: the real one, or one that is broken. lock returns what range_lock() and its kin do. */
+/*
+ * The lock under test: the real one, or one that is broken. lock returns what range_lock() and its
+ * kin do.
+ */
 struct lock_table {
 	int (*lock)(void *lock, struct range *range, uint64_t start, uint64_t end,
 		    enum range_mode mode, enum how how, const struct timespec *deadline);
@@ -42,13 +47,12 @@ struct exclusion {
 	uint64_t end;
 	unsigned int slots;      /* up to SLOTS */
 	unsigned int write_rate; /* writers of 8 */
-	unsigned int
-		wide_rate; /* ranges of up to all slots, of 64; of these a quarter are the full range */
-	unsigned int own_rate;  /* ranges in the thread's own share, of 64 */
-	unsigned int pair_rate; /* of those granted, how many are held with a second one, of 64 */
-	bool atomics_only;      /* leave the plain data alone: a broken lock is a data race */
-	void (*meanwhile)(
-		void *lock); /* called again and again while the threads run; may be NULL */
+	unsigned int wide_rate;  /* of 64: ranges of up to all slots, a quarter of them full */
+	unsigned int own_rate;   /* of 64: ranges in the thread's own share */
+	unsigned int pair_rate;  /* of 64: how many are held with a second one */
+	bool atomics_only;       /* leave the plain data alone: a broken lock is a data race */
+	/* Called again and again while the threads run; may be NULL. */
+	void (*meanwhile)(void *lock);
 	uint64_t seed;
 	/* Found: */
 	atomic_bool violated;
@@ -61,7 +65,10 @@ struct exclusion {
 	uint64_t timed_out;
 };
 
-/* Runs until the rounds are over, or two threads were where they must not be; says whether exclusion held. */
+/*
+ * Runs until the rounds are over, or two threads were where they must not be; says whether
+ * exclusion held.
+ */
 bool exclusion_holds(struct exclusion *exclusion);
 
 #endif

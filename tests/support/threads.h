@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads, time and waiting for tests. Nothing here sleeps to synchronise: a test waits for a state that it can see, and
- * the watchdog ends one that never comes.
+ * Threads, time and waiting for tests. Nothing here sleeps to synchronise: a test waits for a state
+ * that it can see, and the watchdog ends one that never comes.
  */
 #ifndef TESTS_THREADS_H
 #define TESTS_THREADS_H

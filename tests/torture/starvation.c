@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nobody starves. The outcomes: a waiter amid a stream of others that conflict with it gets in while the stream goes on
- * (how many passed it is reported); with FIFO, conflicting ranges are granted in the order of arrival; nobody passes a
- * starving waiter.
+ * Nobody starves. The outcomes: a waiter amid a stream of others that conflict with it gets in
+ * while the stream goes on (how many passed it is reported); with FIFO, conflicting ranges are
+ * granted in the order of arrival; nobody passes a starving waiter.
  *
- * A stream that never has a gap needs no luck: one thread takes the next range of a relay before it releases the last, so at
- * every moment one of them is held and in the waiter's way. A lock that lets newcomers pass for ever never ends the relay.
+ * A stream that never has a gap needs no luck: one thread takes the next range of a relay before it
+ * releases the last, so at every moment one of them is held and in the waiter's way. A lock that
+ * lets newcomers pass for ever never ends the relay.
  */
 #include "actors.h"
 
@@ -40,7 +41,9 @@ static void start_relay(struct relay *relay)
 	relay->held = 0;
 }
 
-/* Goes on until a newcomer is held back; says how many were not. One range of the relay stays held. */
+/*
+ * Goes on until a newcomer is held back; says how many were not. One range of the relay stays held.
+ */
 static unsigned long run_relay(struct relay *relay, struct actor *waiter)
 {
 	unsigned long passes = 0;
@@ -136,7 +139,10 @@ TEST(starvation, the_full_range_gets_in_amid_narrow_readers)
 	check_relay("the full range amid narrow readers", &relay, FULL, RANGE_WRITE);
 }
 
-/* The relay makes the waiter starving; then every way to pass it is tried, and every request that it does not concern. */
+/*
+ * The relay makes the waiter starving; then every way to pass it is tried, and every request that
+ * it does not concern.
+ */
 TEST(starvation, a_starving_waiter_holds_back_those_that_conflict_and_no_others)
 {
 	static struct relay relay = { .places = { { 0, 10 }, { 0, 10 } },

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Many more threads than cores, everything mixed: blocking, trying and timed acquisitions, one or two ranges at a time,
- * single slots and the full range, leaves that are split and merged all the time. The oracle is exact: what the threads say
- * they wrote is what is there, every acquisition is accounted for, and nothing is left at the end. Under audit,
- * another thread checks every invariant of the lock all the while, so also that each waiter has a cause to wait.
+ * Many more threads than cores, everything mixed: blocking, trying and timed acquisitions, one or
+ * two ranges at a time, single slots and the full range, leaves that are split and merged all the
+ * time. The oracle is exact: what the threads say they wrote is what is there, every acquisition is
+ * accounted for, and nothing is left at the end. Under audit, another thread checks every invariant
+ * of the lock all the while, so also that each waiter has a cause to wait.
  *
  * MMRANGE_SECONDS says how long it takes; by default 10.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No wake-up is lost, and none goes to memory that is not the lock's any more. The outcome of each test: it ends. A lost
- * wake-up leaves a thread asleep for ever, and the watchdog reports it.
+ * No wake-up is lost, and none goes to memory that is not the lock's any more. The outcome of each
+ * test: it ends. A lost wake-up leaves a thread asleep for ever, and the watchdog reports it.
  */
 #include "actors.h"
 
@@ -61,8 +61,8 @@ static void walk_round_a_ring(enum range_fairness fairness, uint32_t max_leaves)
 }
 
 /*
- * Almost as many walkers as slots: nearly every step waits for somebody, and each wake-up comes from one thread only, so
- * that one which is lost stops all of them. Pitfall 4.
+ * Almost as many walkers as slots: nearly every step waits for somebody, and each wake-up comes
+ * from one thread only, so that one which is lost stops all of them. Pitfall 4.
  */
 TEST(wakeup, lock_coupling_round_a_ring)
 {
@@ -98,7 +98,10 @@ static void *play(void *arg)
 	return NULL;
 }
 
-/* Two threads whose ranges overlap in one key: the one's release meets the other's way in at every point. Pitfall 1. */
+/*
+ * Two threads whose ranges overlap in one key: the one's release meets the other's way in at every
+ * point. Pitfall 1.
+ */
 TEST(wakeup, a_release_races_with_a_conflicting_acquisition)
 {
 	uint64_t state = test_seed("wakeup/a_release_races_with_a_conflicting_acquisition");
@@ -160,8 +163,9 @@ TEST(wakeup, all_that_one_release_frees_hold_at_the_same_time)
 }
 
 /*
- * A release wakes one waiter, whose deadline passes at the same moment. If it gives up, the wake-up must go on to the next,
- * who waits without a deadline. Nobody else comes by who could wake that one. Pitfall 4.
+ * A release wakes one waiter, whose deadline passes at the same moment. If it gives up, the wake-up
+ * must go on to the next, who waits without a deadline. Nobody else comes by who could wake that
+ * one. Pitfall 4.
  */
 TEST(wakeup, a_wake_up_survives_a_timeout)
 {
@@ -270,8 +274,8 @@ TEST(wakeup, timeouts_race_with_grants)
 }
 
 /*
- * Waiters stay where they are wanted while their leaf is split under them (low stays in the left part, high goes with the
- * right one), and is merged again by somebody who then waits behind them.
+ * Waiters stay where they are wanted while their leaf is split under them (low stays in the left
+ * part, high goes with the right one), and is merged again by somebody who then waits behind them.
  */
 TEST(wakeup, waiters_are_woken_across_splits_and_merges)
 {
@@ -318,7 +322,10 @@ struct guest {
 	pthread_t thread;
 };
 
-/* Each acquisition uses a page of its own, which nobody can read or write once the call has returned. */
+/*
+ * Each acquisition uses a page of its own, which nobody can read or write once the call has
+ * returned.
+ */
 static void *come_and_go(void *arg)
 {
 	enum { PAGES = 16 };
@@ -356,7 +363,10 @@ static void *come_and_go(void *arg)
 	return NULL;
 }
 
-/* Pitfalls 3 and 5: whoever touches a range after the return of a failed try, a timeout or an unlock crashes. */
+/*
+ * Pitfalls 3 and 5: whoever touches a range after the return of a failed try, a timeout or an
+ * unlock crashes.
+ */
 TEST(wakeup, nothing_touches_a_range_after_its_return)
 {
 	uint64_t state = test_seed("wakeup/nothing_touches_a_range_after_its_return");
@@ -394,7 +404,10 @@ static void *destroy_after_the_last_release(void *arg)
 	return NULL;
 }
 
-/* As the contract allows: the thread whose release lets the other one in is still on its way out of range_unlock(). */
+/*
+ * As the contract allows: the thread whose release lets the other one in is still on its way out of
+ * range_unlock().
+ */
 TEST(wakeup, a_lock_may_be_destroyed_and_unmapped_while_the_last_unlock_returns)
 {
 	unsigned int rounds = test_scale(2000);

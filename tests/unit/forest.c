@@ -90,8 +90,8 @@ static uint64_t word_at(struct range_lock *lock, uint64_t key, struct range__lea
 }
 
 /*
- * R2: whoever read the word of an empty leaf, and then its bounds, swaps that word for its own range. If the bounds changed
- * in between, it must fail: no word may come back under other bounds.
+ * R2: whoever read the word of an empty leaf, and then its bounds, swaps that word for its own
+ * range. If the bounds changed in between, it must fail: no word may come back under other bounds.
  */
 TEST(forest, the_word_of_an_empty_leaf_is_another_when_its_bounds_change)
 {
@@ -148,7 +148,10 @@ TEST(forest, leaves_that_nobody_uses_any_more_are_merged)
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	uint64_t end = now_ns() + 20 * SECOND;
 
-	/* New places all the time. Ranges of one key never span leaves: only the cold ones are merged. */
+	/*
+	 * New places all the time. Ranges of one key never span leaves: only the cold ones are
+	 * merged.
+	 */
 	for (uint64_t place = 0; lock_stats(&lock).merges == 0; place += 100) {
 		CHECK(now_ns() < end);
 		split_by_turns(&lock, place, place + 50, 100);
@@ -232,8 +235,9 @@ TEST(forest, memory_that_ends_half_way_leaves_as_many_leaves_as_there_are)
 }
 
 /*
- * Threads hand a baton around; who has it takes or releases one range of a shared pool, or tries to, and hands it on. So the
- * outcome of each step is known, but for the lock the ranges belong to threads all over the place: it splits and merges.
+ * Threads hand a baton around; who has it takes or releases one range of a shared pool, or tries
+ * to, and hands it on. So the outcome of each step is known, but for the lock the ranges belong to
+ * threads all over the place: it splits and merges.
  */
 enum { BATON_THREADS = 4, BATON_POOL = 24, BATON_KEYS = 32 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interval tree against brute force: an array of ranges, each with a mark that tells which tree it is in.
+ * The interval tree against brute force: an array of ranges, each with a mark that tells which tree
+ * it is in.
  */
 #include "test.h"
 
@@ -300,7 +301,10 @@ TEST(interval_tree, the_extremes_of_the_key_space_work)
 	CHECK(!range__tree_next(&high, 0, UINT64_MAX));
 }
 
-/* A long range that starts far to the left must be seen behind many short ones, and forgotten when it goes. */
+/*
+ * A long range that starts far to the left must be seen behind many short ones, and forgotten when
+ * it goes.
+ */
 TEST(interval_tree, the_greatest_ends_follow_every_change)
 {
 	static struct range ranges[MAX_QUEUE];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The range lock's API: every error, and who excludes whom. waiting.c has who waits for whom, forest.c how the lock adapts.
+ * The range lock's API: every error, and who excludes whom. waiting.c has who waits for whom,
+ * forest.c how the lock adapts.
  *
  * Pitfalls of other range locks (design.md), and the tests that would see them here, as SUITE/NAME:
  *
@@ -115,7 +116,10 @@ TEST(range_lock, a_deadline_in_the_past_fails_only_if_the_range_is_held)
 TEST(range_lock, trylock_is_busy_exactly_if_the_range_conflicts)
 {
 	static const enum range_mode modes[] = { RANGE_READ, RANGE_WRITE };
-	/* Around [10, 20): before, touching, across the start, inside, equal, around, across the end, after. */
+	/*
+	 * Around [10, 20): before, touching, across the start, inside, equal, around, across the
+	 * end, after.
+	 */
 	static const struct {
 		uint64_t start, end;
 		bool overlaps;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the checked build finds. Misuse ends the process with a message, so each kind is committed in a child process.
+ * What the checked build finds. Misuse ends the process with a message, so each kind is committed
+ * in a child process.
  */
 #include "actors.h"
 #include "child.h"
@@ -239,7 +240,9 @@ TEST(checked, a_thread_that_would_wait_for_itself_gets_edeadlk)
 		CHECK_EQ(acquire_patiently(how, &mine, &r, FULL, RANGE_WRITE), EDEADLK);
 		check_valid(&mine);
 		CHECK_EQ(range_trylock(&mine, &r, 9, 11, RANGE_WRITE), EBUSY);
-		/* Nothing is held by those that failed, and what does not conflict is no deadlock. */
+		/*
+		 * Nothing is held by those that failed, and what does not conflict is no deadlock.
+		 */
 		CHECK_EQ(acquire_patiently(how, &mine, &r, 9, 20, RANGE_READ), 0);
 		range_unlock(&mine, &r);
 		CHECK_EQ(acquire_patiently(how, &mine, &r, 10, 20, RANGE_WRITE), 0);
