@@ -149,6 +149,8 @@ END {
 	# Busy and all before, busy and all after.
 	if (split(before " " after, tick, " ") == 4 && tick[4] > tick[2]) {
 		others = (tick[3] - tick[1] - own * hertz) / (tick[4] - tick[2])
+		if (others < 0)
+			others = 0
 		printf "\nother programs had %.0f %% of the processors meanwhile%s\n", others * 100,
 			(others > 0.05 ? ": measure again when it is quiet" : "")
 	}

@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: MIT
-# Libraries, headers, and how CMake and pkg-config find them. What is installed may be moved as a whole.
+# SPDX-License-Identifier: MIT Libraries, headers, and how CMake and pkg-config find them. What is
+# installed may be moved as a whole.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS mmrange_shared mmrange_static EXPORT mmrange)

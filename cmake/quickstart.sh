@@ -10,7 +10,8 @@ set -eu
 
 cd "$(dirname "$0")/.."
 
-# What each mode (run, test, bench) needs: a command, or a header; and the package it is in. "-": there is none.
+# What each mode (run, test, bench) needs: a command, or a header; and the package it is in. "-":
+# there is none.
 #      needed               modes          apt              dnf                    pacman    apk           brew
 tools='gcc                  run,test,bench gcc              gcc                    gcc       gcc           gcc
        g++                  run,test,bench g++              gcc-c++                gcc       g++           gcc
@@ -101,8 +102,8 @@ passed=0
 failed=0
 summary=
 
-# count RESULTS STATUS: adds up what ctest wrote, and shows what was skipped. What neither passed nor was skipped
-# failed, and a ctest that fails has a failure to show.
+# count RESULTS STATUS: adds up what ctest wrote, and shows what was skipped. What neither passed
+# nor was skipped failed, and a ctest that fails has a failure to show.
 count() {
 	ran=$(grep -c '<testcase ' "$1") || :
 	good=$(grep -c '<testcase .* status="run"' "$1") || :
@@ -115,7 +116,8 @@ count() {
 	     /<\/testcase>/ { show = 0 }' "$1"
 }
 
-# configuration NAME EXCLUDED CMAKE_ARGUMENT...: builds in build/NAME, and runs the tests but for the labels EXCLUDED.
+# configuration NAME EXCLUDED CMAKE_ARGUMENT...: builds in build/NAME, and runs the tests but for
+# the labels EXCLUDED.
 configuration() {
 	name=$1 excluded=$2 start=$(date +%s) good=0 bad=1 skipped=0
 	shift 2
@@ -150,7 +152,8 @@ run_tests() {
 		-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
 	configuration debug 'soak|torture|package' --preset debug
 	configuration posix 'soak|package' --preset posix
-	# The sanitizers of some compilers do not know addresses as random as newer kernels make them.
+	# The sanitizers of some compilers do not know addresses as random as newer kernels make
+	# them.
 	if setarch "$(uname -m)" -R true 2> /dev/null; then
 		runner="setarch $(uname -m) -R"
 	fi

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # record.sh [-o OUTPUT] PROGRAM [ARGUMENT...]
 #
-# Records what a program does to its address space, as text for mmrange-trace (OUTPUT, default PROGRAM.perf.txt).
-# Needs perf, and root or the right to use tracepoints.
+# Records what a program does to its address space, as text for mmrange-trace (OUTPUT, default
+# PROGRAM.perf.txt). Needs perf, and root or the right to use tracepoints.
 usage="usage: record.sh [-o OUTPUT] PROGRAM [ARGUMENT...]"
 
 fail()

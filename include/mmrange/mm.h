@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm - a simulated address space: areas, page tables, and pages of real memory with real bytes in them.
+ * mm - a simulated address space: areas, page tables, and pages of real memory with real bytes in
+ * them.
  *
- * It stands in for a kernel's address space, so that locking designs can be run, tested and measured in user
- * space. Linux on a 64-bit machine is the reference for every result and every error; the constants below
- * have the values of Linux's generic ABI.
+ * It stands in for a kernel's address space, so that locking designs can be run, tested and
+ * measured in user space. Linux on a 64-bit machine is the reference for every result and every
+ * error; the constants below have the values of Linux's generic ABI.
  *
  *	struct mm *mm;
  *	uint64_t addr;
@@ -14,13 +15,15 @@
  *	mm_write(mm, addr, "hello", 5, NULL);
  *	mm_destroy(mm);
  *
- * Addresses are simulated: they mean nothing to the program itself, and only mm_read() and mm_write() reach
- * the bytes behind them. A page is MM_PAGE_SIZE bytes; the addresses are [MM_ADDR_MIN, MM_ADDR_MAX).
+ * Addresses are simulated: they mean nothing to the program itself, and only mm_read() and
+ * mm_write() reach the bytes behind them. A page is MM_PAGE_SIZE bytes; the addresses are
+ * [MM_ADDR_MIN, MM_ADDR_MAX).
  *
- * Functions return 0 or a positive errno value and leave errno alone. All of them may be called by any number
- * of threads at once, except mm_create(), mm_destroy() and mm_validate(), which say what they require.
- * What they do is atomic towards each other as it is in Linux: operations whose pages overlap happen one
- * after the other, except that byte accesses longer than a page are atomic page by page.
+ * Functions return 0 or a positive errno value and leave errno alone. All of them may be called by
+ * any number of threads at once, except mm_create(), mm_destroy() and mm_validate(), which say what
+ * they require. What they do is atomic towards each other as it is in Linux: operations whose pages
+ * overlap happen one after the other, except that byte accesses longer than a page are atomic page
+ * by page.
  */
 #ifndef MMRANGE_MM_H
 #define MMRANGE_MM_H
@@ -42,7 +45,8 @@ extern "C" {
 #define MM_ADDR_MAX UINT64_C(0x7ffffffff000)
 
 /*
- * Protection of an area, and the kinds of access to a page. As on x86-64, what is writable or executable is readable.
+ * Protection of an area, and the kinds of access to a page. As on x86-64, what is writable or
+ * executable is readable.
  */
 #define MM_PROT_NONE  0x0
 #define MM_PROT_READ  0x1
@@ -78,13 +82,15 @@ enum mm_locking {
 /** What mm_create() may be told. Fill it with mm_attr_init(), then change fields. */
 struct mm_attr {
 	enum mm_locking locking; /* default MM_LOCKING_RANGE */
-	uint64_t brk_start;      /* where mm_brk() begins; a multiple of the page size; default 0x555555556000 */
+	uint64_t
+		brk_start; /* where mm_brk() begins; a multiple of the page size; default 0x555555556000 */
 	/*
-	 * Pages in use at most, then ENOMEM; default UINT64_MAX. At the limit, faults of several threads on one
-	 * page may fail although one page would do for all of them.
+	 * Pages in use at most, then ENOMEM; default UINT64_MAX. At the limit, faults of several
+	 * threads on one page may fail although one page would do for all of them.
 	 */
 	uint64_t max_pages;
-	uint64_t max_areas; /* as Linux's vm.max_map_count (mm_mmap() may exceed it by one); default 65530 */
+	uint64_t
+		max_areas; /* as Linux's vm.max_map_count (mm_mmap() may exceed it by one); default 65530 */
 };
 
 /** An address space. */
@@ -116,30 +122,34 @@ MMRANGE_API void mm_destroy(struct mm *mm);
 /**
  * Maps length bytes of memory, which reads as zeroes; see mmap(2).
  *
- * @param addr    where: with MM_MAP_FIXED and MM_MAP_FIXED_NOREPLACE exactly there, otherwise a hint, or 0; without
- *                a place of the caller's the mapping goes to the highest gap that is large enough
+ * @param addr    where: with MM_MAP_FIXED and MM_MAP_FIXED_NOREPLACE exactly there, otherwise a
+ *                hint, or 0; without a place of the caller's the mapping goes to the highest gap
+ *                that is large enough
  * @param length  in bytes, rounded up to pages; not 0
  * @param prot    MM_PROT_..., or-ed; other bits are ignored, as in Linux
- * @param flags   MM_MAP_PRIVATE or MM_MAP_SHARED, with MM_MAP_ANONYMOUS, and the other MM_MAP_... as wanted;
- *                MM_MAP_NORESERVE and MM_MAP_STACK only keep areas with them apart from those without
+ * @param flags   MM_MAP_PRIVATE or MM_MAP_SHARED, with MM_MAP_ANONYMOUS, and the other MM_MAP_...
+ *                as wanted; MM_MAP_NORESERVE and MM_MAP_STACK only keep areas with them apart from
+ *                those without
  * @param fd      -1: mappings of files are not there yet
  * @param offset  0, or any multiple of the page size
  * @param result  the address of the mapping; written only on success
- * @return 0; EINVAL length 0, unaligned fixed address or offset, or bad flags; ENOMEM no room, too many areas, or a fixed
- *         mapping that would end above MM_ADDR_MAX; EPERM fixed below MM_ADDR_MIN; EEXIST MM_MAP_FIXED_NOREPLACE and
- *         something is there; EBADF no MM_MAP_ANONYMOUS and fd < 0; ENODEV a file. On error nothing has changed.
+ * @return 0; EINVAL length 0, unaligned fixed address or offset, or bad flags; ENOMEM no room, too
+ *         many areas, or a fixed mapping that would end above MM_ADDR_MAX; EPERM fixed below
+ *         MM_ADDR_MIN; EEXIST MM_MAP_FIXED_NOREPLACE and something is there; EBADF no
+ *         MM_MAP_ANONYMOUS and fd < 0; ENODEV a file. On error nothing has changed.
  *
  * Ensures:   MM_MAP_FIXED replaces what was mapped there in one step: no other thread sees the gap.
  * Locks:     the range, for writing, for the whole of it.   Since: 0.1
  */
-MMRANGE_API int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot, int flags, int fd, uint64_t offset,
-			uint64_t *result);
+MMRANGE_API int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot, int flags, int fd,
+			uint64_t offset, uint64_t *result);
 
 /**
  * Removes the mappings in [addr, addr + length), and frees their pages; see munmap(2).
  *
- * @return 0, also when nothing was mapped there; EINVAL unaligned address, length 0, or beyond MM_ADDR_MAX; ENOMEM an area
- *         would have to be split and there are too many, or no memory. On error nothing has changed.
+ * @return 0, also when nothing was mapped there; EINVAL unaligned address, length 0, or beyond
+ *         MM_ADDR_MAX; ENOMEM an area would have to be split and there are too many, or no memory.
+ *         On error nothing has changed.
  *
  * Locks:     the range, for writing.   Since: 0.1
  */
@@ -148,8 +158,8 @@ MMRANGE_API int mm_munmap(struct mm *mm, uint64_t addr, uint64_t length);
 /**
  * Sets the protection of all areas in [addr, addr + length); see mprotect(2).
  *
- * @return 0; EINVAL unaligned address or bad prot; ENOMEM part of the range is not mapped, or there are too many areas: as in
- *         Linux, what lies before the first hole has been changed
+ * @return 0; EINVAL unaligned address or bad prot; ENOMEM part of the range is not mapped, or there
+ *         are too many areas: as in Linux, what lies before the first hole has been changed
  *
  * Locks:     the range, for writing.   Since: 0.1
  */
@@ -161,26 +171,30 @@ MMRANGE_API int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int p
  * @param flags     MM_MREMAP_MAYMOVE, MM_MREMAP_FIXED
  * @param new_addr  with MM_MREMAP_FIXED only: what is mapped there is replaced
  * @param result    the address of the mapping; written only on success
- * @return 0; EINVAL unaligned address, new_length 0 or beyond MM_ADDR_MAX, bad flags, ranges that overlap with
- *         MM_MREMAP_FIXED, or old_length 0 (also of a shared mapping: a second mapping of the same pages is not there
- *         yet); EFAULT nothing is mapped at old_addr, or what is to grow or to move is not within one area; ENOMEM no
- *         room, or too many areas; EPERM target below MM_ADDR_MIN. On error nothing has changed (Linux may have
- *         unmapped the target of a failed MM_MREMAP_FIXED).
+ * @return 0; EINVAL unaligned address, new_length 0 or beyond MM_ADDR_MAX, bad flags, ranges that
+ *         overlap with MM_MREMAP_FIXED, or old_length 0 (also of a shared mapping: a second mapping
+ *         of the same pages is not there yet); EFAULT nothing is mapped at old_addr, or what is to
+ *         grow or to move is not within one area; ENOMEM no room, or too many areas; EPERM target
+ *         below MM_ADDR_MIN. On error nothing has changed (Linux may have unmapped the target of a
+ *         failed MM_MREMAP_FIXED).
  *
- * A shared mapping forgets the pages that it loses when it shrinks, and grows by zeroes; Linux keeps them, and
- * raises SIGBUS behind the size that the mapping had at first.
+ * A shared mapping forgets the pages that it loses when it shrinks, and grows by zeroes; Linux
+ * keeps them, and raises SIGBUS behind the size that the mapping had at first.
  *
  * Ensures:   a move is one step: no other thread sees a page at both places.
- * Locks:     both ranges, for writing; after some attempts in vain, all from the first to the last.   Since: 0.1
+ * Locks:     both ranges, for writing; after some attempts in vain, all from the first to the
+ *            last.   Since: 0.1
  */
-MMRANGE_API int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t new_length, int flags,
-			  uint64_t new_addr, uint64_t *result);
+MMRANGE_API int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length,
+			  uint64_t new_length, int flags, uint64_t new_addr, uint64_t *result);
 
 /**
  * Advice about [addr, addr + length); see madvise(2).
  *
- * @param advice  MM_MADV_DONTNEED: private pages are freed, and read as zeroes afterwards; shared ones keep what is in them
- * @return 0; EINVAL unaligned address, or advice not known; ENOMEM part of the range is not mapped: the rest has been done
+ * @param advice  MM_MADV_DONTNEED: private pages are freed, and read as zeroes afterwards; shared
+ *                ones keep what is in them
+ * @return 0; EINVAL unaligned address, or advice not known; ENOMEM part of the range is not mapped:
+ *         the rest has been done
  *
  * Locks:     the range, for reading: faults in it may go on.   Since: 0.1
  */
@@ -212,23 +226,27 @@ struct mm_siginfo {
  * Copies length bytes out of the address space, faulting pages in as hardware would.
  *
  * @param info  written on EFAULT; may be NULL
- * @return 0; EFAULT a byte is not mapped for reading: what lies before info->addr has been copied; ENOMEM no page could be had
+ * @return 0; EFAULT a byte is not mapped for reading: what lies before info->addr has been copied;
+ *         ENOMEM no page could be had
  *
  * Ordering:  none by itself; concurrent accesses to the same bytes do not tear within a page.
  * Locks:     per page, the page for reading, when it has to be faulted in.   Since: 0.1
  */
-MMRANGE_API int mm_read(struct mm *mm, uint64_t addr, void *buffer, size_t length, struct mm_siginfo *info);
+MMRANGE_API int mm_read(struct mm *mm, uint64_t addr, void *buffer, size_t length,
+			struct mm_siginfo *info);
 
 /**
  * Copies length bytes into the address space; otherwise as mm_read().   Since: 0.1
  */
-MMRANGE_API int mm_write(struct mm *mm, uint64_t addr, const void *buffer, size_t length, struct mm_siginfo *info);
+MMRANGE_API int mm_write(struct mm *mm, uint64_t addr, const void *buffer, size_t length,
+			 struct mm_siginfo *info);
 
 /**
  * Makes the page of addr present for an access, as a page fault does.
  *
  * @param access  one or more of MM_PROT_READ, MM_PROT_WRITE, MM_PROT_EXEC
- * @return 0, also when it was present already; EFAULT with *info (may be NULL); EINVAL no access, or not one of these; ENOMEM
+ * @return 0, also when it was present already; EFAULT with *info (may be NULL); EINVAL no access,
+ *         or not one of these; ENOMEM
  *
  * Locks:     the page, for reading.   Since: 0.1
  */
@@ -238,7 +256,8 @@ MMRANGE_API int mm_fault(struct mm *mm, uint64_t addr, int access, struct mm_sig
  * Says which pages of [addr, addr + length) are present; see mincore(2).
  *
  * @param vec  an element for each page, of which bit 0 says it; written only on success
- * @return 0, also when length is 0; EINVAL unaligned address; ENOMEM part of the range is not mapped, or beyond MM_ADDR_MAX
+ * @return 0, also when length is 0; EINVAL unaligned address; ENOMEM part of the range is not
+ *         mapped, or beyond MM_ADDR_MAX
  *
  * Ensures:   nothing about the moment after the call: a page may come or go while it returns.
  * Locks:     the range, for reading.   Since: 0.1
@@ -259,22 +278,23 @@ struct mm_area {
  * @param visit  called for each; a value other than 0 ends the walk
  * @return what the last visit returned; 0 if there was none
  *
- * Ensures:   each area is as it was at the moment of its visit; other threads may change the list between
- *            two visits. What merges with an area visited before is shown from the end of that one. visit may
- *            call any function on mm.   Since: 0.1
+ * Ensures:   each area is as it was at the moment of its visit; other threads may change the list
+ *            between two visits. What merges with an area visited before is shown from the end of
+ *            that one. visit may call any function on mm.   Since: 0.1
  */
-MMRANGE_API int mm_for_each_area(struct mm *mm, int (*visit)(const struct mm_area *area, void *arg), void *arg);
+MMRANGE_API int mm_for_each_area(struct mm *mm, int (*visit)(const struct mm_area *area, void *arg),
+				 void *arg);
 
 /** What an address space holds, and what has happened in it. */
 struct mm_stats {
-	uint64_t areas;  /* now */
-	uint64_t pages;  /* present now */
-	uint64_t tables; /* page tables now, of all levels */
-	uint64_t faults; /* so far: all faults, whatever came of them */
-	uint64_t faults_minor;  /* .. that made a page present */
+	uint64_t areas;          /* now */
+	uint64_t pages;          /* present now */
+	uint64_t tables;         /* page tables now, of all levels */
+	uint64_t faults;         /* so far: all faults, whatever came of them */
+	uint64_t faults_minor;   /* .. that made a page present */
 	uint64_t faults_present; /* .. that found it present already */
-	uint64_t faults_failed; /* .. that ended in EFAULT or ENOMEM */
-	uint64_t lock_leaves;   /* of the range lock: see struct range_lock_stats */
+	uint64_t faults_failed;  /* .. that ended in EFAULT or ENOMEM */
+	uint64_t lock_leaves;    /* of the range lock: see struct range_lock_stats */
 	uint64_t lock_splits;
 	uint64_t lock_merges;
 	uint64_t lock_waits;
@@ -286,9 +306,9 @@ struct mm_stats {
 MMRANGE_API void mm_get_stats(struct mm *mm, struct mm_stats *stats);
 
 /**
- * Checks every structural invariant: areas ordered, disjoint, aligned, merged where Linux merges them, within bounds;
- * the area tree's own shape; each present page inside an area that allows what its entry allows; each
- * table's count; each page mapped once; pages and tables all accounted for.
+ * Checks every structural invariant: areas ordered, disjoint, aligned, merged where Linux merges
+ * them, within bounds; the area tree's own shape; each present page inside an area that allows what
+ * its entry allows; each table's count; each page mapped once; pages and tables all accounted for.
  *
  * @param message  where a sentence on the first breach goes, at most size bytes; may be NULL
  * @return 0; EUCLEAN (EINVAL where there is no such value) something is broken

@@ -2,11 +2,11 @@
 /*
  * range_lock - a reader/writer lock over ranges of a 64-bit key space.
  *
- * A struct range_lock covers the keys [0, UINT64_MAX). A struct range is one acquisition of a half-open
- * part of it, for reading or for writing. Two ranges conflict when they overlap and at least one of
- * them is a writer; conflicting ranges are never held together, all others are held in parallel, and
- * operations on ranges that overlap nothing write no cache line that another thread writes, once the
- * lock has adapted to where its users are.
+ * A struct range_lock covers the keys [0, UINT64_MAX). A struct range is one acquisition of a
+ * half-open part of it, for reading or for writing. Two ranges conflict when they overlap and at
+ * least one of them is a writer; conflicting ranges are never held together, all others are held in
+ * parallel, and operations on ranges that overlap nothing write no cache line that another thread
+ * writes, once the lock has adapted to where its users are.
  *
  *	static struct range_lock lock = RANGE_LOCK_INITIALIZER;
  *
@@ -16,24 +16,26 @@
  *	range_unlock(&lock, &r);
  *
  * What differs from a pthread_rwlock_t:
- *  - the unit of exclusion is a range; the full range is [0, UINT64_MAX), and behaves like one rwlock;
+ *  - the unit of exclusion is a range; the full range is [0, UINT64_MAX), and behaves like one
+ *    rwlock;
  *  - every acquisition needs a struct range that stays where it is, untouched, until the unlock;
- *  - one thread may hold several ranges. To wait for one while holding another can deadlock, and an order
- *    of addresses alone does not prevent it: the wait may be for a starving waiter (below) whose range
- *    overlaps the one that is held. So use range_trylock() for the second, or lock one range that spans
- *    both. A thread that waits for a range that conflicts with its own waits for ever; the checked
- *    build returns EDEADLK instead;
- *  - readers and writers are treated alike; by default a newcomer may pass waiters, but only for a bounded
- *    time (see struct range_lock_attr).
+ *  - one thread may hold several ranges. To wait for one while holding another can deadlock, and an
+ *    order of addresses alone does not prevent it: the wait may be for a starving waiter (below)
+ *    whose range overlaps the one that is held. So use range_trylock() for the second, or lock one
+ *    range that spans both. A thread that waits for a range that conflicts with its own waits for
+ *    ever; the checked build returns EDEADLK instead;
+ *  - readers and writers are treated alike; by default a newcomer may pass waiters, but only for a
+ *    bounded time (see struct range_lock_attr).
  *
- * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is a
- * cancellation point. None of them is safe in a signal handler. After fork() in a process with several
- * threads, the child must not use a lock that another thread may have been using; in the checked build
- * and on platforms without futexes it must not use any lock before it executes another program.
+ * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is
+ * a cancellation point. None of them is safe in a signal handler. After fork() in a process with
+ * several threads, the child must not use a lock that another thread may have been using; in the
+ * checked build and on platforms without futexes it must not use any lock before it executes
+ * another program.
  *
- * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message on: unlock of
- * a range that is not held or is held in another lock, locking with a struct range that is in use,
- * use or destruction of a destroyed lock.
+ * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message
+ * on: unlock of a range that is not held or is held in another lock, locking with a struct range
+ * that is in use, use or destruction of a destroyed lock.
  */
 #ifndef MMRANGE_RANGE_LOCK_H
 #define MMRANGE_RANGE_LOCK_H
@@ -62,9 +64,9 @@ enum range_mode { RANGE_READ, RANGE_WRITE };
 /** Who goes first among conflicting ranges. */
 enum range_fairness {
 	/**
-	 * A newcomer may pass waiters, which keeps throughput up when there are more threads than cores.
-	 * Each starvation_ns, the longest waiting range of a conflicted region becomes starving, and
-	 * no conflicting newcomer passes it any more.
+	 * A newcomer may pass waiters, which keeps throughput up when there are more threads than
+	 * cores. Each starvation_ns, the longest waiting range of a conflicted region becomes
+	 * starving, and no conflicting newcomer passes it any more.
 	 */
 	RANGE_FAIRNESS_BARGING,
 	/** Conflicting ranges are granted in the order of their arrival. */
@@ -78,25 +80,26 @@ struct range_lock_attr {
 	/** Default RANGE_FAIRNESS_BARGING. */
 	enum range_fairness fairness;
 	/**
-	 * The greatest number of leaves (independent parts) the lock may split itself into; default 1024,
-	 * 1 to RANGE_LOCK_LEAVES_MAX. More than the number of places that are busy at the same time is of no use;
-	 * fewer makes disjoint ranges share a cache line.
+	 * The greatest number of leaves (independent parts) the lock may split itself into; default
+	 * 1024, 1 to RANGE_LOCK_LEAVES_MAX. More than the number of places that are busy at the
+	 * same time is of no use; fewer makes disjoint ranges share a cache line.
 	 */
 	uint32_t max_leaves;
 	/**
-	 * With RANGE_FAIRNESS_BARGING, the time in nanoseconds for which a waiter may be passed before it
-	 * becomes starving, at the next release that overlaps it; and the shortest time between two
-	 * waiters of one leaf that become so; default 500000. A waiter with n others before it in its leaf
-	 * waits at most about (n + 1) times the greater of this and the time for which conflicting ranges
-	 * are held.
+	 * With RANGE_FAIRNESS_BARGING, the time in nanoseconds for which a waiter may be passed
+	 * before it becomes starving, at the next release that overlaps it; and the shortest time
+	 * between two waiters of one leaf that become so; default 500000. A waiter with n others
+	 * before it in its leaf waits at most about (n + 1) times the greater of this and the time
+	 * for which conflicting ranges are held.
 	 */
 	uint64_t starvation_ns;
 	/**
-	 * Memory for leaves, asked for at splits only. alloc returns size bytes aligned to align (a power of
-	 * two, at most 4096), or NULL: the lock then stays coarser, and works. free gets what alloc
-	 * returned, with the same size, from range_lock_destroy() only. alloc is called in the middle of an
-	 * acquisition: it must not use the lock, nor wait for anything that a thread holds while it does.
-	 * Default: mmap() and munmap(), so that the lock can be used inside malloc().
+	 * Memory for leaves, asked for at splits only. alloc returns size bytes aligned to align (a
+	 * power of two, at most 4096), or NULL: the lock then stays coarser, and works. free gets
+	 * what alloc returned, with the same size, from range_lock_destroy() only. alloc is called
+	 * in the middle of an acquisition: it must not use the lock, nor wait for anything that a
+	 * thread holds while it does. Default: mmap() and munmap(), so that the lock can be used
+	 * inside malloc().
 	 */
 	void *(*alloc)(size_t size, size_t align, void *arg);
 	void (*free)(void *memory, size_t size, void *arg);
@@ -104,8 +107,8 @@ struct range_lock_attr {
 };
 
 /*
- * A leaf owns the keys [lo, hi). Everything in it belongs to the implementation; it stands here because the
- * first leaf of a lock is part of struct range_lock. See src/range_lock/leaf.h.
+ * A leaf owns the keys [lo, hi). Everything in it belongs to the implementation; it stands here
+ * because the first leaf of a lock is part of struct range_lock. See src/range_lock/leaf.h.
  */
 struct range__leaf {
 	RANGE__ATOMIC(uint64_t) word;
@@ -132,8 +135,8 @@ struct range__forest;
 /**
  * The lock: caller's storage, at most 256 bytes, wherever the caller likes; all fields are private.
  *
- * Lifetime: from RANGE_LOCK_INITIALIZER or range_lock_init() until range_lock_destroy() has returned 0; it must not
- * be moved or copied meanwhile.
+ * Lifetime: from RANGE_LOCK_INITIALIZER or range_lock_init() until range_lock_destroy() has
+ * returned 0; it must not be moved or copied meanwhile.
  */
 struct range_lock {
 	RANGE__ATOMIC(struct range__forest *) forest;
@@ -148,21 +151,21 @@ struct range_lock {
 	struct range__leaf root;
 };
 
-#define RANGE__MAGIC       0x72616e67u
-#define RANGE__MAX_LEAVES  1024u
-#define RANGE__STARVATION  500000u
-#define RANGE__PATIENCE    2u
+#define RANGE__MAGIC      0x72616e67u
+#define RANGE__MAX_LEAVES 1024u
+#define RANGE__STARVATION 500000u
+#define RANGE__PATIENCE   2u
 
-#define RANGE__LEAF_INITIALIZER                                                   \
-	{                                                                         \
-		0, 0, UINT64_MAX, 0, 0, 0, 0, RANGE__PATIENCE, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define RANGE__LEAF_INITIALIZER                                                                    \
+	{                                                                                          \
+		0, 0, UINT64_MAX, 0, 0, 0, 0, RANGE__PATIENCE, 0, 0, 0, 0, 0, 0, 0, 0, 0           \
 	}
 
 /** A lock with the default attributes; it needs no range_lock_init(). */
-#define RANGE_LOCK_INITIALIZER                                                                    \
-	{                                                                                         \
-		NULL, RANGE__MAGIC, RANGE__MAX_LEAVES, RANGE__STARVATION, RANGE_FAIRNESS_BARGING, 0, \
-		0, 0, PTHREAD_MUTEX_INITIALIZER, RANGE__LEAF_INITIALIZER                          \
+#define RANGE_LOCK_INITIALIZER                                                                     \
+	{                                                                                          \
+		NULL, RANGE__MAGIC, RANGE__MAX_LEAVES, RANGE__STARVATION, RANGE_FAIRNESS_BARGING,  \
+			0, 0, 0, PTHREAD_MUTEX_INITIALIZER, RANGE__LEAF_INITIALIZER                \
 	}
 
 /**
@@ -170,8 +173,9 @@ struct range_lock {
  *
  * All fields are private, but start, end and mode may be read by the thread that holds the range.
  *
- * Lifetime: in use from the call of range_lock(), range_timedlock() or range_trylock() until that has failed or
- * range_unlock() has returned; it must not be moved, copied or freed meanwhile. It may be on the stack.
+ * Lifetime: in use from the call of range_lock(), range_timedlock() or range_trylock() until that
+ * has failed or range_unlock() has returned; it must not be moved, copied or freed meanwhile. It
+ * may be on the stack.
  */
 struct range {
 	uint64_t start;
@@ -207,7 +211,8 @@ MMRANGE_API void range_lock_attr_init(struct range_lock_attr *attr);
  * Makes a lock of the caller's storage, with nothing held.
  *
  * @param attr  NULL for the defaults; may go after the call
- * @return 0; EINVAL an attribute is out of its bounds, or only one of alloc and free is given: *lock is unchanged
+ * @return 0; EINVAL an attribute is out of its bounds, or only one of alloc and free is given:
+ *         *lock is unchanged
  *
  * Safety:    the lock must not be in use.
  * Cost:      allocates nothing.   Since: 0.1
@@ -220,7 +225,8 @@ MMRANGE_API int range_lock_init(struct range_lock *lock, const struct range_lock
  * @return 0; EBUSY a range is held or waits: the lock is unchanged and usable
  *
  * Requires:  no other thread calls a function on the lock at the same time; a thread whose last
- *            range_unlock() made this thread's acquisition possible may still be on its way out of it.
+ *            range_unlock() made this thread's acquisition possible may still be on its way out of
+ *            it.
  * Cost:      O(leaves).   Since: 0.1
  */
 MMRANGE_API int range_lock_destroy(struct range_lock *lock);
@@ -230,48 +236,52 @@ MMRANGE_API int range_lock_destroy(struct range_lock *lock);
  *
  * @param range      caller's storage, not in use
  * @param start,end  half-open, in the caller's unit; start < end; the full range is [0, UINT64_MAX)
- * @return 0; EINVAL empty or inverted range, or a bad mode: nothing is held; checked build only: EDEADLK
- *         the calling thread acquired a range that conflicts and still is held: nothing is held
+ * @return 0; EINVAL empty or inverted range, or a bad mode: nothing is held; checked build only:
+ *         EDEADLK the calling thread acquired a range that conflicts and still is held: nothing is
+ *         held
  *
  * Ensures:   until range_unlock(), no conflicting range is held.
- * Ordering:  acquire; pairs with the release in range_unlock() of every range that overlaps and conflicts.
- * Progress:  blocking. A request never waits for ranges that do not conflict, nor behind waiters that do not.
- *            Bounded bypass: see struct range_lock_attr.
+ * Ordering:  acquire; pairs with the release in range_unlock() of every range that overlaps and
+ *            conflicts.
+ * Progress:  blocking. A request never waits for ranges that do not conflict, nor behind waiters
+ *            that do not. Bounded bypass: see struct range_lock_attr.
  * Safety:    any number of threads; not from signal handlers; not a cancellation point.
  * Lifetime:  *range must stay in place until range_unlock() returns.
- * Cost:      never allocates and never fails for want of memory. Uncontended: one compare-and-swap, plus
- *            O(log leaves) to find the leaf. Otherwise O(log n) in the ranges of the leaf, and O(waiters) while
- *            one of them is starving. A range that spans leaves merges them: O(leaves).   Since: 0.1
+ * Cost:      never allocates and never fails for want of memory. Uncontended: one compare-and-swap,
+ *            plus O(log leaves) to find the leaf. Otherwise O(log n) in the ranges of the leaf, and
+ *            O(waiters) while one of them is starving. A range that spans leaves merges them:
+ *            O(leaves).   Since: 0.1
  */
-MMRANGE_API int range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
-			   enum range_mode mode);
+MMRANGE_API int range_lock(struct range_lock *lock, struct range *range, uint64_t start,
+			   uint64_t end, enum range_mode mode);
 
 /**
  * Acquires [start, end) if that needs no waiting for a range.
  *
- * @return 0; EBUSY a conflicting range is held, or is waited for by a starving waiter (FIFO: by any waiter):
- *         nothing is held; EINVAL as range_lock(): nothing is held
+ * @return 0; EBUSY a conflicting range is held, or is waited for by a starving waiter (FIFO: by any
+ *         waiter): nothing is held; EINVAL as range_lock(): nothing is held
  *
  * Ordering:  as range_lock() if it returns 0, otherwise none.
  * Progress:  never waits for the holder of a range; may wait for short internal locks.
  * Otherwise as range_lock().   Since: 0.1
  */
-MMRANGE_API int range_trylock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
-			      enum range_mode mode);
+MMRANGE_API int range_trylock(struct range_lock *lock, struct range *range, uint64_t start,
+			      uint64_t end, enum range_mode mode);
 
 /**
  * Acquires [start, end), waiting until a deadline at most.
  *
  * @param clock     CLOCK_REALTIME or CLOCK_MONOTONIC
- * @param deadline  absolute time on clock; NULL waits for ever. If the range is free it is acquired even when
- *                  the deadline has passed.
- * @return 0; ETIMEDOUT the deadline passed: nothing is held; EINVAL as range_lock(), or a bad clock, or
- *         tv_nsec outside [0, 999999999]: nothing is held; EDEADLK as range_lock()
+ * @param deadline  absolute time on clock; NULL waits for ever. If the range is free it is acquired
+ *                  even when the deadline has passed.
+ * @return 0; ETIMEDOUT the deadline passed: nothing is held; EINVAL as range_lock(), or a bad
+ *         clock, or tv_nsec outside [0, 999999999]: nothing is held; EDEADLK as range_lock()
  *
  * Otherwise as range_lock().   Since: 0.1
  */
-MMRANGE_API int range_timedlock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
-				enum range_mode mode, clockid_t clock, const struct timespec *deadline);
+MMRANGE_API int range_timedlock(struct range_lock *lock, struct range *range, uint64_t start,
+				uint64_t end, enum range_mode mode, clockid_t clock,
+				const struct timespec *deadline);
 
 /**
  * Releases a range.
@@ -282,8 +292,9 @@ MMRANGE_API int range_timedlock(struct range_lock *lock, struct range *range, ui
  * Progress:  never waits for the holder of a range; may wait for the short internal lock of a leaf.
  * Safety:    cannot fail and cannot allocate; not from signal handlers; not a cancellation point.
  * Lifetime:  *range is the caller's again when this returns, and is not touched afterwards.
- * Cost:      uncontended: one compare-and-swap; otherwise O(log n) in the ranges of the leaf, plus, if there
- *            are waiters in the leaf, O(waiters), and that again for each one woken.   Since: 0.1
+ * Cost:      uncontended: one compare-and-swap; otherwise O(log n) in the ranges of the leaf, plus,
+ *            if there are waiters in the leaf, O(waiters), and that again for each one
+ *            woken.   Since: 0.1
  */
 MMRANGE_API void range_unlock(struct range_lock *lock, struct range *range);
 
@@ -298,7 +309,8 @@ struct range_lock_stats {
 /**
  * Reads the statistics.
  *
- * The counters cover all that happened before the call; what happens meanwhile may be in them or not.
+ * The counters cover all that happened before the call; what happens meanwhile may be in them or
+ * not.
  *
  * Safety:    any thread, at any time.
  * Cost:      O(leaves), and locks each for a moment: not for hot paths.   Since: 0.1

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_read() and mm_write(): as the processor, page by page through the page table, asking nothing but the entry. The
- * lock of the table is held while the bytes of a page are copied, so that the page is not freed meanwhile. Where the
- * entry does not allow the access there is a fault, and then another try: the page may be gone again.
+ * mm_read() and mm_write(): as the processor, page by page through the page table, asking nothing
+ * but the entry. The lock of the table is held while the bytes of a page are copied, so that the
+ * page is not freed meanwhile. Where the entry does not allow the access there is a fault, and then
+ * another try: the page may be gone again.
  */
 #include "internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Spare nodes and areas are kept in the tree: what an operation reserves and does not use is there for the next one, and
- * so is what was erased, up to a limit.
+ * Spare nodes and areas are kept in the tree: what an operation reserves and does not use is there
+ * for the next one, and so is what was erased, up to a limit.
  */
 #include "area_node.h"
 
@@ -62,7 +62,10 @@ void mm__area_give(struct mm__area_tree *tree, struct mm__area *area)
 
 int mm__area_tree_reserve(struct mm__area_tree *tree, unsigned int insertions)
 {
-	/* Each insertion may split a node on every level and add a root; each added root is a level for the next. */
+	/*
+	 * Each insertion may split a node on every level and add a root; each added root is a level
+	 * for the next.
+	 */
 	unsigned int nodes = insertions * (tree->height + insertions + 1);
 
 	while (tree->nr_spare_nodes < nodes) {

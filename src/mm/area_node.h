@@ -2,10 +2,11 @@
 /*
  * area_node - what area_tree is made of, and where its memory comes from and goes to.
  *
- * A node has up to FANOUT slots, each with the bounds [lo, hi) of what hangs below it and the greatest gap inside: a
- * subtree in an inner node, one area (without a gap) in a leaf. So leaves and inner nodes are one type, and one
- * function sums up either. A gap between two slots is the business of the node that has both; the space
- * before the first area and after the last belongs to no node.
+ * A node has up to FANOUT slots, each with the bounds [lo, hi) of what hangs below it and the
+ * greatest gap inside: a subtree in an inner node, one area (without a gap) in a leaf. So leaves
+ * and inner nodes are one type, and one function sums up either. A gap between two slots is the
+ * business of the node that has both; the space before the first area and after the last belongs to
+ * no node.
  */
 #ifndef MM_AREA_NODE_H
 #define MM_AREA_NODE_H

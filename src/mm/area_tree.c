@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All nodes but the root are at least half full. Nodes are split on the way back from an insertion, and joined with a
- * sibling, or levelled with it, on the way back from an erasure. See area_node.h for what a node is.
+ * All nodes but the root are at least half full. Nodes are split on the way back from an insertion,
+ * and joined with a sibling, or levelled with it, on the way back from an erasure. See area_node.h
+ * for what a node is.
  */
 #include "area_node.h"
 
@@ -143,7 +144,9 @@ static void shift_left(struct mm__area_node *left, struct mm__area_node *right, 
 	right->count -= n;
 }
 
-/* Puts a slot in at i; if the node is full, the upper half goes to a new node, which is returned. */
+/*
+ * Puts a slot in at i; if the node is full, the upper half goes to a new node, which is returned.
+ */
 static struct mm__area_node *add_slot(struct mm__area_tree *tree, struct mm__area_node *node,
 				      unsigned int i, struct slot slot)
 {

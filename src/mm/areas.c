@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What operations do to areas: cutting a range out of them, and putting one in, merged with its neighbours as Linux
- * merges them.
+ * What operations do to areas: cutting a range out of them, and putting one in, merged with its
+ * neighbours as Linux merges them.
  *
- * Two areas that touch are one if they have the same protection and the same flags, among them MM_MAP_NORESERVE and
- * MM_MAP_STACK, as in Linux; shared areas only if they are parts of the same mapping, in its order. Linux also
- * keeps private areas apart for the sake of its reverse maps and of its accounting of memory, depending on which
- * pages were touched before and where they were moved from. That is left out: here the areas follow from the
- * operations alone, whatever the order of operations elsewhere.
+ * Two areas that touch are one if they have the same protection and the same flags, among them
+ * MM_MAP_NORESERVE and MM_MAP_STACK, as in Linux; shared areas only if they are parts of the same
+ * mapping, in its order. Linux also keeps private areas apart for the sake of its reverse maps and
+ * of its accounting of memory, depending on which pages were touched before and where they were
+ * moved from. That is left out: here the areas follow from the operations alone, whatever the order
+ * of operations elsewhere.
  */
 #include "internal.h"
 

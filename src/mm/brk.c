@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_brk(). What has to be held depends on where the heap ends, which another thread may change before it is held:
- * so that is looked at again, and if it has changed, all starts anew.
+ * mm_brk(). What has to be held depends on where the heap ends, which another thread may change
+ * before it is held: so that is looked at again, and if it has changed, all starts anew.
  */
 #include "internal.h"
 
 #define HEAP_PROT  (MM_PROT_READ | MM_PROT_WRITE)
 #define HEAP_FLAGS (MM_MAP_PRIVATE | MM_MAP_ANONYMOUS)
 
-/* The functions that follow are called with the mm lock held. They say whether the heap could be changed. */
+/*
+ * The functions that follow are called with the mm lock held. They say whether the heap could be
+ * changed.
+ */
 
 static bool grow(struct mm *mm, uint64_t old_end, uint64_t new_end)
 {
@@ -41,7 +44,10 @@ static bool resize(struct mm *mm, uint64_t old_end, uint64_t new_end)
 	return new_end > old_end ? grow(mm, old_end, new_end) : shrink(mm, old_end, new_end);
 }
 
-/* Moves the end from old, if it is there still; *now is where it is afterwards. Says whether it was there. */
+/*
+ * Moves the end from old, if it is there still; *now is where it is afterwards. Says whether it was
+ * there.
+ */
 static bool move_end(struct mm *mm, uint64_t old, uint64_t brk, uint64_t *now)
 {
 	uint64_t old_end = mm__page_align(old);

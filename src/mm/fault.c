@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page faults. From the lookup of the area to the installation of its page, the page's range is held for reading: so
- * no operation changes the area or its page's protection in between. Another fault may install the same page first,
- * and a madvise may take it out again at once; both happen under the lock of the table.
+ * Page faults. From the lookup of the area to the installation of its page, the page's range is
+ * held for reading: so no operation changes the area or its page's protection in between. Another
+ * fault may install the same page first, and a madvise may take it out again at once; both happen
+ * under the lock of the table.
  */
 #include "internal.h"
 

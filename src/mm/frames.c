@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Frames come from the system in chunks that are aligned to their size, so that the chunk of a frame is found by
- * masking; a chunk's first page is its header. Chunks are kept until mm__frames_destroy().
+ * Frames come from the system in chunks that are aligned to their size, so that the chunk of a
+ * frame is found by masking; a chunk's first page is its header. Chunks are kept until
+ * mm__frames_destroy().
  */
 #include "frames.h"
 
@@ -97,7 +98,9 @@ static struct mm__frame *pop(struct mm__shard *shard)
 	return frame;
 }
 
-/* Makes new frames and gives all but one to the shard; with the depot's and the shard's lock held. */
+/*
+ * Makes new frames and gives all but one to the shard; with the depot's and the shard's lock held.
+ */
 static struct mm__frame *new_chunk(struct mm__frames *frames, struct mm__shard *shard)
 {
 	uint64_t room = frames->max_frames - frames->nr_frames;
@@ -135,7 +138,10 @@ static struct mm__frame *take_batch(struct mm__frames *frames, struct mm__shard 
 	return first;
 }
 
-/* The last resort, with the depot's lock held: a frame that any shard has, if there is one at this moment. */
+/*
+ * The last resort, with the depot's lock held: a frame that any shard has, if there is one at this
+ * moment.
+ */
 static struct mm__frame *take_anywhere(struct mm__frames *frames)
 {
 	struct mm__frame *frame = NULL;

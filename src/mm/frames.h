@@ -2,15 +2,17 @@
 /*
  * frames - page-sized pieces of real memory, at most as many as were allowed.
  *
- * Threads are spread over shards, each with its own lock and its own free frames on its own cache lines; what a shard
- * has too much of goes to a common depot in batches, and comes from there in batches. So in steady state an
- * allocation writes nothing that another thread writes. The number of frames in existence is what is limited, so that
- * the limit is exact without a common counter: whoever finds neither a free frame nor room for new ones takes the
- * locks of all shards and looks whether there really is none.
+ * Threads are spread over shards, each with its own lock and its own free frames on its own cache
+ * lines; what a shard has too much of goes to a common depot in batches, and comes from there in
+ * batches. So in steady state an allocation writes nothing that another thread writes. The number
+ * of frames in existence is what is limited, so that the limit is exact without a common counter:
+ * whoever finds neither a free frame nor room for new ones takes the locks of all shards and looks
+ * whether there really is none.
  *
  * The same shards hold the event counters of the address space.
  *
- * Lock order: the depot's, then the shards' in ascending order. They are innermost: nothing else is taken under them.
+ * Lock order: the depot's, then the shards' in ascending order. They are innermost: nothing else is
+ * taken under them.
  */
 #ifndef MM_FRAMES_H
 #define MM_FRAMES_H
@@ -42,8 +44,8 @@ enum mm__event {
 };
 
 /*
- * Threads whose numbers differ by a multiple of this share a shard, and then write its lines both. Fewer than
- * 63, the locks that ThreadSanitizer can see held at once.
+ * Threads whose numbers differ by a multiple of this share a shard, and then write its lines both.
+ * Fewer than 63, the locks that ThreadSanitizer can see held at once.
  */
 #define MM__SHARDS 32u
 
@@ -86,8 +88,8 @@ void mm__count_event(struct mm__frames *frames, enum mm__event event);
 uint64_t mm__events(struct mm__frames *frames, enum mm__event event);
 
 /*
- * Checking, at a quiet moment: begin, then see each frame in use, then end. see() says whether this is a frame that
- * was not seen before; end(), whether all the others, and only they, are free.
+ * Checking, at a quiet moment: begin, then see each frame in use, then end. see() says whether this
+ * is a frame that was not seen before; end(), whether all the others, and only they, are free.
  */
 void mm__frames_check_begin(struct mm__frames *frames);
 bool mm__frames_check_see(struct mm__frames *frames, void *frame);

@@ -10,16 +10,18 @@
  *	fault                                read, on its page              lookup       installing
  *	mm_read, mm_write                    - (unless they fault)          -            each page's copy
  *
- * A thread never waits for a range while it holds another one, the mm lock or a table's lock; trying is allowed. (Holding
- * one range and waiting for the next deadlocks even in address order: the next may be blocked by a waiter that must
- * not be passed any more, and that waits for the first.) Nobody keeps a pointer to an area across a release of the
- * mm lock: another operation may merge it with a neighbour, outside of the range that is held.
+ * A thread never waits for a range while it holds another one, the mm lock or a table's lock;
+ * trying is allowed. (Holding one range and waiting for the next deadlocks even in address order:
+ * the next may be blocked by a waiter that must not be passed any more, and that waits for the
+ * first.) Nobody keeps a pointer to an area across a release of the mm lock: another operation may
+ * merge it with a neighbour, outside of the range that is held.
  *
  * Invariants, while no operation holds a page for writing:
- *  - a present page lies in an area, and its entry allows exactly what mm__effective_prot() of that area does;
+ *  - a present page lies in an area, and its entry allows exactly what mm__effective_prot() of that
+ *    area does;
  *  - neighbouring areas that mm__area_continues() are one.
- * An operation changes the tree first, in one piece, as it may fail there, and the entries after that, which cannot fail.
- * In between, whoever wants to see the new state has to fault, and waits.
+ * An operation changes the tree first, in one piece, as it may fail there, and the entries after
+ * that, which cannot fail. In between, whoever wants to see the new state has to fault, and waits.
  */
 #ifndef MM_INTERNAL_H
 #define MM_INTERNAL_H
@@ -56,7 +58,10 @@ struct mm {
  * locking.c: which lock an operation takes.
  */
 
-/* What an operation holds. It covers [start, end), and other_start to other_end where that is not empty. */
+/*
+ * What an operation holds. It covers [start, end), and other_start to other_end where that is not
+ * empty.
+ */
 struct mm__hold {
 	uint64_t start;
 	uint64_t end;
@@ -93,7 +98,9 @@ void mm__unlock(struct mm *mm);
  * areas.c: what operations do to areas. All with the mm lock held.
  */
 
-/* Whether right goes on where left ends, and they are the same otherwise: then they are to be one. */
+/*
+ * Whether right goes on where left ends, and they are the same otherwise: then they are to be one.
+ */
 bool mm__area_continues(const struct mm__area *left, const struct mm__area *right);
 
 /* The area that contains addr; NULL if there is none. */
@@ -105,13 +112,22 @@ bool mm__range_free(const struct mm *mm, uint64_t start, uint64_t end);
 /* Whether the areas may become so many more. */
 bool mm__room_for_areas(const struct mm *mm, uint64_t more);
 
-/* How many more areas there are when [start, end) has been cut out: 1 if it is the middle of one, else 0. */
+/*
+ * How many more areas there are when [start, end) has been cut out: 1 if it is the middle of one,
+ * else 0.
+ */
 unsigned int mm__cut_adds(const struct mm *mm, uint64_t start, uint64_t end);
 
-/* Makes sure that this many calls of mm__areas_cut() and mm__areas_put() together have memory. 0 or ENOMEM. */
+/*
+ * Makes sure that this many calls of mm__areas_cut() and mm__areas_put() together have memory. 0 or
+ * ENOMEM.
+ */
 int mm__areas_reserve(struct mm *mm, unsigned int calls);
 
-/* Takes out what lies in [start, end), which leaves the rest of areas that stick out. Reserved before. */
+/*
+ * Takes out what lies in [start, end), which leaves the rest of areas that stick out. Reserved
+ * before.
+ */
 void mm__areas_cut(struct mm *mm, uint64_t start, uint64_t end);
 
 /* Puts an area where there is none, merged with its neighbours. Reserved before. */

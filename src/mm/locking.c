@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hides which lock the operations take: ranges of the range lock, always its full range, or an rwlock.
+ * Hides which lock the operations take: ranges of the range lock, always its full range, or an
+ * rwlock.
  *
- * None of these calls can fail when it is used as it has to be; where one does all the same, going on without the
- * lock would destroy what it protects, so the process ends.
+ * None of these calls can fail when it is used as it has to be; where one does all the same, going
+ * on without the lock would destroy what it protects, so the process ends.
  */
 #include "internal.h"
 
@@ -20,8 +21,8 @@ static void must(int error)
 }
 
 /*
- * Linux's mmap_lock lets waiting writers in before new readers; glibc's rwlock does so only on request, and
- * otherwise lets faults keep a writer waiting for seconds.
+ * Linux's mmap_lock lets waiting writers in before new readers; glibc's rwlock does so only on
+ * request, and otherwise lets faults keep a writer waiting for seconds.
  */
 static int rwlock_init(pthread_rwlock_t *rwlock)
 {
@@ -115,8 +116,8 @@ static bool try_other(struct mm *mm, struct mm__hold *hold, uint64_t start, uint
 }
 
 /*
- * Waits for one of the two, tries the other, and changes over if that fails: so it always waits where the
- * obstacle was, and never while it holds anything.
+ * Waits for one of the two, tries the other, and changes over if that fails: so it always waits
+ * where the obstacle was, and never while it holds anything.
  */
 void mm__hold_write_two(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end,
 			uint64_t other_start, uint64_t other_end)

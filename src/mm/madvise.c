@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_madvise(). The range is held for reading: faults may put pages in while others are taken out, and which of the two
- * came first is decided by the lock of the table.
+ * mm_madvise(). The range is held for reading: faults may put pages in while others are taken out,
+ * and which of the two came first is decided by the lock of the table.
  */
 #include "internal.h"
 

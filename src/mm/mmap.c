@@ -2,10 +2,10 @@
 /*
  * mm_mmap(). Results and errors, and their order, as in Linux's do_mmap() and mmap_region().
  *
- * A mapping at a place of the caller's holds that range from the beginning. Otherwise a place is looked for under the
- * mm lock, and its range is tried there and then. If that fails, somebody is still at work on it, such as an
- * munmap() that has yet to free the pages: then the range is waited for without the mm lock, and the place is
- * looked for again, as it may be taken by now.
+ * A mapping at a place of the caller's holds that range from the beginning. Otherwise a place is
+ * looked for under the mm lock, and its range is tried there and then. If that fails, somebody is
+ * still at work on it, such as an munmap() that has yet to free the pages: then the range is waited
+ * for without the mm lock, and the place is looked for again, as it may be taken by now.
  */
 #include "internal.h"
 
@@ -82,7 +82,10 @@ static int map_fixed(struct mm *mm, struct mm__area *area, int flags)
 	return error;
 }
 
-/* Sets the bounds of the area to where it can go, near hint if that is not 0. With the mm lock held. */
+/*
+ * Sets the bounds of the area to where it can go, near hint if that is not 0. With the mm lock
+ * held.
+ */
 static int find_place(const struct mm *mm, struct mm__area *area, uint64_t hint, uint64_t length)
 {
 	uint64_t addr = mm__page_start(hint);

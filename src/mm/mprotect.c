@@ -2,14 +2,17 @@
 /*
  * mm_mprotect(): area by area, up to the first hole, as in Linux.
  *
- * Where there are too many areas Linux may leave an area split although its protection was not changed; here it is
- * left whole.
+ * Where there are too many areas Linux may leave an area split although its protection was not
+ * changed; here it is left whole.
  */
 #include "internal.h"
 
 #include <errno.h>
 
-/* How many more areas there are when a part of one has become *part; negative if it merges with both neighbours. */
+/*
+ * How many more areas there are when a part of one has become *part; negative if it merges with
+ * both neighbours.
+ */
 static int added_areas(const struct mm *mm, const struct mm__area *area,
 		       const struct mm__area *part)
 {
@@ -22,7 +25,10 @@ static int added_areas(const struct mm *mm, const struct mm__area *area,
 	return added;
 }
 
-/* Changes the area at *addr, as far as it lies below end, and says in *addr how far that was. With the mm lock held. */
+/*
+ * Changes the area at *addr, as far as it lies below end, and says in *addr how far that was. With
+ * the mm lock held.
+ */
 static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot)
 {
 	const struct mm__area *area = mm__area_at(mm, *addr);

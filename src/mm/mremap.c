@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_mremap(). Results and errors, and their order, as in Linux's mm/mremap.c, but for the move of more than one area at
- * once, which is new there, and a second mapping of shared memory (old_length 0), which needs pages that are mapped
- * twice.
+ * mm_mremap(). Results and errors, and their order, as in Linux's mm/mremap.c, but for the move of
+ * more than one area at once, which is new there, and a second mapping of shared memory (old_length
+ * 0), which needs pages that are mapped twice.
  *
- * What has to be held depends on what has to be done, and that on the areas: so a plan is made under the mm lock, what it
- * touches is held, and the plan is made again. If that is held too it is carried out, otherwise all starts anew.
+ * What has to be held depends on what has to be done, and that on the areas: so a plan is made
+ * under the mm lock, what it touches is held, and the plan is made again. If that is held too it is
+ * carried out, otherwise all starts anew.
  *
- * A move is atomic towards accesses: at first nothing can be accessed at the old place, then it appears at the new
- * one. Whoever finds one of the two missing faults, and waits.
+ * A move is atomic towards accesses: at first nothing can be accessed at the old place, then it
+ * appears at the new one. Whoever finds one of the two missing faults, and waits.
  */
 #include "internal.h"
 
@@ -168,8 +169,8 @@ static void hold_plan(struct mm *mm, struct mm__hold *hold, const struct request
 }
 
 /*
- * Makes a plan, and holds and prepares all that it needs. Returns with the mm lock held; if it is ENOMEM, a plan that
- * fails.
+ * Makes a plan, and holds and prepares all that it needs. Returns with the mm lock held; if it is
+ * ENOMEM, a plan that fails.
  */
 static struct plan settle(struct mm *mm, struct mm__hold *hold, const struct request *r)
 {

@@ -2,8 +2,9 @@
 /*
  * Level 3 is the top table, level 0 the lowest.
  *
- * Ordering: a table is linked in with a release [T1], and found with an acquire [T2]: who finds it sees it
- * initialised. Entries are ordered by the lock of their table; what is read without it is a hint.
+ * Ordering: a table is linked in with a release [T1], and found with an acquire [T2]: who finds it
+ * sees it initialised. Entries are ordered by the lock of their table; what is read without it is a
+ * hint.
  */
 #include "page_table.h"
 
@@ -96,7 +97,10 @@ void mm__page_table_destroy(struct mm__page_table *pt)
 	free_table(&pt->top, TOP);
 }
 
-/* Descends to the lowest table; where that stops, *level is the level of the table with the empty entry. */
+/*
+ * Descends to the lowest table; where that stops, *level is the level of the table with the empty
+ * entry.
+ */
 static struct mm__table *descend(struct mm__page_table *pt, uint64_t addr, unsigned int *level)
 {
 	void *table = &pt->top;
@@ -311,7 +315,10 @@ void mm__pages_move(struct mm__page_table *pt, uint64_t from, uint64_t to, uint6
 			any |= entries[n];
 		}
 		pthread_mutex_unlock(&table->lock);
-		/* A table that a fault beside the range has made since mm__pages_prepare_move() has no target. */
+		/*
+		 * A table that a fault beside the range has made since mm__pages_prepare_move() has
+		 * no target.
+		 */
 		if (any)
 			put_entries(pt, target, entries, n, prot);
 	}

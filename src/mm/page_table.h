@@ -2,16 +2,18 @@
 /*
  * page_table - from addresses to frames: four levels of 512 entries, as on x86-64.
  *
- * An entry of a lowest table is 0, or the address of a frame with MM__PRESENT and the accesses that it allows in the
- * bits below the page size. It changes only under the lock of its table, and bytes are copied only under that lock:
- * so a frame that was taken out of its entry is nobody's any more. The entries are atomic all the same, because a
- * fault looks whether its page is present without the lock.
+ * An entry of a lowest table is 0, or the address of a frame with MM__PRESENT and the accesses that
+ * it allows in the bits below the page size. It changes only under the lock of its table, and bytes
+ * are copied only under that lock: so a frame that was taken out of its entry is nobody's any more.
+ * The entries are atomic all the same, because a fault looks whether its page is present without
+ * the lock.
  *
- * Tables are made on demand, are linked in with a compare-and-swap that needs no lock, and stay until
- * mm__page_table_destroy(), also when they are empty: there is nothing yet that would tell when the last reader has left
- * one.
+ * Tables are made on demand, are linked in with a compare-and-swap that needs no lock, and stay
+ * until mm__page_table_destroy(), also when they are empty: there is nothing yet that would tell
+ * when the last reader has left one.
  *
- * Lock order: nobody holds the locks of two tables at once. The locks of frames.h may be taken under one.
+ * Lock order: nobody holds the locks of two tables at once. The locks of frames.h may be taken
+ * under one.
  */
 #ifndef MM_PAGE_TABLE_H
 #define MM_PAGE_TABLE_H
@@ -54,21 +56,27 @@ void mm__page_table_init(struct mm__page_table *pt, struct mm__frames *frames);
 /* Frees the tables, not the frames. */
 void mm__page_table_destroy(struct mm__page_table *pt);
 
-/* The accesses that a page of an area with this protection allows: on x86-64 whatever allows something is readable. */
+/*
+ * The accesses that a page of an area with this protection allows: on x86-64 whatever allows
+ * something is readable.
+ */
 static inline int mm__effective_prot(int prot)
 {
 	return prot ? prot | MM_PROT_READ : 0;
 }
 
-/* The lowest table of addr, which is below MM_ADDR_MAX; NULL: there is none. Neither waits nor writes. */
+/*
+ * The lowest table of addr, which is below MM_ADDR_MAX; NULL: there is none. Neither waits nor
+ * writes.
+ */
 struct mm__table *mm__table_find(struct mm__page_table *pt, uint64_t addr);
 
 /* The same, but makes what is missing. NULL: no memory. */
 struct mm__table *mm__table_make(struct mm__page_table *pt, uint64_t addr);
 
 /*
- * The first lowest table that covers something of [*addr, end), with *addr moved up to it; NULL if there is none.
- * end is at most MM_ADDR_MAX.
+ * The first lowest table that covers something of [*addr, end), with *addr moved up to it; NULL if
+ * there is none. end is at most MM_ADDR_MAX.
  */
 struct mm__table *mm__table_next(struct mm__page_table *pt, uint64_t *addr, uint64_t end);
 
@@ -92,8 +100,9 @@ void mm__pages_zap(struct mm__page_table *pt, uint64_t start, uint64_t end);
 void mm__pages_protect(struct mm__page_table *pt, uint64_t start, uint64_t end, int prot);
 
 /*
- * Moves all pages of [from, from + length) to [to, to + length), where there are none, and lets them allow what prot
- * allows. The ranges do not overlap. prepare makes the tables that this needs, so that it cannot fail: 0 or ENOMEM.
+ * Moves all pages of [from, from + length) to [to, to + length), where there are none, and lets
+ * them allow what prot allows. The ranges do not overlap. prepare makes the tables that this needs,
+ * so that it cannot fail: 0 or ENOMEM.
  */
 int mm__pages_prepare_move(struct mm__page_table *pt, uint64_t from, uint64_t to, uint64_t length);
 void mm__pages_move(struct mm__page_table *pt, uint64_t from, uint64_t to, uint64_t length,

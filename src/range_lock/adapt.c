@@ -13,7 +13,9 @@ enum {
 /* Nanoseconds: more than it takes until each of many threads has had its turn on a core. */
 static const uint64_t SWEEP_INTERVAL = UINT64_C(1000000000);
 
-/* relaxed, in all of this file: patience, migrations and the last owner are guesses, any values do. */
+/*
+ * relaxed, in all of this file: patience, migrations and the last owner are guesses, any values do.
+ */
 
 void range__adapt_inherit(struct range__leaf *to, struct range__leaf *from)
 {
@@ -56,8 +58,8 @@ static void merge_cold(struct range__forest *forest, uint32_t i, struct range__l
 }
 
 /*
- * One step: merges the leaf the sweep has come to, or marks it. A leaf whose owner is 0 has not been used
- * since it was marked: whoever acquires a range in it notes an owner.
+ * One step: merges the leaf the sweep has come to, or marks it. A leaf whose owner is 0 has not
+ * been used since it was marked: whoever acquires a range in it notes an owner.
  */
 static void sweep_leaf(struct range__forest *forest)
 {

@@ -160,7 +160,10 @@ static void merge(struct range__forest *forest, uint32_t i, uint32_t n)
 	}
 }
 
-/* The leaf that holds the range, made of several if need be. NULL: a try that fails, and changes nothing. */
+/*
+ * The leaf that holds the range, made of several if need be. NULL: a try that fails, and changes
+ * nothing.
+ */
 static struct range__leaf *lock_spanning(struct range_lock *lock, const struct range *range,
 					 bool try)
 {
@@ -221,7 +224,10 @@ static struct range__leaf *nth_leaf(struct range_lock *lock, uint32_t i)
 	return forest ? range__index_leaf(forest, i) : &lock->root;
 }
 
-/* All leaves are locked at the same time, so that nothing can move from one that was seen to one that was not. */
+/*
+ * All leaves are locked at the same time, so that nothing can move from one that was seen to one
+ * that was not.
+ */
 static bool all_vacant(struct range_lock *lock)
 {
 	bool vacant = true;

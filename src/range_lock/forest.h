@@ -2,16 +2,16 @@
 /*
  * forest - the leaves of a lock: their memory, and how the one that a range belongs to is found.
  *
- * A lock starts as one leaf, lock->root. The first split replaces it by leaves of the forest, and it stays
- * unused from then on, so that the lines of struct range_lock are not written any more.
+ * A lock starts as one leaf, lock->root. The first split replaces it by leaves of the forest, and
+ * it stays unused from then on, so that the lines of struct range_lock are not written any more.
  *
  * Invariants:
  *
  *	R2  the index changes only under lock->mutex, bounds only under it and the leaf's lock
  *	R3  the index is a hint, see index.h
  *
- * Lock order: lock->mutex, then leaves by ascending bounds; a leaf that covers nothing yet comes first.
- * Nobody waits for lock->mutex with a leaf locked.
+ * Lock order: lock->mutex, then leaves by ascending bounds; a leaf that covers nothing yet comes
+ * first. Nobody waits for lock->mutex with a leaf locked.
  */
 #ifndef RANGE_LOCK_FOREST_H
 #define RANGE_LOCK_FOREST_H
@@ -20,9 +20,9 @@
 #include "leaf.h"
 
 /*
- * Locks the leaf that holds [range->start, range->end), merging leaves if there are several. hint is
- * where to look first, and may be any leaf of the lock, or NULL. With try, a range that would have to wait
- * merges nothing: then the result is NULL.
+ * Locks the leaf that holds [range->start, range->end), merging leaves if there are several. hint
+ * is where to look first, and may be any leaf of the lock, or NULL. With try, a range that would
+ * have to wait merges nothing: then the result is NULL.
  */
 struct range__leaf *range__forest_lock(struct range_lock *lock, const struct range *range,
 				       struct range__leaf *hint, bool try);

@@ -2,11 +2,13 @@
 /*
  * index - from a key to the leaf that holds it: a sorted array of the leaves' lower bounds.
  *
- * It is changed under lock->mutex, and read by everybody at any time without a lock, while it changes.
- * So what a reader finds is a hint (R3): it is always a leaf of the lock, because the memory of leaves is
- * kept until the lock is destroyed, but maybe not the right one. Whoever locks a leaf checks its bounds.
+ * It is changed under lock->mutex, and read by everybody at any time without a lock, while it
+ * changes. So what a reader finds is a hint (R3): it is always a leaf of the lock, because the
+ * memory of leaves is kept until the lock is destroyed, but maybe not the right one. Whoever locks
+ * a leaf checks its bounds.
  *
- * Nothing in it is written while the leaves stay as they are, so that its lines are shared by all cores.
+ * Nothing in it is written while the leaves stay as they are, so that its lines are shared by all
+ * cores.
  */
 #ifndef RANGE_LOCK_INDEX_H
 #define RANGE_LOCK_INDEX_H

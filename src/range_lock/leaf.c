@@ -3,15 +3,15 @@
  * Held ranges are in an interval tree, waiters in a queue in the order of their arrival.
  *
  * Waiting is barging with bounded bypass. A newcomer waits for held ranges that conflict, and for
- * conflicting waiters that are starving. A release wakes waiters, it does not hand over to them: a woken
- * waiter looks again, and may find that a newcomer was faster. While one is on its way (WOKEN), no other
- * that conflicts with it is woken (the designated waker of nsync and of Go's sync.Mutex). The rate at
- * which waiters become starving is limited, to one per leaf and time (eventual fairness, as in
- * parking_lot): fair hand-overs cost a context switch each. FIFO is the case in which every waiter is
- * starving from the start.
+ * conflicting waiters that are starving. A release wakes waiters, it does not hand over to them: a
+ * woken waiter looks again, and may find that a newcomer was faster. While one is on its way
+ * (WOKEN), no other that conflicts with it is woken (the designated waker of nsync and of Go's
+ * sync.Mutex). The rate at which waiters become starving is limited, to one per leaf and time
+ * (eventual fairness, as in parking_lot): fair hand-overs cost a context switch each. FIFO is the
+ * case in which every waiter is starving from the start.
  *
- * No wake-up is lost, because whenever a leaf is unlocked, each WAITING range in it has a cause that
- * ends with a call of range__leaf_wake() over a range that overlaps it:
+ * No wake-up is lost, because whenever a leaf is unlocked, each WAITING range in it has a cause
+ * that ends with a call of range__leaf_wake() over a range that overlaps it:
  *
  *	(a) a held range that conflicts with it; it will be released; or
  *	(b) a conflicting waiter that is WOKEN; its thread will run, and hold (then (a) applies), wait
@@ -251,7 +251,9 @@ void range__leaf_promote(struct range__leaf *leaf, uint64_t start, uint64_t end,
 	now = mmrange__now();
 	if (now - leaf->fair_at < bound)
 		return;
-	/* In the order of arrival: after the first that has not waited for long enough, none has. */
+	/*
+	 * In the order of arrival: after the first that has not waited for long enough, none has.
+	 */
 	for (; w && now - w->stamp >= bound; w = w->next) {
 		if (w->starving || !range__overlap(w, start, end) || behind_starving(leaf, w))
 			continue;

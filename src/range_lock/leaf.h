@@ -27,7 +27,8 @@
  *	R5  nothing that is touched after the word is unlocked belongs to a waiter, whose thread may
  *	    have gone on: waking uses its address alone
  *
- * Ordering: the word carries all of it. Everything else in a leaf is plain and under LOCKED, or relaxed.
+ * Ordering: the word carries all of it. Everything else in a leaf is plain and under LOCKED, or
+ *           relaxed.
  *
  *	[A1] EMPTY -> SINGLE: acquire, from [U1] or [U2] of those who were here before; release, of the
  *	     range's fields to whoever finds it in the word, [A2]
@@ -45,8 +46,8 @@
 #include <stdatomic.h>
 
 /*
- * Tags in the low bits; a struct range is aligned to 8. The low 32 bits of a LOCKED word are like those
- * of no other word, so that threads can be parked on it.
+ * Tags in the low bits; a struct range is aligned to 8. The low 32 bits of a LOCKED word are like
+ * those of no other word, so that threads can be parked on it.
  */
 #define WORD_TAG              UINT64_C(3)
 #define WORD_EMPTY            UINT64_C(0)
@@ -125,9 +126,9 @@ void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
 		      struct range__wakes *wakes);
 
 /*
- * With the leaf locked, when [start, end) was released or a waiter for it was passed: makes the first waiter
- * it overlaps starving, if that has waited for bound nanoseconds, is not behind a starving one already, and
- * the last promotion in this leaf was that long ago.
+ * With the leaf locked, when [start, end) was released or a waiter for it was passed: makes the
+ * first waiter it overlaps starving, if that has waited for bound nanoseconds, is not behind a
+ * starving one already, and the last promotion in this leaf was that long ago.
  */
 void range__leaf_promote(struct range__leaf *leaf, uint64_t start, uint64_t end, uint64_t bound);
 

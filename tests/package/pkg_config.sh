@@ -1,7 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT
-# pkg_config.sh PREFIX LIBDIR VERSION SOURCE CC [FLAG...]: builds and runs SOURCE against what is installed in PREFIX,
-# found with pkg-config; once with the shared and once with the static library.
+# SPDX-License-Identifier: MIT pkg_config.sh PREFIX LIBDIR VERSION SOURCE CC [FLAG...]: builds and
+# runs SOURCE against what is installed in PREFIX, found with pkg-config; once with the shared and
+# once with the static library.
 set -eu
 
 prefix=$1 libdir=$1/$2 version=$3 source=$4

@@ -1,7 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT
-# symbols.sh NM OBJDUMP LIBRARY HEADERS: the shared library exports what the headers in the directory HEADERS declare
-# with MMRANGE_API, and nothing else; its SONAME is libmmrange.so.0.
+# SPDX-License-Identifier: MIT symbols.sh NM OBJDUMP LIBRARY HEADERS: the shared library exports
+# what the headers in the directory HEADERS declare with MMRANGE_API, and nothing else; its SONAME
+# is libmmrange.so.0.
 set -eu
 
 nm=$1 objdump=$2 library=$3 headers=$4

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random schedules of threads that use the leaves of a lock, simulated step by step: see leaf_sim.h. Then the same with locks
- * that are broken on purpose: each must be found out, and those that lose wake-ups also by that alone.
+ * Random schedules of threads that use the leaves of a lock, simulated step by step: see
+ * leaf_sim.h. Then the same with locks that are broken on purpose: each must be found out, and
+ * those that lose wake-ups also by that alone.
  */
 #include "leaf_sim.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The area tree against an array that says for each key which area it belongs to. Keys are few, so that gaps close and
- * open all the time, and areas are many, so that the tree has several levels.
+ * The area tree against an array that says for each key which area it belongs to. Keys are few, so
+ * that gaps close and open all the time, and areas are many, so that the tree has several levels.
  */
 #include "mm/area_tree.h"
 #include "test.h"

@@ -98,8 +98,9 @@ TEST(mm_atomicity, a_fixed_mapping_replaces_all_pages_at_once)
 }
 
 /*
- * Once a page has been seen at the new place, none is left at the old one. To look too early is to wait until all is
- * over: so the first look comes at a random moment, before about the end of the operation.
+ * Once a page has been seen at the new place, none is left at the old one. To look too early is to
+ * wait until all is over: so the first look comes at a random moment, before about the end of the
+ * operation.
  */
 static void *see_one_place(void *arg)
 {

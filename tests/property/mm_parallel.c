@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What threads can do at the same time that a single one cannot show: move two ranges across each other and across
- * wide operations without deadlock, move the heap, take the last pages.
+ * What threads can do at the same time that a single one cannot show: move two ranges across each
+ * other and across wide operations without deadlock, move the heap, take the last pages.
  */
 #include "spaces.h"
 #include "threads.h"

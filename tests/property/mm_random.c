@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random operations, one thread, against a model: results, errors, areas, bytes and pages are the same in all three
- * locking modes, with few areas and pages allowed, and with many.
+ * Random operations, one thread, against a model: results, errors, areas, bytes and pages are the
+ * same in all three locking modes, with few areas and pages allowed, and with many.
  */
 #include "space_model.h"
 

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * More threads than cores in one address space. Each thread has a window of its own, in which everything has to be exactly
- * as in its model, whatever the others do beside it; one window belongs to all, and there a page must always read as
- * the same byte throughout, as pages are only written as a whole; and memory that a thread gets wherever there is
- * room must be its own.
+ * More threads than cores in one address space. Each thread has a window of its own, in which
+ * everything has to be exactly as in its model, whatever the others do beside it; one window
+ * belongs to all, and there a page must always read as the same byte throughout, as pages are only
+ * written as a whole; and memory that a thread gets wherever there is room must be its own.
  */
 #include "space_model.h"
 #include "threads.h"
 
 #define THREADS      8u
 #define SHARED_PAGES 96u
-/* Windows are close together, so that they share page tables; with a hole between them, so that areas do not merge. */
+/*
+ * Windows are close together, so that they share page tables; with a hole between them, so that
+ * areas do not merge.
+ */
 #define STRIDE PAGES(MODEL_PAGES + 3)
 
 struct worker {

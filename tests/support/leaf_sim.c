@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The threads do what range_lock.c and wait.c do; splits and merges are those of adapt.c and forest.c. */
+/*
+ * The threads do what range_lock.c and wait.c do; splits and merges are those of adapt.c and
+ * forest.c.
+ */
 #include "leaf_sim.h"
 
 #include <string.h>
@@ -37,7 +40,9 @@ static bool behind_woken(const struct range__leaf *leaf, const struct range *ran
 	return false;
 }
 
-/* Whether waking ends at the waiter, as it may at one that all others in [start, end) are behind. */
+/*
+ * Whether waking ends at the waiter, as it may at one that all others in [start, end) are behind.
+ */
 static bool ends_waking(enum sim_flaw flaw, const struct range__leaf *leaf, const struct range *w,
 			uint64_t start, uint64_t end)
 {
@@ -164,7 +169,10 @@ static struct range__leaf *lock_leaf(struct leaf_sim *sim, struct range *range)
 	return leaf;
 }
 
-/* The fast path up to the swap: the word and the bounds of an empty leaf. Others may come before the swap. */
+/*
+ * The fast path up to the swap: the word and the bounds of an empty leaf. Others may come before
+ * the swap.
+ */
 static bool look_fast(struct leaf_sim *sim, struct sim_thread *thread)
 {
 	struct range *range = &thread->range;

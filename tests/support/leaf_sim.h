@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The leaves of a lock, used by threads that are simulated: each is a state machine, and a step of it is what the lock does
- * between locking a leaf and unlocking it, or one half of the fast path. All steps are taken by one real thread, in a random
- * order that a number determines, with splits and merges of leaves in between. So a run can be repeated, and whoever is not
- * woken stays asleep.
+ * The leaves of a lock, used by threads that are simulated: each is a state machine, and a step of
+ * it is what the lock does between locking a leaf and unlocking it, or one half of the fast path.
+ * All steps are taken by one real thread, in a random order that a number determines, with splits
+ * and merges of leaves in between. So a run can be repeated, and whoever is not woken stays asleep.
  *
- * What is checked after each step: conflicting ranges are not held together, who has to wait is who should, the queues are
- * in the order of arrival, the leaves are valid. In the end everybody releases what he holds, and those that are woken, and
- * nobody else, go on: if somebody is left, a wake-up was lost.
+ * What is checked after each step: conflicting ranges are not held together, who has to wait is who
+ * should, the queues are in the order of arrival, the leaves are valid. In the end everybody
+ * releases what he holds, and those that are woken, and nobody else, go on: if somebody is left, a
+ * wake-up was lost.
  */
 #ifndef TESTS_LEAF_SIM_H
 #define TESTS_LEAF_SIM_H
@@ -87,7 +88,10 @@ bool leaf_sim_conflict(const struct range *a, const struct range *b);
 /* Whether a held range conflicts with that of the thread, or an earlier waiter that is starving. */
 bool leaf_sim_has_to_wait(const struct leaf_sim *sim, const struct sim_thread *thread);
 
-/* Whose turn it is to become starving after [start, end) was released, or a waiter for it was passed. */
+/*
+ * Whose turn it is to become starving after [start, end) was released, or a waiter for it was
+ * passed.
+ */
 struct sim_thread *leaf_sim_next_to_starve(struct leaf_sim *sim, uint64_t start, uint64_t end);
 
 /* What is held, the queues, and the leaves. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The plain runner: runs the tests of its program one after the other in one process, in the order of the file.
- * Arguments name the tests to run (SUITE or SUITE/NAME); without any, all are run. "-l" lists them.
- * The first failure ends the process.
+ * The plain runner: runs the tests of its program one after the other in one process, in the order
+ * of the file. Arguments name the tests to run (SUITE or SUITE/NAME); without any, all are run.
+ * "-l" lists them. The first failure ends the process.
  */
 #include "test.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A window of an address space as an array of pages, and a driver that does random operations to both and compares
- * results, errors, areas, and each byte that is read.
+ * A window of an address space as an array of pages, and a driver that does random operations to
+ * both and compares results, errors, areas, and each byte that is read.
  *
- * The window may end at MM_ADDR_MAX: then mappings without an address are made too, and a page limit and an area limit
- * can be set. A window elsewhere may share its space with others, which other threads use at the same time.
+ * The window may end at MM_ADDR_MAX: then mappings without an address are made too, and a page
+ * limit and an area limit can be set. A window elsewhere may share its space with others, which
+ * other threads use at the same time.
  */
 #ifndef TESTS_SPACE_MODEL_H
 #define TESTS_SPACE_MODEL_H

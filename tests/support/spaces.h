@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of the address space share: short names for pages, accesses, and a way to write down what is mapped as
- * /proc/self/maps would show it.
+ * What the tests of the address space share: short names for pages, accesses, and a way to write
+ * down what is mapped as /proc/self/maps would show it.
  */
 #ifndef TESTS_SPACES_H
 #define TESTS_SPACES_H
@@ -60,7 +60,10 @@ static inline void check_space(struct mm *mm)
 		test_fail(__FILE__, __LINE__, "not valid: %s", message);
 }
 
-/* The last line of most tests: nothing is broken, and no page is left when nothing is mapped any more. */
+/*
+ * The last line of most tests: nothing is broken, and no page is left when nothing is mapped any
+ * more.
+ */
 static inline void end_space(struct mm *mm)
 {
 	struct mm_stats stats;

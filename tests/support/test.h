@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One test source, two runners: Criterion (TEST_WITH_CRITERION), and the plain runner in runner.c for sanitizers and
- * valgrind, which do not get along with Criterion's processes.
+ * One test source, two runners: Criterion (TEST_WITH_CRITERION), and the plain runner in runner.c
+ * for sanitizers and valgrind, which do not get along with Criterion's processes.
  *
  *	TEST(leaf, a_released_range_can_be_taken_again)
  *	{
@@ -30,14 +30,13 @@ struct test_case {
 	struct test_case *next;
 };
 void test_register(struct test_case *test);
-#define TEST(suite_, name_)                                                               \
-	static void test_##suite_##_##name_(void);                                        \
-	__attribute__((constructor)) static void register_##suite_##_##name_(void)        \
-	{                                                                                 \
-		static struct test_case test = { #suite_, #name_,                         \
-						 test_##suite_##_##name_, NULL };         \
-		test_register(&test);                                                     \
-	}                                                                                 \
+#define TEST(suite_, name_)                                                                        \
+	static void test_##suite_##_##name_(void);                                                 \
+	__attribute__((constructor)) static void register_##suite_##_##name_(void)                 \
+	{                                                                                          \
+		static struct test_case test = { #suite_, #name_, test_##suite_##_##name_, NULL }; \
+		test_register(&test);                                                              \
+	}                                                                                          \
 	static void test_##suite_##_##name_(void)
 #endif
 
@@ -45,33 +44,32 @@ void test_register(struct test_case *test);
 _Noreturn void test_fail(const char *file, int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-#define CHECK(condition)                                                                  \
-	do {                                                                              \
-		if (!(condition))                                                         \
-			test_fail(__FILE__, __LINE__, "%s", #condition);                  \
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			test_fail(__FILE__, __LINE__, "%s", #condition);                           \
 	} while (0)
 
 /* Compares integers of any type; shows both. */
-#define CHECK_EQ(actual, expected)                                                        \
-	do {                                                                              \
-		intmax_t actual_ = (intmax_t)(actual);                                    \
-		intmax_t expected_ = (intmax_t)(expected);                                \
-		if (actual_ != expected_)                                                 \
-			test_fail(__FILE__, __LINE__,                                     \
-				  "%s is %" PRIdMAX ", not %s = %" PRIdMAX, #actual,      \
-				  actual_, #expected, expected_);                         \
+#define CHECK_EQ(actual, expected)                                                                 \
+	do {                                                                                       \
+		intmax_t actual_ = (intmax_t)(actual);                                             \
+		intmax_t expected_ = (intmax_t)(expected);                                         \
+		if (actual_ != expected_)                                                          \
+			test_fail(__FILE__, __LINE__, "%s is %" PRIdMAX ", not %s = %" PRIdMAX,    \
+				  #actual, actual_, #expected, expected_);                         \
 	} while (0)
 
 /*
- * The seed of a random test: from the environment variable MMRANGE_SEED, or from the clock. It is printed, so
- * that a failure can be repeated.
+ * The seed of a random test: from the environment variable MMRANGE_SEED, or from the clock. It is
+ * printed, so that a failure can be repeated.
  */
 uint64_t test_seed(const char *test);
 
 /*
- * How many of something a test does: normal, or a tenth of it (at least 1) where the program runs many times slower,
- * which is under the address and thread sanitizers, and when the environment variable MMRANGE_TEST_SLOW is set
- * (memcheck sets it).
+ * How many of something a test does: normal, or a tenth of it (at least 1) where the program runs
+ * many times slower, which is under the address and thread sanitizers, and when the environment
+ * variable MMRANGE_TEST_SLOW is set (memcheck sets it).
  */
 unsigned int test_scale(unsigned int normal);
 

@@ -1,12 +1,13 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT
-# watchdog_test.sh WATCHDOG: it conveys how the program ended, and leaves nobody of its process group alive.
+# SPDX-License-Identifier: MIT watchdog_test.sh WATCHDOG: it conveys how the program ended, and
+# leaves nobody of its process group alive.
 set -u
 
 watchdog=$1
 failed=0
 
-# expect STATUS COMMAND...: the command substitution ends when the last process that could write to it has.
+# expect STATUS COMMAND...: the command substitution ends when the last process that could write to
+# it has.
 expect() {
 	wanted=$1
 	shift

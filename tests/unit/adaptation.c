@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the leaves follow a load that changes, and what that may cost. One real thread plays all others: the lock knows threads
- * by a number, which is set here. So every test takes the same course each time.
+ * How the leaves follow a load that changes, and what that may cost. One real thread plays all
+ * others: the lock knows threads by a number, which is set here. So every test takes the same
+ * course each time.
  */
 #include "actors.h"
 
@@ -70,8 +71,9 @@ static unsigned int leaves_below(struct range_lock *lock, uint64_t end)
 }
 
 /*
- * Leaves are swept as others want to be split. With so many keys they always do, as threads hardly ever meet at one; and so many
- * visits are more than it takes to sweep all leaves, two whenever the patience of one is spent.
+ * Leaves are swept as others want to be split. With so many keys they always do, as threads hardly
+ * ever meet at one; and so many visits are more than it takes to sweep all leaves, two whenever the
+ * patience of one is spent.
  */
 enum { HOT_KEYS = 100000, SWEEP_VISITS = 100000 };
 
@@ -93,7 +95,10 @@ TEST(adaptation, leaves_that_a_hot_place_left_behind_are_merged_in_a_few_sweeps)
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 64);
 	make_leaves(&lock, 60);
-	/* The lowest leaf is cold, as all are but the last. The first sweep marks, the second merges. */
+	/*
+	 * The lowest leaf is cold, as all are but the last. The first sweep marks, the second
+	 * merges.
+	 */
 	for (int sweeps = 0; sweeps < 4; sweeps++) {
 		let_sweep(&lock);
 		visit_hot_place(&lock, base, SWEEP_VISITS, &random);
@@ -231,7 +236,10 @@ TEST(adaptation, a_try_that_succeeds_merges_what_it_spans_and_holds_all_of_it)
 
 TEST(adaptation, memory_that_is_refused_is_asked_for_a_few_times_only)
 {
-	/* The first allocation fails, or the second one, for the leaf after those that came with the first. */
+	/*
+	 * The first allocation fails, or the second one, for the leaf after those that came with
+	 * the first.
+	 */
 	for (unsigned int grants = 0; grants < 2; grants++) {
 		struct range_lock_attr attr;
 		struct memory_books books;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What goes on in one part of a leaf does not keep another part waiting: waiters become starving each in its turn, whoever else
- * is, and the leaf can be locked while another thread comes and goes by the fast path.
+ * What goes on in one part of a leaf does not keep another part waiting: waiters become starving
+ * each in its turn, whoever else is, and the leaf can be locked while another thread comes and goes
+ * by the fast path.
  */
 #include "actors.h"
 
@@ -149,8 +150,8 @@ static bool newcomer_gets(struct range_lock *lock, struct range *range, uint64_t
 }
 
 /*
- * Readers never leave a gap for the writer that waits. Says how many came in after it; the last one, readers[passes % 2], is
- * still held.
+ * Readers never leave a gap for the writer that waits. Says how many came in after it; the last
+ * one, readers[passes % 2], is still held.
  */
 static unsigned int passes_of(struct range_lock *lock, uint64_t key, struct actor *waiter,
 			      struct range readers[2])

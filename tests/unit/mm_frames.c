@@ -123,7 +123,10 @@ TEST(mm_frames, what_one_thread_frees_is_used_before_there_are_new_ones)
 
 static atomic_uint live;
 
-/* Never more than the limit are out, and, as no thread asks for one more than its share, no request fails. */
+/*
+ * Never more than the limit are out, and, as no thread asks for one more than its share, no request
+ * fails.
+ */
 static void *churn(void *arg)
 {
 	unsigned int share = *(unsigned int *)arg;

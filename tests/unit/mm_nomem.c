@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every operation, with each of the allocations it makes refused in turn: it says so, and has changed nothing. The linker
- * lets the library's calls of malloc() and posix_memalign() end here, and those of calloc(), which a compiler may
- * make of malloc() and memset().
+ * Every operation, with each of the allocations it makes refused in turn: it says so, and has
+ * changed nothing. The linker lets the library's calls of malloc() and posix_memalign() end here,
+ * and those of calloc(), which a compiler may make of malloc() and memset().
  */
 #include "spaces.h"
 

@@ -211,7 +211,10 @@ TEST(mm_space, a_fault_beside_pages_that_move_may_make_their_table)
 	struct mm__page_table *pt = &mm->page_table;
 	uint64_t from = BASE + PAGES(1), to = BASE + PAGES(4 * 512);
 
-	/* The target needs no table, as there is nothing to move; then the other page of the source's gets one. */
+	/*
+	 * The target needs no table, as there is nothing to move; then the other page of the
+	 * source's gets one.
+	 */
 	CHECK_EQ(mm__pages_prepare_move(pt, from, to, PAGES(1)), 0);
 	CHECK(!mm__table_find(pt, to));
 	map(mm, 0, 1, RW);

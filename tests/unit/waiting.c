@@ -125,8 +125,8 @@ TEST(waiting, a_waiter_that_gave_up_leaves_nothing_behind)
 }
 
 /*
- * A holds [0, 10) for reading, B waits for a range that conflicts and gives up after ns nanoseconds, C
- * waited for B only. False if B gave up before C came.
+ * A holds [0, 10) for reading, B waits for a range that conflicts and gives up after ns
+ * nanoseconds, C waited for B only. False if B gave up before C came.
  */
 static bool quit_before_another(enum range_mode mode, uint64_t ns)
 {

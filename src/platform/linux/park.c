@@ -44,8 +44,9 @@ int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
 	if (clock == CLOCK_REALTIME)
 		op |= FUTEX_CLOCK_REALTIME;
 	/*
-	 * EAGAIN (the word has changed) and EINTR are early returns. What else can happen is a time before 1970,
-	 * or a system without this call: then the caller goes round until the deadline.
+	 * EAGAIN (the word has changed) and EINTR are early returns. What else can happen is a time
+	 * before 1970, or a system without this call: then the caller goes round until the
+	 * deadline.
 	 */
 	if (syscall(SYS_FUTEX, low_half(word), op, (uint32_t)expected, deadline, NULL,
 		    FUTEX_BITSET_MATCH_ANY) < 0 &&

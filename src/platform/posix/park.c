@@ -38,7 +38,9 @@ static struct queue *queue_of(const _Atomic(uint64_t) *word)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, make_queues);
-	/* The high bits of the product depend on all of the address (Knuth's multiplicative hash). */
+	/*
+	 * The high bits of the product depend on all of the address (Knuth's multiplicative hash).
+	 */
 	return &queues[(uint32_t)((uint32_t)((uintptr_t)word >> 4) * UINT32_C(2654435761)) >> 26];
 }
 
