@@ -65,8 +65,8 @@ enum range_mode { RANGE_READ, RANGE_WRITE };
 enum range_fairness {
 	/**
 	 * A newcomer may pass waiters, which keeps throughput up when there are more threads than
-	 * cores. Each starvation_ns, the longest waiting range of a conflicted region becomes
-	 * starving, and no conflicting newcomer passes it any more.
+	 * cores. Each starvation_ns, the range that has waited longest in a leaf becomes starving,
+	 * and no conflicting newcomer passes it any more.
 	 */
 	RANGE_FAIRNESS_BARGING,
 	/** Conflicting ranges are granted in the order of their arrival. */
@@ -87,7 +87,7 @@ struct range_lock_attr {
 	uint32_t max_leaves;
 	/**
 	 * With RANGE_FAIRNESS_BARGING, the time in nanoseconds for which a waiter may be passed
-	 * before it becomes starving, at the next release that overlaps it; and the shortest time
+	 * before it becomes starving, at the next release in its leaf; and the shortest time
 	 * between two waiters of one leaf that become so; default 500000. A waiter with n others
 	 * before it in its leaf waits at most about (n + 1) times the greater of this and the time
 	 * for which conflicting ranges are held.
@@ -289,7 +289,7 @@ MMRANGE_API int range_timedlock(struct range_lock *lock, struct range *range, ui
  * Requires:  *range is held in *lock. Any thread may release it.
  * Ensures:   waiters that this frees are woken.
  * Ordering:  release; pairs with the acquire of every later conflicting acquisition.
- * Progress:  never waits for the holder of a range; may wait for the short internal lock of a leaf.
+ * Progress:  never waits for the holder of a range; may wait for short internal locks.
  * Safety:    cannot fail and cannot allocate; not from signal handlers; not a cancellation point.
  * Lifetime:  *range is the caller's again when this returns, and is not touched afterwards.
  * Cost:      uncontended: one compare-and-swap; otherwise O(log n) in the ranges of the leaf, plus,
@@ -297,6 +297,77 @@ MMRANGE_API int range_timedlock(struct range_lock *lock, struct range *range, ui
  *            woken.   Since: 0.1
  */
 MMRANGE_API void range_unlock(struct range_lock *lock, struct range *range);
+
+/**
+ * Makes a range that is held for writing one that is held for reading, without letting go of it.
+ *
+ * Requires:  *range is held in *lock. If it is held for reading already, nothing happens.
+ * Ensures:   readers of what it covers may come in; no writer was in between.
+ * Ordering:  release; pairs with the acquire of every later acquisition that overlaps.
+ * Progress:  never waits for the holder of a range; may wait for the short internal lock of a leaf.
+ * Cost:      cannot fail; allocates nothing. O(log n) in the ranges of the leaf, and the waiters as
+ *            range_unlock().   Since: 0.1
+ */
+MMRANGE_API void range_downgrade(struct range_lock *lock, struct range *range);
+
+/**
+ * Makes a range that is held for reading one that is held for writing, if that needs no waiting.
+ *
+ * @return 0; EBUSY another range that overlaps is held, or a starving reader waits for a part of
+ *         it: *range is held for reading, as before
+ *
+ * Requires:  *range is held in *lock. If it is held for writing already, the result is 0.
+ * Ensures:   if it returns 0, no other writer held a part of the range since it was acquired.
+ * Ordering:  acquire if it returns 0, as range_lock().
+ * Progress:  never waits for the holder of a range. Two readers of the same keys that both try
+ *            again and again, without letting go, try for ever.
+ * Cost:      O(log n) in the ranges of the leaf; O(waiters) if there are any.   Since: 0.1
+ */
+MMRANGE_API int range_tryupgrade(struct range_lock *lock, struct range *range);
+
+/**
+ * Releases a part of a range, at either end or both.
+ *
+ * @param start,end  what is kept: not empty, and within the range
+ * @return 0; EINVAL [start, end) is empty, or not within the range: nothing has changed
+ *
+ * Requires:  *range is held in *lock.
+ * Ensures:   the rest stays held throughout; waiters for what is released are woken.
+ * Ordering:  release of the part that is released, as range_unlock().
+ * Cost:      allocates nothing; as range_unlock().   Since: 0.1
+ */
+MMRANGE_API int range_shrink(struct range_lock *lock, struct range *range, uint64_t start,
+			     uint64_t end);
+
+/**
+ * Extends a range, at either end or both, if that needs no waiting.
+ *
+ * @param start,end  what is to be held: contains the range
+ * @return 0; EINVAL [start, end) does not contain the range; EBUSY a part of what would be added
+ *         conflicts with a range that is held, or that a starving waiter (FIFO: any waiter) waits
+ *         for. On error *range is held as before.
+ *
+ * Requires:  *range is held in *lock.
+ * Ordering:  acquire of the part that is added, as range_lock(), if it returns 0.
+ * Progress:  never waits for the holder of a range; may wait for short internal locks.
+ * Cost:      allocates nothing; as range_trylock() of what is added.   Since: 0.1
+ */
+MMRANGE_API int range_tryextend(struct range_lock *lock, struct range *range, uint64_t start,
+				uint64_t end);
+
+/**
+ * Makes two ranges of one that is held: [start, point) stays in *range, [point, end) is in *upper.
+ *
+ * @param point  inside the range: neither its start nor its end, nor beyond
+ * @param upper  caller's storage, not in use; held like any other range when this returns 0
+ * @return 0; EINVAL point is not inside the range: nothing has changed, *upper is not in use
+ *
+ * Requires:  *range is held in *lock.
+ * Ensures:   nothing of it is released in between; both have the mode of the range.
+ * Cost:      allocates nothing; O(log n) in the ranges of the leaf.   Since: 0.1
+ */
+MMRANGE_API int range_split(struct range_lock *lock, struct range *range, uint64_t point,
+			    struct range *upper);
 
 /** What a lock has done so far, and what it looks like. */
 struct range_lock_stats {

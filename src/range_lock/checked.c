@@ -82,21 +82,38 @@ void range__checked_end(struct range *range, int error)
 	unlock_bucket(bucket);
 }
 
-void range__checked_release(struct range_lock *lock, struct range *range)
+/* The range's place in its bucket, which is locked; stops if it is not held in this lock. */
+static struct range **find_held(struct bucket *bucket, struct range_lock *lock,
+				const struct range *range)
+{
+	struct range **link = find(bucket, range);
+
+	if (!*link)
+		stop("use of a range that is not held", lock, range);
+	if ((*link)->checked_lock != lock)
+		stop("use of a range that is held in another lock", lock, range);
+	if (!(*link)->checked_held)
+		stop("use of a range that still waits", lock, range);
+	return link;
+}
+
+void range__checked_held(struct range_lock *lock, const struct range *range)
 {
 	struct bucket *bucket;
-	struct range **link;
 
 	range__checked_lock(lock);
 	bucket = lock_bucket(range);
-	link = find(bucket, range);
-	if (!*link)
-		stop("unlock of a range that is not held", lock, range);
-	if (range->checked_lock != lock)
-		stop("unlock of a range that is held in another lock", lock, range);
-	if (!range->checked_held)
-		stop("unlock of a range that still waits", lock, range);
-	*link = range->checked_next;
+	find_held(bucket, lock, range);
+	unlock_bucket(bucket);
+}
+
+void range__checked_release(struct range_lock *lock, struct range *range)
+{
+	struct bucket *bucket;
+
+	range__checked_lock(lock);
+	bucket = lock_bucket(range);
+	*find_held(bucket, lock, range) = range->checked_next;
 	unlock_bucket(bucket);
 }
 

@@ -20,6 +20,9 @@ void range__checked_begin(struct range_lock *lock, struct range *range);
 /* It has ended, with 0 or an error. */
 void range__checked_end(struct range *range, int error);
 
+/* Stops if the range is not held in this lock. */
+void range__checked_held(struct range_lock *lock, const struct range *range);
+
 /* A release begins; stops if the range is not held in this lock. */
 void range__checked_release(struct range_lock *lock, struct range *range);
 
@@ -42,6 +45,11 @@ static inline void range__checked_begin(struct range_lock *lock, struct range *r
 static inline void range__checked_end(struct range *range, int error)
 {
 	(void)range, (void)error;
+}
+
+static inline void range__checked_held(struct range_lock *lock, const struct range *range)
+{
+	(void)lock, (void)range;
 }
 
 static inline void range__checked_release(struct range_lock *lock, struct range *range)

@@ -115,6 +115,21 @@ struct range__forest *range__forest_get(struct range_lock *lock)
 	return forest ? forest : new_forest(lock);
 }
 
+/* Under lock->mutex: how many leaves there are now, and which. */
+static uint32_t nr_leaves(struct range_lock *lock)
+{
+	struct range__forest *forest = range__forest_of(lock);
+
+	return forest ? range__index_count(forest) : 1;
+}
+
+static struct range__leaf *nth_leaf(struct range_lock *lock, uint32_t i)
+{
+	struct range__forest *forest = range__forest_of(lock);
+
+	return forest ? range__index_leaf(forest, i) : &lock->root;
+}
+
 /* How many entries from i on have keys below end. */
 static uint32_t nr_spanned(struct range__forest *forest, uint32_t i, uint64_t end)
 {
@@ -125,19 +140,13 @@ static uint32_t nr_spanned(struct range__forest *forest, uint32_t i, uint64_t en
 	return n;
 }
 
-/* Locks the leaves of n entries from i on; says whether range has to wait in one of them. */
-static bool lock_all(struct range__forest *forest, uint32_t i, uint32_t n,
-		     const struct range *range)
+/* Whether one of the n ranges has to wait in a leaf, which is locked. */
+static bool blocks_any(struct range__leaf *leaf, const struct range *ranges, unsigned int n)
 {
-	bool blocked = false;
-
-	for (uint32_t k = 0; k < n; k++) {
-		struct range__leaf *leaf = range__index_leaf(forest, i + k);
-
-		range__leaf_lock(leaf);
-		blocked = blocked || range__leaf_blocks(leaf, range);
-	}
-	return blocked;
+	for (unsigned int i = 0; i < n; i++)
+		if (range__leaf_blocks(leaf, &ranges[i]))
+			return true;
+	return false;
 }
 
 /* Merges the leaves of the n entries after i, all locked, into that of i. */
@@ -161,31 +170,35 @@ static void merge(struct range__forest *forest, uint32_t i, uint32_t n)
 }
 
 /*
- * The leaf that holds the range, made of several if need be. NULL: a try that fails, and changes
- * nothing.
+ * Locks the leaf that holds [start, end), made of several if need be. NULL: one of the n wanted ranges
+ * would have to wait; then nothing has changed.
  */
-static struct range__leaf *lock_spanning(struct range_lock *lock, const struct range *range,
-					 bool try)
+static struct range__leaf *lock_spanning(struct range_lock *lock, uint64_t start, uint64_t end,
+					 const struct range *wanted, unsigned int n)
 {
-	struct range__leaf *leaf = &lock->root;
 	struct range__forest *forest;
+	uint32_t i = 0, leaves = 1, locked = 0;
+	struct range__leaf *leaf;
+	bool blocked = false;
 
 	pthread_mutex_lock(&lock->mutex);
 	forest = range__forest_of(lock);
 	if (forest) {
-		uint32_t i = range__index_search(forest, range->start);
-		uint32_t n = nr_spanned(forest, i, range->end);
-
-		leaf = range__index_leaf(forest, i);
-		if (lock_all(forest, i, n, range) && try) {
-			while (n > 0)
-				range__leaf_unlock(range__index_leaf(forest, i + --n), NULL);
-			leaf = NULL;
-		} else {
-			merge(forest, i, n - 1);
-		}
-	} else {
+		i = range__index_search(forest, start);
+		leaves = nr_spanned(forest, i, end);
+	}
+	while (locked < leaves && !blocked) {
+		leaf = nth_leaf(lock, i + locked++);
 		range__leaf_lock(leaf);
+		blocked = blocks_any(leaf, wanted, n);
+	}
+	leaf = nth_leaf(lock, i);
+	if (blocked) {
+		while (locked > 0)
+			range__leaf_unlock(nth_leaf(lock, i + --locked), NULL);
+		leaf = NULL;
+	} else if (forest) {
+		merge(forest, i, leaves - 1);
 	}
 	pthread_mutex_unlock(&lock->mutex);
 	return leaf;
@@ -206,22 +219,29 @@ struct range__leaf *range__forest_lock(struct range_lock *lock, const struct ran
 			return leaf;
 		range__leaf_unlock(leaf, NULL);
 	}
-	return lock_spanning(lock, range, try);
+	return lock_spanning(lock, range->start, range->end, range, try ? 1 : 0);
 }
 
-/* Under lock->mutex: how many leaves there are now, and which. */
-static uint32_t nr_leaves(struct range_lock *lock)
+struct range__leaf *range__forest_lock_extension(struct range_lock *lock, const struct range *range,
+						 uint64_t start, uint64_t end)
 {
-	struct range__forest *forest = range__forest_of(lock);
+	struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf, false);
+	struct range parts[2];
+	unsigned int n = 0;
 
-	return forest ? range__index_count(forest) : 1;
-}
-
-static struct range__leaf *nth_leaf(struct range_lock *lock, uint32_t i)
-{
-	struct range__forest *forest = range__forest_of(lock);
-
-	return forest ? range__index_leaf(forest, i) : &lock->root;
+	if (start < range->start)
+		parts[n++] =
+			(struct range){ .start = start, .end = range->start, .mode = range->mode };
+	if (range->end < end)
+		parts[n++] = (struct range){ .start = range->end, .end = end, .mode = range->mode };
+	if (range__leaf_covers(leaf, start, end)) {
+		if (!blocks_any(leaf, parts, n))
+			return leaf;
+		range__leaf_unlock(leaf, NULL);
+		return NULL;
+	}
+	range__leaf_unlock(leaf, NULL);
+	return lock_spanning(lock, start, end, parts, n);
 }
 
 /*

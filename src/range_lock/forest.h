@@ -27,6 +27,13 @@
 struct range__leaf *range__forest_lock(struct range_lock *lock, const struct range *range,
 				       struct range__leaf *hint, bool try);
 
+/*
+ * Locks the leaf of a range that is held, if that can be extended to [start, end), which contains it,
+ * merging leaves as above. NULL: it would have to wait; then nothing has changed.
+ */
+struct range__leaf *range__forest_lock_extension(struct range_lock *lock, const struct range *range,
+						 uint64_t start, uint64_t end);
+
 /* Under lock->mutex: the forest, made of lock->root if there is none yet; NULL without memory. */
 struct range__forest *range__forest_get(struct range_lock *lock);
 

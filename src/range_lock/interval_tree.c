@@ -188,6 +188,11 @@ void range__tree_erase(struct range **root, struct range *range)
 		rebalance(root, next);
 }
 
+void range__tree_update(struct range **root, struct range *range)
+{
+	rebalance(root, range);
+}
+
 struct range *range__tree_overlap(struct range *root, uint64_t start, uint64_t end,
 				  bool writers_only)
 {

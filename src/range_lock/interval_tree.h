@@ -8,7 +8,8 @@
  * Blelloch, Ferizovic & Sun, "Just Join for Parallel Ordered Sets", SPAA 2016.)
  *
  * A tree is a root pointer, NULL when empty. Ranges may overlap and may be equal. The caller sets
- * start, end and mode before a range goes in, and leaves them alone while it is in.
+ * start, end and mode before a range goes in, and leaves them alone while it is in,
+ * but for range__tree_update().
  */
 #ifndef RANGE_LOCK_INTERVAL_TREE_H
 #define RANGE_LOCK_INTERVAL_TREE_H
@@ -27,6 +28,9 @@ void range__tree_insert(struct range **root, struct range *range);
 
 /* O(log n). The range must be in the tree. */
 void range__tree_erase(struct range **root, struct range *range);
+
+/* After the end or the mode of a range in the tree has changed; its start may not. O(log n). */
+void range__tree_update(struct range **root, struct range *range);
 
 /* Some range that overlaps [start, end), a writer if writers_only; NULL if there is none. O(log n).
  */

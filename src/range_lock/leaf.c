@@ -170,6 +170,21 @@ bool range__leaf_blocks(struct range__leaf *leaf, const struct range *range)
 	return held_conflict(leaf, range) || behind_starving(leaf, range);
 }
 
+bool range__leaf_upgradable(struct range__leaf *leaf, const struct range *range)
+{
+	struct range *r;
+
+	for (r = range__tree_first(leaf->held, range->start, range->end); r;
+	     r = range__tree_next(r, range->start, range->end))
+		if (r != range)
+			return false;
+	for (r = leaf->wait_first; r; r = r->next)
+		if (r->starving && r->mode == RANGE_READ &&
+		    range__overlap(r, range->start, range->end))
+			return false;
+	return true;
+}
+
 /* Does not write the state: a waiter that saw it WAITING for a moment could fall asleep after its
  * wake-up. */
 static void queue_last(struct range__leaf *leaf, struct range *range)
@@ -230,8 +245,8 @@ void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
 	for (struct range *w = leaf->wait_first; w; w = w->next) {
 		if (!range__overlap(w, start, end))
 			continue;
-		if (!is_woken(w) && (w->starving || !behind_woken(leaf, w)) &&
-		    !behind_starving(leaf, w) && !held_conflict(leaf, w))
+		if (!is_woken(w) && !held_conflict(leaf, w) && !behind_starving(leaf, w) &&
+		    (w->starving || !behind_woken(leaf, w)))
 			wake_one(leaf, w, wakes);
 		/* All that follow and overlap [start, end) conflict with this one, and have it as
 		 * their cause. */
@@ -241,7 +256,7 @@ void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
 	}
 }
 
-void range__leaf_promote(struct range__leaf *leaf, uint64_t start, uint64_t end, uint64_t bound)
+void range__leaf_promote(struct range__leaf *leaf, uint64_t bound)
 {
 	struct range *w = leaf->wait_first;
 	uint64_t now;
@@ -251,11 +266,9 @@ void range__leaf_promote(struct range__leaf *leaf, uint64_t start, uint64_t end,
 	now = mmrange__now();
 	if (now - leaf->fair_at < bound)
 		return;
-	/*
-	 * In the order of arrival: after the first that has not waited for long enough, none has.
-	 */
+	/* In the order of arrival: after the first that has not waited for long enough, none has. */
 	for (; w && now - w->stamp >= bound; w = w->next) {
-		if (w->starving || !range__overlap(w, start, end) || behind_starving(leaf, w))
+		if (w->starving || behind_starving(leaf, w))
 			continue;
 		w->starving = 1;
 		leaf->nr_starving++;

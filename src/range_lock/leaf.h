@@ -18,7 +18,7 @@
  *	                      the range into the tree
  *	LOCKED -> any         who locked it, by range__leaf_unlock()
  *	LOCKED -> + SLEEPERS  anybody, to park afterwards, or by an exchange that came too late: it is
- *	                      legal to set it and not to park
+ *	                      legal to set it and not to park; that costs a wake-up of nobody
  *
  * Invariants:
  *
@@ -106,6 +106,13 @@ void range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wak
 /* With the leaf locked: whether range must wait. It may be a newcomer or in the queue. */
 bool range__leaf_blocks(struct range__leaf *leaf, const struct range *range);
 
+/*
+ * With the leaf locked: whether a range held for reading may be held for writing: nothing else
+ * overlaps it, and no reader that is starving waits for a part of it. Writers that wait for it are
+ * not hurt.
+ */
+bool range__leaf_upgradable(struct range__leaf *leaf, const struct range *range);
+
 /* With the leaf locked: makes a newcomer held, and unlocks. */
 void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range *range);
 
@@ -126,11 +133,12 @@ void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
 		      struct range__wakes *wakes);
 
 /*
- * With the leaf locked, when [start, end) was released or a waiter for it was passed: makes the
- * first waiter it overlaps starving, if that has waited for bound nanoseconds, is not behind a
- * starving one already, and the last promotion in this leaf was that long ago.
+ * With the leaf locked, when something in it was released or a waiter was passed: makes one waiter
+ * starving, the first that is neither starving nor behind one that is, if it has waited for bound
+ * nanoseconds, and the last promotion in this leaf was that long ago. Whose range was released does not
+ * matter: only so do no more than those before it come before it.
  */
-void range__leaf_promote(struct range__leaf *leaf, uint64_t start, uint64_t end, uint64_t bound);
+void range__leaf_promote(struct range__leaf *leaf, uint64_t bound);
 
 /*
  * With both leaves locked, adjacent, and left before right: moves everything and the bounds from

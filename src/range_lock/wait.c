@@ -78,18 +78,21 @@ static int sleep_until_woken(struct range *range, const struct range__patience *
 	return error;
 }
 
-static void wake_and_unlock(struct range__leaf *leaf, const struct range *range)
+void range__wake(struct range_lock *lock, struct range__leaf *leaf, uint64_t start, uint64_t end,
+		 struct range__wakes *wakes)
+{
+	if (lock->fairness == RANGE_FAIRNESS_BARGING)
+		range__leaf_promote(leaf, lock->starvation_ns);
+	range__leaf_wake(leaf, start, end, wakes);
+}
+
+static void wake_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
+			    const struct range *range)
 {
 	struct range__wakes wakes = { .n = 0 };
 
-	range__leaf_wake(leaf, range->start, range->end, &wakes);
+	range__wake(lock, leaf, range->start, range->end, &wakes);
 	range__leaf_unlock(leaf, &wakes);
-}
-
-static void promote(struct range_lock *lock, struct range__leaf *leaf, const struct range *range)
-{
-	if (lock->fairness == RANGE_FAIRNESS_BARGING)
-		range__leaf_promote(leaf, range->start, range->end, lock->starvation_ns);
 }
 
 /* The range is in the leaf's queue. */
@@ -108,13 +111,12 @@ static int wait(struct range_lock *lock, struct range *range,
 		}
 		if (error) {
 			range__leaf_dequeue(leaf, range);
-			wake_and_unlock(leaf, range);
+			wake_and_unlock(lock, leaf, range);
 			return error;
 		}
 		/* Somebody was faster. */
 		range__leaf_wait_again(leaf, range);
-		promote(lock, leaf, range);
-		wake_and_unlock(leaf, range);
+		wake_and_unlock(lock, leaf, range);
 	}
 }
 
@@ -158,6 +160,5 @@ void range__release_slow(struct range_lock *lock, struct range *range)
 	struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf, false);
 
 	range__tree_erase(&leaf->held, range);
-	promote(lock, leaf, range);
-	wake_and_unlock(leaf, range);
+	wake_and_unlock(lock, leaf, range);
 }

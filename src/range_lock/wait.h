@@ -23,4 +23,11 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 
 void range__release_slow(struct range_lock *lock, struct range *range);
 
+/*
+ * With the leaf locked, after [start, end) was released: makes a waiter starving if it is time, and
+ * wakes those that can go on. wakes is for range__leaf_unlock().
+ */
+void range__wake(struct range_lock *lock, struct range__leaf *leaf, uint64_t start, uint64_t end,
+		 struct range__wakes *wakes);
+
 #endif

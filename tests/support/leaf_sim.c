@@ -86,7 +86,7 @@ static void wake_and_unlock(struct leaf_sim *sim, struct range__leaf *leaf,
 }
 
 /* Whether enough time has passed is left to chance. */
-static void promote(struct leaf_sim *sim, struct range__leaf *leaf, const struct range *range)
+static void promote(struct leaf_sim *sim, struct range__leaf *leaf)
 {
 	bool time = chance(sim, 4);
 	struct sim_thread *due = NULL;
@@ -95,9 +95,9 @@ static void promote(struct leaf_sim *sim, struct range__leaf *leaf, const struct
 	if (sim->fifo)
 		return;
 	if (time)
-		due = leaf_sim_next_to_starve(sim, range->start, range->end);
+		due = leaf_sim_next_to_starve(sim, leaf);
 	if (sim->flaw != SIM_PROMOTES_ONE || starving == 0)
-		range__leaf_promote(leaf, range->start, range->end, time ? 0 : UINT64_MAX);
+		range__leaf_promote(leaf, time ? 0 : UINT64_MAX);
 	leaf_sim_expect(
 		sim, leaf->nr_starving == starving + (due != NULL) && (!due || due->range.starving),
 		"not the one that should became starving");
@@ -296,7 +296,7 @@ static void look_again(struct leaf_sim *sim, struct sim_thread *thread, bool tim
 	}
 	sim->counts.repeats++;
 	range__leaf_wait_again(leaf, &thread->range);
-	promote(sim, leaf, &thread->range);
+	promote(sim, leaf);
 	if (sim->flaw == SIM_SILENT_LOOK)
 		range__leaf_unlock(leaf, NULL);
 	else
@@ -314,7 +314,7 @@ static void release(struct leaf_sim *sim, struct sim_thread *thread)
 		return;
 	leaf = lock_leaf(sim, range);
 	range__tree_erase(&leaf->held, range);
-	promote(sim, leaf, range);
+	promote(sim, leaf);
 	wake_and_unlock(sim, leaf, range);
 }
 

@@ -88,11 +88,8 @@ bool leaf_sim_conflict(const struct range *a, const struct range *b);
 /* Whether a held range conflicts with that of the thread, or an earlier waiter that is starving. */
 bool leaf_sim_has_to_wait(const struct leaf_sim *sim, const struct sim_thread *thread);
 
-/*
- * Whose turn it is to become starving after [start, end) was released, or a waiter for it was
- * passed.
- */
-struct sim_thread *leaf_sim_next_to_starve(struct leaf_sim *sim, uint64_t start, uint64_t end);
+/* Whose turn it is to become starving in a leaf. */
+struct sim_thread *leaf_sim_next_to_starve(struct leaf_sim *sim, struct range__leaf *leaf);
 
 /* What is held, the queues, and the leaves. */
 void leaf_sim_check(struct leaf_sim *sim);

@@ -28,7 +28,7 @@ bool leaf_sim_has_to_wait(const struct leaf_sim *sim, const struct sim_thread *t
 	return false;
 }
 
-struct sim_thread *leaf_sim_next_to_starve(struct leaf_sim *sim, uint64_t start, uint64_t end)
+struct sim_thread *leaf_sim_next_to_starve(struct leaf_sim *sim, struct range__leaf *leaf)
 {
 	struct sim_thread *next = NULL;
 
@@ -40,7 +40,8 @@ struct sim_thread *leaf_sim_next_to_starve(struct leaf_sim *sim, uint64_t start,
 					    s->arrival < t->arrival &&
 					    leaf_sim_conflict(&s->range, &t->range));
 		if (t->state == SIM_WAITS && !t->range.starving && !behind &&
-		    range__overlap(&t->range, start, end) && (!next || t->arrival < next->arrival))
+		    range__leaf_covers(leaf, t->range.start, t->range.end) &&
+		    (!next || t->arrival < next->arrival))
 			next = t;
 	}
 	return next;

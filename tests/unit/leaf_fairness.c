@@ -48,7 +48,7 @@ static void let_go(struct range__leaf *leaf, struct range *range, uint64_t bound
 
 	range__leaf_lock(leaf);
 	range__tree_erase(&leaf->held, range);
-	range__leaf_promote(leaf, range->start, range->end, bound);
+	range__leaf_promote(leaf, bound);
 	range__leaf_wake(leaf, range->start, range->end, &wakes);
 	CHECK(range__leaf_valid(leaf));
 	range__leaf_unlock(leaf, &wakes);
@@ -104,7 +104,7 @@ TEST(leaf_fairness, a_starving_waiter_that_cannot_go_on_does_not_keep_others_fro
 	CHECK(range__leaf_vacant(&leaf));
 }
 
-TEST(leaf_fairness, the_one_that_is_released_for_starves_and_not_the_oldest_of_the_leaf)
+TEST(leaf_fairness, the_oldest_of_the_leaf_starves_first_whatever_is_released)
 {
 	struct range low = writer(0, 10), low_waiter = low, high = writer(50, 51);
 	struct range first = high, second = high;
@@ -118,26 +118,33 @@ TEST(leaf_fairness, the_one_that_is_released_for_starves_and_not_the_oldest_of_t
 	queue(&leaf, &second, HOUR + HOUR / 2);
 	leaf.fair_at = mmrange__now() - 2 * HOUR;
 	let_go(&leaf, &high, HOUR);
-	CHECK(!low_waiter.starving && first.starving && !second.starving);
+	CHECK(low_waiter.starving && !first.starving && !second.starving);
+	/* It goes on waiting; the next in its turn is the next in the order of arrival. */
+	leaf.fair_at = mmrange__now() - 2 * HOUR;
+	look_and_hold(&leaf, &first);
+	let_go(&leaf, &first, HOUR);
+	CHECK(second.starving);
 }
 
 TEST(leaf_fairness, nobody_starves_before_the_bound_nor_two_within_it)
 {
-	struct range held[3], waiters[3];
+	struct range held[4], waiters[2];
 	struct range__leaf leaf;
 
 	make_leaf(&leaf);
-	for (uint64_t i = 0; i < 3; i++) {
-		held[i] = waiters[i] = writer(i * 10, i * 10 + 1);
+	for (uint64_t i = 0; i < 4; i++) {
+		held[i] = writer(i * 10, i * 10 + 1);
 		hold(&leaf, &held[i]);
 	}
+	waiters[0] = held[0];
+	waiters[1] = held[1];
 	leaf.fair_at = mmrange__now() - 2 * HOUR;
-	queue(&leaf, &waiters[0], 2 * HOUR);
-	queue(&leaf, &waiters[1], 2 * HOUR);
-	queue(&leaf, &waiters[2], HOUR / 2);
+	queue(&leaf, &waiters[0], HOUR / 2);
 	let_go(&leaf, &held[2], HOUR);
 	CHECK_EQ(leaf.nr_starving, 0);
-	let_go(&leaf, &held[0], HOUR);
+	waiters[0].stamp -= 2 * HOUR;
+	queue(&leaf, &waiters[1], 2 * HOUR);
+	let_go(&leaf, &held[3], HOUR);
 	CHECK(waiters[0].starving);
 	let_go(&leaf, &held[1], HOUR);
 	CHECK(!waiters[1].starving);

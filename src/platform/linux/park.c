@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 /* Where time_t is wider than long, the old system call would take the wrong struct timespec. */
-#ifdef SYS_futex_time64
+#ifndef SYS_futex
+#define SYS_FUTEX SYS_futex_time64
+#elif defined(SYS_futex_time64)
 #define SYS_FUTEX (sizeof(time_t) > sizeof(long) ? SYS_futex_time64 : SYS_futex)
 #else
 #define SYS_FUTEX SYS_futex

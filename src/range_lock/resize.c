@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What can be done with a range while it is held. All of it happens under the lock of the range's
+ * leaf, where the range is in the tree; whatever this frees is woken as by a release.
+ */
+#include "checked.h"
+#include "forest.h"
+#include "wait.h"
+
+#include <errno.h>
+
+static struct range__leaf *lock_leaf(struct range_lock *lock, struct range *range)
+{
+	struct range__leaf *leaf;
+
+	range__checked_held(lock, range);
+	leaf = range__forest_lock(lock, range, range->leaf, false);
+	range->leaf = leaf;
+	return leaf;
+}
+
+/* With the leaf locked. The order of the tree is that of the starts. */
+static void set_bounds(struct range__leaf *leaf, struct range *range, uint64_t start, uint64_t end)
+{
+	range__tree_erase(&leaf->held, range);
+	range->start = start;
+	range->end = end;
+	range__tree_insert(&leaf->held, range);
+}
+
+void range_downgrade(struct range_lock *lock, struct range *range)
+{
+	struct range__leaf *leaf = lock_leaf(lock, range);
+	struct range__wakes wakes = { .n = 0 };
+
+	range->mode = RANGE_READ;
+	range__tree_update(&leaf->held, range);
+	range__wake(lock, leaf, range->start, range->end, &wakes);
+	range__leaf_unlock(leaf, &wakes);
+}
+
+int range_tryupgrade(struct range_lock *lock, struct range *range)
+{
+	struct range__leaf *leaf = lock_leaf(lock, range);
+	int error = range__leaf_upgradable(leaf, range) ? 0 : EBUSY;
+
+	if (!error) {
+		range->mode = RANGE_WRITE;
+		range__tree_update(&leaf->held, range);
+	}
+	range__leaf_unlock(leaf, NULL);
+	return error;
+}
+
+int range_shrink(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end)
+{
+	uint64_t old_start = range->start, old_end = range->end;
+	struct range__wakes wakes = { .n = 0 };
+	struct range__leaf *leaf;
+
+	if (start >= end || start < old_start || old_end < end)
+		return EINVAL;
+	leaf = lock_leaf(lock, range);
+	set_bounds(leaf, range, start, end);
+	if (old_start < start)
+		range__wake(lock, leaf, old_start, start, &wakes);
+	if (end < old_end)
+		range__wake(lock, leaf, end, old_end, &wakes);
+	range__leaf_unlock(leaf, &wakes);
+	return 0;
+}
+
+int range_tryextend(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end)
+{
+	struct range__leaf *leaf;
+
+	if (start > range->start || end < range->end)
+		return EINVAL;
+	range__checked_held(lock, range);
+	leaf = range__forest_lock_extension(lock, range, start, end);
+	if (!leaf)
+		return EBUSY;
+	range->leaf = leaf;
+	set_bounds(leaf, range, start, end);
+	range__leaf_unlock(leaf, NULL);
+	return 0;
+}
+
+int range_split(struct range_lock *lock, struct range *range, uint64_t point, struct range *upper)
+{
+	struct range__leaf *leaf;
+
+	if (point <= range->start || range->end <= point)
+		return EINVAL;
+	range__checked_begin(lock, upper);
+	leaf = lock_leaf(lock, range);
+	upper->start = point;
+	upper->end = range->end;
+	upper->mode = range->mode;
+	upper->owner = range->owner;
+	upper->leaf = leaf;
+	range->end = point;
+	range__tree_update(&leaf->held, range);
+	range__tree_insert(&leaf->held, upper);
+	range__leaf_unlock(leaf, NULL);
+	range__checked_end(upper, 0);
+	return 0;
+}

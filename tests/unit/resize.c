@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* What can be done with a range that is held. */
+#include "actors.h"
+#include "test.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+TEST(resize, downgrading_lets_waiting_readers_in_and_keeps_writers_out)
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct range_lock lock;
+		struct actor reader, writer;
+		struct range range;
+
+		init_lock(&lock, fairnesses[i], 16);
+		take(&lock, &range, 10, 20, RANGE_WRITE);
+		actor_queue(&reader, &lock, 12, 13, RANGE_READ);
+		range_downgrade(&lock, &range);
+		actor_await(&reader);
+		CHECK_EQ(range.mode, RANGE_READ);
+		CHECK(is_free(&lock, 10, 20, RANGE_READ));
+		CHECK(!is_free(&lock, 19, 20, RANGE_WRITE));
+		range_downgrade(&lock, &range);
+		actor_queue(&writer, &lock, 10, 12, RANGE_WRITE);
+		range_unlock(&lock, &range);
+		actor_await(&writer);
+		CHECK_EQ(actor_finish(&reader), 0);
+		CHECK_EQ(actor_finish(&writer), 0);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+TEST(resize, a_reader_that_is_alone_can_be_upgraded)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range range, other, beside;
+
+	take(&lock, &range, 10, 20, RANGE_READ);
+	take(&lock, &beside, 20, 30, RANGE_WRITE);
+	take(&lock, &other, 19, 20, RANGE_READ);
+	CHECK_EQ(range_tryupgrade(&lock, &range), EBUSY);
+	CHECK_EQ(range.mode, RANGE_READ);
+	CHECK(is_free(&lock, 10, 20, RANGE_READ));
+	range_unlock(&lock, &other);
+	CHECK_EQ(range_tryupgrade(&lock, &range), 0);
+	CHECK_EQ(range.mode, RANGE_WRITE);
+	CHECK(!is_free(&lock, 10, 11, RANGE_READ));
+	CHECK_EQ(range_tryupgrade(&lock, &range), 0);
+	range_unlock(&lock, &beside);
+	range_unlock(&lock, &range);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(resize, an_upgrade_passes_waiting_writers_but_not_a_starving_reader)
+{
+	struct range_lock lock;
+	struct actor writer, reader;
+	struct range range;
+
+	/* In FIFO each waiter is starving. */
+	init_lock(&lock, RANGE_FAIRNESS_FIFO, 16);
+	take(&lock, &range, 0, 10, RANGE_READ);
+	actor_queue(&writer, &lock, 0, 5, RANGE_WRITE);
+	CHECK_EQ(range_tryupgrade(&lock, &range), 0);
+	range_downgrade(&lock, &range);
+	CHECK(!actor_holds(&writer));
+	actor_queue(&reader, &lock, 4, 6, RANGE_READ);
+	CHECK_EQ(range_tryupgrade(&lock, &range), EBUSY);
+	range_unlock(&lock, &range);
+	CHECK_EQ(actor_finish(&writer), 0);
+	CHECK_EQ(actor_finish(&reader), 0);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(resize, shrinking_frees_what_is_given_up_and_nothing_else)
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct range_lock lock;
+		struct actor below, above, inside;
+		struct range range;
+
+		init_lock(&lock, fairnesses[i], 16);
+		take(&lock, &range, 10, 20, RANGE_WRITE);
+		actor_queue(&below, &lock, 0, 12, RANGE_WRITE);
+		actor_queue(&inside, &lock, 12, 13, RANGE_READ);
+		actor_queue(&above, &lock, 18, 30, RANGE_READ);
+		CHECK_EQ(range_shrink(&lock, &range, 12, 18), 0);
+		actor_await(&below);
+		actor_await(&above);
+		CHECK(!actor_holds(&inside));
+		CHECK(range.start == 12 && range.end == 18);
+		check_valid(&lock);
+		CHECK_EQ(range_shrink(&lock, &range, 13, 18), 0);
+		actor_await(&inside);
+		CHECK_EQ(range_shrink(&lock, &range, 13, 18), 0);
+		CHECK_EQ(actor_finish(&below), 0);
+		CHECK_EQ(actor_finish(&inside), 0);
+		CHECK_EQ(actor_finish(&above), 0);
+		CHECK(is_free(&lock, 0, 13, RANGE_WRITE) && is_free(&lock, 18, 30, RANGE_WRITE));
+		CHECK(!is_free(&lock, 13, 14, RANGE_READ) && !is_free(&lock, 17, 18, RANGE_READ));
+		range_unlock(&lock, &range);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+TEST(resize, bounds_that_make_no_sense_change_nothing)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range range, upper;
+
+	take(&lock, &range, 10, 20, RANGE_WRITE);
+	CHECK_EQ(range_shrink(&lock, &range, 15, 15), EINVAL);
+	CHECK_EQ(range_shrink(&lock, &range, 16, 15), EINVAL);
+	CHECK_EQ(range_shrink(&lock, &range, 9, 15), EINVAL);
+	CHECK_EQ(range_shrink(&lock, &range, 15, 21), EINVAL);
+	CHECK_EQ(range_tryextend(&lock, &range, 11, 30), EINVAL);
+	CHECK_EQ(range_tryextend(&lock, &range, 0, 19), EINVAL);
+	CHECK_EQ(range_split(&lock, &range, 10, &upper), EINVAL);
+	CHECK_EQ(range_split(&lock, &range, 20, &upper), EINVAL);
+	CHECK_EQ(range_split(&lock, &range, 9, &upper), EINVAL);
+	CHECK_EQ(range_split(&lock, &range, UINT64_MAX, &upper), EINVAL);
+	CHECK(range.start == 10 && range.end == 20 && range.mode == RANGE_WRITE);
+	CHECK(!is_free(&lock, 10, 11, RANGE_READ) && !is_free(&lock, 19, 20, RANGE_READ));
+	CHECK(is_free(&lock, 0, 10, RANGE_WRITE) && is_free(&lock, FULL, RANGE_READ) == false);
+	range_unlock(&lock, &range);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(resize, extending_takes_what_is_free_at_either_end)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range range, below, above;
+
+	take(&lock, &below, 0, 5, RANGE_READ);
+	take(&lock, &range, 10, 20, RANGE_WRITE);
+	take(&lock, &above, 30, 40, RANGE_WRITE);
+	CHECK_EQ(range_tryextend(&lock, &range, 4, 20), EBUSY);
+	CHECK_EQ(range_tryextend(&lock, &range, 10, 31), EBUSY);
+	CHECK(range.start == 10 && range.end == 20);
+	CHECK_EQ(range_tryextend(&lock, &range, 5, 30), 0);
+	CHECK(range.start == 5 && range.end == 30);
+	CHECK(!is_free(&lock, 5, 6, RANGE_READ) && !is_free(&lock, 29, 30, RANGE_READ));
+	CHECK_EQ(range_tryextend(&lock, &range, 5, 30), 0);
+	/* Readers beside each other do not conflict. */
+	range_downgrade(&lock, &range);
+	CHECK_EQ(range_tryextend(&lock, &range, 0, 30), 0);
+	CHECK(is_free(&lock, 0, 30, RANGE_READ) && !is_free(&lock, 0, 1, RANGE_WRITE));
+	range_unlock(&lock, &above);
+	CHECK_EQ(range_tryextend(&lock, &range, FULL), 0);
+	range_unlock(&lock, &below);
+	range_unlock(&lock, &range);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(resize, extending_does_not_pass_a_waiter_that_must_not_be_passed)
+{
+	struct range_lock lock;
+	struct range range, other;
+	struct actor waiter;
+
+	init_lock(&lock, RANGE_FAIRNESS_FIFO, 16);
+	take(&lock, &range, 0, 10, RANGE_WRITE);
+	take(&lock, &other, 30, 40, RANGE_WRITE);
+	actor_queue(&waiter, &lock, 20, 31, RANGE_WRITE);
+	CHECK_EQ(range_tryextend(&lock, &range, 0, 21), EBUSY);
+	CHECK_EQ(range_tryextend(&lock, &range, 0, 20), 0);
+	range_unlock(&lock, &other);
+	CHECK_EQ(actor_finish(&waiter), 0);
+	range_unlock(&lock, &range);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(resize, extending_over_leaves_merges_them_only_if_it_succeeds)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range_lock_stats before;
+	struct range range, other;
+
+	CHECK(split_by_turns(&lock, 1000, 2000, 100000));
+	before = lock_stats(&lock);
+	take(&lock, &range, 1000, 1001, RANGE_WRITE);
+	take(&lock, &other, 2000, 2001, RANGE_WRITE);
+	CHECK_EQ(range_tryextend(&lock, &range, 1000, 2001), EBUSY);
+	CHECK_EQ(lock_stats(&lock).merges, before.merges);
+	check_valid(&lock);
+	range_unlock(&lock, &other);
+	CHECK_EQ(range_tryextend(&lock, &range, 1000, 2001), 0);
+	CHECK(lock_stats(&lock).merges > before.merges);
+	CHECK(!is_free(&lock, 2000, 2001, RANGE_READ));
+	check_valid(&lock);
+	CHECK_EQ(range_shrink(&lock, &range, 2000, 2001), 0);
+	CHECK(is_free(&lock, 0, 2000, RANGE_WRITE));
+	range_unlock(&lock, &range);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(resize, the_two_parts_of_a_split_range_are_released_on_their_own)
+{
+	for (unsigned int first = 0; first < 2; first++) {
+		struct range_lock lock = RANGE_LOCK_INITIALIZER;
+		struct range parts[2];
+		struct actor waiter;
+
+		take(&lock, &parts[0], 10, 20, RANGE_WRITE);
+		CHECK_EQ(range_split(&lock, &parts[0], 13, &parts[1]), 0);
+		CHECK(parts[0].start == 10 && parts[0].end == 13);
+		CHECK(parts[1].start == 13 && parts[1].end == 20 && parts[1].mode == RANGE_WRITE);
+		check_valid(&lock);
+		actor_queue(&waiter, &lock, first ? 13 : 12, first ? 14 : 13, RANGE_WRITE);
+		range_unlock(&lock, &parts[first]);
+		actor_await(&waiter);
+		CHECK_EQ(actor_finish(&waiter), 0);
+		CHECK_EQ(is_free(&lock, 10, 13, RANGE_READ), first == 0);
+		CHECK_EQ(is_free(&lock, 13, 20, RANGE_READ), first == 1);
+		range_unlock(&lock, &parts[!first]);
+		check_quiet_and_destroy(&lock);
+	}
+}
