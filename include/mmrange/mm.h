@@ -182,8 +182,7 @@ MMRANGE_API int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int p
  * keeps them, and raises SIGBUS behind the size that the mapping had at first.
  *
  * Ensures:   a move is one step: no other thread sees a page at both places.
- * Locks:     both ranges, for writing; after some attempts in vain, all from the first to the
- *            last.   Since: 0.1
+ * Locks:     both ranges, for writing.   Since: 0.1
  */
 MMRANGE_API int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length,
 			  uint64_t new_length, int flags, uint64_t new_addr, uint64_t *result);

@@ -21,9 +21,9 @@
  *  - every acquisition needs a struct range that stays where it is, untouched, until the unlock;
  *  - one thread may hold several ranges. To wait for one while holding another can deadlock, and an
  *    order of addresses alone does not prevent it: the wait may be for a starving waiter (below)
- *    whose range overlaps the one that is held. So use range_trylock() for the second, or lock one
- *    range that spans both. A thread that waits for a range that conflicts with its own waits for
- *    ever; the checked build returns EDEADLK instead;
+ *    whose range overlaps the one that is held. So use range_lock_many(), or range_trylock() for
+ *    the second, or lock one range that spans both. A thread that waits for a range that conflicts
+ *    with its own waits for ever; the checked build returns EDEADLK instead;
  *  - readers and writers are treated alike; by default a newcomer may pass waiters, but only for a
  *    bounded time (see struct range_lock_attr).
  *
@@ -368,6 +368,33 @@ MMRANGE_API int range_tryextend(struct range_lock *lock, struct range *range, ui
  */
 MMRANGE_API int range_split(struct range_lock *lock, struct range *range, uint64_t point,
 			    struct range *upper);
+
+/** One of several ranges that range_lock_many() acquires together. */
+struct range_request {
+	struct range *range; /* caller's storage, not in use, different for each request */
+	uint64_t start;
+	uint64_t end;
+	enum range_mode mode;
+};
+
+/**
+ * Acquires several ranges, all or none of them, without deadlock against any other use of the lock.
+ *
+ * @param requests  at least one; no two may overlap; the call sorts them by start
+ * @param n         how many
+ * @return 0: all are held, each to be released by range_unlock() on its own; EINVAL n is 0, a range
+ *         is empty or inverted, a mode is bad, or two overlap: nothing is held; EDEADLK as
+ *         range_lock(): nothing is held
+ *
+ * Requires:  the calling thread holds no range of the lock, or is sure that nobody waits for it.
+ * Ensures:   while it waits, it holds nothing.
+ * Ordering:  acquire, as range_lock() for each.
+ * Progress:  blocking. After a few rounds of waiting for one and trying the others it waits for a
+ *            range that spans all of them, so that the bounds of range_lock() hold; what lies
+ *            between them is then locked for a moment, too.
+ * Cost:      allocates nothing. O(n) acquisitions per round, O(n^2) to sort.   Since: 0.1
+ */
+MMRANGE_API int range_lock_many(struct range_lock *lock, struct range_request *requests, size_t n);
 
 /** What a lock has done so far, and what it looks like. */
 struct range_lock_stats {

@@ -11,9 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* How often two ranges are tried in turn before everything from the first to the last is locked. */
-#define TRIES 4
-
 static void must(int error)
 {
 	if (error)
@@ -102,43 +99,26 @@ bool mm__hold_trywrite(struct mm *mm, struct mm__hold *hold, uint64_t start, uin
 	return !error;
 }
 
-/* Adds a second range to one that is held, without waiting. */
-static bool try_other(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end)
-{
-	int error = range_trylock(&mm->range_lock, &hold->other, start, end, RANGE_WRITE);
-
-	if (error == EBUSY)
-		return false;
-	must(error);
-	hold->other_start = start;
-	hold->other_end = end;
-	return true;
-}
-
-/*
- * Waits for one of the two, tries the other, and changes over if that fails: so it always waits
- * where the obstacle was, and never while it holds anything.
- */
 void mm__hold_write_two(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end,
 			uint64_t other_start, uint64_t other_end)
 {
-	uint64_t lo[2] = { start, other_start };
-	uint64_t hi[2] = { end, other_end };
-	uint64_t first = mm__min(start, other_start);
-	uint64_t last = mm__max(end, other_end);
+	struct range_request requests[2] = {
+		{ &hold->range, start, end, RANGE_WRITE },
+		{ &hold->other, other_start, other_end, RANGE_WRITE },
+	};
 
 	if (mm->attr.locking != MM_LOCKING_RANGE || other_start >= other_end) {
 		mm__hold_write(mm, hold, start, end);
 		return;
 	}
-	/* Not where they overlap or touch. */
-	for (int i = 0; i < TRIES && last - first > end - start + (other_end - other_start); i++) {
-		mm__hold_write(mm, hold, lo[i % 2], hi[i % 2]);
-		if (try_other(mm, hold, lo[(i + 1) % 2], hi[(i + 1) % 2]))
-			return;
-		mm__release(mm, hold);
+	if (start <= other_end && other_start <= end) {
+		mm__hold_write(mm, hold, mm__min(start, other_start), mm__max(end, other_end));
+		return;
 	}
-	mm__hold_write(mm, hold, first, last);
+	covers(mm, hold, start, end);
+	hold->other_start = other_start;
+	hold->other_end = other_end;
+	must(range_lock_many(&mm->range_lock, requests, 2));
 }
 
 bool mm__hold_covers(const struct mm__hold *hold, uint64_t start, uint64_t end)

@@ -81,7 +81,7 @@ static void *work(void *arg)
 {
 	struct worker *worker = arg;
 
-	for (unsigned int n = 0; n < test_scale(20000); n++) {
+	for (unsigned int n = 0; n < test_scale(10000); n++) {
 		uint64_t start = below(worker, KEYS);
 		uint64_t width = below(worker, 16) ? 1 + below(worker, 4) : KEYS;
 		uint64_t end = start + width < KEYS ? start + width : KEYS;
