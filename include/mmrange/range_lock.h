@@ -89,7 +89,7 @@ struct range_lock_attr {
 	 * With RANGE_FAIRNESS_BARGING, the time in nanoseconds for which a waiter may be passed
 	 * before it becomes starving, at the next release in its leaf; and the shortest time
 	 * between two waiters of one leaf that become so; default 500000. A waiter with n others
-	 * before it in its leaf waits at most about (n + 1) times the greater of this and the time
+	 * before it in its leaf waits at most about (n + 2) times the greater of this and the time
 	 * for which conflicting ranges are held.
 	 */
 	uint64_t starvation_ns;
@@ -173,9 +173,10 @@ struct range_lock {
  *
  * All fields are private, but start, end and mode may be read by the thread that holds the range.
  *
- * Lifetime: in use from the call of range_lock(), range_timedlock() or range_trylock() until that
- * has failed or range_unlock() has returned; it must not be moved, copied or freed meanwhile. It
- * may be on the stack.
+ * Lifetime: in use from the call that acquires it (range_lock() and its kin, range_lock_many(), or
+ * range_split() for the upper part) until that has failed or range_unlock() has returned; it must
+ * not be moved, copied or freed meanwhile, and no two threads may call functions on it at the same
+ * time. It may be on the stack.
  */
 struct range {
 	uint64_t start;
@@ -313,8 +314,8 @@ MMRANGE_API void range_downgrade(struct range_lock *lock, struct range *range);
 /**
  * Makes a range that is held for reading one that is held for writing, if that needs no waiting.
  *
- * @return 0; EBUSY another range that overlaps is held, or a starving reader waits for a part of
- *         it: *range is held for reading, as before
+ * @return 0; EBUSY another range that overlaps is held, or a starving reader (FIFO: any reader) waits
+ *         for a part of it: *range is held for reading, as before
  *
  * Requires:  *range is held in *lock. If it is held for writing already, the result is 0.
  * Ensures:   if it returns 0, no other writer held a part of the range since it was acquired.
@@ -380,7 +381,8 @@ struct range_request {
 /**
  * Acquires several ranges, all or none of them, without deadlock against any other use of the lock.
  *
- * @param requests  at least one; no two may overlap; the call sorts them by start
+ * @param requests  at least one; no two may overlap; the call sorts them by start, also if it
+ *                  fails
  * @param n         how many
  * @return 0: all are held, each to be released by range_unlock() on its own; EINVAL n is 0, a range
  *         is empty or inverted, a mode is bad, or two overlap: nothing is held; EDEADLK as

@@ -264,16 +264,17 @@ void range__leaf_promote(struct range__leaf *leaf, uint64_t bound)
 	if (!w)
 		return;
 	now = mmrange__now();
-	if (now - leaf->fair_at < bound)
+	if (now - leaf->fair_at < bound || now - w->stamp < bound)
 		return;
+	/* Also if it is in vain: many that are starving are not to be looked through at each release. */
+	leaf->fair_at = now;
 	/* In the order of arrival: after the first that has not waited for long enough, none has. */
 	for (; w && now - w->stamp >= bound; w = w->next) {
-		if (w->starving || behind_starving(leaf, w))
-			continue;
-		w->starving = 1;
-		leaf->nr_starving++;
-		leaf->fair_at = now;
-		return;
+		if (!w->starving && !behind_starving(leaf, w)) {
+			w->starving = 1;
+			leaf->nr_starving++;
+			return;
+		}
 	}
 }
 

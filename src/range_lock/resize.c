@@ -42,11 +42,13 @@ void range_downgrade(struct range_lock *lock, struct range *range)
 int range_tryupgrade(struct range_lock *lock, struct range *range)
 {
 	struct range__leaf *leaf = lock_leaf(lock, range);
-	int error = range__leaf_upgradable(leaf, range) ? 0 : EBUSY;
+	int error = 0;
 
-	if (!error) {
+	if (range->mode == RANGE_READ && range__leaf_upgradable(leaf, range)) {
 		range->mode = RANGE_WRITE;
 		range__tree_update(&leaf->held, range);
+	} else if (range->mode == RANGE_READ) {
+		error = EBUSY;
 	}
 	range__leaf_unlock(leaf, NULL);
 	return error;
@@ -54,10 +56,13 @@ int range_tryupgrade(struct range_lock *lock, struct range *range)
 
 int range_shrink(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end)
 {
-	uint64_t old_start = range->start, old_end = range->end;
 	struct range__wakes wakes = { .n = 0 };
 	struct range__leaf *leaf;
+	uint64_t old_start, old_end;
 
+	range__checked_held(lock, range);
+	old_start = range->start;
+	old_end = range->end;
 	if (start >= end || start < old_start || old_end < end)
 		return EINVAL;
 	leaf = lock_leaf(lock, range);
@@ -74,9 +79,9 @@ int range_tryextend(struct range_lock *lock, struct range *range, uint64_t start
 {
 	struct range__leaf *leaf;
 
+	range__checked_held(lock, range);
 	if (start > range->start || end < range->end)
 		return EINVAL;
-	range__checked_held(lock, range);
 	leaf = range__forest_lock_extension(lock, range, start, end);
 	if (!leaf)
 		return EBUSY;
@@ -90,6 +95,7 @@ int range_split(struct range_lock *lock, struct range *range, uint64_t point, st
 {
 	struct range__leaf *leaf;
 
+	range__checked_held(lock, range);
 	if (point <= range->start || range->end <= point)
 		return EINVAL;
 	range__checked_begin(lock, upper);
@@ -99,6 +105,7 @@ int range_split(struct range_lock *lock, struct range *range, uint64_t point, st
 	upper->mode = range->mode;
 	upper->owner = range->owner;
 	upper->leaf = leaf;
+	upper->stamp = 0; /* as for every range in the tree, it is not looked at */
 	range->end = point;
 	range__tree_update(&leaf->held, range);
 	range__tree_insert(&leaf->held, upper);

@@ -151,6 +151,28 @@ TEST(leaf_fairness, nobody_starves_before_the_bound_nor_two_within_it)
 	CHECK_EQ(leaf.nr_starving, 1);
 }
 
+TEST(leaf_fairness, a_search_in_vain_for_the_next_is_not_repeated_before_the_bound)
+{
+	struct range low = writer(0, 10), high[2] = { writer(50, 51), writer(60, 61) };
+	struct range first = low, second = low;
+	struct range__leaf leaf;
+
+	make_leaf(&leaf);
+	hold(&leaf, &low);
+	hold(&leaf, &high[0]);
+	hold(&leaf, &high[1]);
+	queue(&leaf, &first, 3 * HOUR);
+	queue(&leaf, &second, 3 * HOUR);
+	leaf.fair_at = mmrange__now() - 2 * HOUR;
+	let_go(&leaf, &high[0], HOUR);
+	CHECK(first.starving && !second.starving);
+	/* The second is behind the first, and nobody else is there. */
+	leaf.fair_at = mmrange__now() - 2 * HOUR;
+	let_go(&leaf, &high[1], HOUR);
+	CHECK(!second.starving);
+	CHECK(mmrange__now() - leaf.fair_at < HOUR);
+}
+
 static bool newcomer_gets(struct range_lock *lock, struct range *range, uint64_t key)
 {
 	return range_trylock(lock, range, key, key + 1, RANGE_READ) == 0;

@@ -73,6 +73,28 @@ TEST(resize, an_upgrade_passes_waiting_writers_but_not_a_starving_reader)
 	check_quiet_and_destroy(&lock);
 }
 
+TEST(resize, a_writer_is_upgraded_already_whoever_waits)
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct range_lock lock;
+		struct actor reader;
+		struct range range, other;
+
+		init_lock(&lock, fairnesses[i], 1);
+		lock.starvation_ns = 0;
+		take(&lock, &range, 0, 10, RANGE_WRITE);
+		take(&lock, &other, 20, 21, RANGE_WRITE);
+		actor_queue(&reader, &lock, 0, 10, RANGE_READ);
+		/* Now it is starving, if it was not before. */
+		range_unlock(&lock, &other);
+		CHECK_EQ(range_tryupgrade(&lock, &range), 0);
+		CHECK_EQ(range.mode, RANGE_WRITE);
+		range_unlock(&lock, &range);
+		CHECK_EQ(actor_finish(&reader), 0);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
 TEST(resize, shrinking_frees_what_is_given_up_and_nothing_else)
 {
 	for (size_t i = 0; i < 2; i++) {
