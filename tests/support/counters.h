@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A lock with a plain counter per key, and threads that use it. Who holds a key for writing adds
+ * one to its counter, so that in the end each counter is the sum of what the threads have added to
+ * it, and ThreadSanitizer sees a missing order.
+ */
+#ifndef TESTS_COUNTERS_H
+#define TESTS_COUNTERS_H
+
+#include "actors.h"
+
+enum { COUNTERS = 64 };
+
+extern struct range_lock counters_lock;
+
+struct counting {
+	pthread_t thread;
+	uint64_t seed; /* each thread's own */
+	uint64_t added[COUNTERS];
+	uint64_t read;
+};
+
+/* A random number in [0, limit). */
+uint64_t counting_below(struct counting *counting, uint64_t limit);
+
+/* Does what holding the range allows: reads its counters, or adds to them. */
+void counting_use(struct counting *counting, const struct range *range);
+
+/*
+ * Runs threads, each with a struct counting as its argument, on a new lock; then checks the
+ * counters.
+ */
+void counting_run(enum range_fairness fairness, uint32_t max_leaves, void *(*work)(void *));
+
+#endif
