@@ -45,13 +45,12 @@ bool range__acquire_fast(struct range_lock *lock, struct range *range)
 	return true;
 }
 
-static int acquire(struct range_lock *lock, struct range *range,
-		   const struct range__patience *patience)
+static int acquire(struct range_lock *lock, struct range *range, const struct range__limit *limit)
 {
 	int error = 0;
 
 	if (!range__acquire_fast(lock, range))
-		error = range__acquire_slow(lock, range, patience);
+		error = range__acquire_slow(lock, range, limit);
 	range__checked_end(range, error);
 	return error;
 }
@@ -59,25 +58,25 @@ static int acquire(struct range_lock *lock, struct range *range,
 int range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
 	       enum range_mode mode)
 {
-	static const struct range__patience patience = { .clock = CLOCK_MONOTONIC };
+	static const struct range__limit limit = { .clock = CLOCK_MONOTONIC };
 	int error = prepare(lock, range, start, end, mode);
 
-	return error ? error : acquire(lock, range, &patience);
+	return error ? error : acquire(lock, range, &limit);
 }
 
 int range_trylock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
 		  enum range_mode mode)
 {
-	static const struct range__patience patience = { .try = true, .clock = CLOCK_MONOTONIC };
+	static const struct range__limit limit = { .try = true, .clock = CLOCK_MONOTONIC };
 	int error = prepare(lock, range, start, end, mode);
 
-	return error ? error : acquire(lock, range, &patience);
+	return error ? error : acquire(lock, range, &limit);
 }
 
 int range_timedlock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
 		    enum range_mode mode, clockid_t clock, const struct timespec *deadline)
 {
-	struct range__patience patience = { .clock = clock, .deadline = deadline };
+	struct range__limit limit = { .clock = clock, .deadline = deadline };
 	int error;
 
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
@@ -85,7 +84,7 @@ int range_timedlock(struct range_lock *lock, struct range *range, uint64_t start
 	if (deadline && (deadline->tv_nsec < 0 || deadline->tv_nsec > 999999999))
 		return EINVAL;
 	error = prepare(lock, range, start, end, mode);
-	return error ? error : acquire(lock, range, &patience);
+	return error ? error : acquire(lock, range, &limit);
 }
 
 void range_unlock(struct range_lock *lock, struct range *range)

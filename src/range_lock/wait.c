@@ -13,8 +13,7 @@
 #include <errno.h>
 
 enum {
-	/* Pauses for which a short critical section is waited for without queueing; see
-	   bench/README.md. */
+	/* Pauses for which a short critical section is waited for without queueing. */
 	HOLD_SPINS = 1000,
 	/* Looks at the own state before parking. */
 	WAKE_SPINS = 100,
@@ -61,7 +60,7 @@ static bool spin(struct range_lock *lock, struct range *range)
 }
 
 /* Sleeps until the range is woken, or the deadline has passed: 0 or ETIMEDOUT. */
-static int sleep_until_woken(struct range *range, const struct range__patience *patience)
+static int sleep_until_woken(struct range *range, const struct range__limit *limit)
 {
 	int spins = mmrange__spinning_helps() ? WAKE_SPINS : 0;
 	int error = 0;
@@ -72,8 +71,8 @@ static int sleep_until_woken(struct range *range, const struct range__patience *
 		if (spins-- > 0)
 			mmrange__relax();
 		else
-			error = mmrange__park(&range->state, RANGE_WAITING, patience->clock,
-					      patience->deadline);
+			error = mmrange__park(&range->state, RANGE_WAITING, limit->clock,
+					      limit->deadline);
 	}
 	return error;
 }
@@ -96,11 +95,10 @@ static void wake_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
 }
 
 /* The range is in the leaf's queue. */
-static int wait(struct range_lock *lock, struct range *range,
-		const struct range__patience *patience)
+static int wait(struct range_lock *lock, struct range *range, const struct range__limit *limit)
 {
 	for (;;) {
-		int error = sleep_until_woken(range, patience);
+		int error = sleep_until_woken(range, limit);
 		struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf, false);
 
 		range->leaf = leaf;
@@ -121,21 +119,21 @@ static int wait(struct range_lock *lock, struct range *range,
 }
 
 int range__acquire_slow(struct range_lock *lock, struct range *range,
-			const struct range__patience *patience)
+			const struct range__limit *limit)
 {
 	bool fifo = lock->fairness == RANGE_FAIRNESS_FIFO;
 	struct range__leaf *leaf;
 	int error = 0;
 
-	if (!patience->try && !fifo && spin(lock, range))
+	if (!limit->try && !fifo && spin(lock, range))
 		return 0;
-	leaf = range__forest_lock(lock, range, NULL, patience->try);
+	leaf = range__forest_lock(lock, range, NULL, limit->try);
 	if (!leaf)
 		return EBUSY;
 	range->leaf = leaf;
 	if (!range__leaf_blocks(leaf, range)) {
 		range__leaf_hold_and_unlock(leaf, range);
-	} else if (patience->try) {
+	} else if (limit->try) {
 		range__leaf_unlock(leaf, NULL);
 		return EBUSY;
 	} else if (range__checked_deadlock(leaf, range)) {
@@ -147,7 +145,7 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 		range__leaf_enqueue(leaf, range);
 		leaf->waits++;
 		range__leaf_unlock(leaf, NULL);
-		error = wait(lock, range, patience);
+		error = wait(lock, range, limit);
 	}
 	if (!error &&
 	    atomic_load_explicit(&range->leaf->last_owner, memory_order_relaxed) != range->owner)

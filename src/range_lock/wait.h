@@ -8,7 +8,7 @@
 #include "leaf.h"
 
 /* How long an acquisition may take. */
-struct range__patience {
+struct range__limit {
 	bool try;
 	clockid_t clock;
 	const struct timespec *deadline; /* NULL: for ever */
@@ -19,7 +19,7 @@ bool range__acquire_fast(struct range_lock *lock, struct range *range);
 
 /* 0, EBUSY, ETIMEDOUT; in the checked build EDEADLK. The range's fields are set. */
 int range__acquire_slow(struct range_lock *lock, struct range *range,
-			const struct range__patience *patience);
+			const struct range__limit *limit);
 
 void range__release_slow(struct range_lock *lock, struct range *range);
 
