@@ -83,6 +83,20 @@ static void touch(struct exclusion *e, struct worker *worker, const struct range
 	}
 }
 
+/*
+ * Gives others the chance to come in. Where all threads share one processor, sched_yield() may go on
+ * with the same one; whoever looks for the flaw of a lock sleeps, so that another must run.
+ */
+static void let_others_run(const struct exclusion *e)
+{
+	static const struct timespec moment = { .tv_nsec = 1000 };
+
+	if (e->atomics_only)
+		nanosleep(&moment, NULL);
+	else
+		sched_yield();
+}
+
 /* Between the way in and the way out, a thread sometimes gives others the chance to come in. */
 static void use(struct exclusion *e, struct worker *worker, const struct range *range)
 {
@@ -92,7 +106,7 @@ static void use(struct exclusion *e, struct worker *worker, const struct range *
 	for (unsigned int i = first; i < end; i++)
 		enter(e, range, i);
 	if (test_random_below(&worker->state, 4) == 0)
-		sched_yield();
+		let_others_run(e);
 	for (unsigned int i = first; i < end; i++)
 		touch(e, worker, range, i);
 	for (unsigned int i = first; i < end; i++)
