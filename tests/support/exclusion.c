@@ -185,6 +185,9 @@ static void one_round(struct exclusion *e, struct worker *worker)
 		use(e, worker, last);
 	}
 	e->table->unlock(e->lock, last);
+	/* Nor may others come to look at the lock only while something is held. */
+	if (e->atomics_only && test_random_below(&worker->state, 4) == 0)
+		let_others_run(e);
 }
 
 static void *work(void *arg)
