@@ -119,6 +119,8 @@ struct range__leaf {
 	RANGE__ATOMIC(uintptr_t) last_owner;
 	RANGE__ATOMIC(uint32_t) migrations;
 	RANGE__ATOMIC(uint32_t) patience;
+	RANGE__ATOMIC(uint32_t) rent;
+	uint32_t bias;
 	struct range *held;
 	struct range *wait_first;
 	struct range *wait_last;
@@ -131,6 +133,7 @@ struct range__leaf {
 };
 
 struct range__forest;
+struct range__slot;
 
 /**
  * The lock: caller's storage, at most 256 bytes, wherever the caller likes; all fields are private.
@@ -158,7 +161,7 @@ struct range_lock {
 
 #define RANGE__LEAF_INITIALIZER                                                                    \
 	{                                                                                          \
-		0, 0, UINT64_MAX, 0, 0, 0, 0, RANGE__PATIENCE, 0, 0, 0, 0, 0, 0, 0, 0, 0           \
+		0, 0, UINT64_MAX, 0, 0, 0, 0, RANGE__PATIENCE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0           \
 	}
 
 /** A lock with the default attributes; it needs no range_lock_init(). */
@@ -190,7 +193,10 @@ struct range {
 	struct range__leaf *leaf;
 	uint64_t stamp;
 	uintptr_t owner;
-	struct range *next;
+	union {
+		struct range *next;       /* while it waits */
+		struct range__slot *slot; /* while it is held through a slot */
+	};
 	struct range *prev;
 	/* checked_... are used by the checked build only; the layout is the same in both. */
 	struct range *checked_next;
@@ -404,6 +410,7 @@ struct range_lock_stats {
 	uint64_t splits; /* so far */
 	uint64_t merges; /* leaves that were merged away so far */
 	uint64_t waits;  /* acquisitions that had to queue so far */
+	uint64_t biases; /* how often a leaf was given over to its readers so far */
 };
 
 /**

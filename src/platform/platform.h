@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * platform - what the lock needs of the system: parking a thread on a word, a clock, the thread's
- * number, a pause. The build picks linux/park.c (futex) or posix/park.c (mutex and condition
- * variable); the rest is POSIX.
+ * number, fences, a pause. The build picks linux/ (futex, membarrier) or posix/ (mutex and
+ * condition variable, fences); the rest is POSIX.
  */
 #ifndef PLATFORM_PLATFORM_H
 #define PLATFORM_PLATFORM_H
@@ -42,13 +42,15 @@ bool mmrange__spinning_helps(void);
 /* Small, never 0 and never used twice, but by 2^32 threads where pointers have 32 bits. */
 uintptr_t mmrange__new_thread_number(void);
 
+/* A shared library is loaded with the program or is small enough for the reserve: no call to find a
+ * variable of the thread. */
 #if defined(__GNUC__)
-/* A shared library is loaded with the program or is small enough for the reserve: no call to find
- * the variable. */
-extern _Thread_local uintptr_t mmrange__thread_number __attribute__((tls_model("initial-exec")));
+#define MMRANGE__THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
 #else
-extern _Thread_local uintptr_t mmrange__thread_number;
+#define MMRANGE__THREAD_LOCAL _Thread_local
 #endif
+
+extern MMRANGE__THREAD_LOCAL uintptr_t mmrange__thread_number;
 
 /** The number of the calling thread. */
 static inline uintptr_t mmrange__self(void)
@@ -56,6 +58,36 @@ static inline uintptr_t mmrange__self(void)
 	uintptr_t number = mmrange__thread_number;
 
 	return number ? number : mmrange__new_thread_number();
+}
+
+/*
+ * Two fences in a pair: of two threads that store, pass one of them each, and load what the other
+ * has stored, at least one sees the other's store. Where the system can make all threads pass a fence,
+ * mmrange__heavy_fence() does so, and mmrange__light_fence() is nothing but an order for the compiler.
+ * Two light ones are no pair.
+ */
+extern bool mmrange__fence_is_heavy;
+
+void mmrange__heavy_fence(void);
+
+static inline void mmrange__full_fence(void)
+{
+#ifdef __SANITIZE_THREAD__
+	/* GCC's ThreadSanitizer knows no fences, and must not take this for an order between threads. */
+	static _Thread_local atomic_int mine;
+
+	atomic_fetch_add(&mine, 1);
+#else
+	atomic_thread_fence(memory_order_seq_cst);
+#endif
+}
+
+static inline void mmrange__light_fence(void)
+{
+	if (mmrange__fence_is_heavy)
+		atomic_signal_fence(memory_order_seq_cst);
+	else
+		mmrange__full_fence();
 }
 
 /** Tells the processor that this is a spin loop. */

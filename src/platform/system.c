@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-_Thread_local uintptr_t mmrange__thread_number;
+MMRANGE__THREAD_LOCAL uintptr_t mmrange__thread_number;
 
 uint64_t mmrange__now(void)
 {

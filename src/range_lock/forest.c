@@ -204,22 +204,39 @@ static struct range__leaf *lock_spanning(struct range_lock *lock, uint64_t start
 	return leaf;
 }
 
-struct range__leaf *range__forest_lock(struct range_lock *lock, const struct range *range,
-				       struct range__leaf *hint, bool try)
+/* The leaf that holds the range, if it is one, locked by lock_leaf(); otherwise NULL. */
+static struct range__leaf *lock_one(struct range_lock *lock, const struct range *range,
+				    struct range__leaf *hint,
+				    void (*lock_leaf)(struct range__leaf *leaf))
 {
-	struct range__leaf *leaf;
-
 	for (int look = hint ? 0 : 1; look < 2; look++) {
-		leaf = look == 0 ? hint : range__index_find(lock, range->start);
+		struct range__leaf *leaf = look == 0 ? hint : range__index_find(lock, range->start);
+
 		/* Not to disturb a leaf in vain; whether it is the right one is decided below. */
 		if (!range__leaf_covers(leaf, range->start, range->end))
 			continue;
-		range__leaf_lock(leaf);
+		lock_leaf(leaf);
 		if (range__leaf_covers(leaf, range->start, range->end))
 			return leaf;
 		range__leaf_unlock(leaf, NULL);
 	}
-	return lock_spanning(lock, range->start, range->end, range, try ? 1 : 0);
+	return NULL;
+}
+
+struct range__leaf *range__forest_lock(struct range_lock *lock, const struct range *range,
+				       struct range__leaf *hint, bool try)
+{
+	struct range__leaf *leaf = lock_one(lock, range, hint, range__leaf_lock);
+
+	return leaf ? leaf : lock_spanning(lock, range->start, range->end, range, try ? 1 : 0);
+}
+
+struct range__leaf *range__forest_lock_reader(struct range_lock *lock, const struct range *range,
+					      struct range__leaf *hint, bool try)
+{
+	struct range__leaf *leaf = lock_one(lock, range, hint, range__leaf_lock_reader);
+
+	return leaf ? leaf : lock_spanning(lock, range->start, range->end, range, try ? 1 : 0);
 }
 
 struct range__leaf *range__forest_lock_extension(struct range_lock *lock, const struct range *range,
@@ -299,12 +316,13 @@ void range__forest_stats(struct range_lock *lock, struct range_lock_stats *stats
 	stats->leaves = nr_leaves(lock);
 	stats->splits = forest ? forest->splits : 0;
 	stats->merges = forest ? forest->merges : 0;
-	stats->waits = 0;
+	stats->waits = stats->biases = 0;
 	for (uint32_t i = 0; i < stats->leaves; i++) {
 		struct range__leaf *leaf = nth_leaf(lock, i);
 
-		range__leaf_lock(leaf);
+		range__leaf_lock_reader(leaf);
 		stats->waits += leaf->waits;
+		stats->biases += (leaf->bias + 1) / 2;
 		range__leaf_unlock(leaf, NULL);
 	}
 	pthread_mutex_unlock(&lock->mutex);

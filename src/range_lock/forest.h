@@ -28,6 +28,13 @@ struct range__leaf *range__forest_lock(struct range_lock *lock, const struct ran
 				       struct range__leaf *hint, bool try);
 
 /*
+ * The same for a reader, which is about to be held, or is held: a leaf that is biased stays so. Only
+ * if there are several they are merged.
+ */
+struct range__leaf *range__forest_lock_reader(struct range_lock *lock, const struct range *range,
+					      struct range__leaf *hint, bool try);
+
+/*
  * Locks the leaf of a range that is held, if that can be extended to [start, end), which contains it,
  * merging leaves as above. NULL: it would have to wait; then nothing has changed.
  */

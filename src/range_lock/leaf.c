@@ -21,6 +21,7 @@
  */
 #include "leaf.h"
 #include "platform/platform.h"
+#include "slots.h"
 
 enum {
 	/* Compare-and-swaps before a word that keeps changing is taken by exchange. */
@@ -60,7 +61,7 @@ static bool try_lock_word(struct range__leaf *leaf, uint64_t *word, uint64_t loc
 	return (*word & WORD_TAG) != WORD_LOCKED;
 }
 
-void range__leaf_lock(struct range__leaf *leaf)
+void range__leaf_lock_reader(struct range__leaf *leaf)
 {
 	uint64_t locked = WORD_LOCKED;
 	int spins = mmrange__spinning_helps() ? LOCK_SPINS : 0;
@@ -92,6 +93,12 @@ void range__leaf_lock(struct range__leaf *leaf)
 	}
 }
 
+void range__leaf_lock(struct range__leaf *leaf)
+{
+	range__leaf_lock_reader(leaf);
+	range__slots_revoke(leaf);
+}
+
 static void unlock_to(struct range__leaf *leaf, uint64_t word, const struct range__wakes *wakes)
 {
 	/* [U2] From here on the leaf may be gone, and those to be woken too: only addresses are
@@ -104,20 +111,27 @@ static void unlock_to(struct range__leaf *leaf, uint64_t word, const struct rang
 		mmrange__unpark(wakes->state[i], false);
 }
 
+static uint64_t unlocked_word(const struct range__leaf *leaf)
+{
+	if (range__leaf_biased(leaf))
+		return range__word_of_bias(leaf->generation);
+	return range__leaf_vacant(leaf) ? range__word_empty(leaf->generation) : WORD_TREE;
+}
+
 void range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wakes)
 {
-	unlock_to(leaf, range__leaf_vacant(leaf) ? range__word_empty(leaf->generation) : WORD_TREE,
-		  wakes);
+	unlock_to(leaf, unlocked_word(leaf), wakes);
 }
 
 void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range *range)
 {
-	if (range__leaf_vacant(leaf)) {
+	if (range__leaf_vacant(leaf) && !range__leaf_biased(leaf)) {
 		range->stamp = range__word_empty(leaf->generation);
 		unlock_to(leaf, range__word_single(range), NULL);
 	} else {
+		range->stamp = 0; /* it is in no slot */
 		range__tree_insert(&leaf->held, range);
-		unlock_to(leaf, WORD_TREE, NULL);
+		range__leaf_unlock(leaf, NULL);
 	}
 }
 
@@ -333,7 +347,8 @@ void range__leaf_absorb(struct range__leaf *to, struct range__leaf *from)
 	from->held = NULL;
 	merge_queues(to, from);
 	to->waits += from->waits;
-	from->waits = 0;
+	to->bias += from->bias;
+	from->waits = from->bias = 0;
 	if (from->fair_at > to->fair_at)
 		to->fair_at = from->fair_at;
 	set_bounds(to, lo, hi);
@@ -375,7 +390,7 @@ bool range__leaf_valid(struct range__leaf *leaf)
 	uint32_t woken = 0, starving = 0;
 	const struct range *prev = NULL;
 
-	if (!range__tree_valid(leaf->held))
+	if (!range__tree_valid(leaf->held) || range__leaf_biased(leaf))
 		return false;
 	for (struct range *r = range__tree_first(leaf->held, 0, UINT64_MAX); r;
 	     r = range__tree_next(r, 0, UINT64_MAX)) {

@@ -8,6 +8,7 @@
  *	EMPTY(generation)  nothing
  *	SINGLE(range)      one range is held and nothing waits; the tree is empty
  *	TREE               unlocked, there are ranges in the tree or in the queue
+ *	BIASED(generation) unlocked, and readers may be in without a trace here: see slots.h
  *	LOCKED             a thread works on the leaf; with SLEEPERS, others may be parked on the word
  *
  * Who may do what:
@@ -15,7 +16,8 @@
  *	EMPTY -> SINGLE       anybody whose range lies within lo and hi: an acquisition, in one step
  *	SINGLE -> EMPTY       whoever releases that range, in one step, back to the word it replaced
  *	any -> LOCKED         anybody, by range__leaf_lock(), if it is not LOCKED; out of SINGLE it puts
- *	                      the range into the tree
+ *	                      the range into the tree. Out of BIASED it ends the bias; readers may leave
+ *	                      that as it is, by range__leaf_lock_reader()
  *	LOCKED -> any         who locked it, by range__leaf_unlock()
  *	LOCKED -> + SLEEPERS  anybody, to park afterwards, or by an exchange that came too late: it is
  *	                      legal to set it and not to park; that costs a wake-up of nobody
@@ -56,7 +58,8 @@
 #define WORD_LOCKED           UINT64_C(3)
 #define WORD_WRITER           UINT64_C(4) /* with SINGLE */
 #define WORD_SLEEPERS         UINT64_C(4) /* with LOCKED */
-#define WORD_GENERATION_SHIFT 2
+#define WORD_BIASED           UINT64_C(4) /* with TREE */
+#define WORD_GENERATION_SHIFT 3
 
 /* What struct range's state says of a waiter. Written under the leaf's lock; the waiter itself
  * reads it without. */
@@ -73,6 +76,16 @@ struct range__wakes {
 static inline uint64_t range__word_empty(uint64_t generation)
 {
 	return generation << WORD_GENERATION_SHIFT | WORD_EMPTY;
+}
+
+static inline uint64_t range__word_of_bias(uint64_t generation)
+{
+	return generation << WORD_GENERATION_SHIFT | WORD_BIASED | WORD_TREE;
+}
+
+static inline bool range__word_biased(uint64_t word)
+{
+	return (word & (WORD_TAG | WORD_BIASED)) == (WORD_TREE | WORD_BIASED);
 }
 
 static inline uint64_t range__word_single(const struct range *range)
@@ -97,7 +110,15 @@ static inline bool range__leaf_vacant(const struct range__leaf *leaf)
 /* Makes an unlocked, empty leaf that covers nothing, of the given memory. */
 void range__leaf_init(struct range__leaf *leaf);
 
-/* Spins, then parks. */
+static inline bool range__leaf_biased(const struct range__leaf *leaf)
+{
+	return leaf->bias % 2 != 0;
+}
+
+/* Spins, then parks. If the leaf is biased it stays so: for acquisitions and releases of readers. */
+void range__leaf_lock_reader(struct range__leaf *leaf);
+
+/* The same; but afterwards the leaf is not biased, and all that is held in it is in the tree. */
 void range__leaf_lock(struct range__leaf *leaf);
 
 /* Unlocks, with what is in the leaf now; then wakes whom wakes names (may be NULL). */

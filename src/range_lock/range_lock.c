@@ -7,6 +7,7 @@
 #include "checked.h"
 #include "forest.h"
 #include "platform/platform.h"
+#include "reader.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -30,8 +31,17 @@ bool range__acquire_fast(struct range_lock *lock, struct range *range)
 	struct range__leaf *leaf = range__index_find(lock, range->start);
 	/* acquire: [B] */
 	uint64_t word = atomic_load_explicit(&leaf->word, memory_order_acquire);
+	bool shared;
 
-	if ((word & WORD_TAG) != WORD_EMPTY || !range__leaf_covers(leaf, range->start, range->end))
+	if (!range__leaf_covers(leaf, range->start, range->end))
+		return false;
+	if (range->mode == RANGE_READ) {
+		if (range__word_biased(word))
+			return range__reader_enter(lock, leaf, range, word);
+		if (range__slots_due(leaf))
+			return false;
+	}
+	if ((word & WORD_TAG) != WORD_EMPTY)
 		return false;
 	range->leaf = leaf;
 	range->stamp = word;
@@ -40,7 +50,9 @@ bool range__acquire_fast(struct range_lock *lock, struct range *range)
 						     memory_order_relaxed))
 		return false;
 	/* relaxed: a guess */
-	if (atomic_load_explicit(&leaf->last_owner, memory_order_relaxed) != range->owner)
+	shared = atomic_load_explicit(&leaf->last_owner, memory_order_relaxed) != range->owner;
+	range__slots_pay(leaf, range, shared);
+	if (shared)
 		range__adapt_note(lock, leaf, range);
 	return true;
 }
@@ -92,8 +104,10 @@ void range_unlock(struct range_lock *lock, struct range *range)
 	uint64_t word = range__word_single(range);
 
 	range__checked_release(lock, range);
-	if (!atomic_compare_exchange_strong_explicit(&range->leaf->word, &word, range->stamp,
-						     memory_order_release, /* [U1] */
-						     memory_order_relaxed))
+	if (range__word_biased(range->stamp))
+		range__reader_leave(lock, range);
+	else if (!atomic_compare_exchange_strong_explicit(&range->leaf->word, &word, range->stamp,
+							  memory_order_release, /* [U1] */
+							  memory_order_relaxed))
 		range__release_slow(lock, range);
 }

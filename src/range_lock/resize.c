@@ -5,6 +5,7 @@
  */
 #include "checked.h"
 #include "forest.h"
+#include "slots.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -16,6 +17,7 @@ static struct range__leaf *lock_leaf(struct range_lock *lock, struct range *rang
 	range__checked_held(lock, range);
 	leaf = range__forest_lock(lock, range, range->leaf, false);
 	range->leaf = leaf;
+	range__slot_vacate(range);
 	return leaf;
 }
 
@@ -86,6 +88,7 @@ int range_tryextend(struct range_lock *lock, struct range *range, uint64_t start
 	if (!leaf)
 		return EBUSY;
 	range->leaf = leaf;
+	range__slot_vacate(range);
 	set_bounds(leaf, range, start, end);
 	range__leaf_unlock(leaf, NULL);
 	return 0;

@@ -9,6 +9,7 @@
 #include "checked.h"
 #include "forest.h"
 #include "platform/platform.h"
+#include "reader.h"
 
 #include <errno.h>
 
@@ -26,8 +27,10 @@ enum {
  */
 static bool worth_spinning(struct range__leaf *leaf, uint64_t word, const struct range *range)
 {
+	if ((word & WORD_TAG) == WORD_EMPTY)
+		return range->mode == RANGE_WRITE || !range__slots_due(leaf);
 	if ((word & WORD_TAG) != WORD_SINGLE)
-		return (word & WORD_TAG) == WORD_EMPTY;
+		return false;
 	if (!(word & WORD_WRITER) && range->mode == RANGE_READ)
 		return false;
 	/* relaxed: a guess */
@@ -118,6 +121,23 @@ static int wait(struct range_lock *lock, struct range *range, const struct range
 	}
 }
 
+static struct range__leaf *lock_leaf(struct range_lock *lock, const struct range *range,
+				     struct range__leaf *hint, bool try)
+{
+	if (range->mode == RANGE_READ)
+		return range__forest_lock_reader(lock, range, hint, try);
+	return range__forest_lock(lock, range, hint, try);
+}
+
+/* A reader found the leaf locked, maybe by another one, but it is biased: a slot is still better. */
+static bool enter_instead(struct range_lock *lock, struct range__leaf *leaf, struct range *range)
+{
+	uint64_t word = range__word_of_bias(leaf->generation);
+
+	range__leaf_unlock(leaf, NULL);
+	return range__reader_enter(lock, leaf, range, word);
+}
+
 int range__acquire_slow(struct range_lock *lock, struct range *range,
 			const struct range__limit *limit)
 {
@@ -127,11 +147,17 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 
 	if (!limit->try && !fifo && spin(lock, range))
 		return 0;
-	leaf = range__forest_lock(lock, range, NULL, limit->try);
+	leaf = lock_leaf(lock, range, NULL, limit->try);
+	if (leaf && range__leaf_biased(leaf)) {
+		if (enter_instead(lock, leaf, range))
+			return 0;
+		leaf = lock_leaf(lock, range, NULL, limit->try);
+	}
 	if (!leaf)
 		return EBUSY;
 	range->leaf = leaf;
 	if (!range__leaf_blocks(leaf, range)) {
+		range__slots_consider(leaf, range);
 		range__leaf_hold_and_unlock(leaf, range);
 	} else if (limit->try) {
 		range__leaf_unlock(leaf, NULL);
@@ -155,8 +181,14 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 
 void range__release_slow(struct range_lock *lock, struct range *range)
 {
-	struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf, false);
+	struct range__leaf *leaf = lock_leaf(lock, range, range->leaf, false);
 
+	range__release_and_unlock(lock, leaf, range);
+}
+
+void range__release_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
+			       struct range *range)
+{
 	range__tree_erase(&leaf->held, range);
 	wake_and_unlock(lock, leaf, range);
 }

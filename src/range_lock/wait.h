@@ -23,6 +23,10 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 
 void range__release_slow(struct range_lock *lock, struct range *range);
 
+/* With the leaf locked that holds range in its tree: releases it, and unlocks. */
+void range__release_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
+			       struct range *range);
+
 /*
  * With the leaf locked, after [start, end) was released: makes a waiter starving if it is time, and
  * wakes those that can go on. wakes is for range__leaf_unlock().

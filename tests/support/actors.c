@@ -228,6 +228,13 @@ bool split_by_turns(struct range_lock *lock, uint64_t a, uint64_t b, unsigned in
 	return atomic_load(&done);
 }
 
+/* As if readers had paid for a bias already. */
+static void pay_rent(struct range__leaf *leaf)
+{
+	/* relaxed: a guess of the lock's */
+	atomic_store_explicit(&leaf->rent, UINT32_MAX / 2, memory_order_relaxed);
+}
+
 void make_impatient(void *arg)
 {
 	struct range_lock *lock = arg;
@@ -236,9 +243,13 @@ void make_impatient(void *arg)
 	pthread_mutex_lock(&lock->mutex);
 	/* relaxed: under the mutex, but for count and patience, which may be of any age */
 	forest = atomic_load_explicit(&lock->forest, memory_order_relaxed);
-	for (uint32_t i = 0; forest && i < atomic_load(&forest->count); i++)
-		atomic_store_explicit(&atomic_load(&forest->entries[i].leaf)->patience,
-				      RANGE__PATIENCE, memory_order_relaxed);
+	pay_rent(&lock->root);
+	for (uint32_t i = 0; forest && i < atomic_load(&forest->count); i++) {
+		struct range__leaf *leaf = atomic_load(&forest->entries[i].leaf);
+
+		atomic_store_explicit(&leaf->patience, RANGE__PATIENCE, memory_order_relaxed);
+		pay_rent(leaf);
+	}
 	pthread_mutex_unlock(&lock->mutex);
 }
 

@@ -98,8 +98,8 @@ bool split_by_turns(struct range_lock *lock, uint64_t a, uint64_t b, unsigned in
 
 /*
  * Makes each leaf split at the next few migrations: the lock calms down by itself after some splits
- * that did not last, and a test that wants splits and merges all the time must not let it. lock is
- * a struct range_lock.
+ * that did not last, and a test that wants splits and merges all the time must not let it. Likewise
+ * each leaf becomes biased with its next reader. lock is a struct range_lock.
  */
 void make_impatient(void *lock);
 

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The heavy fence by membarrier(2): it interrupts those processors that run threads of this process
+ * (Linux 4.14; before, or where it is not allowed, each thread passes its own fence).
+ */
+#include "platform/platform.h"
+
+#include <errno.h>
+#include <linux/membarrier.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+bool mmrange__fence_is_heavy;
+
+static bool membarrier(int command)
+{
+	int saved = errno;
+	bool done = syscall(SYS_membarrier, command, 0, 0) == 0;
+
+	errno = saved;
+	return done;
+}
+
+/*
+ * Before anybody uses a lock: nobody may see the variable change. Early among the constructors, as
+ * those of the program may use locks.
+ */
+__attribute__((constructor(101))) static void register_fence(void)
+{
+	mmrange__fence_is_heavy = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+}
+
+void mmrange__heavy_fence(void)
+{
+	if (!mmrange__fence_is_heavy) {
+		mmrange__full_fence();
+		return;
+	}
+	if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
+		return;
+	/* A filter of system calls has come since: the threads cannot be made to pass a fence. */
+	if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) &&
+	    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
+		return;
+	fputs("libmmrange: membarrier() worked when the program began, and does not any more\n",
+	      stderr);
+	abort();
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One slot of the thread's own is written, and the leaf's word is read. Only if that has changed
+ * meanwhile, because somebody has ended the bias, the leaf is locked: the range may have been
+ * adopted.
+ */
+#include "reader.h"
+#include "forest.h"
+#include "wait.h"
+
+/* Looks at a leaf that is locked, maybe by a reader, before locking it. */
+enum { LOCKED_SPINS = 100 };
+
+static bool undisturbed(const struct range *range)
+{
+	int spins = mmrange__spinning_helps() ? LOCKED_SPINS : 0;
+	uint64_t word;
+
+	if (range__slot_undisturbed(range))
+		return true;
+	do {
+		/* relaxed: as in range__slot_undisturbed() */
+		word = atomic_load_explicit(&range->leaf->word, memory_order_relaxed);
+		if (word == range->stamp)
+			return true;
+		mmrange__relax();
+	} while ((word & WORD_TAG) == WORD_LOCKED && spins-- > 0);
+	return false;
+}
+
+/*
+ * The leaf was not as it should be after publishing the range in it: finds out whether the range is
+ * held, through the slot or the tree. If not through the slot, takes it out of there.
+ */
+static bool settle(struct range_lock *lock, struct range *range)
+{
+	struct range__leaf *leaf = range__forest_lock_reader(lock, range, range->leaf, false);
+	bool held = true;
+
+	if (leaf != range->leaf || !range__leaf_biased(leaf) ||
+	    range__word_of_bias(leaf->generation) != range->stamp) {
+		held = range__slot_adopted(range);
+		range->leaf = leaf;
+		range__slot_vacate(range);
+	}
+	range__leaf_unlock(leaf, NULL);
+	return held;
+}
+
+bool range__reader_enter(struct range_lock *lock, struct range__leaf *leaf, struct range *range,
+			 uint64_t word)
+{
+	range->leaf = leaf;
+	range->stamp = word;
+	if (!range__slot_publish(range))
+		return false;
+	return undisturbed(range) || settle(lock, range);
+}
+
+static void leave_slowly(struct range_lock *lock, struct range *range)
+{
+	struct range__leaf *leaf = range__forest_lock_reader(lock, range, range->leaf, false);
+
+	if (range__slot_adopted(range))
+		range__release_and_unlock(lock, leaf, range);
+	else
+		range__leaf_unlock(leaf, NULL);
+}
+
+void range__reader_leave(struct range_lock *lock, struct range *range)
+{
+	struct range__slot *slot = range->slot;
+	uint64_t next = range__slot_leave(slot);
+
+	if (!undisturbed(range))
+		leave_slowly(lock, range);
+	range__slot_free(slot, next);
+}

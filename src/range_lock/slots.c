@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "slots.h"
+
+#include <pthread.h>
+
+enum {
+	NR_GROUPS = 256,
+	/* The bounds of what ending a bias is taken to cost, in nanoseconds. */
+	MIN_PRICE = 1000,
+	MAX_PRICE = 100000,
+};
+
+/* Those of all locks. */
+static struct range__slots groups[NR_GROUPS];
+
+/* No group from here on has ever been taken. */
+static atomic_uint nr_used;
+
+static atomic_uint nr_taken;
+
+MMRANGE__THREAD_LOCAL struct range__slots *range__slots_own;
+
+/* What ending a bias costs, in nanoseconds. */
+static atomic_uint price = 2000;
+
+static pthread_key_t key;
+static bool have_key;
+
+/* At the end of a thread. Ranges that it has published stay where they are until they are released. */
+static void give_back(void *arg)
+{
+	struct range__slots *own = arg;
+
+	range__slots_own = NULL;
+	/* release: pairs with the acquire in take() */
+	atomic_store_explicit(&own->taken, false, memory_order_release);
+	atomic_fetch_sub_explicit(&nr_taken, 1, memory_order_relaxed);
+}
+
+/*
+ * pthread_setspecific() must not allocate, as the lock may be used inside malloc(): with glibc, that
+ * is so for the first 32 keys (nptl/pthread_setspecific.c). Without a key no thread gets slots.
+ */
+__attribute__((constructor(101))) static void make_key(void)
+{
+	have_key = pthread_key_create(&key, give_back) == 0;
+#ifdef __GLIBC__
+	if (have_key && key >= 32) {
+		pthread_key_delete(key);
+		have_key = false;
+	}
+#endif
+}
+
+/* The library may be unloaded while threads go on. */
+__attribute__((destructor)) static void delete_key(void)
+{
+	if (have_key)
+		pthread_key_delete(key);
+}
+
+/* Takes the group at i if it is nobody's. */
+static bool take(unsigned int i)
+{
+	unsigned int n = atomic_load_explicit(&nr_used, memory_order_relaxed);
+
+	if (atomic_load_explicit(&groups[i].taken, memory_order_relaxed) ||
+	    atomic_exchange_explicit(&groups[i].taken, true, memory_order_acquire))
+		return false;
+	if (pthread_setspecific(key, &groups[i])) {
+		atomic_store_explicit(&groups[i].taken, false, memory_order_release);
+		return false;
+	}
+	/* relaxed: comes before the first state IN, and is seen with it: [P] and [H] */
+	while (n <= i && !atomic_compare_exchange_weak_explicit(
+				 &nr_used, &n, i + 1, memory_order_relaxed, memory_order_relaxed))
+		;
+	return true;
+}
+
+struct range__slots *range__slots_take(void)
+{
+	/* relaxed: the number only saves a search in vain */
+	if (!have_key || atomic_load_explicit(&nr_taken, memory_order_relaxed) >= NR_GROUPS)
+		return NULL;
+	for (unsigned int i = 0; i < NR_GROUPS; i++) {
+		if (take(i)) {
+			atomic_fetch_add_explicit(&nr_taken, 1, memory_order_relaxed);
+			range__slots_own = &groups[i];
+			return range__slots_own;
+		}
+	}
+	return NULL;
+}
+
+void range__slot_vacate(struct range *range)
+{
+	if (!range__word_biased(range->stamp))
+		return;
+	range->stamp = 0;
+	range__slot_free(range->slot, range__slot_leave(range->slot));
+}
+
+/* With the leaf locked, after [H]: takes the reader in a slot into the tree, if it is in this leaf. */
+static void adopt(struct range__leaf *leaf, struct range__slot *slot)
+{
+	uint64_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
+	uint64_t start = atomic_load_explicit(&slot->start, memory_order_acquire);
+	uint64_t end = atomic_load_explicit(&slot->end, memory_order_acquire);
+	struct range *range = atomic_load_explicit(&slot->range, memory_order_acquire);
+
+	if ((state & SLOT_TAG) != SLOT_IN ||
+	    atomic_load_explicit(&slot->leaf, memory_order_acquire) != leaf ||
+	    atomic_load_explicit(&slot->state, memory_order_relaxed) != state)
+		return;
+	/* Whoever published for this leaf when it was another one will see that, and retract. */
+	if (range__leaf_covers(leaf, start, end) && !range__slot_adopted(range))
+		range__tree_insert(&leaf->held, range);
+}
+
+static void note_price(uint64_t ns)
+{
+	/* relaxed: a guess */
+	uint64_t old = atomic_load_explicit(&price, memory_order_relaxed);
+
+	if (ns < MIN_PRICE)
+		ns = MIN_PRICE;
+	if (ns > MAX_PRICE)
+		ns = MAX_PRICE;
+	atomic_store_explicit(&price, (unsigned int)((7 * old + ns) / 8), memory_order_relaxed);
+}
+
+void range__slots_revoke(struct range__leaf *leaf)
+{
+	uint64_t begin;
+	unsigned int n;
+
+	if (!range__leaf_biased(leaf))
+		return;
+	begin = mmrange__now();
+	leaf->bias++;
+	/* relaxed, in all of this file: rent is a guess, any value does */
+	atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
+	mmrange__heavy_fence(); /* [H] */
+	n = atomic_load_explicit(&nr_used, memory_order_relaxed);
+	for (unsigned int i = 0; i < n; i++)
+		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
+			adopt(leaf, &groups[i].slot[k]);
+	note_price(mmrange__now() - begin);
+}
+
+bool range__slots_due(struct range__leaf *leaf)
+{
+	return atomic_load_explicit(&leaf->rent, memory_order_relaxed) >=
+	       atomic_load_explicit(&price, memory_order_relaxed);
+}
+
+void range__slots_consider(struct range__leaf *leaf, const struct range *range)
+{
+	uint32_t rent;
+
+	if (range__leaf_biased(leaf))
+		return;
+	if (range->mode == RANGE_WRITE) {
+		atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
+		return;
+	}
+	if (range__slots_due(leaf) && !leaf->wait_first &&
+	    !range__tree_overlap(leaf->held, 0, UINT64_MAX, true)) {
+		leaf->bias++;
+		leaf->generation++;
+		return;
+	}
+	rent = atomic_load_explicit(&leaf->rent, memory_order_relaxed);
+	if (rent < MAX_PRICE)
+		atomic_store_explicit(&leaf->rent, rent + RANGE__RENT_LOCKED, memory_order_relaxed);
+}
