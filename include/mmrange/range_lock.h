@@ -232,8 +232,8 @@ MMRANGE_API int range_lock_init(struct range_lock *lock, const struct range_lock
  * @return 0; EBUSY a range is held or waits: the lock is unchanged and usable
  *
  * Requires:  no other thread calls a function on the lock at the same time; a thread whose last
- *            range_unlock() made this thread's acquisition possible may still be on its way out of
- *            it.
+ *            range_unlock() made this thread's acquisition possible, or whose range_cancel() ended
+ *            it, may still be on its way out of that.
  * Cost:      O(leaves).   Since: 0.1
  */
 MMRANGE_API int range_lock_destroy(struct range_lock *lock);
@@ -243,9 +243,9 @@ MMRANGE_API int range_lock_destroy(struct range_lock *lock);
  *
  * @param range      caller's storage, not in use
  * @param start,end  half-open, in the caller's unit; start < end; the full range is [0, UINT64_MAX)
- * @return 0; EINVAL empty or inverted range, or a bad mode: nothing is held; checked build only:
- *         EDEADLK the calling thread acquired a range that conflicts and still is held: nothing is
- *         held
+ * @return 0; EINVAL empty or inverted range, or a bad mode: nothing is held; ECANCELED the wait was
+ *         ended by range_cancel(): nothing is held; checked build only: EDEADLK the calling thread
+ *         acquired a range that conflicts and still is held: nothing is held
  *
  * Ensures:   until range_unlock(), no conflicting range is held.
  * Ordering:  acquire; pairs with the release in range_unlock() of every range that overlaps and
@@ -282,13 +282,36 @@ MMRANGE_API int range_trylock(struct range_lock *lock, struct range *range, uint
  * @param deadline  absolute time on clock; NULL waits for ever. If the range is free it is acquired
  *                  even when the deadline has passed.
  * @return 0; ETIMEDOUT the deadline passed: nothing is held; EINVAL as range_lock(), or a bad
- *         clock, or tv_nsec outside [0, 999999999]: nothing is held; EDEADLK as range_lock()
+ *         clock, or tv_nsec outside [0, 999999999]: nothing is held; ECANCELED and EDEADLK as
+ *         range_lock()
  *
  * Otherwise as range_lock().   Since: 0.1
  */
 MMRANGE_API int range_timedlock(struct range_lock *lock, struct range *range, uint64_t start,
 				uint64_t end, enum range_mode mode, clockid_t clock,
 				const struct timespec *deadline);
+
+/**
+ * Ends another thread's wait for a range: its range_lock(), range_timedlock() or range_lock_many()
+ * returns ECANCELED.
+ *
+ * @param range  what the other thread waits with. Only the address counts, *range is not read to
+ *               find it: it may have gone, or be in use for another acquisition by now. Then it is
+ *               that one's wait that ends.
+ * @return 0: that call returns ECANCELED; ESRCH nobody waits with range in this lock at this moment:
+ *         the call has not come to wait yet, the range is held, or the call has returned
+ *
+ * Ensures:   of a grant, a deadline and range_cancel(), one decides; what this returns agrees with
+ *            what the waiter's call returns. From the return on, nobody is held back by the waiter.
+ * Ordering:  release if it returns 0; pairs with the acquire of the call that returns ECANCELED.
+ * Progress:  never waits for the holder of a range; may wait for short internal locks.
+ * Safety:    any number of threads; not from signal handlers. range_lock_many() waits with one of
+ *            its ranges at a time, and with nothing in between: to end it, try each of them until
+ *            one returns 0 or the call has returned.
+ * Lifetime:  *range may go as soon as the waiter's call has returned, the lock as well.
+ * Cost:      allocates nothing; O(leaves + waiters), and locks each leaf for a moment.   Since: 0.1
+ */
+MMRANGE_API int range_cancel(struct range_lock *lock, struct range *range);
 
 /**
  * Releases a range.
@@ -391,8 +414,9 @@ struct range_request {
  *                  fails
  * @param n         how many
  * @return 0: all are held, each to be released by range_unlock() on its own; EINVAL n is 0, a range
- *         is empty or inverted, a mode is bad, or two overlap: nothing is held; EDEADLK as
- *         range_lock(): nothing is held
+ *         is empty or inverted, a mode is bad, or two overlap: nothing is held; ECANCELED the wait
+ *         for one of them was ended by range_cancel(): nothing is held; EDEADLK as range_lock():
+ *         nothing is held
  *
  * Requires:  the calling thread holds no range of the lock, or is sure that nobody waits for it.
  * Ensures:   while it waits, it holds nothing.

@@ -130,6 +130,11 @@ static struct range__leaf *nth_leaf(struct range_lock *lock, uint32_t i)
 	return forest ? range__index_leaf(forest, i) : &lock->root;
 }
 
+struct range__leaf *range__forest_leaf(struct range_lock *lock, uint32_t i)
+{
+	return i < nr_leaves(lock) ? nth_leaf(lock, i) : NULL;
+}
+
 /* How many entries from i on have keys below end. */
 static uint32_t nr_spanned(struct range__forest *forest, uint32_t i, uint64_t end)
 {

@@ -50,6 +50,9 @@ struct range__leaf *range__forest_new_leaf(struct range_lock *lock, struct range
 /* Under lock->mutex: gives back a leaf that covers nothing. It stays a leaf (R3). */
 void range__forest_free_leaf(struct range__forest *forest, struct range__leaf *leaf);
 
+/* Under lock->mutex: the leaves in the order of their keys, i from 0 on; NULL after the last. */
+struct range__leaf *range__forest_leaf(struct range_lock *lock, uint32_t i);
+
 /* EBUSY if something is held or waits; otherwise frees everything and returns 0. */
 int range__forest_destroy(struct range_lock *lock);
 

@@ -62,7 +62,7 @@ static bool spin(struct range_lock *lock, struct range *range)
 	return false;
 }
 
-/* Sleeps until the range is woken, or the deadline has passed: 0 or ETIMEDOUT. */
+/* Sleeps until the range is woken or canceled, or the deadline has passed: 0 or ETIMEDOUT. */
 static int sleep_until_woken(struct range *range, const struct range__limit *limit)
 {
 	int spins = mmrange__spinning_helps() ? WAKE_SPINS : 0;
@@ -97,14 +97,28 @@ static void wake_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
 	range__leaf_unlock(leaf, &wakes);
 }
 
-/* The range is in the leaf's queue. */
+static bool is_canceled(const struct range *range)
+{
+	/* acquire: [C] */
+	return atomic_load_explicit(&range->state, memory_order_acquire) == RANGE_CANCELED;
+}
+
+/* The range is in the leaf's queue, unless it has been canceled meanwhile. */
 static int wait(struct range_lock *lock, struct range *range, const struct range__limit *limit)
 {
 	for (;;) {
 		int error = sleep_until_woken(range, limit);
-		struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf, false);
+		struct range__leaf *leaf;
 
+		if (is_canceled(range))
+			return ECANCELED;
+		leaf = range__forest_lock(lock, range, range->leaf, false);
 		range->leaf = leaf;
+		/* Again, now that nobody can do it any more. */
+		if (is_canceled(range)) {
+			range__leaf_unlock(leaf, NULL);
+			return ECANCELED;
+		}
 		if (!range__leaf_blocks(leaf, range)) {
 			range__leaf_dequeue(leaf, range);
 			range__leaf_hold_and_unlock(leaf, range);

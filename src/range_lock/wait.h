@@ -17,7 +17,7 @@ struct range__limit {
 /* One swap, if the leaf is empty: see leaf.h. The range's fields are set. */
 bool range__acquire_fast(struct range_lock *lock, struct range *range);
 
-/* 0, EBUSY, ETIMEDOUT; in the checked build EDEADLK. The range's fields are set. */
+/* 0, EBUSY, ETIMEDOUT, ECANCELED; in the checked build EDEADLK. The range's fields are set. */
 int range__acquire_slow(struct range_lock *lock, struct range *range,
 			const struct range__limit *limit);
 
