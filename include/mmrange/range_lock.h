@@ -116,7 +116,7 @@ struct range__leaf {
 	RANGE__ATOMIC(uint64_t) hi;
 	RANGE__ATOMIC(uint64_t) last_start;
 	RANGE__ATOMIC(uint64_t) last_end;
-	RANGE__ATOMIC(uintptr_t) last_owner;
+	RANGE__ATOMIC(uint64_t) last_owner;
 	RANGE__ATOMIC(uint32_t) migrations;
 	RANGE__ATOMIC(uint32_t) patience;
 	RANGE__ATOMIC(uint32_t) rent;
@@ -192,7 +192,7 @@ struct range {
 	RANGE__ATOMIC(uint64_t) state;
 	struct range__leaf *leaf;
 	uint64_t stamp;
-	uintptr_t owner;
+	uint64_t owner; /* the thread: its number in the system in the upper half */
 	union {
 		struct range *next;       /* while it waits */
 		struct range__slot *slot; /* while it is held through a slot */
@@ -447,6 +447,51 @@ struct range_lock_stats {
  * Cost:      O(leaves), and locks each for a moment: not for hot paths.   Since: 0.1
  */
 MMRANGE_API void range_lock_stats(struct range_lock *lock, struct range_lock_stats *stats);
+
+/** What a range is doing. */
+enum range_state {
+	RANGE_STATE_HELD,
+	RANGE_STATE_WAITING,
+	/** Waiting, and no conflicting newcomer passes it any more; FIFO: every waiter. */
+	RANGE_STATE_STARVING
+};
+
+/** What range_lock_foreach() says of a range. */
+struct range_info {
+	/** Which one it is: an address to compare, or for range_cancel(). It may be gone by now. */
+	struct range *range;
+	uint64_t start;
+	uint64_t end;
+	enum range_mode mode;
+	enum range_state state;
+	/**
+	 * The thread that acquired it, or waits for it: on Linux what gettid() returns there, and
+	 * debuggers and /proc show; elsewhere a number that no two threads have in common.
+	 */
+	uint32_t thread;
+};
+
+/**
+ * Calls a function for every range that is held or waits.
+ *
+ * The lock is gone through in parts (its leaves), in the order of their keys; in each, first the
+ * ranges that are held, by start, then those that wait, in the order of their arrival. What is
+ * reported of one part was true at one moment. From one part to the next time passes, in which
+ * ranges come and go; one that is held, or waits, all the while is reported, once.
+ *
+ * @param fn   must not call any function on the lock, nor wait for anything that a thread holds
+ *             while it does, nor leave by longjmp(). What *info points to is gone when it returns.
+ *             Another result than 0 ends the walk.
+ * @param arg  for fn
+ * @return 0, or the result of fn that ended the walk
+ *
+ * Progress:  acquisitions and releases in the part that fn is told about wait for it.
+ * Safety:    any thread, at any time; not from signal handlers.
+ * Cost:      allocates nothing; O(leaves + ranges), and fn: for debugging and supervision, not for
+ *            hot paths.   Since: 0.1
+ */
+MMRANGE_API int range_lock_foreach(struct range_lock *lock,
+				   int (*fn)(const struct range_info *info, void *arg), void *arg);
 
 #ifdef __cplusplus
 #pragma GCC diagnostic pop

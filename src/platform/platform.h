@@ -39,8 +39,14 @@ uint64_t mmrange__now(void);
 /** Whether another thread can run while this one spins. */
 bool mmrange__spinning_helps(void);
 
-/* Small, never 0 and never used twice, but by 2^32 threads where pointers have 32 bits. */
-uintptr_t mmrange__new_thread_number(void);
+/**
+ * What the system calls the calling thread, for people: the thread's number in the kernel, or where
+ * there is none, number.
+ */
+uint32_t mmrange__system_thread(uint32_t number);
+
+/* Never 0, and never used twice in less than 2^32 threads. */
+uint64_t mmrange__new_thread(void);
 
 /* A shared library is loaded with the program or is small enough for the reserve: no call to find a
  * variable of the thread. */
@@ -50,14 +56,14 @@ uintptr_t mmrange__new_thread_number(void);
 #define MMRANGE__THREAD_LOCAL _Thread_local
 #endif
 
-extern MMRANGE__THREAD_LOCAL uintptr_t mmrange__thread_number;
+extern MMRANGE__THREAD_LOCAL uint64_t mmrange__thread;
 
-/** The number of the calling thread. */
-static inline uintptr_t mmrange__self(void)
+/** The calling thread: mmrange__system_thread() in the upper half, a number of its own in the lower. */
+static inline uint64_t mmrange__self(void)
 {
-	uintptr_t number = mmrange__thread_number;
+	uint64_t self = mmrange__thread;
 
-	return number ? number : mmrange__new_thread_number();
+	return self ? self : mmrange__new_thread();
 }
 
 /*

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-MMRANGE__THREAD_LOCAL uintptr_t mmrange__thread_number;
+MMRANGE__THREAD_LOCAL uint64_t mmrange__thread;
 
 uint64_t mmrange__now(void)
 {
@@ -30,11 +30,15 @@ bool mmrange__spinning_helps(void)
 	return n > 1;
 }
 
-uintptr_t mmrange__new_thread_number(void)
+uint64_t mmrange__new_thread(void)
 {
-	static atomic_uintptr_t last;
+	static atomic_uint_least32_t last;
+	uint32_t number;
 
-	/* relaxed: only the value counts */
-	mmrange__thread_number = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
-	return mmrange__thread_number;
+	do {
+		/* relaxed: only the value counts */
+		number = (uint32_t)atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+	} while (number == 0);
+	mmrange__thread = (uint64_t)mmrange__system_thread(number) << 32 | number;
+	return mmrange__thread;
 }

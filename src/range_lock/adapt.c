@@ -174,7 +174,7 @@ void range__adapt_note(struct range_lock *lock, struct range__leaf *leaf, const 
 	/* relaxed: all of this is a guess about where a split would help; any values do */
 	uint64_t last_start = atomic_load_explicit(&leaf->last_start, memory_order_relaxed);
 	uint64_t last_end = atomic_load_explicit(&leaf->last_end, memory_order_relaxed);
-	uintptr_t last = atomic_load_explicit(&leaf->last_owner, memory_order_relaxed);
+	uint64_t last = atomic_load_explicit(&leaf->last_owner, memory_order_relaxed);
 	uint32_t migrations = atomic_load_explicit(&leaf->migrations, memory_order_relaxed);
 	uint64_t points[2] = { range->start, last_end };
 

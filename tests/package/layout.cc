@@ -10,16 +10,19 @@ static_assert(sizeof(struct range) <= 128, "promised in range_lock.h");
 
 extern "C" {
 extern struct range_lock c_lock;
-extern const size_t c_sizes[5];
+extern const size_t c_sizes[6];
 }
 
 static struct range_lock cxx_lock = RANGE_LOCK_INITIALIZER;
 
 int main()
 {
-	const size_t cxx_sizes[5] = { sizeof(struct range_lock), sizeof(struct range__leaf),
-				      sizeof(struct range), sizeof(struct range_lock_attr),
-				      sizeof(struct range_lock_stats) };
+	const size_t cxx_sizes[6] = { sizeof(struct range_lock),
+				      sizeof(struct range__leaf),
+				      sizeof(struct range),
+				      sizeof(struct range_lock_attr),
+				      sizeof(struct range_lock_stats),
+				      sizeof(struct range_info) };
 
 	if (std::memcmp(c_sizes, cxx_sizes, sizeof cxx_sizes)) {
 		std::puts("the sizes of structures differ in C and C++");

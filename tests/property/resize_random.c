@@ -152,7 +152,7 @@ static void step(struct world *world)
 	unsigned int i = (unsigned int)below(world, RANGES);
 
 	/* As if other threads came in turns: so that the lock splits itself. */
-	mmrange__thread_number = 1 + below(world, 3);
+	mmrange__thread = 1 + below(world, 3);
 	if (!world->held[i]) {
 		try_lock(world, i);
 		return;
@@ -178,7 +178,7 @@ static void step(struct world *world)
 TEST(resize_random, operations_on_held_ranges_agree_with_the_model)
 {
 	uint64_t seed = test_seed("resize_random");
-	uintptr_t self = mmrange__self();
+	uint64_t self = mmrange__self();
 	uint64_t splits = 0;
 
 	for (unsigned int round = 0; round < test_scale(200); round++) {
@@ -198,6 +198,6 @@ TEST(resize_random, operations_on_held_ranges_agree_with_the_model)
 		splits += lock_stats(&world.lock).splits;
 		check_quiet_and_destroy(&world.lock);
 	}
-	mmrange__thread_number = self;
+	mmrange__thread = self;
 	CHECK(splits > 0);
 }

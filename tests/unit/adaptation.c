@@ -14,7 +14,7 @@
 /* For the lock, the calling thread is another one from now on. */
 static void play(unsigned int thread)
 {
-	mmrange__thread_number = 1000 + thread;
+	mmrange__thread = 1000 + thread;
 }
 
 static void visit(struct range_lock *lock, unsigned int thread, uint64_t key)
