@@ -2,7 +2,8 @@
 /*
  * Ends the wait of another thread. *range may be gone at any time as long as it has not been found
  * in a queue: so it is looked for by its address, in every leaf, and not by its fields. A waiter
- * moves from one leaf to another only under lock->mutex, so none is missed.
+ * moves from one leaf to another only under lock->mutex, so none is missed. A leaf that is biased has
+ * no queue, and stays so.
  */
 #include "checked.h"
 #include "forest.h"
@@ -45,7 +46,7 @@ int range_cancel(struct range_lock *lock, struct range *range)
 	range__checked_lock(lock);
 	pthread_mutex_lock(&lock->mutex);
 	for (uint32_t i = 0; error && (leaf = range__forest_leaf(lock, i)); i++) {
-		range__leaf_lock(leaf);
+		range__leaf_lock_reader(leaf);
 		if (waits_in(leaf, range)) {
 			cancel_and_unlock(lock, leaf, range);
 			error = 0;
@@ -53,7 +54,6 @@ int range_cancel(struct range_lock *lock, struct range *range)
 			range__leaf_unlock(leaf, NULL);
 		}
 	}
-	/* From here on the lock may be gone, too. */
 	pthread_mutex_unlock(&lock->mutex);
 	return error;
 }
