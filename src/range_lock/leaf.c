@@ -18,6 +18,11 @@
  *	    again or give up, both of which wake; or
  *	(c) an earlier conflicting waiter that is starving, which is WOKEN or has a cause itself; it will
  *	    hold or give up.
+ *
+ * In a leaf where nothing is held and nobody is starving, only (b) is left. So if there is a queue,
+ * newcomers may come and go by the fast path, past the waiters, and wake nobody: that is the word
+ * EMPTY with WAITERS. When a woken waiter looks again it locks the leaf, and if it has to wait then,
+ * for a newcomer that is there, that one has been put into the tree, and its release wakes.
  */
 #include "leaf.h"
 #include "platform/platform.h"
@@ -115,7 +120,11 @@ static uint64_t unlocked_word(const struct range__leaf *leaf)
 {
 	if (range__leaf_biased(leaf))
 		return range__word_of_bias(leaf->generation);
-	return range__leaf_vacant(leaf) ? range__word_empty(leaf->generation) : WORD_TREE;
+	if (range__leaf_vacant(leaf))
+		return range__word_empty(leaf->generation);
+	if (!leaf->held && leaf->nr_woken > 0 && leaf->nr_starving == 0)
+		return range__word_empty(leaf->generation) | WORD_WAITERS;
+	return WORD_TREE;
 }
 
 void range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wakes)

@@ -5,8 +5,8 @@
  *
  * The lock word says what is in the leaf:
  *
- *	EMPTY(generation)  nothing
- *	SINGLE(range)      one range is held and nothing waits; the tree is empty
+ *	EMPTY(generation)  nothing is held; with WAITERS, somebody waits
+ *	SINGLE(range)      one range is held, and the tree is empty; the word is otherwise as before
  *	TREE               unlocked, there are ranges in the tree or in the queue
  *	BIASED(generation) unlocked, and readers may be in without a trace here: see slots.h
  *	LOCKED             a thread works on the leaf; with SLEEPERS, others may be parked on the word
@@ -21,6 +21,10 @@
  *	LOCKED -> any         who locked it, by range__leaf_unlock()
  *	LOCKED -> + SLEEPERS  anybody, to park afterwards, or by an exchange that came too late: it is
  *	                      legal to set it and not to park; that costs a wake-up of nobody
+ *
+ * EMPTY with WAITERS is for newcomers who pass waiters, which is when there are more threads than
+ * cores and they collide all the time. It needs that some waiter is WOKEN and none is starving: then
+ * all others have a woken one as their cause (see leaf.c), so that a release has nobody to wake.
  *
  * Invariants:
  *
@@ -58,6 +62,7 @@
 #define WORD_SINGLE           UINT64_C(1)
 #define WORD_TREE             UINT64_C(2)
 #define WORD_LOCKED           UINT64_C(3)
+#define WORD_WAITERS          UINT64_C(4) /* with EMPTY */
 #define WORD_WRITER           UINT64_C(4) /* with SINGLE */
 #define WORD_SLEEPERS         UINT64_C(4) /* with LOCKED */
 #define WORD_BIASED           UINT64_C(4) /* with TREE */

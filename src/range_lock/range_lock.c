@@ -12,6 +12,9 @@
 
 #include <errno.h>
 
+/* Of so many acquisitions of a thread that pass waiters, one locks the leaf. */
+enum { PASSES = 64 };
+
 /* In the checked build, also registers the range as in use. */
 static int prepare(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
 		   enum range_mode mode)
@@ -24,6 +27,16 @@ static int prepare(struct range_lock *lock, struct range *range, uint64_t start,
 	range->mode = (uint8_t)mode;
 	range->owner = mmrange__self();
 	return 0;
+}
+
+/*
+ * A newcomer is about to pass those who wait in the leaf. After some times it has to lock the leaf
+ * instead: then its release looks for waiters that have waited for too long, also if those that have
+ * been woken do not get to run.
+ */
+static bool may_pass(uint64_t word)
+{
+	return !(word & WORD_WAITERS) || ++range__passed < PASSES;
 }
 
 bool range__acquire_fast(struct range_lock *lock, struct range *range)
@@ -41,7 +54,7 @@ bool range__acquire_fast(struct range_lock *lock, struct range *range)
 		if (range__slots_due(leaf))
 			return false;
 	}
-	if ((word & WORD_TAG) != WORD_EMPTY)
+	if ((word & WORD_TAG) != WORD_EMPTY || !may_pass(word))
 		return false;
 	range->leaf = leaf;
 	range->stamp = word;

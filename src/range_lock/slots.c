@@ -111,7 +111,8 @@ static void adopt(struct range__leaf *leaf, struct range__slot *slot)
 
 	if ((state & SLOT_TAG) != SLOT_IN ||
 	    atomic_load_explicit(&slot->leaf, memory_order_acquire) != leaf ||
-	    atomic_load_explicit(&slot->state, memory_order_relaxed) != state)
+	    /* acquire, too: a reader that is seen to be leaving only here is gone as well */
+	    atomic_load_explicit(&slot->state, memory_order_acquire) != state)
 		return;
 	/* Whoever published for this leaf when it was another one will see that, and retract. */
 	if (range__leaf_covers(leaf, start, end) && !range__slot_adopted(range))

@@ -20,6 +20,8 @@ enum {
 	WAKE_SPINS = 100,
 };
 
+MMRANGE__THREAD_LOCAL unsigned int range__passed;
+
 /*
  * Whether it makes sense to wait for the holder of a leaf in which there is one range only: if it
  * conflicts. What that range is cannot be known without locking the leaf; the last owner's is a
@@ -28,7 +30,8 @@ enum {
 static bool worth_spinning(struct range__leaf *leaf, uint64_t word, const struct range *range)
 {
 	if ((word & WORD_TAG) == WORD_EMPTY)
-		return range->mode == RANGE_WRITE || !range__slots_due(leaf);
+		return !(word & WORD_WAITERS) &&
+		       (range->mode == RANGE_WRITE || !range__slots_due(leaf));
 	if ((word & WORD_TAG) != WORD_SINGLE)
 		return false;
 	if (!(word & WORD_WRITER) && range->mode == RANGE_READ)
@@ -161,6 +164,7 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 
 	if (!limit->try && !fifo && spin(lock, range))
 		return 0;
+	range__passed = 0;
 	leaf = lock_leaf(lock, range, NULL, limit->try);
 	if (leaf && range__leaf_biased(leaf)) {
 		if (enter_instead(lock, leaf, range))

@@ -6,6 +6,7 @@
 #define RANGE_LOCK_WAIT_H
 
 #include "leaf.h"
+#include "platform/platform.h"
 
 /* How long an acquisition may take. */
 struct range__limit {
@@ -13,6 +14,9 @@ struct range__limit {
 	clockid_t clock;
 	const struct timespec *deadline; /* NULL: for ever */
 };
+
+/* How often the thread has passed waiters by the fast path since it last locked a leaf. */
+extern MMRANGE__THREAD_LOCAL unsigned int range__passed;
 
 /* One swap, if the leaf is empty: see leaf.h. The range's fields are set. */
 bool range__acquire_fast(struct range_lock *lock, struct range *range);
