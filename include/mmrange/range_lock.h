@@ -29,9 +29,7 @@
  *
  * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is
  * a cancellation point. None of them is safe in a signal handler. After fork() in a process with
- * several threads, the child must not use a lock that another thread may have been using; in the
- * checked build and on platforms without futexes it must not use any lock before it executes
- * another program.
+ * several threads, the child must not use a lock before range_lock_child().
  *
  * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message
  * on: unlock of a range that is not held or is held in another lock, locking with a struct range
@@ -199,7 +197,7 @@ struct range {
 	};
 	struct range *prev;
 	/* checked_... are used by the checked build only; the layout is the same in both. */
-	struct range *checked_next;
+	RANGE__ATOMIC(struct range *) checked_next;
 	struct range_lock *checked_lock;
 	uint8_t mode;
 	uint8_t height;
@@ -492,6 +490,32 @@ struct range_info {
  */
 MMRANGE_API int range_lock_foreach(struct range_lock *lock,
 				   int (*fn)(const struct range_info *info, void *arg), void *arg);
+
+/**
+ * In the child of fork(): makes the lock as it was when it was new, whatever the threads of the
+ * parent were doing with it. Nothing is held, nobody waits, the attributes are the same.
+ *
+ * What the parent held, also the thread that called fork(), is not held in the child: the range is
+ * the child's storage again, and is not to be unlocked there. Of the data that ranges stand for,
+ * the child has what was in memory at the moment of fork(), maybe half written. If it needs them
+ * whole, acquire the full range before fork(), and release it in the parent afterwards.
+ *
+ * A child of a process that had only one thread may leave this out, and then has its copy of
+ * everything that is held. Any child may leave it out that uses no lock before it executes another
+ * program.
+ *
+ * Requires:  called by the thread that fork() returned in, before it starts another thread and
+ *            before it calls another function on any lock; for each lock that it is going to use
+ *            and that another thread of the parent may have used. At the time of fork() nobody was
+ *            in range_lock_init() or range_lock_destroy() of it, and the calling thread in no
+ *            function of the lock, not even in its memory hooks. The hook free is called in the
+ *            child for what alloc returned in the parent, and must work there, as the default does.
+ * Ensures:   the memory of leaves is given back. A block that another thread was just getting from
+ *            alloc at the time of fork() is not: the child loses it.
+ * Cost:      cannot fail; allocates nothing; O(leaves); in the checked build also O(ranges in use in
+ *            the process).   Since: 0.1
+ */
+MMRANGE_API void range_lock_child(struct range_lock *lock);
 
 #ifdef __cplusplus
 #pragma GCC diagnostic pop

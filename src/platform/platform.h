@@ -33,6 +33,9 @@ int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
  */
 void mmrange__unpark(_Atomic(uint64_t) *word, bool all);
 
+/** In the child of fork(), while it has one thread: forgets who was parked in the parent. */
+void mmrange__park_child(void);
+
 /** Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t mmrange__now(void);
 
@@ -47,6 +50,12 @@ uint32_t mmrange__system_thread(uint32_t number);
 
 /* Never 0, and never used twice in less than 2^32 threads. */
 uint64_t mmrange__new_thread(void);
+
+/**
+ * In the child of fork(), while it has one thread: gives the thread the system's name of it in the
+ * child. The number of its own stays, and with it what the thread owns.
+ */
+void mmrange__thread_child(void);
 
 /* A shared library is loaded with the program or is small enough for the reserve: no call to find a
  * variable of the thread. */
@@ -64,6 +73,12 @@ static inline uint64_t mmrange__self(void)
 	uint64_t self = mmrange__thread;
 
 	return self ? self : mmrange__new_thread();
+}
+
+/** Whether mmrange__self() gave both in the same thread, maybe before and after fork(). */
+static inline bool mmrange__same_thread(uint64_t a, uint64_t b)
+{
+	return (uint32_t)a == (uint32_t)b;
 }
 
 /*

@@ -30,6 +30,11 @@ bool mmrange__spinning_helps(void)
 	return n > 1;
 }
 
+static uint64_t name(uint32_t number)
+{
+	return (uint64_t)mmrange__system_thread(number) << 32 | number;
+}
+
 uint64_t mmrange__new_thread(void)
 {
 	static atomic_uint_least32_t last;
@@ -39,6 +44,12 @@ uint64_t mmrange__new_thread(void)
 		/* relaxed: only the value counts */
 		number = (uint32_t)atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 	} while (number == 0);
-	mmrange__thread = (uint64_t)mmrange__system_thread(number) << 32 | number;
+	mmrange__thread = name(number);
 	return mmrange__thread;
+}
+
+void mmrange__thread_child(void)
+{
+	if (mmrange__thread != 0)
+		mmrange__thread = name((uint32_t)mmrange__thread);
 }

@@ -10,9 +10,16 @@
 
 enum { NR_BUCKETS = 256 };
 
+/*
+ * Ranges in use, linked by checked_next. The child of fork() may find a bucket busy for ever, and
+ * goes through it all the same: so each store to a link leaves the list whole, and is a release,
+ * after which the child sees what was stored before.
+ */
+typedef _Atomic(struct range *) link_t;
+
 static struct bucket {
 	atomic_flag busy;
-	struct range *first; /* ranges in use, linked by checked_next */
+	link_t first;
 } buckets[NR_BUCKETS];
 
 static _Noreturn void stop(const char *what, const struct range_lock *lock,
@@ -38,13 +45,29 @@ static void unlock_bucket(struct bucket *bucket)
 	atomic_flag_clear_explicit(&bucket->busy, memory_order_release);
 }
 
-/* Where the range hangs in its bucket, or where NULL stands at the end. */
-static struct range **find(struct bucket *bucket, const struct range *range)
+/* relaxed: under the bucket's lock */
+static struct range *linked(link_t *link)
 {
-	struct range **link = &bucket->first;
+	return atomic_load_explicit(link, memory_order_relaxed);
+}
 
-	while (*link && *link != range)
-		link = &(*link)->checked_next;
+static void set_link(link_t *link, struct range *range)
+{
+	atomic_store_explicit(link, range, memory_order_release);
+}
+
+static void unlink_at(link_t *link)
+{
+	set_link(link, linked(&linked(link)->checked_next));
+}
+
+/* Where the range hangs in its bucket, or where NULL stands at the end. */
+static link_t *find(struct bucket *bucket, const struct range *range)
+{
+	link_t *link = &bucket->first;
+
+	while (linked(link) && linked(link) != range)
+		link = &linked(link)->checked_next;
 	return link;
 }
 
@@ -62,12 +85,13 @@ void range__checked_begin(struct range_lock *lock, struct range *range)
 
 	range__checked_lock(lock);
 	bucket = lock_bucket(range);
-	if (*find(bucket, range))
+	if (linked(find(bucket, range)))
 		stop("locking with a range that is in use", lock, range);
 	range->checked_lock = lock;
 	range->checked_held = 0;
-	range->checked_next = bucket->first;
-	bucket->first = range;
+	range->owner = mmrange__self();
+	set_link(&range->checked_next, linked(&bucket->first));
+	set_link(&bucket->first, range);
 	unlock_bucket(bucket);
 }
 
@@ -76,23 +100,22 @@ void range__checked_end(struct range *range, int error)
 	struct bucket *bucket = lock_bucket(range);
 
 	if (error)
-		*find(bucket, range) = range->checked_next;
+		unlink_at(find(bucket, range));
 	else
 		range->checked_held = 1;
 	unlock_bucket(bucket);
 }
 
 /* The range's place in its bucket, which is locked; stops if it is not held in this lock. */
-static struct range **find_held(struct bucket *bucket, struct range_lock *lock,
-				const struct range *range)
+static link_t *find_held(struct bucket *bucket, struct range_lock *lock, const struct range *range)
 {
-	struct range **link = find(bucket, range);
+	link_t *link = find(bucket, range);
 
-	if (!*link)
+	if (!linked(link))
 		stop("use of a range that is not held", lock, range);
-	if ((*link)->checked_lock != lock)
+	if (linked(link)->checked_lock != lock)
 		stop("use of a range that is held in another lock", lock, range);
-	if (!(*link)->checked_held)
+	if (!linked(link)->checked_held)
 		stop("use of a range that still waits", lock, range);
 	return link;
 }
@@ -113,8 +136,26 @@ void range__checked_release(struct range_lock *lock, struct range *range)
 
 	range__checked_lock(lock);
 	bucket = lock_bucket(range);
-	*find_held(bucket, lock, range) = range->checked_next;
+	unlink_at(find_held(bucket, lock, range));
 	unlock_bucket(bucket);
+}
+
+void range__checked_child(const struct range_lock *lock)
+{
+	for (int i = 0; i < NR_BUCKETS; i++) {
+		link_t *link = &buckets[i].first;
+
+		while (linked(link)) {
+			const struct range *range = linked(link);
+
+			if (range->checked_lock == lock ||
+			    !mmrange__same_thread(range->owner, mmrange__self()))
+				unlink_at(link);
+			else
+				link = &linked(link)->checked_next;
+		}
+		unlock_bucket(&buckets[i]);
+	}
 }
 
 bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range)
@@ -123,7 +164,7 @@ bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range
 
 	for (r = range__tree_first(leaf->held, range->start, range->end); r;
 	     r = range__tree_next(r, range->start, range->end))
-		if (r->owner == range->owner &&
+		if (mmrange__same_thread(r->owner, range->owner) &&
 		    (r->mode == RANGE_WRITE || range->mode == RANGE_WRITE))
 			return true;
 	return false;

@@ -26,6 +26,12 @@ void range__checked_held(struct range_lock *lock, const struct range *range);
 /* A release begins; stops if the range is not held in this lock. */
 void range__checked_release(struct range_lock *lock, struct range *range);
 
+/*
+ * In the child of fork(): forgets the ranges of this lock, and those of the threads that are gone,
+ * on whose stacks they may have been.
+ */
+void range__checked_child(const struct range_lock *lock);
+
 /* With the leaf locked: whether the calling thread would wait for a range that it acquired itself.
  */
 bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range);
@@ -55,6 +61,11 @@ static inline void range__checked_held(struct range_lock *lock, const struct ran
 static inline void range__checked_release(struct range_lock *lock, struct range *range)
 {
 	(void)lock, (void)range;
+}
+
+static inline void range__checked_child(const struct range_lock *lock)
+{
+	(void)lock;
 }
 
 static inline bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range)

@@ -53,10 +53,20 @@ void range__forest_free_leaf(struct range__forest *forest, struct range__leaf *l
 	forest->free = leaf;
 }
 
+/*
+ * The child of fork() reads the list while another thread was in here, perhaps. It sees the stores
+ * that come before one that it sees, if that is a release: a thread's writes are stopped by fork()
+ * in order. So the list is whole before and after this store.
+ */
+static void link_chunk(struct range__forest *forest, struct range__chunk *chunk)
+{
+	chunk->next = atomic_load_explicit(&forest->chunks, memory_order_relaxed);
+	atomic_store_explicit(&forest->chunks, chunk, memory_order_release);
+}
+
 static void add_chunk(struct range__forest *forest, struct range__chunk *chunk)
 {
-	chunk->next = forest->chunks;
-	forest->chunks = chunk;
+	link_chunk(forest, chunk);
 	for (int i = CHUNK_LEAVES - 1; i >= 0; i--) {
 		range__leaf_init(&chunk->leaves[i].leaf);
 		range__forest_free_leaf(forest, &chunk->leaves[i].leaf);
@@ -90,7 +100,7 @@ static struct range__forest *new_forest(struct range_lock *lock)
 	forest->capacity = lock->max_leaves;
 	forest->sweep = UINT64_MAX;
 	forest->swept_at = mmrange__now();
-	forest->chunks = NULL;
+	atomic_init(&forest->chunks, NULL);
 	forest->free = NULL;
 	forest->splits = forest->merges = 0;
 	atomic_init(&forest->count, 0);
@@ -286,29 +296,49 @@ static bool all_vacant(struct range_lock *lock)
 	return vacant;
 }
 
+void range__forest_free(struct range_lock *lock)
+{
+	struct range__forest *forest = range__forest_of(lock);
+	struct range__chunk *chunk, *next, *first;
+	int saved = errno;
+
+	if (!forest)
+		return;
+	first = (struct range__chunk *)(void *)((char *)forest + forest_size(forest->capacity));
+	chunk = atomic_load_explicit(&forest->chunks, memory_order_relaxed);
+	for (; chunk != first; chunk = next) {
+		next = chunk->next;
+		release(lock, chunk, sizeof *chunk);
+	}
+	release(lock, forest, forest_size(forest->capacity) + sizeof *first);
+	errno = saved;
+}
+
+bool range__forest_owns(struct range_lock *lock, const struct range__leaf *leaf)
+{
+	struct range__forest *forest = range__forest_of(lock);
+	struct range__chunk *chunk;
+	uintptr_t at = (uintptr_t)leaf;
+
+	if (leaf == &lock->root)
+		return true;
+	chunk = forest ? atomic_load_explicit(&forest->chunks, memory_order_relaxed) : NULL;
+	while (chunk && (at < (uintptr_t)chunk || (uintptr_t)(chunk + 1) <= at))
+		chunk = chunk->next;
+	return chunk != NULL;
+}
+
 int range__forest_destroy(struct range_lock *lock)
 {
-	struct range__forest *forest;
-	struct range__chunk *chunk, *first;
-	int saved = errno;
 	bool vacant;
 
 	pthread_mutex_lock(&lock->mutex);
-	forest = range__forest_of(lock);
 	vacant = all_vacant(lock);
 	pthread_mutex_unlock(&lock->mutex);
 	if (!vacant)
 		return EBUSY;
 	pthread_mutex_destroy(&lock->mutex);
-	if (!forest)
-		return 0;
-	first = (struct range__chunk *)(void *)((char *)forest + forest_size(forest->capacity));
-	while ((chunk = forest->chunks) != first) {
-		forest->chunks = chunk->next;
-		release(lock, chunk, sizeof *chunk);
-	}
-	release(lock, forest, forest_size(forest->capacity) + sizeof *first);
-	errno = saved;
+	range__forest_free(lock);
 	return 0;
 }
 

@@ -56,6 +56,15 @@ struct range__leaf *range__forest_leaf(struct range_lock *lock, uint32_t i);
 /* EBUSY if something is held or waits; otherwise frees everything and returns 0. */
 int range__forest_destroy(struct range_lock *lock);
 
+/* Whether a leaf belongs to the lock. When nobody allocates; O(leaves). */
+bool range__forest_owns(struct range_lock *lock, const struct range__leaf *leaf);
+
+/*
+ * Frees everything, and leaves the pointer to it dangling. Relies on nothing that another thread
+ * may have been changing under a lock: it serves the child of fork() as well.
+ */
+void range__forest_free(struct range_lock *lock);
+
 void range__forest_stats(struct range_lock *lock, struct range_lock_stats *stats);
 
 /* Whether every leaf and the index are as they must be. At any time; for tests. */

@@ -30,7 +30,7 @@ struct range__forest {
 	/* Under lock->mutex, see forest.c and adapt.c: */
 	uint64_t sweep;    /* the key that the sweep has come to; UINT64_MAX between two */
 	uint64_t swept_at; /* when the last one began */
-	struct range__chunk *chunks;
+	_Atomic(struct range__chunk *) chunks; /* to be read after fork(), too: see forest.c */
 	struct range__leaf *free;
 	uint64_t splits;
 	uint64_t merges;

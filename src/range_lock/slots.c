@@ -101,6 +101,22 @@ void range__slot_vacate(struct range *range)
 	range__slot_free(range->slot, range__slot_leave(range->slot));
 }
 
+void range__slots_child(void)
+{
+	for (unsigned int i = 0; i < NR_GROUPS; i++) {
+		if (&groups[i] == range__slots_own)
+			continue;
+		for (int k = 0; k < RANGE__GROUP_SLOTS; k++) {
+			struct range__slot *slot = &groups[i].slot[k];
+
+			if (atomic_load_explicit(&slot->state, memory_order_relaxed) & SLOT_TAG)
+				range__slot_free(slot, range__slot_leave(slot));
+		}
+		atomic_store_explicit(&groups[i].taken, false, memory_order_relaxed);
+	}
+	atomic_store_explicit(&nr_taken, range__slots_own ? 1 : 0, memory_order_relaxed);
+}
+
 /* With the leaf locked, after [H]: takes the reader in a slot into the tree, if it is in this leaf. */
 static void adopt(struct range__leaf *leaf, struct range__slot *slot)
 {

@@ -164,6 +164,9 @@ static inline bool range__slot_adopted(const struct range *range)
 /* With the leaf locked and not biased: a range that is held leaves its slot, if it has one. */
 void range__slot_vacate(struct range *range);
 
+/* In the child of fork(): whatever is in a slot of another thread is not held any more. */
+void range__slots_child(void);
+
 /* With the leaf locked: if it is biased, ends that, and adopts all readers that are in it. */
 void range__slots_revoke(struct range__leaf *leaf);
 

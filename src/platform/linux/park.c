@@ -69,3 +69,8 @@ void mmrange__unpark(_Atomic(uint64_t) *word, bool all)
 	syscall(SYS_FUTEX, low_half(word), FUTEX_WAKE | FUTEX_PRIVATE_FLAG, all ? INT_MAX : 1);
 	errno = saved;
 }
+
+void mmrange__park_child(void)
+{
+	/* The kernel knows who is parked. */
+}

@@ -25,19 +25,20 @@ static struct queue {
 	struct sleeper **last;
 } queues[NR_QUEUES];
 
+static pthread_once_t made = PTHREAD_ONCE_INIT;
+
 static void make_queues(void)
 {
 	for (int i = 0; i < NR_QUEUES; i++) {
 		pthread_mutex_init(&queues[i].mutex, NULL);
+		queues[i].first = NULL;
 		queues[i].last = &queues[i].first;
 	}
 }
 
 static struct queue *queue_of(const _Atomic(uint64_t) *word)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-	pthread_once(&once, make_queues);
+	pthread_once(&made, make_queues);
 	/*
 	 * The high bits of the product depend on all of the address (Knuth's multiplicative hash).
 	 */
@@ -118,4 +119,12 @@ void mmrange__unpark(_Atomic(uint64_t) *word, bool all)
 			break;
 	}
 	pthread_mutex_unlock(&queue->mutex);
+}
+
+void mmrange__park_child(void)
+{
+	static const pthread_once_t fresh = PTHREAD_ONCE_INIT;
+
+	/* Mutexes may be held by threads that are gone, so that all of it is made again. */
+	made = fresh;
 }

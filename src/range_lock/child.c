@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lock in the child of fork(). The other threads of the parent are not there, and may have been
+ * anywhere: holding lock->mutex, with a leaf locked, half-way in a queue or a tree. So nothing is
+ * repaired. All is made again but the attributes, which do not change; and what has to be read for
+ * that, the list of chunks (forest.c) and the registry (checked.c), is whole at any time.
+ */
+#include "checked.h"
+#include "forest.h"
+#include "platform/platform.h"
+#include "reader.h"
+
+void range_lock_child(struct range_lock *lock)
+{
+	const struct range_lock_attr attr = {
+		.fairness = (enum range_fairness)lock->fairness,
+		.max_leaves = lock->max_leaves,
+		.starvation_ns = lock->starvation_ns,
+		.alloc = lock->alloc,
+		.free = lock->free,
+		.arg = lock->arg,
+	};
+
+	mmrange__park_child();
+	mmrange__thread_child();
+	range__checked_lock(lock);
+	range__checked_child(lock);
+	range__reader_child(lock);
+	range__forest_free(lock);
+	range_lock_init(lock, &attr);
+}

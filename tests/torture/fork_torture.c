@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads do all they can with a lock while the process is forked again and again. Wherever they
+ * were, the child has a lock that is as new.
+ */
+#include "actors.h"
+#include "forks.h"
+
+#include "platform/platform.h"
+
+#include <string.h>
+
+enum { THREADS = 6, KEYS = 2000 };
+
+static struct range_lock lock;
+static struct memory_books books;
+static atomic_bool over;
+
+struct worker {
+	pthread_t thread;
+	uint64_t seed;
+};
+
+static void acquire_and_release(uint64_t *seed)
+{
+	uint64_t start = test_random_below(seed, KEYS);
+	uint64_t size = test_random_below(seed, 64) ? 1 + test_random_below(seed, 8) : KEYS;
+	enum range_mode mode = test_random_below(seed, 2) ? RANGE_READ : RANGE_WRITE;
+	struct timespec soon = time_after(CLOCK_MONOTONIC, test_random_below(seed, 20000));
+	struct range range;
+	int error;
+
+	if (test_random_below(seed, 4) == 0)
+		error = range_timedlock(&lock, &range, start, start + size, mode, CLOCK_MONOTONIC,
+					&soon);
+	else
+		error = range_lock(&lock, &range, start, start + size, mode);
+	if (!error)
+		range_unlock(&lock, &range);
+	else
+		CHECK_EQ(error, ETIMEDOUT);
+}
+
+static void *work(void *arg)
+{
+	struct worker *worker = arg;
+
+	while (!atomic_load(&over)) {
+		for (int i = 0; i < 64; i++)
+			acquire_and_release(&worker->seed);
+		make_impatient(&lock);
+	}
+	return NULL;
+}
+
+/* One block may have been on its way from the hook into the lock, see range_lock_child(). */
+static void check_memory_but_one_block(void)
+{
+	if (!lock.alloc)
+		return;
+	CHECK(atomic_load(&books.allocations) - atomic_load(&books.frees) <= 1);
+	if (atomic_load(&books.allocations) == atomic_load(&books.frees))
+		CHECK_EQ(atomic_load(&books.live), 0);
+}
+
+/* No thread that is gone keeps the places where threads park locked. */
+static void wake_nobody_everywhere(void)
+{
+	static _Atomic(uint64_t) words[4096];
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		mmrange__unpark(&words[i], true);
+}
+
+static void use(void *arg)
+{
+	struct range range[3];
+
+	(void)arg;
+	range_lock_child(&lock);
+	wake_nobody_everywhere();
+	check_memory_but_one_block();
+	CHECK_EQ(range_lock(&lock, &range[0], FULL, RANGE_WRITE), 0);
+	CHECK_EQ(range_trylock(&lock, &range[1], 5, 6, RANGE_READ), EBUSY);
+	range_unlock(&lock, &range[0]);
+	for (uint64_t i = 0; i < 3; i++)
+		CHECK_EQ(range_lock(&lock, &range[i], i, i + 1, RANGE_WRITE), 0);
+	for (uint64_t i = 0; i < 3; i++)
+		range_unlock(&lock, &range[i]);
+	check_quiet_and_destroy(&lock);
+	check_memory_but_one_block();
+}
+
+static void torture(const char *test, const struct range_lock_attr *attr)
+{
+	struct worker workers[THREADS];
+	uint64_t seed = test_seed(test);
+
+	CHECK_EQ(range_lock_init(&lock, attr), 0);
+	atomic_store(&over, false);
+	for (int i = 0; i < THREADS; i++) {
+		workers[i].seed = test_random(&seed);
+		workers[i].thread = thread_start(work, &workers[i]);
+	}
+	for (unsigned int i = 0; i < test_scale(500); i++) {
+		check_in_child(use, NULL);
+		sched_yield();
+	}
+	/* Without splits there would be little to see. */
+	AWAIT(lock_stats(&lock).splits > 100 || attr->max_leaves == 1);
+	atomic_store(&over, true);
+	for (int i = 0; i < THREADS; i++)
+		thread_join(workers[i].thread);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(fork_torture, one_leaf)
+{
+	struct range_lock_attr attr;
+
+	range_lock_attr_init(&attr);
+	attr.max_leaves = 1;
+	torture("fork_torture/one_leaf", &attr);
+}
+
+TEST(fork_torture, many_leaves)
+{
+	struct range_lock_attr attr;
+
+	range_lock_attr_init(&attr);
+	torture("fork_torture/many_leaves", &attr);
+}
+
+TEST(fork_torture, many_leaves_in_memory_of_the_callers)
+{
+	struct range_lock_attr attr;
+
+	range_lock_attr_init(&attr);
+	use_memory_books(&attr, &books, UINT32_MAX);
+	torture("fork_torture/many_leaves_in_memory_of_the_callers", &attr);
+	check_memory_balanced(&books);
+}

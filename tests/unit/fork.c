@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/* The lock in the child of fork(), when the parent's threads were at known places. */
+#include "actors.h"
+#include "forks.h"
+
+#include "platform/platform.h"
+#include "range_lock/forest.h"
+
+#include <string.h>
+
+static struct range_lock lock, other_lock = RANGE_LOCK_INITIALIZER;
+static struct range held, other_held, range;
+static struct actor holder, waiter;
+static struct memory_books books;
+
+/* A thread that does something, waits for the child to be through, and undoes it. */
+struct bystander {
+	void (*begin)(void);
+	void (*end)(void);
+	pthread_t thread;
+	sem_t began, over;
+};
+
+static void *stand_by(void *arg)
+{
+	struct bystander *b = arg;
+
+	b->begin();
+	sem_post(&b->began);
+	sem_await(&b->over);
+	b->end();
+	return NULL;
+}
+
+static void bystander_start(struct bystander *b, void (*begin)(void), void (*end)(void))
+{
+	b->begin = begin;
+	b->end = end;
+	CHECK_EQ(sem_init(&b->began, 0, 0), 0);
+	CHECK_EQ(sem_init(&b->over, 0, 0), 0);
+	b->thread = thread_start(stand_by, b);
+	sem_await(&b->began);
+}
+
+static void bystander_finish(struct bystander *b)
+{
+	sem_post(&b->over);
+	thread_join(b->thread);
+	sem_destroy(&b->began);
+	sem_destroy(&b->over);
+}
+
+/* All of it works, and nothing is in it. */
+static void check_new(struct range_lock *new)
+{
+	struct range_lock_stats stats = lock_stats(new);
+
+	CHECK_EQ(stats.leaves, 1);
+	CHECK_EQ(stats.splits + stats.merges + stats.waits, 0);
+	CHECK(is_free(new, FULL, RANGE_WRITE));
+	take(new, &range, 0, 10, RANGE_WRITE);
+	CHECK(!is_free(new, 9, 20, RANGE_READ));
+	range_unlock(new, &range);
+	check_quiet_and_destroy(new);
+}
+
+static void use_in_child(void *arg)
+{
+	(void)arg;
+	range_lock_child(&lock);
+	check_new(&lock);
+}
+
+TEST(fork, what_the_forking_thread_held_is_not_held_in_the_child)
+{
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
+	take(&lock, &held, 0, 10, RANGE_WRITE);
+	check_in_child(use_in_child, NULL);
+	/* And nothing has changed in the parent. */
+	CHECK(!is_free(&lock, 9, 10, RANGE_READ));
+	range_unlock(&lock, &held);
+	check_quiet_and_destroy(&lock);
+}
+
+static void reuse_the_waiters_storage(void *arg)
+{
+	(void)arg;
+	range_lock_child(&lock);
+	CHECK(!holder.result);
+	take(&lock, &waiter.range, 0, 10, RANGE_WRITE);
+	take(&lock, &holder.range, 10, 20, RANGE_WRITE);
+	range_unlock(&lock, &waiter.range);
+	range_unlock(&lock, &holder.range);
+	check_new(&lock);
+}
+
+TEST(fork, others_hold_and_wait_for_nothing_in_the_child)
+{
+	for (int fair = 0; fair < 2; fair++) {
+		init_lock(&lock, fairnesses[fair], 8);
+		actor_start(&holder, &lock, 0, 10, RANGE_WRITE);
+		actor_await(&holder);
+		actor_queue(&waiter, &lock, 5, 20, RANGE_WRITE);
+		check_in_child(reuse_the_waiters_storage, NULL);
+		check_valid(&lock);
+		CHECK_EQ(actor_finish(&holder), 0);
+		CHECK_EQ(actor_finish(&waiter), 0);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+static void lock_mutex(void)
+{
+	pthread_mutex_lock(&lock.mutex);
+}
+
+static void unlock_mutex(void)
+{
+	pthread_mutex_unlock(&lock.mutex);
+}
+
+static void lock_root(void)
+{
+	range__leaf_lock(&lock.root);
+}
+
+static void unlock_root(void)
+{
+	range__leaf_unlock(&lock.root, NULL);
+}
+
+TEST(fork, internal_locks_of_threads_that_are_gone_hold_nobody_up)
+{
+	struct bystander b;
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
+	bystander_start(&b, lock_mutex, unlock_mutex);
+	check_in_child(use_in_child, NULL);
+	bystander_finish(&b);
+	bystander_start(&b, lock_root, unlock_root);
+	check_in_child(use_in_child, NULL);
+	bystander_finish(&b);
+	check_quiet_and_destroy(&lock);
+}
+
+/* Half-way in a queue: linked at one end only. */
+static void tear_queue(void)
+{
+	lock_mutex();
+	lock_root();
+	lock.root.wait_first = (struct range *)8;
+	lock.root.held = (struct range *)8;
+	lock.root.nr_woken = 7;
+}
+
+static void mend_queue(void)
+{
+	lock.root.wait_first = lock.root.held = NULL;
+	lock.root.nr_woken = 0;
+	unlock_root();
+	unlock_mutex();
+}
+
+TEST(fork, nothing_is_read_that_may_be_torn)
+{
+	struct bystander b;
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
+	bystander_start(&b, tear_queue, mend_queue);
+	check_in_child(use_in_child, NULL);
+	bystander_finish(&b);
+	check_quiet_and_destroy(&lock);
+}
+
+static void check_attributes(void *arg)
+{
+	struct range_lock before = lock;
+
+	(void)arg;
+	CHECK(atomic_load(&books.live) > 0);
+	range_lock_child(&lock);
+	CHECK_EQ(lock_stats(&lock).leaves, 1);
+	check_memory_balanced(&books);
+	CHECK_EQ(lock.fairness, before.fairness);
+	CHECK_EQ(lock.max_leaves, before.max_leaves);
+	CHECK_EQ(lock.starvation_ns, before.starvation_ns);
+	CHECK(lock.alloc == memory_alloc && lock.free == memory_free && lock.arg == &books);
+	/* Twice is as good as once. */
+	range_lock_child(&lock);
+	check_new(&lock);
+}
+
+/* More leaves than the first chunk has. */
+static void split_often(void)
+{
+	for (uint64_t i = 0; i < 50; i++)
+		CHECK(split_by_turns(&lock, 1000 * i, 1000 * i + 500, 100000));
+	CHECK(lock_stats(&lock).leaves > 40);
+	CHECK(atomic_load(&books.allocations) > 1);
+}
+
+TEST(fork, memory_is_given_back_and_attributes_stay)
+{
+	struct range_lock_attr attr;
+
+	range_lock_attr_init(&attr);
+	attr.fairness = RANGE_FAIRNESS_FIFO;
+	attr.max_leaves = 77;
+	attr.starvation_ns = 12345;
+	use_memory_books(&attr, &books, UINT32_MAX);
+	CHECK_EQ(range_lock_init(&lock, &attr), 0);
+	split_often();
+	check_in_child(check_attributes, NULL);
+	CHECK(atomic_load(&books.live) > 0);
+	check_quiet_and_destroy(&lock);
+	check_memory_balanced(&books);
+}
+
+static void unlock_the_other(void *arg)
+{
+	(void)arg;
+	range_lock_child(&lock);
+	CHECK(!is_free(&other_lock, 0, 1, RANGE_READ));
+	if (checked_build)
+		CHECK_EQ(range_lock(&other_lock, &range, 0, 1, RANGE_READ), EDEADLK);
+	range_unlock(&other_lock, &other_held);
+	check_quiet_and_destroy(&other_lock);
+	check_new(&lock);
+}
+
+TEST(fork, a_lock_that_was_only_the_forking_threads_stays_as_it_was)
+{
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
+	take(&other_lock, &other_held, 0, 10, RANGE_WRITE);
+	actor_start(&holder, &lock, 0, 10, RANGE_WRITE);
+	actor_await(&holder);
+	check_in_child(unlock_the_other, NULL);
+	range_unlock(&other_lock, &other_held);
+	CHECK_EQ(actor_finish(&holder), 0);
+	check_quiet_and_destroy(&lock);
+}
+
+/* The checked build knows every range that is in use by its address. */
+static void overwrite_the_stacks_of_others(void *arg)
+{
+	enum { MANY = 2000 };
+	static struct range ranges[MANY];
+
+	(void)arg;
+	range_lock_child(&lock);
+	memset(&waiter.range, 0xff, sizeof waiter.range);
+	memset(&holder.range, 0xff, sizeof holder.range);
+	for (unsigned int i = 0; i < MANY; i++)
+		take(&lock, &ranges[i], i, i + 1, RANGE_WRITE);
+	for (unsigned int i = 0; i < MANY; i++)
+		range_unlock(&lock, &ranges[i]);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(fork, ranges_of_threads_that_are_gone_are_not_looked_at_in_the_child)
+{
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
+	actor_start(&holder, &other_lock, 0, 10, RANGE_WRITE);
+	actor_await(&holder);
+	actor_queue(&waiter, &other_lock, 0, 10, RANGE_WRITE);
+	check_in_child(overwrite_the_stacks_of_others, NULL);
+	CHECK_EQ(actor_finish(&holder), 0);
+	CHECK_EQ(actor_finish(&waiter), 0);
+	check_quiet_and_destroy(&lock);
+}
+
+static int check_thread(const struct range_info *info, void *arg)
+{
+	const uint32_t *expected = arg;
+
+	CHECK_EQ(info->thread, *expected);
+	return 0;
+}
+
+static void look_at_my_thread(void *arg)
+{
+	uint32_t *before = arg;
+	uint32_t now = mmrange__system_thread(*before);
+
+	range_lock_child(&lock);
+	take(&lock, &held, 0, 10, RANGE_WRITE);
+	CHECK_EQ(range_lock_foreach(&lock, check_thread, &now), 0);
+	range_unlock(&lock, &held);
+#ifdef __linux__
+	CHECK(now == *before || now == (uint32_t)getpid());
+#endif
+	check_new(&lock);
+}
+
+TEST(fork, the_thread_has_its_new_number_in_the_child)
+{
+	uint32_t before = (uint32_t)(mmrange__self() >> 32);
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
+	check_in_child(look_at_my_thread, &before);
+	check_quiet_and_destroy(&lock);
+}
+
+static void use_threads_in_child(void *arg)
+{
+	(void)arg;
+	range_lock_child(&lock);
+	take(&lock, &held, 0, 10, RANGE_WRITE);
+	actor_queue(&waiter, &lock, 0, 10, RANGE_WRITE);
+	range_unlock(&lock, &held);
+	CHECK_EQ(actor_finish(&waiter), 0);
+	CHECK(split_by_turns(&lock, 0, 1000, 100000));
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(fork, threads_of_the_child_wait_and_wake_each_other)
+{
+	if (under_thread_sanitizer()) {
+		puts("skipped: ThreadSanitizer ends children of such processes that start threads");
+		return;
+	}
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
+	actor_start(&holder, &lock, FULL, RANGE_WRITE);
+	actor_await(&holder);
+	actor_queue(&waiter, &lock, 0, 10, RANGE_WRITE);
+	check_in_child(use_threads_in_child, NULL);
+	CHECK_EQ(actor_finish(&holder), 0);
+	CHECK_EQ(actor_finish(&waiter), 0);
+	check_quiet_and_destroy(&lock);
+}
