@@ -122,10 +122,13 @@ struct range__leaf {
 	struct range *held;
 	struct range *wait_first;
 	struct range *wait_last;
-	struct range__leaf *next_free;
+	struct range__leaf *seams; /* see src/range_lock/seams.h */
 	uint64_t generation;
 	uint64_t fair_at;
-	uint64_t waits;
+	union {
+		uint64_t waits;
+		struct range__leaf *next; /* while it covers nothing: of the free, or of seams */
+	};
 	uint32_t nr_woken;
 	uint32_t nr_starving;
 };
@@ -159,7 +162,7 @@ struct range_lock {
 
 #define RANGE__LEAF_INITIALIZER                                                                    \
 	{                                                                                          \
-		0, 0, UINT64_MAX, 0, 0, 0, 0, RANGE__PATIENCE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0           \
+		0, 0, UINT64_MAX, 0, 0, 0, 0, RANGE__PATIENCE, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0, 0       \
 	}
 
 /** A lock with the default attributes; it needs no range_lock_init(). */

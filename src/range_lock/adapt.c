@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapt.h"
 #include "platform/platform.h"
+#include "seams.h"
 
 #include <errno.h>
 
 enum {
 	MAX_PATIENCE = 256, /* migrations before a split, at most */
-	OVERLAP_COST = 4,   /* what a migration to an overlapping range takes off the count */
-	SWEEP_STEP = 2,     /* leaves looked at by the sweep per split */
+	KEPT_PATIENCE =
+		32,       /* below this, a leaf that is merged for a range comes back; 4 in vain */
+	OVERLAP_COST = 4, /* what a migration to an overlapping range takes off the count */
+	SWEEP_STEP = 2,   /* leaves looked at by the sweep per split */
 };
 
 /* Nanoseconds: more than it takes until each of many threads has had its turn on a core. */
 static const uint64_t SWEEP_INTERVAL = UINT64_C(1000000000);
+
+/* Owners that no thread is: nobody has used the leaf since the sweep passed, or since it came
+ * about. */
+static const uint64_t COLD = 0, NEW = UINT64_MAX;
 
 /*
  * relaxed, in all of this file: patience, migrations and the last owner are guesses, any values do.
@@ -40,9 +47,35 @@ static void scale_patience(struct range__leaf *leaf, uint32_t times, uint32_t by
 	atomic_store_explicit(&leaf->migrations, 0, memory_order_relaxed);
 }
 
-void range__adapt_merged(struct range__leaf *leaf)
+bool range__adapt_used(struct range__leaf *leaf)
 {
+	uint64_t owner = atomic_load_explicit(&leaf->last_owner, memory_order_relaxed);
+
+	return owner != COLD && owner != NEW;
+}
+
+bool range__adapt_merged(struct range__leaf *leaf, uint32_t used)
+{
+	if (used > 1 && range__adapt_used(leaf))
+		scale_patience(leaf, 1, 2);
+	else
+		scale_patience(leaf, 2, 1);
+	if (atomic_load_explicit(&leaf->patience, memory_order_relaxed) < KEPT_PATIENCE)
+		return true;
 	scale_patience(leaf, 4, 1);
+	return false;
+}
+
+void range__adapt_restored(struct range__leaf *leaf)
+{
+	if (atomic_load_explicit(&leaf->last_owner, memory_order_relaxed) != COLD)
+		atomic_store_explicit(&leaf->last_owner, NEW, memory_order_relaxed);
+}
+
+void range__adapt_visited(struct range__leaf *leaf, uint64_t start, uint64_t end)
+{
+	atomic_store_explicit(&leaf->last_start, start, memory_order_relaxed);
+	atomic_store_explicit(&leaf->last_end, end, memory_order_relaxed);
 }
 
 /* Gives the keys of a vacant leaf to the one that follows it. Both are locked. */
@@ -58,7 +91,7 @@ static void merge_cold(struct range__forest *forest, uint32_t i, struct range__l
 }
 
 /*
- * One step: merges the leaf the sweep has come to, or marks it. A leaf whose owner is 0 has not
+ * One step: merges the leaf the sweep has come to, or marks it. A leaf whose owner is COLD has not
  * been used since it was marked: whoever acquires a range in it notes an owner.
  */
 static void sweep_leaf(struct range__forest *forest)
@@ -71,9 +104,9 @@ static void sweep_leaf(struct range__forest *forest)
 		return;
 	}
 	range__leaf_lock(leaf);
-	if (!range__leaf_vacant(leaf) ||
-	    atomic_load_explicit(&leaf->last_owner, memory_order_relaxed) != 0) {
-		atomic_store_explicit(&leaf->last_owner, 0, memory_order_relaxed);
+	if (!range__leaf_vacant(leaf) || leaf->seams ||
+	    atomic_load_explicit(&leaf->last_owner, memory_order_relaxed) != COLD) {
+		atomic_store_explicit(&leaf->last_owner, COLD, memory_order_relaxed);
 		range__leaf_unlock(leaf, NULL);
 		forest->sweep = range__index_lo(forest, i + 1);
 		return;
@@ -109,12 +142,12 @@ static bool can_split(struct range__leaf *leaf, uint64_t point)
 	return lo < point && point < hi && !range__leaf_crossed(leaf, point);
 }
 
-/* A new leaf counts as used, so that the sweep leaves it alone for one round. */
+/* A new leaf is not cold: the sweep leaves it alone for one round. */
 static void begin(struct range__leaf *leaf, uint64_t lo, uint32_t patience)
 {
 	atomic_store_explicit(&leaf->patience, patience, memory_order_relaxed);
 	atomic_store_explicit(&leaf->migrations, 0, memory_order_relaxed);
-	atomic_store_explicit(&leaf->last_owner, mmrange__self(), memory_order_relaxed);
+	atomic_store_explicit(&leaf->last_owner, NEW, memory_order_relaxed);
 	atomic_store_explicit(&leaf->last_start, lo, memory_order_relaxed);
 	atomic_store_explicit(&leaf->last_end, lo, memory_order_relaxed);
 }
@@ -135,11 +168,15 @@ static void split_at(struct range_lock *lock, struct range__forest *forest, uint
 	range__leaf_lock(leaf);
 	if (!can_split(leaf, point))
 		point = points[1];
-	if (can_split(leaf, point)) {
+	if (range__seams_restore(forest, i) > 0) {
+		range__forest_free_leaf(forest, right);
+	} else if (can_split(leaf, point)) {
 		range__leaf_split(leaf, point, right);
+		range__seams_split(leaf, point, right);
 		scale_patience(leaf, 1, 2);
+		range__adapt_restored(leaf);
 		begin(right, point, atomic_load_explicit(&leaf->patience, memory_order_relaxed));
-		range__index_insert(forest, i + 1, point, right);
+		range__index_insert(forest, i + 1, right, 1);
 		forest->splits++;
 	} else {
 		scale_patience(leaf, 2, 1);
@@ -161,7 +198,7 @@ static void split(struct range_lock *lock, struct range__leaf *leaf, const uint6
 	forest = lock->max_leaves > 1 ? range__forest_get(lock) : NULL;
 	if (forest)
 		sweep(forest);
-	if (!forest || range__index_count(forest) == forest->capacity)
+	if (!forest || range__index_count(forest) + forest->nr_seams == forest->capacity)
 		scale_patience(leaf, 2, 1);
 	else
 		split_at(lock, forest, range__index_search(forest, points[0]), points);
@@ -181,7 +218,7 @@ void range__adapt_note(struct range_lock *lock, struct range__leaf *leaf, const 
 	atomic_store_explicit(&leaf->last_owner, range->owner, memory_order_relaxed);
 	atomic_store_explicit(&leaf->last_start, range->start, memory_order_relaxed);
 	atomic_store_explicit(&leaf->last_end, range->end, memory_order_relaxed);
-	if (last == 0)
+	if (last == COLD || last == NEW)
 		return;
 	if (range->end <= last_start) {
 		points[0] = last_start;

@@ -2,6 +2,7 @@
 #include "forest.h"
 #include "adapt.h"
 #include "platform/platform.h"
+#include "seams.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -9,6 +10,9 @@
 enum {
 	LEAF_SIZE = 128, /* two cache lines, which some processors fetch together */
 	CHUNK_LEAVES = 31,
+	MUTEX_SPINS = 100,
+	/* At the index, before it is looked at under lock->mutex: it may be about to change. */
+	LOOKS = 4,
 };
 
 /* Leaves are allocated in chunks of a page. The first chunk comes with the forest. */
@@ -49,7 +53,7 @@ static size_t forest_size(uint32_t capacity)
 
 void range__forest_free_leaf(struct range__forest *forest, struct range__leaf *leaf)
 {
-	leaf->next_free = forest->free;
+	leaf->next = forest->free;
 	forest->free = leaf;
 }
 
@@ -85,7 +89,8 @@ struct range__leaf *range__forest_new_leaf(struct range_lock *lock, struct range
 		add_chunk(forest, chunk);
 	}
 	leaf = forest->free;
-	forest->free = leaf->next_free;
+	forest->free = leaf->next;
+	leaf->waits = 0;
 	return leaf;
 }
 
@@ -102,6 +107,7 @@ static struct range__forest *new_forest(struct range_lock *lock)
 	forest->swept_at = mmrange__now();
 	atomic_init(&forest->chunks, NULL);
 	forest->free = NULL;
+	forest->nr_seams = 0;
 	forest->splits = forest->merges = 0;
 	atomic_init(&forest->count, 0);
 	add_chunk(forest, (struct range__chunk *)(void *)((char *)forest + size));
@@ -110,7 +116,7 @@ static struct range__forest *new_forest(struct range_lock *lock)
 	range__leaf_lock(&lock->root);
 	range__leaf_absorb(leaf, &lock->root);
 	range__adapt_inherit(leaf, &lock->root);
-	range__index_insert(forest, 0, 0, leaf);
+	range__index_insert(forest, 0, leaf, 1);
 	/* release: pairs with the acquire in range__index_find() */
 	atomic_store_explicit(&lock->forest, forest, memory_order_release);
 	range__leaf_unlock(&lock->root, NULL);
@@ -155,6 +161,19 @@ static uint32_t nr_spanned(struct range__forest *forest, uint32_t i, uint64_t en
 	return n;
 }
 
+/* Held for about a microsecond most of the time: to sleep would take longer. */
+static void lock_mutex(struct range_lock *lock)
+{
+	int spins = mmrange__spinning_helps() ? MUTEX_SPINS : 0;
+
+	while (spins-- > 0) {
+		if (!pthread_mutex_trylock(&lock->mutex))
+			return;
+		mmrange__relax();
+	}
+	pthread_mutex_lock(&lock->mutex);
+}
+
 /* Whether one of the n ranges has to wait in a leaf, which is locked. */
 static bool blocks_any(struct range__leaf *leaf, const struct range *ranges, unsigned int n)
 {
@@ -162,26 +181,6 @@ static bool blocks_any(struct range__leaf *leaf, const struct range *ranges, uns
 		if (range__leaf_blocks(leaf, &ranges[i]))
 			return true;
 	return false;
-}
-
-/* Merges the leaves of the n entries after i, all locked, into that of i. */
-static void merge(struct range__forest *forest, uint32_t i, uint32_t n)
-{
-	struct range__leaf *leaf = range__index_leaf(forest, i);
-
-	for (uint32_t k = 1; k <= n; k++) {
-		struct range__leaf *next = range__index_leaf(forest, i + k);
-
-		range__leaf_absorb(leaf, next);
-		range__adapt_inherit(leaf, next);
-		range__leaf_unlock(next, NULL);
-		range__forest_free_leaf(forest, next);
-	}
-	if (n > 0) {
-		range__index_remove(forest, i + 1, n);
-		range__adapt_merged(leaf);
-		forest->merges += n;
-	}
 }
 
 /*
@@ -196,7 +195,7 @@ static struct range__leaf *lock_spanning(struct range_lock *lock, uint64_t start
 	struct range__leaf *leaf;
 	bool blocked = false;
 
-	pthread_mutex_lock(&lock->mutex);
+	lock_mutex(lock);
 	forest = range__forest_of(lock);
 	if (forest) {
 		i = range__index_search(forest, start);
@@ -212,8 +211,9 @@ static struct range__leaf *lock_spanning(struct range_lock *lock, uint64_t start
 		while (locked > 0)
 			range__leaf_unlock(nth_leaf(lock, i + --locked), NULL);
 		leaf = NULL;
-	} else if (forest) {
-		merge(forest, i, leaves - 1);
+	} else if (leaves > 1) {
+		range__adapt_visited(leaf, start, end);
+		range__seams_merge(forest, i, leaves - 1);
 	}
 	pthread_mutex_unlock(&lock->mutex);
 	return leaf;
@@ -224,7 +224,7 @@ static struct range__leaf *lock_one(struct range_lock *lock, const struct range 
 				    struct range__leaf *hint,
 				    void (*lock_leaf)(struct range__leaf *leaf))
 {
-	for (int look = hint ? 0 : 1; look < 2; look++) {
+	for (int look = hint ? 0 : 1; look < LOOKS; look++) {
 		struct range__leaf *leaf = look == 0 ? hint : range__index_find(lock, range->start);
 
 		/* Not to disturb a leaf in vain; whether it is the right one is decided below. */
@@ -366,6 +366,7 @@ void range__forest_stats(struct range_lock *lock, struct range_lock_stats *stats
 bool range__forest_valid(struct range_lock *lock)
 {
 	struct range__forest *forest;
+	uint32_t seams = 0;
 	uint64_t lo = 0;
 	bool valid = true;
 
@@ -375,12 +376,14 @@ bool range__forest_valid(struct range_lock *lock)
 		struct range__leaf *leaf = nth_leaf(lock, i);
 
 		range__leaf_lock(leaf);
-		valid = valid && range__leaf_valid(leaf) &&
+		valid = valid && range__leaf_valid(leaf) && range__seams_valid(leaf, &seams) &&
 			(!forest || range__index_lo(forest, i) == lo) &&
 			atomic_load_explicit(&leaf->lo, memory_order_relaxed) == lo;
 		lo = atomic_load_explicit(&leaf->hi, memory_order_relaxed);
 		range__leaf_unlock(leaf, NULL);
 	}
+	valid = valid && lo == UINT64_MAX && (!forest || seams == forest->nr_seams);
+	valid = valid && nr_leaves(lock) + seams <= lock->max_leaves;
 	pthread_mutex_unlock(&lock->mutex);
-	return valid && lo == UINT64_MAX;
+	return valid;
 }

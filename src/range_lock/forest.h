@@ -10,8 +10,9 @@
  *	R2  the index changes only under lock->mutex, bounds only under it and the leaf's lock
  *	R3  the index is a hint, see index.h
  *
- * Lock order: lock->mutex, then leaves by ascending bounds; a leaf that covers nothing yet comes
- * first. Nobody waits for lock->mutex with a leaf locked.
+ * Lock order: lock->mutex, then leaves by ascending bounds. Under lock->mutex, a leaf that covers
+ * nothing may be locked before others or after them: whoever locks it without the mutex, by a stale
+ * hint, lets go of it before he locks another. Nobody waits for lock->mutex with a leaf locked.
  */
 #ifndef RANGE_LOCK_FOREST_H
 #define RANGE_LOCK_FOREST_H

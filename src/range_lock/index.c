@@ -31,15 +31,17 @@ static void set_count(struct range__forest *forest, uint32_t count)
 	atomic_store_explicit(&forest->count, count, memory_order_release);
 }
 
-void range__index_insert(struct range__forest *forest, uint32_t i, uint64_t lo,
-			 struct range__leaf *leaf)
+void range__index_insert(struct range__forest *forest, uint32_t i, struct range__leaf *leaf,
+			 uint32_t n)
 {
 	uint32_t count = range__index_count(forest);
 
 	for (uint32_t k = count; k > i; k--)
-		copy(forest, k, k - 1);
-	range__index_set(forest, i, lo, leaf);
-	set_count(forest, count + 1);
+		copy(forest, k - 1 + n, k - 1);
+	for (uint32_t k = i; k < i + n; k++, leaf = leaf->next)
+		range__index_set(forest, k, atomic_load_explicit(&leaf->lo, memory_order_relaxed),
+				 leaf);
+	set_count(forest, count + n);
 }
 
 void range__index_remove(struct range__forest *forest, uint32_t i, uint32_t n)

@@ -26,12 +26,13 @@ struct range__chunk;
 
 struct range__forest {
 	atomic_uint count; /* entries in use */
-	uint32_t capacity;
+	uint32_t capacity; /* of the index, and for seams too, see seams.h */
 	/* Under lock->mutex, see forest.c and adapt.c: */
 	uint64_t sweep;    /* the key that the sweep has come to; UINT64_MAX between two */
 	uint64_t swept_at; /* when the last one began */
 	_Atomic(struct range__chunk *) chunks; /* to be read after fork(), too: see forest.c */
 	struct range__leaf *free;
+	uint32_t nr_seams;
 	uint64_t splits;
 	uint64_t merges;
 	_Alignas(64) struct range__entry entries[];
@@ -66,11 +67,11 @@ uint32_t range__index_search(struct range__forest *forest, uint64_t key);
 void range__index_set(struct range__forest *forest, uint32_t i, uint64_t lo,
 		      struct range__leaf *leaf);
 
-/* Puts an entry before the one at i. O(n). */
-void range__index_insert(struct range__forest *forest, uint32_t i, uint64_t lo,
-			 struct range__leaf *leaf);
+/* Puts entries for n leaves, a list in order, before the one at i. O(leaves). */
+void range__index_insert(struct range__forest *forest, uint32_t i, struct range__leaf *leaf,
+			 uint32_t n);
 
-/* Takes n entries out, from i on. O(n). */
+/* Takes n entries out, from i on. O(leaves). */
 void range__index_remove(struct range__forest *forest, uint32_t i, uint32_t n);
 
 /* Without the mutex: the leaf that holds key, or another one (R3). Never NULL. O(log n). */

@@ -120,6 +120,8 @@ static uint64_t unlocked_word(const struct range__leaf *leaf)
 {
 	if (range__leaf_biased(leaf))
 		return range__word_of_bias(leaf->generation);
+	if (leaf->seams)
+		return WORD_TREE;
 	if (range__leaf_vacant(leaf))
 		return range__word_empty(leaf->generation);
 	if (!leaf->held && leaf->nr_woken > 0 && leaf->nr_starving == 0)
@@ -134,13 +136,18 @@ void range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wak
 
 void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range *range)
 {
-	if (range__leaf_vacant(leaf) && !range__leaf_biased(leaf)) {
+	bool alone = range__leaf_vacant(leaf) && !range__leaf_biased(leaf);
+
+	if (alone && !leaf->seams) {
 		range->stamp = range__word_empty(leaf->generation);
 		unlock_to(leaf, range__word_single(range), NULL);
 	} else {
 		range->stamp = 0; /* it is in no slot */
 		range__tree_insert(&leaf->held, range);
-		range__leaf_unlock(leaf, NULL);
+		unlock_to(leaf,
+			  unlocked_word(leaf) |
+				  (alone && range->mode == RANGE_WRITE ? WORD_ALONE : 0),
+			  NULL);
 	}
 }
 
@@ -342,6 +349,7 @@ void range__leaf_absorb(struct range__leaf *to, struct range__leaf *from)
 	uint64_t to_hi = atomic_load_explicit(&to->hi, memory_order_relaxed);
 	uint64_t lo = atomic_load_explicit(&from->lo, memory_order_relaxed);
 	uint64_t hi = atomic_load_explicit(&from->hi, memory_order_relaxed);
+	uint64_t seam = lo;
 
 	if (to_lo == to_hi) {
 		to->held = from->held;
@@ -361,7 +369,7 @@ void range__leaf_absorb(struct range__leaf *to, struct range__leaf *from)
 	if (from->fair_at > to->fair_at)
 		to->fair_at = from->fair_at;
 	set_bounds(to, lo, hi);
-	set_bounds(from, 0, 0);
+	set_bounds(from, seam, seam);
 }
 
 void range__leaf_split(struct range__leaf *leaf, uint64_t point, struct range__leaf *right)

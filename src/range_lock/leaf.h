@@ -7,7 +7,8 @@
  *
  *	EMPTY(generation)  nothing is held; with WAITERS, somebody waits
  *	SINGLE(range)      one range is held, and the tree is empty; the word is otherwise as before
- *	TREE               unlocked, there are ranges in the tree or in the queue
+ *	TREE               unlocked, there are ranges in the tree or in the queue, or seams; with ALONE,
+ *	                   one writer, and nobody waits: it is legal not to say so
  *	BIASED(generation) unlocked, and readers may be in without a trace here: see slots.h
  *	LOCKED             a thread works on the leaf; with SLEEPERS, others may be parked on the word
  *
@@ -64,6 +65,7 @@
 #define WORD_LOCKED           UINT64_C(3)
 #define WORD_WAITERS          UINT64_C(4) /* with EMPTY */
 #define WORD_WRITER           UINT64_C(4) /* with SINGLE */
+#define WORD_ALONE            UINT64_C(8) /* with TREE */
 #define WORD_SLEEPERS         UINT64_C(4) /* with LOCKED */
 #define WORD_BIASED           UINT64_C(4) /* with TREE */
 #define WORD_GENERATION_SHIFT 3
@@ -170,7 +172,8 @@ void range__leaf_promote(struct range__leaf *leaf, uint64_t bound);
 
 /*
  * With both leaves locked, adjacent, and left before right: moves everything and the bounds from
- * one into the other. The one that is left empty-handed covers nothing afterwards.
+ * one into the other. The one that is left empty-handed covers nothing afterwards: it begins and
+ * ends where it began.
  */
 void range__leaf_absorb(struct range__leaf *to, struct range__leaf *from);
 

@@ -5,6 +5,7 @@
  */
 #include "checked.h"
 #include "forest.h"
+#include "seams.h"
 #include "slots.h"
 #include "wait.h"
 
@@ -73,6 +74,7 @@ int range_shrink(struct range_lock *lock, struct range *range, uint64_t start, u
 		range__wake(lock, leaf, old_start, start, &wakes);
 	if (end < old_end)
 		range__wake(lock, leaf, end, old_end, &wakes);
+	range__seams_released(lock, leaf, old_start, old_end);
 	range__leaf_unlock(leaf, &wakes);
 	return 0;
 }

@@ -182,7 +182,7 @@ void range__slots_consider(struct range__leaf *leaf, const struct range *range)
 		atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
 		return;
 	}
-	if (range__slots_due(leaf) && !leaf->wait_first &&
+	if (range__slots_due(leaf) && !leaf->wait_first && !leaf->seams &&
 	    !range__tree_overlap(leaf->held, 0, UINT64_MAX, true)) {
 		leaf->bias++;
 		leaf->generation++;

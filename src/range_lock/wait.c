@@ -10,6 +10,7 @@
 #include "forest.h"
 #include "platform/platform.h"
 #include "reader.h"
+#include "seams.h"
 
 #include <errno.h>
 
@@ -29,12 +30,14 @@ MMRANGE__THREAD_LOCAL unsigned int range__passed;
  */
 static bool worth_spinning(struct range__leaf *leaf, uint64_t word, const struct range *range)
 {
+	bool alone = word == (WORD_TREE | WORD_ALONE); /* a writer, too */
+
 	if ((word & WORD_TAG) == WORD_EMPTY)
 		return !(word & WORD_WAITERS) &&
 		       (range->mode == RANGE_WRITE || !range__slots_due(leaf));
-	if ((word & WORD_TAG) != WORD_SINGLE)
+	if ((word & WORD_TAG) != WORD_SINGLE && !alone)
 		return false;
-	if (!(word & WORD_WRITER) && range->mode == RANGE_READ)
+	if (!alone && !(word & WORD_WRITER) && range->mode == RANGE_READ)
 		return false;
 	/* relaxed: a guess */
 	return range__overlap(range, atomic_load_explicit(&leaf->last_start, memory_order_relaxed),
@@ -97,6 +100,7 @@ static void wake_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
 	struct range__wakes wakes = { .n = 0 };
 
 	range__wake(lock, leaf, range->start, range->end, &wakes);
+	range__seams_released(lock, leaf, range->start, range->end);
 	range__leaf_unlock(leaf, &wakes);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors.h"
 
+#include "platform/platform.h"
 #include "range_lock/forest.h"
 
 #include <errno.h>
@@ -233,6 +234,39 @@ static void pay_rent(struct range__leaf *leaf)
 {
 	/* relaxed: a guess of the lock's */
 	atomic_store_explicit(&leaf->rent, UINT32_MAX / 2, memory_order_relaxed);
+}
+
+void play_thread(unsigned int thread)
+{
+	mmrange__thread = 1000 + thread;
+}
+
+void visit(struct range_lock *lock, unsigned int thread, uint64_t key)
+{
+	struct range range;
+
+	play_thread(thread);
+	CHECK_EQ(range_lock(lock, &range, key, key + 1, RANGE_WRITE), 0);
+	range_unlock(lock, &range);
+}
+
+void alternate(struct range_lock *lock, uint64_t a, uint64_t b, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		visit(lock, i % 2, i % 2 ? b : a);
+}
+
+void make_leaves(struct range_lock *lock, unsigned int n)
+{
+	for (uint64_t key = 10; lock_stats(lock).leaves < n; key += 10) {
+		CHECK(key < 100 * n);
+		alternate(lock, key - 10, key, 8);
+	}
+}
+
+struct range__forest *forest_of(struct range_lock *lock)
+{
+	return atomic_load(&lock->forest);
 }
 
 void make_impatient(void *arg)

@@ -97,6 +97,23 @@ void init_lock(struct range_lock *lock, enum range_fairness fairness, uint32_t m
 bool split_by_turns(struct range_lock *lock, uint64_t a, uint64_t b, unsigned int rounds);
 
 /*
+ * One real thread plays others: the lock knows threads by a number, which play_thread() sets. So a test
+ * takes the same course each time.
+ */
+void play_thread(unsigned int thread);
+
+/* The thread so played acquires [key, key + 1), and releases it. */
+void visit(struct range_lock *lock, unsigned int thread, uint64_t key);
+
+/* Visits by two threads in turns, n in all. */
+void alternate(struct range_lock *lock, uint64_t a, uint64_t b, unsigned int n);
+
+/* At least so many leaves, with bounds at 10, 20, ... */
+void make_leaves(struct range_lock *lock, unsigned int n);
+
+struct range__forest *forest_of(struct range_lock *lock);
+
+/*
  * Makes each leaf split at the next few migrations: the lock calms down by itself after some splits
  * that did not last, and a test that wants splits and merges all the time must not let it. Likewise
  * each leaf becomes biased with its next reader. lock is a struct range_lock.

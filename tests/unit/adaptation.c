@@ -1,51 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How the leaves follow a load that changes, and what that may cost. One real thread plays all
- * others: the lock knows threads by a number, which is set here. So every test takes the same
- * course each time.
+ * others.
  */
 #include "actors.h"
 
-#include "platform/platform.h"
 #include "range_lock/forest.h"
 
 #include <errno.h>
-
-/* For the lock, the calling thread is another one from now on. */
-static void play(unsigned int thread)
-{
-	mmrange__thread = 1000 + thread;
-}
-
-static void visit(struct range_lock *lock, unsigned int thread, uint64_t key)
-{
-	struct range range;
-
-	play(thread);
-	CHECK_EQ(range_lock(lock, &range, key, key + 1, RANGE_WRITE), 0);
-	range_unlock(lock, &range);
-}
-
-/* Visits by two threads in turns, n in all. */
-static void alternate(struct range_lock *lock, uint64_t a, uint64_t b, unsigned int n)
-{
-	for (unsigned int i = 0; i < n; i++)
-		visit(lock, i % 2, i % 2 ? b : a);
-}
-
-static struct range__forest *forest_of(struct range_lock *lock)
-{
-	return atomic_load(&lock->forest);
-}
-
-/* At least so many leaves, with bounds at 10, 20, ... */
-static void make_leaves(struct range_lock *lock, unsigned int n)
-{
-	for (uint64_t key = 10; lock_stats(lock).leaves < n; key += 10) {
-		CHECK(key < 100 * n);
-		alternate(lock, key - 10, key, 8);
-	}
-}
 
 /* The test says when a sweep begins; otherwise it is one second after the last one. */
 static void let_sweep(struct range_lock *lock)
@@ -134,15 +96,17 @@ TEST(adaptation, live_leaves_outlast_the_sweep_while_leaves_below_it_split)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Private places, and the full range now and then, until the lock has lost its patience. */
+/* Private places, and the full range again and again, until the lock has lost its patience. */
 static void mix_with_full_ranges(struct range_lock *lock)
 {
 	struct range range;
 
 	for (int i = 0; i < 1000; i++) {
 		alternate(lock, 100, 200, 64);
-		CHECK_EQ(range_lock(lock, &range, FULL, RANGE_WRITE), 0);
-		range_unlock(lock, &range);
+		for (int times = 0; times < 8; times++) {
+			CHECK_EQ(range_lock(lock, &range, FULL, RANGE_WRITE), 0);
+			range_unlock(lock, &range);
+		}
 	}
 	CHECK(lock_stats(lock).merges > 2);
 	CHECK_EQ(lock_stats(lock).leaves, 1);
@@ -175,7 +139,7 @@ TEST(adaptation, meeting_at_one_place_now_and_then_does_not_keep_private_places_
 /* A try for a range that spans leaves, by a thread that holds nothing. */
 static int try_full(struct range_lock *lock, struct range *range, enum range_mode mode)
 {
-	play(7);
+	play_thread(7);
 	return range_trylock(lock, range, FULL, mode);
 }
 
@@ -333,8 +297,8 @@ static void check_errno_through(struct range_lock *lock)
 	CHECK_EQ(range_lock_destroy(lock), EBUSY);
 	range_unlock(lock, &held);
 	CHECK_EQ(range_lock(lock, &range, FULL, RANGE_WRITE), 0);
-	range_unlock(lock, &range);
 	CHECK_EQ(lock_stats(lock).leaves, 1);
+	range_unlock(lock, &range);
 	CHECK_EQ(errno, ERANGE);
 	CHECK_EQ(range_lock_destroy(lock), 0);
 	CHECK_EQ(errno, ERANGE);
