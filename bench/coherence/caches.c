@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "caches.h"
+#include "hottest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TABLE_BITS = 20, TABLE_SIZE = 1 << TABLE_BITS, NOBODY = -1 };
+
+struct line {
+	uint64_t number; /* address / LINE_SIZE; 0: this place is free */
+	uint64_t holders;
+	uint64_t moved; /* when it came over last */
+	uint64_t busy;  /* until when it is on its way */
+	int owner;      /* may write; then it is the only holder */
+	int writer;     /* who wrote last */
+	bool has_moved; /* ever */
+};
+
+bool counting;
+struct counts counts[MAX_CORES];
+uint64_t caches_transfers;
+
+static struct line *table;
+
+bool caches_init(void)
+{
+	table = calloc(TABLE_SIZE, sizeof(*table));
+	return table != NULL;
+}
+
+static struct line *find_line(uint64_t number)
+{
+	/* Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4) */
+	uint64_t i = number * UINT64_C(0x9e3779b97f4a7c15) >> (64 - TABLE_BITS);
+	unsigned int probes;
+
+	for (probes = 0; probes < TABLE_SIZE; probes++) {
+		struct line *line = &table[(i + probes) % TABLE_SIZE];
+
+		if (line->number == number)
+			return line;
+		if (line->number == 0) {
+			*line = (struct line){ .number = number,
+					       .owner = NOBODY,
+					       .writer = NOBODY };
+			return line;
+		}
+	}
+	fprintf(stderr, "coherence: the program uses too many cache lines\n");
+	abort();
+}
+
+static uint64_t bit(const struct core *core)
+{
+	return UINT64_C(1) << core->id;
+}
+
+static bool is_other(int id, const struct core *core)
+{
+	return id != NOBODY && id != (int)core->id;
+}
+
+/* Returns whether another core had to answer. */
+static bool load(struct line *line, const struct core *core)
+{
+	bool asks = !(line->holders & bit(core)) &&
+		    (is_other(line->owner, core) || is_other(line->writer, core));
+
+	line->holders |= bit(core);
+	if (is_other(line->owner, core))
+		line->owner = NOBODY;
+	return asks;
+}
+
+static bool store(struct line *line, const struct core *core, uint64_t *invalidated)
+{
+	uint64_t others = line->holders & ~bit(core);
+	bool missed = !(line->holders & bit(core));
+	bool asks = others || (missed && is_other(line->writer, core));
+
+	*invalidated = (uint64_t)__builtin_popcountll(others);
+	line->holders = bit(core);
+	line->owner = line->writer = (int)core->id;
+	return asks;
+}
+
+/* The line is on its way to one core after the other. */
+static void move(struct line *line, struct core *core)
+{
+	if (core->clock < line->busy)
+		core->clock = line->busy;
+	core->clock += TRANSFER_CYCLES;
+	line->busy = line->moved = core->clock;
+	line->has_moved = true;
+	caches_transfers++;
+}
+
+static void count(struct counts *c, bool is_store, bool transfer, uint64_t invalidated)
+{
+	c->loads += !is_store;
+	c->stores += is_store;
+	c->transfers += transfer;
+	c->invalidations += invalidated;
+}
+
+static void access_line(struct core *core, uint64_t address, bool is_store, const struct site *site)
+{
+	struct line *line = find_line(address / LINE_SIZE);
+	uint64_t invalidated = 0;
+	bool transfer = is_store ? store(line, core, &invalidated) : load(line, core);
+
+	if (transfer)
+		move(line, core);
+	if (counting) {
+		count(&counts[core->id], is_store, transfer, invalidated);
+		if (site)
+			hottest_note(core->id, address, is_store, transfer, site);
+	}
+	if (line->has_moved && core->clock < line->moved + LATELY)
+		lockstep_in_order(core);
+	else
+		lockstep_advance(core, 0);
+}
+
+void caches_access(struct core *core, uint64_t address, unsigned int size, bool is_store,
+		   const struct site *site)
+{
+	uint64_t last = address + size - 1;
+
+	access_line(core, address, is_store, site);
+	if (last / LINE_SIZE != address / LINE_SIZE && !lockstep_over())
+		access_line(core, last, is_store, site);
+}
