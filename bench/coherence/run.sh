@@ -1,0 +1,111 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# run.sh BUILD_DIR [OUT.csv] - cache-line transfers per lock + unlock, on simulated cores.
+#
+# Prints a table and writes OUT.csv, coherence.csv if it is not given. What the host was too busy for
+# is repeated, and in the end not a number. Exits with 77 where it cannot run, with its reason.
+# CORES, LOCKS and WORKLOADS in the environment are lists that replace those below.
+set -eu
+
+cores=${CORES:-2 8 32 64}
+locks=${LOCKS:-mmrange pthread_rwlock pthread_mutex tree_spinlock}
+workloads=${WORKLOADS:-own share shared_read slot}
+columns='transfers_per_op invalidations_per_op instructions_per_op operations warm_up_rounds'
+operations=1000 # of each core in a round, at most
+attempts=3
+seconds=120 # for one attempt
+
+if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+	sed -n 's/^# \(run.sh .*\)/usage: \1/p' "$0" >&2
+	exit 2
+fi
+built=$1/bench/coherence
+csv=${2:-coherence.csv}
+. "$(dirname "$0")/qemu.sh"
+
+reason=$(why_not "$built/coherence-plugin.so" "$built/coherence-toy")
+if [ "$reason" ]; then
+	echo "SKIPPED: $reason"
+	exit 77
+fi
+
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# value NAME: what the output says.
+value() {
+	tr ' ' '\n' < "$output" | sed -n "s/^$1=//p"
+}
+
+# count WORKLOAD LOCK CORES: into the output; or the reason why it is to be tried again.
+count() {
+	status=0
+	timeout "$seconds" qemu-x86_64 -plugin "$built/coherence-plugin.so" "$built/coherence-driver" \
+		"$1" "$2" "$3" "$operations" > "$output" 2>&1 || status=$?
+	if [ "$status" -eq 124 ]; then
+		reason="not done in $seconds s"
+	elif [ "$status" -ne 0 ] || [ -z "$(value transfers_per_op)" ]; then
+		cat "$output" >&2
+		echo "run.sh: $1 $2 $3 failed" >&2
+		exit 1
+	elif [ "$(value escapes)" -ne 0 ]; then
+		reason="$(value escapes) escapes: the host was too busy"
+	elif [ "$(value operations)" -eq 0 ]; then
+		reason="no core was done with its first operation when the round was over"
+	else
+		return 0
+	fi
+	return 1
+}
+
+# measure WORKLOAD LOCK CORES: adds a line to the file.
+measure() {
+	attempt=1
+	until count "$1" "$2" "$3"; do
+		if [ "$attempt" -eq "$attempts" ]; then
+			echo "$1,$2,$3,,,,,,$reason" >> "$csv"
+			return
+		fi
+		attempt=$((attempt + 1))
+	done
+	note=
+	if [ "$(value settled)" -eq 0 ]; then
+		note="the lock was still changing after $(value warm_up_rounds) rounds"
+	fi
+	line=$1,$2,$3
+	for name in $columns; do
+		line=$line,$(value "$name")
+	done
+	echo "$line,$note" >> "$csv"
+}
+
+# A line of the table: what was measured of a workload and a lock.
+row() {
+	awk -F , -v workload="$1" -v lock="$2" -v cores="$cores" '
+		$1 == workload && $2 == lock { transfers[$3] = $4 }
+		END {
+			printf "%-12s %-15s", workload, lock
+			n = split(cores, core, " ")
+			for (i = 1; i <= n; i++)
+				printf transfers[core[i]] == "" ? " %12s" : " %12.4f", \
+					transfers[core[i]] == "" ? "not measured" : transfers[core[i]]
+			printf "\n"
+		}' "$csv"
+}
+
+echo "workload,lock,cores,$(echo "$columns" | tr ' ' ,),note" > "$csv"
+printf 'cache-line transfers per lock + unlock\n\n%-12s %-15s' workload 'lock, cores:'
+# shellcheck disable=SC2086 # lists
+printf ' %12s' $cores
+echo
+for workload in $workloads; do
+	for lock in $locks; do
+		for n in $cores; do
+			measure "$workload" "$lock" "$n"
+		done
+		row "$workload" "$lock"
+	done
+done
+awk -F , 'NR > 1 && $9 != "" { print $1 ", " $2 ", " $3 " cores: " $9 }' "$csv"
