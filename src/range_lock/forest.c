@@ -363,6 +363,18 @@ void range__forest_stats(struct range_lock *lock, struct range_lock_stats *stats
 	pthread_mutex_unlock(&lock->mutex);
 }
 
+/* Whether each leaf that was allocated is in the index, a seam, or free. */
+static bool none_is_lost(const struct range__forest *forest, uint32_t leaves, uint32_t seams)
+{
+	uint32_t allocated = 0, unused = 0;
+
+	for (const struct range__chunk *chunk = forest->chunks; chunk; chunk = chunk->next)
+		allocated += CHUNK_LEAVES;
+	for (const struct range__leaf *leaf = forest->free; leaf; leaf = leaf->next)
+		unused++;
+	return seams == forest->nr_seams && leaves + seams + unused == allocated;
+}
+
 bool range__forest_valid(struct range_lock *lock)
 {
 	struct range__forest *forest;
@@ -382,8 +394,8 @@ bool range__forest_valid(struct range_lock *lock)
 		lo = atomic_load_explicit(&leaf->hi, memory_order_relaxed);
 		range__leaf_unlock(leaf, NULL);
 	}
-	valid = valid && lo == UINT64_MAX && (!forest || seams == forest->nr_seams);
-	valid = valid && nr_leaves(lock) + seams <= lock->max_leaves;
+	valid = valid && lo == UINT64_MAX && nr_leaves(lock) + seams <= lock->max_leaves &&
+		(!forest || none_is_lost(forest, nr_leaves(lock), seams));
 	pthread_mutex_unlock(&lock->mutex);
 	return valid;
 }

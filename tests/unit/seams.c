@@ -307,6 +307,45 @@ TEST(seams, leaves_that_are_not_used_while_others_are_go_with_a_few_full_ranges)
 	check_quiet_and_destroy(&lock);
 }
 
+TEST(seams, one_place_that_is_used_alone_needs_no_leaf_of_its_own)
+{
+	struct range_lock lock;
+
+	begin(&lock, RANGE_FAIRNESS_BARGING, 64);
+	for (int i = 0; i < 8; i++) {
+		visit(&lock, 5, 50);
+		play_thread(20);
+		CHECK(is_free(&lock, FULL, RANGE_WRITE));
+		check_valid(&lock);
+	}
+	CHECK_EQ(lock_stats(&lock).leaves, 1);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(seams, a_leaf_that_does_not_come_back_leaves_its_seams_to_the_other)
+{
+	struct range_lock lock;
+	struct range wide, full;
+
+	begin(&lock, RANGE_FAIRNESS_BARGING, 64);
+	for (int i = 0; i < 5; i++) {
+		for (uint64_t k = 0; k < LEAVES; k++)
+			if (k != 1)
+				visit(&lock, (unsigned int)k, k * 10);
+		if (i < 4)
+			CHECK(is_free(&lock, FULL, RANGE_WRITE));
+	}
+	take_as(20, &lock, &wide, 15, 35, RANGE_READ);
+	take_as(21, &lock, &full, FULL, RANGE_READ);
+	check_valid(&lock);
+	range_unlock(&lock, &wide);
+	range_unlock(&lock, &full);
+	for (uint64_t k = 1; k < LEAVES; k++)
+		CHECK_EQ(apart_at(&lock, k * 10), k != 1);
+	check_valid(&lock);
+	check_quiet_and_destroy(&lock);
+}
+
 TEST(seams, random_wide_ranges_do_not_merge_and_restore_each_time)
 {
 	enum { KEYS = 80, ROUNDS = 20000 };
@@ -328,23 +367,50 @@ TEST(seams, random_wide_ranges_do_not_merge_and_restore_each_time)
 	check_quiet_and_destroy(&lock);
 }
 
+/* Leaves are swept as others, here from base on, are split. */
+static void sweep_once(struct range_lock *lock, uint64_t base)
+{
+	forest_of(lock)->swept_at = 0;
+	for (uint64_t key = base;
+	     forest_of(lock)->swept_at == 0 || forest_of(lock)->sweep != UINT64_MAX; key += 10) {
+		CHECK(key < base + 50000);
+		alternate(lock, key, key + 5, 8);
+	}
+}
+
 TEST(seams, a_leaf_that_is_cold_is_swept_though_it_came_back_meanwhile)
 {
 	struct range_lock lock;
 
 	begin(&lock, RANGE_FAIRNESS_BARGING, 64);
-	/* Two sweeps, by the attempts to split of a place beside them. */
-	for (int sweeps = 0; sweeps < 2; sweeps++) {
-		forest_of(&lock)->swept_at = 0;
-		for (uint64_t key = 1000; key < 2000; key += 10)
-			alternate(&lock, key + 1000 * (uint64_t)sweeps,
-				  key + 5 + 1000 * (uint64_t)sweeps, 8);
+	for (uint64_t sweeps = 1; sweeps <= 2; sweeps++) {
+		sweep_once(&lock, sweeps * 100000);
 		CHECK(is_free(&lock, FULL, RANGE_WRITE));
 		check_valid(&lock);
 	}
 	/* The full ranges were noted as the use of the first leaf. */
 	for (uint64_t k = 2; k < LEAVES; k++)
 		CHECK(!apart_at(&lock, k * 10));
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(seams, a_leaf_that_has_seams_is_not_swept)
+{
+	struct range_lock lock;
+	struct range range;
+
+	begin(&lock, RANGE_FAIRNESS_BARGING, 64);
+	take_as(20, &lock, &range, 5, 65, RANGE_WRITE);
+	CHECK_EQ(pthread_mutex_lock(&lock.mutex), 0);
+	range_unlock(&lock, &range);
+	CHECK_EQ(pthread_mutex_unlock(&lock.mutex), 0);
+	for (uint64_t sweeps = 1; sweeps <= 2; sweeps++) {
+		sweep_once(&lock, sweeps * 100000);
+		check_valid(&lock);
+	}
+	visit(&lock, 0, 0);
+	for (uint64_t k = 1; k < LEAVES - 1; k++)
+		CHECK(apart_at(&lock, k * 10));
 	check_quiet_and_destroy(&lock);
 }
 
