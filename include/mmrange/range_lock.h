@@ -23,7 +23,7 @@
  *    order of addresses alone does not prevent it: the wait may be for a starving waiter (below)
  *    whose range overlaps the one that is held. So use range_lock_many(), or range_trylock() for
  *    the second, or lock one range that spans both. A thread that waits for a range that conflicts
- *    with its own waits for ever; the checked build returns EDEADLK instead;
+ *    with its own waits for ever. The checked build finds both, see there;
  *  - readers and writers are treated alike; by default a newcomer may pass waiters, but only for a
  *    bounded time (see struct range_lock_attr).
  *
@@ -34,6 +34,14 @@
  * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message
  * on: unlock of a range that is not held or is held in another lock, locking with a struct range
  * that is in use, use or destruction of a destroyed lock.
+ *
+ * It also finds deadlocks among the ranges of one lock. A thread that waits for a range that it
+ * acquired itself gets EDEADLK. Where threads without a deadline wait for each other in a cycle,
+ * the one that came last to wait gets EDEADLK, and the cycle is shown on stderr: who holds what, and
+ * who waits for whom. If the last one closes the cycle this happens at once, if a waiter does that
+ * by becoming starving, about a tenth of a second later. That others release the range (unlock
+ * by another thread than the one that acquired it, range_cancel()) cannot be foreseen: a program
+ * that relies on it must not use the checked build, or must take EDEADLK as a request to try again.
  */
 #ifndef MMRANGE_RANGE_LOCK_H
 #define MMRANGE_RANGE_LOCK_H
@@ -206,6 +214,7 @@ struct range {
 	uint8_t height;
 	uint8_t starving;
 	uint8_t checked_held;
+	uint8_t checked_timed;
 };
 
 /**
@@ -246,7 +255,8 @@ MMRANGE_API int range_lock_destroy(struct range_lock *lock);
  * @param start,end  half-open, in the caller's unit; start < end; the full range is [0, UINT64_MAX)
  * @return 0; EINVAL empty or inverted range, or a bad mode: nothing is held; ECANCELED the wait was
  *         ended by range_cancel(): nothing is held; checked build only: EDEADLK the calling thread
- *         acquired a range that conflicts and still is held: nothing is held
+ *         acquired a range that conflicts and still is held, or the wait would not end because
+ *         threads wait for each other: nothing is held
  *
  * Ensures:   until range_unlock(), no conflicting range is held.
  * Ordering:  acquire; pairs with the release in range_unlock() of every range that overlaps and

@@ -22,24 +22,20 @@ static bool waits_in(const struct range__leaf *leaf, const struct range *range)
 	return w != NULL;
 }
 
-/* With the leaf locked: takes the range out of its queue, and unlocks. */
-static void cancel_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
-			      struct range *range)
+void range__expel(struct range_lock *lock, struct range__leaf *leaf, struct range *range,
+		  uint64_t why, struct range__wakes *wakes)
 {
 	uint64_t start = range->start, end = range->end;
-	struct range__wakes wakes = { .n = 0 };
 
 	range__leaf_dequeue(leaf, range);
-	range__wake(lock, leaf, start, end, &wakes);
+	range__wake(lock, leaf, start, end, wakes);
 	/* release: [C] */
-	atomic_store_explicit(&range->state, RANGE_CANCELED, memory_order_release);
-	range__leaf_unlock(leaf, &wakes);
-	/* R5: the address alone. */
-	mmrange__unpark(&range->state, false);
+	atomic_store_explicit(&range->state, why, memory_order_release);
 }
 
 int range_cancel(struct range_lock *lock, struct range *range)
 {
+	struct range__wakes wakes = { .n = 0 };
 	struct range__leaf *leaf;
 	int error = ESRCH;
 
@@ -48,7 +44,10 @@ int range_cancel(struct range_lock *lock, struct range *range)
 	for (uint32_t i = 0; error && (leaf = range__forest_leaf(lock, i)); i++) {
 		range__leaf_lock_reader(leaf);
 		if (waits_in(leaf, range)) {
-			cancel_and_unlock(lock, leaf, range);
+			range__expel(lock, leaf, range, RANGE_CANCELED, &wakes);
+			range__leaf_unlock(leaf, &wakes);
+			/* R5: the address alone. */
+			mmrange__unpark(&range->state, false);
 			error = 0;
 		} else {
 			range__leaf_unlock(leaf, NULL);

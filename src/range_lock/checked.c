@@ -30,13 +30,18 @@ static _Noreturn void stop(const char *what, const struct range_lock *lock,
 	abort();
 }
 
+static void acquire_bucket(struct bucket *bucket)
+{
+	/* acquire: pairs with the release in unlock_bucket() */
+	while (atomic_flag_test_and_set_explicit(&bucket->busy, memory_order_acquire))
+		mmrange__relax();
+}
+
 static struct bucket *lock_bucket(const struct range *range)
 {
 	struct bucket *bucket = &buckets[((uintptr_t)range >> 4) * 2654435761u / 64 % NR_BUCKETS];
 
-	/* acquire: pairs with the release in unlock_bucket() */
-	while (atomic_flag_test_and_set_explicit(&bucket->busy, memory_order_acquire))
-		mmrange__relax();
+	acquire_bucket(bucket);
 	return bucket;
 }
 
@@ -45,7 +50,7 @@ static void unlock_bucket(struct bucket *bucket)
 	atomic_flag_clear_explicit(&bucket->busy, memory_order_release);
 }
 
-/* relaxed: under the bucket's lock */
+/* relaxed: under the bucket's lock, but for a look whether there is anything */
 static struct range *linked(link_t *link)
 {
 	return atomic_load_explicit(link, memory_order_relaxed);
@@ -156,6 +161,31 @@ void range__checked_child(const struct range_lock *lock)
 		}
 		unlock_bucket(&buckets[i]);
 	}
+}
+
+static bool holds(struct bucket *bucket, const struct range_lock *lock)
+{
+	const struct range *r = linked(&bucket->first);
+
+	while (r && (r->checked_lock != lock || !r->checked_held ||
+		     !mmrange__same_thread(r->owner, mmrange__self())))
+		r = atomic_load_explicit(&r->checked_next, memory_order_relaxed);
+	return r != NULL;
+}
+
+bool range__checked_holds(const struct range_lock *lock)
+{
+	bool found = false;
+
+	for (int i = 0; i < NR_BUCKETS && !found; i++) {
+		/* What this thread has put into it, it sees without the lock. */
+		if (!linked(&buckets[i].first))
+			continue;
+		acquire_bucket(&buckets[i]);
+		found = holds(&buckets[i], lock);
+		unlock_bucket(&buckets[i]);
+	}
+	return found;
 }
 
 bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range)

@@ -26,6 +26,9 @@ void range__checked_held(struct range_lock *lock, const struct range *range);
 /* A release begins; stops if the range is not held in this lock. */
 void range__checked_release(struct range_lock *lock, struct range *range);
 
+/* Whether the calling thread holds a range of this lock that it acquired itself. */
+bool range__checked_holds(const struct range_lock *lock);
+
 /*
  * In the child of fork(): forgets the ranges of this lock, and those of the threads that are gone,
  * on whose stacks they may have been.

@@ -42,7 +42,7 @@
  *	[A2] any -> LOCKED: acquire, from [A1] (the range's fields), [U1] and [U2]
  *	[U1] SINGLE -> EMPTY: release, to [A1] and [A2]
  *	[U2] LOCKED -> any: release, to [A1] and [A2]; when it makes the word SINGLE, as [A1]
- *	[C]  state -> CANCELED: release, by who took the range out of the queue, as the last touch of
+ *	[C]  state -> CANCELED, DEADLOCKED: release, by who took the range out of the queue, as the last touch of
  *	     the range; pairs with the acquire in wait.c, after which the waiter may be gone
  *	[B]  the bounds are loaded after an acquire load of the word. They may be newer than the word
  *	     that was loaded: then the generation is newer too, and the swap that relies on them fails
@@ -70,9 +70,11 @@
 #define WORD_BIASED           UINT64_C(4) /* with TREE */
 #define WORD_GENERATION_SHIFT 3
 
-/* What struct range's state says of a waiter. Written under the leaf's lock; the waiter itself
- * reads it without. RANGE_CANCELED: it is in no queue any more, see [C]. */
-enum { RANGE_WAITING, RANGE_WOKEN, RANGE_CANCELED };
+/*
+ * What struct range's state says of a waiter. Written under the leaf's lock; the waiter itself
+ * reads it without. After the last two it is in no queue any more, see [C].
+ */
+enum { RANGE_WAITING, RANGE_WOKEN, RANGE_CANCELED, RANGE_DEADLOCKED };
 
 _Static_assert(_Alignof(struct range) % 8 == 0, "the low bits of the address are tags");
 

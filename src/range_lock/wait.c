@@ -7,6 +7,7 @@
 #include "wait.h"
 #include "adapt.h"
 #include "checked.h"
+#include "deadlock.h"
 #include "forest.h"
 #include "platform/platform.h"
 #include "reader.h"
@@ -69,7 +70,8 @@ static bool spin(struct range_lock *lock, struct range *range)
 }
 
 /* Sleeps until the range is woken or canceled, or the deadline has passed: 0 or ETIMEDOUT. */
-static int sleep_until_woken(struct range *range, const struct range__limit *limit)
+static int sleep_until_woken(struct range_lock *lock, struct range *range,
+			     const struct range__limit *limit)
 {
 	int spins = mmrange__spinning_helps() ? WAKE_SPINS : 0;
 	int error = 0;
@@ -80,8 +82,7 @@ static int sleep_until_woken(struct range *range, const struct range__limit *lim
 		if (spins-- > 0)
 			mmrange__relax();
 		else
-			error = mmrange__park(&range->state, RANGE_WAITING, limit->clock,
-					      limit->deadline);
+			error = range__deadlock_park(lock, range, limit);
 	}
 	return error;
 }
@@ -104,27 +105,37 @@ static void wake_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
 	range__leaf_unlock(leaf, &wakes);
 }
 
-static bool is_canceled(const struct range *range)
+/* What a waiter's call returns that has been taken out of the queue; 0: it has not. */
+static int expelled(const struct range *range)
 {
 	/* acquire: [C] */
-	return atomic_load_explicit(&range->state, memory_order_acquire) == RANGE_CANCELED;
+	switch (atomic_load_explicit(&range->state, memory_order_acquire)) {
+	case RANGE_CANCELED:
+		return ECANCELED;
+	case RANGE_DEADLOCKED:
+		return EDEADLK;
+	default:
+		return 0;
+	}
 }
 
-/* The range is in the leaf's queue, unless it has been canceled meanwhile. */
+/* The range is in the leaf's queue, or has been taken out of it by another thread. */
 static int wait(struct range_lock *lock, struct range *range, const struct range__limit *limit)
 {
 	for (;;) {
-		int error = sleep_until_woken(range, limit);
+		int error = sleep_until_woken(lock, range, limit);
+		int out = expelled(range);
 		struct range__leaf *leaf;
 
-		if (is_canceled(range))
-			return ECANCELED;
+		if (out)
+			return out;
 		leaf = range__forest_lock(lock, range, range->leaf, false);
 		range->leaf = leaf;
 		/* Again, now that nobody can do it any more. */
-		if (is_canceled(range)) {
+		out = expelled(range);
+		if (out) {
 			range__leaf_unlock(leaf, NULL);
-			return ECANCELED;
+			return out;
 		}
 		if (!range__leaf_blocks(leaf, range)) {
 			range__leaf_dequeue(leaf, range);
@@ -190,9 +201,11 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 	} else {
 		range->stamp = mmrange__now();
 		range->starving = fifo;
+		range->checked_timed = limit->deadline != NULL;
 		range__leaf_enqueue(leaf, range);
 		leaf->waits++;
 		range__leaf_unlock(leaf, NULL);
+		range__deadlock_enter(lock, range);
 		error = wait(lock, range, limit);
 	}
 	if (!error &&

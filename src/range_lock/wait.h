@@ -38,4 +38,12 @@ void range__release_and_unlock(struct range_lock *lock, struct range__leaf *leaf
 void range__wake(struct range_lock *lock, struct range__leaf *leaf, uint64_t start, uint64_t end,
 		 struct range__wakes *wakes);
 
+/*
+ * With the leaf locked: takes a waiter out of its queue, tells it why (RANGE_CANCELED or
+ * RANGE_DEADLOCKED), and lists whom it held back. The waiter may be gone then: its address is to
+ * be unparked after the leaf has been unlocked.
+ */
+void range__expel(struct range_lock *lock, struct range__leaf *leaf, struct range *range,
+		  uint64_t why, struct range__wakes *wakes);
+
 #endif

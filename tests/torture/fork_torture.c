@@ -102,7 +102,7 @@ static void torture(const char *test, const struct range_lock_attr *attr)
 		workers[i].seed = test_random(&seed);
 		workers[i].thread = thread_start(work, &workers[i]);
 	}
-	for (unsigned int i = 0; i < test_scale(500); i++) {
+	for (unsigned int i = 0; i < test_scale(200); i++) {
 		check_in_child(use, NULL);
 		sched_yield();
 	}
