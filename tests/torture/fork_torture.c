@@ -72,6 +72,17 @@ static void wake_nobody_everywhere(void)
 		mmrange__unpark(&words[i], true);
 }
 
+/* Nor the places where the checked build finds ranges. */
+static void lock_with_many_ranges(void)
+{
+	static struct range ranges[2000];
+
+	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+		CHECK_EQ(range_lock(&lock, &ranges[i], i, i + 1, RANGE_WRITE), 0);
+		range_unlock(&lock, &ranges[i]);
+	}
+}
+
 static void use(void *arg)
 {
 	struct range range[3];
@@ -79,6 +90,7 @@ static void use(void *arg)
 	(void)arg;
 	range_lock_child(&lock);
 	wake_nobody_everywhere();
+	lock_with_many_ranges();
 	check_memory_but_one_block();
 	CHECK_EQ(range_lock(&lock, &range[0], FULL, RANGE_WRITE), 0);
 	CHECK_EQ(range_trylock(&lock, &range[1], 5, 6, RANGE_READ), EBUSY);
