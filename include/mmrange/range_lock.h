@@ -23,7 +23,7 @@
  *    order of addresses alone does not prevent it: the wait may be for a starving waiter (below)
  *    whose range overlaps the one that is held. So use range_lock_many(), or range_trylock() for
  *    the second, or lock one range that spans both. A thread that waits for a range that conflicts
- *    with its own waits for ever. The checked build finds both, see there;
+ *    with its own waits for ever. The checked build (below) finds both;
  *  - readers and writers are treated alike; by default a newcomer may pass waiters, but only for a
  *    bounded time (see struct range_lock_attr).
  *
@@ -38,10 +38,11 @@
  * It also finds deadlocks among the ranges of one lock. A thread that waits for a range that it
  * acquired itself gets EDEADLK. Where threads without a deadline wait for each other in a cycle,
  * the one that came last to wait gets EDEADLK, and the cycle is shown on stderr: who holds what, and
- * who waits for whom. If the last one closes the cycle this happens at once, if a waiter does that
- * by becoming starving, about a tenth of a second later. That others release the range (unlock
- * by another thread than the one that acquired it, range_cancel()) cannot be foreseen: a program
- * that relies on it must not use the checked build, or must take EDEADLK as a request to try again.
+ * who waits for whom. If that one closes the cycle, this happens at once; if a waiter does so by
+ * becoming starving, about a tenth of a second later. The thread that acquired a range is taken for
+ * the one that will release it. That another one does, or that somebody calls range_cancel(),
+ * cannot be foreseen, and a cycle is reported that would have ended: a program that relies on this
+ * takes EDEADLK as a request to try again, or does without the checked build.
  */
 #ifndef MMRANGE_RANGE_LOCK_H
 #define MMRANGE_RANGE_LOCK_H
@@ -102,10 +103,10 @@ struct range_lock_attr {
 	/**
 	 * Memory for leaves, asked for at splits only. alloc returns size bytes aligned to align (a
 	 * power of two, at most 4096), or NULL: the lock then stays coarser, and works. free gets
-	 * what alloc returned, with the same size, from range_lock_destroy() only. alloc is called
-	 * in the middle of an acquisition: it must not use the lock, nor wait for anything that a
-	 * thread holds while it does. Default: mmap() and munmap(), so that the lock can be used
-	 * inside malloc().
+	 * what alloc returned, with the same size, from range_lock_destroy() and range_lock_child()
+	 * only. alloc is called in the middle of an acquisition: it must not use the lock, nor wait
+	 * for anything that a thread holds while it does. Default: mmap() and munmap(), so that the
+	 * lock can be used inside malloc().
 	 */
 	void *(*alloc)(size_t size, size_t align, void *arg);
 	void (*free)(void *memory, size_t size, void *arg);
@@ -188,7 +189,7 @@ struct range_lock {
  * Lifetime: in use from the call that acquires it (range_lock() and its kin, range_lock_many(), or
  * range_split() for the upper part) until that has failed or range_unlock() has returned; it must
  * not be moved, copied or freed meanwhile, and no two threads may call functions on it at the same
- * time. It may be on the stack.
+ * time, but for range_cancel(). It may be on the stack.
  */
 struct range {
 	uint64_t start;

@@ -127,7 +127,7 @@ static void note(struct report *report, const struct range *range, bool held, ui
 			.end = range->end,
 			.mode = range->mode,
 			.held = held,
-			.starving = range->starving,
+			.starving = !held && range->starving,
 			.thread = thread_of(range),
 			.waits_for = waits_for,
 		};
