@@ -37,10 +37,10 @@
  *
  * It also finds deadlocks among the ranges of one lock. A thread that waits for a range that it
  * acquired itself gets EDEADLK. Where threads without a deadline wait for each other in a cycle,
- * the one that came last to wait gets EDEADLK, and the cycle is shown on stderr: who holds what, and
- * who waits for whom. If that one closes the cycle, this happens at once; if a waiter does so by
- * becoming starving, about a tenth of a second later. The thread that acquired a range is taken for
- * the one that will release it. That another one does, or that somebody calls range_cancel(),
+ * the one that came last to wait gets EDEADLK, and the cycle is shown on stderr: who holds what,
+ * and who waits for whom. If that one closes the cycle, this happens at once; if a waiter does so
+ * by becoming starving, about a tenth of a second later. The thread that acquired a range is taken
+ * for the one that will release it. That another one does, or that somebody calls range_cancel(),
  * cannot be foreseen, and a cycle is reported that would have ended: a program that relies on this
  * takes EDEADLK as a request to try again, or does without the checked build.
  */
@@ -310,8 +310,8 @@ MMRANGE_API int range_timedlock(struct range_lock *lock, struct range *range, ui
  * @param range  what the other thread waits with. Only the address counts, *range is not read to
  *               find it: it may have gone, or be in use for another acquisition by now. Then it is
  *               that one's wait that ends.
- * @return 0: that call returns ECANCELED; ESRCH nobody waits with range in this lock at this moment:
- *         the call has not come to wait yet, the range is held, or the call has returned
+ * @return 0: that call returns ECANCELED; ESRCH nobody waits with range in this lock now: the call
+ *         has not come to wait yet, the range is held, or the call has returned
  *
  * Ensures:   of a grant, a deadline and range_cancel(), one decides; what this returns agrees with
  *            what the waiter's call returns. From the return on, nobody is held back by the waiter.
@@ -526,8 +526,8 @@ MMRANGE_API int range_lock_foreach(struct range_lock *lock,
  *            child for what alloc returned in the parent, and must work there, as the default does.
  * Ensures:   the memory of leaves is given back. A block that another thread was just getting from
  *            alloc at the time of fork() is not: the child loses it.
- * Cost:      cannot fail; allocates nothing; O(leaves); in the checked build also O(ranges in use in
- *            the process).   Since: 0.1
+ * Cost:      cannot fail; allocates nothing; O(leaves); in the checked build also O(ranges in use
+ *            in the process).   Since: 0.1
  */
 MMRANGE_API void range_lock_child(struct range_lock *lock);
 

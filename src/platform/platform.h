@@ -67,7 +67,7 @@ void mmrange__thread_child(void);
 
 extern MMRANGE__THREAD_LOCAL uint64_t mmrange__thread;
 
-/** The calling thread: mmrange__system_thread() in the upper half, a number of its own in the lower. */
+/** The calling thread: mmrange__system_thread() in the upper half, its own number in the lower. */
 static inline uint64_t mmrange__self(void)
 {
 	uint64_t self = mmrange__thread;

@@ -3,12 +3,13 @@
  * deadlock - finds threads that wait for each other in a cycle, in builds with MMRANGE_CHECKED. In
  * other builds a waiter just parks.
  *
- * A waiting range waits for each held range that conflicts with it, and so for what the thread waits
- * for that acquired it; and for each conflicting waiter before it that is starving. It needs all
- * of them to go, so that a cycle never ends. A wait with a deadline does end, and is left out.
+ * A waiting range waits for each held range that conflicts with it, and so for what the thread
+ * waits for that acquired it; and for each conflicting waiter before it that is starving. It needs
+ * all of them to go, so that a cycle never ends. A wait with a deadline does end, and is left out.
  *
  * A cycle comes into being when its last thread begins to wait, or when a waiter becomes starving.
- * So it is looked for when a thread that holds something begins to wait, and again from time to time.
+ * So it is looked for when a thread that holds something begins to wait, and again from time to
+ * time.
  */
 #ifndef RANGE_LOCK_DEADLOCK_H
 #define RANGE_LOCK_DEADLOCK_H
@@ -19,8 +20,9 @@
 #ifdef MMRANGE_CHECKED
 
 /*
- * Looks for a cycle that a range is in, which the calling thread queued. If there is one, the range in it
- * that was queued last is taken out of its queue as RANGE_DEADLOCKED, and the cycle is reported.
+ * Looks for a cycle that a range is in, which the calling thread queued. If there is one, the range
+ * in it that was queued last is taken out of its queue as RANGE_DEADLOCKED, and the cycle is
+ * reported.
  */
 void range__deadlock_look(struct range_lock *lock, struct range *range);
 

@@ -42,8 +42,8 @@
  *	[A2] any -> LOCKED: acquire, from [A1] (the range's fields), [U1] and [U2]
  *	[U1] SINGLE -> EMPTY: release, to [A1] and [A2]
  *	[U2] LOCKED -> any: release, to [A1] and [A2]; when it makes the word SINGLE, as [A1]
- *	[C]  state -> CANCELED, DEADLOCKED: release, by who took the range out of the queue, as the last touch of
- *	     the range; pairs with the acquire in wait.c, after which the waiter may be gone
+ *	[C]  state -> CANCELED, DEADLOCKED: release, by who took the range out of the queue, as the
+ *	     last touch of it; pairs with the acquire in wait.c, after which the waiter may be gone
  *	[B]  the bounds are loaded after an acquire load of the word. They may be newer than the word
  *	     that was loaded: then the generation is newer too, and the swap that relies on them fails
  */

@@ -88,8 +88,10 @@ static bool found_out(enum flaw flaw, uint64_t seed)
 		fprintf(stderr, "%s: found: %s, after %" PRIu64 " acquisitions\n", flaw_names[flaw],
 			e.violation, e.granted);
 	if (!found)
-		fprintf(stderr, "%s: not found: %" PRIu64 " granted, %" PRIu64 " busy, %" PRIu64
-			" timed out\n", flaw_names[flaw], e.granted, e.busy, e.timed_out);
+		fprintf(stderr,
+			"%s: not found: %" PRIu64 " granted, %" PRIu64 " busy, %" PRIu64
+			" timed out\n",
+			flaw_names[flaw], e.granted, e.busy, e.timed_out);
 	CHECK_EQ(pthread_mutex_destroy(&lock.mutex), 0);
 	return found;
 }

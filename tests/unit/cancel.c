@@ -68,7 +68,7 @@ TEST(cancel, who_does_not_wait_is_not_found_and_not_looked_at)
 	check_quiet_and_destroy(&other);
 }
 
-/* Those behind wait for the canceled one only, and are granted as soon as range_cancel() returns. */
+/* Those behind wait for the canceled one only, and go on as soon as range_cancel() returns. */
 TEST(cancel, those_it_held_back_go_on)
 {
 	static const enum range_mode modes[] = { RANGE_READ, RANGE_WRITE };
@@ -164,7 +164,7 @@ static void *lock_both(void *arg)
 	return NULL;
 }
 
-/* Of several ranges, it waits with the one that is taken, and holds none meanwhile or afterwards. */
+/* It waits with the range that is taken, and holds none meanwhile or afterwards. */
 TEST(cancel, range_lock_many_ends_when_any_of_its_waits_is_canceled)
 {
 	for (int taken = 0; taken < 2; taken++) {

@@ -112,7 +112,7 @@ static int party_finish(struct party *p)
 	return p->result;
 }
 
-/* n threads, each of which holds a place and waits for the next one's; the last closes the cycle. */
+/* n threads, each of which holds a place and waits for the next one's. */
 static void go_round(unsigned int n, enum range_fairness fairness)
 {
 	struct party parties[8];

@@ -6,7 +6,9 @@
 #include "platform/platform.h"
 #include "range_lock/forest.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static struct range_lock lock, other_lock = RANGE_LOCK_INITIALIZER;
 static struct range held, other_held, range;
@@ -214,6 +216,64 @@ TEST(fork, memory_is_given_back_and_attributes_stay)
 	CHECK(atomic_load(&books.live) > 0);
 	check_quiet_and_destroy(&lock);
 	check_memory_balanced(&books);
+}
+
+/* Memory that faults when it is touched first, which shows the lock at that moment. */
+static void *guarded;
+static size_t guarded_size;
+static bool linked_too_early;
+
+static void *guarded_alloc(size_t size, size_t align, void *arg)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)align, (void)arg;
+	CHECK(memory != MAP_FAILED);
+	if (atomic_load(&lock.forest)) {
+		guarded = memory;
+		guarded_size = size;
+		CHECK_EQ(mprotect(memory, size, PROT_NONE), 0);
+	}
+	return memory;
+}
+
+static void guarded_free(void *memory, size_t size, void *arg)
+{
+	(void)arg;
+	CHECK_EQ(munmap(memory, size), 0);
+}
+
+static void on_touch(int sig, siginfo_t *info, void *context)
+{
+	uintptr_t at = (uintptr_t)info->si_addr, begin = (uintptr_t)guarded;
+
+	(void)context;
+	if (at < begin || at - begin >= guarded_size)
+		signal(sig, SIG_DFL);
+	else if (mprotect(guarded, guarded_size, PROT_READ | PROT_WRITE))
+		abort();
+	else
+		linked_too_early =
+			(void *)atomic_load(&atomic_load(&lock.forest)->chunks) == guarded;
+}
+
+/* A child that came in between would follow a pointer that has not been written. */
+TEST(fork, memory_is_linked_after_its_own_link_has_been_written)
+{
+	struct sigaction action = { .sa_sigaction = on_touch, .sa_flags = SA_SIGINFO }, old;
+	struct range_lock_attr attr;
+
+	range_lock_attr_init(&attr);
+	attr.alloc = guarded_alloc;
+	attr.free = guarded_free;
+	CHECK_EQ(range_lock_init(&lock, &attr), 0);
+	sigemptyset(&action.sa_mask);
+	CHECK_EQ(sigaction(SIGSEGV, &action, &old), 0);
+	for (uint64_t i = 0; i < 50; i++)
+		CHECK(split_by_turns(&lock, 1000 * i, 1000 * i + 500, 100000));
+	CHECK_EQ(sigaction(SIGSEGV, &old, NULL), 0);
+	CHECK(guarded && !linked_too_early);
+	check_quiet_and_destroy(&lock);
 }
 
 static void unlock_the_other(void *arg)
