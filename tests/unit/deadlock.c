@@ -325,27 +325,28 @@ static void dequeue(struct range *range)
 
 TEST(deadlock, who_waited_for_the_one_that_is_told_goes_on)
 {
-	struct range held[2], waits[2], behind;
+	struct range held[2], waits[2];
+	struct actor behind;
 
 	init(RANGE_FAIRNESS_BARGING, UINT64_MAX);
 	hold(101, &held[0], 0, 10);
 	hold(102, &held[1], 20, 30);
 	queue(101, &waits[0], 25, 40, RANGE_WRITE, false, false);
 	queue(102, &waits[1], 5, 15, RANGE_WRITE, true, false);
-	queue(103, &behind, 10, 15, RANGE_WRITE, false, false);
+	/* With a deadline, so that it does not look by itself. */
+	actor_queue_timed(&behind, &lock, 10, 15, RANGE_WRITE, 3600 * SECOND);
 	/* Not the one that looks, but the one that came last. */
 	range__deadlock_look(&lock, &waits[0]);
 	CHECK_EQ(state_of(&waits[0]), RANGE_WAITING);
 	CHECK_EQ(state_of(&waits[1]), RANGE_DEADLOCKED);
-	CHECK_EQ(state_of(&behind), RANGE_WOKEN);
+	actor_await(&behind);
 	check_valid(&lock);
 	/* Once is enough. */
 	range__deadlock_look(&lock, &waits[0]);
 	range__deadlock_look(&lock, &waits[1]);
-	range__deadlock_look(&lock, &behind);
 	CHECK_EQ(state_of(&waits[0]), RANGE_WAITING);
+	CHECK_EQ(actor_finish(&behind), 0);
 	dequeue(&waits[0]);
-	dequeue(&behind);
 	range_unlock(&lock, &held[0]);
 	range_unlock(&lock, &held[1]);
 	check_quiet_and_destroy(&lock);
