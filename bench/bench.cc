@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // mmrange-bench - registers every workload with every lock as lock/WORKLOAD/LOCK. See README.md.
+#include "baselines/locks.h"
 #include "harness.h"
 
 #include <benchmark/benchmark.h>
@@ -19,15 +20,31 @@ const unsigned int thread_counts[] = { 1, 2, 4, 16, 64 };
 
 std::atomic<bool> failed{ false };
 
+benchmark::Counter rate(uint64_t count)
+{
+	return benchmark::Counter(static_cast<double>(count), benchmark::Counter::kIsRate);
+}
+
+// The other threads cannot go on without this one.
+void enter(bench *bench, unsigned int thread)
+{
+	if (bench_enter(bench, thread))
+		return;
+	std::fprintf(stderr, "mmrange-bench: %s: no memory, or a lock that cannot be had\n",
+		     bench_name(bench));
+	std::_Exit(1);
+}
+
 // Called by every thread. The lock lives across iterations and repetitions, the threads do not.
 void measure(benchmark::State &state, bench *bench)
 {
 	auto thread = static_cast<unsigned int>(state.thread_index());
-	auto pairs = static_cast<uint64_t>(state.max_iterations);
-	uint64_t done = 0;
+	auto iterations = static_cast<uint64_t>(state.max_iterations);
+	pairs done = {};
 
+	enter(bench, thread);
 	if (thread == 0)
-		bench_set_work(bench, pairs * static_cast<uint64_t>(state.threads()));
+		bench_set_work(bench, iterations * static_cast<uint64_t>(state.threads()));
 	bench_warm_up(bench, thread);
 	// One batch is all iterations: the loop over them is in C. The threads leave Google
 	// Benchmark's own barrier one by one, which would be measured.
@@ -35,9 +52,12 @@ void measure(benchmark::State &state, bench *bench)
 		state.PauseTiming();
 		bench_meet(bench);
 		state.ResumeTiming();
-		done += bench_run(bench, thread);
+		done = bench_run(bench, thread);
 	}
-	state.SetItemsProcessed(static_cast<int64_t>(done));
+	bench_leave(bench, thread);
+	state.SetItemsProcessed(static_cast<int64_t>(done.all));
+	state.counters["reads_per_second"] = rate(done.all - done.writes);
+	state.counters["writes_per_second"] = rate(done.writes);
 	if (thread != 0)
 		return;
 	if (const char *error = bench_check(bench)) {
@@ -51,7 +71,7 @@ bench *add(const workload &workload, const lock_ops *ops, unsigned int threads)
 	bench *bench = bench_new(&workload, ops, threads);
 
 	if (!bench) {
-		std::fprintf(stderr, "mmrange-bench: no memory, or a lock that cannot be had\n");
+		std::fprintf(stderr, "mmrange-bench: no memory\n");
 		std::exit(1);
 	}
 	benchmark::RegisterBenchmark(bench_name(bench), measure, bench)
@@ -67,7 +87,7 @@ std::vector<bench *> add_all()
 	for (size_t i = 0; i < nr_workloads; i++)
 		for (size_t j = 0; j < nr_locks; j++)
 			for (unsigned int threads : thread_counts)
-				if (threads == 1 || !workloads[i].alone)
+				if (bench_makes_sense(&workloads[i], locks[j], threads))
 					benches.push_back(add(workloads[i], locks[j], threads));
 	return benches;
 }

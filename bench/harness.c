@@ -2,8 +2,11 @@
 #include "harness.h"
 #include "baselines/lock_ops.h"
 #include "platform/platform.h"
+#include "workloads/busy.h"
+#include "workloads/held.h"
 #include "workloads/worker.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,13 +21,6 @@ enum {
 	WARM_UP_NS = 1000000, /* whichever comes first */
 };
 
-const struct lock_ops *const locks[] = {
-	&mmrange_ops,        &mmrange_fifo_ops,  &tree_spinlock_ops,
-	&pthread_rwlock_ops, &pthread_mutex_ops,
-};
-
-const size_t nr_locks = sizeof(locks) / sizeof(locks[0]);
-
 struct bench {
 	/* Read only while the threads run. */
 	alignas(2 * CACHE_LINE) const struct workload *workload;
@@ -32,9 +28,13 @@ struct bench {
 	void *lock;
 	struct slot *slots;
 	struct worker *workers;
+	struct lock_node *held;
+	void *holder; /* the thread to the lock that holds them, see join() */
 	unsigned int threads;
 	uint64_t batch;
 	char name[64];
+	/* While the lock and the workers are made. */
+	pthread_mutex_t opening;
 	/* Written once per batch. */
 	alignas(2 * CACHE_LINE) _Atomic(uint64_t) pairs_left;
 	/* Written when the threads meet. */
@@ -56,6 +56,16 @@ static void *new_lines(size_t size)
 	return memory;
 }
 
+/* Of a workload with roles, at least one thread does either. */
+static unsigned int per_cent_writers(const struct bench *bench, unsigned int thread)
+{
+	const struct workload *workload = bench->workload;
+
+	if (!workload->roles)
+		return workload->writers;
+	return thread * 100 < workload->writers * bench->threads ? 100 : 0;
+}
+
 static void init_worker(struct bench *bench, unsigned int thread)
 {
 	struct worker *worker = &bench->workers[thread];
@@ -63,41 +73,35 @@ static void init_worker(struct bench *bench, unsigned int thread)
 	worker->ops = bench->ops;
 	worker->lock = bench->lock;
 	worker->slots = bench->slots;
-	worker->writers = bench->workload->writers;
+	worker->threads = bench->threads;
+	worker->writers = per_cent_writers(bench, thread);
 	worker->own_slots = NR_SLOTS / bench->threads;
 	worker->own_first = thread * worker->own_slots;
+	worker->held = bench->workload->held;
+	worker->hold = busy_loops(bench->workload->hold_ns);
 	worker->random = thread;
 }
 
-static void free_memory(struct bench *bench)
+bool bench_makes_sense(const struct workload *workload, const struct lock_ops *ops,
+		       unsigned int threads)
 {
-	free(bench->workers);
-	free(bench->slots);
-	free(bench->lock);
-	free(bench);
+	if (workload->alone ? threads > 1 : workload->roles && threads == 1)
+		return false;
+	return !workload->ranges || (ops->max_ranges && workload->held <= ops->max_ranges);
 }
 
 struct bench *bench_new(const struct workload *workload, const struct lock_ops *ops,
 			unsigned int threads)
 {
 	struct bench *bench = new_lines(sizeof(*bench));
-	unsigned int thread;
 
 	if (!bench)
 		return NULL;
 	bench->workload = workload;
 	bench->ops = ops;
 	bench->threads = threads;
+	pthread_mutex_init(&bench->opening, NULL);
 	snprintf(bench->name, sizeof(bench->name), "lock/%s/%s", workload->name, ops->name);
-	bench->lock = new_lines(ops->size);
-	bench->slots = new_lines(NR_SLOTS * sizeof(struct slot));
-	bench->workers = new_lines(threads * sizeof(struct worker));
-	if (!bench->lock || !bench->slots || !bench->workers || ops->init(bench->lock) != 0) {
-		free_memory(bench);
-		return NULL;
-	}
-	for (thread = 0; thread < threads; thread++)
-		init_worker(bench, thread);
 	return bench;
 }
 
@@ -106,11 +110,97 @@ const char *bench_name(const struct bench *bench)
 	return bench->name;
 }
 
+static int join(const struct bench *bench, void **thread)
+{
+	return bench->ops->join ? bench->ops->join(bench->lock, thread) : 0;
+}
+
+static void leave(const struct bench *bench, void *thread)
+{
+	if (bench->ops->leave)
+		bench->ops->leave(bench->lock, thread);
+}
+
+static bool hold_ranges(struct bench *bench)
+{
+	uint32_t nr = bench->workload->held;
+
+	if (!nr)
+		return true;
+	if (join(bench, &bench->holder) != 0)
+		return false;
+	bench->held = held_begin(bench->ops, bench->lock, bench->holder, nr);
+	if (bench->held)
+		return true;
+	leave(bench, bench->holder);
+	return false;
+}
+
+static int release_lock(struct bench *bench)
+{
+	if (bench->held) {
+		held_end(bench->ops, bench->lock, bench->held, bench->workload->held);
+		leave(bench, bench->holder);
+	}
+	return bench->ops->destroy(bench->lock);
+}
+
+static bool make_lock(struct bench *bench)
+{
+	void *lock = new_lines(bench->ops->size);
+
+	if (!lock)
+		return false;
+	if (bench->ops->init(lock) == 0) {
+		bench->lock = lock;
+		if (hold_ranges(bench))
+			return true;
+		release_lock(bench);
+		bench->lock = NULL;
+	}
+	free(lock);
+	return false;
+}
+
+static bool make_workers(struct bench *bench)
+{
+	unsigned int thread;
+
+	bench->slots = new_lines(NR_SLOTS * sizeof(struct slot));
+	if (!bench->slots)
+		return false;
+	bench->workers = new_lines(bench->threads * sizeof(struct worker));
+	if (!bench->workers)
+		return false;
+	for (thread = 0; thread < bench->threads; thread++)
+		init_worker(bench, thread);
+	return true;
+}
+
+bool bench_enter(struct bench *bench, unsigned int thread)
+{
+	bool ready;
+
+	pthread_mutex_lock(&bench->opening);
+	ready = bench->workers || (make_lock(bench) && make_workers(bench));
+	pthread_mutex_unlock(&bench->opening);
+	return ready && join(bench, &bench->workers[thread].node.thread) == 0;
+}
+
+void bench_leave(struct bench *bench, unsigned int thread)
+{
+	leave(bench, bench->workers[thread].node.thread);
+}
+
 int bench_delete(struct bench *bench)
 {
-	int error = bench->ops->destroy(bench->lock);
+	int error = bench->lock ? release_lock(bench) : 0;
 
-	free_memory(bench);
+	pthread_mutex_destroy(&bench->opening);
+	free(bench->workers);
+	free(bench->slots);
+	free(bench->lock);
+	free(bench);
 	return error;
 }
 
@@ -180,17 +270,20 @@ static uint64_t take_batch(struct bench *bench)
 	return batch;
 }
 
-uint64_t bench_run(struct bench *bench, unsigned int thread)
+struct pairs bench_run(struct bench *bench, unsigned int thread)
 {
-	uint64_t done = 0;
+	const struct worker *worker = &bench->workers[thread];
+	struct pairs done = { 0 };
+	uint64_t writes = worker->writes;
 	uint64_t batch;
 
 	bench_meet(bench);
 	while ((batch = take_batch(bench)) != 0) {
 		if (!run_pairs(bench, thread, batch))
 			break;
-		done += batch;
+		done.all += batch;
 	}
+	done.writes = worker->writes - writes;
 	bench_meet(bench);
 	return done;
 }

@@ -15,6 +15,7 @@
 
 #include "workloads/workload.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,11 +26,17 @@ extern "C" {
 struct lock_ops;
 struct bench;
 
-/** What can be measured. */
-extern const struct lock_ops *const locks[];
-extern const size_t nr_locks;
+/** What a thread did. */
+struct pairs {
+	uint64_t all;
+	uint64_t writes;
+};
 
-/** NULL if there is no memory or the lock cannot be had. */
+/** Whether the workload means something with this lock and so many threads. */
+bool bench_makes_sense(const struct workload *workload, const struct lock_ops *ops,
+		       unsigned int threads);
+
+/** NULL if there is no memory. The lock is made when it is first used. */
 struct bench *bench_new(const struct workload *workload, const struct lock_ops *ops,
 			unsigned int threads);
 
@@ -38,6 +45,11 @@ const char *bench_name(const struct bench *bench);
 
 /** Returns 0, or what the lock's destroy() said. */
 int bench_delete(struct bench *bench);
+
+/** For every thread, before all that follows, and after it: false if there is no memory, or the lock
+ * cannot be had. */
+bool bench_enter(struct bench *bench, unsigned int thread);
+void bench_leave(struct bench *bench, unsigned int thread);
 
 /** For one thread, before bench_run(): how many lock+unlock pairs all threads together are to do.
  */
@@ -49,9 +61,8 @@ void bench_warm_up(struct bench *bench, unsigned int thread);
 /** For every thread: returns when all threads have called it. */
 void bench_meet(struct bench *bench);
 
-/** For every thread: does its share of the work. Returns the number of pairs that it did, when all
- * is done. */
-uint64_t bench_run(struct bench *bench, unsigned int thread);
+/** For every thread: does its share of the work. Returns what it did, when all is done. */
+struct pairs bench_run(struct bench *bench, unsigned int thread);
 
 /** For one thread, when no other works: NULL, or what is wrong. */
 const char *bench_check(const struct bench *bench);

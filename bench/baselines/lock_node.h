@@ -12,10 +12,12 @@
 
 struct lock_node {
 	struct range range; /* first: it is what the interval tree links */
-	/* The rest is tree_spinlock's. */
+	/* tree_spinlock's. */
 	struct lock_node *next;
 	uint32_t blockers;
 	_Atomic(uint64_t) state;
+	/* What join() gave to the thread that acquires. */
+	void *thread;
 };
 
 #endif

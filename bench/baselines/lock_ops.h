@@ -18,10 +18,14 @@ struct lock_node;
 
 struct lock_ops {
 	const char *name;
-	size_t size; /* of the lock; it is aligned to a cache line */
+	size_t size;         /* of the lock; it is aligned to a cache line */
+	uint32_t max_ranges; /* that may be held at once within reason; 0: it has no ranges */
 	/* These return 0 or an errno value. */
 	int (*init)(void *lock);
 	int (*destroy)(void *lock);
+	/* What each thread needs of its own, if any: made before it locks, and given back after. */
+	int (*join)(void *lock, void **thread);
+	void (*leave)(void *lock, void *thread);
 	int (*lock)(void *lock, struct lock_node *node, uint64_t start, uint64_t end,
 		    enum range_mode mode);
 	void (*unlock)(void *lock, struct lock_node *node);
@@ -32,5 +36,10 @@ extern const struct lock_ops mmrange_fifo_ops;
 extern const struct lock_ops tree_spinlock_ops;
 extern const struct lock_ops pthread_rwlock_ops;
 extern const struct lock_ops pthread_mutex_ops;
+/* With Concurrency Kit. */
+extern const struct lock_ops ck_rwlock_ops;
+extern const struct lock_ops ck_brlock_ops;
+/* On Linux. */
+extern const struct lock_ops fcntl_ofd_ops;
 
 #endif

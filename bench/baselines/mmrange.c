@@ -39,6 +39,7 @@ static void unlock_range(void *lock, struct lock_node *node)
 const struct lock_ops mmrange_ops = {
 	.name = "mmrange",
 	.size = sizeof(struct range_lock),
+	.max_ranges = UINT32_MAX,
 	.init = init,
 	.destroy = destroy,
 	.lock = lock_range,
@@ -48,6 +49,7 @@ const struct lock_ops mmrange_ops = {
 const struct lock_ops mmrange_fifo_ops = {
 	.name = "mmrange_fifo",
 	.size = sizeof(struct range_lock),
+	.max_ranges = UINT32_MAX,
 	.init = init_fifo,
 	.destroy = destroy,
 	.lock = lock_range,

@@ -153,6 +153,7 @@ static void unlock_range(void *lock, struct lock_node *node)
 const struct lock_ops tree_spinlock_ops = {
 	.name = "tree_spinlock",
 	.size = sizeof(struct tree_spinlock),
+	.max_ranges = UINT32_MAX,
 	.init = init,
 	.destroy = destroy,
 	.lock = lock_range,

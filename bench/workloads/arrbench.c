@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "arrbench.h"
+#include "busy.h"
 #include "worker.h"
-
-#include <stdatomic.h>
 
 /* From 0 to one less. Few, so that it is the lock that is measured. */
 enum { MAX_NO_OPS = 16 };
 
-/* The keys [start, end); slot i is key i. */
+/* Of a hundred. */
+enum { FULL_OF_OWN1FULL = 1 };
+
+/* The keys [start, end) are locked, and of the slots, of which i is key i, [first, beyond) visited.
+ */
 struct span {
 	uint64_t start;
 	uint64_t end;
+	unsigned int first;
+	unsigned int beyond;
 };
 
 /* An operation gets all its randomness from one number: 16 bits for the span, .. */
@@ -30,31 +35,36 @@ static enum range_mode random_mode(const struct worker *worker, uint64_t random)
 	return (random >> 16 & 0xffff) * 100 >> 16 < worker->writers ? RANGE_WRITE : RANGE_READ;
 }
 
-/* .. and 8 for the no-ops. */
+/* .. 8 for the no-ops, .. */
 static void no_ops(uint64_t random)
 {
-	uint64_t count = (random >> 32 & 0xff) % MAX_NO_OPS;
+	busy((random >> 32 & 0xff) % MAX_NO_OPS);
+}
 
-	while (count--)
-		atomic_signal_fence(memory_order_seq_cst);
+/* .. and 16 for whether this is one of few. */
+static bool one_of(uint64_t random, unsigned int per_cent)
+{
+	return (random >> 40 & 0xffff) * 100 >> 16 < per_cent;
 }
 
 static void visit(struct worker *worker, struct span span, enum range_mode mode)
 {
-	uint64_t end = span.end < NR_SLOTS ? span.end : NR_SLOTS;
 	struct slot *slots = worker->slots;
 	uint64_t sum = 0;
-	uint64_t i;
+	unsigned int i;
 
 	if (mode == RANGE_WRITE) {
-		for (i = span.start; i < end; i++)
+		for (i = span.first; i < span.beyond; i++)
 			slots[i].value++;
-		worker->increments += end - span.start;
+		worker->increments += span.beyond - span.first;
+		worker->writes++;
 	} else {
-		for (i = span.start; i < end; i++)
+		for (i = span.first; i < span.beyond; i++)
 			sum += slots[i].value;
 		worker->read += sum;
 	}
+	if (worker->hold)
+		busy_hold(worker->hold);
 }
 
 /* Inlined into each of the functions below, and pick() with it. */
@@ -78,15 +88,32 @@ static inline bool run(struct worker *worker, uint64_t pairs,
 	return true;
 }
 
-static struct span one_slot(uint64_t slot)
+static struct span slots_to(unsigned int first, unsigned int beyond)
 {
-	return (struct span){ slot, slot + 1 };
+	return (struct span){ first, beyond, first, beyond };
+}
+
+static struct span one_slot(unsigned int slot)
+{
+	return slots_to(slot, slot + 1);
 }
 
 static struct span own_slot(const struct worker *worker, uint64_t random)
 {
 	(void)random;
 	return one_slot(worker->own_first);
+}
+
+/* To visit all slots would cost more than the lock, and each is another thread's cache line: one
+ * that somebody uses shows as well whether the full range excludes. */
+static struct span own_slot_or_all(const struct worker *worker, uint64_t random)
+{
+	unsigned int slot;
+
+	if (!one_of(random, FULL_OF_OWN1FULL))
+		return one_slot(worker->own_first);
+	slot = (low_byte(random) * worker->threads >> 8) * worker->own_slots;
+	return (struct span){ 0, UINT64_MAX, slot, slot + 1 };
 }
 
 static struct span any_slot(const struct worker *worker, uint64_t random)
@@ -104,7 +131,7 @@ static struct span all_slots(const struct worker *worker, uint64_t random)
 {
 	(void)worker;
 	(void)random;
-	return (struct span){ 0, UINT64_MAX };
+	return (struct span){ 0, UINT64_MAX, 0, NR_SLOTS };
 }
 
 static struct span slots_between(const struct worker *worker, uint64_t random)
@@ -113,12 +140,17 @@ static struct span slots_between(const struct worker *worker, uint64_t random)
 	unsigned int b = high_byte(random);
 
 	(void)worker;
-	return a < b ? (struct span){ a, b + 1 } : (struct span){ b, a + 1 };
+	return a < b ? slots_to(a, b + 1) : slots_to(b, a + 1);
 }
 
 bool arrbench_own(struct worker *worker, uint64_t pairs)
 {
 	return run(worker, pairs, own_slot);
+}
+
+bool arrbench_own1full(struct worker *worker, uint64_t pairs)
+{
+	return run(worker, pairs, own_slot_or_all);
 }
 
 bool arrbench_slot(struct worker *worker, uint64_t pairs)

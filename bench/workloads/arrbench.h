@@ -2,8 +2,8 @@
 /*
  * arrbench - after ArrBench (Kogan, Dice & Issa, "Scalable Range Locks for Scalable Address Spaces
  * and Beyond", EuroSys 2020): a thread locks a range of an array of slots, each slot on its own
- * cache line, increments or reads every slot in the range, unlocks it, and does a random number of
- * no-ops.
+ * cache line, increments or reads every slot in the range, stays for the workload's hold time,
+ * unlocks it, and does a random number of no-ops.
  *
  * The functions differ in the range. See struct workload.
  */
@@ -17,6 +17,8 @@ struct worker;
 
 /* The first slot of the thread's share. */
 bool arrbench_own(struct worker *worker, uint64_t pairs);
+/* The same, but one time in a hundred the lock's full range, to visit a random thread's slot. */
+bool arrbench_own1full(struct worker *worker, uint64_t pairs);
 /* A random slot. */
 bool arrbench_slot(struct worker *worker, uint64_t pairs);
 /* A random slot of the thread's share. */

@@ -23,10 +23,14 @@ struct worker {
 	alignas(2 * CACHE_LINE) const struct lock_ops *ops;
 	void *lock;
 	struct slot *slots;     /* NR_SLOTS of them, shared */
+	unsigned int threads;   /* that there are */
 	unsigned int writers;   /* per cent of the acquisitions */
 	unsigned int own_slots; /* its share of the slots .. */
 	unsigned int own_first; /* .. and where that begins */
+	uint32_t held;          /* ranges that are held beside */
+	uint64_t hold;          /* busy_hold() in each section */
 	uint64_t random;
+	uint64_t writes;     /* pairs that were writers */
 	uint64_t increments; /* that it made */
 	uint64_t read;       /* so that reading is not optimised away */
 };

@@ -19,9 +19,13 @@ struct worker;
 struct workload {
 	const char *name;
 	unsigned int writers; /* per cent of the acquisitions */
-	bool alone;           /* makes sense with one thread only */
 	/* Does lock+unlock pairs; false if the lock returned an error. */
 	bool (*run)(struct worker *worker, uint64_t pairs);
+	bool alone;    /* makes sense with one thread only */
+	bool roles;    /* writers is per cent of the threads, and a thread does one or the other */
+	bool ranges;   /* makes no sense for a lock without ranges */
+	uint32_t held; /* ranges that are held meanwhile */
+	uint32_t hold_ns; /* how long each section takes, beside the visit */
 };
 
 extern const struct workload workloads[];
