@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness.h"
 #include "baselines/lock_ops.h"
+#include "latency.h"
 #include "platform/platform.h"
 #include "workloads/busy.h"
 #include "workloads/held.h"
@@ -23,7 +24,8 @@ enum {
 
 struct bench {
 	/* Read only while the threads run. */
-	alignas(2 * CACHE_LINE) const struct workload *workload;
+	alignas(2 * CACHE_LINE) enum bench_kind kind;
+	const struct workload *workload;
 	const struct lock_ops *ops;
 	void *lock;
 	struct slot *slots;
@@ -40,6 +42,7 @@ struct bench {
 	/* Written when the threads meet. */
 	alignas(2 * CACHE_LINE) atomic_uint arrived;
 	atomic_uint meetings;
+	_Atomic(uint64_t) end; /* of bench_run_for(); 0: not known yet */
 	atomic_bool failed;
 };
 
@@ -71,6 +74,10 @@ static void init_worker(struct bench *bench, unsigned int thread)
 	struct worker *worker = &bench->workers[thread];
 
 	worker->ops = bench->ops;
+	if (worker->latency) {
+		worker->latency->ops = bench->ops;
+		worker->ops = &latency_ops;
+	}
 	worker->lock = bench->lock;
 	worker->slots = bench->slots;
 	worker->threads = bench->threads;
@@ -82,26 +89,30 @@ static void init_worker(struct bench *bench, unsigned int thread)
 	worker->random = thread;
 }
 
-bool bench_makes_sense(const struct workload *workload, const struct lock_ops *ops,
-		       unsigned int threads)
+bool bench_makes_sense(enum bench_kind kind, const struct workload *workload,
+		       const struct lock_ops *ops, unsigned int threads)
 {
+	if (kind == BENCH_LATENCY && threads == 1)
+		return false;
 	if (workload->alone ? threads > 1 : workload->roles && threads == 1)
 		return false;
 	return !workload->ranges || (ops->max_ranges && workload->held <= ops->max_ranges);
 }
 
-struct bench *bench_new(const struct workload *workload, const struct lock_ops *ops,
-			unsigned int threads)
+struct bench *bench_new(enum bench_kind kind, const struct workload *workload,
+			const struct lock_ops *ops, unsigned int threads)
 {
 	struct bench *bench = new_lines(sizeof(*bench));
 
 	if (!bench)
 		return NULL;
+	bench->kind = kind;
 	bench->workload = workload;
 	bench->ops = ops;
 	bench->threads = threads;
 	pthread_mutex_init(&bench->opening, NULL);
-	snprintf(bench->name, sizeof(bench->name), "lock/%s/%s", workload->name, ops->name);
+	snprintf(bench->name, sizeof(bench->name), "%s/%s/%s",
+		 kind == BENCH_LATENCY ? "latency" : "lock", workload->name, ops->name);
 	return bench;
 }
 
@@ -162,6 +173,20 @@ static bool make_lock(struct bench *bench)
 	return false;
 }
 
+static bool make_latencies(struct bench *bench)
+{
+	unsigned int thread;
+
+	for (thread = 0; thread < bench->threads; thread++) {
+		struct worker *worker = &bench->workers[thread];
+
+		worker->latency = new_lines(sizeof(*worker->latency));
+		if (!worker->latency)
+			return false;
+	}
+	return true;
+}
+
 static bool make_workers(struct bench *bench)
 {
 	unsigned int thread;
@@ -170,7 +195,7 @@ static bool make_workers(struct bench *bench)
 	if (!bench->slots)
 		return false;
 	bench->workers = new_lines(bench->threads * sizeof(struct worker));
-	if (!bench->workers)
+	if (!bench->workers || (bench->kind == BENCH_LATENCY && !make_latencies(bench)))
 		return false;
 	for (thread = 0; thread < bench->threads; thread++)
 		init_worker(bench, thread);
@@ -195,7 +220,10 @@ void bench_leave(struct bench *bench, unsigned int thread)
 int bench_delete(struct bench *bench)
 {
 	int error = bench->lock ? release_lock(bench) : 0;
+	unsigned int thread;
 
+	for (thread = 0; bench->workers && thread < bench->threads; thread++)
+		free(bench->workers[thread].latency);
 	pthread_mutex_destroy(&bench->opening);
 	free(bench->workers);
 	free(bench->slots);
@@ -286,6 +314,45 @@ struct pairs bench_run(struct bench *bench, unsigned int thread)
 	done.writes = worker->writes - writes;
 	bench_meet(bench);
 	return done;
+}
+
+/* The first to come here, when all have met, says when it ends. */
+static uint64_t end_of_run(struct bench *bench, uint64_t ns)
+{
+	uint64_t end = mmrange__now() + ns;
+	uint64_t first = 0;
+
+	/* relaxed: it orders nothing but itself */
+	if (atomic_compare_exchange_strong_explicit(&bench->end, &first, end, memory_order_relaxed,
+						    memory_order_relaxed))
+		return end;
+	return first;
+}
+
+struct pairs bench_run_for(struct bench *bench, unsigned int thread, uint64_t ns)
+{
+	const struct worker *worker = &bench->workers[thread];
+	struct latency *latency = worker->latency;
+	uint64_t writes = worker->writes;
+	struct pairs done;
+	uint64_t end;
+
+	latency_reset(latency);
+	bench_meet(bench);
+	end = end_of_run(bench, ns);
+	while (run_pairs(bench, thread, 1) && latency->now < end)
+		;
+	done.all = latency_count(latency);
+	done.writes = worker->writes - writes;
+	bench_meet(bench);
+	/* relaxed: the threads meet before they look again */
+	atomic_store_explicit(&bench->end, 0, memory_order_relaxed);
+	return done;
+}
+
+const struct latency *bench_latency(const struct bench *bench, unsigned int thread)
+{
+	return bench->workers[thread].latency;
 }
 
 const char *bench_check(const struct bench *bench)

@@ -25,6 +25,10 @@ extern "C" {
 
 struct lock_ops;
 struct bench;
+struct latency;
+
+/** What is measured: how much the threads do, or how long they wait. */
+enum bench_kind { BENCH_RATE, BENCH_LATENCY };
 
 /** What a thread did. */
 struct pairs {
@@ -33,14 +37,14 @@ struct pairs {
 };
 
 /** Whether the workload means something with this lock and so many threads. */
-bool bench_makes_sense(const struct workload *workload, const struct lock_ops *ops,
-		       unsigned int threads);
+bool bench_makes_sense(enum bench_kind kind, const struct workload *workload,
+		       const struct lock_ops *ops, unsigned int threads);
 
 /** NULL if there is no memory. The lock is made when it is first used. */
-struct bench *bench_new(const struct workload *workload, const struct lock_ops *ops,
-			unsigned int threads);
+struct bench *bench_new(enum bench_kind kind, const struct workload *workload,
+			const struct lock_ops *ops, unsigned int threads);
 
-/** lock/WORKLOAD/LOCK */
+/** lock/WORKLOAD/LOCK or latency/WORKLOAD/LOCK */
 const char *bench_name(const struct bench *bench);
 
 /** Returns 0, or what the lock's destroy() said. */
@@ -63,6 +67,12 @@ void bench_meet(struct bench *bench);
 
 /** For every thread: does its share of the work. Returns what it did, when all is done. */
 struct pairs bench_run(struct bench *bench, unsigned int thread);
+
+/** The same with BENCH_LATENCY: all threads work for so long, and then finish what they began. */
+struct pairs bench_run_for(struct bench *bench, unsigned int thread, uint64_t ns);
+
+/** What the thread waited for in bench_run_for(). */
+const struct latency *bench_latency(const struct bench *bench, unsigned int thread);
 
 /** For one thread, when no other works: NULL, or what is wrong. */
 const char *bench_check(const struct bench *bench);

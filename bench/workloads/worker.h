@@ -12,6 +12,8 @@
 #include <stdalign.h>
 #include <stdint.h>
 
+struct latency;
+
 enum { NR_SLOTS = 256, CACHE_LINE = 64 };
 
 struct slot {
@@ -19,8 +21,9 @@ struct slot {
 };
 
 struct worker {
-	alignas(2 * CACHE_LINE) struct lock_node node;
+	alignas(2 * CACHE_LINE) struct lock_node node; /* first: see latency.c */
 	alignas(2 * CACHE_LINE) const struct lock_ops *ops;
+	struct latency *latency; /* if that is what is measured */
 	void *lock;
 	struct slot *slots;     /* NR_SLOTS of them, shared */
 	unsigned int threads;   /* that there are */
