@@ -3,7 +3,8 @@
 #
 # quickstart.sh run     replays the recorded memory activity of two real programs, and prints the outcome
 # quickstart.sh test    builds in every configuration and runs the tests; the last line is "N passed, N failed"
-# quickstart.sh bench   measures the lock against others for two minutes, and prints the ratios
+# quickstart.sh bench   measures the lock against others for five minutes, prints rates and which bounds are
+#                       met, and leaves JSON, CSV and plots in build/release/report; "bench full": for hours
 #
 # On Debian and Ubuntu, packages that are missing are installed first; elsewhere they are named.
 set -eu
@@ -19,10 +20,17 @@ tools='gcc                  run,test,bench gcc              gcc                 
        cmake                run,test,bench cmake            cmake                  cmake     cmake         cmake
        ninja                run,test,bench ninja-build      ninja-build            ninja     samurai       ninja
        benchmark/benchmark.h    test,bench libbenchmark-dev google-benchmark-devel benchmark benchmark-dev google-benchmark
+       pkg-config               test,bench pkg-config       pkgconf-pkg-config     pkgconf   pkgconf       pkgconf
+       ck_rwlock.h                   bench libck-dev        ck-devel               -         -             concurrencykit
+       gnuplot                       bench gnuplot-nox      gnuplot                gnuplot   gnuplot       gnuplot
        criterion/criterion.h    test       libcriterion-dev -                      criterion -             criterion
-       pkg-config               test       pkg-config       pkgconf-pkg-config     pkgconf   pkgconf       pkgconf
        clang                    test       clang            clang                  clang     clang         llvm
        valgrind                 test       valgrind         valgrind               valgrind  valgrind      -'
+
+usage() {
+	sed -n '/^# quickstart/,/^#$/s/^# //p' cmake/quickstart.sh
+	exit 2
+}
 
 say() {
 	printf '\n==> %s\n' "$*"
@@ -95,7 +103,7 @@ bench() {
 	cmake --preset release
 	cmake --build --preset release --target mmrange-bench
 	say "measuring"
-	sh bench/ratios.sh build/release
+	sh bench/report.sh build/release ${1:+"$1"}
 }
 
 passed=0
@@ -169,16 +177,20 @@ run_tests() {
 }
 
 case ${1:-} in
-run | bench)
-	prepare "$1"
-	"$1"
+run)
+	prepare run
+	run
+	;;
+bench)
+	case ${2:-} in '' | full) ;; *) usage ;; esac
+	prepare bench
+	bench "${2:-}"
 	;;
 test)
 	prepare test
 	run_tests
 	;;
 *)
-	sed -n 's/^# \(quickstart.sh .*\)/\1/p' cmake/quickstart.sh
-	exit 2
+	usage
 	;;
 esac

@@ -8,7 +8,7 @@ const struct lock_ops *const locks[] = {
 #ifdef BENCH_CK
 	&ck_rwlock_ops,      &ck_brlock_ops,
 #endif
-#ifdef __linux__
+#ifdef BENCH_OFD
 	&fcntl_ofd_ops,
 #endif
 };

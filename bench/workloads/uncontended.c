@@ -7,6 +7,7 @@ static inline bool run(struct worker *worker, uint64_t pairs, enum range_mode mo
 	const struct lock_ops *ops = worker->ops;
 	void *lock = worker->lock;
 
+	worker->writes += mode == RANGE_WRITE ? pairs : 0;
 	while (pairs--) {
 		if (ops->lock(lock, &worker->node, 0, 1, mode) != 0)
 			return false;

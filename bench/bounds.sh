@@ -1,0 +1,55 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# bounds.sh BUILD_DIR
+# bounds.sh --from RATES.json [COHERENCE.csv]
+#
+# Prints which of the bounds that the project has set itself are met: of what it measures, in about
+# two minutes, and of BUILD_DIR/report/coherence.csv if it is there; or of what was measured before.
+#
+# Rates are medians of the interleaved repetitions of one run. A bound that is missed is said, and is
+# no error; the exit status is not 0 if the benchmark could not run, or if a lock did not exclude.
+set -eu
+
+here=$(dirname "$0")
+# shellcheck source=bench/measure.sh
+. "$here/measure.sh"
+
+repetitions=7
+seconds=0.15
+filter='^lock/(uncontended_(write|read)/(mmrange|pthread_rwlock)/.*'
+filter="$filter|held/1000/(mmrange|tree_spinlock)/.*|held/1000000/mmrange/.*"
+filter="$filter|own_w100/mmrange/.*:(1|2|64)|own_w100/tree_spinlock/.*:2|own1full_w100/mmrange/.*:2"
+filter="$filter|(slot|share)_w100/(mmrange|pthread_rwlock|pthread_mutex)/.*:(2|64)"
+filter="$filter|full_w100/(mmrange|pthread_rwlock)/.*:(2|4|16|64)"
+filter="$filter|random_w100/(mmrange|pthread_rwlock)/.*:(2|16|64)"
+filter="$filter|(full|random)_w40/(mmrange/.*:(2|16|64)|pthread_rwlock/.*:2|pthread_mutex/.*:(16|64))"
+filter="$filter|shared_read/(mmrange|pthread_rwlock)/.*:(2|64))\$"
+
+judge() {
+	awk -f "$here/results.awk" -f "$here/bounds.awk" "$@"
+}
+
+if [ $# -ge 2 ] && [ $# -le 3 ] && [ "$1" = --from ]; then
+	shift
+	judge "$@"
+	exit
+fi
+if [ $# -ne 1 ] || [ ! -x "$1/bench/mmrange-bench" ]; then
+	sed -n 's/^# \(bounds.sh .*\)/usage: \1/p' "$0" >&2
+	exit 1
+fi
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+trap 'exit 1' HUP INT TERM
+
+machine
+echo "measuring for about two minutes .."
+measure "$1/bench/mmrange-bench" "$results/rates.json" "$repetitions" "$seconds" "$filter"
+echo
+if [ -e "$1/report/coherence.csv" ]; then
+	judge "$results/rates.json" "$1/report/coherence.csv"
+else
+	judge "$results/rates.json"
+fi
