@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# csv.awk - after results.awk: medians of the repetitions. With kind=lock the rates, with kind=latency
-# the waits, with kind=threads the waits of each thread.
+# csv.awk - after results.awk: medians of the repetitions. With kind=lock the rates, with
+# kind=latency the waits, with kind=threads the waits of each thread.
 
 # A header, and the counters in its order.
 function begin(   i) {

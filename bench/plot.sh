@@ -25,7 +25,8 @@ draw() {
 	shift 4
 	awk '!($1 in blocks) { locks[++nr] = $1 }
 	     { blocks[$1] = blocks[$1] $2 " " $3 "\n" }
-	     END { for (i = 1; i <= nr; i++) printf "%s%s\n%s", (i > 1 ? "\n\n" : ""), locks[i], blocks[locks[i]] }' \
+	     END { for (i = 1; i <= nr; i++) {
+	           printf "%s%s\n%s", (i > 1 ? "\n\n" : ""), locks[i], blocks[locks[i]] } }' \
 		> "$points"
 	[ -s "$points" ] || return 0
 	{
@@ -47,11 +48,13 @@ values() {
 	                      !seen[$c]++ { print $c }' "$1"
 }
 
-# select FILE X Y COLUMN VALUE [COLUMN VALUE]: "lock x y" of the lines with those values.
+# select_points FILE X Y COLUMN VALUE [COLUMN VALUE]: "lock x y" of the lines with those values.
 select_points() {
 	awk -F, -v x="$2" -v y="$3" -v c1="$4" -v v1="$5" -v c2="${6:-}" -v v2="${7:-}" '
 	FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
-	$at[c1] == v1 && (c2 == "" || $at[c2] == v2) && $at[y] > 0 { print $at["lock"], $at[x], $at[y] }' "$1"
+	$at[c1] == v1 && (c2 == "" || $at[c2] == v2) && $at[y] > 0 {
+		print $at["lock"], $at[x], $at[y]
+	}' "$1"
 }
 
 if [ -e rates.csv ]; then
@@ -63,7 +66,7 @@ if [ -e rates.csv ]; then
 	awk -F, 'FNR > 1 && $1 ~ /^held\// { sub("held/", "", $1); print $2, ($1 > 0 ? $1 : 1), $7 }' \
 		rates.csv |
 		draw held 'one thread among held ranges' 'held ranges' 'ns per lock+unlock pair' \
-			'set logscale x 10' 'set xtics add ("0" 1)' 'set format y "%g"'
+			'set logscale x 10' 'set xrange [0.8:*]' 'set xtics add ("0" 1)' 'set format y "%g"'
 	# The workload without the suffix is that with a hold time of nothing, which has no logarithm.
 	for workload in $(values rates.csv workload | sed -n 's/_hold1us$//p'); do
 		for threads in $(values rates.csv threads); do
@@ -75,7 +78,7 @@ if [ -e rates.csv ]; then
 			}' rates.csv |
 				draw "hold-$workload-$threads" "$workload, $threads threads" \
 					'hold time in ns' 'lock+unlock pairs per second' \
-					'set logscale x 10' 'set xtics add ("0" 10)'
+					'set logscale x 10' 'set xrange [8:*]' 'set xtics add ("0" 10)'
 		done
 	done
 fi

@@ -12,7 +12,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=bench/measure.sh
 . "$here/measure.sh"
 
-if [ $# -lt 1 ] || [ $# -gt 2 ] || [ "${2:-full}" != full ] || [ ! -x "$1/bench/mmrange-bench" ]; then
+if [ $# -lt 1 ] || [ $# -gt 2 ] || [ "${2:-full}" != full ] ||
+	[ ! -x "$1/bench/mmrange-bench" ]; then
 	echo "usage: $0 BUILD_DIR [full] (with bench/mmrange-bench in it)" >&2
 	exit 1
 fi
@@ -31,7 +32,8 @@ else
 	locks='(mmrange|tree_spinlock|pthread_rwlock|pthread_mutex)'
 	others='(ck_rwlock|ck_brlock|fcntl_ofd)'
 	rates="^lock/(uncontended_[a-z]+/.*|held/[0-9]+/(mmrange|tree_spinlock|fcntl_ofd)/.*"
-	rates="$rates|((own|own1full|slot|share|full|random)_w100|(full|random)_(w40|t40)|shared_read)/$locks/.*"
+	rates="$rates|(own|own1full|slot|share|full|random)_w100/$locks/.*"
+	rates="$rates|((full|random)_(w40|t40)|shared_read)/$locks/.*"
 	rates="$rates|(own_w100|shared_read)/$others/.*:(1|2|4))\$"
 	repetitions=3
 	seconds=0.05

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# results.awk - for other scripts: reads what mmrange-bench wrote as JSON. Google Benchmark puts each
-# value on a line of its own, and what names a run before its numbers.
+# results.awk - for other scripts: reads what mmrange-bench wrote as JSON. Google Benchmark puts
+# each value on a line of its own, and what names a run before its numbers.
 
 # What is none, as NaN, spoils the run.
 function is_number(text) {

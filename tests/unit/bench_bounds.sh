@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# bench_bounds.sh BENCH_DIR - the arithmetic of bounds.sh, and of the CSV and the table of report.sh,
-# on results that are made up.
+# bench_bounds.sh BENCH_DIR - the arithmetic of bounds.sh, and of the CSV and the table of
+# report.sh, on results that are made up.
 set -eu
 
 bench=$1
@@ -76,8 +76,8 @@ shared_read mmrange 64 0.01 0.0501
 share mmrange 2 0.2 0.201
 share mmrange 64 0.1 0.1'
 
-# json COLUMN: as Google Benchmark writes it, the family that was registered last first. The median of the repetitions is the rate of the column,
-# the mean and the aggregates are not.
+# json COLUMN: as Google Benchmark writes it, the family that was registered last first. The median
+# of the repetitions is the rate of the column; the mean and the aggregates are not.
 json() {
 	echo "$rates" | awk -v column="$1" '
 	function one(type, aggregate, rate) {
@@ -167,12 +167,14 @@ sed "0,/$run/s//&,\n      \"run_type\": \"iteration\",\n      \"error_occurred\"
 bounds "$dir/error.json" "$dir/met.csv"
 ends "an error" "29 met, 0 MISSED, 1 not measured"
 says "an error" "^full_w100, 4 threads: .* not measured$"
-awk -v run='full_w100/mmrange/real_time/threads:4"' '
-	index($0, run) && /run_name/ { here = 1 }
-	here && /items_per_second/ { sub(/[0-9].*,/, "NaN,"); here = 0 }
-	{ print }' "$dir/met.json" > "$dir/nan.json"
-bounds "$dir/nan.json" "$dir/met.csv"
-ends "not a number" "29 met, 0 MISSED, 1 not measured"
+for number in NaN Infinity -1; do
+	awk -v number="$number" -v run='full_w100/mmrange/real_time/threads:4"' '
+		index($0, run) && /run_name/ { here = 1 }
+		here && /items_per_second/ { sub(/[0-9].*,/, number ","); here = 0 }
+		{ print }' "$dir/met.json" > "$dir/number.json"
+	bounds "$dir/number.json" "$dir/met.csv"
+	ends "$number" "29 met, 0 MISSED, 1 not measured"
+done
 
 # Transfers are met only if the fewest and the most cores were counted, but missed by any.
 grep -v 'own,mmrange,64' "$dir/met.csv" > "$dir/few.csv"
