@@ -335,8 +335,8 @@ MMRANGE_API int range_cancel(struct range_lock *lock, struct range *range);
  * Safety:    cannot fail and cannot allocate; not from signal handlers; not a cancellation point.
  * Lifetime:  *range is the caller's again when this returns, and is not touched afterwards.
  * Cost:      uncontended: one compare-and-swap; otherwise O(log n) in the ranges of the leaf, plus,
- *            if there are waiters in the leaf, O(waiters), and that again for each one
- *            woken.   Since: 0.1
+ *            if there are waiters in the leaf, O(waiters), and that again for each one woken. A range
+ *            that merged leaves splits them again: O(leaves), and O(waiters) for each.   Since: 0.1
  */
 MMRANGE_API void range_unlock(struct range_lock *lock, struct range *range);
 
@@ -443,7 +443,7 @@ MMRANGE_API int range_lock_many(struct range_lock *lock, struct range_request *r
 /** What a lock has done so far, and what it looks like. */
 struct range_lock_stats {
 	uint64_t leaves; /* now; at least 1 */
-	uint64_t splits; /* so far */
+	uint64_t splits; /* so far, also of leaves that had been merged for a range */
 	uint64_t merges; /* leaves that were merged away so far */
 	uint64_t waits;  /* acquisitions that had to queue so far */
 	uint64_t biases; /* how often a leaf was given over to its readers so far */

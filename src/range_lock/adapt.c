@@ -56,14 +56,12 @@ bool range__adapt_used(struct range__leaf *leaf)
 
 bool range__adapt_merged(struct range__leaf *leaf, uint32_t used)
 {
-	if (used > 1 && range__adapt_used(leaf))
+	if (used > 1 && range__adapt_used(leaf)) {
 		scale_patience(leaf, 1, 2);
-	else
-		scale_patience(leaf, 2, 1);
-	if (atomic_load_explicit(&leaf->patience, memory_order_relaxed) < KEPT_PATIENCE)
 		return true;
-	scale_patience(leaf, 4, 1);
-	return false;
+	}
+	scale_patience(leaf, 2, 1);
+	return atomic_load_explicit(&leaf->patience, memory_order_relaxed) < KEPT_PATIENCE;
 }
 
 void range__adapt_restored(struct range__leaf *leaf)
