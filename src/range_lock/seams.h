@@ -17,9 +17,9 @@
  *	S4  the word of a leaf that has seams is TREE, or LOCKED: whatever is released there, is so
  *	    under the leaf's lock, and looks whether seams can come apart
  *
- * By S4 seams come apart as soon as nothing crosses them, but where lock->mutex is taken: nobody may
- * wait for that with a leaf locked. Then it is for the next who releases something there, or who
- * would split the leaf.
+ * By S4 seams come apart as soon as nothing crosses them, but where lock->mutex is taken: nobody
+ * may wait for that with a leaf locked. Then it is for the next who releases something there, or
+ * who would split the leaf.
  */
 #ifndef RANGE_LOCK_SEAMS_H
 #define RANGE_LOCK_SEAMS_H
