@@ -27,6 +27,16 @@
  *  - readers and writers are treated alike; by default a newcomer may pass waiters, but only for a
  *    bounded time (see struct range_lock_attr).
  *
+ * Where readers come again and again, they are let in without a write to anything shared: a part of
+ * the lock (a leaf) becomes biased towards them. Whatever is not an acquisition or release of a
+ * reader ends the bias of the leaf first, which takes a few microseconds: all other threads are
+ * made to pass a fence (on Linux by membarrier()), and the readers are looked for. A leaf is not
+ * biased again before readers without a bias have paid as much. A thread has room for three ranges
+ * that it reads in biased leaves, and there is room for 256 threads; others lock the leaf. All who
+ * use a lock must use the same copy of this library: the readers are in a table of the library's.
+ * If a filter of system calls forbids membarrier() while a leaf is biased, the process is stopped
+ * with a message; before that, it only keeps leaves from becoming biased.
+ *
  * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is
  * a cancellation point. None of them is safe in a signal handler. After fork() in a process with
  * several threads, the child must not use a lock before range_lock_child().
@@ -267,9 +277,10 @@ MMRANGE_API int range_lock_destroy(struct range_lock *lock);
  * Safety:    any number of threads; not from signal handlers; not a cancellation point.
  * Lifetime:  *range must stay in place until range_unlock() returns.
  * Cost:      never allocates and never fails for want of memory. Uncontended: one compare-and-swap,
- *            plus O(log leaves) to find the leaf. Otherwise O(log n) in the ranges of the leaf, and
- *            O(waiters) while one of them is starving. A range that spans leaves merges them:
- *            O(leaves).   Since: 0.1
+ *            or for a reader in a biased leaf, stores to a line of its own; plus O(log leaves) to
+ *            find the leaf. Whoever ends a bias waits for that. Otherwise O(log n) in the ranges of
+ *            the leaf, and O(waiters) while one of them is starving. A range that spans leaves
+ *            merges them: O(leaves).   Since: 0.1
  */
 MMRANGE_API int range_lock(struct range_lock *lock, struct range *range, uint64_t start,
 			   uint64_t end, enum range_mode mode);
@@ -334,9 +345,10 @@ MMRANGE_API int range_cancel(struct range_lock *lock, struct range *range);
  * Progress:  never waits for the holder of a range; may wait for short internal locks.
  * Safety:    cannot fail and cannot allocate; not from signal handlers; not a cancellation point.
  * Lifetime:  *range is the caller's again when this returns, and is not touched afterwards.
- * Cost:      uncontended: one compare-and-swap; otherwise O(log n) in the ranges of the leaf, plus,
- *            if there are waiters in the leaf, O(waiters), and that again for each one woken. A range
- *            that merged leaves splits them again: O(leaves), and O(waiters) for each.   Since: 0.1
+ * Cost:      uncontended: one compare-and-swap, or stores; otherwise O(log n) in the ranges of the
+ *            leaf, plus, if there are waiters in the leaf, O(waiters), and that again for each one
+ *            woken. A range that merged leaves splits them again: O(leaves), and O(waiters) for
+ *            each.   Since: 0.1
  */
 MMRANGE_API void range_unlock(struct range_lock *lock, struct range *range);
 
@@ -347,23 +359,24 @@ MMRANGE_API void range_unlock(struct range_lock *lock, struct range *range);
  * Ensures:   readers of what it covers may come in; no writer was in between.
  * Ordering:  release; pairs with the acquire of every later acquisition that overlaps.
  * Progress:  never waits for the holder of a range; may wait for the short internal lock of a leaf.
- * Cost:      cannot fail; allocates nothing. O(log n) in the ranges of the leaf, and the waiters as
- *            range_unlock().   Since: 0.1
+ * Cost:      cannot fail; allocates nothing. Ends the bias of the leaf; O(log n) in the ranges of
+ *            the leaf, and the waiters as range_unlock().   Since: 0.1
  */
 MMRANGE_API void range_downgrade(struct range_lock *lock, struct range *range);
 
 /**
  * Makes a range that is held for reading one that is held for writing, if that needs no waiting.
  *
- * @return 0; EBUSY another range that overlaps is held, or a starving reader (FIFO: any reader) waits
- *         for a part of it: *range is held for reading, as before
+ * @return 0; EBUSY another range that overlaps is held, or a starving reader (FIFO: any reader)
+ *         waits for a part of it: *range is held for reading, as before
  *
  * Requires:  *range is held in *lock. If it is held for writing already, the result is 0.
  * Ensures:   if it returns 0, no other writer held a part of the range since it was acquired.
  * Ordering:  acquire if it returns 0, as range_lock().
  * Progress:  never waits for the holder of a range. Two readers of the same keys that both try
  *            again and again, without letting go, try for ever.
- * Cost:      O(log n) in the ranges of the leaf; O(waiters) if there are any.   Since: 0.1
+ * Cost:      ends the bias of the leaf; O(log n) in the ranges of the leaf; O(waiters) if there are
+ *            any.   Since: 0.1
  */
 MMRANGE_API int range_tryupgrade(struct range_lock *lock, struct range *range);
 
@@ -376,7 +389,7 @@ MMRANGE_API int range_tryupgrade(struct range_lock *lock, struct range *range);
  * Requires:  *range is held in *lock.
  * Ensures:   the rest stays held throughout; waiters for what is released are woken.
  * Ordering:  release of the part that is released, as range_unlock().
- * Cost:      allocates nothing; as range_unlock().   Since: 0.1
+ * Cost:      allocates nothing; ends the bias of the leaf, and as range_unlock().   Since: 0.1
  */
 MMRANGE_API int range_shrink(struct range_lock *lock, struct range *range, uint64_t start,
 			     uint64_t end);
@@ -392,7 +405,7 @@ MMRANGE_API int range_shrink(struct range_lock *lock, struct range *range, uint6
  * Requires:  *range is held in *lock.
  * Ordering:  acquire of the part that is added, as range_lock(), if it returns 0.
  * Progress:  never waits for the holder of a range; may wait for short internal locks.
- * Cost:      allocates nothing; as range_trylock() of what is added.   Since: 0.1
+ * Cost:      allocates nothing; as range_trylock() of what is added for writing.   Since: 0.1
  */
 MMRANGE_API int range_tryextend(struct range_lock *lock, struct range *range, uint64_t start,
 				uint64_t end);
@@ -406,7 +419,8 @@ MMRANGE_API int range_tryextend(struct range_lock *lock, struct range *range, ui
  *
  * Requires:  *range is held in *lock.
  * Ensures:   nothing of it is released in between; both have the mode of the range.
- * Cost:      allocates nothing; O(log n) in the ranges of the leaf.   Since: 0.1
+ * Cost:      allocates nothing; ends the bias of the leaf; O(log n) in the ranges of the
+ *            leaf.   Since: 0.1
  */
 MMRANGE_API int range_split(struct range_lock *lock, struct range *range, uint64_t point,
 			    struct range *upper);
@@ -499,8 +513,8 @@ struct range_info {
  *
  * Progress:  acquisitions and releases in the part that fn is told about wait for it.
  * Safety:    any thread, at any time; not from signal handlers.
- * Cost:      allocates nothing; O(leaves + ranges), and fn: for debugging and supervision, not for
- *            hot paths.   Since: 0.1
+ * Cost:      allocates nothing; ends every bias; O(leaves + ranges), and fn: for debugging and
+ *            supervision, not for hot paths.   Since: 0.1
  */
 MMRANGE_API int range_lock_foreach(struct range_lock *lock,
 				   int (*fn)(const struct range_info *info, void *arg), void *arg);

@@ -83,18 +83,22 @@ static inline bool mmrange__same_thread(uint64_t a, uint64_t b)
 
 /*
  * Two fences in a pair: of two threads that store, pass one of them each, and load what the other
- * has stored, at least one sees the other's store. Where the system can make all threads pass a fence,
- * mmrange__heavy_fence() does so, and mmrange__light_fence() is nothing but an order for the compiler.
- * Two light ones are no pair.
+ * has stored, at least one sees the other's store. Where the system can make all threads pass a
+ * fence, mmrange__heavy_fence() does so, and mmrange__light_fence() is nothing but an order for the
+ * compiler. Two light ones are no pair.
  */
 extern bool mmrange__fence_is_heavy;
 
-void mmrange__heavy_fence(void);
+/** False if the system does not do it any more, which it did when the program began. */
+bool mmrange__heavy_fence(void);
 
 static inline void mmrange__full_fence(void)
 {
 #ifdef __SANITIZE_THREAD__
-	/* GCC's ThreadSanitizer knows no fences, and must not take this for an order between threads. */
+	/*
+	 * GCC's ThreadSanitizer knows no fences, and must not take this for an order between
+	 * threads.
+	 */
 	static _Thread_local atomic_int mine;
 
 	atomic_fetch_add(&mine, 1);

@@ -145,6 +145,7 @@ static void begin(struct range__leaf *leaf, uint64_t lo, uint32_t patience)
 {
 	atomic_store_explicit(&leaf->patience, patience, memory_order_relaxed);
 	atomic_store_explicit(&leaf->migrations, 0, memory_order_relaxed);
+	atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
 	atomic_store_explicit(&leaf->last_owner, NEW, memory_order_relaxed);
 	atomic_store_explicit(&leaf->last_start, lo, memory_order_relaxed);
 	atomic_store_explicit(&leaf->last_end, lo, memory_order_relaxed);

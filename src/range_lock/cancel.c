@@ -2,8 +2,8 @@
 /*
  * Ends the wait of another thread. *range may be gone at any time as long as it has not been found
  * in a queue: so it is looked for by its address, in every leaf, and not by its fields. A waiter
- * moves from one leaf to another only under lock->mutex, so none is missed. A leaf that is biased has
- * no queue, and stays so.
+ * moves from one leaf to another only under lock->mutex, so none is missed. A leaf that is biased
+ * has no queue, and stays so.
  */
 #include "checked.h"
 #include "forest.h"

@@ -29,15 +29,22 @@ struct range__leaf *range__forest_lock(struct range_lock *lock, const struct ran
 				       struct range__leaf *hint, bool try);
 
 /*
- * The same for a reader, which is about to be held, or is held: a leaf that is biased stays so. Only
- * if there are several they are merged.
+ * The same for a reader, which is about to be held, or is held: a leaf that is biased stays so.
+ * Only if there are several they are merged.
  */
 struct range__leaf *range__forest_lock_reader(struct range_lock *lock, const struct range *range,
 					      struct range__leaf *hint, bool try);
 
 /*
- * Locks the leaf of a range that is held, if that can be extended to [start, end), which contains it,
- * merging leaves as above. NULL: it would have to wait; then nothing has changed.
+ * The leaf that holds a range which was published in a slot, locked as by
+ * range__leaf_lock_reader(); NULL: there are several, so that it has not been adopted.
+ */
+struct range__leaf *range__forest_lock_published(struct range_lock *lock,
+						 const struct range *range);
+
+/*
+ * Locks the leaf of a range that is held, if that can be extended to [start, end), which contains
+ * it, merging leaves as above. NULL: it would have to wait; then nothing has changed.
  */
 struct range__leaf *range__forest_lock_extension(struct range_lock *lock, const struct range *range,
 						 uint64_t start, uint64_t end);
@@ -58,7 +65,7 @@ struct range__leaf *range__forest_leaf(struct range_lock *lock, uint32_t i);
 int range__forest_destroy(struct range_lock *lock);
 
 /* Whether a leaf belongs to the lock. When nobody allocates; O(leaves). */
-bool range__forest_owns(struct range_lock *lock, const struct range__leaf *leaf);
+bool range__forest_owns(const void *lock, const struct range__leaf *leaf);
 
 /*
  * Frees everything, and leaves the pointer to it dangling. Relies on nothing that another thread

@@ -14,15 +14,15 @@
  * that ends with a call of range__leaf_wake() over a range that overlaps it:
  *
  *	(a) a held range that conflicts with it; it will be released; or
- *	(b) a conflicting waiter that is WOKEN; its thread will run, and hold (then (a) applies), wait
- *	    again or give up, both of which wake; or
- *	(c) an earlier conflicting waiter that is starving, which is WOKEN or has a cause itself; it will
- *	    hold or give up.
+ *	(b) a conflicting waiter that is WOKEN; its thread will run, and hold (then (a) applies),
+ *	    wait again or give up, both of which wake; or
+ *	(c) an earlier conflicting waiter that is starving, which is WOKEN or has a cause itself; it
+ *	    will hold or give up.
  *
  * In a leaf where nothing is held and nobody is starving, only (b) is left. So if there is a queue,
  * newcomers may come and go by the fast path, past the waiters, and wake nobody: that is the word
- * EMPTY with WAITERS. When a woken waiter looks again it locks the leaf, and if it has to wait then,
- * for a newcomer that is there, that one has been put into the tree, and its release wakes.
+ * EMPTY with WAITERS. When a woken waiter looks again it locks the leaf, and if it has to wait
+ * then, for a newcomer that is there, that one has been put into the tree, and its release wakes.
  */
 #include "leaf.h"
 #include "platform/platform.h"
@@ -296,9 +296,14 @@ void range__leaf_promote(struct range__leaf *leaf, uint64_t bound)
 	now = mmrange__now();
 	if (now - leaf->fair_at < bound || now - w->stamp < bound)
 		return;
-	/* Also if it is in vain: many that are starving are not to be looked through at each release. */
+	/*
+	 * Also if it is in vain: many that are starving are not to be looked through at each
+	 * release.
+	 */
 	leaf->fair_at = now;
-	/* In the order of arrival: after the first that has not waited for long enough, none has. */
+	/*
+	 * In the order of arrival: after the first that has not waited for long enough, none has.
+	 */
 	for (; w && now - w->stamp >= bound; w = w->next) {
 		if (!w->starving && !behind_starving(leaf, w)) {
 			w->starving = 1;

@@ -7,25 +7,27 @@
  *
  *	EMPTY(generation)  nothing is held; with WAITERS, somebody waits
  *	SINGLE(range)      one range is held, and the tree is empty; the word is otherwise as before
- *	TREE               unlocked, there are ranges in the tree or in the queue, or seams; with ALONE,
- *	                   one writer, and nobody waits: it is legal not to say so
+ *	TREE               unlocked, there are ranges in the tree or in the queue, or seams; with
+ *	                   ALONE, one writer, and nobody waits: it is legal not to say so
  *	BIASED(generation) unlocked, and readers may be in without a trace here: see slots.h
- *	LOCKED             a thread works on the leaf; with SLEEPERS, others may be parked on the word
+ *	LOCKED             a thread works on the leaf; with SLEEPERS, others may be parked on the
+ *	                   word
  *
  * Who may do what:
  *
  *	EMPTY -> SINGLE       anybody whose range lies within lo and hi: an acquisition, in one step
  *	SINGLE -> EMPTY       whoever releases that range, in one step, back to the word it replaced
- *	any -> LOCKED         anybody, by range__leaf_lock(), if it is not LOCKED; out of SINGLE it puts
- *	                      the range into the tree. Out of BIASED it ends the bias; readers may leave
- *	                      that as it is, by range__leaf_lock_reader()
+ *	any -> LOCKED         anybody, by range__leaf_lock(), if it is not LOCKED; out of SINGLE it
+ *	                      puts the range into the tree. Out of BIASED it ends the bias; readers
+ *	                      may leave that as it is, by range__leaf_lock_reader()
  *	LOCKED -> any         who locked it, by range__leaf_unlock()
- *	LOCKED -> + SLEEPERS  anybody, to park afterwards, or by an exchange that came too late: it is
- *	                      legal to set it and not to park; that costs a wake-up of nobody
+ *	LOCKED -> + SLEEPERS  anybody, to park afterwards, or by an exchange that came too late: it
+ *	                      is legal to set it and not to park; that costs a wake-up of nobody
  *
  * EMPTY with WAITERS is for newcomers who pass waiters, which is when there are more threads than
- * cores and they collide all the time. It needs that some waiter is WOKEN and none is starving: then
- * all others have a woken one as their cause (see leaf.c), so that a release has nobody to wake.
+ * cores and they collide all the time. It needs that some waiter is WOKEN and none is starving:
+ * then all others have a woken one as their cause (see leaf.c), so that a release has nobody to
+ * wake.
  *
  * Invariants:
  *
@@ -37,15 +39,16 @@
  * Ordering: the word carries all of it. Everything else in a leaf is plain and under LOCKED, or
  *           relaxed.
  *
- *	[A1] EMPTY -> SINGLE: acquire, from [U1] or [U2] of those who were here before; release, of the
- *	     range's fields to whoever finds it in the word, [A2]
+ *	[A1] EMPTY -> SINGLE: acquire, from [U1] or [U2] of those who were here before; release, of
+ *	     the range's fields to whoever finds it in the word, [A2]
  *	[A2] any -> LOCKED: acquire, from [A1] (the range's fields), [U1] and [U2]
  *	[U1] SINGLE -> EMPTY: release, to [A1] and [A2]
  *	[U2] LOCKED -> any: release, to [A1] and [A2]; when it makes the word SINGLE, as [A1]
  *	[C]  state -> CANCELED, DEADLOCKED: release, by who took the range out of the queue, as the
  *	     last touch of it; pairs with the acquire in wait.c, after which the waiter may be gone
- *	[B]  the bounds are loaded after an acquire load of the word. They may be newer than the word
- *	     that was loaded: then the generation is newer too, and the swap that relies on them fails
+ *	[B]  the bounds are loaded after an acquire load of the word. They may be newer than the
+ *	     word that was loaded: then the generation is newer too, and the swap that relies on
+ *	     them fails
  */
 #ifndef RANGE_LOCK_LEAF_H
 #define RANGE_LOCK_LEAF_H
@@ -126,7 +129,9 @@ static inline bool range__leaf_biased(const struct range__leaf *leaf)
 	return leaf->bias % 2 != 0;
 }
 
-/* Spins, then parks. If the leaf is biased it stays so: for acquisitions and releases of readers. */
+/*
+ * Spins, then parks. If the leaf is biased it stays so: for acquisitions and releases of readers.
+ */
 void range__leaf_lock_reader(struct range__leaf *leaf);
 
 /* The same; but afterwards the leaf is not biased, and all that is held in it is in the tree. */
@@ -167,8 +172,8 @@ void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
 /*
  * With the leaf locked, when something in it was released or a waiter was passed: makes one waiter
  * starving, the first that is neither starving nor behind one that is, if it has waited for bound
- * nanoseconds, and the last promotion in this leaf was that long ago. Whose range was released does not
- * matter: only so do no more than those before it come before it.
+ * nanoseconds, and the last promotion in this leaf was that long ago. Whose range was released does
+ * not matter: only so do no more than those before it come before it.
  */
 void range__leaf_promote(struct range__leaf *leaf, uint64_t bound);
 

@@ -31,8 +31,8 @@ static int prepare(struct range_lock *lock, struct range *range, uint64_t start,
 
 /*
  * A newcomer is about to pass those who wait in the leaf. After some times it has to lock the leaf
- * instead: then its release looks for waiters that have waited for too long, also if those that have
- * been woken do not get to run.
+ * instead: then its release looks for waiters that have waited for too long, also if those that
+ * have been woken do not get to run.
  */
 static bool may_pass(uint64_t word)
 {

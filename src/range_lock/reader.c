@@ -34,16 +34,17 @@ static bool undisturbed(const struct range *range)
  */
 static bool settle(struct range_lock *lock, struct range *range)
 {
-	struct range__leaf *leaf = range__forest_lock_reader(lock, range, range->leaf, false);
+	struct range__leaf *leaf = range__forest_lock_published(lock, range);
 	bool held = true;
 
 	if (leaf != range->leaf || !range__leaf_biased(leaf) ||
 	    range__word_of_bias(leaf->generation) != range->stamp) {
-		held = range__slot_adopted(range);
+		held = leaf && range__slot_adopted(range);
 		range->leaf = leaf;
 		range__slot_vacate(range);
 	}
-	range__leaf_unlock(leaf, NULL);
+	if (leaf)
+		range__leaf_unlock(leaf, NULL);
 	return held;
 }
 
@@ -59,11 +60,11 @@ bool range__reader_enter(struct range_lock *lock, struct range__leaf *leaf, stru
 
 static void leave_slowly(struct range_lock *lock, struct range *range)
 {
-	struct range__leaf *leaf = range__forest_lock_reader(lock, range, range->leaf, false);
+	struct range__leaf *leaf = range__forest_lock_published(lock, range);
 
-	if (range__slot_adopted(range))
+	if (leaf && range__slot_adopted(range))
 		range__release_and_unlock(lock, leaf, range);
-	else
+	else if (leaf)
 		range__leaf_unlock(leaf, NULL);
 }
 
@@ -81,7 +82,6 @@ void range__reader_child(struct range_lock *lock)
 {
 	struct range__slots *own = range__slots_own;
 
-	range__slots_child();
 	for (int i = 0; own && i < RANGE__GROUP_SLOTS; i++) {
 		struct range__slot *slot = &own->slot[i];
 

@@ -13,10 +13,8 @@
 
 static struct range__leaf *lock_leaf(struct range_lock *lock, struct range *range)
 {
-	struct range__leaf *leaf;
+	struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf, false);
 
-	range__checked_held(lock, range);
-	leaf = range__forest_lock(lock, range, range->leaf, false);
 	range->leaf = leaf;
 	range__slot_vacate(range);
 	return leaf;
@@ -33,9 +31,13 @@ static void set_bounds(struct range__leaf *leaf, struct range *range, uint64_t s
 
 void range_downgrade(struct range_lock *lock, struct range *range)
 {
-	struct range__leaf *leaf = lock_leaf(lock, range);
 	struct range__wakes wakes = { .n = 0 };
+	struct range__leaf *leaf;
 
+	range__checked_held(lock, range);
+	if (range->mode == RANGE_READ)
+		return;
+	leaf = lock_leaf(lock, range);
 	range->mode = RANGE_READ;
 	range__tree_update(&leaf->held, range);
 	range__wake(lock, leaf, range->start, range->end, &wakes);
@@ -44,13 +46,17 @@ void range_downgrade(struct range_lock *lock, struct range *range)
 
 int range_tryupgrade(struct range_lock *lock, struct range *range)
 {
-	struct range__leaf *leaf = lock_leaf(lock, range);
+	struct range__leaf *leaf;
 	int error = 0;
 
-	if (range->mode == RANGE_READ && range__leaf_upgradable(leaf, range)) {
+	range__checked_held(lock, range);
+	if (range->mode == RANGE_WRITE)
+		return 0;
+	leaf = lock_leaf(lock, range);
+	if (range__leaf_upgradable(leaf, range)) {
 		range->mode = RANGE_WRITE;
 		range__tree_update(&leaf->held, range);
-	} else if (range->mode == RANGE_READ) {
+	} else {
 		error = EBUSY;
 	}
 	range__leaf_unlock(leaf, NULL);
@@ -68,6 +74,8 @@ int range_shrink(struct range_lock *lock, struct range *range, uint64_t start, u
 	old_end = range->end;
 	if (start >= end || start < old_start || old_end < end)
 		return EINVAL;
+	if (start == old_start && end == old_end)
+		return 0;
 	leaf = lock_leaf(lock, range);
 	set_bounds(leaf, range, start, end);
 	if (old_start < start)
@@ -86,6 +94,8 @@ int range_tryextend(struct range_lock *lock, struct range *range, uint64_t start
 	range__checked_held(lock, range);
 	if (start > range->start || end < range->end)
 		return EINVAL;
+	if (start == range->start && end == range->end)
+		return 0;
 	leaf = range__forest_lock_extension(lock, range, start, end);
 	if (!leaf)
 		return EBUSY;

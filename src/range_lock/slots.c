@@ -2,6 +2,9 @@
 #include "slots.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 enum {
 	NR_GROUPS = 256,
@@ -13,10 +16,13 @@ enum {
 /* Those of all locks. */
 static struct range__slots groups[NR_GROUPS];
 
+/* Those of threads that can have none: never free. */
+static struct range__slots none = {
+	.slot = { { .state = SLOT_LEAVING }, { .state = SLOT_LEAVING }, { .state = SLOT_LEAVING } }
+};
+
 /* No group from here on has ever been taken. */
 static atomic_uint nr_used;
-
-static atomic_uint nr_taken;
 
 MMRANGE__THREAD_LOCAL struct range__slots *range__slots_own;
 
@@ -24,38 +30,63 @@ MMRANGE__THREAD_LOCAL struct range__slots *range__slots_own;
 static atomic_uint price = 2000;
 
 static pthread_key_t key;
-static bool have_key;
+static atomic_bool have_key;
 
-/* At the end of a thread. Ranges that it has published stay where they are until they are released. */
+/*
+ * At the end of a thread. Ranges that it has published stay where they are until they are released.
+ * What it does with locks after this, it does without slots: nobody would give them back.
+ */
 static void give_back(void *arg)
 {
 	struct range__slots *own = arg;
 
-	range__slots_own = NULL;
+	range__slots_own = &none;
 	/* release: pairs with the acquire in take() */
 	atomic_store_explicit(&own->taken, false, memory_order_release);
-	atomic_fetch_sub_explicit(&nr_taken, 1, memory_order_relaxed);
+}
+
+/* In the child of fork() the other threads are not there, and hold nothing. */
+static void child(void)
+{
+	for (unsigned int i = 0; i < NR_GROUPS; i++) {
+		if (&groups[i] == range__slots_own)
+			continue;
+		for (int k = 0; k < RANGE__GROUP_SLOTS; k++) {
+			struct range__slot *slot = &groups[i].slot[k];
+
+			if (atomic_load_explicit(&slot->state, memory_order_relaxed) & SLOT_TAG)
+				range__slot_free(slot, range__slot_leave(slot));
+		}
+		atomic_store_explicit(&groups[i].taken, false, memory_order_relaxed);
+	}
 }
 
 /*
- * pthread_setspecific() must not allocate, as the lock may be used inside malloc(): with glibc, that
- * is so for the first 32 keys (nptl/pthread_setspecific.c). Without a key no thread gets slots.
+ * pthread_setspecific() must not allocate, as the lock may be used inside malloc(): with glibc,
+ * that is so for the first 32 keys (nptl/pthread_setspecific.c). Without a key no thread gets
+ * slots.
  */
-__attribute__((constructor(101))) static void make_key(void)
+__attribute__((constructor(101))) static void begin(void)
 {
-	have_key = pthread_key_create(&key, give_back) == 0;
+	bool made = pthread_key_create(&key, give_back) == 0;
+
 #ifdef __GLIBC__
-	if (have_key && key >= 32) {
+	if (made && key >= 32) {
 		pthread_key_delete(key);
-		have_key = false;
+		made = false;
 	}
 #endif
+	if (made && pthread_atfork(NULL, NULL, child)) {
+		pthread_key_delete(key);
+		made = false;
+	}
+	atomic_store(&have_key, made);
 }
 
 /* The library may be unloaded while threads go on. */
-__attribute__((destructor)) static void delete_key(void)
+__attribute__((destructor)) static void end(void)
 {
-	if (have_key)
+	if (atomic_exchange(&have_key, false))
 		pthread_key_delete(key);
 }
 
@@ -78,19 +109,20 @@ static bool take(unsigned int i)
 	return true;
 }
 
+/*
+ * A thread that comes when all are taken goes without for ever: to look each time would cost more.
+ */
 struct range__slots *range__slots_take(void)
 {
-	/* relaxed: the number only saves a search in vain */
-	if (!have_key || atomic_load_explicit(&nr_taken, memory_order_relaxed) >= NR_GROUPS)
-		return NULL;
-	for (unsigned int i = 0; i < NR_GROUPS; i++) {
+	/* Also for a malloc() that uses locks, should pthread_setspecific() call it after all. */
+	range__slots_own = &none;
+	for (unsigned int i = 0; atomic_load(&have_key) && i < NR_GROUPS; i++) {
 		if (take(i)) {
-			atomic_fetch_add_explicit(&nr_taken, 1, memory_order_relaxed);
 			range__slots_own = &groups[i];
-			return range__slots_own;
+			break;
 		}
 	}
-	return NULL;
+	return range__slots_own;
 }
 
 void range__slot_vacate(struct range *range)
@@ -101,23 +133,32 @@ void range__slot_vacate(struct range *range)
 	range__slot_free(range->slot, range__slot_leave(range->slot));
 }
 
-void range__slots_child(void)
+/* Whether a slot still says LEAVING, of a range that was in such a leaf. */
+static bool leaves(struct range__slot *slot,
+		   bool (*is_of_lock)(const void *arg, const struct range__leaf *leaf),
+		   const void *arg)
 {
-	for (unsigned int i = 0; i < NR_GROUPS; i++) {
-		if (&groups[i] == range__slots_own)
-			continue;
-		for (int k = 0; k < RANGE__GROUP_SLOTS; k++) {
-			struct range__slot *slot = &groups[i].slot[k];
+	/* acquire: the leaf belongs to the state, and to what its owner did before FREE */
+	uint64_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
 
-			if (atomic_load_explicit(&slot->state, memory_order_relaxed) & SLOT_TAG)
-				range__slot_free(slot, range__slot_leave(slot));
-		}
-		atomic_store_explicit(&groups[i].taken, false, memory_order_relaxed);
-	}
-	atomic_store_explicit(&nr_taken, range__slots_own ? 1 : 0, memory_order_relaxed);
+	return (state & SLOT_TAG) == SLOT_LEAVING &&
+	       is_of_lock(arg, atomic_load_explicit(&slot->leaf, memory_order_acquire));
 }
 
-/* With the leaf locked, after [H]: takes the reader in a slot into the tree, if it is in this leaf. */
+void range__slots_drain(bool (*is_of_lock)(const void *arg, const struct range__leaf *leaf),
+			const void *arg)
+{
+	unsigned int n = atomic_load_explicit(&nr_used, memory_order_relaxed);
+
+	for (unsigned int i = 0; i < n; i++)
+		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
+			while (leaves(&groups[i].slot[k], is_of_lock, arg))
+				sched_yield();
+}
+
+/*
+ * With the leaf locked, after [H]: takes the reader in a slot into the tree, if it is in this leaf.
+ */
 static void adopt(struct range__leaf *leaf, struct range__slot *slot)
 {
 	uint64_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
@@ -140,11 +181,15 @@ static void note_price(uint64_t ns)
 	/* relaxed: a guess */
 	uint64_t old = atomic_load_explicit(&price, memory_order_relaxed);
 
+	/* Whoever was interrupted meanwhile has measured something else. */
+	if (ns > 2 * old)
+		ns = 2 * old;
+	ns = (7 * old + ns) / 8;
 	if (ns < MIN_PRICE)
 		ns = MIN_PRICE;
 	if (ns > MAX_PRICE)
 		ns = MAX_PRICE;
-	atomic_store_explicit(&price, (unsigned int)((7 * old + ns) / 8), memory_order_relaxed);
+	atomic_store_explicit(&price, (unsigned int)ns, memory_order_relaxed);
 }
 
 void range__slots_revoke(struct range__leaf *leaf)
@@ -158,7 +203,12 @@ void range__slots_revoke(struct range__leaf *leaf)
 	leaf->bias++;
 	/* relaxed, in all of this file: rent is a guess, any value does */
 	atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
-	mmrange__heavy_fence(); /* [H] */
+	if (!mmrange__heavy_fence()) { /* [H] */
+		/* Since the leaf became biased: nobody can say who is in it. */
+		fputs("libmmrange: membarrier() has been forbidden while the lock was used\n",
+		      stderr);
+		abort();
+	}
 	n = atomic_load_explicit(&nr_used, memory_order_relaxed);
 	for (unsigned int i = 0; i < n; i++)
 		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
@@ -172,23 +222,30 @@ bool range__slots_due(struct range__leaf *leaf)
 	       atomic_load_explicit(&price, memory_order_relaxed);
 }
 
+/* With the leaf locked, for a reader that has paid enough. */
+static bool can_be_biased(struct range__leaf *leaf)
+{
+	return !leaf->wait_first && !leaf->seams &&
+	       !range__tree_overlap(leaf->held, 0, UINT64_MAX, true) && range__slot_find() &&
+	       mmrange__heavy_fence();
+}
+
 void range__slots_consider(struct range__leaf *leaf, const struct range *range)
 {
-	uint32_t rent;
+	uint32_t rent = atomic_load_explicit(&leaf->rent, memory_order_relaxed);
 
-	if (range__leaf_biased(leaf))
-		return;
 	if (range->mode == RANGE_WRITE) {
-		atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
-		return;
+		rent = 0;
+	} else if (!range__slots_due(leaf)) {
+		rent += RANGE__RENT_LOCKED;
+	} else {
+		rent = 0;
+		if (range__leaf_biased(leaf)) {
+			range__slots_revoke(leaf);
+		} else if (can_be_biased(leaf)) {
+			leaf->bias++;
+			leaf->generation++;
+		}
 	}
-	if (range__slots_due(leaf) && !leaf->wait_first && !leaf->seams &&
-	    !range__tree_overlap(leaf->held, 0, UINT64_MAX, true)) {
-		leaf->bias++;
-		leaf->generation++;
-		return;
-	}
-	rent = atomic_load_explicit(&leaf->rent, memory_order_relaxed);
-	if (rent < MAX_PRICE)
-		atomic_store_explicit(&leaf->rent, rent + RANGE__RENT_LOCKED, memory_order_relaxed);
+	atomic_store_explicit(&leaf->rent, rent, memory_order_relaxed);
 }

@@ -29,33 +29,35 @@
  *	S2  a reader that has seen the word unchanged after publishing is adopted before the leaf's
  *	    bounds change, before a writer is granted anything in it, and before anybody looks for a
  *	    conflict in it
- *	S3  a struct range is adopted once at most, and while its owner cannot have gone on: who adopts
- *	    has the leaf locked that holds it, has seen IN after the fence of [H], and so its owner
- *	    will see the word changed, if it has not yet, and lock that leaf before it returns
- *	S4  while a range is in a slot its bounds do not change: what changes them takes it out first
+ *	S3  a struct range is adopted once at most, and while its owner cannot have gone on: who
+ *	    adopts has the leaf locked that holds it, has seen IN after the fence of [H], and so its
+ *	    owner will see the word changed, if it has not yet, and lock that leaf before it returns
+ *	S4  while a range is in a slot its bounds do not change: what changes them takes it out
+ *	    first
  *
  * Ordering:
  *
  *	[P] publish: state = IN (release); fence [L]; load the word: BIASED(generation) as before?
- *	[Q] leave:   state = LEAVING (release); fence [L]; load the word: BIASED(generation) as before?
- *	[H] adopt:   the word is LOCKED; fence [H]; load the states (acquire)
+ *	[Q] leave:   state = LEAVING (release); fence [L]; load the word: BIASED(generation) as
+ *	before? [H] adopt:   the word is LOCKED; fence [H]; load the states (acquire)
  *
- *	[L] with [H]: either the load of the word in [P] or [Q] sees the change, or [H] sees the state.
- *	    [L] is for the many and [H] for the few, so where the system can do that (membarrier), [L]
- *	    costs nothing, and [H] makes all other threads pass a fence
+ *	[L] with [H]: either the load of the word in [P] or [Q] sees the change, or [H] sees the
+ *	    state. [L] is for the many and [H] for the few, so where the system can do that
+ *	    (membarrier), [L] costs nothing, and [H] makes all other threads pass a fence
  *	IN (release) -> adopt (acquire): the range's fields
- *	LEAVING, FREE (release) -> publish, adopt (acquire): what was done under the range, before what
- *	    is done under the next one
+ *	LEAVING, FREE (release) -> publish, adopt (acquire): what was done under the range, before
+ *	    what is done under the next one
  *	the slot's other fields are release stores and acquire loads: who sees a newer one than the
  *	    state says sees a newer state, too, when it loads that again
- *	a word that is BIASED was made so by [U2] of leaf.h, later than any writer's release: the first
- *	    load of it (acquire) orders
+ *	a word that is BIASED was made so by [U2] of leaf.h, later than any writer's release: the
+ *	    first load of it (acquire) orders
  *
  * A generation is biased once: a word that is the same has not been anything else in between, but
  * LOCKED by a reader, which adopts nobody.
  *
  * (Readers that publish, and writers that revoke: Dice & Kogan, "BRAVO - Biased Locking for
- * Reader-Writer Locks", USENIX ATC 2019. Adoption, exact ranges and the end of leases are not in it.)
+ * Reader-Writer Locks", USENIX ATC 2019. Adoption, exact ranges and the end of leases are not in
+ * it.)
  */
 #ifndef RANGE_LOCK_SLOTS_H
 #define RANGE_LOCK_SLOTS_H
@@ -92,42 +94,53 @@ struct range__slots {
 	atomic_bool taken;
 };
 
-/* The calling thread's; NULL before it needs one. */
+/* The calling thread's; NULL before it needs them. */
 extern MMRANGE__THREAD_LOCAL struct range__slots *range__slots_own;
 
-/* For a thread without slots: its slots from now on, or NULL. */
+/*
+ * For a thread that has not needed slots yet: its slots from now on, or some that are never free.
+ */
 struct range__slots *range__slots_take(void);
 
+/* A slot that the calling thread may use, or NULL. */
+static inline struct range__slot *range__slot_find(void)
+{
+	struct range__slots *own = range__slots_own ? range__slots_own : range__slots_take();
+
+	for (int i = 0; i < RANGE__GROUP_SLOTS; i++)
+		/* acquire: pairs with the release in range__slot_free() */
+		if ((atomic_load_explicit(&own->slot[i].state, memory_order_acquire) & SLOT_TAG) ==
+		    SLOT_FREE)
+			return &own->slot[i];
+	return NULL;
+}
+
 /*
- * Publishes a range whose fields are set, leaf and stamp being the leaf and the word that were seen.
- * False: there is no free slot.
+ * Publishes a range whose fields are set, leaf and stamp being the leaf and the word that were
+ * seen. False: there is no free slot.
  */
 static inline bool range__slot_publish(struct range *range)
 {
-	struct range__slots *own = range__slots_own;
-	struct range__slot *slot, *end;
+	struct range__slot *slot = range__slot_find();
 	uint64_t state;
 
-	if (!own && !(own = range__slots_take()))
+	if (!slot)
 		return false;
-	for (slot = own->slot, end = slot + RANGE__GROUP_SLOTS; slot < end; slot++) {
-		state = atomic_load_explicit(&slot->state, memory_order_acquire);
-		if ((state & SLOT_TAG) != SLOT_FREE)
-			continue;
-		range->slot = slot;
-		range->height = 0; /* see range__slot_adopted() */
-		atomic_store_explicit(&slot->start, range->start, memory_order_release);
-		atomic_store_explicit(&slot->end, range->end, memory_order_release);
-		atomic_store_explicit(&slot->leaf, range->leaf, memory_order_release);
-		atomic_store_explicit(&slot->range, range, memory_order_release);
-		atomic_store_explicit(&slot->state, state | SLOT_IN,
-				      memory_order_release); /* [P] */
-		return true;
-	}
-	return false;
+	/* relaxed: only this thread changes a state that is FREE */
+	state = atomic_load_explicit(&slot->state, memory_order_relaxed);
+	range->slot = slot;
+	range->height = 0; /* see range__slot_adopted() */
+	atomic_store_explicit(&slot->start, range->start, memory_order_release);
+	atomic_store_explicit(&slot->end, range->end, memory_order_release);
+	atomic_store_explicit(&slot->leaf, range->leaf, memory_order_release);
+	atomic_store_explicit(&slot->range, range, memory_order_release);
+	atomic_store_explicit(&slot->state, state | SLOT_IN, memory_order_release); /* [P] */
+	return true;
 }
 
-/* Says that a published range is not held through its slot any more. Returns what to free it with. */
+/*
+ * Says that a published range is not held through its slot any more. Returns what to free it with.
+ */
 static inline uint64_t range__slot_leave(struct range__slot *slot)
 {
 	/* relaxed: nobody else writes it */
@@ -143,8 +156,8 @@ static inline void range__slot_free(struct range__slot *slot, uint64_t next)
 }
 
 /*
- * After range__slot_publish() or range__slot_leave(): whether nobody but readers has locked the leaf
- * since the range's stamp was loaded. Otherwise it may have been adopted.
+ * After range__slot_publish() or range__slot_leave(): whether nobody but readers has locked the
+ * leaf since the range's stamp was loaded. Otherwise it may have been adopted.
  */
 static inline bool range__slot_undisturbed(const struct range *range)
 {
@@ -165,16 +178,20 @@ static inline bool range__slot_adopted(const struct range *range)
 /* With the leaf locked and not biased: a range that is held leaves its slot, if it has one. */
 void range__slot_vacate(struct range *range);
 
-/* In the child of fork(): whatever is in a slot of another thread is not held any more. */
-void range__slots_child(void);
+/*
+ * When nothing is held any more in the leaves for which is_of_lock(arg, leaf) is true: returns when
+ * those who released it through slots do not look at the leaves any more.
+ */
+void range__slots_drain(bool (*is_of_lock)(const void *arg, const struct range__leaf *leaf),
+			const void *arg);
 
 /* With the leaf locked: if it is biased, ends that, and adopts all readers that are in it. */
 void range__slots_revoke(struct range__leaf *leaf);
 
 /*
  * Rent and price: ending a bias costs time. A leaf becomes biased when readers have paid as much
- * since the last writer, in excess of what a slot costs. So no more than twice the least possible is
- * paid, whatever comes.
+ * since the last writer, in excess of what a slot costs. So no more than twice the least possible
+ * is paid, whatever comes.
  */
 
 /* Whether readers have paid enough. Without the leaf's lock a guess. */
@@ -197,8 +214,9 @@ static inline void range__slots_pay(struct range__leaf *leaf, const struct range
 }
 
 /*
- * With the leaf locked, and nothing in it that conflicts with range, which is about to be held:
- * pays, or makes the leaf biased.
+ * With the leaf locked, and nothing in it that conflicts with range, which is about to be held and
+ * is in no slot: pays, and makes the leaf biased if that is enough. In a leaf that is biased
+ * already those pay who had no slot; and that ends the bias if it is enough.
  */
 void range__slots_consider(struct range__leaf *leaf, const struct range *range);
 

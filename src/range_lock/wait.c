@@ -36,6 +36,9 @@ static bool worth_spinning(struct range__leaf *leaf, uint64_t word, const struct
 	if ((word & WORD_TAG) == WORD_EMPTY)
 		return !(word & WORD_WAITERS) &&
 		       (range->mode == RANGE_WRITE || !range__slots_due(leaf));
+	/* Readers must not lock a leaf just because one of them did so. */
+	if ((word & WORD_TAG) == WORD_LOCKED)
+		return range->mode == RANGE_READ;
 	if ((word & WORD_TAG) != WORD_SINGLE && !alone)
 		return false;
 	if (!alone && !(word & WORD_WRITER) && range->mode == RANGE_READ)
@@ -43,6 +46,12 @@ static bool worth_spinning(struct range__leaf *leaf, uint64_t word, const struct
 	/* relaxed: a guess */
 	return range__overlap(range, atomic_load_explicit(&leaf->last_start, memory_order_relaxed),
 			      atomic_load_explicit(&leaf->last_end, memory_order_relaxed));
+}
+
+static bool may_be_free(uint64_t word, const struct range *range)
+{
+	return (word & WORD_TAG) == WORD_EMPTY ||
+	       (range__word_biased(word) && range->mode == RANGE_READ);
 }
 
 static bool spin(struct range_lock *lock, struct range *range)
@@ -56,7 +65,7 @@ static bool spin(struct range_lock *lock, struct range *range)
 		/* relaxed: a hint; the fast path loads it again */
 		uint64_t word = atomic_load_explicit(&leaf->word, memory_order_relaxed);
 
-		if ((word & WORD_TAG) == WORD_EMPTY && range__acquire_fast(lock, range))
+		if (may_be_free(word, range) && range__acquire_fast(lock, range))
 			return true;
 		if (!worth_spinning(leaf, word, range) ||
 		    !range__leaf_covers(leaf, range->start, range->end))
@@ -139,6 +148,7 @@ static int wait(struct range_lock *lock, struct range *range, const struct range
 		}
 		if (!range__leaf_blocks(leaf, range)) {
 			range__leaf_dequeue(leaf, range);
+			range__slots_consider(leaf, range);
 			range__leaf_hold_and_unlock(leaf, range);
 			return 0;
 		}
@@ -161,7 +171,9 @@ static struct range__leaf *lock_leaf(struct range_lock *lock, const struct range
 	return range__forest_lock(lock, range, hint, try);
 }
 
-/* A reader found the leaf locked, maybe by another one, but it is biased: a slot is still better. */
+/*
+ * A reader found the leaf locked, maybe by another one, but it is biased: a slot is still better.
+ */
 static bool enter_instead(struct range_lock *lock, struct range__leaf *leaf, struct range *range)
 {
 	uint64_t word = range__word_of_bias(leaf->generation);
@@ -181,7 +193,7 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 		return 0;
 	range__passed = 0;
 	leaf = lock_leaf(lock, range, NULL, limit->try);
-	if (leaf && range__leaf_biased(leaf)) {
+	if (leaf && range__leaf_biased(leaf) && range__slot_find()) {
 		if (enter_instead(lock, leaf, range))
 			return 0;
 		leaf = lock_leaf(lock, range, NULL, limit->try);

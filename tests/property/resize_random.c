@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random operations on held ranges, by one thread, against a model that has an entry per key: how many read it,
- * and whether it is written. Without waiters, the model says exactly which operations succeed.
+ * Random operations on held ranges, by one thread, against a model that has an entry per key: how
+ * many read it, and whether it is written. Without waiters, the model says exactly which operations
+ * succeed.
  */
 #include "actors.h"
 #include "test.h"

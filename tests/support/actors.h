@@ -97,8 +97,8 @@ void init_lock(struct range_lock *lock, enum range_fairness fairness, uint32_t m
 bool split_by_turns(struct range_lock *lock, uint64_t a, uint64_t b, unsigned int rounds);
 
 /*
- * One real thread plays others: the lock knows threads by a number, which play_thread() sets. So a test
- * takes the same course each time.
+ * One real thread plays others: the lock knows threads by a number, which play_thread() sets. So a
+ * test takes the same course each time.
  */
 void play_thread(unsigned int thread);
 

@@ -84,8 +84,8 @@ static void touch(struct exclusion *e, struct worker *worker, const struct range
 }
 
 /*
- * Gives others the chance to come in. Where all threads share one processor, sched_yield() may go on
- * with the same one; whoever looks for the flaw of a lock sleeps, so that another must run.
+ * Gives others the chance to come in. Where all threads share one processor, sched_yield() may go
+ * on with the same one; whoever looks for the flaw of a lock sleeps, so that another must run.
  */
 static void let_others_run(const struct exclusion *e)
 {

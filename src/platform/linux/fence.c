@@ -7,8 +7,6 @@
 
 #include <errno.h>
 #include <linux/membarrier.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -17,10 +15,13 @@ bool mmrange__fence_is_heavy;
 static bool membarrier(int command)
 {
 	int saved = errno;
-	bool done = syscall(SYS_membarrier, command, 0, 0) == 0;
+	long result;
 
+	do
+		result = syscall(SYS_membarrier, command, 0, 0);
+	while (result < 0 && errno == ENOMEM); /* a list of processors, in the kernel */
 	errno = saved;
-	return done;
+	return result == 0;
 }
 
 /*
@@ -32,19 +33,10 @@ __attribute__((constructor(101))) static void register_fence(void)
 	mmrange__fence_is_heavy = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 }
 
-void mmrange__heavy_fence(void)
+bool mmrange__heavy_fence(void)
 {
-	if (!mmrange__fence_is_heavy) {
-		mmrange__full_fence();
-		return;
-	}
-	if (membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
-		return;
-	/* A filter of system calls has come since: the threads cannot be made to pass a fence. */
-	if (membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) &&
-	    membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
-		return;
-	fputs("libmmrange: membarrier() worked when the program began, and does not any more\n",
-	      stderr);
-	abort();
+	if (mmrange__fence_is_heavy)
+		return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);
+	mmrange__full_fence();
+	return true;
 }

@@ -4,7 +4,8 @@
 
 bool mmrange__fence_is_heavy;
 
-void mmrange__heavy_fence(void)
+bool mmrange__heavy_fence(void)
 {
 	mmrange__full_fence();
+	return true;
 }
