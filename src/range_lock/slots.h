@@ -37,9 +37,9 @@
  *
  * Ordering:
  *
- *	[P] publish: state = IN (release); fence [L]; load the word: BIASED(generation) as before?
- *	[Q] leave:   state = LEAVING (release); fence [L]; load the word: BIASED(generation) as
- *	before? [H] adopt:   the word is LOCKED; fence [H]; load the states (acquire)
+ *	[P] publish: state = IN (release); fence [L]; load the word: as before?
+ *	[Q] leave:   state = LEAVING (release); fence [L]; load the word: as before?
+ *	[H] adopt:   the word is LOCKED; fence [H]; load the states (acquire)
  *
  *	[L] with [H]: either the load of the word in [P] or [Q] sees the change, or [H] sees the
  *	    state. [L] is for the many and [H] for the few, so where the system can do that

@@ -3,6 +3,7 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/slots.h"
 
 #include <errno.h>
 #include <string.h>
@@ -285,6 +286,37 @@ void make_impatient(void *arg)
 		pay_rent(leaf);
 	}
 	pthread_mutex_unlock(&lock->mutex);
+}
+
+bool is_biased(struct range_lock *lock, uint64_t key)
+{
+	/* relaxed: a look */
+	return range__word_biased(
+		atomic_load_explicit(&range__index_find(lock, key)->word, memory_order_relaxed));
+}
+
+void make_biased(struct range_lock *lock, uint64_t key)
+{
+	struct range range;
+
+	/* The first reader that comes from another thread may split the leaf. */
+	for (int i = 0; i < 2 && !is_biased(lock, key); i++) {
+		pay_rent(range__index_find(lock, key));
+		take(lock, &range, key, key + 1, RANGE_READ);
+		range_unlock(lock, &range);
+	}
+	CHECK(is_biased(lock, key));
+}
+
+bool is_published(const struct range *range)
+{
+	return range__word_biased(range->stamp);
+}
+
+void take_published(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end)
+{
+	take(lock, range, start, end, RANGE_READ);
+	CHECK(is_published(range));
 }
 
 void *memory_alloc(size_t size, size_t align, void *arg)

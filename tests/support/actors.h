@@ -120,6 +120,21 @@ struct range__forest *forest_of(struct range_lock *lock);
  */
 void make_impatient(void *lock);
 
+/* Whether the leaf that holds key is biased now. */
+bool is_biased(struct range_lock *lock, uint64_t key);
+
+/*
+ * Makes the leaf that holds key biased, by reading [key, key + 1), which must be free to read. No
+ * writer may be in the leaf, or wait there.
+ */
+void make_biased(struct range_lock *lock, uint64_t key);
+
+/* Whether a range that is held for reading came into a slot, and has not been taken out of it. */
+bool is_published(const struct range *range);
+
+/* Acquires what must be free, through a slot. */
+void take_published(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end);
+
 /* Memory hooks that keep books; arg is the struct. */
 struct memory_books {
 	atomic_uint allocations; /* that succeeded */
