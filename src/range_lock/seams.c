@@ -130,7 +130,8 @@ void range__seams_released(struct range_lock *lock, struct range__leaf *leaf, ui
 {
 	struct range__forest *forest;
 
-	if (!any_free(leaf, start, end) || pthread_mutex_trylock(&lock->mutex))
+	if (range__leaf_biased(leaf) || !any_free(leaf, start, end) ||
+	    pthread_mutex_trylock(&lock->mutex))
 		return;
 	forest = range__forest_of(lock);
 	range__seams_restore(forest, range__index_search(forest, lower_bound(leaf)));

@@ -14,12 +14,13 @@
  *	S1  the seams of a leaf are in order, and lie inside its bounds, neither at lo nor at hi
  *	S2  what is in the list of seams is not in the index, is vacant, and has no seams itself
  *	S3  the list changes under lock->mutex and the lock of the leaf that has it
- *	S4  the word of a leaf that has seams is TREE, or LOCKED: whatever is released there, is so
- *	    under the leaf's lock, and looks whether seams can come apart
+ *	S4  the word of a leaf that has seams is TREE, BIASED or LOCKED: whatever is released there,
+ *	    but by readers in slots, is so under the leaf's lock, and looks whether seams can come
+ *	    apart
  *
  * By S4 seams come apart as soon as nothing crosses them, but where lock->mutex is taken: nobody
  * may wait for that with a leaf locked. Then it is for the next who releases something there, or
- * who would split the leaf.
+ * who would split the leaf; as it is in a leaf that is biased, whose readers do not miss them.
  */
 #ifndef RANGE_LOCK_SEAMS_H
 #define RANGE_LOCK_SEAMS_H

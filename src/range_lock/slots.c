@@ -225,9 +225,8 @@ bool range__slots_due(struct range__leaf *leaf)
 /* With the leaf locked, for a reader that has paid enough. */
 static bool can_be_biased(struct range__leaf *leaf)
 {
-	return !leaf->wait_first && !leaf->seams &&
-	       !range__tree_overlap(leaf->held, 0, UINT64_MAX, true) && range__slot_find() &&
-	       mmrange__heavy_fence();
+	return !leaf->wait_first && !range__tree_overlap(leaf->held, 0, UINT64_MAX, true) &&
+	       range__slot_find() && mmrange__heavy_fence();
 }
 
 void range__slots_consider(struct range__leaf *leaf, const struct range *range)

@@ -24,8 +24,7 @@
  *
  * Invariants:
  *
- *	S1  a leaf that is biased has no writers, no queue, and no seams (seams.h): its tree holds
- *	    readers, and nothing else is in it
+ *	S1  a leaf that is biased has no writers and no queue: its tree holds readers
  *	S2  a reader that has seen the word unchanged after publishing is adopted before the leaf's
  *	    bounds change, before a writer is granted anything in it, and before anybody looks for a
  *	    conflict in it
