@@ -28,7 +28,7 @@ bool held_among(struct worker *worker, uint64_t pairs)
 
 struct lock_node *held_begin(const struct lock_ops *ops, void *lock, void *thread, uint32_t nr)
 {
-	struct lock_node *held = calloc(nr, sizeof(*held));
+	struct lock_node *held = aligned_alloc(_Alignof(struct lock_node), nr * sizeof(*held));
 	uint32_t i;
 
 	for (i = 0; held && i < nr; i++) {

@@ -209,6 +209,12 @@ struct range {
 	struct range *parent;
 	struct range *left;
 	struct range *right;
+	uint8_t mode;
+	uint8_t height;
+	uint8_t starving;
+	uint8_t checked_held;
+	uint8_t checked_timed;
+	/* 64 bytes so far, which is all that others read of a range that is held. */
 	RANGE__ATOMIC(uint64_t) state;
 	struct range__leaf *leaf;
 	uint64_t stamp;
@@ -221,11 +227,6 @@ struct range {
 	/* checked_... are used by the checked build only; the layout is the same in both. */
 	RANGE__ATOMIC(struct range *) checked_next;
 	struct range_lock *checked_lock;
-	uint8_t mode;
-	uint8_t height;
-	uint8_t starving;
-	uint8_t checked_held;
-	uint8_t checked_timed;
 };
 
 /**

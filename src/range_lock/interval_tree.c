@@ -206,6 +206,9 @@ struct range *range__tree_overlap(struct range *root, uint64_t start, uint64_t e
 	while (node) {
 		const struct range *left = node->left;
 
+		/* Both at once: in a tree that is not in the cache, waiting for them is all there
+		 * is to it. */
+		__builtin_prefetch(node->right);
 		if (left && (writers_only ? left->max_write_end : left->max_end) > start)
 			node = node->left;
 		else if (range__overlap(node, start, end) &&
