@@ -3,7 +3,7 @@
 #
 # quickstart.sh run     replays the recorded memory activity of two real programs, and prints the outcome
 # quickstart.sh test    builds in every configuration and runs the tests; the last line is "N passed, N failed"
-# quickstart.sh bench   measures the lock against others for five minutes, prints rates and which bounds are
+# quickstart.sh bench   measures the lock against others for ten minutes, prints rates and which bounds are
 #                       met, and leaves JSON, CSV and plots in build/release/report; "bench full": for hours
 #
 # On Debian and Ubuntu, packages that are missing are installed first; elsewhere they are named.
@@ -23,6 +23,8 @@ tools='gcc                  run,test,bench gcc              gcc                 
        pkg-config               test,bench pkg-config       pkgconf-pkg-config     pkgconf   pkgconf       pkgconf
        ck_rwlock.h                   bench libck-dev        ck-devel               -         -             concurrencykit
        gnuplot                       bench gnuplot-nox      gnuplot                gnuplot   gnuplot       gnuplot
+       qemu-x86_64              test,bench qemu-user        qemu-user              qemu-user qemu-x86_64   -
+       spin                     test       spin             -                      -         -             spin
        criterion/criterion.h    test       libcriterion-dev -                      criterion -             criterion
        clang                    test       clang            clang                  clang     clang         llvm
        valgrind                 test       valgrind         valgrind               valgrind  valgrind      -'
@@ -101,7 +103,10 @@ run() {
 bench() {
 	say "building"
 	cmake --preset release
-	cmake --build --preset release --target mmrange-bench
+	cmake --build --preset release --target bench/all
+	say "counting cache-line transfers on simulated cores"
+	mkdir -p build/release/report
+	sh bench/coherence/run.sh build/release build/release/report/coherence.csv || [ $? -eq 77 ]
 	say "measuring"
 	sh bench/report.sh build/release ${1:+"$1"}
 }
