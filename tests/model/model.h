@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model - what the harnesses for a model checker have in common. Each of them is one translation
+ * unit: it includes this header, and the sources of the lock, unchanged, that it is about, see
+ * RESULTS.md.
+ */
+#ifndef TESTS_MODEL_H
+#define TESTS_MODEL_H
+
+#include <mmrange/range_lock.h>
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What the checker's headers lack. Keys of threads are not used. */
+#ifdef MODEL_GENMC
+#define ECANCELED 125
+typedef unsigned int pthread_key_t;
+int pthread_key_create(pthread_key_t *key, void (*destroy)(void *));
+int pthread_key_delete(pthread_key_t key);
+int pthread_setspecific(pthread_key_t key, const void *value);
+#endif
+
+/* The checker knows no instructions of a processor; nothing spins here, see platform/platform.c. */
+#define __builtin_ia32_pause() ((void)0)
+
+/* The threads have the numbers 1 to MODEL_THREADS. */
+enum { MODEL_THREADS = 4 };
+
+/* One range for each thread, and not on its stack: others park on its state. */
+static struct range model_ranges[MODEL_THREADS + 1];
+
+/* Which of them the calling one is: a harness's thread says so when it begins. */
+static _Thread_local uintptr_t model_self;
+
+/* From now on, whoever parks with a deadline may wake for that. */
+void model_deadline_passes(void);
+
+/* How many weak compare-and-swaps of the calling thread fail for no reason, as C11 lets them. */
+static _Thread_local int model_bad_luck;
+
+static inline bool model_unlucky(void)
+{
+	if (model_bad_luck == 0)
+		return false;
+	model_bad_luck--;
+	return true;
+}
+
+#undef atomic_compare_exchange_weak_explicit
+#define atomic_compare_exchange_weak_explicit(object, expected, desired, success, failure)         \
+	(!model_unlucky() &&                                                                       \
+	 atomic_compare_exchange_strong_explicit(object, expected, desired, success, failure))
+
+/*
+ * What the checker takes for a loop that goes on until something changes; if nothing is left that
+ * could change it, that is an error.
+ */
+void __VERIFIER_loop_begin(void);
+void __VERIFIER_spin_start(void);
+void __VERIFIER_spin_end(_Bool go_on);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A leaf is biased; readers come to it, through slots, and a writer. What they exclude each other
+ * from is plain memory.
+ *
+ * READERS	how many come, each with slots of its own
+ * RELEASED	the last of them does not come: it releases what main() has published, in the slots
+ *		of thread 1
+ * WAIT		the writer waits; otherwise it only tries
+ */
+#include "sources.h"
+
+#ifndef READERS
+#define READERS 1
+#endif
+static int data;
+
+static void enter(void *arg)
+{
+	model_self = (uintptr_t)arg;
+	range__slots_own = &groups[(uintptr_t)arg - 1];
+}
+
+static void *reader(void *arg)
+{
+	enter(arg);
+	range_lock(&model_lock, model_range(), 0, 10, RANGE_READ);
+	assert(data >= 0);
+	range_unlock(&model_lock, model_range());
+	return NULL;
+}
+
+/* What main() has published is the last range. */
+static void *releaser(void *arg)
+{
+	enter(arg);
+	assert(data >= 0);
+	range_unlock(&model_lock, &model_ranges[MODEL_THREADS]);
+	return NULL;
+}
+
+static void *writer(void *arg)
+{
+	enter(arg);
+#ifdef WAIT
+	range_lock(&model_lock, model_range(), 5, 15, RANGE_WRITE);
+#else
+	if (range_trylock(&model_lock, model_range(), 5, 15, RANGE_WRITE))
+		return NULL;
+#endif
+	data++;
+	range_unlock(&model_lock, model_range());
+	return NULL;
+}
+
+/* Of a leaf on which nothing has happened yet. */
+static void bias(struct range__leaf *leaf)
+{
+	leaf->bias = 1;
+	leaf->generation = 1;
+	atomic_init(&leaf->word, range__word_of_bias(leaf->generation));
+}
+
+int main(void)
+{
+	pthread_t threads[MODEL_THREADS + 1];
+
+	init_lock();
+	bias(&model_lock.root);
+	atomic_init(&nr_used, READERS);
+#ifdef RELEASED
+	enter((void *)1);
+	range_lock(&model_lock, &model_ranges[MODEL_THREADS], 0, 10, RANGE_READ);
+	start(reader, threads, 1, READERS - 1);
+	start(releaser, threads, READERS, READERS);
+#else
+	(void)releaser;
+	start(reader, threads, 1, READERS);
+#endif
+	start(writer, threads, READERS + 1, READERS + 1);
+	finish(threads, 1, READERS + 1);
+	model_self = 1;
+	range__leaf_lock(&model_lock.root);
+	range__leaf_unlock(&model_lock.root, NULL);
+	check_quiet();
+	return 0;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* sources - the lock and the platform of the model in one translation unit, and a lock to use. */
+#ifndef TESTS_MODEL_SOURCES_H
+#define TESTS_MODEL_SOURCES_H
+
+#include "model.h"
+
+#include "range_lock/adapt.c"
+#include "range_lock/forest.c"
+#include "range_lock/index.c"
+#include "range_lock/interval_tree.c"
+#include "range_lock/leaf.c"
+#include "range_lock/range_lock.c"
+#include "range_lock/reader.c"
+#include "range_lock/seams.c"
+#include "range_lock/slots.c"
+#include "range_lock/wait.c"
+
+#include "platform/platform.c"
+
+/* STARVATION 0: time does not pass, so a waiter is starving as soon as it has been passed. */
+#ifndef STARVATION
+#define STARVATION 1
+#endif
+#ifndef FAIRNESS
+#define FAIRNESS RANGE_FAIRNESS_BARGING
+#endif
+
+static struct range_lock model_lock = RANGE_LOCK_INITIALIZER;
+
+static inline struct range *model_range(void)
+{
+	return &model_ranges[model_self];
+}
+
+/* By main(), before there are threads: a thread's range comes to where another one is held. */
+static inline void queue_up(uintptr_t number, enum range_mode mode)
+{
+	struct range *range = &model_ranges[number];
+
+	range->start = 0;
+	range->end = 10;
+	range->mode = (uint8_t)mode;
+	range->owner = mmrange__self();
+	range->leaf = &model_lock.root;
+	range->starving = FAIRNESS == RANGE_FAIRNESS_FIFO;
+	range__leaf_lock(&model_lock.root);
+	range__leaf_enqueue(&model_lock.root, range);
+	range__leaf_unlock(&model_lock.root, NULL);
+}
+
+/* That thread goes on. */
+static inline int wait_queued(const struct timespec *deadline)
+{
+	struct range__limit limit = { .clock = CLOCK_MONOTONIC, .deadline = deadline };
+
+	return wait(&model_lock, model_range(), &limit);
+}
+
+static inline void start(void *(*run)(void *), pthread_t *threads, uintptr_t first, uintptr_t last)
+{
+	for (uintptr_t i = first; i <= last; i++)
+		pthread_create(&threads[i], NULL, run, (void *)i);
+}
+
+static inline void finish(pthread_t *threads, uintptr_t first, uintptr_t last)
+{
+	for (uintptr_t i = first; i <= last; i++)
+		pthread_join(threads[i], NULL);
+}
+
+/* Nobody is in the lock, and it says so. */
+static inline void check_quiet(void)
+{
+	uint64_t word = atomic_load_explicit(&model_lock.root.word, memory_order_relaxed);
+
+	assert((word & WORD_TAG) == WORD_EMPTY);
+	assert(range__leaf_vacant(&model_lock.root));
+	assert(model_lock.root.nr_woken == 0 && model_lock.root.nr_starving == 0);
+}
+
+static void init_lock(void)
+{
+	model_lock.max_leaves = 1;
+	atomic_init(&model_lock.root.last_owner, mmrange__thread);
+	model_lock.fairness = FAIRNESS;
+	model_lock.starvation_ns = STARVATION;
+}
+
+#endif

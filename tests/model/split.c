@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A leaf is split while a thread acquires and releases a range of the part that goes. If it still
+ * gets it in the old leaf, that was before the split, and the range goes with it: whoever looks into
+ * the new leaf then finds it there.
+ */
+#include "sources.h"
+
+/* A forest of one leaf, with room for another one. */
+static union {
+	struct range__forest forest;
+	char room[sizeof(struct range__forest) + 2 * sizeof(struct range__entry)];
+} memory;
+
+static struct range__leaf leaves[2] = { RANGE__LEAF_INITIALIZER, RANGE__LEAF_INITIALIZER };
+
+static int data;
+
+static void plant(void)
+{
+	struct range__forest *forest = &memory.forest;
+
+	init_lock();
+	model_lock.max_leaves = forest->capacity = 2;
+	forest->sweep = UINT64_MAX;
+	forest->free = &leaves[1];
+	atomic_init(&leaves[1].hi, 0);
+	range__index_insert(forest, 0, &leaves[0], 1);
+	atomic_init(&model_lock.root.hi, 0);
+	atomic_init(&model_lock.forest, forest);
+}
+
+static void use(uint64_t start, uint64_t end)
+{
+	struct range *range = model_range();
+
+	range_lock(&model_lock, range, start, end, RANGE_WRITE);
+	data++;
+	range_unlock(&model_lock, range);
+}
+
+static void *use_it(void *arg)
+{
+	model_self = (uintptr_t)arg;
+	use(60, 70);
+	return NULL;
+}
+
+static void *split_then_use(void *arg)
+{
+	static const uint64_t points[2] = { 50, 50 };
+
+	model_self = (uintptr_t)arg;
+	split(&model_lock, range__index_find(&model_lock, 50), points);
+	use(65, 66);
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t threads[3];
+
+	plant();
+	start(use_it, threads, 1, 1);
+	start(split_then_use, threads, 2, 2);
+	finish(threads, 1, 2);
+	assert(data == 2);
+	return 0;
+}

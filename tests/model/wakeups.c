@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A range is held, and one or two others wait for it, QUEUED; a newcomer may come when it is
+ * released. Each gets its turn, alone.
+ */
+#include "sources.h"
+
+#ifndef QUEUED
+#define QUEUED 1
+#endif
+#ifndef MODE
+#define MODE RANGE_WRITE
+#endif
+
+static int data;
+
+static void use_and_release(void)
+{
+	struct range *range = model_range();
+
+	if (range->mode == RANGE_WRITE)
+		data++;
+	else
+		assert(data > 0);
+	range_unlock(&model_lock, range);
+}
+
+static void *queued(void *arg)
+{
+	int error;
+
+	model_self = (uintptr_t)arg;
+	error = wait_queued(NULL);
+	assert(!error);
+	use_and_release();
+	return NULL;
+}
+
+static void *newcomer(void *arg)
+{
+	model_self = (uintptr_t)arg;
+	range_lock(&model_lock, model_range(), 0, 10, MODE);
+	use_and_release();
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t threads[4];
+
+	init_lock();
+	model_self = 1;
+	range_lock(&model_lock, model_range(), 0, 10, RANGE_WRITE);
+	for (uintptr_t i = 2; i < 2 + QUEUED; i++)
+		queue_up(i, i == 2 ? RANGE_WRITE : MODE);
+	start(queued, threads, 2, 1 + QUEUED);
+#ifdef NEWCOMER
+	start(newcomer, threads, 2 + QUEUED, 2 + QUEUED);
+	use_and_release();
+	finish(threads, 2, 2 + QUEUED);
+#else
+	(void)newcomer;
+	use_and_release();
+	finish(threads, 2, 1 + QUEUED);
+#endif
+	check_quiet();
+	return 0;
+}
