@@ -161,19 +161,19 @@ run_tests() {
 	runner=
 
 	configuration release 'soak' --preset release
-	configuration clang 'soak|torture|package' --preset release \
+	configuration clang 'soak|torture|package|model' --preset release \
 		-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
-	configuration debug 'soak|torture|package' --preset debug
-	configuration posix 'soak|package' --preset posix
+	configuration debug 'soak|torture|package|model' --preset debug
+	configuration posix 'soak|package|model' --preset posix
 	# The sanitizers of some compilers do not know addresses as random as newer kernels make
 	# them.
 	if setarch "$(uname -m)" -R true 2> /dev/null; then
 		runner="setarch $(uname -m) -R"
 	fi
-	configuration asan-ubsan 'soak|torture|package' --preset asan-ubsan
-	configuration tsan 'soak|package' --preset tsan
+	configuration asan-ubsan 'soak|torture|package|model' --preset asan-ubsan
+	configuration tsan 'soak|package|model' --preset tsan
 	runner=
-	configuration valgrind 'soak|torture|property|package|bench|replay|example' --preset valgrind
+	configuration valgrind 'soak|torture|property|package|bench|replay|example|model' --preset valgrind
 
 	say "summary"
 	echo "$summary"

@@ -66,7 +66,7 @@ static void child(void)
  * that is so for the first 32 keys (nptl/pthread_setspecific.c). Without a key no thread gets
  * slots.
  */
-__attribute__((constructor(101))) static void begin(void)
+__attribute__((constructor(101))) static void make_key(void)
 {
 	bool made = pthread_key_create(&key, give_back) == 0;
 
@@ -84,7 +84,7 @@ __attribute__((constructor(101))) static void begin(void)
 }
 
 /* The library may be unloaded while threads go on. */
-__attribute__((destructor)) static void end(void)
+__attribute__((destructor)) static void delete_key(void)
 {
 	if (atomic_exchange(&have_key, false))
 		pthread_key_delete(key);
@@ -134,9 +134,9 @@ void range__slot_vacate(struct range *range)
 }
 
 /* Whether a slot still says LEAVING, of a range that was in such a leaf. */
-static bool leaves(struct range__slot *slot,
-		   bool (*is_of_lock)(const void *arg, const struct range__leaf *leaf),
-		   const void *arg)
+static bool is_leaving(struct range__slot *slot,
+		       bool (*is_of_lock)(const void *arg, const struct range__leaf *leaf),
+		       const void *arg)
 {
 	/* acquire: the leaf belongs to the state, and to what its owner did before FREE */
 	uint64_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
@@ -152,7 +152,7 @@ void range__slots_drain(bool (*is_of_lock)(const void *arg, const struct range__
 
 	for (unsigned int i = 0; i < n; i++)
 		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
-			while (leaves(&groups[i].slot[k], is_of_lock, arg))
+			while (is_leaving(&groups[i].slot[k], is_of_lock, arg))
 				sched_yield();
 }
 

@@ -130,9 +130,10 @@ bool mmrange__spinning_helps(void)
 	return false;
 }
 
-void mmrange__heavy_fence(void)
+bool mmrange__heavy_fence(void)
 {
 	mmrange__full_fence();
+	return true;
 }
 
 /* None of these is reached. */
