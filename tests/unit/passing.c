@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Newcomers pass waiters by the fast path while one of these has been woken and has not run yet. The
+ * waiters here have no thread, so that they do not run before the test says so.
+ */
+#include "actors.h"
+
+#include "platform/platform.h"
+#include "range_lock/forest.h"
+#include "range_lock/wait.h"
+
+#include <errno.h>
+
+/* More than enough for a thread to have locked the leaf once: see range_lock.c. */
+enum { PASSES = 200 };
+
+/* A lock in whose first leaf two writers of [0, 10) wait, and the first of them has been woken. */
+struct scene {
+	struct range_lock lock;
+	struct range__leaf *leaf;
+	struct range woken;
+	struct range waiting;
+};
+
+static void enqueue(struct scene *s, struct range *range, uint8_t starving)
+{
+	*range = (struct range){ .start = 0, .end = 10, .mode = RANGE_WRITE };
+	range->starving = starving;
+	range->stamp = mmrange__now();
+	range->leaf = s->leaf;
+	range__leaf_lock(s->leaf);
+	range__leaf_enqueue(s->leaf, range);
+	range__leaf_unlock(s->leaf, NULL);
+}
+
+static void set_scene(struct scene *s, uint64_t starvation_ns)
+{
+	struct range held;
+
+	init_lock(&s->lock, RANGE_FAIRNESS_BARGING, 1);
+	s->lock.starvation_ns = starvation_ns;
+	s->leaf = &s->lock.root;
+	take(&s->lock, &held, 0, 10, RANGE_WRITE);
+	enqueue(s, &s->woken, 0);
+	enqueue(s, &s->waiting, 0);
+	range_unlock(&s->lock, &held);
+	CHECK_EQ(atomic_load(&s->woken.state), RANGE_WOKEN);
+	CHECK_EQ(atomic_load(&s->waiting.state), RANGE_WAITING);
+	check_valid(&s->lock);
+}
+
+/* A waiter gives up. */
+static void give_up(struct scene *s, struct range *range)
+{
+	struct range__wakes wakes = { .n = 0 };
+
+	range__leaf_lock(s->leaf);
+	range__leaf_dequeue(s->leaf, range);
+	range__wake(&s->lock, s->leaf, range->start, range->end, &wakes);
+	range__leaf_unlock(s->leaf, &wakes);
+	check_valid(&s->lock);
+}
+
+static uint64_t word(struct scene *s)
+{
+	return atomic_load(&s->leaf->word);
+}
+
+static bool is_empty_with_waiters(uint64_t word)
+{
+	return (word & WORD_TAG) == WORD_EMPTY && (word & WORD_WAITERS);
+}
+
+static void end_scene(struct scene *s)
+{
+	give_up(s, &s->woken);
+	CHECK_EQ(atomic_load(&s->waiting.state), RANGE_WOKEN);
+	give_up(s, &s->waiting);
+	CHECK_EQ(word(s) & (WORD_TAG | WORD_WAITERS), WORD_EMPTY);
+	check_quiet_and_destroy(&s->lock);
+}
+
+TEST(passing, newcomers_pass_by_the_fast_path_and_wake_nobody)
+{
+	struct range newcomer;
+	struct scene s;
+	uint64_t before;
+
+	set_scene(&s, UINT64_MAX);
+	before = word(&s);
+	CHECK(is_empty_with_waiters(before));
+	range__passed = 0;
+	for (int i = 0; i < 10; i++) {
+		take(&s.lock, &newcomer, 5, 15, i % 2 ? RANGE_READ : RANGE_WRITE);
+		CHECK_EQ(word(&s) & WORD_TAG, WORD_SINGLE);
+		range_unlock(&s.lock, &newcomer);
+		CHECK_EQ(word(&s), before);
+	}
+	CHECK_EQ(atomic_load(&s.waiting.state), RANGE_WAITING);
+	end_scene(&s);
+}
+
+/* Who was woken looks again while a newcomer is there: then that one's release wakes it again. */
+TEST(passing, a_newcomer_that_a_woken_waiter_finds_wakes_it)
+{
+	struct range__wakes wakes = { .n = 0 };
+	struct range newcomer;
+	struct scene s;
+
+	set_scene(&s, UINT64_MAX);
+	range__passed = 0;
+	take(&s.lock, &newcomer, 5, 15, RANGE_WRITE);
+	CHECK_EQ(word(&s) & WORD_TAG, WORD_SINGLE);
+	range__leaf_lock(s.leaf);
+	CHECK(range__leaf_blocks(s.leaf, &s.woken));
+	range__leaf_wait_again(s.leaf, &s.woken);
+	range__wake(&s.lock, s.leaf, 0, 10, &wakes);
+	range__leaf_unlock(s.leaf, &wakes);
+	CHECK_EQ(atomic_load(&s.woken.state), RANGE_WAITING);
+	CHECK_EQ(word(&s) & WORD_TAG, WORD_TREE);
+	check_valid(&s.lock);
+	range_unlock(&s.lock, &newcomer);
+	CHECK_EQ(atomic_load(&s.woken.state), RANGE_WOKEN);
+	CHECK(is_empty_with_waiters(word(&s)));
+	end_scene(&s);
+}
+
+TEST(passing, nobody_passes_a_waiter_that_is_starving)
+{
+	struct range newcomer;
+	struct scene s;
+	struct range starving;
+
+	set_scene(&s, UINT64_MAX);
+	enqueue(&s, &starving, 1);
+	CHECK_EQ(word(&s) & WORD_TAG, WORD_TREE);
+	CHECK_EQ(range_trylock(&s.lock, &newcomer, 5, 15, RANGE_WRITE), EBUSY);
+	take(&s.lock, &newcomer, 10, 15, RANGE_WRITE);
+	CHECK_EQ(word(&s) & WORD_TAG, WORD_TREE);
+	range_unlock(&s.lock, &newcomer);
+	give_up(&s, &starving);
+	CHECK(is_empty_with_waiters(word(&s)));
+	end_scene(&s);
+}
+
+/* Although the woken waiter never gets to run. */
+TEST(passing, the_oldest_waiter_becomes_starving_after_a_bounded_number_of_passes)
+{
+	struct range newcomer;
+	struct scene s;
+	int n = 0;
+
+	set_scene(&s, 0);
+	while (range_trylock(&s.lock, &newcomer, 5, 15, RANGE_WRITE) == 0) {
+		CHECK(n++ < PASSES);
+		range_unlock(&s.lock, &newcomer);
+		check_valid(&s.lock);
+	}
+	CHECK(s.woken.starving);
+	CHECK_EQ(word(&s) & WORD_TAG, WORD_TREE);
+	end_scene(&s);
+}
+
+TEST(passing, in_order_of_arrival_nobody_passes)
+{
+	struct range held, newcomer, waiting;
+	struct scene s = { .leaf = &s.lock.root };
+
+	init_lock(&s.lock, RANGE_FAIRNESS_FIFO, 1);
+	take(&s.lock, &held, 0, 10, RANGE_WRITE);
+	enqueue(&s, &waiting, 1);
+	range_unlock(&s.lock, &held);
+	CHECK_EQ(atomic_load(&waiting.state), RANGE_WOKEN);
+	CHECK_EQ(word(&s) & WORD_TAG, WORD_TREE);
+	CHECK_EQ(range_trylock(&s.lock, &newcomer, 5, 15, RANGE_WRITE), EBUSY);
+	give_up(&s, &waiting);
+	check_quiet_and_destroy(&s.lock);
+}
