@@ -125,6 +125,23 @@ TEST(passing, a_newcomer_that_a_woken_waiter_finds_wakes_it)
 	end_scene(&s);
 }
 
+/* What is held is found, also if the leaf has been locked and unlocked meanwhile. */
+TEST(passing, nobody_passes_what_is_held)
+{
+	struct range newcomer, other;
+	struct scene s;
+
+	set_scene(&s, UINT64_MAX);
+	range__passed = 0;
+	take(&s.lock, &newcomer, 5, 15, RANGE_WRITE);
+	check_valid(&s.lock);
+	CHECK_EQ(word(&s) & WORD_TAG, WORD_TREE);
+	CHECK_EQ(range_trylock(&s.lock, &other, 10, 20, RANGE_READ), EBUSY);
+	range_unlock(&s.lock, &newcomer);
+	CHECK(is_empty_with_waiters(word(&s)));
+	end_scene(&s);
+}
+
 TEST(passing, nobody_passes_a_waiter_that_is_starving)
 {
 	struct range newcomer;
@@ -150,12 +167,15 @@ TEST(passing, the_oldest_waiter_becomes_starving_after_a_bounded_number_of_passe
 	struct scene s;
 	int n = 0;
 
-	set_scene(&s, 0);
+	set_scene(&s, UINT64_MAX);
+	s.lock.starvation_ns = 0;
+	range__passed = 0;
 	while (range_trylock(&s.lock, &newcomer, 5, 15, RANGE_WRITE) == 0) {
 		CHECK(n++ < PASSES);
 		range_unlock(&s.lock, &newcomer);
 		check_valid(&s.lock);
 	}
+	CHECK(n > 1);
 	CHECK(s.woken.starving);
 	CHECK_EQ(word(&s) & WORD_TAG, WORD_TREE);
 	end_scene(&s);
