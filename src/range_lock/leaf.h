@@ -48,7 +48,8 @@
  *	     last touch of it; pairs with the acquire in wait.c, after which the waiter may be gone
  *	[B]  the bounds are loaded after an acquire load of the word. They may be newer than the
  *	     word that was loaded: then the generation is newer too, and the swap that relies on
- *	     them fails
+ *	     them fails; so does the second look of a reader that publishes, as [H] of slots.h
+ *	     comes before the bounds change
  */
 #ifndef RANGE_LOCK_LEAF_H
 #define RANGE_LOCK_LEAF_H

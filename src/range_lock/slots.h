@@ -52,11 +52,10 @@
  *	    first load of it (acquire) orders
  *
  * A generation is biased once: a word that is the same has not been anything else in between, but
- * LOCKED by a reader, which adopts nobody.
+ * LOCKED by a reader that adopted nobody.
  *
  * (Readers that publish, and writers that revoke: Dice & Kogan, "BRAVO - Biased Locking for
- * Reader-Writer Locks", USENIX ATC 2019. Adoption, exact ranges and the end of leases are not in
- * it.)
+ * Reader-Writer Locks", USENIX ATC 2019. Adoption and exact ranges are not in it.)
  */
 #ifndef RANGE_LOCK_SLOTS_H
 #define RANGE_LOCK_SLOTS_H
