@@ -35,16 +35,25 @@ static bool undisturbed(const struct range *range)
 static bool settle(struct range_lock *lock, struct range *range)
 {
 	struct range__leaf *leaf = range__forest_lock_published(lock, range);
-	bool held = true;
+	struct range__slot *slot = range->slot;
+	uint64_t next;
+	bool held;
 
-	if (leaf != range->leaf || !range__leaf_biased(leaf) ||
-	    range__word_of_bias(leaf->generation) != range->stamp) {
-		held = leaf && range__slot_adopted(range);
-		range->leaf = leaf;
-		range__slot_vacate(range);
+	if (leaf && leaf == range->leaf && range__leaf_biased(leaf) &&
+	    range__word_of_bias(leaf->generation) == range->stamp) {
+		range__leaf_unlock(leaf, NULL);
+		return true;
 	}
+	next = range__slot_leave(slot);
+	/* There were several leaves. Until now it could still be adopted, by who made them one. */
+	if (!leaf)
+		leaf = range__forest_lock_published(lock, range);
+	held = leaf && range__slot_adopted(range);
+	range->leaf = leaf;
+	range->stamp = 0;
 	if (leaf)
 		range__leaf_unlock(leaf, NULL);
+	range__slot_free(slot, next);
 	return held;
 }
 
