@@ -8,7 +8,7 @@
 #include "checked.h"
 #include "forest.h"
 #include "platform/platform.h"
-#include "reader.h"
+#include "slots.h"
 
 void range_lock_child(struct range_lock *lock)
 {
@@ -25,7 +25,7 @@ void range_lock_child(struct range_lock *lock)
 	mmrange__thread_child();
 	range__checked_lock(lock);
 	range__checked_child(lock);
-	range__reader_child(lock);
+	range__slots_forget(lock);
 	range__forest_free(lock);
 	range_lock_init(lock, &attr);
 }

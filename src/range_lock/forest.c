@@ -338,9 +338,8 @@ void range__forest_free(struct range_lock *lock)
 	errno = saved;
 }
 
-bool range__forest_owns(const void *arg, const struct range__leaf *leaf)
+bool range__forest_owns(const struct range_lock *lock, const struct range__leaf *leaf)
 {
-	const struct range_lock *lock = arg;
 	/* relaxed: nobody makes a forest now, nor chunks */
 	struct range__forest *forest = atomic_load_explicit(&lock->forest, memory_order_relaxed);
 	struct range__chunk *chunk;
@@ -364,7 +363,7 @@ int range__forest_destroy(struct range_lock *lock)
 	if (!vacant)
 		return EBUSY;
 	/* Readers who are gone may still be looking at the word of their leaf. */
-	range__slots_drain(range__forest_owns, lock);
+	range__slots_drain(lock);
 	pthread_mutex_destroy(&lock->mutex);
 	range__forest_free(lock);
 	return 0;

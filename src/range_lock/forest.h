@@ -65,7 +65,7 @@ struct range__leaf *range__forest_leaf(struct range_lock *lock, uint32_t i);
 int range__forest_destroy(struct range_lock *lock);
 
 /* Whether a leaf belongs to the lock. When nobody allocates; O(leaves). */
-bool range__forest_owns(const void *lock, const struct range__leaf *leaf);
+bool range__forest_owns(const struct range_lock *lock, const struct range__leaf *leaf);
 
 /*
  * Frees everything, and leaves the pointer to it dangling. Relies on nothing that another thread

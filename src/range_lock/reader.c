@@ -86,18 +86,3 @@ void range__reader_leave(struct range_lock *lock, struct range *range)
 		leave_slowly(lock, range);
 	range__slot_free(slot, next);
 }
-
-void range__reader_child(struct range_lock *lock)
-{
-	struct range__slots *own = range__slots_own;
-
-	for (int i = 0; own && i < RANGE__GROUP_SLOTS; i++) {
-		struct range__slot *slot = &own->slot[i];
-
-		/* relaxed: there is one thread */
-		if ((atomic_load_explicit(&slot->state, memory_order_relaxed) & SLOT_TAG) &&
-		    range__forest_owns(lock,
-				       atomic_load_explicit(&slot->leaf, memory_order_relaxed)))
-			range__slot_free(slot, range__slot_leave(slot));
-	}
-}

@@ -17,7 +17,4 @@ bool range__reader_enter(struct range_lock *lock, struct range__leaf *leaf, stru
 /* Releases a range whose stamp is a BIASED word. */
 void range__reader_leave(struct range_lock *lock, struct range *range);
 
-/* In the child of fork(), before the lock's memory is freed: nothing in a slot is held in it. */
-void range__reader_child(struct range_lock *lock);
-
 #endif

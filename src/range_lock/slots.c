@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "slots.h"
+#include "forest.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -45,18 +46,25 @@ static void give_back(void *arg)
 	atomic_store_explicit(&own->taken, false, memory_order_release);
 }
 
-/* In the child of fork() the other threads are not there, and hold nothing. */
+static void empty(struct range__slot *slot)
+{
+	/* relaxed: there is one thread */
+	if (atomic_load_explicit(&slot->state, memory_order_relaxed) & SLOT_TAG)
+		range__slot_free(slot, range__slot_leave(slot));
+}
+
+/*
+ * In the child of fork() the other threads are not there, and hold nothing. Threads that had ended
+ * before may have left a range for somebody else to release.
+ */
 static void child(void)
 {
 	for (unsigned int i = 0; i < NR_GROUPS; i++) {
-		if (&groups[i] == range__slots_own)
+		if (&groups[i] == range__slots_own ||
+		    !atomic_load_explicit(&groups[i].taken, memory_order_relaxed))
 			continue;
-		for (int k = 0; k < RANGE__GROUP_SLOTS; k++) {
-			struct range__slot *slot = &groups[i].slot[k];
-
-			if (atomic_load_explicit(&slot->state, memory_order_relaxed) & SLOT_TAG)
-				range__slot_free(slot, range__slot_leave(slot));
-		}
+		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
+			empty(&groups[i].slot[k]);
 		atomic_store_explicit(&groups[i].taken, false, memory_order_relaxed);
 	}
 }
@@ -133,27 +141,33 @@ void range__slot_vacate(struct range *range)
 	range__slot_free(range->slot, range__slot_leave(range->slot));
 }
 
-/* Whether a slot still says LEAVING, of a range that was in such a leaf. */
-static bool is_leaving(struct range__slot *slot,
-		       bool (*is_of_lock)(const void *arg, const struct range__leaf *leaf),
-		       const void *arg)
+/* Whether a slot says so of a range that is, or was, in a leaf of the lock. */
+static bool says(struct range__slot *slot, uint64_t what, const struct range_lock *lock)
 {
 	/* acquire: the leaf belongs to the state, and to what its owner did before FREE */
 	uint64_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
 
-	return (state & SLOT_TAG) == SLOT_LEAVING &&
-	       is_of_lock(arg, atomic_load_explicit(&slot->leaf, memory_order_acquire));
+	return (state & SLOT_TAG) == what &&
+	       range__forest_owns(lock, atomic_load_explicit(&slot->leaf, memory_order_acquire));
 }
 
-void range__slots_drain(bool (*is_of_lock)(const void *arg, const struct range__leaf *leaf),
-			const void *arg)
+void range__slots_drain(const struct range_lock *lock)
 {
 	unsigned int n = atomic_load_explicit(&nr_used, memory_order_relaxed);
 
 	for (unsigned int i = 0; i < n; i++)
 		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
-			while (is_leaving(&groups[i].slot[k], is_of_lock, arg))
+			while (says(&groups[i].slot[k], SLOT_LEAVING, lock))
 				sched_yield();
+}
+
+void range__slots_forget(const struct range_lock *lock)
+{
+	for (unsigned int i = 0; i < NR_GROUPS; i++)
+		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
+			if (says(&groups[i].slot[k], SLOT_IN, lock) ||
+			    says(&groups[i].slot[k], SLOT_LEAVING, lock))
+				empty(&groups[i].slot[k]);
 }
 
 /*

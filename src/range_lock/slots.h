@@ -177,11 +177,13 @@ static inline bool range__slot_adopted(const struct range *range)
 void range__slot_vacate(struct range *range);
 
 /*
- * When nothing is held any more in the leaves for which is_of_lock(arg, leaf) is true: returns when
- * those who released it through slots do not look at the leaves any more.
+ * When nothing is held in the lock any more: returns when those who released it through slots do
+ * not look at its leaves any more.
  */
-void range__slots_drain(bool (*is_of_lock)(const void *arg, const struct range__leaf *leaf),
-			const void *arg);
+void range__slots_drain(const struct range_lock *lock);
+
+/* In the child of fork(), before the lock's memory is freed: nothing in a slot is held in it. */
+void range__slots_forget(const struct range_lock *lock);
 
 /* With the leaf locked: if it is biased, ends that, and adopts all readers that are in it. */
 void range__slots_revoke(struct range__leaf *leaf);

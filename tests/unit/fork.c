@@ -352,6 +352,78 @@ static void look_at_my_thread(void *arg)
 	check_new(&lock);
 }
 
+/* A thread that publishes a range in a slot, and ends or not. */
+static void *publish(void *arg)
+{
+	take_published(&lock, &range, 0, 10);
+	return arg;
+}
+
+static void find_published(void *arg)
+{
+	CHECK_EQ(is_free(&lock, 0, 10, RANGE_WRITE), arg == NULL);
+	if (!arg)
+		return;
+	range_unlock(&lock, &range);
+	CHECK(is_free(&lock, 0, 10, RANGE_WRITE));
+	make_biased(&lock, 1000);
+	take_published(&lock, &range, 0, 10);
+	range_lock_child(&lock);
+	CHECK(is_free(&lock, 0, 10, RANGE_WRITE));
+	make_biased(&lock, 1000);
+	CHECK(is_free(&lock, 0, 10, RANGE_WRITE));
+}
+
+/* The parent has one thread: its locks are the child's as they are. */
+TEST(fork, a_range_left_by_a_thread_that_ended_is_held_in_the_child)
+{
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+	make_biased(&lock, 1000);
+	thread_join(thread_start(publish, NULL));
+	check_in_child(find_published, &lock);
+	CHECK(!is_free(&lock, 0, 10, RANGE_WRITE));
+	range_unlock(&lock, &range);
+	check_quiet_and_destroy(&lock);
+}
+
+static void forget_published(void *arg)
+{
+	(void)arg;
+	range_lock_child(&lock);
+	for (int i = 0; i < 2; i++) {
+		make_biased(&lock, 1000);
+		CHECK(is_free(&lock, 0, 10, RANGE_WRITE));
+	}
+	check_quiet_and_destroy(&lock);
+}
+
+/* Not even a lock that is made anew at the same place finds it. */
+static void make_lock_anew(void *arg)
+{
+	(void)arg;
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+	find_published(NULL);
+	make_biased(&lock, 1000);
+	find_published(NULL);
+	check_quiet_and_destroy(&lock);
+}
+
+static struct actor reader;
+
+TEST(fork, what_others_have_published_is_not_held_in_the_child)
+{
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+	make_biased(&lock, 1000);
+	actor_start(&reader, &lock, 0, 10, RANGE_READ);
+	actor_await(&reader);
+	CHECK(is_published(&reader.range));
+	check_in_child(forget_published, NULL);
+	check_in_child(make_lock_anew, NULL);
+	CHECK(!is_free(&lock, 0, 10, RANGE_WRITE));
+	CHECK_EQ(actor_finish(&reader), 0);
+	check_quiet_and_destroy(&lock);
+}
+
 TEST(fork, the_thread_has_its_new_number_in_the_child)
 {
 	uint32_t before = (uint32_t)(mmrange__self() >> 32);
