@@ -185,9 +185,24 @@ static void split_at(struct range_lock *lock, struct range__forest *forest, uint
 	range__leaf_unlock(right, NULL);
 }
 
+/* For a lock that has as many leaves as it may have, with seams: whether some came apart. */
+static bool restore_at(struct range__forest *forest, uint32_t i)
+{
+	struct range__leaf *leaf = range__index_leaf(forest, i);
+	uint32_t n;
+
+	if (!leaf->seams)
+		return false;
+	range__leaf_lock(leaf);
+	n = range__seams_restore(forest, i);
+	range__leaf_unlock(leaf, NULL);
+	return n > 0;
+}
+
 static void split(struct range_lock *lock, struct range__leaf *leaf, const uint64_t points[2])
 {
 	struct range__forest *forest;
+	uint32_t i = 0;
 	int saved = errno;
 
 	/* Somebody else is at it: not worth waiting for, the next migration tries again. */
@@ -197,10 +212,12 @@ static void split(struct range_lock *lock, struct range__leaf *leaf, const uint6
 	forest = lock->max_leaves > 1 ? range__forest_get(lock) : NULL;
 	if (forest)
 		sweep(forest);
-	if (!forest || range__index_count(forest) + forest->nr_seams == forest->capacity)
+	if (forest)
+		i = range__index_search(forest, points[0]);
+	if (forest && range__index_count(forest) + forest->nr_seams < forest->capacity)
+		split_at(lock, forest, i, points);
+	else if (!forest || !restore_at(forest, i))
 		scale_patience(leaf, 2, 1);
-	else
-		split_at(lock, forest, range__index_search(forest, points[0]), points);
 	pthread_mutex_unlock(&lock->mutex);
 	errno = saved;
 }

@@ -37,7 +37,7 @@ struct range__leaf *range__forest_lock_reader(struct range_lock *lock, const str
 
 /*
  * The leaf that holds a range which was published in a slot, locked as by
- * range__leaf_lock_reader(); NULL: there are several, so that it has not been adopted.
+ * range__leaf_lock_reader(); NULL: there are several, so that it has not been adopted yet.
  */
 struct range__leaf *range__forest_lock_published(struct range_lock *lock,
 						 const struct range *range);

@@ -20,7 +20,8 @@
  *
  * By S4 seams come apart as soon as nothing crosses them, but where lock->mutex is taken: nobody
  * may wait for that with a leaf locked. Then it is for the next who releases something there, or
- * who would split the leaf; as it is in a leaf that is biased, whose readers do not miss them.
+ * who would split the leaf; as it is in a leaf that is biased, whose readers do not miss them, and
+ * when a waiter that crossed a seam is canceled.
  */
 #ifndef RANGE_LOCK_SEAMS_H
 #define RANGE_LOCK_SEAMS_H

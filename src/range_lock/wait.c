@@ -191,7 +191,6 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 
 	if (!limit->try && !fifo && spin(lock, range))
 		return 0;
-	range__passed = 0;
 	leaf = lock_leaf(lock, range, NULL, limit->try);
 	if (leaf && range__leaf_biased(leaf) && range__slot_find()) {
 		if (enter_instead(lock, leaf, range))
@@ -202,6 +201,9 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 		return EBUSY;
 	range->leaf = leaf;
 	if (!range__leaf_blocks(leaf, range)) {
+		/* Its release will be by the slow path, and look after those who wait. */
+		if (leaf->wait_first)
+			range__passed = 0;
 		range__slots_consider(leaf, range);
 		range__leaf_hold_and_unlock(leaf, range);
 	} else if (limit->try) {

@@ -15,7 +15,9 @@ struct range__limit {
 	const struct timespec *deadline; /* NULL: for ever */
 };
 
-/* How often the thread has passed waiters by the fast path since it last locked a leaf. */
+/*
+ * How often the thread has passed waiters by the fast path, since it last did so by the slow one.
+ */
 extern MMRANGE__THREAD_LOCAL unsigned int range__passed;
 
 /* One swap, if the leaf is empty: see leaf.h. The range's fields are set. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Newcomers pass waiters by the fast path while one of these has been woken and has not run yet. The
- * waiters here have no thread, so that they do not run before the test says so.
+ * Newcomers pass waiters by the fast path while one of these has been woken and has not run yet.
+ * The waiters here have no thread, so that they do not run before the test says so.
  */
 #include "actors.h"
 
@@ -179,6 +179,29 @@ TEST(passing, the_oldest_waiter_becomes_starving_after_a_bounded_number_of_passe
 	CHECK(s.woken.starving);
 	CHECK_EQ(word(&s) & WORD_TAG, WORD_TREE);
 	end_scene(&s);
+}
+
+/* Whatever else the thread does meanwhile, in other leaves. */
+TEST(passing, locking_elsewhere_does_not_allow_more_passes)
+{
+	struct range_lock other = RANGE_LOCK_INITIALIZER;
+	struct range newcomer, held, refused;
+	struct scene s;
+	int n = 0;
+
+	take(&other, &held, 0, 10, RANGE_WRITE);
+	set_scene(&s, UINT64_MAX);
+	s.lock.starvation_ns = 0;
+	range__passed = 0;
+	while (range_trylock(&s.lock, &newcomer, 5, 15, RANGE_WRITE) == 0) {
+		CHECK(n++ < PASSES);
+		range_unlock(&s.lock, &newcomer);
+		CHECK_EQ(range_trylock(&other, &refused, 0, 10, RANGE_READ), EBUSY);
+	}
+	CHECK(s.woken.starving);
+	end_scene(&s);
+	range_unlock(&other, &held);
+	check_quiet_and_destroy(&other);
 }
 
 TEST(passing, in_order_of_arrival_nobody_passes)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Readers of biased leaves publish their ranges in slots, and writers adopt them: slots.h has the
- * protocol. One thread at a time does something here; a reader that another thread overtakes is made
- * of the steps of its way in and out.
+ * protocol. One thread at a time does something here; a reader that another thread overtakes is
+ * made of the steps of its way in and out.
  */
 #include "actors.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A reader that is held up between seeing that its leaf is biased and publishing its range, and
- * again when it has found out that the leaf is two by now. What it calls then in the C library stops
- * it: this program has these calls wrapped by the linker.
+ * again when it has found out that the leaf is two by now. What it calls then in the C library
+ * stops it: this program has these calls wrapped by the linker.
  */
 #include "actors.h"
 
