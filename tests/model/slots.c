@@ -6,7 +6,7 @@
  * READERS	how many come, each with slots of its own
  * RELEASED	the last of them does not come: it releases what main() has published, in the slots
  *		of thread 1
- * WAIT		the writer waits; otherwise it only tries
+ * WAIT		they wait for each other; otherwise they only try
  */
 #include "sources.h"
 
@@ -21,17 +21,27 @@ static void enter(void *arg)
 	range__slots_own = &groups[(uintptr_t)arg - 1];
 }
 
-static void *reader(void *arg)
+static int acquire_range(uint64_t start, uint64_t end, enum range_mode mode)
+{
+#ifdef WAIT
+	return range_lock(&model_lock, model_range(), start, end, mode);
+#else
+	return range_trylock(&model_lock, model_range(), start, end, mode);
+#endif
+}
+
+static inline void *reader(void *arg)
 {
 	enter(arg);
-	range_lock(&model_lock, model_range(), 0, 10, RANGE_READ);
+	if (acquire_range(0, 10, RANGE_READ))
+		return NULL;
 	assert(data >= 0);
 	range_unlock(&model_lock, model_range());
 	return NULL;
 }
 
 /* What main() has published is the last range. */
-static void *releaser(void *arg)
+static inline void *releaser(void *arg)
 {
 	enter(arg);
 	assert(data >= 0);
@@ -42,12 +52,8 @@ static void *releaser(void *arg)
 static void *writer(void *arg)
 {
 	enter(arg);
-#ifdef WAIT
-	range_lock(&model_lock, model_range(), 5, 15, RANGE_WRITE);
-#else
-	if (range_trylock(&model_lock, model_range(), 5, 15, RANGE_WRITE))
+	if (acquire_range(5, 15, RANGE_WRITE))
 		return NULL;
-#endif
 	data++;
 	range_unlock(&model_lock, model_range());
 	return NULL;
@@ -74,7 +80,6 @@ int main(void)
 	start(reader, threads, 1, READERS - 1);
 	start(releaser, threads, READERS, READERS);
 #else
-	(void)releaser;
 	start(reader, threads, 1, READERS);
 #endif
 	start(writer, threads, READERS + 1, READERS + 1);

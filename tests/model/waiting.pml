@@ -5,9 +5,11 @@
  * the sleeping on the leaf's word, is what the harnesses beside this check); parking and waking are
  * steps of their own. Keys are bits: a range is a set of them.
  *
- *	acquire()      range_lock(), range_timedlock(): range__acquire_fast(), range__acquire_slow()
+ *	acquire()      range_lock(), range_timedlock(): range__acquire_fast(), also past waiters (EMPTY
+ *	               with WAITERS), and range__acquire_slow()
  *	wait()         wait() and sleep_until_woken(); mmrange__park() is its step with asleep
- *	release()      range_unlock() and range__release_slow()
+ *	release()      range_unlock(), which wakes nobody if the leaf has not been locked (SINGLE), and
+ *	               range__release_slow()
  *	cancel()       range_cancel() and cancel_and_unlock()
  *	blocks()       range__leaf_blocks(); conflict, behind_starving, behind_woken as there
  *	enqueue(), dequeue(), wait_again()   range__leaf_enqueue(), ...
@@ -27,6 +29,7 @@
  *	3	a waiter does not look again, with the leaf locked, whether it has been canceled
  *	4	parking does not compare the state
  *	5	a canceled waiter is not woken
+ *	6	who came by the fast path wakes nobody, also if the leaf has been locked since
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -50,6 +53,7 @@ byte mask[N];
 bool writer[N];
 bool starving[N];
 bool asleep[N];
+bool single; /* what is held came by the fast path, and nobody has locked the leaf since */
 
 /* What range_cancel() has said. */
 bool canceled[N];
@@ -206,8 +210,14 @@ inline maybe_promote()
 	fi
 }
 
-/* Nothing stays here, but the checks. */
 inline unlock()
+{
+	single = single && BROKEN == 6;
+	unlocked()
+}
+
+/* What holds whenever the leaf is not locked. */
+inline unlocked()
 {
 	m = 0;
 	do
@@ -316,23 +326,50 @@ inline release(i, wakes)
 {
 	atomic {
 		state[i] = IDLE;
-		maybe_promote();
-		wake(mask[i], wakes);
+		if
+		:: !single ->
+			maybe_promote();
+			wake(mask[i], wakes)
+		:: else
+		fi;
 		unlock()
 	}
 	unpark_all(wakes)
+}
+
+/* Whether the word says EMPTY: nothing is held, and if somebody waits, one is woken and none starves. */
+inline is_empty()
+{
+	nobody_starves();
+	m = 0;
+	for (k : 0 .. N - 1) {
+		if
+		:: state[k] == HELD -> found = false
+		:: state[k] == WOKEN -> m = 1
+		:: else
+		fi
+	}
+	if
+	:: nr_queued > 0 && m == 0 -> found = false
+	:: else
+	fi
 }
 
 inline acquire(i, timed, wakes, late)
 {
 	atomic {
 		assert(state[i] == IDLE && !queued[i]);
-		blocks(i);
+		is_empty();
 		if
-		:: !found -> state[i] = HELD
-		:: else -> enqueue(i)
-		fi;
-		unlock()
+		:: found -> state[i] = HELD; single = true; unlocked()
+		:: !found ->
+			blocks(i);
+			if
+			:: !found -> state[i] = HELD
+			:: else -> enqueue(i)
+			fi;
+			unlock()
+		fi
 	}
 	if
 	:: state[i] != HELD -> wait(i, timed, wakes, late)
