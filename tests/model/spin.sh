@@ -11,16 +11,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 "$spin" -a "$@" "$model"
-"$cc" -O2 -w -DSAFETY -DMEMLIM=512 -o pan pan.c
-# -m: no path is cut off, or there is an error; -E is not given: who sleeps for ever is an error.
+"$cc" -O1 -w -DSAFETY -DMEMLIM=512 -o pan pan.c
+# -b: a path that is too long is an error; a thread that sleeps for ever always is.
 ./pan -m20000 -b > said 2>&1 || :
 cat said
-# A search that ended because of its bounds has said nothing.
-if grep -q -e 'max search depth too small' -e 'out of memory' -e 'Search not completed' -e 'reached -DMEMLIM' said &&
-	! grep -q 'errors: 1' said; then
-	exit 1
-fi
 case $expected in
-holds) grep -q 'errors: 0' said ;;
+holds) grep -q 'errors: 0' said && ! grep -q 'Search not completed' said ;;
 refuted) grep -q -e 'assertion violated' -e 'invalid end state (' said ;;
 esac
