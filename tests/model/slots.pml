@@ -7,7 +7,8 @@
  *	acquire()   range__acquire_fast() and range__acquire_slow() of a reader, by range_trylock()
  *	enter()     range__reader_enter(), range__slot_publish(), settle()
  *	release()   range__reader_leave() and leave_slowly(), or range__release_slow()
- *	consider    range__slots_consider(), at any time that it may, REBIAS times
+ *	acquire_locked()   the rest of it; range__slots_consider() biases the leaf at any time that
+ *	            it may, REBIAS times
  *	lock(), unlock()   range__leaf_lock_reader(), range__leaf_unlock()
  *	revoke()    range__slots_revoke() and adopt()
  *	writer      range_trylock() and range_unlock() of a range of key 1, twice
@@ -73,7 +74,49 @@ inline free_slot(s)
 	atomic { assert(state[s] == LEAVING); state[s] = FREE; version[s]++ }
 }
 
-/* Without a slot, by the tree. r is locked for reading unless fails. */
+/* What adopt() has seen in a slot; with the leaf locked. */
+byte seen, found;
+
+inline adopt(s)
+{
+	if
+	:: state[s] != IN
+	:: atomic { state[s] == IN -> seen = version[s] }
+		found = range[s];
+		if
+		:: leaf[s] != 0
+		:: else ->
+			atomic {
+				if
+				:: (state[s] == IN && version[s] == seen) || BROKEN == 3 ->
+					assert(in_use[found]);
+					if
+					:: !adopted[found] || BROKEN == 4 ->
+						assert(!(tree & (1 << found)));
+						tree = tree | (1 << found);
+						adopted[found] = true
+					:: else
+					fi
+				:: else
+				fi
+			}
+		fi
+	fi
+}
+
+inline revoke()
+{
+	if
+	:: biased ->
+		biased = false;
+		adopt(0);
+		adopt(1);
+		atomic { seen = 0; found = 0 }
+	:: else
+	fi
+}
+
+/* Without a slot, by the tree. */
 inline acquire_locked(r, fails)
 {
 	atomic {
@@ -112,11 +155,14 @@ inline enter(r, s, g, is_held)
 				:: else ->
 					is_held = adopted[r] && BROKEN != 5;
 					stamp[r] = NOWHERE;
-					state[s] = LEAVING;
-					free_slot(s)
+					state[s] = LEAVING
 				fi;
 				unlock()
 			}
+			if
+			:: state[s] == LEAVING -> free_slot(s)
+			:: else
+			fi
 		fi
 	fi
 }
@@ -145,7 +191,16 @@ inline acquire(r, s, g, is_held, fails)
 			atomic { g = generation; unlock() }
 			enter(r, s, g, is_held);
 			if
-			:: !is_held -> lock(); acquire_locked(r, fails)
+			:: !is_held ->
+				lock();
+#ifdef ELSEWHERE
+				/* A reader that finds no slot ends the bias if it has paid enough. */
+				if
+				:: revoke()
+				:: true
+				fi;
+#endif
+				acquire_locked(r, fails)
 			:: else
 			fi
 		:: else -> acquire_locked(r, fails)
@@ -265,54 +320,16 @@ active proctype helper()
 	fi
 }
 
-inline adopt(s, v, r)
-{
-	if
-	:: state[s] != IN
-	:: atomic { state[s] == IN -> v = version[s] }
-		r = range[s];
-		if
-		:: leaf[s] != 0
-		:: else ->
-			atomic {
-				if
-				:: (state[s] == IN && version[s] == v) || BROKEN == 3 ->
-					assert(in_use[r]);
-					if
-					:: !adopted[r] || BROKEN == 4 ->
-						assert(!(tree & (1 << r)));
-						tree = tree | (1 << r);
-						adopted[r] = true
-					:: else
-					fi
-				:: else
-				fi
-			}
-		fi
-	fi
-}
-
-inline revoke(v, r)
-{
-	if
-	:: biased ->
-		biased = false;
-		adopt(0, v, r);
-		adopt(1, v, r)
-	:: else
-	fi
-}
-
 active proctype writer()
 {
-	byte v, r, rounds;
+	byte r, rounds;
 
 	do
 	:: rounds == 2 -> break
 	:: else ->
 		rounds++;
 		lock();
-		revoke(v, r);
+		revoke();
 		atomic {
 			r = 0;
 			do
