@@ -28,6 +28,7 @@
 #ifndef MMRANGE_MM_H
 #define MMRANGE_MM_H
 
+#include <mmrange/range_lock.h>
 #include <mmrange/version.h>
 
 #include <stddef.h>
@@ -58,16 +59,32 @@ extern "C" {
 #define MM_MAP_PRIVATE         0x02
 #define MM_MAP_FIXED           0x10
 #define MM_MAP_ANONYMOUS       0x20
+#define MM_MAP_GROWSDOWN       0x0100
 #define MM_MAP_NORESERVE       0x4000
+#define MM_MAP_POPULATE        0x8000
 #define MM_MAP_STACK           0x20000
 #define MM_MAP_FIXED_NOREPLACE 0x100000
+
+/*
+ * A mapping with MM_MAP_GROWSDOWN grows down to where it is accessed, up to MM_STACK_MAX bytes
+ * altogether (Linux's RLIMIT_STACK, as it is by default), if MM_STACK_GAP bytes below stay free.
+ */
+#define MM_STACK_MAX (UINT64_C(8) << 20)
+#define MM_STACK_GAP (256 * MM_PAGE_SIZE)
 
 /* mm_mremap() */
 #define MM_MREMAP_MAYMOVE 1
 #define MM_MREMAP_FIXED   2
 
 /* mm_madvise() */
-#define MM_MADV_DONTNEED 4
+#define MM_MADV_DONTNEED       4
+#define MM_MADV_POPULATE_READ  22
+#define MM_MADV_POPULATE_WRITE 23
+
+/* mm_msync() */
+#define MM_MS_ASYNC      1
+#define MM_MS_INVALIDATE 2
+#define MM_MS_SYNC       4
 
 /** Which lock the operations of an address space take; the outcome is the same with all of them. */
 enum mm_locking {
@@ -76,12 +93,14 @@ enum mm_locking {
 	/** The same lock, always for the full range: what unconverted code does. */
 	MM_LOCKING_COARSE,
 	/** One pthread_rwlock_t, read for faults and write for the rest: as Linux's mmap_lock. */
-	MM_LOCKING_RWLOCK
+	MM_LOCKING_RWLOCK,
+	/** MM_LOCKING_RANGE, and faults take no lock but that of the page's table where they can. */
+	MM_LOCKING_SPECULATIVE
 };
 
 /** What mm_create() may be told. Fill it with mm_attr_init(), then change fields. */
 struct mm_attr {
-	enum mm_locking locking; /* default MM_LOCKING_RANGE */
+	enum mm_locking locking; /* default MM_LOCKING_SPECULATIVE */
 	uint64_t
 		brk_start; /* where mm_brk() begins; a multiple of the page size; default 0x555555556000 */
 	/*
@@ -213,7 +232,8 @@ MMRANGE_API int mm_brk(struct mm *mm, uint64_t brk, uint64_t *result);
 /** Why an access failed: what the signal would have carried. */
 enum mm_fault_code {
 	MM_SEGV_MAPERR = 1, /* nothing is mapped there */
-	MM_SEGV_ACCERR = 2  /* it is mapped, but not for this */
+	MM_SEGV_ACCERR = 2, /* it is mapped, but not for this */
+	MM_BUS_ADRERR = 3   /* it is mapped, but the file ends before it, or cannot be read */
 };
 
 struct mm_siginfo {
@@ -284,15 +304,138 @@ struct mm_area {
 MMRANGE_API int mm_for_each_area(struct mm *mm, int (*visit)(const struct mm_area *area, void *arg),
 				 void *arg);
 
+/**
+ * Makes a copy of an address space, as fork(2) does, while other threads go on using it: private
+ * memory is copied when one of the two writes to it, shared mappings stay shared.
+ *
+ * @param child  written only on success; ends with mm_destroy() as any other
+ * @return 0; ENOMEM
+ *
+ * Ensures:   the child is a snapshot: of any two writes of one thread it has the first if it has
+ *            the second. Areas of the child are not locked by mm_mlock().
+ * Locks:     everything, for writing.
+ * Cost:      O(areas + pages present).   Since: 0.1
+ */
+MMRANGE_API int mm_fork(struct mm *mm, struct mm **child);
+
+/**
+ * Writes what was written to shared mappings of files in [addr, addr + length) to the files; see
+ * msync(2).
+ *
+ * @param flags  MM_MS_ASYNC or MM_MS_SYNC, maybe with MM_MS_INVALIDATE, which does nothing here
+ * @return 0; EINVAL unaligned address, or bad flags; ENOMEM part of the range is not mapped: the
+ *         rest has been done; EBUSY MM_MS_INVALIDATE and an area locked by mm_mlock(); EIO or
+ *         another error of the file
+ *
+ * Locks:     the range, for reading.   Since: 0.1
+ */
+MMRANGE_API int mm_msync(struct mm *mm, uint64_t addr, uint64_t length, int flags);
+
+/**
+ * Locks the pages of [addr, addr + length): makes them present, and keeps MM_MADV_DONTNEED away;
+ * see mlock(2). addr needs no alignment: whole pages are locked. There is no limit.
+ *
+ * @return 0; ENOMEM part of the range is not mapped, or there are too many areas: what lies before
+ *         is locked; EAGAIN a page could not be made present; EINVAL the range wraps
+ *
+ * Locks:     the range, for writing, then for reading.   Since: 0.1
+ */
+MMRANGE_API int mm_mlock(struct mm *mm, uint64_t addr, uint64_t length);
+
+/** Undoes mm_mlock(), however often that was called.   Since: 0.1 */
+MMRANGE_API int mm_munlock(struct mm *mm, uint64_t addr, uint64_t length);
+
+/*
+ * Locks for callers who do several things in one piece, or protect more than mm does. See
+ * CONVERTING.md for how a program goes from one coarse lock to these, and to none.
+ *
+ * A thread that holds one may call any function on mm: what lies within it is not locked again.
+ * What has to be locked for writing and lies in what the thread holds for reading, or lies only
+ * partly in what it holds, would wait for the thread itself: such a call fails with EDEADLK, and
+ * changes nothing.
+ */
+
+/** What mm_lock_range() holds. The caller's storage, until mm_unlock_range(). */
+struct mm_hold {
+	struct range range;
+	uint64_t start;
+	uint64_t end;
+	enum range_mode mode;
+	struct mm_hold *next; /* of the thread's */
+};
+
+/**
+ * Locks [start, end) against all operations and locks that overlap it.
+ *
+ * @param start,end  multiples of the page size; end may be UINT64_MAX
+ * @param mode       RANGE_READ: faults and other readers go on; RANGE_WRITE: nobody but the caller
+ * @return 0; EINVAL empty range, unaligned address, or bad mode; EDEADLK the thread holds something that overlaps it;
+ *         ENOMEM this is the thread's first use of mm, and there is no memory
+ *
+ * Ordering:  acquire; pairs with the release of mm_unlock_range().
+ * Safety:    to be unlocked by the thread that locked it.   Since: 0.1
+ */
+MMRANGE_API int mm_lock_range(struct mm *mm, struct mm_hold *hold, uint64_t start, uint64_t end,
+			      enum range_mode mode);
+
+/** Ends what mm_lock_range() began.   Since: 0.1 */
+MMRANGE_API void mm_unlock_range(struct mm *mm, struct mm_hold *hold);
+
+/**
+ * The coarse lock: mm_lock_range() of everything, for code that knows only one lock. A thread can
+ * hold it once only, so it needs no storage of the caller's.
+ *
+ * @return 0; EDEADLK the thread holds it, or a range, already; ENOMEM as mm_lock_range()
+ *
+ * Since: 0.1
+ */
+MMRANGE_API int mm_read_lock(struct mm *mm);
+MMRANGE_API int mm_write_lock(struct mm *mm);
+MMRANGE_API void mm_read_unlock(struct mm *mm);
+MMRANGE_API void mm_write_unlock(struct mm *mm);
+
+/** Why a fault could not be served without a lock. */
+enum mm_fallback {
+	MM_FALLBACK_NO_AREA,  /* no area was found: the lock tells whether that is so */
+	MM_FALLBACK_ACCESS,   /* the area does not allow the access: the same */
+	MM_FALLBACK_CHANGING, /* the area was being changed when the fault came */
+	MM_FALLBACK_NO_TABLE, /* there was no page table yet */
+	MM_FALLBACK_NO_FRAME, /* the thread had no free frame at hand */
+	MM_FALLBACK_NO_PAGE,  /* the page of the file has to be read first */
+	MM_FALLBACK_FLUSH,    /* other threads have to be kept from what they may have in their TLBs */
+	MM_FALLBACK_CHANGED,  /* aborted: the area was changed meanwhile */
+	MM_FALLBACK_TABLE,    /* aborted: the page table was freed meanwhile */
+	MM_FALLBACK_ENTRY,    /* aborted: the page was changed meanwhile */
+	MM_NR_FALLBACKS
+};
+
+/** The name of a reason, in small letters: "no_area". NULL for what is none.   Since: 0.1 */
+MMRANGE_API const char *mm_fallback_name(enum mm_fallback reason);
+
+#define MM_NR_HOLD_TIMES 128
+
+/**
+ * The end, in nanoseconds, of what mm_stats.hold_times[i] counts; it begins at the end of i - 1.
+ * The last one's end is UINT64_MAX.   Since: 0.1
+ */
+MMRANGE_API uint64_t mm_hold_time_end(unsigned int i);
+
 /** What an address space holds, and what has happened in it. */
 struct mm_stats {
 	uint64_t areas;          /* now */
 	uint64_t pages;          /* present now */
+	uint64_t frames;         /* in use now, by this space and its relatives by mm_fork() */
 	uint64_t tables;         /* page tables now, of all levels */
 	uint64_t faults;         /* so far: all faults, whatever came of them */
 	uint64_t faults_minor;   /* .. that made a page present */
 	uint64_t faults_present; /* .. that found it present already */
 	uint64_t faults_failed;  /* .. that ended in EFAULT or ENOMEM */
+	/* Faults that were served, or failed: with no lock, with the page's range, with everything. */
+	uint64_t faults_speculative;
+	uint64_t faults_ranged;
+	uint64_t faults_coarse;
+	uint64_t fallbacks[MM_NR_FALLBACKS];
+	uint64_t hold_times[MM_NR_HOLD_TIMES]; /* of the short mm lock: how often how long */
 	uint64_t lock_leaves;    /* of the range lock: see struct range_lock_stats */
 	uint64_t lock_splits;
 	uint64_t lock_merges;

@@ -1,359 +1,398 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All nodes but the root are at least half full. Nodes are split on the way back from an insertion,
- * and joined with a sibling, or levelled with it, on the way back from an erasure. See area_node.h
- * for what a node is.
+ * What a node is stands in area_node.h. A change copies the nodes that it changes, from the leaf up
+ * to the highest one, and publishes them all by one store: into the parent of the highest, or into
+ * the root. Most changes copy a leaf and nothing else.
+ *
+ * What always holds, for everybody:
+ *
+ * (A) Level, count and keys of a node that readers can reach never change, nor do the mappings of a
+ *     leaf.
+ * (B) A mapping lies between the keys that its leaf lies between. So there is one way from a node
+ *     to the mapping at an address, by keys alone. A mapping that would cross the key between two
+ *     leaves makes that key move, in a copy of the node that has it and of all below it on the way
+ *     to the leaf.
+ * (C) A mapping changes over to another leaf, or a node to another parent, only in copies: of both
+ *     leaves or parents, and of all nodes between them and the lowest one that they have in common,
+ *     and of that one.
+ * (D) A node that was replaced is never changed any more, and is not freed while somebody reads who
+ *     may have found it.
+ *
+ * And for the writer, between changes:
+ *
+ * (E) Each node but the root uses at least a third of its slots, a root that is no leaf at least
+ *     two, and a root that is a leaf one: O(log n) levels, at most MAX_LEVELS.
+ * (F) The sum of a slot is that of the node below it.
+ *
+ * Why a reader misses nothing that is mapped all the time: let a node be on its way to an address,
+ * and have what is mapped there below it. By (A) and (B) it goes on to the right child. As long as
+ * the node is part of the tree, that stays below the same slot, by (C), and so it is below the
+ * child that the reader loads. If the node has been replaced, its child is one of the time when
+ * that happened, by (D); it had the mapping then, and as long as it is itself part of the tree
+ * elsewhere keeps it, by (C), and when it is no more, by (D).
+ *
+ *	what is written first			by release	found by acquire	then read
+ *	a private node, and all below it	[W1] a child	[R1] a child		that node
+ *	the same				[W2] the root	[R2] the root		that node
+ *	an area, by the caller			[W1] or [W2]	[R1] or [R2]		through m->area
+ *
+ * That a node is free of readers when it is freed is rcu.h's business. Counts of spares and levels
+ * are hints for whom looks without the lock: relaxed.
  */
 #include "area_node.h"
 
 #include <stddef.h>
-#include <string.h>
+
+/* Two slots in the root, 21 in the others, five in leaves: beyond this, more than 2^64 mappings. */
+#define MAX_LEVELS 16u
 
 /*
  * Looking up
  */
 
-/* The first slot that ends above addr; node->count if there is none. */
-static unsigned int slot_above(const struct mm__area_node *node, uint64_t addr)
+static void get_mapping(const struct leaf *leaf, unsigned int i, struct mm__mapping *m)
 {
-	unsigned int i = 0;
-
-	while (i < node->count && node->slot[i].hi <= addr)
-		i++;
-	return i;
+	*m = (struct mm__mapping){ leaf->start[i], leaf->rest[i].end, leaf->rest[i].area };
 }
 
-const struct mm__area *mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr)
+/* What is far away in a leaf comes at the same time, and not one line after the other. */
+static void prefetch_leaf(const struct mm__area_node *node)
 {
-	const struct mm__area_node *node = tree->root;
-
-	for (unsigned int height = tree->height; height; height--) {
-		unsigned int i = slot_above(node, addr);
-
-		/* Only in the root: further down, the slot above ends above addr. */
-		if (i == node->count)
-			return NULL;
-		if (height == 1)
-			return node->slot[i].below;
-		node = node->slot[i].below;
-	}
-	return NULL;
+#ifdef __GNUC__
+	for (size_t at = offsetof(struct leaf, start) & ~(size_t)63; at < sizeof(struct leaf);
+	     at += 64)
+		__builtin_prefetch((const char *)node + at);
+#else
+	(void)node;
+#endif
 }
 
-/* Whether length bytes fit in [lo, hi), and where at the highest. */
-static bool fits(uint64_t lo, uint64_t hi, uint64_t length, uint64_t *addr)
+bool mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
 {
-	if (lo >= hi || hi - lo < length)
+	const struct mm__area_node *node = mm__root(tree);
+	unsigned int i;
+
+	if (!node || addr == UINT64_MAX)
 		return false;
-	*addr = hi - length;
+	for (unsigned int level = node->level; level; level--) {
+		const struct inner *inner = mm__inner(node);
+
+		i = mm__route(inner, addr);
+		/* Acquire [R1]: pairs with [W1] in publish(). */
+		node = atomic_load_explicit(&inner->child[i], memory_order_acquire);
+		if (level == 1)
+			prefetch_leaf(node);
+	}
+	i = mm__begun(mm__leaf(node), addr);
+	if (!i || mm__leaf(node)->rest[i - 1].end <= addr)
+		return false;
+	get_mapping(mm__leaf(node), i - 1, m);
 	return true;
 }
 
-static uint64_t min(uint64_t a, uint64_t b)
+bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
 {
-	return a < b ? a : b;
-}
+	const struct mm__area_node *node = mm__root(tree);
+	unsigned int i;
 
-static uint64_t max(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-/* Descends in vain only where low or high cuts a gap: twice per level at most. */
-static bool gap_below(const struct mm__area_node *node, unsigned int height, uint64_t length,
-		      uint64_t low, uint64_t high, uint64_t *addr)
-{
-	for (unsigned int i = node->count; i--;) {
-		const struct slot *slot = &node->slot[i];
-
-		if (i + 1 < node->count &&
-		    fits(max(slot->hi, low), min(slot[1].lo, high), length, addr))
-			return true;
-		if (slot->hi <= low)
+	if (!node || addr == UINT64_MAX)
+		return false;
+	for (; node->level; node = mm__child(node, i)) {
+		i = mm__route(mm__inner(node), addr);
+		if (mm__inner(node)->sum[i].hi <= addr)
+			i++;
+		/* Only in the root: further down, the last slot ends above addr. */
+		if (i == node->count)
 			return false;
-		if (slot->gap >= length && slot->lo < high &&
-		    gap_below(slot->below, height - 1, length, low, high, addr))
-			return true;
 	}
-	return false;
-}
-
-bool mm__area_tree_highest_gap(const struct mm__area_tree *tree, uint64_t length, uint64_t low,
-			       uint64_t high, uint64_t *addr)
-{
-	const struct mm__area_node *root = tree->root;
-
-	if (!root)
-		return fits(low, high, length, addr);
-	return fits(max(root->slot[root->count - 1].hi, low), high, length, addr) ||
-	       gap_below(root, tree->height, length, low, high, addr) ||
-	       fits(low, min(root->slot[0].lo, high), length, addr);
+	i = mm__begun(mm__leaf(node), addr);
+	if (i && mm__leaf(node)->rest[i - 1].end > addr)
+		i--;
+	if (i == node->count)
+		return false;
+	get_mapping(mm__leaf(node), i, m);
+	return true;
 }
 
 /*
  * Changing
  */
 
-/* Makes the slot say what is in the node below it. */
-static void sum_up(struct slot *slot)
-{
-	const struct mm__area_node *node = slot->below;
+/* The way from the root to a leaf. */
+struct path {
+	unsigned int levels;
+	unsigned int owned; /* levels from the leaf up whose nodes are private copies */
+	struct mm__area_node *node[MAX_LEVELS];
+	unsigned int index[MAX_LEVELS]; /* of the child below */
+};
 
-	slot->lo = node->slot[0].lo;
-	slot->hi = node->slot[node->count - 1].hi;
-	slot->gap = node->slot[0].gap;
-	for (unsigned int i = 1; i < node->count; i++) {
-		slot->gap = max(slot->gap, node->slot[i].gap);
-		slot->gap = max(slot->gap, node->slot[i].lo - node->slot[i - 1].hi);
+static void descend(const struct mm__area_tree *tree, uint64_t addr, struct path *path)
+{
+	struct mm__area_node *node = mm__root(tree);
+
+	path->levels = node->level + 1;
+	path->owned = 0;
+	for (unsigned int level = node->level; level; level--) {
+		path->node[level] = node;
+		path->index[level] = mm__route(mm__inner(node), addr);
+		node = mm__child(node, path->index[level]);
+	}
+	path->node[0] = node;
+}
+
+/* Makes the path private up to this level. */
+static struct mm__area_node *own(struct mm__area_tree *tree, struct path *path, unsigned int level)
+{
+	for (; path->owned <= level; path->owned++) {
+		unsigned int l = path->owned;
+
+		path->node[l] = mm__area_node_replace(tree, path->node[l]);
+		if (l)
+			mm__set_child(path->node[l], path->index[l], path->node[l - 1]);
+	}
+	return path->node[level];
+}
+
+/* Everybody sees what has been made private; the writer has done with it. */
+static void publish(struct mm__area_tree *tree, struct path *path)
+{
+	struct mm__area_node *top = path->levels ? path->node[path->owned - 1] : NULL;
+
+	atomic_store_explicit(&tree->levels, path->levels, memory_order_relaxed);
+	if (path->owned < path->levels) {
+		struct inner *parent = mm__inner(path->node[path->owned]);
+
+		/* Release [W1]: pairs with [R1] in mm__area_tree_at(). */
+		atomic_store_explicit(&parent->child[path->index[path->owned]], top,
+				      memory_order_release);
+	} else {
+		/* Release [W2]: pairs with [R2] in mm__root(). */
+		atomic_store_explicit(&tree->root, top, memory_order_release);
 	}
 }
 
-static struct slot area_slot(struct mm__area *area)
+/* Sums up the node below this level; false if that says nothing new, here or further up. */
+static bool update_sum(struct path *path, unsigned int level)
 {
-	return (struct slot){ area->start, area->end, 0, area };
+	struct sum *sum = &mm__inner(path->node[level])->sum[path->index[level]];
+	struct sum old = *sum;
+
+	*sum = mm__node_sum(path->node[level - 1]);
+	return level < path->owned || old.lo != sum->lo || old.hi != sum->hi || old.gap != sum->gap;
 }
 
-static void open_slot(struct mm__area_node *node, unsigned int i, struct slot slot)
+static void put_mapping(struct mm__area_node *node, unsigned int i, const struct mm__mapping *m)
 {
-	memmove(&node->slot[i + 1], &node->slot[i], (node->count - i) * sizeof(slot));
-	node->slot[i] = slot;
-	node->count++;
+	struct leaf *leaf = mm__leaf(node);
+
+	leaf->start[i] = m->start;
+	leaf->rest[i].end = m->end;
+	leaf->rest[i].area = m->area;
 }
 
-static void close_slot(struct mm__area_node *node, unsigned int i)
+static void put_child(struct mm__area_node *node, unsigned int i, uint64_t key,
+		      struct mm__area_node *child)
 {
-	node->count--;
-	memmove(&node->slot[i], &node->slot[i + 1], (node->count - i) * sizeof(node->slot[i]));
-}
-
-/* Moves n slots from the end of left to the front of right. */
-static void shift_right(struct mm__area_node *left, struct mm__area_node *right, unsigned int n)
-{
-	memmove(&right->slot[n], &right->slot[0], right->count * sizeof(right->slot[0]));
-	memcpy(&right->slot[0], &left->slot[left->count - n], n * sizeof(right->slot[0]));
-	left->count -= n;
-	right->count += n;
-}
-
-/* Moves n slots from the front of right to the end of left. */
-static void shift_left(struct mm__area_node *left, struct mm__area_node *right, unsigned int n)
-{
-	memcpy(&left->slot[left->count], &right->slot[0], n * sizeof(left->slot[0]));
-	memmove(&right->slot[0], &right->slot[n], (right->count - n) * sizeof(right->slot[0]));
-	left->count += n;
-	right->count -= n;
+	if (i)
+		mm__inner(node)->key[i - 1] = key;
+	mm__set_child(node, i, child);
+	mm__inner(node)->sum[i] = mm__node_sum(child);
 }
 
 /*
- * Puts a slot in at i; if the node is full, the upper half goes to a new node, which is returned.
+ * (B): moves the keys on both sides of the leaf so far apart that [start, end) is between them,
+ * which holds nothing of another leaf. Each is in the lowest node that has something on that side.
  */
-static struct mm__area_node *add_slot(struct mm__area_tree *tree, struct mm__area_node *node,
-				      unsigned int i, struct slot slot)
+static void make_way(struct mm__area_tree *tree, struct path *path, uint64_t start, uint64_t end)
 {
-	struct mm__area_node *right;
+	bool below = false, above = false;
 
-	if (node->count < FANOUT) {
-		open_slot(node, i, slot);
-		return NULL;
+	for (unsigned int level = 1; level < path->levels && !(below && above); level++) {
+		unsigned int i = path->index[level];
+		const uint64_t *key = mm__inner(path->node[level])->key;
+
+		if (i && !below) {
+			below = true;
+			if (key[i - 1] > start)
+				mm__inner(own(tree, path, level))->key[i - 1] = start;
+		}
+		key = mm__inner(path->node[level])->key;
+		if (i + 1 < path->node[level]->count && !above) {
+			above = true;
+			if (key[i] < end)
+				mm__inner(own(tree, path, level))->key[i] = end;
+		}
 	}
-	right = mm__area_node_take(tree);
-	shift_right(node, right, FANOUT - FILL);
-	if (i <= FILL)
-		open_slot(node, i, slot);
-	else
-		open_slot(right, i - FILL, slot);
+}
+
+/*
+ * Makes room for slot *i of *node, which is private. If it is full, some of its slots go to a new
+ * node on its right, which is returned, with the key between the two; *node and *i then say where
+ * the room is, never in the first slot of the new node. Half of them go; but where slots are added
+ * at an end, more will be, and the other node is left as full as may be.
+ */
+static struct mm__area_node *make_room(struct mm__area_tree *tree, struct mm__area_node **node,
+				       unsigned int *i, uint64_t *key)
+{
+	struct mm__area_node *left = *node;
+	struct mm__area_node *right = NULL;
+	unsigned int slots = mm__slots(left);
+	unsigned int keep = slots / 2;
+
+	if (left->count == slots) {
+		if (*i == slots)
+			keep = slots - mm__least(left) + 1;
+		else if (*i <= (left->level ? 1u : 0u))
+			keep = mm__least(left) - 1;
+		right = mm__area_node_take(tree, left->level);
+		mm__shift_right(left, right, slots - keep, key);
+		if (*i > keep) {
+			*node = right;
+			*i -= keep;
+		}
+	}
+	mm__open_slot(*node, *i);
 	return right;
 }
 
-static struct mm__area_node *insert_below(struct mm__area_tree *tree, struct mm__area_node *node,
-					  unsigned int height, struct mm__area *area)
+/* A new root, above what was one, and its new neighbour if there is one. */
+static void add_root(struct mm__area_tree *tree, struct path *path, uint64_t key,
+		     struct mm__area_node *right)
 {
-	unsigned int i = slot_above(node, area->start);
-	struct mm__area_node *right;
-	struct slot slot;
+	struct mm__area_node *root = mm__area_node_take(tree, path->levels);
 
-	if (height == 1)
-		return add_slot(tree, node, i, area_slot(area));
-	if (i == node->count)
-		i--;
-	right = insert_below(tree, node->slot[i].below, height - 1, area);
-	sum_up(&node->slot[i]);
-	if (!right)
-		return NULL;
-	slot.below = right;
-	sum_up(&slot);
-	return add_slot(tree, node, i + 1, slot);
+	if (right) {
+		root->count = 2;
+		put_child(root, 0, 0, path->node[path->levels - 1]);
+		put_child(root, 1, key, right);
+	}
+	path->node[path->levels++] = root;
+	path->owned = path->levels;
 }
 
-void mm__area_tree_insert(struct mm__area_tree *tree, const struct mm__area *area)
+void mm__area_tree_insert(struct mm__area_tree *tree, const struct mm__mapping *m)
 {
-	struct mm__area *copy = mm__area_take(tree);
-	struct mm__area_node *left = tree->root;
-	struct mm__area_node *right;
+	struct path path = { .levels = 0 };
+	struct mm__area_node *node, *right;
+	uint64_t key = 0;
+	unsigned int i;
 
-	*copy = *area;
-	tree->count++;
-	if (!left) {
-		tree->root = mm__area_node_take(tree);
-		tree->height = 1;
-		open_slot(tree->root, 0, area_slot(copy));
-		return;
-	}
-	right = insert_below(tree, left, tree->height, copy);
-	if (!right)
-		return;
-	tree->root = mm__area_node_take(tree);
-	tree->root->count = 2;
-	tree->root->slot[0].below = left;
-	tree->root->slot[1].below = right;
-	sum_up(&tree->root->slot[0]);
-	sum_up(&tree->root->slot[1]);
-	tree->height++;
-}
-
-/* The child at i has too few slots: joins it with a sibling, or takes some of the sibling's. */
-static void refill(struct mm__area_tree *tree, struct mm__area_node *node, unsigned int i)
-{
-	unsigned int l = i ? i - 1 : 0;
-	struct mm__area_node *left = node->slot[l].below;
-	struct mm__area_node *right = node->slot[l + 1].below;
-	unsigned int half = (left->count + right->count) / 2;
-
-	if (left->count + right->count <= FANOUT) {
-		shift_left(left, right, right->count);
-		close_slot(node, l + 1);
-		mm__area_node_give(tree, right);
-	} else {
-		if (left->count < half)
-			shift_left(left, right, half - left->count);
-		else
-			shift_right(left, right, left->count - half);
-		sum_up(&node->slot[l + 1]);
-	}
-	sum_up(&node->slot[l]);
-}
-
-static void erase_below(struct mm__area_tree *tree, struct mm__area_node *node, unsigned int height,
-			uint64_t start)
-{
-	unsigned int i = slot_above(node, start);
-	struct mm__area_node *child;
-
-	if (height == 1) {
-		mm__area_give(tree, node->slot[i].below);
-		close_slot(node, i);
-		return;
-	}
-	child = node->slot[i].below;
-	erase_below(tree, child, height - 1, start);
-	if (child->count < FILL)
-		refill(tree, node, i);
+	if (mm__root(tree))
+		descend(tree, m->start, &path);
 	else
-		sum_up(&node->slot[i]);
+		add_root(tree, &path, 0, NULL);
+	node = own(tree, &path, 0);
+	make_way(tree, &path, m->start, m->end);
+	i = mm__begun(mm__leaf(node), m->start);
+	right = make_room(tree, &node, &i, &key);
+	put_mapping(node, i, m);
+	for (unsigned int level = 1; level < path.levels; level++) {
+		struct mm__area_node *new = right;
+		uint64_t new_key = key;
+
+		if (new)
+			own(tree, &path, level);
+		if (!update_sum(&path, level))
+			break;
+		if (!new)
+			continue;
+		node = path.node[level];
+		i = path.index[level] + 1;
+		right = make_room(tree, &node, &i, &key);
+		put_child(node, i, new_key, new);
+	}
+	if (right)
+		add_root(tree, &path, key, right);
+	tree->count++;
+	publish(tree, &path);
+}
+
+/*
+ * The node below this level uses too few slots: joins it with a sibling, or takes some of the
+ * sibling's. Joined nodes keep some room, so that the next insertion does not divide them again.
+ */
+static void refill(struct mm__area_tree *tree, struct path *path, unsigned int level)
+{
+	struct mm__area_node *parent = own(tree, path, level);
+	unsigned int i = path->index[level];
+	unsigned int l = i ? i - 1 : 0;
+	unsigned int other = i ? i - 1 : 1;
+	struct mm__area_node *left, *right;
+	unsigned int all;
+	uint64_t *key = &mm__inner(parent)->key[l];
+
+	mm__set_child(parent, other, mm__area_node_replace(tree, mm__child(parent, other)));
+	left = mm__child(parent, l);
+	right = mm__child(parent, l + 1);
+	all = left->count + right->count;
+	if (all <= mm__slots(left) / 4 * 3 + 1) {
+		mm__shift_left(left, right, right->count, key);
+		mm__close_slot(parent, l + 1);
+		mm__area_node_give(tree, right);
+		path->node[level - 1] = left;
+		path->index[level] = l;
+	} else {
+		if (left->count < right->count)
+			mm__shift_left(left, right, all / 2 - left->count, key);
+		else
+			mm__shift_right(left, right, all / 2 - right->count, key);
+		mm__inner(parent)->sum[l + 1] = mm__node_sum(right);
+	}
+	mm__inner(parent)->sum[l] = mm__node_sum(left);
+}
+
+/* A root with nothing in it, or with one child, goes. */
+static void drop_root(struct mm__area_tree *tree, struct path *path)
+{
+	struct mm__area_node *root = path->node[path->levels - 1];
+
+	if (root->count > (root->level ? 1u : 0u))
+		return;
+	mm__area_node_give(tree, root);
+	path->owned = --path->levels;
 }
 
 void mm__area_tree_erase(struct mm__area_tree *tree, uint64_t start)
 {
-	struct mm__area_node *root = tree->root;
+	struct path path;
+	struct mm__area_node *leaf;
 
-	erase_below(tree, root, tree->height, start);
+	descend(tree, start, &path);
+	leaf = own(tree, &path, 0);
+	mm__close_slot(leaf, mm__begun(mm__leaf(leaf), start) - 1);
+	for (unsigned int level = 1; level < path.levels; level++) {
+		struct mm__area_node *node = path.node[level - 1];
+
+		if (node->count < mm__least(node))
+			refill(tree, &path, level);
+		else if (!update_sum(&path, level))
+			break;
+	}
+	drop_root(tree, &path);
 	tree->count--;
-	if (root->count > (tree->height > 1 ? 1u : 0u))
-		return;
-	tree->root = tree->height > 1 ? root->slot[0].below : NULL;
-	tree->height--;
-	mm__area_node_give(tree, root);
+	publish(tree, &path);
 }
 
-static void change_below(struct mm__area_node *node, unsigned int height, uint64_t start,
-			 const struct mm__area *to)
+void mm__area_tree_set(struct mm__area_tree *tree, uint64_t start, const struct mm__mapping *m)
 {
-	struct slot *slot = &node->slot[slot_above(node, start)];
+	struct path path;
+	struct mm__area_node *leaf;
 
-	if (height == 1) {
-		struct mm__area *area = slot->below;
-
-		*area = *to;
-		*slot = area_slot(area);
-	} else {
-		change_below(slot->below, height - 1, start, to);
-		sum_up(slot);
+	descend(tree, start, &path);
+	leaf = own(tree, &path, 0);
+	make_way(tree, &path, m->start, m->end);
+	put_mapping(leaf, mm__begun(mm__leaf(leaf), start) - 1, m);
+	for (unsigned int level = 1; level < path.levels; level++) {
+		if (!update_sum(&path, level))
+			break;
 	}
+	publish(tree, &path);
 }
 
-void mm__area_tree_change(struct mm__area_tree *tree, uint64_t start, const struct mm__area *area)
+struct mm__garbage *mm__area_tree_take_retired(struct mm__area_tree *tree)
 {
-	/* The caller's copy may be the one in the tree. */
-	struct mm__area copy = *area;
+	struct mm__garbage *retired = tree->retired;
 
-	change_below(tree->root, tree->height, start, &copy);
-}
-
-/*
- * Checking
- */
-
-struct check {
-	uint64_t count;
-	uint64_t end; /* of the last area seen */
-	const char *what;
-};
-
-static bool check_area(struct check *check, const struct slot *slot)
-{
-	const struct mm__area *area = slot->below;
-
-	if (slot->lo != area->start || slot->hi != area->end || slot->gap)
-		check->what = "a leaf's slot differs from its area";
-	else if (area->start >= area->end)
-		check->what = "an area is empty";
-	else if (area->start < check->end)
-		check->what = "areas overlap or are out of order";
-	check->end = area->end;
-	check->count++;
-	return !check->what;
-}
-
-static bool check_node(struct check *check, const struct mm__area_node *node, unsigned int height,
-		       unsigned int least)
-{
-	if (node->count < least || node->count > FANOUT) {
-		check->what = "a node of the tree has too few or too many slots";
-		return false;
-	}
-	for (unsigned int i = 0; i < node->count; i++) {
-		struct slot sum = node->slot[i];
-
-		if (height == 1) {
-			if (!check_area(check, &sum))
-				return false;
-			continue;
-		}
-		if (!check_node(check, sum.below, height - 1, FILL))
-			return false;
-		sum_up(&sum);
-		if (sum.lo != node->slot[i].lo || sum.hi != node->slot[i].hi) {
-			check->what = "the bounds of a subtree are wrong";
-			return false;
-		}
-		if (sum.gap != node->slot[i].gap) {
-			check->what = "the greatest gap of a subtree is wrong";
-			return false;
-		}
-	}
-	return true;
-}
-
-bool mm__area_tree_valid(const struct mm__area_tree *tree, const char **what)
-{
-	struct check check = { 0, 0, NULL };
-
-	if (!tree->root != !tree->height || !tree->root != !tree->count)
-		check.what = "an empty tree has areas, or another has none";
-	else if (tree->root)
-		check_node(&check, tree->root, tree->height, tree->height > 1 ? 2 : 1);
-	if (!check.what && check.count != tree->count)
-		check.what = "the number of areas is wrong";
-	*what = check.what;
-	return !check.what;
+	tree->retired = NULL;
+	return retired;
 }

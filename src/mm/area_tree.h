@@ -1,77 +1,118 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * area_tree - the areas of an address space: a B+-tree of disjoint, half-open ranges, with the
- * greatest gap of each subtree, so that the highest gap of a given length is found in O(log n).
+ * area_tree - what is mapped where in an address space: a B+-tree of disjoint, half-open ranges,
+ * with the greatest gap of each subtree, so that the highest gap of a given length is found in
+ * O(log n).
  *
- * It knows nothing of locks, of pages, or of what makes two areas one: the caller serialises, and
- * keeps areas from overlapping. Areas are handed out as pointers to const that are good until the
- * next change of the tree.
+ * It knows nothing of pages, of what an area is, or of what makes two areas one. Writers are
+ * serialised by the caller, who also keeps mappings from overlapping. Readers need nothing but an
+ * RCU read section: a change leaves what they may see as it is, and puts a changed copy in its
+ * place. What was replaced is handed out by mm__area_tree_take_retired().
  *
- * A change cannot fail: what insertions may need is reserved before, so that a caller who runs out
- * of memory has changed nothing yet.
+ * A change cannot fail: what it may need is reserved before, so that a caller who runs out of
+ * memory has changed nothing yet. In a row:
+ *
+ *	mm__area_tree_preload(tree, 3, &spares);	without the lock
+ *	lock
+ *	mm__area_tree_stock(tree, &spares);
+ *	error = mm__area_tree_reserve(tree, 3);		seldom allocates after that
+ *	at most 3 changes
+ *	retired = mm__area_tree_take_retired(tree);
+ *	unlock
+ *	mm__rcu_free(retired);
  */
 #ifndef MM_AREA_TREE_H
 #define MM_AREA_TREE_H
 
+#include <stdalign.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-struct mm__area {
+struct mm__area;
+struct mm__area_node;
+struct mm__garbage;
+
+/* [start, end), with start < end: UINT64_MAX is never mapped. */
+struct mm__mapping {
 	uint64_t start;
 	uint64_t end;
-	int prot;
-	int flags;       /* MM_MAP_...: those that tell areas apart, see areas.c */
-	uint64_t object; /* shared areas: what they map, */
-	uint64_t offset; /* and from where */
+	struct mm__area *area;
 };
 
-struct mm__area_node;
+/* Nodes for changes to come: leaves [0] and inner nodes [1]. */
+struct mm__area_spares {
+	struct mm__garbage *first[2];
+	_Atomic(unsigned int) count[2]; /* who holds no lock may look at the tree's */
+};
 
 struct mm__area_tree {
-	struct mm__area_node *root; /* NULL: empty */
-	unsigned int height;        /* levels of nodes */
-	uint64_t count;
-	/* What insertions use up, and erasures give back. */
-	struct mm__area_node *spare_nodes;
-	union mm__area_cell *spare_areas;
-	unsigned int nr_spare_nodes;
-	unsigned int nr_spare_areas;
+	/* Alone on its line, which readers read. NULL: empty. */
+	alignas(64) _Atomic(struct mm__area_node *) root;
+	/* For writers. */
+	alignas(64) uint64_t count;
+	_Atomic(unsigned int) levels; /* of nodes; who holds no lock may look */
+	struct mm__area_spares spares;
+	struct mm__garbage *retired;
 };
 
 void mm__area_tree_init(struct mm__area_tree *tree);
 
-/* Frees everything. O(n). */
+/* Frees the nodes, not the areas. Nobody may read any more. O(n). */
 void mm__area_tree_destroy(struct mm__area_tree *tree);
 
 /*
- * The first area that ends above addr: the one that contains it, or else the next; NULL if there is
- * none. O(log n).
+ * The mapping that contains addr, in *m; false if there is none. For writers, and for readers in an
+ * RCU read section. Takes no lock and writes nothing shared. What is mapped all the time is found,
+ * whatever else changes. O(log n).
  */
-const struct mm__area *mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr);
+bool mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m);
+
+/*
+ * The first mapping that ends above addr: the one that contains it, or else the next; false if
+ * there is none. For writers only. O(log n).
+ */
+bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m);
 
 /*
  * The highest address of length free bytes in [low, high), in *addr; false if there are none.
- * length > 0. O(log n).
+ * length > 0. For writers only. O(log n).
  */
 bool mm__area_tree_highest_gap(const struct mm__area_tree *tree, uint64_t length, uint64_t low,
 			       uint64_t high, uint64_t *addr);
 
-/* Makes sure that this many insertions have the memory they need. 0 or ENOMEM. */
-int mm__area_tree_reserve(struct mm__area_tree *tree, unsigned int insertions);
+/*
+ * Allocates, without a lock, what the tree seems to lack for so many changes. It must be given to
+ * the tree. If there is no memory, mm__area_tree_reserve() will say so.
+ */
+void mm__area_tree_preload(const struct mm__area_tree *tree, unsigned int changes,
+			   struct mm__area_spares *spares);
 
-/* Puts a copy of *area in, which overlaps nothing there; it must have been reserved. O(log n). */
-void mm__area_tree_insert(struct mm__area_tree *tree, const struct mm__area *area);
+/* Moves all of *spares to the tree's. */
+void mm__area_tree_stock(struct mm__area_tree *tree, struct mm__area_spares *spares);
 
-/* Takes the area that begins at start out. It must exist. O(log n). */
+/*
+ * Makes sure that there is memory for so many changes of any kind. 0 or ENOMEM. Allocates only what
+ * the tree lacks.
+ */
+int mm__area_tree_reserve(struct mm__area_tree *tree, unsigned int changes);
+
+/* Puts *m in, which overlaps nothing there; it must have been reserved. O(log n). */
+void mm__area_tree_insert(struct mm__area_tree *tree, const struct mm__mapping *m);
+
+/* Takes the mapping that begins at start out. It must exist and be reserved for. O(log n). */
 void mm__area_tree_erase(struct mm__area_tree *tree, uint64_t start);
 
 /*
- * Makes the area that begins at start equal to *area. The bounds may change as long as the area
- * stays between its neighbours. O(log n).
+ * Puts *m in the place of the mapping that begins at start, in one step for readers. The bounds may
+ * change as long as it stays between its neighbours. It must be reserved for. O(log n).
  */
-void mm__area_tree_change(struct mm__area_tree *tree, uint64_t start, const struct mm__area *area);
+void mm__area_tree_set(struct mm__area_tree *tree, uint64_t start, const struct mm__mapping *m);
 
-/* Whether order, fill, heights and gaps are right; if not, *what says what is wrong. O(n). */
+/* Nodes that new readers do not find any more, for mm__rcu_free(). NULL: none. */
+struct mm__garbage *mm__area_tree_take_retired(struct mm__area_tree *tree);
+
+/* Whether order, fill, bounds and gaps are right; if not, *what says what is wrong. O(n). */
 bool mm__area_tree_valid(const struct mm__area_tree *tree, const char **what);
 
 #endif

@@ -5,8 +5,10 @@
  */
 #include "internal.h"
 
-#define HEAP_PROT  (MM_PROT_READ | MM_PROT_WRITE)
-#define HEAP_FLAGS (MM_MAP_PRIVATE | MM_MAP_ANONYMOUS)
+#include <errno.h>
+
+static const struct mm__area_kind heap = { MM_PROT_READ | MM_PROT_WRITE,
+					   MM_MAP_PRIVATE | MM_MAP_ANONYMOUS, NULL, 0 };
 
 /*
  * The functions that follow are called with the mm lock held. They say whether the heap could be
@@ -15,13 +17,11 @@
 
 static bool grow(struct mm *mm, uint64_t old_end, uint64_t new_end)
 {
-	struct mm__area area = { old_end, new_end, HEAP_PROT, HEAP_FLAGS, 0, 0 };
-
 	/* Linux keeps a page free between the heap and what follows. */
 	if (!mm__range_free(mm, old_end, new_end + MM_PAGE_SIZE) || !mm__room_for_areas(mm, 0) ||
-	    mm__areas_reserve(mm, 1))
+	    mm__areas_reserve(mm, 0, 0, 1))
 		return false;
-	mm__areas_put(mm, &area);
+	mm__areas_put(mm, old_end, new_end, &heap);
 	return true;
 }
 
@@ -30,7 +30,7 @@ static bool shrink(struct mm *mm, uint64_t old_end, uint64_t new_end)
 	unsigned int adds = mm__cut_adds(mm, new_end, old_end);
 
 	if (mm__range_free(mm, new_end, old_end) || (adds && !mm__room_for_areas(mm, adds)) ||
-	    mm__areas_reserve(mm, adds))
+	    mm__areas_reserve(mm, new_end, old_end, 0))
 		return false;
 	mm__areas_cut(mm, new_end, old_end);
 	return true;
@@ -45,46 +45,57 @@ static bool resize(struct mm *mm, uint64_t old_end, uint64_t new_end)
 }
 
 /*
- * Moves the end from old, if it is there still; *now is where it is afterwards. Says whether it was
+ * Moves the end from old, if it is there still; *now is where it is afterwards. EAGAIN: it was not
  * there.
  */
-static bool move_end(struct mm *mm, uint64_t old, uint64_t brk, uint64_t *now)
+static int move_end(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *now)
 {
+	struct mm *mm = cpu->mm;
 	uint64_t old_end = mm__page_align(old);
 	uint64_t new_end = mm__page_align(brk);
 	struct mm__hold hold;
-	bool same;
 	bool moved = false;
+	int error = 0;
 
 	/* Where the last page stays the same, nothing needs to be held. */
 	if (new_end != old_end)
-		mm__hold_write(mm, &hold, mm__min(old_end, new_end), mm__max(old_end, new_end));
-	mm__lock(mm);
-	same = mm->brk == old;
-	if (same && resize(mm, old_end, new_end)) {
+		error = mm__hold_write(cpu, &hold, mm__min(old_end, new_end),
+				       mm__max(old_end, new_end));
+	if (error)
+		return error;
+	mm__lock_prepared(mm);
+	if (mm->brk != old) {
+		error = EAGAIN;
+	} else if (resize(mm, old_end, new_end)) {
 		mm->brk = brk;
 		moved = true;
 	}
 	*now = mm->brk;
-	mm__unlock(mm);
+	mm__unlock(mm, cpu);
 	if (moved && new_end < old_end)
-		mm__pages_zap(&mm->page_table, new_end, old_end);
+		mm__pages_zap(mm, cpu, new_end, old_end);
 	if (new_end != old_end)
-		mm__release(mm, &hold);
-	return same;
+		mm__release(cpu, &hold);
+	return error;
 }
 
 int mm_brk(struct mm *mm, uint64_t brk, uint64_t *result)
 {
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	int error = 0;
 	uint64_t now;
 
+	if (!cpu)
+		return ENOMEM;
 	mm__lock(mm);
 	now = mm->brk;
-	mm__unlock(mm);
+	mm__unlock(mm, cpu);
 	if (brk >= mm->attr.brk_start && brk <= MM_ADDR_MAX) {
-		while (!move_end(mm, now, brk, &now))
-			;
+		do
+			error = move_end(cpu, now, brk, &now);
+		while (error == EAGAIN);
 	}
-	*result = now;
-	return 0;
+	if (!error)
+		*result = now;
+	return error;
 }

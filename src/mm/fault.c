@@ -1,15 +1,285 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page faults. From the lookup of the area to the installation of its page, the page's range is
- * held for reading: so no operation changes the area or its page's protection in between. Another
- * fault may install the same page first, and a madvise may take it out again at once; both happen
- * under the lock of the table.
+ * Page faults. A fault is tried three times, each with more locks than the last:
+ *
+ *	speculative   in an RCU read section, without any lock but that of the page's table; nothing
+ *	              blocks. What is not there yet, or is being changed, makes it fall back.
+ *	ranged        with the page's range held for reading: the area stays, and what is missing (a
+ *	              table, a frame, a page of a file) is made, and waited for.
+ *	coarse        with everything held for writing: a stack grows.
+ *
+ * The first two do the same: look the area up, see what the entry is, prepare what it is to become
+ * (a new frame, a copy), lock the table, check that the area and the entry are as they were, and
+ * store the new entry. See area.h for why that is correct without the range. With the range the
+ * count of the area need not be checked; the entry may still have been changed, by another fault or
+ * an madvise().
  */
+#include "bytes.h"
 #include "internal.h"
 
 #include <errno.h>
 
-static int segv(struct mm_siginfo *info, uint64_t addr, enum mm_fault_code code)
+struct fault {
+	struct mm *mm;
+	struct mm__cpu *cpu;
+	uint64_t page;
+	int access;
+	bool speculative;
+	struct mm__area *area;
+	uint64_t seq;
+	struct mm__table *table;
+	uint64_t seen; /* the entry as it was */
+	bool reclaimed;
+};
+
+/*
+ * What a try comes to: 0, a positive errno value, or one of these: a reason to fall back, or to try
+ * again when there is nothing to fall back to.
+ */
+static int fall_back(enum mm_fallback reason)
+{
+	return -1 - (int)reason;
+}
+
+static enum mm_fallback reason_of(int result)
+{
+	return (enum mm_fallback)(-1 - result);
+}
+
+/*
+ * Stores the entry if all is as it was. With another frame than before, nobody may read the old one
+ * any more once somebody can write to the new one: so threads that may have the old one in their
+ * TLBs lose it in between.
+ */
+static int commit(struct fault *f, uint64_t entry)
+{
+	struct mm__cpu_set set = { .all = false };
+	int result = 0;
+
+	if (!mm__table_lock(f->table, f->page))
+		return fall_back(MM_FALLBACK_TABLE);
+	if (MM__LOCKING && f->speculative && !mm__area_unchanged(f->area, f->seq)) {
+		result = fall_back(MM_FALLBACK_CHANGED);
+	} else if (mm__entry_load(f->table, f->page) != f->seen) {
+		result = fall_back(MM_FALLBACK_ENTRY);
+	} else {
+		if (f->seen && mm__entry_bytes(f->seen) != mm__entry_bytes(entry)) {
+			mm__entry_store(f->table, f->page, 0);
+			mm__cpu_set_add(&set, mm__entry_owner(f->seen));
+			mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
+		}
+		mm__entry_store(f->table, f->page, entry);
+	}
+	mm__table_unlock(f->table);
+	return result;
+}
+
+/* The entry allows the access: it only has to be one that this thread may have in its TLB. */
+static int claim(struct fault *f)
+{
+	uint32_t owner = mm__entry_owner(f->seen);
+	uint32_t self = f->cpu->number;
+	int result = 0;
+
+	if (owner != self && owner != MM__CPU_MANY)
+		result = commit(f, mm__entry_with_owner(f->seen, owner ? MM__CPU_MANY : self));
+	if (!result)
+		mm__count(f->cpu, MM__FAULT_PRESENT);
+	return result;
+}
+
+/* The accesses that an entry allows when this one has been granted. */
+static int entry_prot(const struct fault *f, bool writable)
+{
+	int prot = mm__effective_prot(f->area->prot);
+
+	return writable ? prot : prot & ~MM_PROT_WRITE;
+}
+
+/* Maps a frame where there is none, or another. */
+static int map_frame(struct fault *f, struct mm__frame *frame, bool writable)
+{
+	int result = commit(f, mm__entry(frame, entry_prot(f, writable), f->cpu->number));
+
+	if (!result && !f->seen)
+		mm__count(f->cpu, MM__PAGE_IN);
+	return result;
+}
+
+/* The frame that is mapped stays, and allows more. */
+static int allow(struct fault *f, bool writable)
+{
+	uint32_t owner = mm__entry_owner(f->seen);
+	uint32_t self = f->cpu->number;
+
+	return commit(f, mm__entry(mm__entry_frame(f->seen), entry_prot(f, writable),
+				   owner == 0 || owner == self ? self : MM__CPU_MANY));
+}
+
+/* A private page of zeroes. */
+static int map_zeroes(struct fault *f)
+{
+	struct mm__frame *frame = mm__cpu_frame(f->cpu);
+	int result;
+
+	if (!frame)
+		return fall_back(MM_FALLBACK_NO_FRAME);
+	result = map_frame(f, frame, true);
+	if (result)
+		mm__cpu_drop_frames(f->cpu, &frame, 1);
+	return result;
+}
+
+/*
+ * Copies what is in a frame to one of zeroes, while others may write to it: then the copy is thrown
+ * away, unless the writer shares a file.
+ */
+static void copy_frame(struct mm__frame *to, struct mm__frame *from)
+{
+	/* relaxed: as the bytes */
+	uint64_t dirty = atomic_load_explicit(&from->dirty, memory_order_relaxed);
+	char *to_bytes = mm__frame_bytes(to);
+	const char *from_bytes = mm__frame_bytes(from);
+
+	for (uint64_t rest = dirty; rest; rest &= rest - 1) {
+		size_t offset = (size_t)__builtin_ctzll(rest) << MM__LINE_SHIFT;
+
+		mm__bytes_copy(to_bytes + offset, from_bytes + offset, 1u << MM__LINE_SHIFT);
+	}
+	atomic_store_explicit(&to->dirty, dirty, memory_order_relaxed);
+}
+
+/* Whether a translation has to be taken from other threads, and so waited for. */
+static bool others_have_it(const struct fault *f)
+{
+	uint32_t owner = mm__entry_owner(f->seen);
+
+	return owner && owner != f->cpu->number;
+}
+
+/* A write to a private page whose frame is not this space's alone, or of a file. */
+static int copy_on_write(struct fault *f, struct mm__frame *from)
+{
+	struct mm__frame *copy;
+	int result;
+
+	if (f->speculative && f->seen && others_have_it(f))
+		return fall_back(MM_FALLBACK_FLUSH);
+	copy = mm__cpu_frame(f->cpu);
+	if (!copy)
+		return fall_back(MM_FALLBACK_NO_FRAME);
+	copy_frame(copy, from);
+	result = map_frame(f, copy, true);
+	/* Now one of the two is not mapped. */
+	if (result)
+		mm__cpu_drop_frames(f->cpu, &copy, 1);
+	else if (f->seen)
+		mm__cpu_drop_frames(f->cpu, &from, 1);
+	return result;
+}
+
+/* Maps the page of a file, or of shared memory, itself. */
+static int map_shared(struct fault *f, struct mm__frame *frame, bool writable)
+{
+	int result;
+
+	mm__frame_get(frame);
+	result = map_frame(f, frame, writable);
+	if (result)
+		mm__frame_put(frame);
+	return result;
+}
+
+static uint64_t file_index(const struct fault *f)
+{
+	return (f->area->offset + f->page) >> MM_PAGE_SHIFT;
+}
+
+/* Nothing is mapped yet, and it comes from an inode. */
+static int map_from_inode(struct fault *f, bool write)
+{
+	struct mm__frame *frame = mm__inode_find(f->area->inode, file_index(f));
+
+	if (!frame)
+		return fall_back(MM_FALLBACK_NO_PAGE);
+	if (!(f->area->flags & MM_MAP_SHARED))
+		return write ? copy_on_write(f, frame) : map_shared(f, frame, false);
+	if (write)
+		mm__inode_set_dirty(f->area->inode, file_index(f));
+	return map_shared(f, frame, write);
+}
+
+/* A frame is mapped, and does not allow the access. */
+static int allow_more(struct fault *f, bool write)
+{
+	struct mm__frame *frame = mm__entry_frame(f->seen);
+
+	if (!write)
+		return allow(f, false);
+	if (f->area->flags & MM_MAP_SHARED) {
+		mm__inode_set_dirty(f->area->inode, file_index(f));
+		return allow(f, true);
+	}
+	/*
+	 * The reference is this entry's, and if it is the only one, nobody else can get one: but for
+	 * mm_fork(), which makes the count of the area odd before.
+	 */
+	return mm__frame_exclusive(frame) ? allow(f, true) : copy_on_write(f, frame);
+}
+
+/* With the area and the table found. */
+static int serve(struct fault *f)
+{
+	bool write = f->access & MM_PROT_WRITE;
+	int result;
+
+	f->seen = mm__entry_load(f->table, f->page);
+	if (mm__entry_allows(f->seen, f->access))
+		return claim(f);
+	if (f->seen)
+		result = allow_more(f, write);
+	else
+		result = f->area->inode ? map_from_inode(f, write) : map_zeroes(f);
+	if (!result)
+		mm__count(f->cpu, MM__FAULT_MINOR);
+	return result;
+}
+
+static int try_speculative(struct fault *f)
+{
+	struct mm__mapping m;
+
+	if (!mm__area_tree_at(&f->mm->areas, f->page, &m))
+		return fall_back(MM_FALLBACK_NO_AREA);
+	f->area = m.area;
+	if (MM__LOCKING && !mm__area_begin(m.area, &f->seq))
+		return fall_back(MM_FALLBACK_CHANGING);
+	if (f->access & ~mm__effective_prot(m.area->prot))
+		return fall_back(MM_FALLBACK_ACCESS);
+	f->table = mm__table_find(&f->mm->page_table, f->page);
+	return f->table ? serve(f) : fall_back(MM_FALLBACK_NO_TABLE);
+}
+
+static int speculative(struct fault *f)
+{
+	int result;
+
+	f->speculative = true;
+	mm__rcu_read_lock();
+	result = try_speculative(f);
+	mm__rcu_read_unlock();
+	if (result)
+		mm__count(f->cpu, MM__FALLBACK + reason_of(result));
+	else
+		mm__count(f->cpu, MM__SERVED_SPECULATIVE);
+	return result;
+}
+
+/*
+ * With the range
+ */
+
+static int fail(struct mm_siginfo *info, uint64_t addr, enum mm_fault_code code)
 {
 	if (info) {
 		info->addr = addr;
@@ -18,68 +288,214 @@ static int segv(struct mm_siginfo *info, uint64_t addr, enum mm_fault_code code)
 	return EFAULT;
 }
 
-/* What the area of addr says about an access. */
-static int check_access(struct mm *mm, uint64_t addr, int access, int *prot,
-			struct mm_siginfo *info)
+/*
+ * Without the mm lock, an area may be missed that is merging with another. Neither the area that is
+ * found nor what it says can change: at most it is replaced by one that says the same.
+ */
+static bool find_area(struct fault *f)
 {
-	const struct mm__area *area;
+	struct mm__mapping m = { 0, 0, NULL };
+	bool found = mm__area_tree_at(&f->mm->areas, f->page, &m);
 
-	mm__lock(mm);
-	area = mm__area_at(mm, addr);
-	if (area)
-		*prot = area->prot;
-	mm__unlock(mm);
-	if (!area)
-		return segv(info, addr, MM_SEGV_MAPERR);
-	return access & ~mm__effective_prot(*prot) ? segv(info, addr, MM_SEGV_ACCERR) : 0;
+	if (!found) {
+		mm__lock(f->mm);
+		found = mm__area_tree_at(&f->mm->areas, f->page, &m);
+		mm__unlock(f->mm, f->cpu);
+	}
+	f->area = m.area;
+	return found;
 }
 
-/* Makes the page present with this protection. */
-static int make_present(struct mm *mm, uint64_t addr, int prot)
+/* A file's page has to be read: without the read section, as that may take long. */
+static int read_page(struct mm__inode *inode, uint64_t index)
 {
-	struct mm__table *table = mm__table_make(&mm->page_table, addr);
-	enum mm__event event = MM__FAULT_PRESENT;
+	struct mm__frame *frame;
+	int error;
 
-	if (!table)
+	mm__order_may_block("a file is read");
+	error = mm__inode_read(inode, index, &frame);
+	mm__inode_put(inode);
+	return error;
+}
+
+/* One try in a read section. *inode, with a reference: its page *index has to be read first. */
+static int try_ranged(struct fault *f, struct mm_siginfo *info, struct mm__inode **inode,
+		      uint64_t *index)
+{
+	int result;
+
+	if (!find_area(f))
+		return fail(info, f->page, MM_SEGV_MAPERR);
+	if (f->access & ~mm__effective_prot(f->area->prot))
+		return fail(info, f->page, MM_SEGV_ACCERR);
+	f->table = mm__table_make(&f->mm->page_table, f->cpu, f->page);
+	if (!f->table)
 		return ENOMEM;
-	/* relaxed: only whether there is a page; a madvise may take it out at any moment anyway */
-	if (!atomic_load_explicit(mm__table_entry(table, addr), memory_order_relaxed)) {
-		void *frame = mm__frame_alloc(&mm->frames);
-
-		if (!frame)
-			return ENOMEM;
-		if (mm__page_install(table, addr, frame, prot))
-			event = MM__FAULT_MINOR;
-		else
-			mm__frame_free(&mm->frames, frame);
+	result = serve(f);
+	if (result == fall_back(MM_FALLBACK_NO_PAGE)) {
+		*inode = f->area->inode;
+		*index = file_index(f);
+		mm__inode_get(*inode);
 	}
-	mm__count_event(&mm->frames, event);
+	return result;
+}
+
+/* Gets what was missing. 0: now it can be tried again. */
+static int provide(struct fault *f, int result, struct mm_siginfo *info, struct mm__inode *inode,
+		   uint64_t index)
+{
+	if (result == fall_back(MM_FALLBACK_NO_FRAME))
+		return mm__cpu_refill(f->cpu);
+	if (result == fall_back(MM_FALLBACK_NO_PAGE)) {
+		int error = read_page(inode, index);
+
+		if (error == ENOMEM && !f->reclaimed) {
+			f->reclaimed = true;
+			mm__cpu_reclaim(f->cpu);
+			return 0;
+		}
+		return error && error != ENOMEM ? fail(info, f->page, MM_BUS_ADRERR) : error;
+	}
+	/* Another fault or an madvise() was faster. */
 	return 0;
 }
 
-int mm__fault(struct mm *mm, uint64_t addr, int access, struct mm_siginfo *info)
+/* With the page's range held. */
+static int serve_ranged(struct fault *f, struct mm_siginfo *info)
 {
-	uint64_t page = mm__page_start(addr);
-	int error = MM_ADDR_MAX > addr ? 0 : segv(info, addr, MM_SEGV_MAPERR);
-	struct mm__hold hold;
+	f->speculative = false;
+	for (;;) {
+		struct mm__inode *inode = NULL;
+		uint64_t index = 0;
+		int result;
+		int error;
 
-	if (!error) {
-		int prot;
-
-		mm__hold_read(mm, &hold, page, page + MM_PAGE_SIZE);
-		error = check_access(mm, addr, access, &prot, info);
-		if (!error)
-			error = make_present(mm, addr, prot);
-		mm__release(mm, &hold);
+		mm__rcu_read_lock();
+		result = try_ranged(f, info, &inode, &index);
+		mm__rcu_read_unlock();
+		if (result >= 0)
+			return result;
+		error = provide(f, result, info, inode, index);
+		if (error)
+			return error;
 	}
+}
+
+static int ranged(struct fault *f, struct mm_siginfo *info)
+{
+	struct mm__hold hold;
+	int error = mm__hold_read(f->cpu, &hold, f->page, f->page + MM_PAGE_SIZE);
+
 	if (error)
-		mm__count_event(&mm->frames, MM__FAULT_FAILED);
+		return error;
+	error = serve_ranged(f, info);
+	mm__release(f->cpu, &hold);
+	return error;
+}
+
+/*
+ * With everything
+ */
+
+/* Whether the area above the page is a stack that may grow down to it; with the mm lock held. */
+static bool may_grow(const struct fault *f, struct mm__mapping *stack)
+{
+	return mm__area_tree_find(&f->mm->areas, f->page, stack) && stack->start > f->page &&
+	       stack->area->flags & MM_MAP_GROWSDOWN && f->page >= MM_ADDR_MIN &&
+	       stack->end - f->page <= MM_STACK_MAX &&
+	       mm__range_free(f->mm, f->page - mm__min(f->page, MM_STACK_GAP), f->page);
+}
+
+static bool is_below_stack(const struct fault *f)
+{
+	struct mm__mapping stack;
+	bool grows;
+
+	mm__lock(f->mm);
+	grows = may_grow(f, &stack);
+	mm__unlock(f->mm, f->cpu);
+	return grows;
+}
+
+static int grow_stack(struct fault *f)
+{
+	struct mm__mapping stack;
+	int error = 0;
+
+	mm__lock(f->mm);
+	if (may_grow(f, &stack)) {
+		struct mm__area_kind kind = mm__kind_of(stack.area);
+
+		error = mm__areas_reserve(f->mm, 0, 0, 1);
+		if (!error)
+			mm__areas_put(f->mm, f->page, stack.start, &kind);
+	}
+	mm__unlock(f->mm, f->cpu);
+	return error;
+}
+
+static int coarse(struct fault *f, struct mm_siginfo *info)
+{
+	struct mm__hold hold;
+	int error = mm__hold_write(f->cpu, &hold, 0, UINT64_MAX);
+
+	if (error)
+		return error;
+	error = grow_stack(f);
+	if (!error)
+		error = serve_ranged(f, info);
+	mm__release(f->cpu, &hold);
+	return error;
+}
+
+static int serve_with_locks(struct fault *f, uint64_t addr, struct mm_siginfo *info)
+{
+	struct mm_siginfo why = { 0, MM_SEGV_MAPERR };
+	enum mm__event served = MM__SERVED_RANGED;
+	int error = ranged(f, &why);
+
+	if (error == EFAULT && why.code == MM_SEGV_MAPERR && is_below_stack(f)) {
+		served = MM__SERVED_COARSE;
+		error = coarse(f, &why);
+	}
+	mm__count(f->cpu, served);
+	if (error)
+		mm__count(f->cpu, MM__FAULT_FAILED);
+	return error == EFAULT ? fail(info, addr, why.code) : error;
+}
+
+int mm__fault(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info)
+{
+	struct fault fault = {
+		.mm = cpu->mm, .cpu = cpu, .page = mm__page_start(addr), .access = access
+	};
+
+	if (addr >= MM_ADDR_MAX) {
+		mm__count(cpu, MM__SERVED_SPECULATIVE);
+		mm__count(cpu, MM__FAULT_FAILED);
+		return fail(info, addr, MM_SEGV_MAPERR);
+	}
+	if ((cpu->mm->attr.locking == MM_LOCKING_SPECULATIVE || !MM__LOCKING) &&
+	    !speculative(&fault))
+		return 0;
+	return serve_with_locks(&fault, addr, info);
+}
+
+int mm__populate(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access)
+{
+	int error = 0;
+
+	for (; start < end && !error; start += MM_PAGE_SIZE)
+		error = mm__fault(cpu, start, access, NULL);
 	return error;
 }
 
 int mm_fault(struct mm *mm, uint64_t addr, int access, struct mm_siginfo *info)
 {
+	struct mm__cpu *cpu;
+
 	if (!access || access & ~MM__PROT_ALL)
 		return EINVAL;
-	return mm__fault(mm, addr, access, info);
+	cpu = mm__this_cpu(mm);
+	return cpu ? mm__fault(cpu, addr, access, info) : ENOMEM;
 }

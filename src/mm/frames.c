@@ -1,334 +1,307 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Frames come from the system in chunks that are aligned to their size, so that the chunk of a
- * frame is found by masking; a chunk's first page is its header. Chunks are kept until
- * mm__frames_destroy().
+ * Chunks are kept until the pool ends.
  */
 #include "frames.h"
 
-#include <mmrange/mm.h>
+#include "lock.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAME_SIZE   ((size_t)MM_PAGE_SIZE)
-#define CHUNK_FRAMES 63u
-#define CHUNK_SIZE   ((CHUNK_FRAMES + 1) * FRAME_SIZE)
-#define FRAME_BATCH  64u
-/* With more free frames than this, a shard gives batches to the depot. */
-#define SHARD_FRAMES (3 * FRAME_BATCH)
+/* A chunk makes two batches. A magazine holds one. */
+#define BATCH (MM__CHUNK_FRAMES / 2)
 
-struct mm__frame_chunk {
-	const struct mm__frames *owner;
-	struct mm__frame_chunk *next;
-	unsigned int count;
-	uint64_t seen; /* for checking: bit i is frame i */
-};
+_Static_assert(sizeof(struct mm__frame_chunk) <= MM__CHUNK_HEADER * MM_PAGE_SIZE &&
+		       (MM__CHUNK_HEADER + MM__CHUNK_FRAMES) * MM_PAGE_SIZE == MM__CHUNK_SIZE,
+	       "a chunk is a header and its frames");
 
-/* Threads are numbered as they come, for all address spaces together. */
-static unsigned int thread_number(void)
+struct mm__frames *mm__frames_create(uint64_t max_frames)
 {
-	static _Atomic(unsigned int) next = 1;
-	static _Thread_local unsigned int mine;
+	struct mm__frames *pool;
+	void *memory;
 
-	if (!mine)
-		mine = atomic_fetch_add_explicit(&next, 1, memory_order_relaxed);
-	return mine;
+	if (posix_memalign(&memory, _Alignof(struct mm__frames), sizeof(*pool)))
+		return NULL;
+	pool = memset(memory, 0, sizeof(*pool));
+	if (pthread_mutex_init(&pool->lock, NULL)) {
+		free(pool);
+		return NULL;
+	}
+	pool->max_frames = max_frames;
+	pool->users = 1;
+	return pool;
 }
 
-static struct mm__shard *my_shard(struct mm__frames *frames)
+void mm__frames_get(struct mm__frames *pool)
 {
-	return &frames->shards[thread_number() % MM__SHARDS];
+	mm__frames_lock(pool);
+	pool->users++;
+	mm__frames_unlock(pool);
 }
 
-int mm__frames_init(struct mm__frames *frames, uint64_t max_frames)
+void mm__frames_put(struct mm__frames *pool)
 {
-	unsigned int made = 0;
+	bool last;
 
-	memset(frames, 0, sizeof(*frames));
-	frames->max_frames = max_frames;
-	if (pthread_mutex_init(&frames->depot_lock, NULL))
-		return ENOMEM;
-	while (made < MM__SHARDS && !pthread_mutex_init(&frames->shards[made].lock, NULL))
-		made++;
-	if (made == MM__SHARDS)
-		return 0;
-	while (made--)
-		pthread_mutex_destroy(&frames->shards[made].lock);
-	pthread_mutex_destroy(&frames->depot_lock);
-	return ENOMEM;
-}
+	mm__frames_lock(pool);
+	last = !--pool->users;
+	mm__frames_unlock(pool);
+	if (!last)
+		return;
+	mm__check(pool->nr_free == pool->nr_frames, "frames are lost");
+	while (pool->chunks) {
+		struct mm__frame_chunk *chunk = pool->chunks;
 
-void mm__frames_destroy(struct mm__frames *frames)
-{
-	while (frames->chunks) {
-		struct mm__frame_chunk *chunk = frames->chunks;
-
-		frames->chunks = chunk->next;
+		pool->chunks = chunk->next;
 		free(chunk);
 	}
-	for (unsigned int i = 0; i < MM__SHARDS; i++)
-		pthread_mutex_destroy(&frames->shards[i].lock);
-	pthread_mutex_destroy(&frames->depot_lock);
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
 }
 
-static void *chunk_frame(struct mm__frame_chunk *chunk, unsigned int i)
+static struct mm__frames *page_cache;
+
+static void make_page_cache(void)
 {
-	return (char *)chunk + (i + 1) * FRAME_SIZE;
+	page_cache = mm__frames_create(UINT64_MAX);
 }
 
-/* With the shard's lock held. */
-static void push(struct mm__shard *shard, struct mm__frame *frame)
+struct mm__frames *mm__frames_page_cache(void)
 {
-	frame->next = shard->free;
-	shard->free = frame;
-	shard->nr_free++;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, make_page_cache);
+	return page_cache;
 }
 
-/* With the shard's lock held. NULL: it has none. */
-static struct mm__frame *pop(struct mm__shard *shard)
+/* Zeroes what is not, and gives it a reference. */
+static struct mm__frame *hand_out(struct mm__frame *frame)
 {
-	struct mm__frame *frame = shard->free;
+	/* relaxed: nobody else has a reference */
+	uint64_t dirty = atomic_load_explicit(&frame->dirty, memory_order_relaxed);
+	char *bytes = mm__frame_bytes(frame);
 
-	if (frame) {
-		shard->free = frame->next;
-		shard->nr_free--;
+	if (dirty == UINT64_MAX) {
+		memset(bytes, 0, MM_PAGE_SIZE);
+	} else {
+		for (uint64_t rest = dirty; rest; rest &= rest - 1)
+			memset(bytes + ((size_t)__builtin_ctzll(rest) << MM__LINE_SHIFT), 0,
+			       1u << MM__LINE_SHIFT);
 	}
+	if (dirty)
+		atomic_store_explicit(&frame->dirty, 0, memory_order_relaxed);
+	mm__check(!atomic_load_explicit(&frame->refs, memory_order_relaxed),
+		  "a frame is handed out that is in use");
+	atomic_store_explicit(&frame->refs, 1, memory_order_relaxed);
 	return frame;
 }
 
-/*
- * Makes new frames and gives all but one to the shard; with the depot's and the shard's lock held.
- */
-static struct mm__frame *new_chunk(struct mm__frames *frames, struct mm__shard *shard)
+static void swap_magazines(struct mm__frame_cache *cache)
 {
-	uint64_t room = frames->max_frames - frames->nr_frames;
+	struct mm__frame_list loaded = cache->loaded;
+
+	cache->loaded = cache->previous;
+	cache->previous = loaded;
+}
+
+struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache)
+{
+	struct mm__frame *frame;
+
+	if (!cache->loaded.head)
+		swap_magazines(cache);
+	frame = mm__frame_list_take(&cache->loaded);
+	return frame ? hand_out(frame) : NULL;
+}
+
+bool mm__frame_cache_put(struct mm__frame_cache *cache, struct mm__frame *frame)
+{
+	mm__check(!atomic_load_explicit(&frame->refs, memory_order_relaxed),
+		  "a frame is freed that is in use");
+	if (cache->loaded.count >= BATCH) {
+		swap_magazines(cache);
+		if (cache->loaded.count >= BATCH)
+			return false;
+	}
+	mm__frame_list_add(&cache->loaded, frame);
+	return true;
+}
+
+/*
+ * The depot. Its lock is held.
+ */
+
+void mm__frames_give(struct mm__frames *pool, struct mm__frame_list *list)
+{
+	if (!list->head)
+		return;
+	list->head->number = list->count;
+	list->head->next_batch = pool->batches;
+	pool->batches = list->head;
+	pool->nr_free += list->count;
+	*list = (struct mm__frame_list){ NULL, 0 };
+}
+
+static bool take_batch(struct mm__frames *pool, struct mm__frame_list *list)
+{
+	struct mm__frame *head = pool->batches;
+
+	if (!head)
+		return false;
+	pool->batches = head->next_batch;
+	pool->nr_free -= head->number;
+	*list = (struct mm__frame_list){ head, head->number };
+	return true;
+}
+
+/* Makes new frames, and puts them into the depot. */
+static void new_chunk(struct mm__frames *pool)
+{
+	uint64_t room = pool->max_frames - pool->nr_frames;
+	struct mm__frame_list list = { NULL, 0 };
 	struct mm__frame_chunk *chunk;
 	void *memory;
 
-	if (!room || posix_memalign(&memory, CHUNK_SIZE, CHUNK_SIZE))
-		return NULL;
+	if (!room || posix_memalign(&memory, MM__CHUNK_SIZE, MM__CHUNK_SIZE))
+		return;
 	chunk = memory;
-	chunk->owner = frames;
-	chunk->count = room < CHUNK_FRAMES ? (unsigned int)room : CHUNK_FRAMES;
-	chunk->next = frames->chunks;
-	frames->chunks = chunk;
-	frames->nr_frames += chunk->count;
-	for (unsigned int i = chunk->count; --i;)
-		push(shard, chunk_frame(chunk, i));
-	return chunk_frame(chunk, 0);
+	chunk->pool = pool;
+	chunk->count = room < MM__CHUNK_FRAMES ? (uint32_t)room : MM__CHUNK_FRAMES;
+	chunk->next = pool->chunks;
+	pool->chunks = chunk;
+	pool->nr_frames += chunk->count;
+	for (uint32_t i = chunk->count; i--;) {
+		struct mm__frame *frame = &chunk->frame[i];
+
+		memset(frame, 0, sizeof(*frame));
+		/* What the system gives may be used memory. */
+		atomic_init(&frame->dirty, UINT64_MAX);
+		atomic_init(&frame->refs, 0);
+		mm__frame_list_add(&list, frame);
+		if (list.count == BATCH || !i)
+			mm__frames_give(pool, &list);
+	}
 }
 
-/* Takes a batch out of the depot, and gives all but one to the shard; with both locks held. */
-static struct mm__frame *take_batch(struct mm__frames *frames, struct mm__shard *shard)
+bool mm__frames_take(struct mm__frames *pool, struct mm__frame_list *list)
 {
-	struct mm__frame *first = frames->batches;
-	struct mm__frame *last = first;
+	if (!pool->batches)
+		new_chunk(pool);
+	return take_batch(pool, list);
+}
 
-	if (!first)
-		return NULL;
-	frames->batches = first->next_batch;
-	frames->nr_batches--;
-	while (last->next)
-		last = last->next;
-	last->next = shard->free;
-	shard->free = first->next;
-	shard->nr_free += FRAME_BATCH - 1;
-	return first;
+void mm__frame_cache_make_room(struct mm__frames *pool, struct mm__frame_cache *cache)
+{
+	mm__frames_give(pool, &cache->loaded);
 }
 
 /*
- * The last resort, with the depot's lock held: a frame that any shard has, if there is one at this
- * moment.
+ * With the lock not held
  */
-static struct mm__frame *take_anywhere(struct mm__frames *frames)
+
+void mm__frames_lock(struct mm__frames *pool)
 {
+	mm__mutex_lock(&pool->lock, MM__ORDER_DEPOT);
+}
+
+void mm__frames_unlock(struct mm__frames *pool)
+{
+	mm__mutex_unlock(&pool->lock, MM__ORDER_DEPOT);
+}
+
+struct mm__frame *mm__frame_take(struct mm__frames *pool)
+{
+	struct mm__frame_list list = { NULL, 0 };
 	struct mm__frame *frame = NULL;
 
-	for (unsigned int i = 0; i < MM__SHARDS; i++)
-		pthread_mutex_lock(&frames->shards[i].lock);
-	for (unsigned int i = 0; i < MM__SHARDS && !frame; i++)
-		frame = pop(&frames->shards[i]);
-	for (unsigned int i = 0; i < MM__SHARDS; i++)
-		pthread_mutex_unlock(&frames->shards[i].lock);
-	return frame;
+	mm__frames_lock(pool);
+	if (mm__frames_take(pool, &list)) {
+		frame = mm__frame_list_take(&list);
+		mm__frames_give(pool, &list);
+	}
+	mm__frames_unlock(pool);
+	return frame ? hand_out(frame) : NULL;
 }
 
-/* The shard had none. */
-static struct mm__frame *alloc_slow(struct mm__frames *frames, struct mm__shard *shard)
+void mm__frame_get(struct mm__frame *frame)
 {
-	struct mm__frame *frame;
-
-	pthread_mutex_lock(&frames->depot_lock);
-	pthread_mutex_lock(&shard->lock);
-	frame = take_batch(frames, shard);
-	if (!frame)
-		frame = new_chunk(frames, shard);
-	pthread_mutex_unlock(&shard->lock);
-	if (!frame)
-		frame = take_anywhere(frames);
-	pthread_mutex_unlock(&frames->depot_lock);
-	return frame;
+	/* relaxed: there is a reference that stays meanwhile */
+	atomic_fetch_add_explicit(&frame->refs, 1, memory_order_relaxed);
 }
 
-void *mm__frame_alloc(struct mm__frames *frames)
+bool mm__frame_drop(struct mm__frame *frame)
 {
-	struct mm__shard *shard = my_shard(frames);
-	struct mm__frame *frame;
-
-	pthread_mutex_lock(&shard->lock);
-	frame = pop(shard);
-	pthread_mutex_unlock(&shard->lock);
-	if (!frame)
-		frame = alloc_slow(frames, shard);
-	return frame ? memset(frame, 0, FRAME_SIZE) : NULL;
+	if (mm__frame_exclusive(frame)) {
+		/* relaxed: it was the only one, and nobody can get another from it */
+		atomic_store_explicit(&frame->refs, 0, memory_order_relaxed);
+		return true;
+	}
+	/*
+	 * release: what was done with the frame comes before; acquire: and is seen by the last.
+	 * Pairs with itself, and with mm__frame_exclusive().
+	 */
+	return atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel) == 1;
 }
 
-/* Moves one batch from the shard to the depot; with both locks held. */
-static void give_batch(struct mm__frames *frames, struct mm__shard *shard)
+void mm__frame_put(struct mm__frame *frame)
 {
-	struct mm__frame *first = shard->free;
-	struct mm__frame *last = first;
+	struct mm__frames *pool = mm__frame_pool(frame);
+	struct mm__frame_list list = { NULL, 0 };
 
-	for (unsigned int i = 1; i < FRAME_BATCH; i++)
-		last = last->next;
-	shard->free = last->next;
-	shard->nr_free -= FRAME_BATCH;
-	last->next = NULL;
-	first->next_batch = frames->batches;
-	frames->batches = first;
-	frames->nr_batches++;
-}
-
-/* The shard had too many. */
-static void give_batches(struct mm__frames *frames, struct mm__shard *shard)
-{
-	pthread_mutex_lock(&frames->depot_lock);
-	pthread_mutex_lock(&shard->lock);
-	while (shard->nr_free >= 2 * FRAME_BATCH)
-		give_batch(frames, shard);
-	pthread_mutex_unlock(&shard->lock);
-	pthread_mutex_unlock(&frames->depot_lock);
-}
-
-void mm__frame_list_add(struct mm__frame_list *list, void *frame)
-{
-	struct mm__frame *first = frame;
-
-	first->next = list->head;
-	list->head = first;
-	if (!list->tail)
-		list->tail = first;
-	list->count++;
-}
-
-void mm__frame_list_free(struct mm__frames *frames, struct mm__frame_list *list)
-{
-	struct mm__shard *shard = my_shard(frames);
-	bool full;
-
-	if (!list->head)
+	if (!mm__frame_drop(frame))
 		return;
-	pthread_mutex_lock(&shard->lock);
-	list->tail->next = shard->free;
-	shard->free = list->head;
-	shard->nr_free += list->count;
-	full = shard->nr_free > SHARD_FRAMES;
-	pthread_mutex_unlock(&shard->lock);
-	if (full)
-		give_batches(frames, shard);
-	*list = (struct mm__frame_list){ NULL, NULL, 0 };
-}
-
-void mm__frame_free(struct mm__frames *frames, void *frame)
-{
-	struct mm__frame_list list = { NULL, NULL, 0 };
-
 	mm__frame_list_add(&list, frame);
-	mm__frame_list_free(frames, &list);
+	mm__frames_lock(pool);
+	mm__frames_give(pool, &list);
+	mm__frames_unlock(pool);
 }
 
-uint64_t mm__frames_used(struct mm__frames *frames)
+uint64_t mm__frames_handed_out(struct mm__frames *pool)
 {
-	uint64_t unused;
-	uint64_t used;
-
-	pthread_mutex_lock(&frames->depot_lock);
-	unused = frames->nr_batches * FRAME_BATCH;
-	for (unsigned int i = 0; i < MM__SHARDS; i++)
-		pthread_mutex_lock(&frames->shards[i].lock);
-	for (unsigned int i = 0; i < MM__SHARDS; i++)
-		unused += frames->shards[i].nr_free;
-	for (unsigned int i = 0; i < MM__SHARDS; i++)
-		pthread_mutex_unlock(&frames->shards[i].lock);
-	used = frames->nr_frames - unused;
-	pthread_mutex_unlock(&frames->depot_lock);
-	return used;
-}
-
-void mm__count_event(struct mm__frames *frames, enum mm__event event)
-{
-	atomic_fetch_add_explicit(&my_shard(frames)->events[event], 1, memory_order_relaxed);
-}
-
-uint64_t mm__events(struct mm__frames *frames, enum mm__event event)
-{
-	uint64_t sum = 0;
-
-	for (unsigned int i = 0; i < MM__SHARDS; i++)
-		sum += atomic_load_explicit(&frames->shards[i].events[event], memory_order_relaxed);
-	return sum;
+	return pool->nr_frames - pool->nr_free;
 }
 
 /*
  * Checking
  */
 
-void mm__frames_check_begin(struct mm__frames *frames)
+static uint32_t refs_of(const struct mm__frame *frame)
 {
-	for (struct mm__frame_chunk *chunk = frames->chunks; chunk; chunk = chunk->next)
-		chunk->seen = 0;
+	return atomic_load_explicit(&frame->refs, memory_order_relaxed);
 }
 
-bool mm__frames_check_see(struct mm__frames *frames, void *frame)
+void mm__frames_check_begin(struct mm__frames *pool)
 {
-	uintptr_t offset = (uintptr_t)frame % CHUNK_SIZE;
-	struct mm__frame_chunk *chunk = (void *)((char *)frame - offset);
-	uintptr_t i = offset / FRAME_SIZE - 1; /* wraps for the header: then out of bounds */
+	for (struct mm__frame_chunk *chunk = pool->chunks; chunk; chunk = chunk->next)
+		for (uint32_t i = 0; i < chunk->count; i++)
+			/* The number of a free frame may be that of its batch. */
+			if (refs_of(&chunk->frame[i]))
+				chunk->frame[i].number = 0;
+}
 
-	if (chunk->owner != frames || offset % FRAME_SIZE || i >= chunk->count ||
-	    chunk->seen >> i & 1)
+bool mm__frames_check_see(struct mm__frames *pool, struct mm__frame *frame)
+{
+	const struct mm__frame_chunk *chunk = mm__frame_chunk(frame);
+
+	if (chunk->pool != pool || frame < chunk->frame || frame >= chunk->frame + chunk->count ||
+	    !refs_of(frame))
 		return false;
-	chunk->seen |= UINT64_C(1) << i;
+	frame->number++;
 	return true;
 }
 
-static bool see_list(struct mm__frames *frames, struct mm__frame *frame, uint64_t count)
+bool mm__frames_check_end(struct mm__frames *pool, bool all_seen)
 {
-	for (; frame && count; frame = frame->next, count--)
-		if (!mm__frames_check_see(frames, frame))
-			return false;
-	return !frame && !count;
-}
+	for (struct mm__frame_chunk *chunk = pool->chunks; chunk; chunk = chunk->next) {
+		for (uint32_t i = 0; i < chunk->count; i++) {
+			const struct mm__frame *frame = &chunk->frame[i];
+			uint32_t refs = refs_of(frame);
 
-bool mm__frames_check_end(struct mm__frames *frames)
-{
-	uint64_t nr_batches = 0;
-	uint64_t nr_frames = 0;
-
-	for (unsigned int i = 0; i < MM__SHARDS; i++)
-		if (!see_list(frames, frames->shards[i].free, frames->shards[i].nr_free))
-			return false;
-	for (struct mm__frame *batch = frames->batches; batch; batch = batch->next_batch) {
-		if (!see_list(frames, batch, FRAME_BATCH))
-			return false;
-		nr_batches++;
+			if (refs && (refs < frame->number || (all_seen && refs > frame->number)))
+				return false;
+		}
 	}
-	for (struct mm__frame_chunk *chunk = frames->chunks; chunk; chunk = chunk->next) {
-		if (chunk->seen != (UINT64_C(1) << chunk->count) - 1)
-			return false;
-		nr_frames += chunk->count;
-	}
-	return nr_batches == frames->nr_batches && nr_frames == frames->nr_frames;
+	return true;
 }

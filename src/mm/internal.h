@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files of src/mm share.
+ * The address space inside. Where to read: area_tree.h (which areas there are), area.h (an area and
+ * its sequence count), page_table.h and pages.h (which frames they have), frames.h (the memory),
+ * cpu.h (what each thread has of its own), fault.c (how the first three come together), then one
+ * file per operation.
  *
- * Who takes what (the order of the columns is the order of locking):
+ * Three locks, in this order; see lock.h for all:
  *
- *	operation                            range lock                     mm lock      table locks
- *	mmap, munmap, mprotect, mremap, brk  write, on what they change     tree change  each table's change
- *	madvise                              read, on its range             lookups      each table's change
- *	fault                                read, on its page              lookup       installing
- *	mm_read, mm_write                    - (unless they fault)          -            each page's copy
+ * - the range of what an operation is about, for as long as it takes (locking.c);
+ * - the mm lock, held only while areas or the heap's end are changed: nobody waits for anything with
+ *   it. No pointer to an area is kept across its release, since merging may replace an area that
+ *   lies beside the range one holds;
+ * - the lock of one page table.
  *
- * A thread never waits for a range while it holds another one, the mm lock or a table's lock;
- * trying is allowed. (Holding one range and waiting for the next deadlocks even in address order:
- * the next may be blocked by a waiter that must not be passed any more, and that waits for the
- * first.) Nobody keeps a pointer to an area across a release of the mm lock: another operation may
- * merge it with a neighbour, outside of the range that is held.
+ * Faults look areas up in an RCU read section, with neither of the first two.
  *
- * Invariants, while no operation holds a page for writing:
- *  - a present page lies in an area, and its entry allows exactly what mm__effective_prot() of that
- *    area does;
- *  - neighbouring areas that mm__area_continues() are one.
- * An operation changes the tree first, in one piece, as it may fail there, and the entries after
- * that, which cannot fail. In between, whoever wants to see the new state has to fault, and waits.
+ * What is to be changed under the mm lock is prepared before, so that nothing fails half-way: an
+ * operation that fails has changed nothing, unless it says so.
  */
 #ifndef MM_INTERNAL_H
 #define MM_INTERNAL_H
 
+#include "area.h"
 #include "area_tree.h"
+#include "cpu.h"
 #include "frames.h"
+#include "inode.h"
+#include "lock.h"
 #include "page_table.h"
+#include "pages.h"
+#include "rcu.h"
 
 #include <mmrange/mm.h>
 #include <mmrange/range_lock.h>
@@ -38,21 +39,38 @@
 #include <stdint.h>
 
 struct mm {
-	/* Read-mostly. */
+	/* Only read. */
 	struct mm_attr attr;
+	uint64_t id;
+	struct mm__frames *frames;
+	_Atomic(bool) shares_files; /* or did: only then there is something to write back */
+
 	struct mm__page_table page_table;
 
-	_Alignas(128) pthread_mutex_t lock; /* the short mm lock: all up to the next comment */
-	struct mm__area_tree areas;
-	uint64_t brk;         /* the end of the heap, not rounded */
-	uint64_t last_object; /* of the shared areas */
+	_Alignas(128) pthread_mutex_t lock; /* the mm lock: all up to the next comment */
+	uint64_t lock_taken;                /* when, in nanoseconds */
+	struct mm__area *spare_areas;
+	_Atomic(unsigned int) nr_spare_areas;
+	struct mm__garbage *dead_areas;
+	uint64_t brk;               /* the end of the heap, not rounded */
+	struct mm__area_tree areas; /* faults read it without the lock */
 
-	/* For mm__hold only. */
+	/* For locking.c only. */
 	_Alignas(128) struct range_lock range_lock;
 	_Alignas(128) pthread_rwlock_t rwlock;
 
-	struct mm__frames frames;
+	struct mm__cpus cpus;
+	struct mm__cpu *own_cpu; /* of no thread, for those who have the space to themselves */
 };
+
+/* mm.c: with a pool of frames that is the new space's from then on, if that succeeds. */
+int mm__create(struct mm **result, const struct mm_attr *attr, struct mm__frames *frames);
+
+/* The calling thread's cpu. NULL: no memory, or too many threads. */
+static inline struct mm__cpu *mm__this_cpu(struct mm *mm)
+{
+	return mm__cpu(mm, mm->id);
+}
 
 /*
  * locking.c: which lock an operation takes.
@@ -67,6 +85,8 @@ struct mm__hold {
 	uint64_t end;
 	uint64_t other_start;
 	uint64_t other_end;
+	bool nested; /* by the thread, with mm_lock_range() */
+	bool other_nested;
 	struct range range;
 	struct range other;
 };
@@ -75,36 +95,62 @@ struct mm__hold {
 int mm__locking_init(struct mm *mm);
 void mm__locking_destroy(struct mm *mm);
 
-/* start < end. The caller holds nothing. */
-void mm__hold_read(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end);
-void mm__hold_write(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end);
+/*
+ * start < end. The caller holds nothing but what it has from mm_lock_range(): 0, or EDEADLK where it
+ * would wait for itself.
+ */
+int mm__hold_read(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end);
+int mm__hold_write(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end);
 
-/* Two ranges, which may overlap; the second may be empty. The caller holds nothing. */
-void mm__hold_write_two(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end,
-			uint64_t other_start, uint64_t other_end);
+/* Two ranges, which may overlap; the second may be empty. */
+int mm__hold_write_two(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end,
+		       uint64_t other_start, uint64_t other_end);
 
-/* Does not wait for a range, so the caller may hold the mm lock. Says whether it is held. */
-bool mm__hold_trywrite(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end);
+/* Does not wait, so the caller may hold the mm lock. 0, EBUSY or EDEADLK. */
+int mm__hold_trywrite(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end);
 
 /* Whether what is held covers [start, end). */
 bool mm__hold_covers(const struct mm__hold *hold, uint64_t start, uint64_t end);
 
-void mm__release(struct mm *mm, struct mm__hold *hold);
+void mm__release(struct mm__cpu *cpu, struct mm__hold *hold);
 
+/*
+ * The mm lock. What was replaced under it is freed after it is dropped. prepared: after memory was
+ * got that changes of areas usually need, so that it is not got under the lock.
+ */
 void mm__lock(struct mm *mm);
-void mm__unlock(struct mm *mm);
+void mm__lock_prepared(struct mm *mm);
+/* cpu counts how long it was held; NULL: it is not counted. */
+void mm__unlock(struct mm *mm, struct mm__cpu *cpu);
+
+/* stats.c: which hold_times[] of struct mm_stats counts so many nanoseconds. */
+unsigned int mm__hold_time_index(uint64_t ns);
 
 /*
  * areas.c: what operations do to areas. All with the mm lock held.
  */
 
-/*
- * Whether right goes on where left ends, and they are the same otherwise: then they are to be one.
- */
-bool mm__area_continues(const struct mm__area *left, const struct mm__area *right);
+/* What a new area is to be like. */
+struct mm__area_kind {
+	int prot;
+	int flags;
+	struct mm__inode *inode;
+	uint64_t offset; /* of address 0 */
+};
 
-/* The area that contains addr; NULL if there is none. */
-const struct mm__area *mm__area_at(const struct mm *mm, uint64_t addr);
+/* The flags that tell areas apart. */
+#define MM__AREA_FLAGS                                                                             \
+	(MM_MAP_SHARED | MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_GROWSDOWN | MM_MAP_NORESERVE | \
+	 MM_MAP_STACK)
+/* Beside those: mm_mlock(), and a shared mapping of a file that is not open for writing. */
+#define MM__AREA_LOCKED   (1 << 30)
+#define MM__AREA_NO_WRITE (1 << 29)
+
+struct mm__area_kind mm__kind_of(const struct mm__area *area);
+bool mm__same_kind(const struct mm__area *area, const struct mm__area_kind *kind);
+
+/* Whether right goes on where left ends, and they are the same otherwise: then they are to be one. */
+bool mm__areas_continue(const struct mm__mapping *left, const struct mm__mapping *right);
 
 /* Whether nothing is mapped in [start, end). */
 bool mm__range_free(const struct mm *mm, uint64_t start, uint64_t end);
@@ -119,29 +165,55 @@ bool mm__room_for_areas(const struct mm *mm, uint64_t more);
 unsigned int mm__cut_adds(const struct mm *mm, uint64_t start, uint64_t end);
 
 /*
- * Makes sure that this many calls of mm__areas_cut() and mm__areas_put() together have memory. 0 or
- * ENOMEM.
+ * Makes sure that there is memory to cut [start, end), which may be empty, and for so many calls of
+ * mm__areas_put() and mm__areas_settle(). 0 or ENOMEM.
  */
-int mm__areas_reserve(struct mm *mm, unsigned int calls);
+int mm__areas_reserve(struct mm *mm, uint64_t start, uint64_t end, unsigned int puts);
 
-/*
- * Takes out what lies in [start, end), which leaves the rest of areas that stick out. Reserved
- * before.
- */
+/* Gets, without the lock, areas that seem to lack; they are to be given to mm__areas_stock(). */
+struct mm__area *mm__areas_preload(const struct mm *mm);
+void mm__areas_stock(struct mm *mm, struct mm__area *list);
+
+/* Takes out what lies in [start, end), which leaves the rest of areas that stick out. Reserved. */
 void mm__areas_cut(struct mm *mm, uint64_t start, uint64_t end);
 
-/* Puts an area where there is none, merged with its neighbours. Reserved before. */
-void mm__areas_put(struct mm *mm, const struct mm__area *area);
-
-/* The part of an area in [start, end). */
-struct mm__area mm__area_part(const struct mm__area *area, uint64_t start, uint64_t end);
+/* Puts an area where there is none, merged with its neighbours. Reserved. */
+void mm__areas_put(struct mm *mm, uint64_t start, uint64_t end, const struct mm__area_kind *kind);
 
 /*
- * Odds and ends
+ * The same, but the area counts as being changed until mm__areas_settle() merges it. The caller holds
+ * its range for writing until then. Reserved.
  */
+void mm__areas_put_changing(struct mm *mm, uint64_t start, uint64_t end,
+			    const struct mm__area_kind *kind);
+void mm__areas_settle(struct mm *mm, uint64_t start);
 
-/* fault.c: mm_fault(), for an access that is valid. */
-int mm__fault(struct mm *mm, uint64_t addr, int access, struct mm_siginfo *info);
+/* Ends all areas, when nobody uses mm any more. */
+void mm__areas_destroy(struct mm *mm);
+
+/*
+ * fault.c: mm_fault() for an access that is valid.
+ */
+int mm__fault(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info);
+
+/* Makes the pages of [start, end) present, until one fails. */
+int mm__populate(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access);
+
+/*
+ * msync.c: writes what was written to files through areas in [start, end); with that range held.
+ * ENOMEM: part of it is not mapped.
+ */
+int mm__sync(struct mm__cpu *cpu, uint64_t start, uint64_t end);
+
+/* The same before areas are taken out, as far as there may be any of files. */
+void mm__sync_removed(struct mm__cpu *cpu, uint64_t start, uint64_t end);
+
+/*
+ * mprotect.c: how many more areas there are when [start, end) of one has become another kind;
+ * negative if it merges with both neighbours. With the mm lock held.
+ */
+int mm__areas_added(const struct mm *mm, const struct mm__mapping *m, uint64_t start, uint64_t end,
+		    const struct mm__area_kind *kind);
 
 /* Rounds up to pages; 0 when that wraps. */
 static inline uint64_t mm__page_align(uint64_t length)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Hides which lock the operations take: ranges of the range lock, always its full range, or an
- * rwlock.
+ * rwlock. See hold.c for what a thread holds by itself.
  *
  * None of these calls can fail when it is used as it has to be; where one does all the same, going
  * on without the lock would destroy what it protects, so the process ends.
  */
+#include "hold.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -54,71 +55,134 @@ void mm__locking_destroy(struct mm *mm)
 	pthread_mutex_destroy(&mm->lock);
 }
 
-/* What is held is [start, end), or everything where the mode knows no ranges. */
+bool mm__knows_ranges(const struct mm *mm)
+{
+	return mm->attr.locking == MM_LOCKING_RANGE || mm->attr.locking == MM_LOCKING_SPECULATIVE;
+}
+
+void mm__range_acquire(struct mm *mm, struct range *range, uint64_t start, uint64_t end,
+		       enum range_mode mode)
+{
+	if (!MM__LOCKING)
+		return;
+	mm__order_take(MM__ORDER_RANGE, 0, 0);
+	mm__order_drop(MM__ORDER_RANGE);
+	if (mm->attr.locking != MM_LOCKING_RWLOCK)
+		must(range_lock(&mm->range_lock, range, start, end, mode));
+	else if (mode == RANGE_READ)
+		must(pthread_rwlock_rdlock(&mm->rwlock));
+	else
+		must(pthread_rwlock_wrlock(&mm->rwlock));
+}
+
+static int try_acquire(struct mm *mm, struct range *range, uint64_t start, uint64_t end)
+{
+	int error;
+
+	if (!MM__LOCKING)
+		return 0;
+	if (mm->attr.locking == MM_LOCKING_RWLOCK)
+		error = pthread_rwlock_trywrlock(&mm->rwlock);
+	else
+		error = range_trylock(&mm->range_lock, range, start, end, RANGE_WRITE);
+	if (error != EBUSY)
+		must(error);
+	return error;
+}
+
+void mm__range_release(struct mm *mm, struct range *range)
+{
+	if (!MM__LOCKING)
+		return;
+	if (mm->attr.locking == MM_LOCKING_RWLOCK)
+		must(pthread_rwlock_unlock(&mm->rwlock));
+	else
+		range_unlock(&mm->range_lock, range);
+}
+
 static void covers(const struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end)
 {
-	bool all = mm->attr.locking != MM_LOCKING_RANGE;
+	bool all = !mm__knows_ranges(mm);
 
 	hold->start = all ? 0 : start;
 	hold->end = all ? UINT64_MAX : end;
 	hold->other_start = 0;
 	hold->other_end = 0;
+	hold->other_nested = true;
 }
 
-void mm__hold_read(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end)
-{
-	covers(mm, hold, start, end);
-	if (mm->attr.locking == MM_LOCKING_RWLOCK)
-		must(pthread_rwlock_rdlock(&mm->rwlock));
-	else
-		must(range_lock(&mm->range_lock, &hold->range, hold->start, hold->end, RANGE_READ));
-}
-
-void mm__hold_write(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end)
-{
-	covers(mm, hold, start, end);
-	if (mm->attr.locking == MM_LOCKING_RWLOCK)
-		must(pthread_rwlock_wrlock(&mm->rwlock));
-	else
-		must(range_lock(&mm->range_lock, &hold->range, hold->start, hold->end,
-				RANGE_WRITE));
-}
-
-bool mm__hold_trywrite(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end)
+static int hold_one(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end,
+		    enum range_mode mode)
 {
 	int error;
 
-	covers(mm, hold, start, end);
-	if (mm->attr.locking == MM_LOCKING_RWLOCK)
-		error = pthread_rwlock_trywrlock(&mm->rwlock);
-	else
-		error = range_trylock(&mm->range_lock, &hold->range, hold->start, hold->end,
-				      RANGE_WRITE);
-	if (error != EBUSY)
-		must(error);
-	return !error;
+	covers(cpu->mm, hold, start, end);
+	error = mm__held(cpu, hold->start, hold->end, mode, &hold->nested);
+	if (!error && !hold->nested)
+		mm__range_acquire(cpu->mm, &hold->range, hold->start, hold->end, mode);
+	return error;
 }
 
-void mm__hold_write_two(struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end,
-			uint64_t other_start, uint64_t other_end)
+int mm__hold_read(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
 {
-	struct range_request requests[2] = {
-		{ &hold->range, start, end, RANGE_WRITE },
-		{ &hold->other, other_start, other_end, RANGE_WRITE },
-	};
+	return hold_one(cpu, hold, start, end, RANGE_READ);
+}
 
-	if (mm->attr.locking != MM_LOCKING_RANGE || other_start >= other_end) {
-		mm__hold_write(mm, hold, start, end);
+int mm__hold_write(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
+{
+	return hold_one(cpu, hold, start, end, RANGE_WRITE);
+}
+
+int mm__hold_trywrite(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
+{
+	int error;
+
+	covers(cpu->mm, hold, start, end);
+	error = mm__held(cpu, hold->start, hold->end, RANGE_WRITE, &hold->nested);
+	if (!error && !hold->nested)
+		error = try_acquire(cpu->mm, &hold->range, hold->start, hold->end);
+	return error;
+}
+
+/* Those of the two that the thread does not hold, in one step. */
+static void acquire_two(struct mm__cpu *cpu, struct mm__hold *hold)
+{
+	struct range_request requests[2];
+	unsigned int n = 0;
+
+	if (!MM__LOCKING)
 		return;
-	}
-	if (start <= other_end && other_start <= end) {
-		mm__hold_write(mm, hold, mm__min(start, other_start), mm__max(end, other_end));
-		return;
-	}
-	covers(mm, hold, start, end);
+	if (!hold->nested)
+		requests[n++] =
+			(struct range_request){ &hold->range, hold->start, hold->end, RANGE_WRITE };
+	if (!hold->other_nested)
+		requests[n++] = (struct range_request){ &hold->other, hold->other_start,
+							hold->other_end, RANGE_WRITE };
+	mm__order_take(MM__ORDER_RANGE, 0, 0);
+	mm__order_drop(MM__ORDER_RANGE);
+	if (n)
+		must(range_lock_many(&cpu->mm->range_lock, requests, n));
+}
+
+int mm__hold_write_two(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end,
+		       uint64_t other_start, uint64_t other_end)
+{
+	int error;
+
+	if (!mm__knows_ranges(cpu->mm) || other_start >= other_end)
+		return mm__hold_write(cpu, hold, start, end);
+	if (start <= other_end && other_start <= end)
+		return mm__hold_write(cpu, hold, mm__min(start, other_start),
+				      mm__max(end, other_end));
+	covers(cpu->mm, hold, start, end);
 	hold->other_start = other_start;
 	hold->other_end = other_end;
-	must(range_lock_many(&mm->range_lock, requests, 2));
+	error = mm__held(cpu, start, end, RANGE_WRITE, &hold->nested);
+	if (!error)
+		error = mm__held(cpu, other_start, other_end, RANGE_WRITE, &hold->other_nested);
+	if (!error)
+		acquire_two(cpu, hold);
+	return error;
 }
 
 bool mm__hold_covers(const struct mm__hold *hold, uint64_t start, uint64_t end)
@@ -127,23 +191,48 @@ bool mm__hold_covers(const struct mm__hold *hold, uint64_t start, uint64_t end)
 	       (hold->other_start <= start && end <= hold->other_end);
 }
 
-void mm__release(struct mm *mm, struct mm__hold *hold)
+void mm__release(struct mm__cpu *cpu, struct mm__hold *hold)
 {
-	if (mm->attr.locking == MM_LOCKING_RWLOCK) {
-		must(pthread_rwlock_unlock(&mm->rwlock));
-		return;
-	}
-	if (hold->other_end)
-		range_unlock(&mm->range_lock, &hold->other);
-	range_unlock(&mm->range_lock, &hold->range);
+	if (!hold->other_nested)
+		mm__range_release(cpu->mm, &hold->other);
+	if (!hold->nested)
+		mm__range_release(cpu->mm, &hold->range);
 }
+
+/*
+ * The mm lock
+ */
 
 void mm__lock(struct mm *mm)
 {
-	must(pthread_mutex_lock(&mm->lock));
+	mm__mutex_lock(&mm->lock, MM__ORDER_MM);
+	if (MM__LOCKING)
+		mm->lock_taken = mmrange__now();
 }
 
-void mm__unlock(struct mm *mm)
+void mm__lock_prepared(struct mm *mm)
 {
-	must(pthread_mutex_unlock(&mm->lock));
+	/* As many as an operation that changes one or two areas needs. */
+	enum { CHANGES = 8 };
+	struct mm__area_spares nodes = { { NULL, NULL }, { 0, 0 } };
+	struct mm__area *areas = mm__areas_preload(mm);
+
+	mm__area_tree_preload(&mm->areas, CHANGES, &nodes);
+	mm__lock(mm);
+	mm__area_tree_stock(&mm->areas, &nodes);
+	mm__areas_stock(mm, areas);
+}
+
+void mm__unlock(struct mm *mm, struct mm__cpu *cpu)
+{
+	struct mm__garbage *nodes = mm__area_tree_take_retired(&mm->areas);
+	struct mm__garbage *areas = mm->dead_areas;
+	uint64_t taken = mm->lock_taken;
+
+	mm->dead_areas = NULL;
+	mm__mutex_unlock(&mm->lock, MM__ORDER_MM);
+	if (MM__LOCKING && cpu)
+		mm__count(cpu, MM__HOLD_TIME + mm__hold_time_index(mmrange__now() - taken));
+	mm__rcu_free(areas);
+	mm__rcu_free(nodes);
 }

@@ -8,58 +8,96 @@
 #include <errno.h>
 
 /* The next area that has something in [*start, end), with both set to that part. */
-static bool next_part(struct mm *mm, uint64_t *start, uint64_t *end, int *flags)
+static bool next_part(struct mm__cpu *cpu, uint64_t *start, uint64_t *end, int *prot, int *flags)
 {
-	const struct mm__area *area;
+	struct mm__mapping m;
 	bool found;
 
-	mm__lock(mm);
-	area = mm__area_tree_find(&mm->areas, *start);
-	found = area && area->start < *end;
+	mm__lock(cpu->mm);
+	found = mm__area_tree_find(&cpu->mm->areas, *start, &m) && m.start < *end;
 	if (found) {
-		*start = mm__max(*start, area->start);
-		*end = mm__min(*end, area->end);
-		*flags = area->flags;
+		*start = mm__max(*start, m.start);
+		*end = mm__min(*end, m.end);
+		*prot = m.area->prot;
+		*flags = m.area->flags;
 	}
-	mm__unlock(mm);
+	mm__unlock(cpu->mm, cpu);
 	return found;
 }
 
-static int dontneed(struct mm *mm, uint64_t addr, uint64_t end)
+/* What is not mapped is an error, after the rest has been done. */
+static int dontneed(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
 {
 	int error = 0;
 
 	while (addr < end) {
 		uint64_t start = addr;
 		uint64_t stop = end;
+		int prot;
 		int flags;
 
-		if (!next_part(mm, &start, &stop, &flags))
+		if (!next_part(cpu, &start, &stop, &prot, &flags))
 			return ENOMEM;
 		if (start > addr)
 			error = ENOMEM;
-		/* What a shared area shows is not in its pages only, so that it would survive. */
-		if (flags & MM_MAP_PRIVATE)
-			mm__pages_zap(&mm->page_table, start, stop);
+		if (flags & MM__AREA_LOCKED)
+			return EINVAL;
+		/* What a shared area shows is still in its file. */
+		mm__pages_zap(cpu->mm, cpu, start, stop);
 		addr = stop;
 	}
 	return error;
 }
 
+/* Up to the first hole, or area that does not allow the access. */
+static int populate(struct mm__cpu *cpu, uint64_t addr, uint64_t end, int access)
+{
+	while (addr < end) {
+		uint64_t start = addr;
+		uint64_t stop = end;
+		int prot;
+		int flags;
+		int error;
+
+		if (!next_part(cpu, &start, &stop, &prot, &flags) || start > addr)
+			return ENOMEM;
+		/* Not what the processor allows beside: so Linux sees it here. */
+		if (access & ~prot)
+			return EINVAL;
+		error = mm__populate(cpu, start, stop, access);
+		if (error)
+			return error;
+		addr = stop;
+	}
+	return 0;
+}
+
+static int advise(struct mm__cpu *cpu, uint64_t addr, uint64_t end, int advice)
+{
+	if (advice == MM_MADV_DONTNEED)
+		return dontneed(cpu, addr, end);
+	return populate(cpu, addr, end,
+			advice == MM_MADV_POPULATE_READ ? MM_PROT_READ : MM_PROT_WRITE);
+}
+
 int mm_madvise(struct mm *mm, uint64_t addr, uint64_t length, int advice)
 {
-	struct mm__hold hold;
+	struct mm__cpu *cpu = mm__this_cpu(mm);
 	uint64_t aligned = mm__page_align(length);
 	uint64_t end = addr + aligned;
+	struct mm__hold hold;
 	int error;
 
-	if (advice != MM_MADV_DONTNEED || !mm__page_aligned(addr) || (length && !aligned) ||
-	    end < addr)
+	if ((advice != MM_MADV_DONTNEED && advice != MM_MADV_POPULATE_READ &&
+	     advice != MM_MADV_POPULATE_WRITE) ||
+	    !mm__page_aligned(addr) || (length && !aligned) || end < addr)
 		return EINVAL;
 	if (end == addr)
 		return 0;
-	mm__hold_read(mm, &hold, addr, end);
-	error = dontneed(mm, addr, end);
-	mm__release(mm, &hold);
+	error = cpu ? mm__hold_read(cpu, &hold, addr, end) : ENOMEM;
+	if (error)
+		return error;
+	error = advise(cpu, addr, end, advice);
+	mm__release(cpu, &hold);
 	return error;
 }

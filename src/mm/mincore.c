@@ -9,14 +9,14 @@
 #include <string.h>
 
 /* Whether [addr, end) is mapped without a hole. */
-static bool is_mapped(struct mm *mm, uint64_t addr, uint64_t end)
+static bool is_mapped(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
 {
-	const struct mm__area *area;
+	struct mm__mapping m;
 
-	mm__lock(mm);
-	while (addr < end && (area = mm__area_at(mm, addr)))
-		addr = area->end;
-	mm__unlock(mm);
+	mm__lock(cpu->mm);
+	while (addr < end && mm__area_tree_at(&cpu->mm->areas, addr, &m))
+		addr = m.end;
+	mm__unlock(cpu->mm, cpu);
 	return addr >= end;
 }
 
@@ -26,24 +26,23 @@ static void look(struct mm *mm, uint64_t start, uint64_t end, unsigned char *vec
 	uint64_t addr = start;
 
 	memset(vec, 0, (size_t)((end - start) >> MM_PAGE_SHIFT));
+	mm__rcu_read_lock();
 	while ((table = mm__table_next(&mm->page_table, &addr, end))) {
-		uint64_t stop = mm__min(end, (addr | (MM__TABLE_SPAN - 1)) + 1);
+		uint64_t stop = mm__min(end, mm__table_end(addr));
 
-		for (; addr < stop; addr += MM_PAGE_SIZE) {
-			/* relaxed: only whether there is a page, which may change at once */
-			if (atomic_load_explicit(mm__table_entry(table, addr),
-						 memory_order_relaxed) &
-			    MM__PRESENT)
+		for (; addr < stop; addr += MM_PAGE_SIZE)
+			if (mm__entry_load(table, addr) & MM__PRESENT)
 				vec[(addr - start) >> MM_PAGE_SHIFT] = 1;
-		}
 	}
+	mm__rcu_read_unlock();
 }
 
 int mm_mincore(struct mm *mm, uint64_t addr, uint64_t length, unsigned char *vec)
 {
+	struct mm__cpu *cpu = mm__this_cpu(mm);
 	struct mm__hold hold;
 	uint64_t end;
-	int error = 0;
+	int error;
 
 	if (!mm__page_aligned(addr))
 		return EINVAL;
@@ -52,11 +51,13 @@ int mm_mincore(struct mm *mm, uint64_t addr, uint64_t length, unsigned char *vec
 	if (!length)
 		return 0;
 	end = addr + mm__page_align(length);
-	mm__hold_read(mm, &hold, addr, end);
-	if (is_mapped(mm, addr, end))
+	error = cpu ? mm__hold_read(cpu, &hold, addr, end) : ENOMEM;
+	if (error)
+		return error;
+	if (is_mapped(cpu, addr, end))
 		look(mm, addr, end, vec);
 	else
 		error = ENOMEM;
-	mm__release(mm, &hold);
+	mm__release(cpu, &hold);
 	return error;
 }

@@ -10,28 +10,61 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 
-#define FIXED (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)
-/* The flags that tell areas apart. */
-#define AREA_FLAGS                                                                                 \
-	(MM_MAP_SHARED | MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_NORESERVE | MM_MAP_STACK)
-#define ALL_FLAGS (AREA_FLAGS | FIXED)
+#define FIXED     (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)
+#define ALL_FLAGS (MM__AREA_FLAGS | FIXED | MM_MAP_POPULATE)
+
+/* What is to be mapped. */
+struct mapping {
+	uint64_t start;
+	uint64_t end;
+	uint64_t file_offset;
+	int flags; /* MM_MAP_..., all of them */
+	int error; /* of the file, which Linux looks at after the place */
+	struct mm__area_kind kind;
+};
 
 static bool flags_valid(int flags)
 {
 	int type = flags & (MM_MAP_SHARED | MM_MAP_PRIVATE);
 
-	return !(flags & ~ALL_FLAGS) && (type == MM_MAP_SHARED || type == MM_MAP_PRIVATE);
+	return !(flags & ~ALL_FLAGS) && (type == MM_MAP_SHARED || type == MM_MAP_PRIVATE) &&
+	       !(type == MM_MAP_SHARED && flags & MM_MAP_GROWSDOWN);
+}
+
+/* The errors that do not depend on the place. */
+static int check_mapping(const struct mapping *map)
+{
+	return flags_valid(map->flags) ? map->error : EINVAL;
 }
 
 /* Linux checks these before it looks at the length. */
-static int check_file(int flags, int fd, uint64_t offset)
+static int open_file(struct mapping *map, int prot, int fd, uint64_t offset)
 {
+	int error;
+
 	if (!mm__page_aligned(offset))
 		return EINVAL;
-	if (flags & MM_MAP_ANONYMOUS)
+	if (map->flags & MM_MAP_ANONYMOUS)
 		return 0;
-	return fd < 0 ? EBADF : ENODEV;
+	map->file_offset = offset;
+	error = mm__inode_open(fd, prot, map->flags, &map->kind.inode);
+	if (error == EBADF || error == EMFILE || error == ENOMEM)
+		return error;
+	map->error = error;
+	if (!error && !mm__inode_may_write(fd, map->flags))
+		map->kind.flags |= MM__AREA_NO_WRITE;
+	return 0;
+}
+
+/* Each mapping of shared anonymous memory is a file of its own. */
+static int open_shared(struct mm *mm, struct mapping *map, uint64_t length)
+{
+	if (!(map->flags & MM_MAP_SHARED) || !(map->flags & MM_MAP_ANONYMOUS) ||
+	    !flags_valid(map->flags))
+		return 0;
+	return mm__inode_anonymous(mm->frames, length >> MM_PAGE_SHIFT, &map->kind.inode);
 }
 
 static int check_fixed(uint64_t addr, uint64_t length)
@@ -43,42 +76,67 @@ static int check_fixed(uint64_t addr, uint64_t length)
 	return addr < MM_ADDR_MIN ? EPERM : 0;
 }
 
-/* Puts the area in, at a place that is held for writing. With the mm lock held. */
-static int put(struct mm *mm, struct mm__area *area)
+static void place(struct mapping *map, uint64_t start, uint64_t length)
 {
-	unsigned int adds = mm__cut_adds(mm, area->start, area->end);
+	map->start = start;
+	map->end = start + length;
+	if (map->kind.inode)
+		map->kind.offset = map->file_offset - start;
+}
 
-	if ((adds && !mm__room_for_areas(mm, adds)) || mm__areas_reserve(mm, 2))
+/*
+ * At a place of the caller's. With the mm lock held. *replaces: something was there, whose pages are
+ * to be taken out before the area is settled.
+ */
+static int put_fixed(struct mm *mm, const struct mapping *map, bool *replaces)
+{
+	unsigned int adds = mm__cut_adds(mm, map->start, map->end);
+	int error;
+
+	if (!mm__room_for_areas(mm, 0))
 		return ENOMEM;
-	if (area->flags & MM_MAP_SHARED)
-		area->object = ++mm->last_object;
-	mm__areas_cut(mm, area->start, area->end);
-	mm__areas_put(mm, area);
+	*replaces = !mm__range_free(mm, map->start, map->end);
+	if (map->flags & MM_MAP_FIXED_NOREPLACE && *replaces)
+		return EEXIST;
+	error = check_mapping(map);
+	if (error)
+		return error;
+	if ((adds && !mm__room_for_areas(mm, adds)) ||
+	    mm__areas_reserve(mm, map->start, map->end, 2))
+		return ENOMEM;
+	if (!*replaces) {
+		mm__areas_put(mm, map->start, map->end, &map->kind);
+		return 0;
+	}
+	mm__areas_cut(mm, map->start, map->end);
+	mm__areas_put_changing(mm, map->start, map->end, &map->kind);
 	return 0;
 }
 
-/* With the mm lock held. */
-static int put_fixed(struct mm *mm, struct mm__area *area, int flags)
+static void replace_pages(struct mm__cpu *cpu, const struct mapping *map)
 {
-	if (!mm__room_for_areas(mm, 0))
-		return ENOMEM;
-	if ((flags & MM_MAP_FIXED_NOREPLACE) && !mm__range_free(mm, area->start, area->end))
-		return EEXIST;
-	return flags_valid(flags) ? put(mm, area) : EINVAL;
+	mm__pages_zap(cpu->mm, cpu, map->start, map->end);
+	mm__lock(cpu->mm);
+	mm__areas_settle(cpu->mm, map->start);
+	mm__unlock(cpu->mm, cpu);
 }
 
-static int map_fixed(struct mm *mm, struct mm__area *area, int flags)
+static int map_fixed(struct mm__cpu *cpu, const struct mapping *map)
 {
+	struct mm *mm = cpu->mm;
 	struct mm__hold hold;
-	int error;
+	bool replaces = false;
+	int error = mm__hold_write(cpu, &hold, map->start, map->end);
 
-	mm__hold_write(mm, &hold, area->start, area->end);
-	mm__lock(mm);
-	error = put_fixed(mm, area, flags);
-	mm__unlock(mm);
-	if (!error)
-		mm__pages_zap(&mm->page_table, area->start, area->end);
-	mm__release(mm, &hold);
+	if (error)
+		return error;
+	mm__sync_removed(cpu, map->start, map->end);
+	mm__lock_prepared(mm);
+	error = put_fixed(mm, map, &replaces);
+	mm__unlock(mm, cpu);
+	if (!error && replaces)
+		replace_pages(cpu, map);
+	mm__release(cpu, &hold);
 	return error;
 }
 
@@ -86,7 +144,7 @@ static int map_fixed(struct mm *mm, struct mm__area *area, int flags)
  * Sets the bounds of the area to where it can go, near hint if that is not 0. With the mm lock
  * held.
  */
-static int find_place(const struct mm *mm, struct mm__area *area, uint64_t hint, uint64_t length)
+static int find_place(const struct mm *mm, struct mapping *map, uint64_t hint, uint64_t length)
 {
 	uint64_t addr = mm__page_start(hint);
 
@@ -96,78 +154,126 @@ static int find_place(const struct mm *mm, struct mm__area *area, uint64_t hint,
 		if (!mm__area_tree_highest_gap(&mm->areas, length, MM_ADDR_MIN, MM_ADDR_MAX, &addr))
 			return ENOMEM;
 	}
-	area->start = addr;
-	area->end = addr + length;
+	place(map, addr, length);
 	return 0;
 }
 
-/* The errors that do not depend on the place, and then the place. With the mm lock held. */
-static int prepare_anywhere(const struct mm *mm, struct mm__area *area, int flags, uint64_t hint,
+/* All errors but for want of memory, and the place. With the mm lock held. */
+static int prepare_anywhere(const struct mm *mm, struct mapping *map, uint64_t hint,
 			    uint64_t length)
 {
 	int error = mm__room_for_areas(mm, 0) ? 0 : ENOMEM;
 
 	if (!error)
-		error = find_place(mm, area, hint, length);
-	if (!error && !flags_valid(flags))
-		error = EINVAL;
-	return error;
+		error = find_place(mm, map, hint, length);
+	return error ? error : check_mapping(map);
 }
 
-static int map_anywhere(struct mm *mm, struct mm__area *area, int flags, uint64_t hint,
-			uint64_t length)
+/*
+ * Finds a place and holds it. Returns with the mm lock held, and on error with nothing else. EDEADLK:
+ * the thread holds something at the place for reading.
+ */
+static int hold_place(struct mm__cpu *cpu, struct mm__hold *hold, struct mapping *map,
+		      uint64_t hint, uint64_t length)
 {
-	struct mm__hold hold;
+	struct mm *mm = cpu->mm;
 	bool held = false;
 	int error;
 
-	mm__lock(mm);
-	while (!(error = prepare_anywhere(mm, area, flags, hint, length))) {
-		if (held && mm__hold_covers(&hold, area->start, area->end))
-			break;
-		if (!held && mm__hold_trywrite(mm, &hold, area->start, area->end)) {
-			held = true;
-			break;
+	mm__lock_prepared(mm);
+	while (!(error = prepare_anywhere(mm, map, hint, length))) {
+		if (held && mm__hold_covers(hold, map->start, map->end))
+			return 0;
+		if (!held) {
+			error = mm__hold_trywrite(cpu, hold, map->start, map->end);
+			if (error != EBUSY)
+				return error;
 		}
-		mm__unlock(mm);
+		mm__unlock(mm, cpu);
 		if (held)
-			mm__release(mm, &hold);
-		mm__hold_write(mm, &hold, area->start, area->end);
+			mm__release(cpu, hold);
+		held = false;
+		error = mm__hold_write(cpu, hold, map->start, map->end);
+		mm__lock_prepared(mm);
+		if (error)
+			return error;
 		held = true;
+	}
+	if (held) {
+		mm__unlock(mm, cpu);
+		mm__release(cpu, hold);
 		mm__lock(mm);
 	}
-	if (!error)
-		error = put(mm, area);
-	mm__unlock(mm);
-	if (held)
-		mm__release(mm, &hold);
 	return error;
+}
+
+static int map_anywhere(struct mm__cpu *cpu, struct mapping *map, uint64_t hint, uint64_t length)
+{
+	struct mm *mm = cpu->mm;
+	struct mm__hold hold;
+	int error = hold_place(cpu, &hold, map, hint, length);
+
+	if (error) {
+		mm__unlock(mm, cpu);
+		return error;
+	}
+	error = mm__areas_reserve(mm, 0, 0, 1);
+	if (!error)
+		mm__areas_put(mm, map->start, map->end, &map->kind);
+	mm__unlock(mm, cpu);
+	mm__release(cpu, &hold);
+	return error;
+}
+
+static int map_somewhere(struct mm__cpu *cpu, struct mapping *map, uint64_t addr, uint64_t length)
+{
+	int error;
+
+	length = mm__page_align(length);
+	if (!length || length > MM_ADDR_MAX)
+		return ENOMEM;
+	if (!(map->flags & MM_MAP_ANONYMOUS) && map->file_offset + length < map->file_offset)
+		return EOVERFLOW;
+	error = open_shared(cpu->mm, map, length);
+	if (error)
+		return error;
+	if (!(map->flags & FIXED))
+		return map_anywhere(cpu, map, addr, length);
+	error = check_fixed(addr, length);
+	if (error)
+		return error;
+	place(map, addr, length);
+	return map_fixed(cpu, map);
+}
+
+static void populate(struct mm__cpu *cpu, const struct mapping *map)
+{
+	bool write = map->kind.prot & MM_PROT_WRITE && map->flags & MM_MAP_PRIVATE;
+
+	/* What cannot be made present now will be when it is used, or fail then. */
+	(void)mm__populate(cpu, map->start, map->end, write ? MM_PROT_WRITE : MM_PROT_READ);
 }
 
 int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot, int flags, int fd,
 	    uint64_t offset, uint64_t *result)
 {
-	struct mm__area area = { .prot = prot & MM__PROT_ALL, .flags = flags & AREA_FLAGS };
-	int error = check_file(flags, fd, offset);
+	struct mapping map = { .flags = flags,
+			       .kind = { .prot = prot & MM__PROT_ALL,
+					 .flags = flags & MM__AREA_FLAGS } };
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	int error = cpu ? open_file(&map, prot, fd, offset) : ENOMEM;
 
 	if (error)
 		return error;
-	if (!length)
-		return EINVAL;
-	length = mm__page_align(length);
-	if (!length || length > MM_ADDR_MAX)
-		return ENOMEM;
-	if (flags & FIXED) {
-		error = check_fixed(addr, length);
-		if (error)
-			return error;
-		area.start = addr;
-		area.end = addr + length;
-		error = map_fixed(mm, &area, flags);
-	} else {
-		error = map_anywhere(mm, &area, flags, addr, length);
-	}
+	error = length ? map_somewhere(cpu, &map, addr, length) : EINVAL;
+	if (!error && map.kind.inode && map.flags & MM_MAP_SHARED)
+		atomic_store_explicit(&mm->shares_files, true, memory_order_relaxed);
+	if (!error && flags & MM_MAP_POPULATE)
+		populate(cpu, &map);
+	/* The areas have references of their own. */
+	if (map.kind.inode)
+		mm__inode_put(map.kind.inode);
 	if (!error)
-		*result = area.start;
+		*result = map.start;
 	return error;
 }

@@ -9,52 +9,73 @@
 
 #include <errno.h>
 
-/*
- * How many more areas there are when a part of one has become *part; negative if it merges with
- * both neighbours.
- */
-static int added_areas(const struct mm *mm, const struct mm__area *area,
-		       const struct mm__area *part)
+int mm__areas_added(const struct mm *mm, const struct mm__mapping *m, uint64_t start, uint64_t end,
+		    const struct mm__area_kind *kind)
 {
-	const struct mm__area *left = mm__area_at(mm, part->start - 1);
-	const struct mm__area *right = mm__area_at(mm, part->end);
-	int added = (area->start < part->start) + (part->end < area->end);
+	struct mm__mapping left;
+	struct mm__mapping right;
+	int added = (m->start < start) + (end < m->end);
 
-	added -= left && mm__area_continues(left, part);
-	added -= right && mm__area_continues(part, right);
+	added -= mm__area_tree_at(&mm->areas, start - 1, &left) && mm__same_kind(left.area, kind);
+	added -= mm__area_tree_at(&mm->areas, end, &right) && mm__same_kind(right.area, kind);
 	return added;
 }
 
 /*
  * Changes the area at *addr, as far as it lies below end, and says in *addr how far that was. With
- * the mm lock held.
+ * the mm lock held. *changing: its pages are to be changed before it is settled.
  */
-static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot)
+static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot, bool *changing)
 {
-	const struct mm__area *area = mm__area_at(mm, *addr);
-	struct mm__area part;
+	struct mm__area_kind kind;
+	struct mm__mapping m;
+	uint64_t start = *addr;
 	int added;
 
-	if (!area)
+	if (!mm__area_tree_at(&mm->areas, start, &m))
 		return ENOMEM;
-	part = mm__area_part(area, *addr, end);
-	*addr = part.end;
-	if (area->prot == prot)
+	*addr = mm__min(m.end, end);
+	kind = mm__kind_of(m.area);
+	if (prot & MM_PROT_WRITE && kind.flags & MM__AREA_NO_WRITE)
+		return EACCES;
+	if (kind.prot == prot)
 		return 0;
-	part.prot = prot;
-	added = added_areas(mm, area, &part);
-	if ((added > 0 && !mm__room_for_areas(mm, (uint64_t)added)) || mm__areas_reserve(mm, 2))
+	kind.prot = prot;
+	added = mm__areas_added(mm, &m, start, *addr, &kind);
+	if ((added > 0 && !mm__room_for_areas(mm, (uint64_t)added)) ||
+	    mm__areas_reserve(mm, start, *addr, 2))
 		return ENOMEM;
-	mm__areas_cut(mm, part.start, part.end);
-	mm__areas_put(mm, &part);
+	mm__areas_cut(mm, start, *addr);
+	mm__areas_put_changing(mm, start, *addr, &kind);
+	*changing = true;
+	return 0;
+}
+
+static int protect_next(struct mm__cpu *cpu, uint64_t *addr, uint64_t end, int prot)
+{
+	struct mm *mm = cpu->mm;
+	uint64_t start = *addr;
+	bool changing = false;
+	int error;
+
+	mm__lock_prepared(mm);
+	error = protect_area(mm, addr, end, prot, &changing);
+	mm__unlock(mm, cpu);
+	if (!changing)
+		return error;
+	mm__pages_protect(mm, cpu, start, *addr, prot);
+	mm__lock(mm);
+	mm__areas_settle(mm, start);
+	mm__unlock(mm, cpu);
 	return 0;
 }
 
 int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int prot)
 {
+	struct mm__cpu *cpu = mm__this_cpu(mm);
 	struct mm__hold hold;
 	uint64_t end;
-	int error = 0;
+	int error;
 
 	if (!mm__page_aligned(addr))
 		return EINVAL;
@@ -65,16 +86,11 @@ int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int prot)
 		return ENOMEM;
 	if (prot & ~MM__PROT_ALL)
 		return EINVAL;
-	mm__hold_write(mm, &hold, addr, end);
-	while (addr < end && !error) {
-		uint64_t start = addr;
-
-		mm__lock(mm);
-		error = protect_area(mm, &addr, end, prot);
-		mm__unlock(mm);
-		if (!error)
-			mm__pages_protect(&mm->page_table, start, addr, prot);
-	}
-	mm__release(mm, &hold);
+	error = cpu ? mm__hold_write(cpu, &hold, addr, end) : ENOMEM;
+	if (error)
+		return error;
+	while (addr < end && !error)
+		error = protect_next(cpu, &addr, end, prot);
+	mm__release(cpu, &hold);
 	return error;
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mm_mremap(). Results and errors, and their order, as in Linux's mm/mremap.c, but for the move of
- * more than one area at once, which is new there, and a second mapping of shared memory (old_length
- * 0), which needs pages that are mapped twice.
+ * more than one area at once, which is new there.
  *
  * What has to be held depends on what has to be done, and that on the areas: so a plan is made
  * under the mm lock, what it touches is held, and the plan is made again. If that is held too it is
  * carried out, otherwise all starts anew.
  *
  * A move is atomic towards accesses: at first nothing can be accessed at the old place, then it
- * appears at the new one. Whoever finds one of the two missing faults, and waits.
+ * appears at the new one. Whoever finds one of the two missing faults, and waits: nothing is mapped
+ * at the old place any more, and the area at the new one counts as being changed until all is there.
  */
 #include "internal.h"
 
@@ -29,17 +29,15 @@ struct plan {
 	enum kind kind;
 	int error;       /* FAIL */
 	uint64_t target; /* MOVE: where to; otherwise where it is */
-	int prot;        /* MOVE: the area's */
 	/* What has to be held: [start, end), and [target, target + new length) for MOVE. */
 	uint64_t start;
 	uint64_t end;
 };
 
-static bool overlap(uint64_t a, uint64_t a_length, uint64_t b, uint64_t b_length)
+/* As Linux has it: the sum may wrap, and an empty old range overlaps what it is within. */
+static bool overlap(const struct request *r)
 {
-	if (!a_length)
-		return false;
-	return a < b ? b - a < a_length : a - b < b_length;
+	return r->old + r->old_length > r->new_addr && r->new_addr + r->new_length > r->old;
 }
 
 static int check_request(const struct request *r)
@@ -50,8 +48,7 @@ static int check_request(const struct request *r)
 	if (!(r->flags & MM_MREMAP_FIXED))
 		return 0;
 	if (!(r->flags & MM_MREMAP_MAYMOVE) || !mm__page_aligned(r->new_addr) ||
-	    r->new_addr > MM_ADDR_MAX - r->new_length ||
-	    overlap(r->old, r->old_length, r->new_addr, r->new_length))
+	    r->new_addr > MM_ADDR_MAX - r->new_length || overlap(r))
 		return EINVAL;
 	return 0;
 }
@@ -62,17 +59,20 @@ static int check_request(const struct request *r)
 
 static struct plan fail(const struct request *r, int error)
 {
-	return (struct plan){ FAIL, error, r->old, 0, r->old, r->old + MM_PAGE_SIZE };
+	return (struct plan){ FAIL, error, r->old, r->old, r->old + MM_PAGE_SIZE };
 }
 
 static struct plan do_here(const struct request *r, enum kind kind, uint64_t length)
 {
-	return (struct plan){ kind, 0, r->old, 0, r->old, r->old + length };
+	return (struct plan){ kind, 0, r->old, r->old, r->old + length };
 }
 
-static struct plan move(const struct request *r, const struct mm__area *area, uint64_t target)
+static struct plan move(const struct request *r, uint64_t target)
 {
-	return (struct plan){ MOVE, 0, target, area->prot, r->old, r->old + r->old_length };
+	/* With old_length 0 it is not moved, but seen twice. */
+	uint64_t length = r->old_length ? r->old_length : MM_PAGE_SIZE;
+
+	return (struct plan){ MOVE, 0, target, r->old, r->old + length };
 }
 
 static struct plan plan_shrink(const struct mm *mm, const struct request *r)
@@ -89,64 +89,68 @@ static struct plan plan_shrink(const struct mm *mm, const struct request *r)
 	return do_here(r, SHRINK, r->old_length);
 }
 
-static bool can_grow_here(const struct mm *mm, const struct request *r, const struct mm__area *area)
+static bool can_grow_here(const struct mm *mm, const struct request *r, const struct mm__mapping *m)
 {
-	return r->old_length == area->end - r->old && r->new_length <= MM_ADDR_MAX - r->old &&
-	       mm__range_free(mm, area->end, r->old + r->new_length);
+	return r->old_length == m->end - r->old && r->new_length <= MM_ADDR_MAX - r->old &&
+	       mm__range_free(mm, m->end, r->old + r->new_length);
+}
+
+/* Only shared memory can be seen twice. */
+static bool may_move(const struct request *r, const struct mm__mapping *m)
+{
+	return r->old_length || m->area->flags & MM_MAP_SHARED;
 }
 
 static struct plan plan_grow(const struct mm *mm, const struct request *r,
-			     const struct mm__area *area)
+			     const struct mm__mapping *m)
 {
 	uint64_t target;
 
-	if (!r->old_length)
+	if (!may_move(r, m))
 		return fail(r, EINVAL);
-	if (r->old_length > area->end - r->old)
+	if (r->old_length > m->end - r->old)
 		return fail(r, EFAULT);
-	if (can_grow_here(mm, r, area))
+	if (can_grow_here(mm, r, m))
 		return do_here(r, GROW, r->new_length);
 	/* Linux wants that much room for any move, and two more for one that replaces something. */
 	if (!(r->flags & MM_MREMAP_MAYMOVE) || !mm__room_for_areas(mm, 4) ||
 	    !mm__area_tree_highest_gap(&mm->areas, r->new_length, MM_ADDR_MIN, MM_ADDR_MAX,
 				       &target))
 		return fail(r, ENOMEM);
-	return move(r, area, target);
+	return move(r, target);
 }
 
 static struct plan plan_fixed(const struct mm *mm, const struct request *r)
 {
 	uint64_t moved = mm__min(r->old_length, r->new_length);
-	const struct mm__area *area;
+	struct mm__mapping m;
 
 	if (!mm__room_for_areas(mm, 6))
 		return fail(r, ENOMEM);
-	area = mm__area_at(mm, r->old);
-	if (!area)
+	if (!mm__area_tree_at(&mm->areas, r->old, &m))
 		return fail(r, EFAULT);
-	if (!r->old_length)
+	if (!may_move(r, &m))
 		return fail(r, EINVAL);
-	if (moved > area->end - r->old)
+	if (moved > m.end - r->old)
 		return fail(r, EFAULT);
 	if (r->old_length > MM_ADDR_MAX - r->old)
 		return fail(r, EINVAL);
 	if (r->new_addr < MM_ADDR_MIN)
 		return fail(r, EPERM);
-	return move(r, area, r->new_addr);
+	return move(r, r->new_addr);
 }
 
 static struct plan make_plan(const struct mm *mm, const struct request *r)
 {
-	const struct mm__area *area;
+	struct mm__mapping m;
 
 	if (r->flags & MM_MREMAP_FIXED)
 		return plan_fixed(mm, r);
-	area = mm__area_at(mm, r->old);
-	if (!area)
+	if (!mm__area_tree_at(&mm->areas, r->old, &m))
 		return fail(r, EFAULT);
 	if (r->new_length <= r->old_length)
 		return plan_shrink(mm, r);
-	return plan_grow(mm, r, area);
+	return plan_grow(mm, r, &m);
 }
 
 /*
@@ -160,90 +164,150 @@ static bool plan_held(const struct mm__hold *hold, const struct request *r, cons
 		mm__hold_covers(hold, plan->target, plan->target + r->new_length));
 }
 
-static void hold_plan(struct mm *mm, struct mm__hold *hold, const struct request *r,
-		      const struct plan *plan)
+static int hold_plan(struct mm__cpu *cpu, struct mm__hold *hold, const struct request *r,
+		     const struct plan *plan)
 {
 	uint64_t length = plan->kind == MOVE ? r->new_length : 0;
 
-	mm__hold_write_two(mm, hold, plan->start, plan->end, plan->target, plan->target + length);
+	return mm__hold_write_two(cpu, hold, plan->start, plan->end, plan->target,
+				  plan->target + length);
+}
+
+/* What a plan needs beside what is to be held. */
+struct state {
+	struct mm__hold hold;
+	bool held;
+	struct mm__pins pins;
+	uint64_t prepared; /* the target that the pins are for; 0: none */
+};
+
+static int prepare(struct mm__cpu *cpu, struct state *state, const struct request *r,
+		   const struct plan *plan)
+{
+	if (plan->kind != MOVE || plan->target == state->prepared)
+		return 0;
+	mm__sync_removed(cpu, plan->target, plan->target + r->new_length);
+	state->prepared = plan->target;
+	return mm__pages_prepare_move(cpu->mm, cpu, &state->pins, r->old, plan->target,
+				      mm__min(r->old_length, r->new_length));
 }
 
 /*
- * Makes a plan, and holds and prepares all that it needs. Returns with the mm lock held; if it is
- * ENOMEM, a plan that fails.
+ * Makes a plan, and holds and prepares all that it needs. Returns with the mm lock held; on error,
+ * with a plan that fails.
  */
-static struct plan settle(struct mm *mm, struct mm__hold *hold, const struct request *r)
+static struct plan settle(struct mm__cpu *cpu, struct state *state, const struct request *r)
 {
-	uint64_t prepared = 0;
-	bool held = false;
-	struct plan plan;
+	struct mm *mm = cpu->mm;
 
-	mm__lock(mm);
+	mm__lock_prepared(mm);
 	for (;;) {
-		plan = make_plan(mm, r);
-		if (held && plan_held(hold, r, &plan)) {
-			if (plan.kind != MOVE || plan.target == prepared)
-				return plan;
-			mm__unlock(mm);
-		} else {
-			mm__unlock(mm);
-			if (held)
-				mm__release(mm, hold);
-			hold_plan(mm, hold, r, &plan);
-			held = true;
+		struct plan plan = make_plan(mm, r);
+		bool held = state->held && plan_held(&state->hold, r, &plan);
+		int error = 0;
+
+		if (held && (plan.kind != MOVE || plan.target == state->prepared))
+			return plan;
+		mm__unlock(mm, cpu);
+		if (!held) {
+			if (state->held)
+				mm__release(cpu, &state->hold);
+			error = hold_plan(cpu, &state->hold, r, &plan);
+			state->held = !error;
+			state->prepared = 0;
 		}
-		prepared = 0;
-		if (plan.kind == MOVE &&
-		    mm__pages_prepare_move(&mm->page_table, r->old, plan.target,
-					   mm__min(r->old_length, r->new_length))) {
-			mm__lock(mm);
-			return fail(r, ENOMEM);
-		}
-		prepared = plan.target;
-		mm__lock(mm);
+		if (!error)
+			error = prepare(cpu, state, r, &plan);
+		mm__lock_prepared(mm);
+		if (error)
+			return fail(r, error);
 	}
 }
 
 /* With the mm lock held. 0 or ENOMEM. */
 static int change_areas(struct mm *mm, const struct request *r, const struct plan *plan)
 {
-	struct mm__area area;
+	struct mm__area_kind kind;
+	struct mm__mapping m;
 
 	if (plan->kind == STAY)
 		return 0;
-	if (mm__areas_reserve(mm, 3))
-		return ENOMEM;
-	area = *mm__area_at(mm, r->old);
+	mm__area_tree_at(&mm->areas, r->old, &m);
+	kind = mm__kind_of(m.area);
 	if (plan->kind == SHRINK) {
-		mm__areas_cut(mm, r->old + r->new_length, r->old + r->old_length);
+		uint64_t start = r->old + r->new_length;
+		uint64_t end = r->old + r->old_length;
+
+		if (mm__areas_reserve(mm, start, end, 0))
+			return ENOMEM;
+		mm__areas_cut(mm, start, end);
 	} else if (plan->kind == GROW) {
-		area.offset += area.end - area.start;
-		area.start = area.end;
-		area.end = r->old + r->new_length;
-		mm__areas_put(mm, &area);
+		if (mm__areas_reserve(mm, 0, 0, 1))
+			return ENOMEM;
+		mm__areas_put(mm, m.end, r->old + r->new_length, &kind);
 	} else {
-		area.offset += r->old - area.start;
-		area.start = plan->target;
-		area.end = plan->target + r->new_length;
-		mm__areas_cut(mm, area.start, area.end);
-		mm__areas_cut(mm, r->old, r->old + r->old_length);
-		mm__areas_put(mm, &area);
+		uint64_t end = plan->target + r->new_length;
+
+		if (mm__areas_reserve(mm, plan->target, end, 4) ||
+		    mm__areas_reserve(mm, r->old, r->old + r->old_length, 8))
+			return ENOMEM;
+		if (kind.inode)
+			kind.offset += r->old - plan->target;
+		mm__areas_cut(mm, plan->target, end);
+		if (r->old_length)
+			mm__areas_cut(mm, r->old, r->old + r->old_length);
+		mm__areas_put_changing(mm, plan->target, end, &kind);
 	}
 	return 0;
 }
 
-static void change_pages(struct mm *mm, const struct request *r, const struct plan *plan)
+static void change_pages(struct mm__cpu *cpu, const struct request *r, const struct plan *plan)
 {
-	struct mm__page_table *pt = &mm->page_table;
+	struct mm *mm = cpu->mm;
 	uint64_t kept = mm__min(r->old_length, r->new_length);
 
 	if (r->old_length > kept)
-		mm__pages_zap(pt, r->old + kept, r->old + r->old_length);
-	if (plan->kind == MOVE) {
-		mm__pages_zap(pt, plan->target, plan->target + r->new_length);
-		mm__pages_protect(pt, r->old, r->old + kept, MM_PROT_NONE);
-		mm__pages_move(pt, r->old, plan->target, kept, plan->prot);
-	}
+		mm__pages_zap(mm, cpu, r->old + kept, r->old + r->old_length);
+	if (plan->kind != MOVE)
+		return;
+	mm__pages_zap(mm, cpu, plan->target, plan->target + r->new_length);
+	mm__pages_move(mm, cpu, r->old, plan->target, kept);
+	mm__lock(mm);
+	mm__areas_settle(mm, plan->target);
+	mm__unlock(mm, cpu);
+}
+
+/* What is added to an area locked by mm_mlock() is made present. */
+static void populate_grown(struct mm__cpu *cpu, const struct request *r, uint64_t target)
+{
+	struct mm__mapping m;
+	int prot = 0;
+
+	if (r->new_length <= r->old_length)
+		return;
+	mm__lock(cpu->mm);
+	if (mm__area_tree_at(&cpu->mm->areas, target, &m) && m.area->flags & MM__AREA_LOCKED)
+		prot = mm__effective_prot(m.area->prot);
+	mm__unlock(cpu->mm, cpu);
+	if (prot)
+		(void)mm__populate(cpu, target + r->old_length, target + r->new_length,
+				   prot & MM_PROT_WRITE ? MM_PROT_WRITE : MM_PROT_READ);
+}
+
+static int remap(struct mm__cpu *cpu, const struct request *r, uint64_t *target)
+{
+	struct state state = { .held = false };
+	struct plan plan = settle(cpu, &state, r);
+	int error = plan.kind == FAIL ? plan.error : change_areas(cpu->mm, r, &plan);
+
+	mm__unlock(cpu->mm, cpu);
+	if (!error)
+		change_pages(cpu, r, &plan);
+	mm__pages_unpin(cpu->mm, cpu, &state.pins);
+	if (state.held)
+		mm__release(cpu, &state.hold);
+	*target = plan.target;
+	return error;
 }
 
 int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t new_length, int flags,
@@ -251,21 +315,18 @@ int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t ne
 {
 	struct request request = { old_addr, mm__page_align(old_length), mm__page_align(new_length),
 				   new_addr, flags };
-	int error = check_request(&request);
-	struct mm__hold hold;
-	struct plan plan;
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	uint64_t target;
+	int error = cpu ? check_request(&request) : ENOMEM;
 
 	if (error)
 		return error;
 	if (old_addr >= MM_ADDR_MAX)
 		return EFAULT;
-	plan = settle(mm, &hold, &request);
-	error = plan.kind == FAIL ? plan.error : change_areas(mm, &request, &plan);
-	mm__unlock(mm);
-	if (!error) {
-		change_pages(mm, &request, &plan);
-		*result = plan.target;
-	}
-	mm__release(mm, &hold);
-	return error;
+	error = remap(cpu, &request, &target);
+	if (error)
+		return error;
+	populate_grown(cpu, &request, target);
+	*result = target;
+	return 0;
 }

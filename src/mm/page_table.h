@@ -2,23 +2,24 @@
 /*
  * page_table - from addresses to frames: four levels of 512 entries, as on x86-64.
  *
- * An entry of a lowest table is 0, or the address of a frame with MM__PRESENT and the accesses that
- * it allows in the bits below the page size. It changes only under the lock of its table, and bytes
- * are copied only under that lock: so a frame that was taken out of its entry is nobody's any more.
- * The entries are atomic all the same, because a fault looks whether its page is present without
- * the lock.
+ * An entry of a lowest table is 0, or the address of a frame with the accesses that it allows below,
+ * and above the number of the cpu that may have it in its TLB; one above is 0, or the address of the
+ * table below. Entries change only under the lock of their table, and are read by anybody.
  *
- * Tables are made on demand, are linked in with a compare-and-swap that needs no lock, and stay
- * until mm__page_table_destroy(), also when they are empty: there is nothing yet that would tell
- * when the last reader has left one.
+ * Tables are found in an RCU read section, made on demand, and freed through RCU when they are
+ * empty: [P1] under the locks of its parent and its own, a table that has no entries and no pins is
+ * marked dead and taken out of its parent. [P2] Whoever has found a table locks it, and uses it only
+ * if it is not dead. So nothing is ever put into a table that nobody finds any more, and no table is
+ * freed while somebody looks at it.
  *
- * Lock order: nobody holds the locks of two tables at once. The locks of frames.h may be taken
- * under one.
+ * Lock order: a table before those below it.
  */
 #ifndef MM_PAGE_TABLE_H
 #define MM_PAGE_TABLE_H
 
-#include "frames.h"
+#include "cpu.h"
+#include "lock.h"
+#include "rcu.h"
 
 #include <mmrange/mm.h>
 
@@ -31,82 +32,132 @@
 /* What a lowest table covers. */
 #define MM__TABLE_SPAN (MM__TABLE_ENTRIES * MM_PAGE_SIZE)
 
-#define MM__PRESENT ((uintptr_t)8) /* beside MM_PROT_READ, MM_PROT_WRITE, MM_PROT_EXEC */
-#define MM__BITS    ((uintptr_t)MM_PAGE_SIZE - 1)
-
-/* A lowest table. */
 struct mm__table {
-	pthread_mutex_t lock;
-	unsigned int nr_present;
-	_Atomic(uintptr_t) entry[MM__TABLE_ENTRIES];
-};
-
-/* A table above: of mm__table on the second level, else of mm__upper_table. */
-struct mm__upper_table {
-	_Atomic(void *) below[MM__TABLE_ENTRIES];
+	struct mm__garbage garbage;
+	pthread_mutex_t lock; /* all that follows */
+	bool dead;
+	unsigned int nr_used; /* entries other than 0 */
+	unsigned int pins;    /* it stays, although it may be empty */
+	_Alignas(64) _Atomic(uint64_t) entry[MM__TABLE_ENTRIES];
 };
 
 struct mm__page_table {
-	struct mm__frames *frames; /* where the pages go, and the tables are counted */
-	struct mm__upper_table top;
+	struct mm__table top;
 };
 
-void mm__page_table_init(struct mm__page_table *pt, struct mm__frames *frames);
+/* Beside MM_PROT_READ, MM_PROT_WRITE and MM_PROT_EXEC: there is a frame. */
+#define MM__PRESENT     UINT64_C(8)
+#define MM__PROT_BITS   UINT64_C(7)
+#define MM__OWNER_SHIFT 48
+#define MM__FRAME_BITS  (((UINT64_C(1) << MM__OWNER_SHIFT) - 1) & ~(MM_PAGE_SIZE - 1))
 
-/* Frees the tables, not the frames. */
-void mm__page_table_destroy(struct mm__page_table *pt);
-
-/*
- * The accesses that a page of an area with this protection allows: on x86-64 whatever allows
- * something is readable.
- */
+/* The accesses that a page of an area with this protection allows: what allows one, allows reading. */
 static inline int mm__effective_prot(int prot)
 {
 	return prot ? prot | MM_PROT_READ : 0;
 }
 
+static inline uint64_t mm__entry(const struct mm__frame *frame, int prot, uint32_t owner)
+{
+	return (uint64_t)(uintptr_t)mm__frame_bytes(frame) | MM__PRESENT | (uint64_t)prot |
+	       (uint64_t)owner << MM__OWNER_SHIFT;
+}
+
+static inline void *mm__entry_bytes(uint64_t entry)
+{
+	return (void *)(uintptr_t)(entry & MM__FRAME_BITS);
+}
+
+static inline struct mm__frame *mm__entry_frame(uint64_t entry)
+{
+	return mm__frame_of(mm__entry_bytes(entry));
+}
+
+static inline uint32_t mm__entry_owner(uint64_t entry)
+{
+	return (uint32_t)(entry >> MM__OWNER_SHIFT);
+}
+
+static inline uint64_t mm__entry_with_owner(uint64_t entry, uint32_t owner)
+{
+	return (entry & ((UINT64_C(1) << MM__OWNER_SHIFT) - 1)) | (uint64_t)owner
+									  << MM__OWNER_SHIFT;
+}
+
+static inline bool mm__entry_allows(uint64_t entry, int access)
+{
+	uint64_t needed = MM__PRESENT | (uint64_t)access;
+
+	return (entry & needed) == needed;
+}
+
+/* Whether this cpu may have the entry in its TLB. */
+static inline bool mm__entry_is_for(uint64_t entry, uint32_t cpu)
+{
+	uint32_t owner = mm__entry_owner(entry);
+
+	return owner == cpu || owner == MM__CPU_MANY;
+}
+
+/* 0 or ENOMEM. */
+int mm__page_table_init(struct mm__page_table *pt);
+/* Frees the tables, not the frames. */
+void mm__page_table_destroy(struct mm__page_table *pt);
+
 /*
- * The lowest table of addr, which is below MM_ADDR_MAX; NULL: there is none. Neither waits nor
- * writes.
+ * The lowest table of addr, which is below MM_ADDR_MAX; NULL: there is none. In an RCU read section.
+ * Neither waits nor writes.
  */
 struct mm__table *mm__table_find(struct mm__page_table *pt, uint64_t addr);
 
 /* The same, but makes what is missing. NULL: no memory. */
-struct mm__table *mm__table_make(struct mm__page_table *pt, uint64_t addr);
+struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr);
 
 /*
  * The first lowest table that covers something of [*addr, end), with *addr moved up to it; NULL if
- * there is none. end is at most MM_ADDR_MAX.
+ * there is none. end is at most MM_ADDR_MAX. In an RCU read section.
  */
 struct mm__table *mm__table_next(struct mm__page_table *pt, uint64_t *addr, uint64_t end);
 
-static inline _Atomic(uintptr_t) *mm__table_entry(struct mm__table *table, uint64_t addr)
+/* [P2]: false, and not locked, if the table is dead. */
+bool mm__table_lock(struct mm__table *table, uint64_t addr);
+void mm__table_unlock(struct mm__table *table);
+
+/*
+ * The lowest table of addr has become empty. It is freed, but not at once: the last few of each
+ * thread are kept, as they may be needed again at once. Not in an RCU read section.
+ */
+void mm__table_emptied(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr);
+
+static inline _Atomic(uint64_t) *mm__table_entry(struct mm__table *table, uint64_t addr)
 {
 	return &table->entry[addr >> MM_PAGE_SHIFT & (MM__TABLE_ENTRIES - 1)];
 }
 
-static inline void *mm__entry_frame(uintptr_t entry)
+/* Without the lock it is a hint; with it, the truth. */
+static inline uint64_t mm__entry_load(struct mm__table *table, uint64_t addr)
 {
-	return (void *)(entry & ~MM__BITS);
+	/* acquire: pairs with mm__entry_store(); who finds a frame finds its bytes */
+	return atomic_load_explicit(mm__table_entry(table, addr), memory_order_acquire);
 }
 
-/* Puts a frame in where there is none; says whether there was none. The table is that of addr. */
-bool mm__page_install(struct mm__table *table, uint64_t addr, void *frame, int prot);
+/* With the lock. Counts the entry if it becomes one, or is none any more. */
+static inline void mm__entry_store(struct mm__table *table, uint64_t addr, uint64_t value)
+{
+	_Atomic(uint64_t) *entry = mm__table_entry(table, addr);
+	/* relaxed: it changes under the lock only */
+	uint64_t old = atomic_load_explicit(entry, memory_order_relaxed);
 
-/* Takes all pages of [start, end) out, and frees them. */
-void mm__pages_zap(struct mm__page_table *pt, uint64_t start, uint64_t end);
+	table->nr_used += (unsigned int)(value != 0) - (unsigned int)(old != 0);
+	/* release: pairs with mm__entry_load() */
+	atomic_store_explicit(entry, value, memory_order_release);
+}
 
-/* Makes the pages that are present in [start, end) allow what prot allows. */
-void mm__pages_protect(struct mm__page_table *pt, uint64_t start, uint64_t end, int prot);
-
-/*
- * Moves all pages of [from, from + length) to [to, to + length), where there are none, and lets
- * them allow what prot allows. The ranges do not overlap. prepare makes the tables that this needs,
- * so that it cannot fail: 0 or ENOMEM.
- */
-int mm__pages_prepare_move(struct mm__page_table *pt, uint64_t from, uint64_t to, uint64_t length);
-void mm__pages_move(struct mm__page_table *pt, uint64_t from, uint64_t to, uint64_t length,
-		    int prot);
+/* The end of what the lowest table of addr covers. */
+static inline uint64_t mm__table_end(uint64_t addr)
+{
+	return (addr | (MM__TABLE_SPAN - 1)) + 1;
+}
 
 /* The number of tables, of all levels, by walking. At a quiet moment. */
 uint64_t mm__page_table_count(struct mm__page_table *pt);

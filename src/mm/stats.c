@@ -4,24 +4,28 @@
  */
 #include "internal.h"
 
+#include <string.h>
+
 #define PUBLIC_FLAGS (MM_MAP_SHARED | MM_MAP_PRIVATE | MM_MAP_ANONYMOUS)
 
 /* The next area that ends above addr. */
 static bool next_area(struct mm *mm, uint64_t addr, struct mm_area *result)
 {
-	const struct mm__area *area;
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__mapping m;
+	bool found;
 
 	mm__lock(mm);
-	area = mm__area_tree_find(&mm->areas, addr);
-	if (area) {
+	found = mm__area_tree_find(&mm->areas, addr, &m);
+	if (found) {
 		/* What was already shown of an area that has grown since is not shown again. */
-		result->start = mm__max(area->start, addr);
-		result->end = area->end;
-		result->prot = area->prot;
-		result->flags = area->flags & PUBLIC_FLAGS;
+		result->start = mm__max(m.start, addr);
+		result->end = m.end;
+		result->prot = m.area->prot;
+		result->flags = m.area->flags & PUBLIC_FLAGS;
 	}
-	mm__unlock(mm);
-	return area;
+	mm__unlock(mm, cpu);
+	return found;
 }
 
 int mm_for_each_area(struct mm *mm, int (*visit)(const struct mm_area *area, void *arg), void *arg)
@@ -37,6 +41,47 @@ int mm_for_each_area(struct mm *mm, int (*visit)(const struct mm_area *area, voi
 	return 0;
 }
 
+/*
+ * The histogram: 64 buckets of 16 ns, then four for each doubling.
+ */
+#define LINEAR       64u
+#define LINEAR_SHIFT 4u
+#define FIRST        10u /* 2^10 is where the linear part ends */
+
+unsigned int mm__hold_time_index(uint64_t ns)
+{
+	unsigned int log;
+	uint64_t i;
+
+	if (ns < UINT64_C(1) << FIRST)
+		return (unsigned int)(ns >> LINEAR_SHIFT);
+	log = 63u - (unsigned int)__builtin_clzll(ns);
+	i = LINEAR + 4 * (log - FIRST) + (ns >> (log - 2) & 3);
+	return i < MM_NR_HOLD_TIMES ? (unsigned int)i : MM_NR_HOLD_TIMES - 1;
+}
+
+uint64_t mm_hold_time_end(unsigned int i)
+{
+	if (i < LINEAR)
+		return (uint64_t)(i + 1) << LINEAR_SHIFT;
+	if (i >= MM_NR_HOLD_TIMES - 1)
+		return UINT64_MAX;
+	return (uint64_t)(5 + i % 4) << (FIRST - 2 + (i - LINEAR) / 4);
+}
+
+const char *mm_fallback_name(enum mm_fallback reason)
+{
+	static const char *const names[MM_NR_FALLBACKS] = {
+		[MM_FALLBACK_NO_AREA] = "no_area",   [MM_FALLBACK_ACCESS] = "access",
+		[MM_FALLBACK_CHANGING] = "changing", [MM_FALLBACK_NO_TABLE] = "no_table",
+		[MM_FALLBACK_NO_FRAME] = "no_frame", [MM_FALLBACK_NO_PAGE] = "no_page",
+		[MM_FALLBACK_FLUSH] = "flush",       [MM_FALLBACK_CHANGED] = "changed",
+		[MM_FALLBACK_TABLE] = "table",       [MM_FALLBACK_ENTRY] = "entry",
+	};
+
+	return (unsigned int)reason < MM_NR_FALLBACKS ? names[reason] : NULL;
+}
+
 static void get_lock_stats(struct mm *mm, struct mm_stats *stats)
 {
 	struct range_lock_stats lock;
@@ -48,16 +93,31 @@ static void get_lock_stats(struct mm *mm, struct mm_stats *stats)
 	stats->lock_waits = lock.waits;
 }
 
+static void get_faults(const uint64_t *events, struct mm_stats *stats)
+{
+	stats->faults_minor = events[MM__FAULT_MINOR];
+	stats->faults_present = events[MM__FAULT_PRESENT];
+	stats->faults_failed = events[MM__FAULT_FAILED];
+	stats->faults = stats->faults_minor + stats->faults_present + stats->faults_failed;
+	stats->faults_speculative = events[MM__SERVED_SPECULATIVE];
+	stats->faults_ranged = events[MM__SERVED_RANGED];
+	stats->faults_coarse = events[MM__SERVED_COARSE];
+	memcpy(stats->fallbacks, events + MM__FALLBACK, sizeof(stats->fallbacks));
+	memcpy(stats->hold_times, events + MM__HOLD_TIME, sizeof(stats->hold_times));
+}
+
 void mm_get_stats(struct mm *mm, struct mm_stats *stats)
 {
+	uint64_t events[MM__NR_EVENTS];
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+
 	mm__lock(mm);
 	stats->areas = mm->areas.count;
-	mm__unlock(mm);
-	stats->pages = mm__frames_used(&mm->frames);
-	stats->tables = mm__events(&mm->frames, MM__TABLE_MADE);
-	stats->faults_minor = mm__events(&mm->frames, MM__FAULT_MINOR);
-	stats->faults_present = mm__events(&mm->frames, MM__FAULT_PRESENT);
-	stats->faults_failed = mm__events(&mm->frames, MM__FAULT_FAILED);
-	stats->faults = stats->faults_minor + stats->faults_present + stats->faults_failed;
+	mm__unlock(mm, cpu);
+	mm__events(mm, events);
+	stats->pages = events[MM__PAGE_IN] - events[MM__PAGE_OUT];
+	stats->tables = events[MM__TABLE_MADE] - events[MM__TABLE_FREED];
+	stats->frames = mm__frames_used(mm->frames);
+	get_faults(events, stats);
 	get_lock_stats(mm, stats);
 }

@@ -32,60 +32,67 @@ __attribute__((format(printf, 2, 3))) static int broken(struct report *report, c
 	return BROKEN;
 }
 
-static int check_area(const struct mm *mm, struct report *report, const struct mm__area *area)
+static int check_area(struct report *report, const struct mm__mapping *m)
 {
+	const struct mm__area *area = m->area;
 	int type = area->flags & (MM_MAP_SHARED | MM_MAP_PRIVATE);
+	bool maps_inode = type == MM_MAP_SHARED || !(area->flags & MM_MAP_ANONYMOUS);
 
-	if (area->start < MM_ADDR_MIN || area->end > MM_ADDR_MAX)
-		return broken(report, "the area at %#" PRIx64 " is out of bounds", area->start);
-	if (!mm__page_aligned(area->start) || !mm__page_aligned(area->end))
-		return broken(report, "the area at %#" PRIx64 " is not aligned", area->start);
+	if (m->start < MM_ADDR_MIN || m->end > MM_ADDR_MAX)
+		return broken(report, "the area at %#" PRIx64 " is out of bounds", m->start);
+	if (!mm__page_aligned(m->start) || !mm__page_aligned(m->end))
+		return broken(report, "the area at %#" PRIx64 " is not aligned", m->start);
 	if (area->prot & ~MM__PROT_ALL)
-		return broken(report, "the area at %#" PRIx64 " has a bad protection", area->start);
-	if (!(area->flags & MM_MAP_ANONYMOUS) || (type != MM_MAP_SHARED && type != MM_MAP_PRIVATE))
-		return broken(report, "the area at %#" PRIx64 " has bad flags", area->start);
-	if (area->object > mm->last_object || (type == MM_MAP_PRIVATE && area->object))
-		return broken(report, "the area at %#" PRIx64 " maps a bad object", area->start);
-	if (type == MM_MAP_SHARED && (!area->object || !mm__page_aligned(area->offset)))
-		return broken(report, "the area at %#" PRIx64 " maps no object", area->start);
+		return broken(report, "the area at %#" PRIx64 " has a bad protection", m->start);
+	if (type != MM_MAP_SHARED && type != MM_MAP_PRIVATE)
+		return broken(report, "the area at %#" PRIx64 " has bad flags", m->start);
+	if (maps_inode != !!area->inode || !mm__page_aligned(area->offset))
+		return broken(report, "the area at %#" PRIx64 " maps the wrong thing", m->start);
+	if (mm__area_changing(area))
+		return broken(report, "the area at %#" PRIx64 " counts as being changed", m->start);
 	return 0;
 }
 
 static int check_areas(struct mm *mm, struct report *report)
 {
-	const struct mm__area *left = NULL;
-	const struct mm__area *area;
+	struct mm__mapping left = { 0, 0, NULL };
+	struct mm__mapping m = left;
 	const char *what;
 	int error = 0;
 
 	if (!mm__area_tree_valid(&mm->areas, &what))
 		return broken(report, "%s", what);
-	for (uint64_t addr = 0; !error && (area = mm__area_tree_find(&mm->areas, addr));
-	     addr = area->end) {
-		error = check_area(mm, report, area);
-		if (!error && left && mm__area_continues(left, area))
+	while (!error && mm__area_tree_find(&mm->areas, left.end, &m)) {
+		error = check_area(report, &m);
+		if (!error && left.area && mm__areas_continue(&left, &m))
 			error = broken(report, "the areas that meet at %#" PRIx64 " are not merged",
-				       area->start);
-		left = area;
+				       m.start);
+		left = m;
 	}
 	return error;
 }
 
-static int check_page(struct mm *mm, struct report *report, uint64_t addr, uintptr_t entry)
+static int check_page(struct mm *mm, struct report *report, uint64_t addr, uint64_t entry)
 {
-	const struct mm__area *area = mm__area_at(mm, addr);
+	struct mm__frame *frame = mm__entry_frame(entry);
+	struct mm__mapping m;
 
 	if (!(entry & MM__PRESENT))
 		return broken(report, "the entry of %#" PRIx64 " is not present, yet not empty",
 			      addr);
-	if (!area)
+	if (!mm__area_tree_at(&mm->areas, addr, &m))
 		return broken(report, "the page at %#" PRIx64 " lies in no area", addr);
-	if ((entry & MM__BITS & ~MM__PRESENT) != (uintptr_t)mm__effective_prot(area->prot))
+	if (entry & MM__PROT_BITS & ~(uint64_t)mm__effective_prot(m.area->prot))
 		return broken(report, "the page at %#" PRIx64 " allows %#x, its area %#x", addr,
-			      (unsigned int)(entry & MM__BITS & ~MM__PRESENT),
-			      (unsigned int)mm__effective_prot(area->prot));
-	if (!mm__frames_check_see(&mm->frames, mm__entry_frame(entry)))
-		return broken(report, "the frame at %#" PRIx64 " is bad, or mapped twice", addr);
+			      (unsigned int)(entry & MM__PROT_BITS),
+			      (unsigned int)mm__effective_prot(m.area->prot));
+	if (entry & MM_PROT_WRITE && m.area->flags & MM_MAP_PRIVATE && !mm__frame_exclusive(frame))
+		return broken(report, "the page at %#" PRIx64 " can be written to, and is shared",
+			      addr);
+	/* Pages of files come from elsewhere. */
+	if (mm__frame_pool(frame) != mm__frames_page_cache() &&
+	    !mm__frames_check_see(mm->frames, frame))
+		return broken(report, "the frame at %#" PRIx64 " is bad", addr);
 	return 0;
 }
 
@@ -94,58 +101,58 @@ static int check_table(struct mm *mm, struct report *report, struct mm__table *t
 		       uint64_t *pages)
 {
 	uint64_t base = addr & ~(MM__TABLE_SPAN - 1);
-	unsigned int present = 0;
+	unsigned int used = 0;
 	int error = 0;
 
 	for (unsigned int i = 0; i < MM__TABLE_ENTRIES && !error; i++) {
-		/* relaxed: it is a quiet moment */
-		uintptr_t entry = atomic_load_explicit(&table->entry[i], memory_order_relaxed);
+		uint64_t page = base + i * MM_PAGE_SIZE;
+		uint64_t entry = mm__entry_load(table, page);
 
 		if (!entry)
 			continue;
-		present++;
-		error = check_page(mm, report, base + i * MM_PAGE_SIZE, entry);
+		used++;
+		error = check_page(mm, report, page, entry);
 	}
-	if (!error && present != table->nr_present)
+	if (!error && (used != table->nr_used || table->pins || table->dead))
 		error = broken(report, "the table at %#" PRIx64 " counts %u pages, and has %u",
-			       base, table->nr_present, present);
-	*pages += present;
+			       base, table->nr_used, used);
+	*pages += used;
 	return error;
 }
 
-static int check_pages(struct mm *mm, struct report *report)
+static int check_pages(struct mm *mm, struct report *report, uint64_t pages_counted)
 {
+	bool alone = mm->frames->users == 1 &&
+		     !atomic_load_explicit(&mm->shares_files, memory_order_relaxed);
 	struct mm__table *table;
 	uint64_t addr = 0;
 	uint64_t pages = 0;
-	uint64_t used;
 	int error = 0;
 
-	mm__frames_check_begin(&mm->frames);
+	mm__frames_check_begin(mm->frames);
 	while (!error && (table = mm__table_next(&mm->page_table, &addr, MM_ADDR_MAX))) {
 		error = check_table(mm, report, table, addr, &pages);
-		addr = (addr | (MM__TABLE_SPAN - 1)) + 1;
+		addr = mm__table_end(addr);
 	}
 	if (error)
 		return error;
-	used = mm__frames_used(&mm->frames);
-	if (used != pages)
-		return broken(report, "%" PRIu64 " pages are in use, and %" PRIu64 " are present",
-			      used, pages);
-	if (!mm__frames_check_end(&mm->frames))
-		return broken(report, "a frame is neither in use nor free, or is both");
+	if (pages != pages_counted)
+		return broken(report, "%" PRIu64 " pages are counted, and %" PRIu64 " are present",
+			      pages_counted, pages);
+	/* Relatives, and shared memory, have references too. */
+	if (!mm__frames_check_end(mm->frames, alone))
+		return broken(report, "a frame has not as many references as entries");
 	return 0;
 }
 
-static int check_counts(struct mm *mm, struct report *report)
+static int check_counts(struct mm *mm, struct report *report, uint64_t tables_counted)
 {
 	uint64_t tables = mm__page_table_count(&mm->page_table);
-	uint64_t counted = mm__events(&mm->frames, MM__TABLE_MADE);
 
-	if (tables != counted)
+	if (tables != tables_counted)
 		return broken(report,
-			      "there are %" PRIu64 " page tables, and %" PRIu64 " were made",
-			      tables, counted);
+			      "there are %" PRIu64 " page tables, and %" PRIu64 " are counted",
+			      tables, tables_counted);
 	if (mm->brk < mm->attr.brk_start || mm->brk > MM_ADDR_MAX)
 		return broken(report, "the heap ends at %#" PRIx64, mm->brk);
 	return 0;
@@ -154,9 +161,13 @@ static int check_counts(struct mm *mm, struct report *report)
 int mm_validate(struct mm *mm, char *message, size_t size)
 {
 	struct report report = { message, size };
+	uint64_t events[MM__NR_EVENTS];
 	int error = check_areas(mm, &report);
 
+	mm__events(mm, events);
 	if (!error)
-		error = check_pages(mm, &report);
-	return error ? error : check_counts(mm, &report);
+		error = check_pages(mm, &report, events[MM__PAGE_IN] - events[MM__PAGE_OUT]);
+	if (!error)
+		error = check_counts(mm, &report, events[MM__TABLE_MADE] - events[MM__TABLE_FREED]);
+	return error;
 }

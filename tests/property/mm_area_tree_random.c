@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The area tree against an array that says for each key which area it belongs to. Keys are few, so
- * that gaps close and open all the time, and areas are many, so that the tree has several levels.
+ * The area tree against an array that says for each key which mapping it belongs to. Keys are few,
+ * so that gaps close and open all the time, and mappings are many, so that the tree has several
+ * levels.
  */
 #include "mm/area_tree.h"
+#include "mm/rcu.h"
 #include "test.h"
 
 #include <string.h>
@@ -11,25 +13,35 @@
 #define KEYS 3000u
 
 static struct mm__area_tree tree;
-static uint64_t owner[KEYS]; /* the start of the area, plus 1; 0: free */
+static uint64_t owner[KEYS];           /* the start of the mapping, plus 1; 0: free */
+static struct mm__area *area_of[KEYS]; /* of the mapping that starts there */
+
+/* The tree does not look at areas. Each change makes a new one. */
+static struct mm__area *new_area(void)
+{
+	static uintptr_t last;
+
+	return (struct mm__area *)++last;
+}
 
 static void check_find(uint64_t key)
 {
-	const struct mm__area *area = mm__area_tree_find(&tree, key);
+	struct mm__mapping m, same;
+	bool found = mm__area_tree_find(&tree, key, &m);
 	uint64_t i = key;
 
+	CHECK_EQ(mm__area_tree_at(&tree, key, &same), owner[key] != 0);
 	while (i < KEYS && !owner[i])
 		i++;
-	if (i == KEYS) {
-		CHECK(!area);
+	CHECK_EQ(found, i < KEYS);
+	if (!found)
 		return;
-	}
-	CHECK(area);
-	CHECK_EQ(area->start, owner[i] - 1);
-	CHECK_EQ(area->offset, area->start * 2);
-	CHECK(area->start == i || i == key);
-	CHECK(owner[area->end - 1] == owner[i] &&
-	      (area->end == KEYS || owner[area->end] != owner[i]));
+	CHECK_EQ(m.start, owner[i] - 1);
+	CHECK(m.area == area_of[m.start]);
+	CHECK(m.start == i || i == key);
+	CHECK(owner[m.end - 1] == owner[i] && (m.end == KEYS || owner[m.end] != owner[i]));
+	if (i == key)
+		CHECK(same.start == m.start && same.end == m.end && same.area == m.area);
 }
 
 static void check_gap(uint64_t length, uint64_t low, uint64_t high)
@@ -48,61 +60,74 @@ static void check_gap(uint64_t length, uint64_t low, uint64_t high)
 	CHECK_EQ(found, run == length);
 }
 
-static void set_owner(uint64_t start, uint64_t end, uint64_t value)
+static void set_owner(const struct mm__mapping *m, uint64_t value)
 {
-	for (uint64_t i = start; i < end; i++)
+	for (uint64_t i = m->start; i < m->end; i++)
 		owner[i] = value;
+	area_of[m->start] = m->area;
 }
 
 static void insert_at(uint64_t key, uint64_t length)
 {
-	struct mm__area area = { .start = key, .end = key, .offset = key * 2 };
+	struct mm__mapping m = { key, key, new_area() };
 
-	while (area.end < KEYS && area.end < key + length && !owner[area.end])
-		area.end++;
-	if (area.end == key)
-		return;
-	CHECK_EQ(mm__area_tree_reserve(&tree, 1), 0);
-	mm__area_tree_insert(&tree, &area);
-	set_owner(area.start, area.end, area.start + 1);
+	while (m.end < KEYS && m.end < key + length && !owner[m.end])
+		m.end++;
+	mm__area_tree_insert(&tree, &m);
+	set_owner(&m, m.start + 1);
 }
 
-/* Gives the area of a key new bounds, anywhere between its neighbours. */
+/* Gives the mapping of a key new bounds, anywhere between its neighbours. */
 static void change_at(uint64_t key, uint64_t *seed)
 {
-	const struct mm__area *old = mm__area_tree_find(&tree, key);
-	uint64_t lo = old->start, hi = old->end;
-	struct mm__area area = *old;
+	struct mm__mapping old = { 0, 0, NULL }, m = { 0, 0, new_area() };
+	uint64_t lo, hi;
 
+	mm__area_tree_find(&tree, key, &old);
+	lo = old.start;
+	hi = old.end;
 	while (lo && !owner[lo - 1])
 		lo--;
 	while (hi < KEYS && !owner[hi])
 		hi++;
-	set_owner(old->start, old->end, 0);
-	area.start = lo + test_random_below(seed, hi - lo);
-	area.end = area.start + 1 + test_random_below(seed, hi - area.start);
-	area.offset = area.start * 2;
-	mm__area_tree_change(&tree, old->start, &area);
-	set_owner(area.start, area.end, area.start + 1);
+	set_owner(&old, 0);
+	m.start = lo + test_random_below(seed, hi - lo);
+	m.end = m.start + 1 + test_random_below(seed, hi - m.start);
+	mm__area_tree_set(&tree, old.start, &m);
+	set_owner(&m, m.start + 1);
+}
+
+static void erase_at(uint64_t key)
+{
+	struct mm__mapping m = { 0, 0, NULL };
+
+	mm__area_tree_find(&tree, key, &m);
+	set_owner(&m, 0);
+	mm__area_tree_erase(&tree, m.start);
 }
 
 static void step(uint64_t *seed, uint64_t growth)
 {
 	uint64_t key = test_random_below(seed, KEYS);
-	uint64_t start;
 
+	CHECK_EQ(mm__area_tree_reserve(&tree, 1), 0);
 	if (!owner[key]) {
 		if (test_random_below(seed, 10) < growth)
 			insert_at(key, 1 + test_random_below(seed, 4));
-		return;
-	}
-	if (test_random_below(seed, 10) >= growth) {
-		start = owner[key] - 1;
-		set_owner(start, mm__area_tree_find(&tree, key)->end, 0);
-		mm__area_tree_erase(&tree, start);
+	} else if (test_random_below(seed, 10) >= growth) {
+		erase_at(key);
 	} else if (test_random_below(seed, 4) == 0) {
 		change_at(key, seed);
 	}
+	mm__rcu_free(mm__area_tree_take_retired(&tree));
+}
+
+static void check_tree(void)
+{
+	const char *what = "";
+
+	if (!mm__area_tree_valid(&tree, &what))
+		test_fail(__FILE__, __LINE__, "%s", what);
 }
 
 TEST(mm_area_tree, random_changes_leave_it_as_an_array_would_be)
@@ -117,18 +142,17 @@ TEST(mm_area_tree, random_changes_leave_it_as_an_array_would_be)
 			uint64_t low = test_random_below(&seed, KEYS);
 
 			step(&seed, growth);
+			/* Always while it is small, else now and then. */
+			if (tree.count < 64)
+				check_tree();
 			check_find(test_random_below(&seed, KEYS + 10) % KEYS);
 			if (i % 16)
 				continue;
 			check_gap(1 + test_random_below(&seed, 40), 0, KEYS);
 			check_gap(1 + test_random_below(&seed, 10), low,
 				  low + 1 + test_random_below(&seed, KEYS - low));
-			if (i % 256 == 0) {
-				const char *what = "";
-
-				if (!mm__area_tree_valid(&tree, &what))
-					test_fail(__FILE__, __LINE__, "%s", what);
-			}
+			if (i % 256 == 0)
+				check_tree();
 		}
 	}
 	mm__area_tree_destroy(&tree);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random operations, one thread, against a model: results, errors, areas, bytes and pages are the
- * same in all three locking modes, with few areas and pages allowed, and with many.
+ * same in all locking modes, with few areas and pages allowed, and with many.
  */
 #include "space_model.h"
 
-static void run(const char *name, uint64_t max_areas, uint64_t max_pages)
+/* At the limit of pages, each failure waits for what is about to be freed. */
+#define STEPS_AT_THE_LIMIT 400
+
+static void run(const char *name, unsigned int steps, uint64_t max_areas, uint64_t max_pages)
 {
 	uint64_t seed = test_seed(name);
 
@@ -26,7 +29,7 @@ static void run(const char *name, uint64_t max_areas, uint64_t max_pages)
 		model.max_areas = max_areas;
 		model.max_pages = max_pages;
 		model.brk_start = model.brk = attr.brk_start;
-		for (unsigned int i = 0; i < 4000; i++) {
+		for (unsigned int i = 0; i < steps; i++) {
 			model_step(&model);
 			if (i % 64)
 				continue;
@@ -39,15 +42,15 @@ static void run(const char *name, uint64_t max_areas, uint64_t max_pages)
 
 TEST(mm_random, operations_agree_with_the_model)
 {
-	run("mm_random/operations", UINT64_MAX, UINT64_MAX);
+	run("mm_random/operations", 4000, UINT64_MAX, UINT64_MAX);
 }
 
 TEST(mm_random, operations_agree_with_the_model_when_few_areas_are_allowed)
 {
-	run("mm_random/few_areas", 12, UINT64_MAX);
+	run("mm_random/few_areas", 4000, 12, UINT64_MAX);
 }
 
 TEST(mm_random, operations_agree_with_the_model_when_few_pages_are_allowed)
 {
-	run("mm_random/few_pages", 40, 30);
+	run("mm_random/few_pages", STEPS_AT_THE_LIMIT, 40, 30);
 }

@@ -47,6 +47,50 @@ static unsigned int count_present(const struct model *m)
 	return count;
 }
 
+static bool is_mapped(const struct model *m, uint64_t object)
+{
+	for (unsigned int i = 0; i < MODEL_PAGES; i++)
+		if (m->page[i].object == object)
+			return true;
+	return false;
+}
+
+/* Frames: of private pages, and of what was touched of shared memory, present or not. */
+static unsigned int count_frames(const struct model *m)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < MODEL_PAGES; i++) {
+		const struct model_object *object = &m->object[i];
+
+		count += m->page[i].present && !m->page[i].object;
+		if (is_mapped(m, i + 1))
+			for (unsigned int page = 0; page < object->size; page++)
+				count += object->touched[page];
+	}
+	return count;
+}
+
+/* The number of a new object, in place of one that is not mapped. */
+static uint64_t new_object(struct model *m, unsigned int size)
+{
+	uint64_t number = 1;
+
+	CHECK(size <= MODEL_OBJECT_PAGES);
+	while (is_mapped(m, number))
+		number++;
+	m->object[number - 1] = (struct model_object){ .size = size };
+	return number;
+}
+
+/* The bytes of a page. */
+static unsigned char *value_of(struct model *m, unsigned int i)
+{
+	struct model_page *page = &m->page[i];
+
+	return page->object ? &m->object[page->object - 1].value[page->offset] : &page->value;
+}
+
 /* Where the area of a page ends. */
 static unsigned int area_end(const struct model *m, unsigned int page)
 {
@@ -94,7 +138,7 @@ static int highest_gap(const struct model *m, unsigned int n)
 static int model_map(struct model *m, unsigned int first, unsigned int n, int prot, int flags,
 		     unsigned int *where)
 {
-	uint64_t object = flags & MM_MAP_SHARED ? ++m->objects : 0;
+	uint64_t object;
 
 	*where = first;
 	if (count_areas(m) > m->max_areas)
@@ -111,6 +155,8 @@ static int model_map(struct model *m, unsigned int first, unsigned int n, int pr
 			return SKIP;
 		*where = (unsigned int)gap;
 	}
+	clear(m, *where, *where + n);
+	object = flags & MM_MAP_SHARED ? new_object(m, n) : 0;
 	for (unsigned int i = 0; i < n; i++)
 		m->page[*where + i] = (struct model_page){
 			true,   false, 0, prot, flags & ~(MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE),
@@ -153,7 +199,7 @@ static int model_dontneed(struct model *m, unsigned int first, unsigned int end)
 	for (; first < end; first++) {
 		if (!m->page[first].mapped) {
 			error = ENOMEM;
-		} else if (m->page[first].flags & MM_MAP_PRIVATE) {
+		} else {
 			m->page[first].present = false;
 			m->page[first].value = 0;
 		}
@@ -250,6 +296,20 @@ static void model_brk(struct model *m, uint64_t brk)
 	m->brk = brk;
 }
 
+/* Makes a page of shared memory present, if there is one: 0, EFAULT or ENOMEM. */
+static int touch_object(struct model *m, const struct model_page *page, int *code)
+{
+	struct model_object *object = &m->object[page->object - 1];
+
+	*code = MM_BUS_ADRERR;
+	if (page->offset >= object->size)
+		return EFAULT;
+	if (!object->touched[page->offset] && count_frames(m) >= m->max_pages)
+		return ENOMEM;
+	object->touched[page->offset] = true;
+	return 0;
+}
+
 /* Makes n pages present, and fills them if value is not negative; *done is how many it could. */
 static int model_access(struct model *m, unsigned int first, unsigned int n, int value,
 			unsigned int *done, int *code)
@@ -260,11 +320,17 @@ static int model_access(struct model *m, unsigned int first, unsigned int n, int
 		*code = page->mapped ? MM_SEGV_ACCERR : MM_SEGV_MAPERR;
 		if (!page->mapped || !page->prot || (value >= 0 && !(page->prot & W)))
 			return EFAULT;
-		if (!page->present && count_present(m) >= m->max_pages)
+		if (page->object) {
+			int error = touch_object(m, page, code);
+
+			if (error)
+				return error;
+		} else if (!page->present && count_frames(m) >= m->max_pages) {
 			return ENOMEM;
+		}
 		page->present = true;
 		if (value >= 0)
-			page->value = (unsigned char)value;
+			*value_of(m, first + *done) = (unsigned char)value;
 	}
 	return 0;
 }
@@ -373,17 +439,21 @@ static void step_read(struct model *m, unsigned int first, unsigned int n)
 	CHECK_EQ(mm_read(m->mm, addr_of(m, first), bytes, (size_t)PAGES(n), &info), error);
 	check_info(m, error, &info, first + done, code);
 	for (size_t i = 0; i < (size_t)PAGES(done); i++)
-		if (bytes[i] != m->page[first + i / 4096].value)
-			CHECK_EQ(bytes[i], m->page[first + i / 4096].value);
+		if (bytes[i] != *value_of(m, first + (unsigned int)(i / 4096)))
+			CHECK_EQ(bytes[i], *value_of(m, first + (unsigned int)(i / 4096)));
 }
 
 static void step_fault(struct model *m, unsigned int first)
 {
 	int access = below(m, 2) ? W : R, code, error;
-	unsigned char value = m->page[first].value;
 	struct mm_siginfo info;
 	unsigned int done;
+	int value = 0;
 
+	if (m->page[first].mapped &&
+	    (!m->page[first].object ||
+	     m->page[first].offset < m->object[m->page[first].object - 1].size))
+		value = *value_of(m, first);
 	error = model_access(m, first, 1, access == W ? value : -1, &done, &code);
 	CHECK_EQ(mm_fault(m->mm, addr_of(m, first), access, &info), error);
 	check_info(m, error, &info, first, code);

@@ -14,23 +14,31 @@
 
 #include <stdbool.h>
 
-#define MODEL_PAGES 192u
+#define MODEL_PAGES        192u
+#define MODEL_OBJECT_PAGES 64u
 
 struct model_page {
 	bool mapped;
 	bool present;
-	unsigned char value; /* of all its bytes */
+	unsigned char value; /* of all its bytes, if it is private */
 	int prot;
 	int flags;
-	uint64_t object;
-	uint64_t offset;
+	uint64_t object; /* of shared memory: its number, from 1 */
+	uint64_t offset; /* in pages */
+};
+
+/* Shared memory: it keeps what was written to it as long as a page of it is mapped. */
+struct model_object {
+	unsigned int size;
+	bool touched[MODEL_OBJECT_PAGES];
+	unsigned char value[MODEL_OBJECT_PAGES];
 };
 
 struct model {
 	struct mm *mm;
 	uint64_t base;
 	uint64_t seed;
-	uint64_t objects;
+	struct model_object object[MODEL_PAGES]; /* as many as can be mapped */
 	/* The window ends at MM_ADDR_MAX, and has the space for itself. */
 	bool whole;
 	uint64_t max_areas;

@@ -26,8 +26,8 @@
 #define PRIVATE (MM_MAP_PRIVATE | MM_MAP_ANONYMOUS)
 #define SHARED  (MM_MAP_SHARED | MM_MAP_ANONYMOUS)
 
-static const enum mm_locking lockings[] = { MM_LOCKING_RANGE, MM_LOCKING_COARSE,
-					    MM_LOCKING_RWLOCK };
+static const enum mm_locking lockings[] = { MM_LOCKING_RANGE, MM_LOCKING_COARSE, MM_LOCKING_RWLOCK,
+					    MM_LOCKING_SPECULATIVE };
 #define NR_LOCKINGS (sizeof(lockings) / sizeof(lockings[0]))
 
 static inline struct mm *new_space_with(const struct mm_attr *attr)

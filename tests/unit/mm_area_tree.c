@@ -1,20 +1,47 @@
 /* SPDX-License-Identifier: MIT */
 #include "mm/area_tree.h"
+#include "mm/rcu.h"
 #include "test.h"
 
 #include <stdlib.h>
 
-static struct mm__area area(uint64_t start, uint64_t end)
+/* The tree does not look at areas: any address will do. */
+static struct mm__area *area(uint64_t number)
 {
-	return (struct mm__area){ start, end, 1, 2, 3, 4 };
+	return (struct mm__area *)(uintptr_t)number;
 }
 
 static void insert(struct mm__area_tree *tree, uint64_t start, uint64_t end)
 {
-	struct mm__area new = area(start, end);
+	struct mm__mapping m = { start, end, area(start + 1) };
 
 	CHECK_EQ(mm__area_tree_reserve(tree, 1), 0);
-	mm__area_tree_insert(tree, &new);
+	mm__area_tree_insert(tree, &m);
+	mm__rcu_free(mm__area_tree_take_retired(tree));
+}
+
+static void erase(struct mm__area_tree *tree, uint64_t start)
+{
+	CHECK_EQ(mm__area_tree_reserve(tree, 1), 0);
+	mm__area_tree_erase(tree, start);
+	mm__rcu_free(mm__area_tree_take_retired(tree));
+}
+
+static void set(struct mm__area_tree *tree, uint64_t old, uint64_t start, uint64_t end)
+{
+	struct mm__mapping m = { start, end, area(start + 2) };
+
+	CHECK_EQ(mm__area_tree_reserve(tree, 1), 0);
+	mm__area_tree_set(tree, old, &m);
+	mm__rcu_free(mm__area_tree_take_retired(tree));
+}
+
+static void check_mapping(const struct mm__mapping *m, uint64_t start, uint64_t end,
+			  uint64_t number)
+{
+	CHECK_EQ(m->start, start);
+	CHECK_EQ(m->end, end);
+	CHECK(m->area == area(number));
 }
 
 static void check_tree(const struct mm__area_tree *tree)
@@ -28,49 +55,118 @@ static void check_tree(const struct mm__area_tree *tree)
 TEST(mm_area_tree, an_empty_tree_is_one_gap)
 {
 	struct mm__area_tree tree;
+	struct mm__mapping m;
 	uint64_t addr;
 
 	mm__area_tree_init(&tree);
 	check_tree(&tree);
-	CHECK(!mm__area_tree_find(&tree, 0));
+	CHECK(!mm__area_tree_find(&tree, 0, &m));
+	CHECK(!mm__area_tree_at(&tree, 0, &m));
+	CHECK(!mm__area_tree_take_retired(&tree));
 	CHECK(mm__area_tree_highest_gap(&tree, 90, 10, 100, &addr));
 	CHECK_EQ(addr, 10);
 	CHECK(!mm__area_tree_highest_gap(&tree, 91, 10, 100, &addr));
 	mm__area_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, find_gives_the_area_that_contains_or_else_the_next)
+TEST(mm_area_tree, find_gives_the_mapping_that_contains_or_else_the_next)
 {
 	struct mm__area_tree tree;
+	struct mm__mapping m;
 
 	mm__area_tree_init(&tree);
 	for (uint64_t i = 0; i < 1000; i++)
 		insert(&tree, (i * 37 % 1000) * 10, (i * 37 % 1000) * 10 + 5);
 	check_tree(&tree);
 	CHECK_EQ(tree.count, 1000);
-	for (uint64_t addr = 0; addr < 9995; addr++)
-		CHECK_EQ(mm__area_tree_find(&tree, addr)->start, (addr + 5) / 10 * 10);
-	CHECK(!mm__area_tree_find(&tree, 9995));
-	CHECK(!mm__area_tree_find(&tree, UINT64_MAX));
+	for (uint64_t addr = 0; addr < 9995; addr++) {
+		uint64_t start = (addr + 5) / 10 * 10;
+
+		CHECK(mm__area_tree_find(&tree, addr, &m));
+		check_mapping(&m, start, start + 5, start + 1);
+		CHECK_EQ(mm__area_tree_at(&tree, addr, &m), addr >= start);
+		check_mapping(&m, start, start + 5, start + 1);
+	}
+	CHECK(!mm__area_tree_find(&tree, 9995, &m));
+	CHECK(!mm__area_tree_find(&tree, UINT64_MAX, &m));
+	CHECK(!mm__area_tree_at(&tree, 9995, &m));
+	CHECK(!mm__area_tree_at(&tree, UINT64_MAX, &m));
 	mm__area_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, an_area_keeps_all_it_was_given)
+TEST(mm_area_tree, a_mapping_ends_at_the_highest_address_at_most)
 {
 	struct mm__area_tree tree;
-	const struct mm__area *found;
-	struct mm__area changed = { 4, 9, 5, 6, 7, 8 };
+	struct mm__mapping m;
+
+	mm__area_tree_init(&tree);
+	insert(&tree, UINT64_MAX - 1, UINT64_MAX);
+	CHECK(mm__area_tree_at(&tree, UINT64_MAX - 1, &m));
+	check_mapping(&m, UINT64_MAX - 1, UINT64_MAX, UINT64_MAX);
+	CHECK(!mm__area_tree_at(&tree, UINT64_MAX, &m));
+	CHECK(!mm__area_tree_at(&tree, UINT64_MAX - 2, &m));
+	check_tree(&tree);
+	mm__area_tree_destroy(&tree);
+}
+
+TEST(mm_area_tree, set_puts_other_bounds_and_another_area_in_its_place)
+{
+	struct mm__area_tree tree;
+	struct mm__mapping m;
 
 	mm__area_tree_init(&tree);
 	insert(&tree, 5, 8);
-	found = mm__area_tree_find(&tree, 5);
-	CHECK(found->start == 5 && found->end == 8 && found->prot == 1 && found->flags == 2 &&
-	      found->object == 3 && found->offset == 4);
-	mm__area_tree_change(&tree, 5, &changed);
-	found = mm__area_tree_find(&tree, 8);
-	CHECK(found->start == 4 && found->end == 9 && found->prot == 5 && found->flags == 6 &&
-	      found->object == 7 && found->offset == 8);
+	set(&tree, 5, 4, 9);
+	CHECK(mm__area_tree_at(&tree, 4, &m));
+	check_mapping(&m, 4, 9, 6);
+	CHECK(mm__area_tree_at(&tree, 8, &m));
+	check_mapping(&m, 4, 9, 6);
+	CHECK_EQ(tree.count, 1);
 	check_tree(&tree);
+	mm__area_tree_destroy(&tree);
+}
+
+TEST(mm_area_tree, each_mapping_can_grow_to_its_neighbours_in_turn)
+{
+	struct mm__area_tree tree;
+	struct mm__mapping m;
+
+	mm__area_tree_init(&tree);
+	for (uint64_t i = 0; i < 3000; i++)
+		insert(&tree, i * 10 + 4, i * 10 + 6);
+	for (uint64_t i = 0; i < 3000; i++) {
+		uint64_t low = i ? i * 10 - 4 : 0;
+
+		/* Whatever key is between it and a neighbour has to give way. */
+		set(&tree, i * 10 + 4, low, i * 10 + 14);
+		check_tree(&tree);
+		CHECK(mm__area_tree_at(&tree, low, &m));
+		check_mapping(&m, low, i * 10 + 14, low + 2);
+		CHECK(mm__area_tree_at(&tree, i * 10 + 13, &m));
+		check_mapping(&m, low, i * 10 + 14, low + 2);
+		set(&tree, low, i * 10 + 4, i * 10 + 6);
+	}
+	check_tree(&tree);
+	mm__area_tree_destroy(&tree);
+}
+
+TEST(mm_area_tree, a_mapping_can_take_the_place_of_many)
+{
+	struct mm__area_tree tree;
+	struct mm__mapping m;
+
+	mm__area_tree_init(&tree);
+	for (uint64_t i = 0; i < 3000; i++)
+		insert(&tree, i * 10, i * 10 + 9);
+	for (uint64_t i = 0; i < 3000; i += 300) {
+		for (uint64_t j = i + 1; j < i + 300; j++)
+			erase(&tree, j * 10);
+		insert(&tree, i * 10 + 9, i * 10 + 2999);
+		check_tree(&tree);
+		CHECK(mm__area_tree_at(&tree, i * 10 + 2000, &m));
+		check_mapping(&m, i * 10 + 9, i * 10 + 2999, i * 10 + 10);
+	}
+	CHECK_EQ(tree.count, 20);
 	mm__area_tree_destroy(&tree);
 }
 
@@ -107,11 +203,59 @@ TEST(mm_area_tree, what_is_reserved_is_enough_for_growth_from_nothing)
 	mm__area_tree_init(&tree);
 	CHECK_EQ(mm__area_tree_reserve(&tree, 100), 0);
 	for (uint64_t i = 0; i < 100; i++) {
-		struct mm__area new = area(i, i + 1);
+		struct mm__mapping m = { i, i + 1, area(i) };
 
-		mm__area_tree_insert(&tree, &new);
+		mm__area_tree_insert(&tree, &m);
 	}
 	check_tree(&tree);
+	mm__area_tree_destroy(&tree);
+}
+
+TEST(mm_area_tree, what_is_preloaded_is_all_that_is_reserved)
+{
+	struct mm__area_tree tree;
+	struct mm__area_spares spares;
+
+	mm__area_tree_init(&tree);
+	for (uint64_t i = 0; i < 1000; i++) {
+		unsigned int leaves, inners;
+
+		mm__area_tree_preload(&tree, 3, &spares);
+		mm__area_tree_stock(&tree, &spares);
+		CHECK(!spares.first[0] && !spares.first[1]);
+		leaves = tree.spares.count[0];
+		inners = tree.spares.count[1];
+		CHECK_EQ(mm__area_tree_reserve(&tree, 3), 0);
+		CHECK_EQ(tree.spares.count[0], leaves);
+		CHECK_EQ(tree.spares.count[1], inners);
+		for (uint64_t j = 0; j < 3; j++)
+			mm__area_tree_insert(
+				&tree, &(struct mm__mapping){ i * 3 + j, i * 3 + j + 1, NULL });
+	}
+	check_tree(&tree);
+	mm__area_tree_destroy(&tree);
+}
+
+TEST(mm_area_tree, most_changes_replace_a_leaf_and_nothing_else)
+{
+	struct mm__area_tree tree;
+	unsigned int more = 0;
+
+	mm__area_tree_init(&tree);
+	for (uint64_t i = 0; i < 10000; i++)
+		insert(&tree, i * 10, i * 10 + 5);
+	for (uint64_t i = 0; i < 10000; i++) {
+		struct mm__mapping m = { i * 10, i * 10 + 6, NULL };
+		struct mm__garbage *retired;
+
+		CHECK_EQ(mm__area_tree_reserve(&tree, 1), 0);
+		mm__area_tree_set(&tree, i * 10, &m);
+		retired = mm__area_tree_take_retired(&tree);
+		CHECK(retired);
+		more += retired->next ? 1 : 0;
+		mm__rcu_free(retired);
+	}
+	CHECK_EQ(more, 0);
 	mm__area_tree_destroy(&tree);
 }
 
@@ -124,7 +268,7 @@ TEST(mm_area_tree, is_empty_again_when_all_is_erased_in_any_order)
 		for (uint64_t i = 0; i < 1009; i++)
 			insert(&tree, i, i + 1);
 		for (uint64_t i = 0; i < 1009; i++) {
-			mm__area_tree_erase(&tree, i * step % 1009);
+			erase(&tree, i * step % 1009);
 			if (i % 16 == 0)
 				check_tree(&tree);
 		}
@@ -132,4 +276,38 @@ TEST(mm_area_tree, is_empty_again_when_all_is_erased_in_any_order)
 		check_tree(&tree);
 		mm__area_tree_destroy(&tree);
 	}
+}
+
+/* In an order in which leaves are divided everywhere. */
+TEST(mm_area_tree, holds_a_million)
+{
+	const uint64_t n = test_scale(1000000);
+	struct mm__area_tree tree;
+	struct mm__mapping m;
+
+	mm__area_tree_init(&tree);
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t at = i * 7919 % n * 2;
+
+		insert(&tree, at, at + 1);
+		if (i % 65536 == 0)
+			mm__rcu_barrier();
+	}
+	CHECK_EQ(tree.count, n);
+	check_tree(&tree);
+	for (uint64_t i = 0; i < 2 * n; i++) {
+		CHECK_EQ(mm__area_tree_at(&tree, i, &m), i % 2 == 0);
+		if (i % 2 == 0)
+			check_mapping(&m, i, i + 1, i + 1);
+	}
+	for (uint64_t i = 0; i < n; i++) {
+		erase(&tree, i * 104729 % n * 2);
+		if (i % 65536 == 0) {
+			check_tree(&tree);
+			mm__rcu_barrier();
+		}
+	}
+	CHECK_EQ(tree.count, 0);
+	check_tree(&tree);
+	mm__area_tree_destroy(&tree);
 }

@@ -1,127 +1,225 @@
 /* SPDX-License-Identifier: MIT */
-#include "mm/frames.h"
+#include "mm/internal.h"
+#include "spaces.h"
 #include "threads.h"
 
-#include <mmrange/mm.h>
 #include <string.h>
 
-static struct mm__frames frames;
-static void *taken[5000];
+static struct mm *mm;
+static struct mm__frame *taken[5000];
 
-static bool all_zero(const unsigned char *bytes)
+static void create(uint64_t max_pages)
 {
+	struct mm_attr attr;
+
+	mm_attr_init(&attr);
+	attr.max_pages = max_pages;
+	mm = new_space_with(&attr);
+}
+
+static bool all_zero(const struct mm__frame *frame)
+{
+	const unsigned char *bytes = mm__frame_bytes(frame);
+
 	for (size_t i = 0; i < MM_PAGE_SIZE; i++)
 		if (bytes[i])
 			return false;
 	return true;
 }
 
+static struct mm__frame *alloc(void)
+{
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__frame *frame;
+
+	while (!(frame = mm__cpu_frame(cpu)))
+		if (mm__cpu_refill(cpu))
+			return NULL;
+	return frame;
+}
+
+static void release(struct mm__frame *frame)
+{
+	mm__cpu_drop_frames(mm__this_cpu(mm), &frame, 1);
+}
+
+static void fill(struct mm__frame *frame, int value)
+{
+	memset(mm__frame_bytes(frame), value, (size_t)MM_PAGE_SIZE);
+	mm__frame_dirtied(frame, 0, MM_PAGE_SIZE);
+}
+
 static void check_frames(unsigned int used)
 {
-	CHECK_EQ(mm__frames_used(&frames), used);
-	mm__frames_check_begin(&frames);
+	CHECK_EQ(mm__frames_used(mm->frames), used);
+	mm__frames_check_begin(mm->frames);
 	for (unsigned int i = 0; i < used; i++)
-		CHECK(mm__frames_check_see(&frames, taken[i]));
-	CHECK(mm__frames_check_end(&frames));
+		CHECK(mm__frames_check_see(mm->frames, taken[i]));
+	CHECK(mm__frames_check_end(mm->frames, true));
+}
+
+static void release_all(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++)
+		release(taken[i]);
 }
 
 TEST(mm_frames, are_aligned_zeroed_and_distinct)
 {
-	CHECK_EQ(mm__frames_init(&frames, UINT64_MAX), 0);
-	for (unsigned int i = 0; i < 300; i++) {
-		taken[i] = mm__frame_alloc(&frames);
+	create(UINT64_MAX);
+	for (unsigned int i = 0; i < 1200; i++) {
+		taken[i] = alloc();
 		CHECK(taken[i]);
-		CHECK_EQ((uintptr_t)taken[i] % MM_PAGE_SIZE, 0);
+		CHECK_EQ((uintptr_t)mm__frame_bytes(taken[i]) % MM_PAGE_SIZE, 0);
+		CHECK(mm__frame_of(mm__frame_bytes(taken[i])) == taken[i]);
+		CHECK(mm__frame_pool(taken[i]) == mm->frames);
 		CHECK(all_zero(taken[i]));
-		memset(taken[i], 0xff, (size_t)MM_PAGE_SIZE);
+		fill(taken[i], 0xff);
 	}
-	check_frames(300);
-	for (unsigned int i = 300; i-- > 100;)
-		mm__frame_free(&frames, taken[i]);
+	check_frames(1200);
+	for (unsigned int i = 1200; i-- > 100;)
+		release(taken[i]);
 	check_frames(100);
-	for (unsigned int i = 100; i < 300; i++) {
-		taken[i] = mm__frame_alloc(&frames);
+	for (unsigned int i = 100; i < 1200; i++) {
+		taken[i] = alloc();
 		CHECK(all_zero(taken[i]));
 	}
-	check_frames(300);
-	mm__frames_destroy(&frames);
+	check_frames(1200);
+	release_all(1200);
+	mm_destroy(mm);
+}
+
+/* Only lines that were written are zeroed; each byte may be one. */
+TEST(mm_frames, are_zeroed_wherever_they_were_written)
+{
+	struct mm__frame *frame;
+
+	create(1);
+	for (unsigned int offset = 0; offset < MM_PAGE_SIZE; offset += 63) {
+		for (unsigned int length = 1; length <= MM_PAGE_SIZE - offset;
+		     length = 3 * length) {
+			frame = alloc();
+			CHECK(frame && all_zero(frame));
+			memset((char *)mm__frame_bytes(frame) + offset, 1, length);
+			mm__frame_dirtied(frame, offset, length);
+			release(frame);
+		}
+	}
+	frame = alloc();
+	CHECK(frame && all_zero(frame));
+	release(frame);
+	mm_destroy(mm);
 }
 
 TEST(mm_frames, the_limit_is_exact)
 {
-	static const unsigned int limits[] = { 0, 1, 62, 63, 64, 65, 300 };
+	static const unsigned int limits[] = { 0, 1, 253, 254, 255, 508, 509, 2000 };
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-		CHECK_EQ(mm__frames_init(&frames, limits[i]), 0);
+		create(limits[i]);
 		for (unsigned int n = 0; n < limits[i]; n++) {
-			taken[n] = mm__frame_alloc(&frames);
+			taken[n] = alloc();
 			CHECK(taken[n]);
 		}
-		CHECK(!mm__frame_alloc(&frames));
+		CHECK(!alloc());
 		check_frames(limits[i]);
-		mm__frames_destroy(&frames);
+		release_all(limits[i]);
+		mm_destroy(mm);
 	}
 }
 
-TEST(mm_frames, the_check_finds_a_frame_that_is_used_twice_or_lost)
+TEST(mm_frames, a_frame_is_free_when_its_last_reference_is_dropped)
 {
-	CHECK_EQ(mm__frames_init(&frames, UINT64_MAX), 0);
-	taken[0] = mm__frame_alloc(&frames);
-	taken[1] = mm__frame_alloc(&frames);
-	check_frames(2);
-	mm__frames_check_begin(&frames);
-	CHECK(mm__frames_check_see(&frames, taken[0]));
-	CHECK(!mm__frames_check_see(&frames, taken[0]));
-	CHECK(!mm__frames_check_end(&frames));
-	mm__frames_check_begin(&frames);
-	CHECK(!mm__frames_check_see(&frames, (char *)taken[0] + 1));
-	mm__frames_destroy(&frames);
+	create(1);
+	taken[0] = alloc();
+	mm__frame_get(taken[0]);
+	CHECK(!mm__frame_exclusive(taken[0]));
+	release(taken[0]);
+	CHECK(!alloc());
+	CHECK(mm__frame_exclusive(taken[0]));
+	check_frames(1);
+	release(taken[0]);
+	check_frames(0);
+	mm_destroy(mm);
 }
 
-/* Runs in a thread of its own, which is in another shard than the caller. */
+TEST(mm_frames, the_check_finds_a_frame_with_other_references_than_seen)
+{
+	create(UINT64_MAX);
+	taken[0] = alloc();
+	taken[1] = alloc();
+	check_frames(2);
+	mm__frames_check_begin(mm->frames);
+	CHECK(mm__frames_check_see(mm->frames, taken[0]));
+	CHECK(!mm__frames_check_end(mm->frames, true));
+	CHECK(mm__frames_check_end(mm->frames, false));
+	CHECK(mm__frames_check_see(mm->frames, taken[0]));
+	CHECK(!mm__frames_check_end(mm->frames, false));
+	release(taken[1]);
+	CHECK(!mm__frames_check_see(mm->frames, taken[1]));
+	release(taken[0]);
+	mm_destroy(mm);
+}
+
+/* Runs in a thread of its own, with a cache of its own. */
 static void *free_all(void *arg)
 {
 	const unsigned int *count = arg;
 
-	for (unsigned int i = 0; i < *count; i++)
-		mm__frame_free(&frames, taken[i]);
+	release_all(*count);
 	return NULL;
 }
 
 TEST(mm_frames, what_one_thread_frees_another_can_have_to_the_last)
 {
-	unsigned int count = 500;
+	unsigned int count = 1500;
 
-	CHECK_EQ(mm__frames_init(&frames, count), 0);
+	create(count);
 	for (int round = 0; round < 10; round++) {
 		for (unsigned int i = 0; i < count; i++) {
-			taken[i] = mm__frame_alloc(&frames);
+			taken[i] = alloc();
 			CHECK(taken[i]);
 		}
-		CHECK(!mm__frame_alloc(&frames));
+		CHECK(!alloc());
 		check_frames(count);
 		thread_join(thread_start(free_all, &count));
 		check_frames(0);
 	}
-	mm__frames_destroy(&frames);
+	mm_destroy(mm);
 }
 
-TEST(mm_frames, what_one_thread_frees_is_used_before_there_are_new_ones)
+static atomic_bool freed, checked;
+
+static void *free_all_and_stay(void *arg)
 {
-	unsigned int count = 4096;
-
-	CHECK_EQ(mm__frames_init(&frames, UINT64_MAX), 0);
-	for (int round = 0; round < 10; round++) {
-		for (unsigned int i = 0; i < count; i++)
-			taken[i] = mm__frame_alloc(&frames);
-		thread_join(thread_start(free_all, &count));
-	}
-	/* What the shards of the freeing threads keep is all that is made anew. */
-	CHECK(frames.nr_frames < count + 11 * 256);
-	mm__frames_destroy(&frames);
+	free_all(arg);
+	atomic_store(&freed, true);
+	while (!atomic_load(&checked))
+		sched_yield();
+	return NULL;
 }
 
-static atomic_uint live;
+TEST(mm_frames, what_a_living_thread_has_free_another_can_have_to_the_last)
+{
+	unsigned int count = 1500;
+	pthread_t thread;
+
+	create(count);
+	for (unsigned int i = 0; i < count; i++)
+		taken[i] = alloc();
+	thread = thread_start(free_all_and_stay, &count);
+	while (!atomic_load(&freed))
+		sched_yield();
+	for (unsigned int i = 0; i < count; i++) {
+		taken[i] = alloc();
+		CHECK(taken[i]);
+	}
+	CHECK(!alloc());
+	atomic_store(&checked, true);
+	thread_join(thread);
+	release_all(count);
+	mm_destroy(mm);
+}
 
 /*
  * Never more than the limit are out, and, as no thread asks for one more than its share, no request
@@ -130,36 +228,32 @@ static atomic_uint live;
 static void *churn(void *arg)
 {
 	unsigned int share = *(unsigned int *)arg;
-	void *mine[40];
+	struct mm__frame *mine[40];
 
 	for (unsigned int round = 0; round < test_scale(2000); round++) {
 		for (unsigned int i = 0; i < share; i++) {
-			mine[i] = mm__frame_alloc(&frames);
+			mine[i] = alloc();
 			CHECK(mine[i]);
-			atomic_fetch_add(&live, 1);
-			memset(mine[i], (int)share, 8);
+			fill(mine[i], (int)share);
 		}
-		for (unsigned int i = 0; i < share; i++) {
-			atomic_fetch_sub(&live, 1);
-			mm__frame_free(&frames, mine[i]);
-		}
+		for (unsigned int i = 0; i < share; i++)
+			release(mine[i]);
 	}
 	return NULL;
 }
 
-TEST(mm_frames, a_request_within_the_limit_never_fails)
+TEST(mm_frames, threads_share_what_there_is)
 {
 	unsigned int shares[8];
 	pthread_t threads[8];
-	unsigned int sum = 0;
 
+	create(UINT64_MAX);
 	for (unsigned int i = 0; i < 8; i++)
-		sum += shares[i] = 5 * i + 1;
-	CHECK_EQ(mm__frames_init(&frames, sum), 0);
+		shares[i] = 5 * i + 1;
 	for (unsigned int i = 0; i < 8; i++)
 		threads[i] = thread_start(churn, &shares[i]);
 	for (unsigned int i = 0; i < 8; i++)
 		thread_join(threads[i]);
 	check_frames(0);
-	mm__frames_destroy(&frames);
+	mm_destroy(mm);
 }

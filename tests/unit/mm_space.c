@@ -7,7 +7,7 @@ TEST(mm_space, defaults_are_as_documented)
 	struct mm_attr attr;
 
 	mm_attr_init(&attr);
-	CHECK_EQ(attr.locking, MM_LOCKING_RANGE);
+	CHECK_EQ(attr.locking, MM_LOCKING_SPECULATIVE);
 	CHECK_EQ(attr.brk_start, UINT64_C(0x555555556000));
 	CHECK(attr.max_pages == UINT64_MAX);
 	CHECK_EQ(attr.max_areas, 65530);
@@ -26,7 +26,7 @@ TEST(mm_space, bad_attributes_are_refused)
 	attr.brk_start = MM_ADDR_MAX;
 	CHECK_EQ(mm_create(&mm, &attr), EINVAL);
 	mm_attr_init(&attr);
-	attr.locking = (enum mm_locking)3;
+	attr.locking = (enum mm_locking)4;
 	CHECK_EQ(mm_create(&mm, &attr), EINVAL);
 	CHECK(!mm);
 }
@@ -119,107 +119,170 @@ static void check_broken(struct mm *mm, const char *expected)
 	mm_destroy(mm);
 }
 
-static _Atomic(uintptr_t) *entry_of(struct mm *mm, unsigned int page)
+static struct mm__table *table_of(struct mm *mm, unsigned int page)
 {
-	return mm__table_entry(mm__table_find(&mm->page_table, AT(page)), AT(page));
+	return mm__table_find(&mm->page_table, AT(page));
+}
+
+static uint64_t entry_of(struct mm *mm, unsigned int page)
+{
+	return mm__entry_load(table_of(mm, page), AT(page));
+}
+
+static struct mm__mapping mapping_of(struct mm *mm, unsigned int page)
+{
+	struct mm__mapping m;
+
+	CHECK(mm__area_tree_at(&mm->areas, AT(page), &m));
+	return m;
+}
+
+static void change_tree(struct mm *mm, uint64_t start, const struct mm__mapping *m)
+{
+	CHECK_EQ(mm__area_tree_reserve(&mm->areas, 1), 0);
+	if (m)
+		mm__area_tree_set(&mm->areas, start, m);
+	else
+		mm__area_tree_erase(&mm->areas, start);
 }
 
 TEST(mm_validate, finds_areas_that_are_not_merged)
 {
 	struct mm *mm = space_to_break();
-	struct mm__area area = *mm__area_at(mm, AT(5));
 
-	area.prot = RW;
-	mm__area_tree_change(&mm->areas, AT(5), &area);
-	mm__pages_protect(&mm->page_table, AT(5), AT(10), RW);
+	mapping_of(mm, 5).area->prot = RW;
 	check_broken(mm, "not merged");
 }
 
 TEST(mm_validate, finds_an_area_that_is_not_aligned)
 {
 	struct mm *mm = space_to_break();
-	struct mm__area area = *mm__area_at(mm, AT(5));
+	struct mm__mapping m = mapping_of(mm, 5);
 
-	area.end--;
-	mm__area_tree_change(&mm->areas, AT(5), &area);
+	m.end--;
+	change_tree(mm, AT(5), &m);
 	check_broken(mm, "not aligned");
+}
+
+TEST(mm_validate, finds_an_area_that_was_never_settled)
+{
+	struct mm *mm = space_to_break();
+
+	mm__area_change_begin(mapping_of(mm, 5).area);
+	check_broken(mm, "being changed");
 }
 
 TEST(mm_validate, finds_a_page_outside_of_all_areas)
 {
 	struct mm *mm = space_to_break();
+	struct mm__area *area = mapping_of(mm, 5).area;
 
-	mm__area_tree_erase(&mm->areas, AT(5));
+	change_tree(mm, AT(5), NULL);
 	check_broken(mm, "in no area");
+	free(area);
 }
 
 TEST(mm_validate, finds_an_entry_that_allows_too_much)
 {
 	struct mm *mm = space_to_break();
 
-	*entry_of(mm, 7) |= W;
+	mm__entry_store(table_of(mm, 7), AT(7), entry_of(mm, 7) | W);
 	check_broken(mm, "allows");
 }
 
 TEST(mm_validate, finds_a_page_that_is_mapped_twice)
 {
 	struct mm *mm = space_to_break();
+	struct mm__frame *other = mm__entry_frame(entry_of(mm, 8));
 
-	*entry_of(mm, 1) = *entry_of(mm, 0);
-	check_broken(mm, "mapped twice");
+	mm__entry_store(table_of(mm, 8), AT(8), entry_of(mm, 7));
+	mm__frame_put(other);
+	CHECK(mm_validate(mm, NULL, 0) != 0);
+	mm__frame_get(mm__entry_frame(entry_of(mm, 7)));
+	end_space(mm);
 }
 
-TEST(mm_validate, finds_a_page_that_was_lost)
+TEST(mm_validate, finds_a_page_that_can_be_written_to_by_two)
 {
 	struct mm *mm = space_to_break();
 
-	CHECK(mm__frame_alloc(&mm->frames));
-	check_broken(mm, "11 pages are in use, and 10 are present");
+	mm__frame_get(mm__entry_frame(entry_of(mm, 1)));
+	CHECK(mm_validate(mm, NULL, 0) != 0);
+	mm__frame_put(mm__entry_frame(entry_of(mm, 1)));
+	end_space(mm);
 }
 
-TEST(mm_validate, finds_a_page_that_is_mapped_and_free)
+TEST(mm_validate, finds_a_page_with_a_lost_reference)
 {
 	struct mm *mm = space_to_break();
-	struct mm__frame_list list = { NULL, NULL, 0 };
-	void *lost = mm__frame_alloc(&mm->frames);
 
-	CHECK(lost);
-	mm__frame_list_add(&list, mm__entry_frame(*entry_of(mm, 3)));
-	mm__frame_list_free(&mm->frames, &list);
-	check_broken(mm, "is both");
+	mm__frame_get(mm__entry_frame(entry_of(mm, 7)));
+	CHECK(mm_validate(mm, NULL, 0) != 0);
+	mm__frame_put(mm__entry_frame(entry_of(mm, 7)));
+	end_space(mm);
 }
 
 TEST(mm_validate, finds_a_wrong_count_in_a_table)
 {
 	struct mm *mm = space_to_break();
 
-	mm__table_find(&mm->page_table, AT(0))->nr_present++;
-	check_broken(mm, "counts 11 pages, and has 10");
+	table_of(mm, 0)->nr_used++;
+	CHECK(mm_validate(mm, NULL, 0) != 0);
+	table_of(mm, 0)->nr_used--;
+	end_space(mm);
 }
 
 TEST(mm_validate, finds_a_wrong_number_of_tables)
 {
 	struct mm *mm = space_to_break();
 
-	mm__count_event(&mm->frames, MM__TABLE_MADE);
+	mm__count(mm__this_cpu(mm), MM__TABLE_MADE);
 	check_broken(mm, "4 page tables, and 5");
+}
+
+TEST(mm_validate, finds_a_wrong_number_of_pages)
+{
+	struct mm *mm = space_to_break();
+
+	mm__count(mm__this_cpu(mm), MM__PAGE_IN);
+	check_broken(mm, "11 pages are counted, and 10 are present");
 }
 
 TEST(mm_space, a_fault_beside_pages_that_move_may_make_their_table)
 {
 	struct mm *mm = new_space();
-	struct mm__page_table *pt = &mm->page_table;
+	struct mm__cpu *cpu = mm__this_cpu(mm);
 	uint64_t from = BASE + PAGES(1), to = BASE + PAGES(4 * 512);
+	struct mm__pins pins = { NULL, 0, 0 };
 
 	/*
 	 * The target needs no table, as there is nothing to move; then the other page of the
 	 * source's gets one.
 	 */
-	CHECK_EQ(mm__pages_prepare_move(pt, from, to, PAGES(1)), 0);
-	CHECK(!mm__table_find(pt, to));
+	CHECK_EQ(mm__pages_prepare_move(mm, cpu, &pins, from, to, PAGES(1)), 0);
+	CHECK(!mm__table_find(&mm->page_table, to));
 	map(mm, 0, 1, RW);
 	CHECK_EQ(mm_fault(mm, BASE, MM_PROT_WRITE, NULL), 0);
-	mm__pages_move(pt, from, to, PAGES(1), RW);
-	CHECK(!mm__table_find(pt, to));
+	mm__pages_move(mm, cpu, from, to, PAGES(1));
+	mm__pages_unpin(mm, cpu, &pins);
+	CHECK(!mm__table_find(&mm->page_table, to));
+	end_space(mm);
+}
+
+TEST(mm_space, empty_tables_are_freed_but_for_the_last_few)
+{
+	struct mm *mm = new_space();
+	uint64_t before;
+
+	for (unsigned int i = 0; i < 100; i++) {
+		map(mm, 512 * i, 1, RW);
+		CHECK_EQ(poke(mm, AT(512 * i), 1), 0);
+	}
+	before = stats_of(mm).tables;
+	CHECK(before > 100);
+	for (unsigned int i = 0; i < 100; i++)
+		CHECK_EQ(mm_munmap(mm, AT(512 * i), PAGES(1)), 0);
+	CHECK(stats_of(mm).tables <= before - 100 + MM__KEPT_TABLES);
+	check_space(mm);
 	end_space(mm);
 }

@@ -34,7 +34,8 @@ static struct trace_op random_op(uint64_t *seed, uint64_t brk)
 		op.kind = TRACE_MMAP;
 		op.flags = test_random_below(seed, 3)
 				   ? FIXED
-				   : MM_MAP_SHARED | MM_MAP_ANONYMOUS | MM_MAP_FIXED_NOREPLACE;
+				   : MM_MAP_PRIVATE | MM_MAP_STACK | MM_MAP_ANONYMOUS |
+					     MM_MAP_FIXED_NOREPLACE;
 		break;
 	case 2:
 		op.kind = TRACE_MUNMAP;

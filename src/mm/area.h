@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * area - what is mapped somewhere, and the sequence count by which a fault notices that it changes.
+ *
+ * An area never changes, but for its count: what is to become different is taken out of the tree and
+ * something new put in. Where it lies is in the tree alone, so it may grow when it merges with what
+ * is put beside it. Its memory is freed through RCU.
+ *
+ * The count is odd while the area, or the page table entries under it, are being changed, and for
+ * ever once the area is not in the tree any more. It only grows. Whoever changes it holds the mm
+ * lock, or the range of the whole area for writing.
+ *
+ *	fault                                   who changes
+ *	[Q1] count: even? acquire               [W1] count odd
+ *	     prepare a page                     [W2] the area, or taken out of the tree
+ *	     table lock                         [W3] table lock; change entries; unlock
+ *	[Q2] count as in Q1?                    [W4] flush TLBs
+ *	     entry as it was? install           [W5] count even, release
+ *	     unlock
+ *
+ * The table's lock decides. Where the fault has it first, W3 finds what was installed and changes
+ * that too. Where W3 has it first, Q2 sees W1, as W1 was before W3 in the same thread. Q1's acquire
+ * pairs with W5's release: who sees the even count of W5 reads entries and bytes as they are after
+ * W4, and not as another thread still wrote them before through its TLB.
+ */
+#ifndef MM_AREA_H
+#define MM_AREA_H
+
+#include "rcu.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mm__inode;
+
+struct mm__area {
+	_Alignas(64) struct mm__garbage garbage;
+	_Atomic(uint64_t) seq;
+	int prot;
+	int flags;               /* MM_MAP_... that tell areas apart, and MM__AREA_LOCKED */
+	struct mm__inode *inode; /* NULL: private anonymous memory */
+	uint64_t offset;         /* of address 0 in the inode: so it does not depend on the start */
+};
+
+/* [Q1] Returns the count; false: it is odd. */
+static inline bool mm__area_begin(const struct mm__area *area, uint64_t *seq)
+{
+	*seq = atomic_load_explicit(&area->seq, memory_order_acquire);
+	return !(*seq & 1);
+}
+
+/* [Q2] With the lock of the table. */
+static inline bool mm__area_unchanged(const struct mm__area *area, uint64_t seq)
+{
+	/* relaxed: the lock of the table orders it after [W1] */
+	return atomic_load_explicit(&area->seq, memory_order_relaxed) == seq;
+}
+
+static inline bool mm__area_changing(const struct mm__area *area)
+{
+	/* relaxed: for those who may change it themselves */
+	return atomic_load_explicit(&area->seq, memory_order_relaxed) & 1;
+}
+
+/* [W1] */
+static inline void mm__area_change_begin(struct mm__area *area)
+{
+	uint64_t seq = atomic_load_explicit(&area->seq, memory_order_relaxed);
+
+	/* relaxed: the lock of the table orders it before [Q2] */
+	atomic_store_explicit(&area->seq, seq + 1, memory_order_relaxed);
+}
+
+/* [W5] */
+static inline void mm__area_change_end(struct mm__area *area)
+{
+	uint64_t seq = atomic_load_explicit(&area->seq, memory_order_relaxed);
+
+	atomic_store_explicit(&area->seq, seq + 1, memory_order_release);
+}
+
+#endif

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which threads use which address spaces is known under one lock for all, which is taken only when
+ * a thread begins or ends to use a space, and when memory is short.
+ *
+ * A thread remembers its cpus by the spaces' numbers, which are never used again: so what it
+ * remembers of a space that is gone does no harm.
+ */
+#include "cpu.h"
+
+#include "internal.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_CPUS (MM__CPU_MANY - 1)
+
+/* A thread that uses address spaces. */
+struct mm__thread {
+	struct mm__cpu *cpus;
+};
+
+MMRANGE__THREAD_LOCAL struct mm__remembered mm__remembered[MM__REMEMBERED];
+
+static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t thread_key;
+static bool have_key;
+
+static void detach_all(void *thread);
+
+static void lock_attach(void)
+{
+	mm__mutex_lock(&attach_lock, MM__ORDER_ATTACH);
+}
+
+static void unlock_attach(void)
+{
+	mm__mutex_unlock(&attach_lock, MM__ORDER_ATTACH);
+}
+
+static void make_key(void)
+{
+	have_key = !pthread_key_create(&thread_key, detach_all);
+}
+
+/*
+ * Attaching. The attach lock is held.
+ */
+
+/* The calling thread, made if it is new. NULL: no memory. */
+static struct mm__thread *this_thread(void)
+{
+	struct mm__thread *thread = pthread_getspecific(thread_key);
+
+	if (thread)
+		return thread;
+	thread = calloc(1, sizeof(*thread));
+	if (thread && pthread_setspecific(thread_key, thread)) {
+		free(thread);
+		thread = NULL;
+	}
+	return thread;
+}
+
+static struct mm__cpu *find_cpu(const struct mm__thread *thread, const struct mm *mm)
+{
+	struct mm__cpu *cpu = thread->cpus;
+
+	while (cpu && cpu->mm != mm)
+		cpu = cpu->next_of_thread;
+	return cpu;
+}
+
+/* Makes room for another number, if there is none. The lock of the cpus is held. */
+static bool grow(struct mm__cpus *cpus)
+{
+	uint32_t size = cpus->size ? 2 * cpus->size : 8;
+	struct mm__cpu **cpu = realloc(cpus->cpu, size * sizeof(*cpu));
+
+	if (!cpu)
+		return false;
+	memset(cpu + cpus->size, 0, (size - cpus->size) * sizeof(*cpu));
+	cpus->cpu = cpu;
+	cpus->size = size;
+	return true;
+}
+
+/* Gives the cpu a number. */
+static bool enlist(struct mm__cpus *cpus, struct mm__cpu *cpu)
+{
+	uint32_t i = 0;
+	bool found;
+
+	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
+	while (i < cpus->size && cpus->cpu[i])
+		i++;
+	found = i < MAX_CPUS && (i < cpus->size || grow(cpus));
+	if (found) {
+		cpus->cpu[i] = cpu;
+		cpu->number = i + 1;
+	}
+	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
+	return found;
+}
+
+/* For a thread, or for none. NULL: no memory, or too many threads. */
+static struct mm__cpu *make_cpu(struct mm__thread *thread, struct mm *mm)
+{
+	struct mm__cpu *cpu;
+	void *memory;
+
+	if (posix_memalign(&memory, _Alignof(struct mm__cpu), sizeof(*cpu)))
+		return NULL;
+	cpu = memset(memory, 0, sizeof(*cpu));
+	cpu->mm = mm;
+	if (!enlist(&mm->cpus, cpu)) {
+		free(cpu);
+		return NULL;
+	}
+	if (thread) {
+		cpu->thread = thread;
+		cpu->next_of_thread = thread->cpus;
+		thread->cpus = cpu;
+	}
+	cpu->next_of_pool = mm->frames->cpus;
+	mm->frames->cpus = cpu;
+	return cpu;
+}
+
+int mm__cpus_init(struct mm *mm)
+{
+	static _Atomic(uint64_t) last_id;
+
+	pthread_once(&once, make_key);
+	if (!have_key || pthread_mutex_init(&mm->cpus.lock, NULL))
+		return ENOMEM;
+	mm->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+	lock_attach();
+	mm->own_cpu = make_cpu(NULL, mm);
+	unlock_attach();
+	if (mm->own_cpu)
+		return 0;
+	pthread_mutex_destroy(&mm->cpus.lock);
+	return ENOMEM;
+}
+
+struct mm__cpu *mm__cpu_attach(struct mm *mm, uint64_t id)
+{
+	struct mm__remembered *slot = &mm__remembered[id % MM__REMEMBERED];
+	struct mm__thread *thread;
+	struct mm__cpu *cpu = NULL;
+
+	lock_attach();
+	thread = this_thread();
+	if (thread) {
+		cpu = find_cpu(thread, mm);
+		if (!cpu)
+			cpu = make_cpu(thread, mm);
+	}
+	unlock_attach();
+	if (cpu)
+		*slot = (struct mm__remembered){ id, cpu };
+	return cpu;
+}
+
+/*
+ * Detaching. The attach lock is held.
+ */
+
+static void unlink_of_pool(struct mm__cpu *cpu)
+{
+	struct mm__cpu **link = &cpu->mm->frames->cpus;
+
+	while (*link != cpu)
+		link = &(*link)->next_of_pool;
+	*link = cpu->next_of_pool;
+}
+
+static void unlink_of_thread(struct mm__cpu *cpu)
+{
+	struct mm__cpu **link = &cpu->thread->cpus;
+
+	while (*link != cpu)
+		link = &(*link)->next_of_thread;
+	*link = cpu->next_of_thread;
+}
+
+/* With the lock of the depot held. */
+static void empty_cache(struct mm__cpu *cpu)
+{
+	mm__frames_give(cpu->mm->frames, &cpu->cache.loaded);
+	mm__frames_give(cpu->mm->frames, &cpu->cache.previous);
+}
+
+static void end_cpu(struct mm__cpu *cpu)
+{
+	struct mm__cpus *cpus = &cpu->mm->cpus;
+
+	mm__check(!cpu->held, "a thread ends, or its space, that holds a range");
+	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
+	cpus->cpu[cpu->number - 1] = NULL;
+	for (unsigned int i = 0; i < MM__NR_EVENTS; i++)
+		cpus->past[i] += atomic_load_explicit(&cpu->events[i], memory_order_relaxed);
+	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
+	if (cpu->thread)
+		unlink_of_thread(cpu);
+	unlink_of_pool(cpu);
+	mm__frames_lock(cpu->mm->frames);
+	empty_cache(cpu);
+	mm__frames_unlock(cpu->mm->frames);
+	free(cpu);
+}
+
+/* The thread ends. */
+static void detach_all(void *memory)
+{
+	struct mm__thread *thread = memory;
+
+	memset(mm__remembered, 0, sizeof(mm__remembered));
+	lock_attach();
+	while (thread->cpus)
+		end_cpu(thread->cpus);
+	unlock_attach();
+	free(thread);
+}
+
+void mm__cpus_destroy(struct mm *mm)
+{
+	lock_attach();
+	for (uint32_t i = 0; i < mm->cpus.size; i++)
+		if (mm->cpus.cpu[i])
+			end_cpu(mm->cpus.cpu[i]);
+	unlock_attach();
+	free(mm->cpus.cpu);
+	pthread_mutex_destroy(&mm->cpus.lock);
+}
+
+/*
+ * Stopping. The lock of the cpus is held, from stop() until go_on().
+ */
+
+void mm__cpu_wait(struct mm__cpu *cpu)
+{
+	pthread_mutex_lock(&cpu->mm->cpus.lock);
+	pthread_mutex_unlock(&cpu->mm->cpus.lock);
+}
+
+static void stop(struct mm__cpu *cpu)
+{
+	/* relaxed [S1]: ordered by the fence */
+	atomic_store_explicit(&cpu->stopped, 1, memory_order_relaxed);
+}
+
+static void heavy_fence(void)
+{
+	if (mmrange__heavy_fence())
+		return;
+	fputs("mmrange: the system does not do membarrier() any more, which it did\n", stderr);
+	abort();
+}
+
+static void wait_stopped(struct mm__cpu *cpu)
+{
+	/* acquire [S2]: pairs with [E3]. The thread copies a page at most. */
+	while (atomic_load_explicit(&cpu->busy, memory_order_acquire))
+		sched_yield();
+}
+
+static void go_on(struct mm__cpu *cpu)
+{
+	/* release [S3]: pairs with [E2] */
+	atomic_store_explicit(&cpu->stopped, 0, memory_order_release);
+}
+
+static void wipe(struct mm__cpu *cpu, uint64_t start, uint64_t end)
+{
+	for (unsigned int i = 0; i < MM__TLB_ENTRIES; i++) {
+		uint64_t page = cpu->tlb[i].page;
+
+		if (page > start && page <= end)
+			cpu->tlb[i].page = 0;
+	}
+}
+
+static void wipe_own(struct mm__cpu *cpu, uint64_t start, uint64_t end)
+{
+	mm__cpu_enter(cpu);
+	wipe(cpu, start, end);
+	mm__cpu_leave(cpu);
+}
+
+static bool in_set(const struct mm__cpu_set *set, uint32_t number)
+{
+	bool found = set->all;
+
+	for (unsigned int i = 0; i < set->count && !found; i++)
+		found = set->number[i] == number;
+	return found;
+}
+
+static void flush_others(struct mm *mm, const struct mm__cpu *self, const struct mm__cpu_set *set,
+			 uint64_t start, uint64_t end)
+{
+	struct mm__cpus *cpus = &mm->cpus;
+
+	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
+	for (uint32_t i = 0; i < cpus->size; i++)
+		if (cpus->cpu[i] && cpus->cpu[i] != self && in_set(set, i + 1))
+			stop(cpus->cpu[i]);
+	heavy_fence();
+	for (uint32_t i = 0; i < cpus->size; i++) {
+		if (!cpus->cpu[i] || cpus->cpu[i] == self || !in_set(set, i + 1))
+			continue;
+		wait_stopped(cpus->cpu[i]);
+		wipe(cpus->cpu[i], start, end);
+		go_on(cpus->cpu[i]);
+	}
+	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
+}
+
+void mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set *set,
+		   uint64_t start, uint64_t end)
+{
+	bool own = in_set(set, cpu->number);
+
+	if (own)
+		wipe_own(cpu, start, end);
+	if (MM__LOCKING && (set->all || set->count > (own ? 1u : 0u)))
+		flush_others(mm, cpu, set, start, end);
+}
+
+/*
+ * Frames
+ */
+
+static void empty_stopped(struct mm__cpu *cpu)
+{
+	struct mm__cpus *cpus = &cpu->mm->cpus;
+
+	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
+	stop(cpu);
+	heavy_fence();
+	wait_stopped(cpu);
+	empty_cache(cpu);
+	go_on(cpu);
+	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
+}
+
+/* A batch from the depot, whose lock is held. */
+static bool load_batch(struct mm__cpu *cpu)
+{
+	bool loaded;
+
+	mm__cpu_enter(cpu);
+	loaded = cpu->cache.loaded.head || mm__frames_take(cpu->mm->frames, &cpu->cache.loaded);
+	mm__cpu_leave(cpu);
+	return loaded;
+}
+
+/* Gives the free frames of all threads to the depot. Its lock is held, and the attach lock. */
+static void empty_caches(struct mm__frames *pool)
+{
+	for (struct mm__cpu *cpu = pool->cpus; cpu; cpu = cpu->next_of_pool)
+		empty_stopped(cpu);
+}
+
+void mm__cpu_reclaim(struct mm__cpu *cpu)
+{
+	struct mm__frames *pool = cpu->mm->frames;
+
+	mm__order_may_block("memory is waited for");
+	/* Shared memory that is not mapped any more goes with its last area. */
+	if (atomic_load_explicit(&cpu->mm->shares_files, memory_order_relaxed))
+		mm__rcu_barrier();
+	lock_attach();
+	mm__frames_lock(pool);
+	empty_caches(pool);
+	mm__frames_unlock(pool);
+	unlock_attach();
+}
+
+/* Takes a batch from the depot, if all threads together have any. */
+static bool load_last(struct mm__cpu *cpu)
+{
+	struct mm__frames *pool = cpu->mm->frames;
+	bool loaded;
+
+	lock_attach();
+	mm__frames_lock(pool);
+	empty_caches(pool);
+	loaded = load_batch(cpu);
+	mm__frames_unlock(pool);
+	unlock_attach();
+	return loaded;
+}
+
+int mm__cpu_refill(struct mm__cpu *cpu)
+{
+	struct mm__frames *pool = cpu->mm->frames;
+	bool loaded;
+
+	mm__frames_lock(pool);
+	loaded = load_batch(cpu);
+	mm__frames_unlock(pool);
+	if (loaded || load_last(cpu))
+		return 0;
+	mm__cpu_reclaim(cpu);
+	return load_last(cpu) ? 0 : ENOMEM;
+}
+
+/* Leaves those of the n frames in the array that are free now and come from the pool. */
+static unsigned int drop(struct mm__frames *pool, struct mm__frame **frames, unsigned int n)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (mm__frame_pool(frames[i]) != pool)
+			mm__frame_put(frames[i]);
+		else if (mm__frame_drop(frames[i]))
+			frames[kept++] = frames[i];
+	}
+	return kept;
+}
+
+static void make_room(struct mm__cpu *cpu)
+{
+	struct mm__frames *pool = cpu->mm->frames;
+
+	mm__frames_lock(pool);
+	mm__cpu_enter(cpu);
+	mm__frame_cache_make_room(pool, &cpu->cache);
+	mm__cpu_leave(cpu);
+	mm__frames_unlock(pool);
+}
+
+void mm__cpu_drop_frames(struct mm__cpu *cpu, struct mm__frame **frames, unsigned int n)
+{
+	unsigned int i = 0;
+
+	n = drop(cpu->mm->frames, frames, n);
+	while (i < n) {
+		mm__cpu_enter(cpu);
+		while (i < n && mm__frame_cache_put(&cpu->cache, frames[i]))
+			i++;
+		mm__cpu_leave(cpu);
+		if (i < n)
+			make_room(cpu);
+	}
+}
+
+/*
+ * Counters
+ */
+
+void mm__events(struct mm *mm, uint64_t sums[MM__NR_EVENTS])
+{
+	struct mm__cpus *cpus = &mm->cpus;
+
+	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
+	memcpy(sums, cpus->past, sizeof(cpus->past));
+	for (uint32_t i = 0; i < cpus->size; i++)
+		for (unsigned int event = 0; cpus->cpu[i] && event < MM__NR_EVENTS; event++)
+			sums[event] += atomic_load_explicit(&cpus->cpu[i]->events[event],
+							    memory_order_relaxed);
+	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
+}
+
+static uint64_t cached_stopped(struct mm__cpu *cpu)
+{
+	struct mm__cpus *cpus = &cpu->mm->cpus;
+	uint64_t cached;
+
+	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
+	stop(cpu);
+	heavy_fence();
+	wait_stopped(cpu);
+	cached = cpu->cache.loaded.count + cpu->cache.previous.count;
+	go_on(cpu);
+	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
+	return cached;
+}
+
+uint64_t mm__frames_used(struct mm__frames *pool)
+{
+	uint64_t cached = 0;
+	uint64_t used;
+
+	lock_attach();
+	mm__frames_lock(pool);
+	for (struct mm__cpu *cpu = pool->cpus; cpu; cpu = cpu->next_of_pool)
+		cached += cached_stopped(cpu);
+	used = mm__frames_handed_out(pool);
+	mm__frames_unlock(pool);
+	unlock_attach();
+	return used - cached;
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cpu - a thread in an address space: what a processor would have of its own for it. A thread gets
+ * one with its first use of the space, and gives it back when it ends.
+ *
+ * What is in it is the thread's alone, between mm__cpu_enter() and mm__cpu_leave(): that costs two
+ * stores and no atomic operation. Another thread that has to change it (to take a translation out
+ * of its TLB, as an interrupt would on real hardware, or to take its free frames) stops it:
+ *
+ *	the thread                      who stops it
+ *	[E1] busy = 1                   [S1] stopped = 1
+ *	     light fence                     heavy fence
+ *	[E2] stopped? then out, wait    [S2] wait until busy is 0
+ *	     ..                              ..
+ *	[E3] busy = 0, release          [S3] stopped = 0, release
+ *
+ * The fences are a pair: either E2 sees S1, or S2 sees E1. S2's acquire pairs with E3's release, so
+ * that who stops sees what was done; E2's acquire pairs with S3's release, so that the thread sees
+ * what was done to it. It waits by taking the lock that is held while threads are stopped. Within
+ * the two nothing blocks and no lock is taken: so whoever holds a lock may stop a thread, but for
+ * the one that it waits for.
+ *
+ * The counters are written by the thread alone and read by anybody.
+ */
+#ifndef MM_CPU_H
+#define MM_CPU_H
+
+#include "../platform/platform.h"
+#include "frames.h"
+#include "lock.h"
+
+#include <mmrange/mm.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum mm__event {
+	MM__FAULT_MINOR,
+	MM__FAULT_PRESENT,
+	MM__FAULT_FAILED,
+	MM__SERVED_SPECULATIVE,
+	MM__SERVED_RANGED,
+	MM__SERVED_COARSE,
+	MM__PAGE_IN,
+	MM__PAGE_OUT,
+	MM__TABLE_MADE,
+	MM__TABLE_FREED,
+	MM__FALLBACK,
+	MM__HOLD_TIME = MM__FALLBACK + MM_NR_FALLBACKS,
+	MM__NR_EVENTS = MM__HOLD_TIME + MM_NR_HOLD_TIMES
+};
+
+struct mm__tlb_entry {
+	uint64_t page; /* the address with 1 added; 0: empty */
+	uint64_t entry;
+};
+
+#define MM__TLB_ENTRIES 64u
+#define MM__KEPT_TABLES 8u
+
+struct mm__cpu {
+	/* What others only read. */
+	_Alignas(128) _Atomic(uint32_t) busy;
+	uint32_t number; /* in its space, from 1 */
+	struct mm *mm;
+	struct mm__frame_cache cache;
+	struct mm_hold *held;                  /* by mm_lock_range() */
+	uint64_t empty_table[MM__KEPT_TABLES]; /* address with 1 added; see page_table.h */
+	unsigned int next_empty;
+	struct mm_hold coarse;
+	struct range whole; /* where the lock knows no ranges: see hold.c */
+	enum range_mode whole_mode;
+	struct mm__tlb_entry tlb[MM__TLB_ENTRIES];
+	_Atomic(uint64_t) events[MM__NR_EVENTS];
+
+	/* Who stops it. */
+	_Alignas(128) _Atomic(uint32_t) stopped;
+
+	/* With the attach lock. */
+	struct mm__thread *thread;
+	struct mm__cpu *next_of_thread;
+	struct mm__cpu *next_of_pool;
+};
+
+/* In place of a number: any of the threads. */
+#define MM__CPU_MANY 0xffffu
+
+/* The threads of an address space. */
+struct mm__cpus {
+	_Alignas(128) pthread_mutex_t lock;
+	struct mm__cpu **cpu; /* by number, less 1; NULL where there is none */
+	uint32_t size;
+	uint64_t past[MM__NR_EVENTS]; /* what threads counted that have ended */
+};
+
+/* 0 or ENOMEM */
+int mm__cpus_init(struct mm *mm);
+/* Nobody uses mm any more. */
+void mm__cpus_destroy(struct mm *mm);
+
+/* What a thread remembers of the spaces that it uses. */
+struct mm__remembered {
+	uint64_t id;
+	struct mm__cpu *cpu;
+};
+
+#define MM__REMEMBERED 4u
+
+extern MMRANGE__THREAD_LOCAL struct mm__remembered mm__remembered[MM__REMEMBERED];
+
+/*
+ * The cpu of the calling thread in the space with this number, made if it has none yet. NULL: no
+ * memory, or too many threads.
+ */
+struct mm__cpu *mm__cpu_attach(struct mm *mm, uint64_t id);
+
+static inline struct mm__cpu *mm__cpu(struct mm *mm, uint64_t id)
+{
+	const struct mm__remembered *slot = &mm__remembered[id % MM__REMEMBERED];
+
+	return slot->id == id ? slot->cpu : mm__cpu_attach(mm, id);
+}
+
+/* Until those who have stopped the threads of the space let them go on. */
+void mm__cpu_wait(struct mm__cpu *cpu);
+
+static inline void mm__cpu_enter(struct mm__cpu *cpu)
+{
+	while (MM__LOCKING) {
+		/* relaxed [E1]: ordered by the fence */
+		atomic_store_explicit(&cpu->busy, 1, memory_order_relaxed);
+		mmrange__light_fence();
+		/* acquire [E2]: pairs with [S3] */
+		if (!atomic_load_explicit(&cpu->stopped, memory_order_acquire))
+			return;
+		atomic_store_explicit(&cpu->busy, 0, memory_order_release);
+		mm__cpu_wait(cpu);
+	}
+}
+
+static inline void mm__cpu_leave(struct mm__cpu *cpu)
+{
+	/* release [E3]: pairs with [S2] */
+	if (MM__LOCKING)
+		atomic_store_explicit(&cpu->busy, 0, memory_order_release);
+}
+
+/* Which threads have to be stopped. */
+struct mm__cpu_set {
+	bool all;
+	unsigned int count;
+	uint16_t number[8];
+};
+
+static inline void mm__cpu_set_add(struct mm__cpu_set *set, uint32_t number)
+{
+	if (!number || set->all)
+		return;
+	for (unsigned int i = 0; i < set->count; i++)
+		if (set->number[i] == number)
+			return;
+	if (number == MM__CPU_MANY || set->count == sizeof(set->number) / sizeof(set->number[0]))
+		set->all = true;
+	else
+		set->number[set->count++] = (uint16_t)number;
+}
+
+/*
+ * Takes [start, end) out of the TLBs of these threads, and returns when none of them can use it any
+ * more. The caller is cpu.
+ */
+void mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set *set,
+		   uint64_t start, uint64_t end);
+
+/* A frame with zeroes and one reference. NULL: the thread has none at hand. */
+static inline struct mm__frame *mm__cpu_frame(struct mm__cpu *cpu)
+{
+	struct mm__frame *frame;
+
+	mm__cpu_enter(cpu);
+	frame = mm__frame_cache_get(&cpu->cache);
+	mm__cpu_leave(cpu);
+	return frame;
+}
+
+/*
+ * Gets the thread free frames from the pool, and where it has none, from all other threads. 0 or
+ * ENOMEM. May block. Not in an RCU read section.
+ */
+int mm__cpu_refill(struct mm__cpu *cpu);
+/* Lets the pool have all frames that are free, or are about to be. Blocks. */
+void mm__cpu_reclaim(struct mm__cpu *cpu);
+
+/* Drops a reference of each of n frames. The array is used up. */
+void mm__cpu_drop_frames(struct mm__cpu *cpu, struct mm__frame **frames, unsigned int n);
+
+static inline void mm__count_many(struct mm__cpu *cpu, unsigned int event, uint64_t n)
+{
+	_Atomic(uint64_t) *counter = &cpu->events[event];
+
+	/* relaxed: nobody else writes it, and who reads it wants no order */
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+			      memory_order_relaxed);
+}
+
+static inline void mm__count(struct mm__cpu *cpu, unsigned int event)
+{
+	mm__count_many(cpu, event, 1);
+}
+
+/* The sum over all threads, of now and of the past. */
+void mm__events(struct mm *mm, uint64_t sums[MM__NR_EVENTS]);
+
+/* The frames of the pool that are in use. Stops its threads for a moment, one by one. */
+uint64_t mm__frames_used(struct mm__frames *pool);
+
+#endif

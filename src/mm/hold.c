@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks of the callers'. What a thread holds is listed in its cpu, so that the operations that it
+ * calls meanwhile do not wait for the thread itself.
+ *
+ * Where the lock knows no ranges (MM_LOCKING_COARSE, MM_LOCKING_RWLOCK), the first range that a
+ * thread locks takes everything, in a range of the cpu's, and those after it nothing; the lock is
+ * released with the last.
+ */
+#include "hold.h"
+
+#include "internal.h"
+
+#include <errno.h>
+
+/* As mm__held(), where the lock knows no ranges. */
+static int held_whole(const struct mm__cpu *cpu, enum range_mode mode, bool *nested)
+{
+	*nested = true;
+	return mode == RANGE_WRITE && cpu->whole_mode == RANGE_READ ? EDEADLK : 0;
+}
+
+int mm__held_slow(const struct mm__cpu *cpu, uint64_t start, uint64_t end, enum range_mode mode,
+		  bool *nested)
+{
+	if (!mm__knows_ranges(cpu->mm))
+		return held_whole(cpu, mode, nested);
+	for (const struct mm_hold *held = cpu->held; held; held = held->next) {
+		if (end <= held->start || held->end <= start)
+			continue;
+		if (start < held->start || end > held->end ||
+		    (mode == RANGE_WRITE && held->mode == RANGE_READ))
+			return EDEADLK;
+		*nested = true;
+	}
+	return 0;
+}
+
+static bool overlaps_held(const struct mm__cpu *cpu, uint64_t start, uint64_t end)
+{
+	const struct mm_hold *held = cpu->held;
+
+	while (held && (end <= held->start || held->end <= start))
+		held = held->next;
+	return held;
+}
+
+static int acquire(struct mm__cpu *cpu, struct mm_hold *hold)
+{
+	bool nested;
+
+	if (mm__knows_ranges(cpu->mm)) {
+		mm__range_acquire(cpu->mm, &hold->range, hold->start, hold->end, hold->mode);
+		return 0;
+	}
+	if (cpu->held)
+		return held_whole(cpu, hold->mode, &nested);
+	mm__range_acquire(cpu->mm, &cpu->whole, 0, UINT64_MAX, hold->mode);
+	cpu->whole_mode = hold->mode;
+	return 0;
+}
+
+int mm_lock_range(struct mm *mm, struct mm_hold *hold, uint64_t start, uint64_t end,
+		  enum range_mode mode)
+{
+	struct mm__cpu *cpu;
+	int error;
+
+	if (start >= end || !mm__page_aligned(start) ||
+	    (!mm__page_aligned(end) && end != UINT64_MAX) ||
+	    (mode != RANGE_READ && mode != RANGE_WRITE))
+		return EINVAL;
+	cpu = mm__this_cpu(mm);
+	if (!cpu)
+		return ENOMEM;
+	if (overlaps_held(cpu, start, end))
+		return EDEADLK;
+	hold->start = start;
+	hold->end = end;
+	hold->mode = mode;
+	error = acquire(cpu, hold);
+	if (error)
+		return error;
+	hold->next = cpu->held;
+	cpu->held = hold;
+	return 0;
+}
+
+static void unlock(struct mm__cpu *cpu, struct mm_hold *hold)
+{
+	struct mm_hold **link = &cpu->held;
+
+	while (*link && *link != hold)
+		link = &(*link)->next;
+	mm__check(*link, "a range is unlocked that the thread does not hold");
+	if (!*link)
+		return;
+	*link = hold->next;
+	if (mm__knows_ranges(cpu->mm))
+		mm__range_release(cpu->mm, &hold->range);
+	else if (!cpu->held)
+		mm__range_release(cpu->mm, &cpu->whole);
+}
+
+void mm_unlock_range(struct mm *mm, struct mm_hold *hold)
+{
+	/* It was made when the range was locked. */
+	unlock(mm__this_cpu(mm), hold);
+}
+
+static int lock_all(struct mm *mm, enum range_mode mode)
+{
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+
+	return cpu ? mm_lock_range(mm, &cpu->coarse, 0, UINT64_MAX, mode) : ENOMEM;
+}
+
+int mm_read_lock(struct mm *mm)
+{
+	return lock_all(mm, RANGE_READ);
+}
+
+int mm_write_lock(struct mm *mm)
+{
+	return lock_all(mm, RANGE_WRITE);
+}
+
+void mm_read_unlock(struct mm *mm)
+{
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+
+	unlock(cpu, &cpu->coarse);
+}
+
+void mm_write_unlock(struct mm *mm)
+{
+	mm_read_unlock(mm);
+}

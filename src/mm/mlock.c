@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm_mlock() and mm_munlock(): area by area, up to the first hole, as in Linux. What an area allows
+ * does not change, so neither do its pages.
+ */
+#include "internal.h"
+
+#include <errno.h>
+
+/*
+ * Changes the area at *addr, as far as it lies below end, and says in *addr how far that was. With
+ * the mm lock held.
+ */
+static int change_area(struct mm *mm, uint64_t *addr, uint64_t end, bool lock)
+{
+	uint64_t start = *addr;
+	struct mm__area_kind kind;
+	struct mm__mapping m;
+	int added;
+
+	if (!mm__area_tree_at(&mm->areas, start, &m))
+		return ENOMEM;
+	*addr = mm__min(m.end, end);
+	kind = mm__kind_of(m.area);
+	if (lock == !!(kind.flags & MM__AREA_LOCKED))
+		return 0;
+	kind.flags ^= MM__AREA_LOCKED;
+	added = mm__areas_added(mm, &m, start, *addr, &kind);
+	if ((added > 0 && !mm__room_for_areas(mm, (uint64_t)added)) ||
+	    mm__areas_reserve(mm, start, *addr, 2))
+		return ENOMEM;
+	mm__areas_cut(mm, start, *addr);
+	mm__areas_put(mm, start, *addr, &kind);
+	return 0;
+}
+
+static int change(struct mm__cpu *cpu, uint64_t addr, uint64_t end, bool lock)
+{
+	struct mm__hold hold;
+	int error = mm__hold_write(cpu, &hold, addr, end);
+
+	if (error)
+		return error;
+	while (addr < end && !error) {
+		mm__lock_prepared(cpu->mm);
+		error = change_area(cpu->mm, &addr, end, lock);
+		mm__unlock(cpu->mm, cpu);
+	}
+	mm__release(cpu, &hold);
+	return error;
+}
+
+/* Makes all present, as far as it is still mapped. */
+static int populate(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
+{
+	int error = 0;
+
+	while (addr < end && !error) {
+		struct mm__mapping m;
+		int prot = 0;
+		bool found;
+
+		mm__lock(cpu->mm);
+		found = mm__area_tree_find(&cpu->mm->areas, addr, &m) && m.start < end;
+		if (found)
+			prot = m.area->prot & MM_PROT_WRITE && m.area->flags & MM_MAP_PRIVATE
+				       ? MM_PROT_WRITE
+				       : MM_PROT_READ;
+		mm__unlock(cpu->mm, cpu);
+		if (!found)
+			break;
+		error = mm__populate(cpu, mm__max(addr, m.start), mm__min(m.end, end), prot);
+		addr = m.end;
+	}
+	/* So Linux says it. */
+	if (error == EFAULT)
+		return ENOMEM;
+	return error == ENOMEM ? EAGAIN : error;
+}
+
+/* A length that wraps when it is rounded up is 0, as in Linux. */
+static int round_out(uint64_t *addr, uint64_t length, uint64_t *end)
+{
+	uint64_t aligned = mm__page_align(length + *addr % MM_PAGE_SIZE);
+
+	*addr = mm__page_start(*addr);
+	*end = *addr + aligned;
+	return *end < *addr ? EINVAL : 0;
+}
+
+int mm_mlock(struct mm *mm, uint64_t addr, uint64_t length)
+{
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	uint64_t end;
+	int error = cpu ? round_out(&addr, length, &end) : ENOMEM;
+
+	if (error || addr == end)
+		return error;
+	error = change(cpu, addr, end, true);
+	return error ? error : populate(cpu, addr, end);
+}
+
+int mm_munlock(struct mm *mm, uint64_t addr, uint64_t length)
+{
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	uint64_t end;
+	int error = cpu ? round_out(&addr, length, &end) : ENOMEM;
+
+	if (error || addr == end)
+		return error;
+	return change(cpu, addr, end, false);
+}

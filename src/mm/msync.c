@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm_msync(), and the writing back of what is about to be unmapped.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+/* The part of [start, end) that the next area has there. */
+struct part {
+	uint64_t start;
+	uint64_t end;
+	int flags;
+	struct mm__inode *inode; /* of a shared file, with a reference; or NULL */
+	uint64_t offset;
+};
+
+static bool next_part(struct mm__cpu *cpu, uint64_t start, uint64_t end, struct part *part)
+{
+	struct mm__mapping m;
+	bool found;
+
+	mm__lock(cpu->mm);
+	found = mm__area_tree_find(&cpu->mm->areas, start, &m) && m.start < end;
+	if (found) {
+		const struct mm__area *area = m.area;
+		bool shared_file = area->inode && area->flags & MM_MAP_SHARED;
+
+		*part = (struct part){ mm__max(start, m.start), mm__min(end, m.end), area->flags,
+				       shared_file ? area->inode : NULL, area->offset };
+		if (part->inode)
+			mm__inode_get(part->inode);
+	}
+	mm__unlock(cpu->mm, cpu);
+	return found;
+}
+
+static int sync_part(const struct part *part)
+{
+	int error;
+
+	if (!part->inode)
+		return 0;
+	mm__order_may_block("a file is written");
+	error = mm__inode_sync(part->inode, (part->start + part->offset) >> MM_PAGE_SHIFT,
+			       (part->end + part->offset) >> MM_PAGE_SHIFT);
+	mm__inode_put(part->inode);
+	return error;
+}
+
+static int sync_range(struct mm__cpu *cpu, uint64_t start, uint64_t end, int flags)
+{
+	int unmapped = 0;
+	struct part part;
+
+	while (start < end) {
+		int error;
+
+		if (!next_part(cpu, start, end, &part))
+			return ENOMEM;
+		if (part.start > start)
+			unmapped = ENOMEM;
+		error = sync_part(&part);
+		if (flags & MM_MS_INVALIDATE && part.flags & MM__AREA_LOCKED)
+			error = EBUSY;
+		if (error)
+			return error;
+		start = part.end;
+	}
+	return unmapped;
+}
+
+int mm__sync(struct mm__cpu *cpu, uint64_t start, uint64_t end)
+{
+	return sync_range(cpu, start, end, 0);
+}
+
+void mm__sync_removed(struct mm__cpu *cpu, uint64_t start, uint64_t end)
+{
+	/* relaxed: who has mapped a file here has held this range */
+	if (!atomic_load_explicit(&cpu->mm->shares_files, memory_order_relaxed))
+		return;
+	/* There is nobody to tell an error to, as in Linux. */
+	(void)mm__sync(cpu, start, end);
+}
+
+int mm_msync(struct mm *mm, uint64_t addr, uint64_t length, int flags)
+{
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	uint64_t end = addr + mm__page_align(length);
+	struct mm__hold hold;
+	int error;
+
+	if (flags & ~(MM_MS_ASYNC | MM_MS_INVALIDATE | MM_MS_SYNC) || !mm__page_aligned(addr) ||
+	    (flags & MM_MS_ASYNC && flags & MM_MS_SYNC))
+		return EINVAL;
+	if (end < addr)
+		return ENOMEM;
+	if (end == addr)
+		return 0;
+	error = cpu ? mm__hold_read(cpu, &hold, addr, end) : ENOMEM;
+	if (error)
+		return error;
+	error = sync_range(cpu, addr, end, flags);
+	mm__release(cpu, &hold);
+	return error;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checked build's view of the locks that a thread holds; see lock.h for their order.
+ */
+#include "lock.h"
+
+#ifdef MMRANGE_CHECKED
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_HELD 16u
+
+struct held {
+	enum mm__order order;
+	unsigned int level; /* of a table: 3 is the top */
+	uint64_t addr;
+};
+
+static _Thread_local struct held held[MAX_HELD];
+static _Thread_local unsigned int nr_held;
+
+static const char *const names[] = {
+	[MM__ORDER_RANGE] = "a range",
+	[MM__ORDER_MM] = "the mm lock",
+	[MM__ORDER_TABLE] = "the lock of a page table",
+	[MM__ORDER_ATTACH] = "the lock of who uses what",
+	[MM__ORDER_CPUS] = "the lock of the threads",
+	[MM__ORDER_DEPOT] = "the lock of the free frames",
+};
+
+void mm__breach(const char *what)
+{
+	fprintf(stderr, "mmrange: %s\n", what);
+	abort();
+}
+
+/* Whether new may be taken while old is held. */
+static bool may_follow(const struct held *old, const struct held *new)
+{
+	if (old->order != new->order)
+		return old->order < new->order;
+	if (new->order != MM__ORDER_TABLE)
+		return false;
+	return new->level < old->level || (new->level == old->level &&new->addr > old->addr);
+}
+
+void mm__order_take(enum mm__order order, unsigned int level, uint64_t addr)
+{
+	struct held new = { order, level, addr };
+
+	for (unsigned int i = 0; i < nr_held; i++) {
+		if (may_follow(&held[i], &new))
+			continue;
+		fprintf(stderr, "mmrange: %s is taken while %s is held\n", names[order],
+			names[held[i].order]);
+		abort();
+	}
+	if (nr_held == MAX_HELD)
+		mm__breach("a thread holds too many locks");
+	held[nr_held++] = new;
+}
+
+/* The last of its kind. */
+void mm__order_drop(enum mm__order order)
+{
+	unsigned int i = nr_held;
+
+	while (i && held[i - 1].order != order)
+		i--;
+	if (!i)
+		mm__breach("a lock is dropped that is not held");
+	for (nr_held--; i <= nr_held; i++)
+		held[i - 1] = held[i];
+}
+
+void mm__order_may_block(const char *what)
+{
+	if (!nr_held)
+		return;
+	fprintf(stderr, "mmrange: %s while %s is held\n", what, names[held[nr_held - 1].order]);
+	abort();
+}
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+#include "page_cache.h"
+
+#include "frames.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define SLOT_BITS 6u
+#define NR_SLOTS  (1u << SLOT_BITS)
+/* In the slot of a frame. */
+#define OUTDATED ((uintptr_t)1)
+
+struct mm__page_node {
+	unsigned int shift;                 /* of an index, for this node's part of it; 0: a leaf */
+	_Atomic(uint64_t) dirty;            /* in a leaf: bit i is slot i */
+	_Atomic(uintptr_t) slots[NR_SLOTS]; /* nodes; in a leaf frames, maybe | OUTDATED */
+};
+
+static _Atomic(uintptr_t) *slot_of(struct mm__page_node *node, uint64_t index)
+{
+	return &node->slots[index >> node->shift & (NR_SLOTS - 1)];
+}
+
+static struct mm__page_node *load_node(_Atomic(uintptr_t) *slot)
+{
+	/* acquire: [P2] */
+	return (struct mm__page_node *)atomic_load_explicit(slot, memory_order_acquire);
+}
+
+static bool covers(const struct mm__page_node *root, uint64_t index)
+{
+	unsigned int bits = root->shift + SLOT_BITS;
+
+	return bits >= 64 || index >> bits == 0;
+}
+
+static struct mm__page_node *find_leaf(struct mm__page_cache *cache, uint64_t index)
+{
+	/* acquire: [P2] */
+	struct mm__page_node *node = atomic_load_explicit(&cache->root, memory_order_acquire);
+
+	if (!node || !covers(node, index))
+		return NULL;
+	while (node && node->shift)
+		node = load_node(slot_of(node, index));
+	return node;
+}
+
+/* What is in the page's slot. */
+static uintptr_t load_page(struct mm__page_cache *cache, uint64_t index)
+{
+	struct mm__page_node *leaf = find_leaf(cache, index);
+
+	/* acquire: [P2] */
+	return leaf ? atomic_load_explicit(slot_of(leaf, index), memory_order_acquire) : 0;
+}
+
+struct mm__frame *mm__page_cache_find(struct mm__page_cache *cache, uint64_t index)
+{
+	uintptr_t page = load_page(cache, index);
+
+	return page & OUTDATED ? NULL : (struct mm__frame *)page;
+}
+
+struct mm__frame *mm__page_cache_find_outdated(struct mm__page_cache *cache, uint64_t index)
+{
+	uintptr_t page = load_page(cache, index);
+
+	return page & OUTDATED ? (struct mm__frame *)(page & ~OUTDATED) : NULL;
+}
+
+static struct mm__page_node *new_node(unsigned int shift)
+{
+	struct mm__page_node *node = calloc(1, sizeof(*node));
+
+	if (!node)
+		return NULL;
+	node->shift = shift;
+	atomic_init(&node->dirty, 0);
+	for (unsigned int i = 0; i < NR_SLOTS; i++)
+		atomic_init(&node->slots[i], 0);
+	return node;
+}
+
+/* A root that covers index; NULL: no memory. */
+static struct mm__page_node *grow(struct mm__page_cache *cache, uint64_t index)
+{
+	/* relaxed: the caller alone stores it */
+	struct mm__page_node *root = atomic_load_explicit(&cache->root, memory_order_relaxed);
+
+	while (!root || !covers(root, index)) {
+		struct mm__page_node *above = new_node(root ? root->shift + SLOT_BITS : 0);
+
+		if (!above)
+			return NULL;
+		if (root)
+			atomic_init(&above->slots[0], (uintptr_t)root);
+		/* release: [P1] */
+		atomic_store_explicit(&cache->root, above, memory_order_release);
+		root = above;
+	}
+	return root;
+}
+
+int mm__page_cache_insert(struct mm__page_cache *cache, uint64_t index, struct mm__frame *frame)
+{
+	struct mm__page_node *node = grow(cache, index);
+
+	while (node && node->shift) {
+		_Atomic(uintptr_t) *slot = slot_of(node, index);
+		struct mm__page_node *below = load_node(slot);
+
+		if (!below) {
+			below = new_node(node->shift - SLOT_BITS);
+			/* release: [P1] */
+			atomic_store_explicit(slot, (uintptr_t)below, memory_order_release);
+		}
+		node = below;
+	}
+	if (!node)
+		return ENOMEM;
+	/* release: [P1] */
+	atomic_store_explicit(slot_of(node, index), (uintptr_t)frame, memory_order_release);
+	return 0;
+}
+
+/*
+ * The leaf of *index; if there is none, that of the first index behind it that has one, and that
+ * index. NULL: there is none.
+ */
+static struct mm__page_node *next_leaf(struct mm__page_cache *cache, uint64_t *index)
+{
+	/* acquire: [P2] */
+	struct mm__page_node *root = atomic_load_explicit(&cache->root, memory_order_acquire);
+
+	while (root && covers(root, *index)) {
+		struct mm__page_node *node = root;
+		unsigned int shift = 0;
+
+		while (node && node->shift) {
+			shift = node->shift;
+			node = load_node(slot_of(node, *index));
+		}
+		if (node)
+			return node;
+		*index = ((*index >> shift) + 1) << shift;
+	}
+	return NULL;
+}
+
+void mm__page_cache_outdate(struct mm__page_cache *cache, uint64_t first)
+{
+	uint64_t index = first;
+	struct mm__page_node *leaf;
+
+	while ((leaf = next_leaf(cache, &index))) {
+		do {
+			_Atomic(uintptr_t) *slot = slot_of(leaf, index);
+
+			/* relaxed: says nothing about bytes */
+			if (atomic_load_explicit(slot, memory_order_relaxed))
+				atomic_fetch_or_explicit(slot, OUTDATED, memory_order_relaxed);
+		} while (++index % NR_SLOTS);
+	}
+}
+
+static uint64_t bit_of(uint64_t index)
+{
+	return UINT64_C(1) << index % NR_SLOTS;
+}
+
+void mm__page_cache_set_dirty(struct mm__page_cache *cache, uint64_t index)
+{
+	struct mm__page_node *leaf = find_leaf(cache, index);
+
+	/* relaxed: who must see the bit has other means to know that it was set, see inode.h */
+	if (!(atomic_load_explicit(&leaf->dirty, memory_order_relaxed) & bit_of(index)))
+		atomic_fetch_or_explicit(&leaf->dirty, bit_of(index), memory_order_relaxed);
+}
+
+struct mm__frame *mm__page_cache_next_dirty(struct mm__page_cache *cache, uint64_t *index,
+					    uint64_t end)
+{
+	struct mm__page_node *leaf;
+
+	while (*index < end && (leaf = next_leaf(cache, index))) {
+		uint64_t dirty = atomic_load_explicit(&leaf->dirty, memory_order_relaxed);
+
+		do {
+			uintptr_t page = 0;
+
+			if (dirty & bit_of(*index)) /* acquire: [P2] */
+				page = atomic_load_explicit(slot_of(leaf, *index),
+							    memory_order_acquire);
+			if (page && !(page & OUTDATED))
+				return *index < end ? (struct mm__frame *)page : NULL;
+		} while (++*index % NR_SLOTS);
+	}
+	return NULL;
+}
+
+static void free_node(struct mm__page_node *node)
+{
+	for (unsigned int i = 0; i < NR_SLOTS; i++) {
+		/* relaxed: the caller is alone */
+		uintptr_t slot = atomic_load_explicit(&node->slots[i], memory_order_relaxed);
+
+		if (slot && node->shift)
+			free_node((struct mm__page_node *)slot);
+		else if (slot)
+			mm__frame_put((struct mm__frame *)(slot & ~OUTDATED));
+	}
+	free(node);
+}
+
+void mm__page_cache_destroy(struct mm__page_cache *cache)
+{
+	struct mm__page_node *root = atomic_load_explicit(&cache->root, memory_order_relaxed);
+
+	if (root)
+		free_node(root);
+}
