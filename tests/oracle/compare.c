@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* What README.md lists as meant to be different is left out here, or was by the kernel's side. */
+#include "compare.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static bool look_the_same(const struct area *a, const struct area *b)
+{
+	return a->prot == b->prot && a->shared == b->shared && a->anonymous == b->anonymous;
+}
+
+/*
+ * Whether Linux has kept apart, for reasons of its own, two areas that are one in the simulated
+ * space.
+ */
+static bool kept_apart(const struct areas *areas, const struct area *left, const struct area *right)
+{
+	return left->end == right->start && !left->shared && look_the_same(left, right) &&
+	       (!areas->vm_flags_known || left->vm_flags == right->vm_flags);
+}
+
+static bool same_areas(const struct areas *kernel, const struct areas *simulated)
+{
+	unsigned int next = 0;
+
+	for (unsigned int i = 0; i < simulated->count; i++) {
+		const struct area *whole = &simulated->area[i];
+		const struct area *part = &kernel->area[next];
+
+		if (next == kernel->count || part->start != whole->start ||
+		    !look_the_same(part, whole))
+			return false;
+		while (part->end < whole->end) {
+			if (++next == kernel->count || !kept_apart(kernel, part, part + 1))
+				return false;
+			part++;
+		}
+		if (part->end != whole->end)
+			return false;
+		next++;
+	}
+	return next == kernel->count;
+}
+
+static bool same_presence(const struct record *kernel, const struct record *simulated)
+{
+	for (unsigned int i = 0; i < WINDOW_PAGES; i++) {
+		unsigned int found = areas_find(&kernel->areas, i);
+		const struct area *area = &kernel->areas.area[found];
+
+		/* Of a file, and so of shared memory, mincore() tells what is in the page cache. */
+		if (found < kernel->areas.count && (area->shared || !area->anonymous))
+			continue;
+		if (kernel->pages[i] != simulated->pages[i])
+			return false;
+	}
+	return true;
+}
+
+const char *compare(const struct op *op, const struct record *kernel,
+		    const struct record *simulated)
+{
+	if (kernel->skipped)
+		return NULL;
+	if (kernel->error != simulated->error)
+		return "the error differs";
+	if (kernel->result != simulated->result)
+		return "the result differs";
+	if (kernel->fault_code != simulated->fault_code ||
+	    kernel->fault_addr != simulated->fault_addr)
+		return "the fault differs";
+	if (op->kind == OP_MINCORE && !same_presence(kernel, simulated))
+		return "what is present differs";
+	if (op->kind == OP_SCAN && memcmp(kernel->pages, simulated->pages, WINDOW_PAGES) != 0)
+		return "what can be read differs";
+	if (kernel->hash != simulated->hash)
+		return "the bytes differ";
+	if (!same_areas(&kernel->areas, &simulated->areas))
+		return "the areas differ";
+	return NULL;
+}
+
+static void print_areas(FILE *out, const struct areas *areas)
+{
+	for (unsigned int i = 0; i < areas->count; i++) {
+		const struct area *area = &areas->area[i];
+
+		fprintf(out, " %02x-%02x:%c%c%c%c%s", area->start, area->end,
+			area->prot & MM_PROT_READ ? 'r' : '-',
+			area->prot & MM_PROT_WRITE ? 'w' : '-',
+			area->prot & MM_PROT_EXEC ? 'x' : '-', area->shared ? 's' : 'p',
+			area->anonymous ? "" : "f");
+		if (area->vm_flags)
+			fprintf(out, "(%#" PRIx64 ")", area->vm_flags);
+	}
+}
+
+static void print_pages(FILE *out, const struct record *record)
+{
+	fputs(" pages ", out);
+	for (unsigned int i = 0; i < WINDOW_PAGES; i++)
+		fputc("rMABapu"[record->pages[i]], out);
+}
+
+void record_print(FILE *out, const struct op *op, const struct record *record)
+{
+	if (record->skipped) {
+		fprintf(out, "not compared\n");
+		return;
+	}
+	if (record->error)
+		fprintf(out, "%s", strerror(record->error));
+	else
+		op_print_addr(out, record->result);
+	if (record->fault_code) {
+		fprintf(out, ", code %d at ", record->fault_code);
+		op_print_addr(out, record->fault_addr);
+	}
+	if (op->kind == OP_READ || op->kind == OP_SCAN)
+		fprintf(out, ", hash %016" PRIx64, record->hash);
+	if (op->kind == OP_SCAN || op->kind == OP_MINCORE)
+		print_pages(out, record);
+	fputs("; areas", out);
+	print_areas(out, &record->areas);
+	fputc('\n', out);
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Random operations. None may touch what is mapped outside of the window, as the kernel's side has
+ * its code and its stack there: a range either ends in the window, or is certain to be refused
+ * before anything is done about it.
+ */
+#include "generate.h"
+
+#include "files.h"
+#include "test.h"
+
+#define PAGES(n)         ((uint64_t)(n)*MM_PAGE_SIZE)
+#define PICK(g, choices) ((choices)[below(g, sizeof(choices) / sizeof((choices)[0]))])
+
+struct generator {
+	uint64_t random;
+	unsigned int features;
+	unsigned int span; /* most operations are so near to one of the window's ends, in pages */
+};
+
+static uint64_t below(struct generator *g, uint64_t limit)
+{
+	return test_random_below(&g->random, limit);
+}
+
+static bool one_in(struct generator *g, uint64_t n)
+{
+	return below(g, n) == 0;
+}
+
+static uint64_t address(struct generator *g)
+{
+	uint64_t page = below(g, g->span);
+
+	if (one_in(g, 2))
+		page = WINDOW_PAGES - 1 - page;
+	return WINDOW_START + PAGES(page) + (one_in(g, 24) ? below(g, MM_PAGE_SIZE) : 0);
+}
+
+/* Of a range that ends in the window. */
+static uint64_t length(struct generator *g, uint64_t addr)
+{
+	uint64_t bytes = PAGES(1 + below(g, one_in(g, 8) ? g->span : 6));
+
+	if (one_in(g, 4))
+		bytes -= below(g, MM_PAGE_SIZE);
+	if (one_in(g, 32))
+		bytes = 0;
+	return bytes < WINDOW_END - addr ? bytes : WINDOW_END - addr;
+}
+
+/* Every range of the window wraps with these. */
+static uint64_t wrapping(struct generator *g)
+{
+	static const uint64_t lengths[] = { UINT64_MAX, UINT64_MAX - 0xfff, UINT64_MAX - 0x7ff };
+
+	return PICK(g, lengths);
+}
+
+static uint64_t too_long(struct generator *g)
+{
+	return one_in(g, 2) ? wrapping(g) : UINT64_C(1) << (47 + below(g, 2) * 16);
+}
+
+/* An address that nothing can be mapped at. A page, at most, fits there. */
+static uint64_t address_outside(struct generator *g)
+{
+	static const uint64_t addresses[] = { 0, UINT64_C(1) << 60, UINT64_MAX - 0xfff };
+
+	return PICK(g, addresses);
+}
+
+static void range(struct generator *g, struct op *op)
+{
+	op->addr = address(g);
+	op->length = one_in(g, 40) ? wrapping(g) : length(g, op->addr);
+	if (one_in(g, 40)) {
+		op->addr = address_outside(g);
+		op->length = below(g, MM_PAGE_SIZE + 1);
+	}
+}
+
+static int protection(struct generator *g)
+{
+	return one_in(g, 2) ? MM_PROT_READ | MM_PROT_WRITE : (int)below(g, 8);
+}
+
+static int sharing(struct generator *g, bool anonymous)
+{
+	if (one_in(g, 32))
+		return 0;
+	/* Both is MAP_SHARED_VALIDATE, which says more about files. */
+	if (anonymous && one_in(g, 32))
+		return MM_MAP_PRIVATE | MM_MAP_SHARED;
+	return one_in(g, 3) ? MM_MAP_SHARED : MM_MAP_PRIVATE;
+}
+
+static int map_flags(struct generator *g)
+{
+	bool anonymous = !(g->features & FEATURE_FILES) || one_in(g, 2);
+	int flags = anonymous ? MM_MAP_ANONYMOUS : 0;
+
+	flags |= sharing(g, anonymous);
+	if (one_in(g, 2))
+		flags |= MM_MAP_FIXED;
+	if (one_in(g, 6))
+		flags |= MM_MAP_FIXED_NOREPLACE;
+	if (one_in(g, 8))
+		flags |= MM_MAP_NORESERVE;
+	if (one_in(g, 8))
+		flags |= MM_MAP_STACK;
+	if ((g->features & FEATURE_POPULATE) && one_in(g, 8))
+		flags |= MM_MAP_POPULATE;
+	return flags;
+}
+
+static uint64_t map_offset(struct generator *g)
+{
+	if (one_in(g, 32))
+		return too_long(g);
+	return one_in(g, 2) ? 0 : PAGES(below(g, 7)) + (one_in(g, 24) ? 0x800 : 0);
+}
+
+static void map(struct generator *g, struct op *op)
+{
+	op->flags = map_flags(g);
+	op->prot = protection(g) | (one_in(g, 32) ? 0x40 : 0);
+	op->offset = map_offset(g);
+	op->file = (unsigned int)below(g, NR_DESCRIPTORS);
+	range(g, op);
+	if (one_in(g, 40) && op->addr >= WINDOW_START && op->addr < WINDOW_END)
+		op->length = too_long(g);
+	if (!(op->flags & (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)) && one_in(g, 2)) {
+		op->addr = one_in(g, 8) ? MM_ADDR_MAX - MM_PAGE_SIZE : 0;
+		op->length = PAGES(1 + below(g, one_in(g, 8) ? 80 : 6));
+	}
+	/* A hint up there has a meaning of its own where there are five levels of tables. */
+	if (op->addr > MM_ADDR_MAX && !(op->flags & (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)))
+		op->addr = 0;
+}
+
+static void remap(struct generator *g, struct op *op)
+{
+	static const int flags[] = { 0, MM_MREMAP_MAYMOVE, MM_MREMAP_MAYMOVE,
+				     MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED,
+				     MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED };
+
+	range(g, op);
+	if (one_in(g, 40) && op->addr >= WINDOW_START && op->addr < WINDOW_END)
+		op->length = too_long(g);
+	op->flags = one_in(g, 32) ? (int)below(g, 16) & ~4 : PICK(g, flags);
+	op->new_addr = address(g);
+	op->new_length = one_in(g, 3) ? op->length : PAGES(below(g, one_in(g, 8) ? 80 : 10));
+	if ((op->flags & MM_MREMAP_FIXED) && op->new_length < MM_ADDR_MAX &&
+	    op->new_length > WINDOW_END - op->new_addr)
+		op->new_length = WINDOW_END - op->new_addr;
+	if (one_in(g, 40)) {
+		op->new_addr = address_outside(g);
+		op->new_length = below(g, MM_PAGE_SIZE + 1);
+	}
+	if (one_in(g, 40))
+		op->new_length = too_long(g);
+}
+
+static void advise(struct generator *g, struct op *op)
+{
+	range(g, op);
+	op->flags = MM_MADV_DONTNEED;
+	if ((g->features & FEATURE_POPULATE) && one_in(g, 3))
+		op->flags = one_in(g, 2) ? MM_MADV_POPULATE_READ : MM_MADV_POPULATE_WRITE;
+	if (one_in(g, 32))
+		op->flags = one_in(g, 2) ? -1 : 1000;
+}
+
+static void move_break(struct generator *g, struct op *op)
+{
+	op->addr = one_in(g, 16) ? address_outside(g) : WINDOW_START + below(g, PAGES(g->span));
+	if (one_in(g, 3))
+		op->addr &= ~(MM_PAGE_SIZE - 1);
+}
+
+static void access_bytes(struct generator *g, struct op *op)
+{
+	op->addr = one_in(g, 64) ? 0 : address(g) + below(g, MM_PAGE_SIZE);
+	if (op->addr && op->addr >= WINDOW_END)
+		op->addr = WINDOW_END - 1;
+	op->length = 1 + below(g, one_in(g, 4) ? PAGES(3) : 100);
+	if (op->addr && op->length > WINDOW_END - op->addr)
+		op->length = WINDOW_END - op->addr;
+	op->data = (unsigned char)below(g, 256);
+}
+
+static int sync_flags(struct generator *g)
+{
+	return one_in(g, 8) ? (int)below(g, 16) : (one_in(g, 2) ? MM_MS_SYNC : MM_MS_ASYNC);
+}
+
+static enum op_kind kind(struct generator *g)
+{
+	static const struct {
+		enum op_kind kind;
+		unsigned int weight;
+		unsigned int feature;
+	} choices[] = {
+		{ OP_MMAP, 18, 0 },
+		{ OP_MUNMAP, 8, 0 },
+		{ OP_MPROTECT, 14, 0 },
+		{ OP_MREMAP, 18, 0 },
+		{ OP_MADVISE, 8, 0 },
+		{ OP_BRK, 4, 0 },
+		{ OP_READ, 10, 0 },
+		{ OP_WRITE, 20, 0 },
+		{ OP_SCAN, 2, 0 },
+		{ OP_MINCORE, 3, 0 },
+		{ OP_MSYNC, 4, FEATURE_MSYNC },
+		{ OP_MLOCK, 3, FEATURE_MLOCK },
+		{ OP_MUNLOCK, 2, FEATURE_MLOCK },
+		{ OP_FORK, 5, FEATURE_FORK },
+		{ OP_EXIT, 1, FEATURE_FORK },
+	};
+
+	for (;;) {
+		unsigned int i = (unsigned int)below(g, sizeof(choices) / sizeof(choices[0]));
+
+		if ((choices[i].feature & ~g->features) == 0 && below(g, 20) < choices[i].weight)
+			return choices[i].kind;
+	}
+}
+
+static void operation(struct generator *g, struct op *op)
+{
+	*op = (struct op){ .kind = kind(g) };
+	if (g->features & FEATURE_FORK)
+		op->space = one_in(g, 2) ? 0 : (unsigned int)below(g, NR_SPACES);
+	switch (op->kind) {
+	case OP_MMAP:
+		map(g, op);
+		break;
+	case OP_MREMAP:
+		remap(g, op);
+		break;
+	case OP_MADVISE:
+		advise(g, op);
+		break;
+	case OP_BRK:
+		move_break(g, op);
+		break;
+	case OP_READ:
+	case OP_WRITE:
+		access_bytes(g, op);
+		break;
+	case OP_FORK:
+		op->other = 1 + (unsigned int)below(g, NR_SPACES - 1);
+		break;
+	case OP_EXIT:
+		op->space = 1 + (unsigned int)below(g, NR_SPACES - 1);
+		break;
+	default:
+		range(g, op);
+		op->prot = one_in(g, 32) ? 0x40 : protection(g);
+		op->flags = sync_flags(g);
+	}
+}
+
+void generate(struct sequence *sequence, uint64_t seed, unsigned int features)
+{
+	static const unsigned int spans[] = { 5, 12, 30 };
+	struct generator g = { .random = seed, .features = features };
+
+	g.span = PICK(&g, spans);
+	sequence->locking = (unsigned int)below(&g, 12);
+	sequence->features = features;
+	sequence->count = MAX_OPS;
+	for (unsigned int i = 0; i < MAX_OPS; i++)
+		operation(&g, &sequence->ops[i]);
+	/* At last, what is in the memory. */
+	for (unsigned int i = 0; i < NR_SPACES; i++)
+		sequence->ops[MAX_OPS - 1 - i] = (struct op){ .kind = OP_SCAN, .space = i };
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel's side: a process in which nothing is free but the window, and its children by fork().
+ */
+#ifndef TESTS_ORACLE_KERNEL_H
+#define TESTS_ORACLE_KERNEL_H
+
+#include "files.h"
+#include "record.h"
+
+/*
+ * Runs the sequence and writes what its operations did to the records.
+ *
+ * Returns NULL, or why this cannot be done here.
+ */
+const char *kernel_run(const struct sequence *sequence, const struct files *files,
+		       struct record *records);
+
+/*
+ * What follows is used in the processes of the kernel's side only. They must not allocate: the heap
+ * is in the window.
+ */
+
+struct kernel {
+	const struct sequence *sequence;
+	const struct files *files;
+	struct record *records;
+	uint64_t window; /* where it is */
+};
+
+/*
+ * Takes all of the address space but the window, which begins where the heap does, and takes away
+ * the privileges that would make a difference. Returns NULL, or what went wrong.
+ */
+const char *kernel_enclose(struct kernel *kernel);
+
+/* Carries out an operation other than OP_FORK and OP_EXIT. */
+void kernel_do(const struct kernel *kernel, const struct op *op, struct record *record);
+
+/* Lists the areas in the window; the VmFlags take more time. */
+void kernel_areas(uint64_t window, struct areas *areas, bool vm_flags);
+
+/* Reads /proc/self/stat and the like: a number, after `skip` words. 0 if there is none. */
+uint64_t kernel_number(const char *path, unsigned int skip);
+
+/*
+ * Access byte by byte. What it comes to is in record: on a fault error is EFAULT, and what lies
+ * before it has been accessed.
+ */
+void kernel_catch_faults(void);
+void kernel_read(uint64_t addr, uint64_t length, struct record *record);
+void kernel_write(uint64_t addr, const struct op *op, struct record *record);
+
+/* Reads a whole page; the element of pages for it. */
+uint8_t kernel_scan_page(uint64_t addr, uint64_t *hash);
+
+#endif

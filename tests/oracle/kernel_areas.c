@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* What /proc/self says. */
+#include "kernel.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct walk {
+	uint64_t window;
+	struct areas *areas;
+	bool inside; /* the last area seen is in the window */
+};
+
+/* One for each of the two letters that stand for a flag. */
+static uint64_t vm_flags(const char *names)
+{
+	static const char known[] = "lo lf nr de nh io sr rr dd wf ht gd hg mg ";
+	uint64_t flags = 0;
+
+	for (; names[0] && names[1]; names += names[2] ? 3 : 2) {
+		char name[4] = { names[0], names[1], ' ', '\0' };
+		const char *place = strstr(known, name);
+
+		if (place)
+			flags |= UINT64_C(1) << ((place - known) / 3);
+	}
+	return flags;
+}
+
+/* "start-end rwxp offset device inode name". Says whether more in the window may follow. */
+static bool area_line(struct walk *walk, char *line)
+{
+	char *rest;
+	uint64_t start = strtoull(line, &rest, 16);
+	uint64_t end = strtoull(rest + 1, &rest, 16);
+	uint64_t window_end = walk->window + WINDOW_SIZE;
+	struct area *area = &walk->areas->area[walk->areas->count];
+
+	if (start >= window_end)
+		return false;
+	walk->inside = end > walk->window;
+	if (!walk->inside)
+		return true;
+	if (start < walk->window)
+		start = walk->window;
+	if (end > window_end)
+		end = window_end;
+	area->start = (uint8_t)((start - walk->window) / MM_PAGE_SIZE);
+	area->end = (uint8_t)((end - walk->window) / MM_PAGE_SIZE);
+	area->prot = (uint8_t)((rest[1] == 'r' ? MM_PROT_READ : 0) |
+			       (rest[2] == 'w' ? MM_PROT_WRITE : 0) |
+			       (rest[3] == 'x' ? MM_PROT_EXEC : 0));
+	area->shared = rest[4] == 's';
+	area->anonymous = strstr(rest, "/memfd:oracle") == NULL;
+	area->vm_flags = 0;
+	walk->areas->count++;
+	return true;
+}
+
+/* Lines of smaps that say more about an area begin with a capital letter. */
+static bool any_line(struct walk *walk, char *line)
+{
+	static const char flags[] = "VmFlags: ";
+
+	if (line[0] < 'A' || line[0] > 'Z')
+		return area_line(walk, line);
+	if (walk->inside && strncmp(line, flags, sizeof(flags) - 1) == 0)
+		walk->areas->area[walk->areas->count - 1].vm_flags =
+			vm_flags(line + sizeof(flags) - 1);
+	return true;
+}
+
+/* Gives the whole lines in text to any_line(), and puts what is left at its start. */
+static bool lines(struct walk *walk, char *text, size_t *length)
+{
+	char *line = text;
+	char *end;
+
+	text[*length] = '\0';
+	while ((end = strchr(line, '\n'))) {
+		*end = '\0';
+		if (!any_line(walk, line))
+			return false;
+		line = end + 1;
+	}
+	*length -= (size_t)(line - text);
+	memmove(text, line, *length);
+	return true;
+}
+
+void kernel_areas(uint64_t window, struct areas *areas, bool with_vm_flags)
+{
+	struct walk walk = { window, areas, false };
+	static char text[16384];
+	size_t length = 0;
+	ssize_t got;
+	int fd = open(with_vm_flags ? "/proc/self/smaps" : "/proc/self/maps", O_RDONLY);
+
+	areas->count = 0;
+	areas->vm_flags_known = with_vm_flags;
+	while ((got = read(fd, text + length, sizeof(text) - 1 - length)) > 0) {
+		length += (size_t)got;
+		if (!lines(&walk, text, &length))
+			break;
+	}
+	close(fd);
+}
+
+uint64_t kernel_number(const char *path, unsigned int skip)
+{
+	char text[1024] = "";
+	char *word = text;
+	int fd = open(path, O_RDONLY);
+	ssize_t got = read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	if (got <= 0)
+		return 0;
+	text[got] = '\0';
+	while (skip-- && word) {
+		word = strchr(word, ' ');
+		word = word ? word + 1 : NULL;
+	}
+	return word ? strtoull(word, NULL, 10) : 0;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A search for a place goes through the whole address space. So all of it is taken, by areas that
+ * nothing merges with where they touch the window.
+ */
+#define _GNU_SOURCE
+#include "kernel.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define STACK_IN_USE (512 * 1024)
+#define PRIVATE_FILL (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
+/* The stack cannot grow any more when all is taken. */
+static void touch_stack(void)
+{
+	volatile char space[STACK_IN_USE];
+
+	for (size_t i = 0; i < sizeof(space); i += MM_PAGE_SIZE)
+		space[i] = 0;
+}
+
+static bool take(uint64_t start, uint64_t end, int flags)
+{
+	long result;
+
+	if (start >= end)
+		return true;
+	result = syscall(SYS_mmap, start, end - start, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1,
+			 0);
+	return (uint64_t)result == start;
+}
+
+/* Takes what is free in [start, end), except for the window. */
+static bool take_gap(uint64_t window, uint64_t start, uint64_t end)
+{
+	uint64_t window_end = window + WINDOW_SIZE;
+
+	if (end <= window || start >= window_end)
+		return take(start, end, PRIVATE_FILL);
+	return start <= window && window_end <= end && take(start, window, PRIVATE_FILL) &&
+	       take(window_end, end, PRIVATE_FILL);
+}
+
+static bool take_all(uint64_t window, uint64_t addr)
+{
+	static char text[1 << 17];
+	char *line = text;
+	size_t length = 0;
+	ssize_t got;
+	int fd = open("/proc/self/maps", O_RDONLY);
+
+	while ((got = read(fd, text + length, sizeof(text) - 1 - length)) > 0)
+		length += (size_t)got;
+	close(fd);
+	while (*line) {
+		char *rest;
+		uint64_t start = strtoull(line, &rest, 16);
+
+		if (start >= MM_ADDR_MAX)
+			break;
+		if (addr < start && !take_gap(window, addr, start))
+			return false;
+		addr = strtoull(rest + 1, &rest, 16);
+		line = strchr(rest, '\n') + 1;
+	}
+	return addr >= MM_ADDR_MAX || take_gap(window, addr, MM_ADDR_MAX);
+}
+
+/* The pages that touch the window; the one before it may be the program's own. */
+static bool take_edges(uint64_t window)
+{
+	uint64_t end = window + WINDOW_SIZE;
+
+	(void)take(window - MM_PAGE_SIZE, window, MAP_SHARED | MAP_ANONYMOUS);
+	return take(end, end + MM_PAGE_SIZE, MAP_SHARED | MAP_ANONYMOUS);
+}
+
+/* With them, there would be no EPERM for low addresses. */
+static void drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
+
+	syscall(SYS_capset, &header, none);
+}
+
+/*
+ * Linux makes what is executable only so by a protection key, if there is one left: the processor
+ * without keys is what is simulated.
+ */
+static void use_up_protection_keys(void)
+{
+	while (syscall(SYS_pkey_alloc, 0, 0) >= 0)
+		;
+}
+
+static bool raise_memlock(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_MEMLOCK, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_MEMLOCK, &limit);
+	return limit.rlim_cur >= (NR_SPACES * WINDOW_SIZE);
+}
+
+const char *kernel_enclose(struct kernel *kernel)
+{
+	uint64_t lowest = kernel_number("/proc/sys/vm/mmap_min_addr", 0);
+	struct rlimit stack;
+
+	getrlimit(RLIMIT_STACK, &stack);
+	if (stack.rlim_cur == RLIM_INFINITY)
+		return "without a limit for the stack, Linux searches from below";
+	if (lowest < MM_PAGE_SIZE)
+		return "vm.mmap_min_addr is 0";
+	if ((kernel->sequence->features & FEATURE_MLOCK) && !raise_memlock())
+		return "RLIMIT_MEMLOCK is too low";
+	kernel->window = kernel_number("/proc/self/stat", 46);
+	if (!kernel->window || (uint64_t)syscall(SYS_brk, kernel->window) != kernel->window)
+		return "where the heap begins is not known";
+	touch_stack();
+	if (!take_edges(kernel->window) || !take_all(kernel->window, lowest))
+		return "the address space around the window could not be taken";
+	use_up_protection_keys();
+	drop_capabilities();
+	kernel_catch_faults();
+	return NULL;
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+#include "simulated.h"
+
+#include "test.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct simulation {
+	const struct files *files;
+	struct mm *spaces[NR_SPACES];
+};
+
+static int note_area(const struct mm_area *area, void *arg)
+{
+	struct areas *areas = arg;
+	struct area *noted = &areas->area[areas->count];
+
+	if (area->start < WINDOW_START || area->end > WINDOW_END)
+		return 0; /* what encloses the window */
+	noted->start = (uint8_t)((area->start - WINDOW_START) / MM_PAGE_SIZE);
+	noted->end = (uint8_t)((area->end - WINDOW_START) / MM_PAGE_SIZE);
+	noted->prot = (uint8_t)area->prot;
+	noted->shared = area->flags & MM_MAP_SHARED;
+	noted->anonymous = area->flags & MM_MAP_ANONYMOUS;
+	areas->count++;
+	return 0;
+}
+
+/* All but the window is taken. */
+static struct mm *new_space(unsigned int locking)
+{
+	int flags = MM_MAP_SHARED | MM_MAP_ANONYMOUS | MM_MAP_FIXED | MM_MAP_NORESERVE;
+	struct mm_attr attr;
+	struct mm *mm;
+	uint64_t addr;
+
+	mm_attr_init(&attr);
+	attr.locking = (enum mm_locking)(locking % SIMULATED_LOCKINGS);
+	attr.brk_start = WINDOW_START;
+	CHECK(mm_create(&mm, &attr) == 0);
+	CHECK(mm_mmap(mm, MM_ADDR_MIN, WINDOW_START - MM_ADDR_MIN, MM_PROT_NONE, flags, -1, 0,
+		      &addr) == 0);
+	CHECK(mm_mmap(mm, WINDOW_END, MM_ADDR_MAX - WINDOW_END, MM_PROT_NONE, flags, -1, 0,
+		      &addr) == 0);
+	return mm;
+}
+
+static void check_space(struct mm *mm)
+{
+	char message[200] = "";
+
+	if (mm_validate(mm, message, sizeof(message)))
+		test_fail(__FILE__, __LINE__, "mm_validate(): %s", message);
+}
+
+static void fault(struct record *record, const struct mm_siginfo *info)
+{
+	if (record->error != EFAULT)
+		return;
+	record->fault_code = info->code;
+	record->fault_addr = info->addr;
+}
+
+static void read_bytes(struct mm *mm, const struct op *op, struct record *record)
+{
+	static unsigned char bytes[WINDOW_SIZE];
+	uint64_t length = op->length;
+	struct mm_siginfo info;
+
+	record->error = mm_read(mm, op->addr, bytes, op->length, &info);
+	fault(record, &info);
+	if (record->error == EFAULT)
+		length = info.addr - op->addr;
+	for (uint64_t i = 0; i < length; i++)
+		record->hash = op_hash(record->hash, bytes[i]);
+}
+
+static void write_bytes(struct mm *mm, const struct op *op, struct record *record)
+{
+	static unsigned char bytes[WINDOW_SIZE];
+	struct mm_siginfo info;
+
+	for (uint64_t i = 0; i < op->length; i++)
+		bytes[i] = op_byte(op, i);
+	record->error = mm_write(mm, op->addr, bytes, op->length, &info);
+	fault(record, &info);
+}
+
+static void scan(struct mm *mm, struct record *record)
+{
+	uint64_t words[MM_PAGE_SIZE / sizeof(uint64_t)];
+
+	for (unsigned int i = 0; i < WINDOW_PAGES; i++) {
+		struct mm_siginfo info;
+
+		if (mm_read(mm, WINDOW_START + i * MM_PAGE_SIZE, words, sizeof(words), &info)) {
+			record->pages[i] = (uint8_t)(info.code == MM_SEGV_MAPERR   ? PAGE_MAPERR
+						     : info.code == MM_SEGV_ACCERR ? PAGE_ACCERR
+										   : PAGE_ADRERR);
+			continue;
+		}
+		for (unsigned int j = 0; j < sizeof(words) / sizeof(words[0]); j++)
+			record->hash = op_hash(record->hash, words[j]);
+	}
+}
+
+static void presence(struct mm *mm, const struct op *op, struct record *record)
+{
+	unsigned char vec[WINDOW_PAGES + 1];
+
+	record->error = mm_mincore(mm, op->addr, op->length, vec);
+	for (unsigned int i = 0; i < WINDOW_PAGES; i++) {
+		if (mm_mincore(mm, WINDOW_START + i * MM_PAGE_SIZE, MM_PAGE_SIZE, vec))
+			record->pages[i] = PAGE_UNMAPPED;
+		else
+			record->pages[i] = vec[0] & 1 ? PAGE_PRESENT : PAGE_ABSENT;
+	}
+}
+
+static void do_fork(struct simulation *s, const struct op *op, struct record *record)
+{
+	if (SIMULATED_FEATURES & FEATURE_FORK)
+		record->error = mm_fork(s->spaces[op->space], &s->spaces[op->other]);
+}
+
+static void do_exit(struct simulation *s, const struct op *op)
+{
+	mm_destroy(s->spaces[op->space]);
+	s->spaces[op->space] = NULL;
+}
+
+static void do_later(struct mm *mm, const struct op *op, struct record *record)
+{
+	if ((SIMULATED_FEATURES & FEATURE_MSYNC) && op->kind == OP_MSYNC)
+		record->error = mm_msync(mm, op->addr, op->length, op->flags);
+	if ((SIMULATED_FEATURES & FEATURE_MLOCK) && op->kind == OP_MLOCK)
+		record->error = mm_mlock(mm, op->addr, op->length);
+	if ((SIMULATED_FEATURES & FEATURE_MLOCK) && op->kind == OP_MUNLOCK)
+		record->error = mm_munlock(mm, op->addr, op->length);
+}
+
+/* Unmaps the pages of [start, end) that the kernel has unmapped. */
+static void unmap_too(struct mm *mm, uint64_t start, uint64_t end, const struct areas *kernel)
+{
+	if (start < WINDOW_START)
+		return;
+	for (uint64_t addr = start; addr < end && addr < WINDOW_END; addr += MM_PAGE_SIZE)
+		if (areas_find(kernel, (addr - WINDOW_START) / MM_PAGE_SIZE) == kernel->count)
+			CHECK(mm_munmap(mm, addr, MM_PAGE_SIZE) == 0);
+}
+
+/*
+ * An mremap() that fails has changed nothing here, but Linux may have unmapped its target, and the
+ * end of what was to shrink.
+ */
+static void remap(struct mm *mm, const struct op *op, const struct record *kernel,
+		  struct record *record)
+{
+	uint64_t tail =
+		op->addr + (op->new_length + MM_PAGE_SIZE - 1) / MM_PAGE_SIZE * MM_PAGE_SIZE;
+
+	record->error = mm_mremap(mm, op->addr, op->length, op->new_length, op->flags, op->new_addr,
+				  &record->result);
+	if (!kernel->error || !(op->flags & MM_MREMAP_FIXED) ||
+	    (op->addr | op->new_addr) % MM_PAGE_SIZE)
+		return;
+	unmap_too(mm, op->new_addr, op->new_addr + op->new_length, &kernel->areas);
+	unmap_too(mm, tail, op->addr + op->length, &kernel->areas);
+}
+
+static void do_op(struct simulation *s, const struct op *op, const struct record *kernel,
+		  struct record *record)
+{
+	struct mm *mm = s->spaces[op->space];
+
+	switch (op->kind) {
+	case OP_MMAP:
+		record->error = mm_mmap(mm, op->addr, op->length, op->prot, op->flags,
+					s->files->fd[op->file], op->offset, &record->result);
+		break;
+	case OP_MUNMAP:
+		record->error = mm_munmap(mm, op->addr, op->length);
+		break;
+	case OP_MPROTECT:
+		record->error = mm_mprotect(mm, op->addr, op->length, op->prot);
+		break;
+	case OP_MREMAP:
+		remap(mm, op, kernel, record);
+		break;
+	case OP_MADVISE:
+		record->error = mm_madvise(mm, op->addr, op->length, op->flags);
+		break;
+	case OP_BRK:
+		record->error = mm_brk(mm, op->addr, &record->result);
+		break;
+	case OP_READ:
+		read_bytes(mm, op, record);
+		break;
+	case OP_WRITE:
+		write_bytes(mm, op, record);
+		break;
+	case OP_SCAN:
+		scan(mm, record);
+		break;
+	case OP_MINCORE:
+		presence(mm, op, record);
+		break;
+	case OP_FORK:
+		do_fork(s, op, record);
+		break;
+	case OP_EXIT:
+		do_exit(s, op);
+		return;
+	default:
+		do_later(mm, op, record);
+	}
+	mm_for_each_area(mm, note_area, &record->areas);
+}
+
+void simulated_run(const struct sequence *sequence, const struct files *files,
+		   const struct record *kernel, struct record *records)
+{
+	struct simulation s = { files, { new_space(sequence->locking) } };
+
+	memset(records, 0, sequence->count * sizeof(*records));
+	for (unsigned int i = 0; i < sequence->count; i++) {
+		const struct op *op = &sequence->ops[i];
+
+		records[i].skipped = kernel[i].skipped;
+		if (records[i].skipped)
+			continue;
+		do_op(&s, op, &kernel[i], &records[i]);
+	}
+	for (unsigned int i = 0; i < NR_SPACES; i++) {
+		if (!s.spaces[i])
+			continue;
+		check_space(s.spaces[i]);
+		mm_destroy(s.spaces[i]);
+	}
+}
