@@ -16,7 +16,7 @@ struct walk {
 /* One for each of the two letters that stand for a flag. */
 static uint64_t vm_flags(const char *names)
 {
-	static const char known[] = "lo lf nr de nh io sr rr dd wf ht gd hg mg ";
+	static const char known[] = "lo lf nr nh sh mr mw me ms gd hg ";
 	uint64_t flags = 0;
 
 	for (; names[0] && names[1]; names += names[2] ? 3 : 2) {
@@ -43,6 +43,7 @@ static bool area_line(struct walk *walk, char *line)
 	walk->inside = end > walk->window;
 	if (!walk->inside)
 		return true;
+	area->anonymous = strstr(rest, "/memfd:oracle") == NULL;
 	if (start < walk->window)
 		start = walk->window;
 	if (end > window_end)
@@ -53,7 +54,8 @@ static bool area_line(struct walk *walk, char *line)
 			       (rest[2] == 'w' ? MM_PROT_WRITE : 0) |
 			       (rest[3] == 'x' ? MM_PROT_EXEC : 0));
 	area->shared = rest[4] == 's';
-	area->anonymous = strstr(rest, "/memfd:oracle") == NULL;
+	area->offset = strtoull(rest + 5, &rest, 16);
+	area->inode = strtoull(rest + 7, NULL, 10);
 	area->vm_flags = 0;
 	walk->areas->count++;
 	return true;

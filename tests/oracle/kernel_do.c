@@ -55,15 +55,6 @@ static void presence(const struct kernel *kernel, uint64_t addr, const struct op
 	}
 }
 
-/* Whether the next area is the same one for all that can be seen. */
-static bool goes_on(const struct areas *areas, unsigned int i)
-{
-	const struct area *area = &areas->area[i];
-
-	return i + 1 < areas->count && area[1].start == area->end && area[1].prot == area->prot &&
-	       !area->shared && !area[1].shared && area->anonymous == area[1].anonymous;
-}
-
 static uint64_t pages_of(uint64_t length)
 {
 	return (length + MM_PAGE_SIZE - 1) / MM_PAGE_SIZE;
@@ -94,7 +85,8 @@ static bool leave_out_mremap(const struct kernel *kernel, const struct op *op)
 	if (start + old <= areas.area[i].end || old > WINDOW_PAGES ||
 	    (new <= old && !(op->flags & MM_MREMAP_FIXED)))
 		return false;
-	return goes_on(&areas, i) || ((op->flags & MM_MREMAP_FIXED) && old == new);
+	return (i + 1 < areas.count && areas_go_on(&areas, &areas.area[i], &areas.area[i + 1])) ||
+	       ((op->flags & MM_MREMAP_FIXED) && old == new);
 }
 
 static void remap(const struct kernel *kernel, const struct op *op, struct record *record)

@@ -49,16 +49,29 @@ void op_print_addr(FILE *out, uint64_t addr)
 		fprintf(out, "%#" PRIx64, addr);
 }
 
-static void print_range(FILE *out, const char *name, const struct op *op)
+const char *op_name(enum op_kind kind)
 {
-	fprintf(out, "%s(", name);
+	static const char *const names[NR_OP_KINDS] = {
+		[OP_MMAP] = "mmap",       [OP_MUNMAP] = "munmap",   [OP_MPROTECT] = "mprotect",
+		[OP_MREMAP] = "mremap",   [OP_MADVISE] = "madvise", [OP_BRK] = "brk",
+		[OP_READ] = "read",       [OP_WRITE] = "write",     [OP_SCAN] = "scan",
+		[OP_MINCORE] = "mincore", [OP_MSYNC] = "msync",     [OP_MLOCK] = "mlock",
+		[OP_MUNLOCK] = "munlock", [OP_FORK] = "fork",       [OP_EXIT] = "exit",
+	};
+
+	return names[kind];
+}
+
+static void print_range(FILE *out, const struct op *op)
+{
+	fprintf(out, "%s(", op_name(op->kind));
 	op_print_addr(out, op->addr);
 	fprintf(out, ", %#" PRIx64, op->length);
 }
 
 static void print_mmap(FILE *out, const struct op *op)
 {
-	print_range(out, "mmap", op);
+	print_range(out, op);
 	fputs(", ", out);
 	print_prot(out, op->prot);
 	fputs(", ", out);
@@ -68,7 +81,7 @@ static void print_mmap(FILE *out, const struct op *op)
 
 static void print_mremap(FILE *out, const struct op *op)
 {
-	print_range(out, "mremap", op);
+	print_range(out, op);
 	fprintf(out, ", %#" PRIx64 ", %d, ", op->new_length, op->flags);
 	op_print_addr(out, op->new_addr);
 	fputc(')', out);
@@ -76,14 +89,7 @@ static void print_mremap(FILE *out, const struct op *op)
 
 static void print_plain(FILE *out, const struct op *op)
 {
-	static const char *const names[NR_OP_KINDS] = {
-		[OP_MUNMAP] = "munmap", [OP_MPROTECT] = "mprotect", [OP_MADVISE] = "madvise",
-		[OP_BRK] = "brk",       [OP_READ] = "read",         [OP_WRITE] = "write",
-		[OP_SCAN] = "scan",     [OP_MINCORE] = "mincore",   [OP_MSYNC] = "msync",
-		[OP_MLOCK] = "mlock",   [OP_MUNLOCK] = "munlock",
-	};
-
-	print_range(out, names[op->kind], op);
+	print_range(out, op);
 	if (op->kind == OP_MPROTECT) {
 		fputs(", ", out);
 		print_prot(out, op->prot);

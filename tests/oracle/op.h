@@ -77,6 +77,8 @@ struct sequence {
 	struct op ops[MAX_OPS];
 };
 
+const char *op_name(enum op_kind kind);
+
 /* As a call, without the end of the line. */
 void op_print(FILE *out, const struct op *op);
 

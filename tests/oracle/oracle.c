@@ -114,22 +114,45 @@ static void report(struct trial *t, uint64_t seed)
 	test_fail(__FILE__, __LINE__, "%s", what);
 }
 
-static unsigned int operations(void)
+static unsigned int wanted(void)
 {
 	const char *given = getenv("MMRANGE_OPERATIONS");
 
 	return given ? (unsigned int)strtoul(given, NULL, 0) : test_scale(OPERATIONS);
 }
 
-static void run(const char *name, unsigned int features, bool against_kernel, unsigned int count)
+/* How often each kind of operation was compared that succeeded, and that failed. */
+struct tally {
+	unsigned int compared[2][NR_OP_KINDS];
+};
+
+static void count(struct tally *tally, const struct trial *t)
+{
+	for (unsigned int i = 0; i < t->sequence.count; i++)
+		if (!t->records[0][i].skipped)
+			tally->compared[t->records[0][i].error != 0][t->sequence.ops[i].kind]++;
+}
+
+static void print_tally(const char *name, const struct tally *tally)
+{
+	printf("%s:", name);
+	for (unsigned int i = 0; i < NR_OP_KINDS; i++)
+		if (tally->compared[0][i] + tally->compared[1][i])
+			printf(" %s %u+%u", op_name((enum op_kind)i), tally->compared[0][i],
+			       tally->compared[1][i]);
+	printf(" (succeeded + failed)\n");
+}
+
+static void run(const char *name, unsigned int features, bool against_kernel,
+		unsigned int operations)
 {
 	uint64_t seed = test_seed(name);
+	struct tally tally = { { { 0 } } };
 	unsigned int done = 0;
-	unsigned int compared = 0;
 
 	trial.against_kernel = against_kernel;
 	CHECK(files_open(&trial.files[0]) && files_open(&trial.files[1]));
-	for (; done < count; seed++) {
+	for (; done < operations; seed++) {
 		const char *reason;
 
 		generate(&trial.sequence, seed, features);
@@ -141,21 +164,20 @@ static void run(const char *name, unsigned int features, bool against_kernel, un
 		if (difference(&trial))
 			report(&trial, seed);
 		done += trial.sequence.count;
-		for (unsigned int i = 0; i < trial.sequence.count; i++)
-			compared += !trial.records[0][i].skipped;
+		count(&tally, &trial);
 	}
-	printf("%s: %u operations, %u compared\n", name, done, compared);
+	print_tally(name, &tally);
 	files_close(&trial.files[0]);
 	files_close(&trial.files[1]);
 }
 
 TEST(oracle, does_what_linux_does)
 {
-	run("does_what_linux_does", SIMULATED_FEATURES, false, operations());
+	run("does_what_linux_does", SIMULATED_FEATURES, false, wanted());
 }
 
 /* What is compared does not depend on chance, nor on where the window is. */
 TEST(oracle, linux_does_what_linux_does)
 {
-	run("linux_does_what_linux_does", FEATURE_ALL, true, operations() / 10);
+	run("linux_does_what_linux_does", FEATURE_ALL, true, wanted() / 10);
 }

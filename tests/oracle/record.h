@@ -12,8 +12,10 @@ struct area {
 	uint8_t prot;
 	bool shared;
 	bool anonymous;
-	/* The kernel's VmFlags without those of the protection and VM_ACCOUNT, if they were read. */
-	uint64_t vm_flags;
+	/* In the kernel only: */
+	uint64_t offset;
+	uint64_t inode;
+	uint64_t vm_flags; /* all but those of the protection, and VM_ACCOUNT; if they were read */
 };
 
 struct areas {
@@ -37,13 +39,14 @@ struct record {
 };
 
 /* The index of the area of a page of the window. areas->count if there is none. */
-static inline unsigned int areas_find(const struct areas *areas, uint64_t page)
-{
-	unsigned int i = 0;
+unsigned int areas_find(const struct areas *areas, uint64_t page);
 
-	while (i < areas->count && (areas->area[i].end <= page || areas->area[i].start > page))
-		i++;
-	return i;
-}
+bool areas_look_the_same(const struct area *a, const struct area *b);
+
+/*
+ * Whether two areas in the kernel are one for all that can be seen: Linux keeps such areas apart
+ * for reasons of its own, the simulated space does not.
+ */
+bool areas_go_on(const struct areas *kernel, const struct area *left, const struct area *right);
 
 #endif

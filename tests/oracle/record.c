@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#include "record.h"
+
+unsigned int areas_find(const struct areas *areas, uint64_t page)
+{
+	unsigned int i = 0;
+
+	while (i < areas->count && (areas->area[i].end <= page || areas->area[i].start > page))
+		i++;
+	return i;
+}
+
+bool areas_look_the_same(const struct area *a, const struct area *b)
+{
+	return a->prot == b->prot && a->shared == b->shared && a->anonymous == b->anonymous;
+}
+
+/* Whether right shows what follows in the file of left. */
+static bool same_file(const struct area *left, const struct area *right)
+{
+	return left->inode == right->inode &&
+	       left->offset + (left->end - left->start) * MM_PAGE_SIZE == right->offset;
+}
+
+bool areas_go_on(const struct areas *kernel, const struct area *left, const struct area *right)
+{
+	if (left->end != right->start || !areas_look_the_same(left, right))
+		return false;
+	if (left->anonymous ? left->shared : !same_file(left, right))
+		return false;
+	return !kernel->vm_flags_known || left->vm_flags == right->vm_flags;
+}
