@@ -6,20 +6,12 @@
 #define _GNU_SOURCE
 #include "kernel.h"
 
-#include "test.h"
+#include "child.h"
 
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-struct run {
-	struct record records[MAX_OPS];
-	const char *reason; /* a constant, so that it is at the same place in the test's process */
-	bool finished;
-};
 
 /* [0] is to read, [1] to write. */
 struct pipes {
@@ -38,7 +30,7 @@ static void do_here(struct kernel *kernel, const struct pipes *pipes, unsigned i
 		serve(kernel, pipes, op->other);
 		_exit(0);
 	}
-	kernel_do(kernel, op, &kernel->records[index]);
+	kernel_do(kernel, op, &kernel->side->records[index]);
 }
 
 /* Until OP_EXIT, or until space 0 is gone. */
@@ -74,8 +66,9 @@ static void do_all(struct kernel *kernel, const struct pipes *pipes)
 	for (unsigned int i = 0; i < kernel->sequence->count; i++) {
 		const struct op *op = &kernel->sequence->ops[i];
 
+		kernel->side->reached = i;
 		if (!alive[op->space] || (op->kind == OP_FORK && alive[op->other])) {
-			kernel->records[i].skipped = true;
+			kernel->side->records[i].skipped = true;
 			continue;
 		}
 		if (op->space)
@@ -89,20 +82,6 @@ static void do_all(struct kernel *kernel, const struct pipes *pipes)
 	}
 }
 
-static void run_here(const struct sequence *sequence, const struct files *files, struct run *run,
-		     const struct pipes *pipes)
-{
-	struct kernel kernel = { sequence, files, run->records, 0 };
-
-	/* Exited children are not waited for; should one hang, so does space 0. */
-	signal(SIGCHLD, SIG_IGN);
-	alarm(60);
-	run->reason = kernel_enclose(&kernel);
-	if (!run->reason)
-		do_all(&kernel, pipes);
-	run->finished = true;
-}
-
 static void open_pipes(struct pipes *pipes)
 {
 	for (unsigned int i = 0; i < NR_SPACES; i++)
@@ -110,40 +89,28 @@ static void open_pipes(struct pipes *pipes)
 	CHECK(pipe(pipes->answer) == 0);
 }
 
-static void close_pipes(const struct pipes *pipes)
+/* Of this process, once it is a side's. */
+static struct kernel self;
+
+/* In a process of its own, which ends without exit(): its heap is gone. */
+static void run_here(void)
 {
-	for (unsigned int i = 0; i < NR_SPACES; i++) {
-		close(pipes->command[i][0]);
-		close(pipes->command[i][1]);
-	}
-	close(pipes->answer[0]);
-	close(pipes->answer[1]);
+	struct pipes pipes;
+
+	open_pipes(&pipes);
+	/* Exited children are not waited for; should one hang, so does space 0. */
+	signal(SIGCHLD, SIG_IGN);
+	alarm(60);
+	self.side->unable = kernel_enclose(&self);
+	if (!self.side->unable)
+		do_all(&self, &pipes);
+	self.side->finished = true;
+	_exit(0);
 }
 
-const char *kernel_run(const struct sequence *sequence, const struct files *files,
-		       struct record *records)
+void kernel_run(const struct sequence *sequence, const struct files *files, struct side *side)
 {
-	struct run *run =
-		mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	const char *reason;
-	struct pipes pipes;
-	int status;
-	pid_t pid;
-
-	CHECK(run != MAP_FAILED);
-	open_pipes(&pipes);
-	pid = fork();
-	CHECK(pid >= 0);
-	if (pid == 0) {
-		run_here(sequence, files, run, &pipes);
-		_exit(0);
-	}
-	close_pipes(&pipes);
-	CHECK(waitpid(pid, &status, 0) == pid);
-	CHECK_EQ(status, 0);
-	CHECK(run->finished);
-	memcpy(records, run->records, sizeof(run->records));
-	reason = run->reason;
-	munmap(run, sizeof(*run));
-	return reason;
+	self = (struct kernel){ sequence, files, side, 0 };
+	memset(side, 0, sizeof(*side));
+	run_in_child(run_here, side->errors, sizeof(side->errors));
 }

@@ -8,13 +8,8 @@
 #include "files.h"
 #include "record.h"
 
-/*
- * Runs the sequence and writes what its operations did to the records.
- *
- * Returns NULL, or why this cannot be done here.
- */
-const char *kernel_run(const struct sequence *sequence, const struct files *files,
-		       struct record *records);
+/* Runs the sequence. */
+void kernel_run(const struct sequence *sequence, const struct files *files, struct side *side);
 
 /*
  * What follows is used in the processes of the kernel's side only. They must not allocate: the heap
@@ -24,7 +19,7 @@ const char *kernel_run(const struct sequence *sequence, const struct files *file
 struct kernel {
 	const struct sequence *sequence;
 	const struct files *files;
-	struct record *records;
+	struct side *side;
 	uint64_t window; /* where it is */
 };
 

@@ -103,7 +103,7 @@ static void remap(const struct kernel *kernel, const struct op *op, struct recor
 void kernel_do(const struct kernel *kernel, const struct op *op, struct record *record)
 {
 	uint64_t addr = real(kernel, op->addr);
-	long index = record - kernel->records;
+	long index = record - kernel->side->records;
 
 	switch (op->kind) {
 	case OP_MMAP:

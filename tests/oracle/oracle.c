@@ -15,45 +15,47 @@
 #include "test.h"
 
 #include <string.h>
-#include <unistd.h>
+#include <sys/mman.h>
+#include <time.h>
 
-#define OPERATIONS 130000
+#define OPERATIONS     130000
+#define SHRINK_SECONDS 30
 
 /* One sequence on two sides. */
 struct trial {
 	struct sequence sequence;
 	struct files files[2];
-	struct record records[2][MAX_OPS];
+	struct side sides[2];
 	unsigned int failed; /* the index of the operation */
 	bool against_kernel; /* the second side is the kernel, too */
 };
 
-static struct trial trial;
-
-/* Why the test cannot be run here. NULL if it can. */
-static const char *run_sides(struct trial *t)
+/* Says whether the sequence could be run here. */
+static bool run_sides(struct trial *t)
 {
-	const char *reason;
-
 	files_reset(&t->files[0]);
 	files_reset(&t->files[1]);
-	reason = kernel_run(&t->sequence, &t->files[0], t->records[0]);
-	if (reason)
-		return reason;
+	kernel_run(&t->sequence, &t->files[0], &t->sides[0]);
+	if (t->sides[0].unable)
+		return false;
 	if (t->against_kernel)
-		return kernel_run(&t->sequence, &t->files[1], t->records[1]);
-	simulated_run(&t->sequence, &t->files[1], t->records[0], t->records[1]);
-	return NULL;
+		kernel_run(&t->sequence, &t->files[1], &t->sides[1]);
+	else
+		simulated_run(&t->sequence, &t->files[1], &t->sides[0], &t->sides[1]);
+	return true;
 }
 
 /* What differs; NULL if nothing does. */
 static const char *difference(struct trial *t)
 {
 	for (unsigned int i = 0; i < t->sequence.count; i++) {
-		const char *what =
-			compare(&t->sequence.ops[i], &t->records[0][i], &t->records[1][i]);
+		const char *what = compare(&t->sequence.ops[i], &t->sides[0].records[i],
+					   &t->sides[1].records[i]);
 
 		t->failed = i;
+		for (unsigned int side = 0; side < 2; side++)
+			if (!t->sides[side].finished && t->sides[side].reached == i)
+				return t->sides[side].errors;
 		if (what)
 			return what;
 	}
@@ -62,17 +64,18 @@ static const char *difference(struct trial *t)
 
 static bool fails(struct trial *t)
 {
-	return !run_sides(t) && difference(t);
+	return run_sides(t) && difference(t);
 }
 
-/* Leaves out operations for as long as it fails without them. */
+/* Leaves out operations for as long as it fails without them, and there is time. */
 static void shrink(struct trial *t)
 {
+	time_t end = time(NULL) + SHRINK_SECONDS;
 	static struct sequence kept;
 
 	t->sequence.count = t->failed + 1;
 	for (unsigned int size = t->sequence.count / 2; size; size /= 2) {
-		for (unsigned int i = 0; i + size <= t->sequence.count;) {
+		for (unsigned int i = 0; i + size <= t->sequence.count && time(NULL) < end;) {
 			kept = t->sequence;
 			t->sequence.count -= size;
 			memmove(t->sequence.ops + i, t->sequence.ops + i + size,
@@ -94,10 +97,10 @@ static void print(const struct trial *t)
 		fprintf(stderr, "%3u. ", i);
 		op_print(stderr, op);
 		fprintf(stderr, "\n     kernel:    ");
-		record_print(stderr, op, &t->records[0][i]);
-		if (compare(op, &t->records[0][i], &t->records[1][i])) {
+		record_print(stderr, op, &t->sides[0].records[i]);
+		if (compare(op, &t->sides[0].records[i], &t->sides[1].records[i])) {
 			fprintf(stderr, "     simulated: ");
-			record_print(stderr, op, &t->records[1][i]);
+			record_print(stderr, op, &t->sides[1].records[i]);
 		}
 	}
 }
@@ -129,8 +132,9 @@ struct tally {
 static void count(struct tally *tally, const struct trial *t)
 {
 	for (unsigned int i = 0; i < t->sequence.count; i++)
-		if (!t->records[0][i].skipped)
-			tally->compared[t->records[0][i].error != 0][t->sequence.ops[i].kind]++;
+		if (!t->sides[0].records[i].skipped)
+			tally->compared[t->sides[0].records[i].error != 0]
+				       [t->sequence.ops[i].kind]++;
 }
 
 static void print_tally(const char *name, const struct tally *tally)
@@ -143,41 +147,55 @@ static void print_tally(const char *name, const struct tally *tally)
 	printf(" (succeeded + failed)\n");
 }
 
-static void run(const char *name, unsigned int features, bool against_kernel,
-		unsigned int operations)
+static void run(struct trial *t, const char *name, unsigned int features, unsigned int operations)
 {
 	uint64_t seed = test_seed(name);
 	struct tally tally = { { { 0 } } };
-	unsigned int done = 0;
 
-	trial.against_kernel = against_kernel;
-	CHECK(files_open(&trial.files[0]) && files_open(&trial.files[1]));
-	for (; done < operations; seed++) {
-		const char *reason;
-
-		generate(&trial.sequence, seed, features);
-		reason = run_sides(&trial);
-		if (reason) {
-			printf("skipped: %s\n", reason);
-			break;
+	for (unsigned int done = 0; done < operations; done += t->sequence.count, seed++) {
+		generate(&t->sequence, seed, features);
+		if (!run_sides(t)) {
+			printf("skipped: %s\n", t->sides[0].unable);
+			return;
 		}
-		if (difference(&trial))
-			report(&trial, seed);
-		done += trial.sequence.count;
-		count(&tally, &trial);
+		if (difference(t))
+			report(t, seed);
+		count(&tally, t);
 	}
 	print_tally(name, &tally);
-	files_close(&trial.files[0]);
-	files_close(&trial.files[1]);
+}
+
+static struct trial *new_trial(bool against_kernel)
+{
+	struct trial *t =
+		mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(t != MAP_FAILED);
+	CHECK(files_open(&t->files[0]) && files_open(&t->files[1]));
+	t->against_kernel = against_kernel;
+	return t;
+}
+
+static void free_trial(struct trial *t)
+{
+	files_close(&t->files[0]);
+	files_close(&t->files[1]);
+	munmap(t, sizeof(*t));
 }
 
 TEST(oracle, does_what_linux_does)
 {
-	run("does_what_linux_does", SIMULATED_FEATURES, false, wanted());
+	struct trial *t = new_trial(false);
+
+	run(t, "does_what_linux_does", SIMULATED_FEATURES, wanted());
+	free_trial(t);
 }
 
 /* What is compared does not depend on chance, nor on where the window is. */
 TEST(oracle, linux_does_what_linux_does)
 {
-	run("linux_does_what_linux_does", FEATURE_ALL, true, wanted() / 10);
+	struct trial *t = new_trial(true);
+
+	run(t, "linux_does_what_linux_does", FEATURE_ALL, wanted() / 10);
+	free_trial(t);
 }

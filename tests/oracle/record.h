@@ -38,6 +38,15 @@ struct record {
 	struct areas areas; /* afterwards */
 };
 
+/* One side of a comparison. Written by a process of its own, so it is in shared memory. */
+struct side {
+	struct record records[MAX_OPS];
+	unsigned int reached; /* the operation in progress */
+	bool finished;
+	const char *unable; /* why the sequence cannot be run here: a constant; or NULL */
+	char errors[256];   /* what a process that has not finished has said */
+};
+
 /* The index of the area of a page of the window. areas->count if there is none. */
 unsigned int areas_find(const struct areas *areas, uint64_t page);
 

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "simulated.h"
 
-#include "test.h"
+#include "child.h"
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 struct simulation {
+	const struct sequence *sequence;
 	const struct files *files;
+	const struct side *kernel;
+	struct side *side;
 	struct mm *spaces[NR_SPACES];
 };
 
@@ -218,24 +222,41 @@ static void do_op(struct simulation *s, const struct op *op, const struct record
 	mm_for_each_area(mm, note_area, &record->areas);
 }
 
-void simulated_run(const struct sequence *sequence, const struct files *files,
-		   const struct record *kernel, struct record *records)
+static void do_all(struct simulation *s)
 {
-	struct simulation s = { files, { new_space(sequence->locking) } };
+	s->spaces[0] = new_space(s->sequence->locking);
+	for (unsigned int i = 0; i < s->sequence->count; i++) {
+		const struct op *op = &s->sequence->ops[i];
+		const struct record *kernel = &s->kernel->records[i];
+		struct record *record = &s->side->records[i];
 
-	memset(records, 0, sequence->count * sizeof(*records));
-	for (unsigned int i = 0; i < sequence->count; i++) {
-		const struct op *op = &sequence->ops[i];
+		s->side->reached = i;
+		record->skipped = kernel->skipped;
+		if (record->skipped)
+			continue;
+		do_op(s, op, kernel, record);
+		if (s->spaces[op->space])
+			check_space(s->spaces[op->space]);
+	}
+	for (unsigned int i = 0; i < NR_SPACES; i++)
+		if (s->spaces[i])
+			mm_destroy(s->spaces[i]);
+}
 
-		records[i].skipped = kernel[i].skipped;
-		if (records[i].skipped)
-			continue;
-		do_op(&s, op, &kernel[i], &records[i]);
-	}
-	for (unsigned int i = 0; i < NR_SPACES; i++) {
-		if (!s.spaces[i])
-			continue;
-		check_space(s.spaces[i]);
-		mm_destroy(s.spaces[i]);
-	}
+static struct simulation simulation;
+
+/* In a process of its own, as what is tested may crash. */
+static void run_here(void)
+{
+	alarm(20);
+	do_all(&simulation);
+	simulation.side->finished = true;
+}
+
+void simulated_run(const struct sequence *sequence, const struct files *files,
+		   const struct side *kernel, struct side *side)
+{
+	simulation = (struct simulation){ sequence, files, kernel, side, { NULL } };
+	memset(side, 0, sizeof(*side));
+	run_in_child(run_here, side->errors, sizeof(side->errors));
 }

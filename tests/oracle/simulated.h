@@ -10,10 +10,10 @@
 enum { SIMULATED_FEATURES = 0, SIMULATED_LOCKINGS = MM_LOCKING_RWLOCK + 1 };
 
 /*
- * Runs the sequence and writes what its operations did to the records. Leaves out what the kernel's
- * side has left out, and follows it where the records say so.
+ * Runs the sequence. Leaves out what the kernel's side has left out, and follows it where README.md
+ * says so.
  */
 void simulated_run(const struct sequence *sequence, const struct files *files,
-		   const struct record *kernel, struct record *records);
+		   const struct side *kernel, struct side *side);
 
 #endif
