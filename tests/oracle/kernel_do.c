@@ -6,9 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* How often the VmFlags are read, too. */
-#define VM_FLAGS_EVERY 4
-
 static uint64_t real(const struct kernel *kernel, uint64_t addr)
 {
 	return addr - WINDOW_START <= WINDOW_SIZE ? addr - WINDOW_START + kernel->window : addr;
@@ -103,7 +100,6 @@ static void remap(const struct kernel *kernel, const struct op *op, struct recor
 void kernel_do(const struct kernel *kernel, const struct op *op, struct record *record)
 {
 	uint64_t addr = real(kernel, op->addr);
-	long index = record - kernel->side->records;
 
 	switch (op->kind) {
 	case OP_MMAP:
@@ -152,5 +148,5 @@ void kernel_do(const struct kernel *kernel, const struct op *op, struct record *
 	}
 	if (record->error == EFAULT && record->fault_code)
 		record->fault_addr = simulated(kernel, record->fault_addr);
-	kernel_areas(kernel->window, &record->areas, index % VM_FLAGS_EVERY == 0);
+	kernel_areas(kernel->window, &record->areas, op->vm_flags);
 }

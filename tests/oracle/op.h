@@ -67,6 +67,7 @@ struct op {
 	int prot;
 	int flags;          /* also the advice of madvise() */
 	unsigned int file;  /* which of files.h */
+	bool vm_flags;      /* whether VmFlags are compared afterwards, too: that takes longer */
 	unsigned char data; /* what is written */
 };
 
