@@ -229,7 +229,7 @@ static enum op_kind kind(struct generator *g)
 
 static void operation(struct generator *g, struct op *op)
 {
-	*op = (struct op){ .kind = kind(g), .vm_flags = one_in(g, 4) };
+	*op = (struct op){ .kind = kind(g), .vm_flags = one_in(g, 8) };
 	if (g->features & FEATURE_FORK)
 		op->space = one_in(g, 2) ? 0 : (unsigned int)below(g, NR_SPACES);
 	switch (op->kind) {

@@ -128,10 +128,10 @@ const char *kernel_enclose(struct kernel *kernel)
 	if (!kernel->window || (uint64_t)syscall(SYS_brk, kernel->window) != kernel->window)
 		return "where the heap begins is not known";
 	touch_stack();
+	kernel_catch_faults();
 	if (!take_edges(kernel->window) || !take_all(kernel->window, lowest))
 		return "the address space around the window could not be taken";
 	use_up_protection_keys();
 	drop_capabilities();
-	kernel_catch_faults();
 	return NULL;
 }

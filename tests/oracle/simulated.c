@@ -62,7 +62,7 @@ static void fault(struct record *record, const struct mm_siginfo *info)
 {
 	if (record->error != EFAULT)
 		return;
-	record->fault_code = info->code;
+	record->fault_code = (int)info->code;
 	record->fault_addr = info->addr;
 }
 
