@@ -107,7 +107,7 @@ static int map_flags(struct generator *g)
 		flags |= MM_MAP_FIXED_NOREPLACE;
 	if (one_in(g, 8))
 		flags |= MM_MAP_NORESERVE;
-	if (one_in(g, 8))
+	if ((g->features & FEATURE_STACK) && one_in(g, 8))
 		flags |= MM_MAP_STACK;
 	if ((g->features & FEATURE_POPULATE) && one_in(g, 8))
 		flags |= MM_MAP_POPULATE;
@@ -262,6 +262,16 @@ static void operation(struct generator *g, struct op *op)
 	}
 }
 
+/* Where all is mapped, less is refused. */
+static struct op map_whole_window(void)
+{
+	return (struct op){ .kind = OP_MMAP,
+			    .addr = WINDOW_START,
+			    .length = WINDOW_SIZE,
+			    .prot = MM_PROT_READ | MM_PROT_WRITE,
+			    .flags = MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_FIXED };
+}
+
 void generate(struct sequence *sequence, uint64_t seed, unsigned int features)
 {
 	static const unsigned int spans[] = { 5, 12, 30 };
@@ -273,6 +283,8 @@ void generate(struct sequence *sequence, uint64_t seed, unsigned int features)
 	sequence->count = MAX_OPS;
 	for (unsigned int i = 0; i < MAX_OPS; i++)
 		operation(&g, &sequence->ops[i]);
+	if (one_in(&g, 2))
+		sequence->ops[0] = map_whole_window();
 	/* At last, what is in the memory. */
 	for (unsigned int i = 0; i < NR_SPACES; i++)
 		sequence->ops[MAX_OPS - 1 - i] = (struct op){ .kind = OP_SCAN, .space = i };

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 /* [0] is to read, [1] to write. */
@@ -106,6 +107,21 @@ static void run_here(void)
 		do_all(&self, &pipes);
 	self.side->finished = true;
 	_exit(0);
+}
+
+unsigned int kernel_features(void)
+{
+	unsigned int major, minor;
+	struct utsname name;
+
+	CHECK(uname(&name) == 0);
+	fprintf(stderr, "Linux %s\n", name.release);
+	CHECK(sscanf(name.release, "%u.%u", &major, &minor) == 2);
+	/* Since 6.7 MAP_STACK is a flag of the area: one about huge pages, where there are some. */
+	if (major < 6 || (major == 6 && minor < 7) ||
+	    access("/sys/kernel/mm/transparent_hugepage", F_OK))
+		return FEATURE_ALL & ~(unsigned int)FEATURE_STACK;
+	return FEATURE_ALL;
 }
 
 void kernel_run(const struct sequence *sequence, const struct files *files, struct side *side)

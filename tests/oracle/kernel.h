@@ -8,6 +8,9 @@
 #include "files.h"
 #include "record.h"
 
+/* The features that this kernel has, of FEATURE_ALL. Prints its release. */
+unsigned int kernel_features(void);
+
 /* Runs the sequence. */
 void kernel_run(const struct sequence *sequence, const struct files *files, struct side *side);
 

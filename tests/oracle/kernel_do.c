@@ -79,8 +79,7 @@ static bool leave_out_mremap(const struct kernel *kernel, const struct op *op)
 	if (areas.area[i].shared && !(kernel->sequence->features & FEATURE_SHARED_RESIZE) &&
 	    old != new)
 		return true;
-	if (start + old <= areas.area[i].end || old > WINDOW_PAGES ||
-	    (new <= old && !(op->flags & MM_MREMAP_FIXED)))
+	if (start + old <= areas.area[i].end || (new <= old && !(op->flags & MM_MREMAP_FIXED)))
 		return false;
 	return (i + 1 < areas.count && areas_go_on(&areas, &areas.area[i], &areas.area[i + 1])) ||
 	       ((op->flags & MM_MREMAP_FIXED) && old == new);

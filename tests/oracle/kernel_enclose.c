@@ -120,6 +120,8 @@ const char *kernel_enclose(struct kernel *kernel)
 	getrlimit(RLIMIT_STACK, &stack);
 	if (stack.rlim_cur == RLIM_INFINITY)
 		return "without a limit for the stack, Linux searches from below";
+	if (kernel_number("/proc/sys/vm/overcommit_memory", 0) == 2)
+		return "vm.overcommit_memory is 2, which makes MAP_NORESERVE go away";
 	if (lowest < MM_PAGE_SIZE)
 		return "vm.mmap_min_addr is 0";
 	if ((kernel->sequence->features & FEATURE_MLOCK) && !raise_memlock())

@@ -52,7 +52,8 @@ enum feature {
 	FEATURE_MLOCK = 8,
 	FEATURE_POPULATE = 16,
 	FEATURE_SHARED_RESIZE = 32, /* mremap() of shared memory, also with old_length 0 */
-	FEATURE_ALL = 63
+	FEATURE_STACK = 64,         /* MAP_STACK keeps areas apart */
+	FEATURE_ALL = 127
 };
 
 struct op {

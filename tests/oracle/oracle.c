@@ -149,11 +149,12 @@ static void print_tally(const char *name, const struct tally *tally)
 
 static void run(struct trial *t, const char *name, unsigned int features, unsigned int operations)
 {
+	unsigned int available = kernel_features();
 	uint64_t seed = test_seed(name);
 	struct tally tally = { { { 0 } } };
 
 	for (unsigned int done = 0; done < operations; done += t->sequence.count, seed++) {
-		generate(&t->sequence, seed, features);
+		generate(&t->sequence, seed, features & available);
 		if (!run_sides(t)) {
 			printf("skipped: %s\n", t->sides[0].unable);
 			return;

@@ -7,7 +7,7 @@
 #include "record.h"
 
 /* What struct mm can do, of enum feature. What is missing here is not asked for. */
-enum { SIMULATED_FEATURES = 0, SIMULATED_LOCKINGS = MM_LOCKING_RWLOCK + 1 };
+enum { SIMULATED_FEATURES = FEATURE_STACK, SIMULATED_LOCKINGS = MM_LOCKING_RWLOCK + 1 };
 
 /*
  * Runs the sequence. Leaves out what the kernel's side has left out, and follows it where README.md
