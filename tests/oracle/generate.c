@@ -280,6 +280,7 @@ void generate(struct sequence *sequence, uint64_t seed, unsigned int features)
 	g.span = PICK(&g, spans);
 	sequence->locking = (unsigned int)below(&g, 12);
 	sequence->features = features;
+	sequence->forgotten = NR_OP_KINDS;
 	sequence->count = MAX_OPS;
 	for (unsigned int i = 0; i < MAX_OPS; i++)
 		operation(&g, &sequence->ops[i]);

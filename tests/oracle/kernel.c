@@ -115,7 +115,6 @@ unsigned int kernel_features(void)
 	struct utsname name;
 
 	CHECK(uname(&name) == 0);
-	fprintf(stderr, "Linux %s\n", name.release);
 	CHECK(sscanf(name.release, "%u.%u", &major, &minor) == 2);
 	/* Since 6.7 MAP_STACK is a flag of the area: one about huge pages, where there are some. */
 	if (major < 6 || (major == 6 && minor < 7) ||

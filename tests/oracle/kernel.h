@@ -8,7 +8,7 @@
 #include "files.h"
 #include "record.h"
 
-/* The features that this kernel has, of FEATURE_ALL. Prints its release. */
+/* The features that this kernel has, of FEATURE_ALL. */
 unsigned int kernel_features(void);
 
 /* Runs the sequence. */
@@ -38,7 +38,10 @@ void kernel_do(const struct kernel *kernel, const struct op *op, struct record *
 /* Lists the areas in the window; the VmFlags take more time. */
 void kernel_areas(uint64_t window, struct areas *areas, bool vm_flags);
 
-/* Reads /proc/self/stat and the like: a number, after `skip` words. 0 if there is none. */
+/*
+ * Reads a file of numbers, after the program's name if there is one, as in /proc/self/stat: what
+ * follows `skip` blanks. 0 if there is none.
+ */
 uint64_t kernel_number(const char *path, unsigned int skip);
 
 /*

@@ -113,7 +113,7 @@ void kernel_areas(uint64_t window, struct areas *areas, bool with_vm_flags)
 uint64_t kernel_number(const char *path, unsigned int skip)
 {
 	char text[1024] = "";
-	char *word = text;
+	char *word;
 	int fd = open(path, O_RDONLY);
 	ssize_t got = read(fd, text, sizeof(text) - 1);
 
@@ -121,6 +121,8 @@ uint64_t kernel_number(const char *path, unsigned int skip)
 	if (got <= 0)
 		return 0;
 	text[got] = '\0';
+	word = strrchr(text, ')');
+	word = word ? word : text;
 	while (skip-- && word) {
 		word = strchr(word, ' ');
 		word = word ? word + 1 : NULL;

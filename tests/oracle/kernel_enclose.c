@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -126,13 +127,15 @@ const char *kernel_enclose(struct kernel *kernel)
 		return "vm.mmap_min_addr is 0";
 	if ((kernel->sequence->features & FEATURE_MLOCK) && !raise_memlock())
 		return "RLIMIT_MEMLOCK is too low";
-	kernel->window = kernel_number("/proc/self/stat", 46);
+	kernel->window = kernel_number("/proc/self/stat", 45);
 	if (!kernel->window || (uint64_t)syscall(SYS_brk, kernel->window) != kernel->window)
 		return "where the heap begins is not known";
 	touch_stack();
 	kernel_catch_faults();
 	if (!take_edges(kernel->window) || !take_all(kernel->window, lowest))
 		return "the address space around the window could not be taken";
+	/* Pages of more than 4096 bytes would be present as a whole. */
+	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	use_up_protection_keys();
 	drop_capabilities();
 	return NULL;

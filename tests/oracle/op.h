@@ -75,6 +75,8 @@ struct op {
 struct sequence {
 	unsigned int locking;  /* any number */
 	unsigned int features; /* that the simulated space has */
+	/* What the simulated side only claims to have done; NR_OP_KINDS: nothing. */
+	enum op_kind forgotten;
 	unsigned int count;
 	struct op ops[MAX_OPS];
 };

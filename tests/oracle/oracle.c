@@ -16,6 +16,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/utsname.h>
 #include <time.h>
 
 #define OPERATIONS     130000
@@ -45,6 +46,12 @@ static bool run_sides(struct trial *t)
 	return true;
 }
 
+/* What became of a side that has not finished. */
+static const char *ended(const struct side *side)
+{
+	return side->errors[0] ? side->errors : "a process has ended";
+}
+
 /* What differs; NULL if nothing does. */
 static const char *difference(struct trial *t)
 {
@@ -55,7 +62,7 @@ static const char *difference(struct trial *t)
 		t->failed = i;
 		for (unsigned int side = 0; side < 2; side++)
 			if (!t->sides[side].finished && t->sides[side].reached == i)
-				return t->sides[side].errors;
+				return ended(&t->sides[side]);
 		if (what)
 			return what;
 	}
@@ -152,7 +159,10 @@ static void run(struct trial *t, const char *name, unsigned int features, unsign
 	unsigned int available = kernel_features();
 	uint64_t seed = test_seed(name);
 	struct tally tally = { { { 0 } } };
+	struct utsname kernel;
 
+	CHECK(uname(&kernel) == 0);
+	fprintf(stderr, "%s: %s %s\n", name, kernel.sysname, kernel.release);
 	for (unsigned int done = 0; done < operations; done += t->sequence.count, seed++) {
 		generate(&t->sequence, seed, features & available);
 		if (!run_sides(t)) {
@@ -198,5 +208,35 @@ TEST(oracle, linux_does_what_linux_does)
 	struct trial *t = new_trial(true);
 
 	run(t, "linux_does_what_linux_does", FEATURE_ALL, wanted() / 10);
+	free_trial(t);
+}
+
+/* Says whether that is found within some sequences. */
+static bool finds(struct trial *t, enum op_kind forgotten, uint64_t seed)
+{
+	for (unsigned int i = 0; i < 100; i++) {
+		generate(&t->sequence, seed + i, SIMULATED_FEATURES & kernel_features());
+		t->sequence.forgotten = forgotten;
+		if (!run_sides(t)) {
+			printf("skipped: %s\n", t->sides[0].unable);
+			return true;
+		}
+		if (difference(t))
+			return true;
+	}
+	return false;
+}
+
+/* The detector detects: a simulated space that leaves out one kind of operation is found out. */
+TEST(oracle, finds_what_is_forgotten)
+{
+	static const enum op_kind kinds[] = { OP_MMAP,    OP_MUNMAP, OP_MPROTECT, OP_MREMAP,
+					      OP_MADVISE, OP_BRK,    OP_WRITE };
+	uint64_t seed = test_seed("finds_what_is_forgotten");
+	struct trial *t = new_trial(false);
+
+	for (unsigned int i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!finds(t, kinds[i], seed))
+			test_fail(__FILE__, __LINE__, "%s", op_name(kinds[i]));
 	free_trial(t);
 }

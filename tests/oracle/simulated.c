@@ -234,7 +234,10 @@ static void do_all(struct simulation *s)
 		record->skipped = kernel->skipped;
 		if (record->skipped)
 			continue;
-		do_op(s, op, kernel, record);
+		if (op->kind == s->sequence->forgotten)
+			*record = *kernel;
+		else
+			do_op(s, op, kernel, record);
 		if (s->spaces[op->space])
 			check_space(s->spaces[op->space]);
 	}
