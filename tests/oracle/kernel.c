@@ -10,6 +10,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -109,18 +110,39 @@ static void run_here(void)
 	_exit(0);
 }
 
-unsigned int kernel_features(void)
+/* Since 6.7 MAP_STACK is a flag of the area: one about huge pages, where there are some. */
+static bool has_stack_flag(void)
 {
 	unsigned int major, minor;
 	struct utsname name;
 
 	CHECK(uname(&name) == 0);
 	CHECK(sscanf(name.release, "%u.%u", &major, &minor) == 2);
-	/* Since 6.7 MAP_STACK is a flag of the area: one about huge pages, where there are some. */
-	if (major < 6 || (major == 6 && minor < 7) ||
-	    access("/sys/kernel/mm/transparent_hugepage", F_OK))
-		return FEATURE_ALL & ~(unsigned int)FEATURE_STACK;
-	return FEATURE_ALL;
+	return (major > 6 || (major == 6 && minor >= 7)) &&
+	       access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
+}
+
+static bool may_lock(void)
+{
+	struct rlimit limit;
+
+	CHECK(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+	return limit.rlim_max >= WINDOW_SIZE;
+}
+
+unsigned int kernel_features(void)
+{
+	unsigned int features = FEATURE_ALL;
+
+	if (!has_stack_flag()) {
+		printf("without MAP_STACK: here it does not keep areas apart\n");
+		features &= ~(unsigned int)FEATURE_STACK;
+	}
+	if (!may_lock()) {
+		printf("without mlock(): RLIMIT_MEMLOCK is too low\n");
+		features &= ~(unsigned int)FEATURE_MLOCK;
+	}
+	return features;
 }
 
 void kernel_run(const struct sequence *sequence, const struct files *files, struct side *side)

@@ -8,7 +8,7 @@
 #include "files.h"
 #include "record.h"
 
-/* The features that this kernel has, of FEATURE_ALL. */
+/* The features that can be compared here, of FEATURE_ALL. Prints why one cannot. */
 unsigned int kernel_features(void);
 
 /* Runs the sequence. */

@@ -212,10 +212,10 @@ TEST(oracle, linux_does_what_linux_does)
 }
 
 /* Says whether that is found within some sequences. */
-static bool finds(struct trial *t, enum op_kind forgotten, uint64_t seed)
+static bool finds(struct trial *t, enum op_kind forgotten, uint64_t seed, unsigned int features)
 {
 	for (unsigned int i = 0; i < 100; i++) {
-		generate(&t->sequence, seed + i, SIMULATED_FEATURES & kernel_features());
+		generate(&t->sequence, seed + i, features);
 		t->sequence.forgotten = forgotten;
 		if (!run_sides(t)) {
 			printf("skipped: %s\n", t->sides[0].unable);
@@ -232,11 +232,12 @@ TEST(oracle, finds_what_is_forgotten)
 {
 	static const enum op_kind kinds[] = { OP_MMAP,    OP_MUNMAP, OP_MPROTECT, OP_MREMAP,
 					      OP_MADVISE, OP_BRK,    OP_WRITE };
+	unsigned int features = SIMULATED_FEATURES & kernel_features();
 	uint64_t seed = test_seed("finds_what_is_forgotten");
 	struct trial *t = new_trial(false);
 
 	for (unsigned int i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (!finds(t, kinds[i], seed))
+		if (!finds(t, kinds[i], seed, features))
 			test_fail(__FILE__, __LINE__, "%s", op_name(kinds[i]));
 	free_trial(t);
 }
