@@ -126,7 +126,7 @@ static void map(struct generator *g, struct op *op)
 	op->flags = map_flags(g);
 	op->prot = protection(g) | (one_in(g, 32) ? 0x40 : 0);
 	op->offset = map_offset(g);
-	op->file = (unsigned int)below(g, NR_DESCRIPTORS);
+	op->file = (unsigned int)(one_in(g, 2) ? 3 * below(g, NR_FILES) : below(g, NR_DESCRIPTORS));
 	range(g, op);
 	if (one_in(g, 40) && op->addr >= WINDOW_START && op->addr < WINDOW_END)
 		op->length = too_long(g);

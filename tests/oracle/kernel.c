@@ -110,16 +110,22 @@ static void run_here(void)
 	_exit(0);
 }
 
-/* Since 6.7 MAP_STACK is a flag of the area: one about huge pages, where there are some. */
-static bool has_stack_flag(void)
+bool kernel_is_since(unsigned int major, unsigned int minor)
 {
-	unsigned int major, minor;
+	static unsigned int is_major, is_minor;
 	struct utsname name;
 
-	CHECK(uname(&name) == 0);
-	CHECK(sscanf(name.release, "%u.%u", &major, &minor) == 2);
-	return (major > 6 || (major == 6 && minor >= 7)) &&
-	       access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
+	if (!is_major) {
+		CHECK(uname(&name) == 0);
+		CHECK(sscanf(name.release, "%u.%u", &is_major, &is_minor) == 2);
+	}
+	return is_major > major || (is_major == major && is_minor >= minor);
+}
+
+/* MAP_STACK is a flag of the area: one about huge pages, where there are some. */
+static bool has_stack_flag(void)
+{
+	return kernel_is_since(6, 7) && access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
 }
 
 static bool may_lock(void)

@@ -8,6 +8,8 @@
 #include "files.h"
 #include "record.h"
 
+bool kernel_is_since(unsigned int major, unsigned int minor);
+
 /* The features that can be compared here, of FEATURE_ALL. Prints why one cannot. */
 unsigned int kernel_features(void);
 
