@@ -264,6 +264,9 @@ TEST(mm_mremap, bad_fixed_targets_are_refused)
 	CHECK_EQ(remap_to(mm, 0, 2, 2, 1), EINVAL);
 	CHECK_EQ(remap_to(mm, 1, 2, 2, 0), EINVAL);
 	CHECK_EQ(remap_to(mm, 0, 4, 1, 3), EINVAL);
+	/* What is empty overlaps what it is within, which is found before that nothing is mapped. */
+	CHECK_EQ(remap_to(mm, 30, 0, 2, 29), EINVAL);
+	CHECK_EQ(remap_to(mm, 30, 0, 2, 30), EFAULT);
 	CHECK_EQ(remap_to(mm, 30, 1, 1, 8), EFAULT);
 	CHECK_EQ(remap_to(mm, 3, 2, 2, 8), EFAULT);
 	CHECK_EQ(remap_to(mm, 3, 2, 3, 8), EFAULT);
