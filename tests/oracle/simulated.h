@@ -6,7 +6,10 @@
 #include "files.h"
 #include "record.h"
 
-/* What struct mm can do, of enum feature. What is missing here is not asked for. */
+/*
+ * What struct mm can do, of enum feature, and how many of enum mm_locking it has. What is missing
+ * here is not asked for: add it when it is there.
+ */
 enum { SIMULATED_FEATURES = FEATURE_STACK, SIMULATED_LOCKINGS = MM_LOCKING_RWLOCK + 1 };
 
 /*
