@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "harness.h"
 #include "baselines/lock_ops.h"
+#include "crew.h"
 #include "latency.h"
 #include "platform/platform.h"
 #include "workloads/busy.h"
@@ -8,15 +9,12 @@
 #include "workloads/worker.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-	MAX_BATCH = 1024, /* pairs that a thread takes at once: one shared write per so many .. */
-	BATCHES = 8,      /* .. but at least so many batches for each thread */
 	WARM_UP_PAIRS = 2000,
 	WARM_UP_BATCH = 16,
 	WARM_UP_NS = 1000000, /* whichever comes first */
@@ -33,16 +31,12 @@ struct bench {
 	struct lock_node *held;
 	void *holder; /* the thread to the lock that holds them, see join() */
 	unsigned int threads;
-	uint64_t batch;
 	char name[64];
 	/* While the lock and the workers are made. */
 	pthread_mutex_t opening;
-	/* Written once per batch. */
-	alignas(2 * CACHE_LINE) _Atomic(uint64_t) pairs_left;
+	struct crew crew;
 	/* Written when the threads meet. */
-	alignas(2 * CACHE_LINE) atomic_uint arrived;
-	atomic_uint meetings;
-	_Atomic(uint64_t) end; /* of bench_run_for(); 0: not known yet */
+	alignas(2 * CACHE_LINE) _Atomic(uint64_t) end; /* of bench_run_for(); 0: not known yet */
 	atomic_bool failed;
 };
 
@@ -110,6 +104,7 @@ struct bench *bench_new(enum bench_kind kind, const struct workload *workload,
 	bench->workload = workload;
 	bench->ops = ops;
 	bench->threads = threads;
+	crew_init(&bench->crew, threads);
 	pthread_mutex_init(&bench->opening, NULL);
 	snprintf(bench->name, sizeof(bench->name), "%s/%s/%s",
 		 kind == BENCH_LATENCY ? "latency" : "lock", workload->name, ops->name);
@@ -234,34 +229,12 @@ int bench_delete(struct bench *bench)
 
 void bench_set_work(struct bench *bench, uint64_t pairs)
 {
-	uint64_t batch = pairs / bench->threads / BATCHES;
-
-	if (batch > MAX_BATCH)
-		batch = MAX_BATCH;
-	bench->batch = batch ? batch : 1;
-	/* relaxed: the threads meet before they look */
-	atomic_store_explicit(&bench->pairs_left, pairs, memory_order_relaxed);
+	crew_set_work(&bench->crew, pairs);
 }
 
-/* No sleeping: to wake 64 threads one after another takes long where others are on the processors.
- */
 void bench_meet(struct bench *bench)
 {
-	/* relaxed: this meeting cannot end before this thread arrives */
-	unsigned int meeting = atomic_load_explicit(&bench->meetings, memory_order_relaxed);
-
-	/* acquire and release: pairs with itself in the other threads */
-	if (atomic_fetch_add_explicit(&bench->arrived, 1, memory_order_acq_rel) + 1 ==
-	    bench->threads) {
-		/* relaxed: published by what follows */
-		atomic_store_explicit(&bench->arrived, 0, memory_order_relaxed);
-		/* release: pairs with the load below */
-		atomic_store_explicit(&bench->meetings, meeting + 1, memory_order_release);
-		return;
-	}
-	/* acquire: pairs with the store above */
-	while (atomic_load_explicit(&bench->meetings, memory_order_acquire) == meeting)
-		sched_yield();
+	crew_meet(&bench->crew);
 }
 
 static bool run_pairs(struct bench *bench, unsigned int thread, uint64_t pairs)
@@ -283,21 +256,6 @@ void bench_warm_up(struct bench *bench, unsigned int thread)
 			return;
 }
 
-/* Takes a batch from the work; 0 when there is none left. */
-static uint64_t take_batch(struct bench *bench)
-{
-	/* relaxed: it orders nothing but itself */
-	uint64_t left = atomic_load_explicit(&bench->pairs_left, memory_order_relaxed);
-	uint64_t batch;
-
-	do {
-		batch = left < bench->batch ? left : bench->batch;
-	} while (!atomic_compare_exchange_weak_explicit(&bench->pairs_left, &left, left - batch,
-							memory_order_relaxed,
-							memory_order_relaxed));
-	return batch;
-}
-
 struct pairs bench_run(struct bench *bench, unsigned int thread)
 {
 	const struct worker *worker = &bench->workers[thread];
@@ -306,7 +264,7 @@ struct pairs bench_run(struct bench *bench, unsigned int thread)
 	uint64_t batch;
 
 	bench_meet(bench);
-	while ((batch = take_batch(bench)) != 0) {
+	while ((batch = crew_take(&bench->crew)) != 0) {
 		if (!run_pairs(bench, thread, batch))
 			break;
 		done.all += batch;
