@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // mmrange-bench - registers every workload with every lock, as lock/WORKLOAD/LOCK and as
-// latency/WORKLOAD/LOCK. See README.md.
+// latency/WORKLOAD/LOCK, and every workload on address spaces in every mode, as mm/WORKLOAD/MODE.
+// See README.md.
+#include "mm/bench.h"
 #include "baselines/locks.h"
 #include "harness.h"
 #include "latency.h"
+#include "mm/ops.h"
+#include "mm/workload.h"
 
 #include <benchmark/benchmark.h>
 
@@ -145,6 +149,47 @@ void measure_latency(benchmark::State &state, bench *bench)
 	check(state, bench);
 }
 
+void report_mm(benchmark::State &state, const mm_result &result)
+{
+	if (result.others)
+		state.counters["others_per_second"] = rate(result.others);
+	if (result.aborted_per_fault >= 0)
+		state.counters["aborted_per_fault"] = result.aborted_per_fault;
+	if (result.hold_p99_ns) {
+		state.counters["hold_p50_ns"] = static_cast<double>(result.hold_p50_ns);
+		state.counters["hold_p99_ns"] = static_cast<double>(result.hold_p99_ns);
+	}
+	if (result.error) {
+		failed = true;
+		state.SkipWithError(result.error);
+	}
+}
+
+// As measure_rate(), but that some workloads have to prepare each round.
+void measure_mm(benchmark::State &state, mm_bench *bench)
+{
+	auto thread = static_cast<unsigned int>(state.thread_index());
+	auto iterations = static_cast<uint64_t>(state.max_iterations);
+	uint64_t rounds = mm_bench_by_rounds(bench) ? 1 : iterations;
+	uint64_t items = 0;
+
+	mm_bench_enter(bench, thread);
+	if (thread == 0)
+		mm_bench_set_work(bench, iterations * static_cast<uint64_t>(state.threads()));
+	while (state.KeepRunningBatch(state.max_iterations)) {
+		for (uint64_t done = 0; done < iterations; done += rounds) {
+			state.PauseTiming();
+			mm_bench_prepare(bench, thread);
+			state.ResumeTiming();
+			items += mm_bench_run(bench, thread, rounds);
+		}
+	}
+	mm_result result = mm_bench_leave(bench, thread);
+	state.SetItemsProcessed(static_cast<int64_t>(items));
+	if (thread == 0)
+		report_mm(state, result);
+}
+
 bench *add(bench_kind kind, const workload &workload, const lock_ops *ops, unsigned int threads)
 {
 	bench *bench = bench_new(kind, &workload, ops, threads);
@@ -163,6 +208,33 @@ bench *add(bench_kind kind, const workload &workload, const lock_ops *ops, unsig
 	return bench;
 }
 
+mm_bench *add_mm(const mm_workload &workload, const mm_mode &mode, unsigned int threads)
+{
+	mm_bench *bench = mm_bench_new(&workload, &mode, threads);
+
+	if (!bench) {
+		std::fprintf(stderr, "mmrange-bench: no memory\n");
+		std::exit(1);
+	}
+	benchmark::RegisterBenchmark(mm_bench_name(bench), measure_mm, bench)
+		->UseRealTime()
+		->Threads(static_cast<int>(threads));
+	return bench;
+}
+
+std::vector<mm_bench *> add_all_mm()
+{
+	std::vector<mm_bench *> benches;
+
+	for (size_t i = 0; i < nr_mm_workloads; i++)
+		for (size_t j = 0; j < nr_mm_modes; j++)
+			for (unsigned int threads : thread_counts)
+				if (mm_bench_makes_sense(&mm_workloads[i], &mm_modes[j], threads))
+					benches.push_back(
+						add_mm(mm_workloads[i], mm_modes[j], threads));
+	return benches;
+}
+
 std::vector<bench *> add_all()
 {
 	std::vector<bench *> benches;
@@ -178,30 +250,39 @@ std::vector<bench *> add_all()
 	return benches;
 }
 
+// Whether the argument is NAME=N, with N from 1 to a million.
+bool is_number(const char *argument, const char *name, uint64_t *number)
+{
+	size_t length = std::strlen(name);
+	char *end;
+
+	if (std::strncmp(argument, name, length) != 0 || argument[length] != '=')
+		return false;
+	const char *digits = argument + length + 1;
+
+	*number = std::strtoull(digits, &end, 10);
+	return *digits >= '1' && *digits <= '9' && *end == '\0' && *number <= 1000000;
+}
+
 // What Google Benchmark leaves of the arguments.
 bool parse_options(int argc, char **argv)
 {
-	static const char milliseconds[] = "--latency_ms=";
+	uint64_t number;
 
 	for (int i = 1; i < argc; i++) {
-		char *end;
-
 		if (std::strcmp(argv[i], "--latency_threads") == 0) {
 			latency_threads = true;
-			continue;
+		} else if (is_number(argv[i], "--latency_ms", &number)) {
+			latency_ns = number * 1000000;
+		} else if (is_number(argv[i], "--mm_mib", &number)) {
+			mm_bench_set_size(number << 20);
+		} else {
+			std::fprintf(stderr,
+				     "mmrange-bench: bad argument %s (its own are --latency_ms=N, "
+				     "--latency_threads and --mm_mib=N, see --help for the rest)\n",
+				     argv[i]);
+			return false;
 		}
-		if (std::strncmp(argv[i], milliseconds, sizeof(milliseconds) - 1) == 0) {
-			const char *number = argv[i] + sizeof(milliseconds) - 1;
-
-			latency_ns = std::strtoull(number, &end, 10) * 1000000;
-			if (*number >= '1' && *number <= '9' && *end == '\0')
-				continue;
-		}
-		std::fprintf(stderr,
-			     "mmrange-bench: bad argument %s (its own are --latency_ms=N "
-			     "and --latency_threads, see --help for the rest)\n",
-			     argv[i]);
-		return false;
 	}
 	return true;
 }
@@ -211,10 +292,11 @@ bool parse_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	benchmark::Initialize(&argc, argv);
-	if (!parse_options(argc, argv))
+	if (!parse_options(argc, argv) || !mm_ops_load())
 		return 1;
 
 	std::vector<bench *> benches = add_all();
+	std::vector<mm_bench *> mm_benches = add_all_mm();
 	// Locks are for programs with threads: while there is none, the C library's locks do
 	// without atomic operations.
 	std::promise<void> end;
@@ -229,6 +311,8 @@ int main(int argc, char **argv)
 			failed = true;
 		}
 	}
+	for (mm_bench *bench : mm_benches)
+		mm_bench_delete(bench);
 	benchmark::Shutdown();
 	return run == 0 || failed;
 }

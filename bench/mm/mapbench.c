@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * After mapbench of RadixVM (Clements, Kaashoek & Zeldovich, EuroSys 2013). An item is a page that a
+ * thread touched.
+ */
+#include "mapbench.h"
+#include "worker.h"
+
+#include <sched.h>
+#include <stdatomic.h>
+
+enum { TABLE_PAGES = 64 }; /* each thread's slice of the table; a power of 2 */
+
+static uint64_t slot_of(unsigned int thread)
+{
+	return BASE + thread * SLOT_SIZE;
+}
+
+/* A page of the own slot, again and again. */
+void mapbench_local(struct mm_worker *worker, uint64_t rounds)
+{
+	uint64_t page = slot_of(worker->id);
+
+	while (rounds--) {
+		map_at(worker, page, MM_PAGE_SIZE);
+		worker->items += fault_in(worker, page, MM_PAGE_SIZE);
+		unmap(worker, page, MM_PAGE_SIZE);
+	}
+}
+
+static void wait_for(const _Atomic(uint64_t) *passed, uint64_t count)
+{
+	/* acquire: pairs with the release in pass() */
+	while (atomic_load_explicit(passed, memory_order_acquire) < count)
+		sched_yield();
+}
+
+static void pass(_Atomic(uint64_t) *passed)
+{
+	/* release: pairs with the acquire in wait_for(); relaxed: by turns, which wait_for() orders */
+	atomic_store_explicit(passed, atomic_load_explicit(passed, memory_order_relaxed) + 1,
+			      memory_order_release);
+}
+
+/* Maps and touches a page of the own slot, and touches and unmaps the neighbour's. A slot's count is
+ * odd while there is something in it. */
+void mapbench_pipeline(struct mm_worker *worker, uint64_t rounds)
+{
+	unsigned int neighbour = (worker->id + 1) % worker->threads;
+	_Atomic(uint64_t) *own = &worker->passed;
+	_Atomic(uint64_t) *theirs = &worker->all[neighbour].passed;
+	/* relaxed: the last one to write it was the neighbour before the threads met */
+	uint64_t count = atomic_load_explicit(own, memory_order_relaxed);
+
+	worker->items += 2 * rounds;
+	for (; rounds--; count += 2) {
+		wait_for(own, count);
+		map_at(worker, slot_of(worker->id), MM_PAGE_SIZE);
+		fault_in(worker, slot_of(worker->id), MM_PAGE_SIZE);
+		pass(own);
+		wait_for(theirs, count + 1);
+		touch(worker, slot_of(neighbour));
+		unmap(worker, slot_of(neighbour), MM_PAGE_SIZE);
+		pass(theirs);
+	}
+}
+
+/* Each page once, in an order that is different each time: a linear congruential generator with the
+ * full period, as the number of pages is a power of 2 (Hull & Dobell 1962). */
+static void touch_all(struct mm_worker *worker, uint64_t pages)
+{
+	uint64_t random = mm_random(worker);
+	uint64_t factor = 4 * (random >> 32) + 1;
+	uint64_t step = 2 * (random & UINT32_MAX) + 1;
+	uint64_t page = random % pages;
+	uint64_t i;
+
+	for (i = 0; i < pages; i++) {
+		touch(worker, BASE + page * MM_PAGE_SIZE);
+		page = (page * factor + step) % pages;
+	}
+}
+
+/* Each maps its slice, anew where it was already, and then all touch all of the table. */
+void mapbench_global(struct mm_worker *worker, uint64_t rounds)
+{
+	uint64_t slice = TABLE_PAGES * MM_PAGE_SIZE;
+	uint64_t pages = (uint64_t)TABLE_PAGES * worker->threads;
+
+	while (rounds--) {
+		map_at(worker, BASE + worker->id * slice, slice);
+		crew_meet(worker->crew);
+		touch_all(worker, pages);
+		crew_meet(worker->crew);
+		worker->items += pages;
+		worker->faults += TABLE_PAGES;
+	}
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+#include "ops.h"
+#include "not_yet.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct mm_ops library_ops;
+static struct mm_ops floor_ops;
+
+const struct mm_mode mm_modes[] = {
+	{ "floor", MM_LOCKING_RANGE, true, &floor_ops },
+	{ "rwlock", MM_LOCKING_RWLOCK, false, &library_ops },
+	{ "coarse", MM_LOCKING_COARSE, false, &library_ops },
+	{ "range", MM_LOCKING_RANGE, false, &library_ops },
+#if MM_HAS_SPECULATIVE
+	{ "speculative", MM_LOCKING_SPECULATIVE, false, &library_ops },
+#endif
+};
+
+const size_t nr_mm_modes = sizeof(mm_modes) / sizeof(mm_modes[0]);
+
+/* Into a pointer to a function, which C does not convert a pointer to data to. */
+static bool find(void *library, const char *name, void *function)
+{
+	void *found = dlsym(library, name);
+
+	if (!found) {
+		fprintf(stderr, "mmrange-bench: %s\n", dlerror());
+		return false;
+	}
+	memcpy(function, &found, sizeof(found));
+	return true;
+}
+
+/* Local: the two libraries have the same names. */
+static bool load(struct mm_ops *ops, const char *path)
+{
+	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+
+	if (!library) {
+		fprintf(stderr, "mmrange-bench: %s\n", dlerror());
+		return false;
+	}
+	return find(library, "mm_attr_init", &ops->attr_init) &&
+	       find(library, "mm_create", &ops->create) &&
+	       find(library, "mm_destroy", &ops->destroy) && find(library, "mm_mmap", &ops->mmap) &&
+	       find(library, "mm_munmap", &ops->munmap) &&
+	       find(library, "mm_madvise", &ops->madvise) && find(library, "mm_brk", &ops->brk) &&
+	       find(library, "mm_read", &ops->read) && find(library, "mm_write", &ops->write) &&
+	       find(library, "mm_fault", &ops->fault) &&
+#if MM_HAS_COARSE
+	       find(library, "mm_write_lock", &ops->write_lock) &&
+	       find(library, "mm_write_unlock", &ops->write_unlock) &&
+#endif
+#if MM_HAS_HOLD_TIMES
+	       find(library, "mm_hold_time_end", &ops->hold_time_end) &&
+#endif
+	       find(library, "mm_get_stats", &ops->get_stats);
+}
+
+bool mm_ops_load(void)
+{
+	return load(&library_ops, BENCH_LIBRARY) && load(&floor_ops, BENCH_FLOOR);
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef BENCH_MM_STORM_H
+#define BENCH_MM_STORM_H
+
+#include <stdint.h>
+
+struct mm_worker;
+
+void storm_begin(struct mm_worker *worker);      /* who maps and unmaps, and who locks all */
+void storm_begin_map(struct mm_worker *worker);  /* only who maps and unmaps */
+void storm_begin_busy(struct mm_worker *worker); /* somebody who only computes */
+void storm_begin_none(struct mm_worker *worker);
+void storm_end(struct mm_worker *worker);
+void storm_fault(struct mm_worker *worker, uint64_t rounds);
+
+#endif
