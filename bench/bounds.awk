@@ -1,12 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# bounds.awk - after results.awk: the bounds that this project has set itself, and whether they are
-# met. What was not measured is never met.
-
-# a / b, of numbers above 0; "" if one of them is missing.
-function ratio(a, b) {
-	return a > 0 && b > 0 ? a / b : ""
-}
+# bounds.awk - after judge.awk: the bounds of the range lock that this project has set itself.
 
 function rate(workload, lock, threads) {
 	return median("lock", workload, lock, threads, "items_per_second")
@@ -30,54 +24,12 @@ function against_better(workload, threads,   rwlock, mutex) {
 	return rwlock < mutex ? rwlock : mutex
 }
 
-function row(what, measured, relation, bound, outcome) {
-	outcomes[outcome]++
-	printf "%-62s %10s   %s %5.2f   %s\n", what,
-		(measured == "" ? "-" : sprintf("%.3f", measured)), relation, bound, outcome
-}
-
-function at_least(what, measured, bound) {
-	row(what, measured, ">=", bound,
-	    measured == "" ? "not measured" : measured >= bound ? "met" : "MISSED")
-}
-
-function at_most(what, measured, bound) {
-	row(what, measured, "<=", bound,
-	    measured == "" ? "not measured" : measured <= bound ? "met" : "MISSED")
-}
-
-# The greatest number that was counted counts. It is enough to miss the bound, but not to meet it
-# without both the fewest and the most cores.
-function transfers(workload, bound,   what, worst) {
-	what = workload ", 2 to 64 cores: transfers per pair"
-	worst = (workload in most) ? most[workload] : ""
-	if (worst != "" && worst <= bound && !((workload, 2) in counted && (workload, 64) in counted))
-		worst = ""
-	at_most(what, worst, bound)
-}
-
-# workload,lock,cores,transfers_per_op, in any order.
-FILENAME ~ /\.csv$/ {
-	sub(/\r$/, "")
-	split($0, field, ",")
-	if (FNR == 1) {
-		for (i in field)
-			column[field[i]] = i
-		next
-	}
-	name = field[column["workload"]]
-	sub(/_w100$/, "", name)
-	cores = field[column["cores"]] + 0
-	value = field[column["transfers_per_op"]]
-	if (field[column["lock"]] != "mmrange" || cores < 2 || cores > 64 || !is_number(value))
-		next
-	counted[name, cores] = 1
-	if (!(name in most) || value + 0 > most[name])
-		most[name] = value + 0
+function lock_transfers(workload, bound) {
+	transfers(workload ", 2 to 64 cores: transfers per pair", workload, "mmrange", 2, 64, bound)
 }
 
 END {
-	printf "%-62s %10s   %8s\n", "", "measured", "bound"
+	heading()
 	at_most("uncontended_write: time / pthread_rwlock's",
 		time_against("pthread_rwlock", "uncontended_write", 1), 0.8)
 	at_most("uncontended_read: time / pthread_rwlock's",
@@ -118,9 +70,8 @@ END {
 		time_against("tree_spinlock", "held/1000", 1), 1.3)
 	at_most("held/1000000: time / held/1000's",
 		ratio(rate("held/1000", "mmrange", 1), rate("held/1000000", "mmrange", 1)), 12)
-	transfers("own", 0.05)
-	transfers("shared_read", 0.05)
-	transfers("share", 0.2)
-	printf "\n%d met, %d MISSED, %d not measured\n", outcomes["met"], outcomes["MISSED"],
-		outcomes["not measured"]
+	lock_transfers("own", 0.05)
+	lock_transfers("shared_read", 0.05)
+	lock_transfers("share", 0.2)
+	sum_up()
 }

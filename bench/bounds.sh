@@ -13,9 +13,9 @@
 set -eu
 
 here=$(dirname "$0")
-# shellcheck source=bench/measure.sh
-. "$here/measure.sh"
-
+bounds=bounds.awk
+duration='two minutes'
+options=
 repetitions=7
 seconds=0.15
 filter='^lock/(uncontended_(write|read)/(mmrange|pthread_rwlock)/.*'
@@ -28,30 +28,5 @@ filter="$filter|(full|random)_w40/mmrange/.*:(2|16|64)"
 filter="$filter|(full|random)_w40/(pthread_rwlock/.*:2|pthread_mutex/.*:(16|64))"
 filter="$filter|shared_read/(mmrange|pthread_rwlock)/.*:(2|64))\$"
 
-judge() {
-	awk -f "$here/results.awk" -f "$here/bounds.awk" "$@"
-}
-
-if [ $# -ge 2 ] && [ $# -le 3 ] && [ "$1" = --from ]; then
-	shift
-	judge "$@"
-	exit
-fi
-if [ $# -ne 1 ] || [ ! -x "$1/bench/mmrange-bench" ]; then
-	sed -n 's/^# \(bounds.sh .*\)/usage: \1/p' "$0" >&2
-	exit 1
-fi
-
-results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
-trap 'exit 1' HUP INT TERM
-
-machine
-echo "measuring for about two minutes .."
-measure "$1/bench/mmrange-bench" "$results/rates.json" "$repetitions" "$seconds" "$filter"
-echo
-if [ -e "$1/report/coherence.csv" ]; then
-	judge "$results/rates.json" "$1/report/coherence.csv"
-else
-	judge "$results/rates.json"
-fi
+# shellcheck source=bench/judge.sh
+. "$here/judge.sh"

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+#
+# judge.awk - for bounds.awk and mm_bounds.awk, after results.awk: whether a bound is met. What was
+# not measured is never met.
+
+# a / b, of numbers above 0; "" if one of them is missing.
+function ratio(a, b) {
+	return a > 0 && b > 0 ? a / b : ""
+}
+
+function row(what, measured, relation, bound, outcome) {
+	outcomes[outcome]++
+	printf "%-62s %10s   %s %5.2f   %s\n", what,
+		(measured == "" ? "-" : sprintf("%.3f", measured)), relation, bound, outcome
+}
+
+function at_least(what, measured, bound) {
+	row(what, measured, ">=", bound,
+	    measured == "" ? "not measured" : measured >= bound ? "met" : "MISSED")
+}
+
+function at_most(what, measured, bound) {
+	row(what, measured, "<=", bound,
+	    measured == "" ? "not measured" : measured <= bound ? "met" : "MISSED")
+}
+
+function heading() {
+	printf "%-62s %10s   %8s\n", "", "measured", "bound"
+}
+
+function sum_up() {
+	printf "\n%d met, %d MISSED, %d not measured\n", outcomes["met"], outcomes["MISSED"],
+		outcomes["not measured"]
+}
+
+# The greatest number that was counted counts. It is enough to miss the bound, but not to meet it
+# without both the fewest and the most cores.
+function transfers(what, workload, lock, fewest, most, bound,   key, part, worst) {
+	worst = ""
+	for (key in counted) {
+		split(key, part, SUBSEP)
+		if (part[1] == workload && part[2] == lock && part[3] >= fewest &&
+		    part[3] <= most && (worst == "" || counted[key] > worst))
+			worst = counted[key]
+	}
+	if (worst != "" && worst <= bound &&
+	    !((workload, lock, fewest) in counted && (workload, lock, most) in counted))
+		worst = ""
+	at_most(what, worst, bound)
+}
+
+# workload,lock,cores,transfers_per_op, in any order.
+FILENAME ~ /\.csv$/ {
+	sub(/\r$/, "")
+	split($0, field, ",")
+	if (FNR == 1) {
+		for (i in field)
+			column[field[i]] = i
+		next
+	}
+	name = field[column["workload"]]
+	sub(/_w100$/, "", name)
+	value = field[column["transfers_per_op"]]
+	if (is_number(value))
+		counted[name, field[column["lock"]], field[column["cores"]] + 0] = value + 0
+}
