@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * coherence-driver WORKLOAD LOCK CORES OPERATIONS - threads that lock and unlock, for the plugin to
- * count the transfers: of these operations alone, as nothing is done in between but to choose the
- * next range.
+ * coherence-driver WORKLOAD WHAT CORES OPERATIONS - threads that do operations on a lock or an address
+ * space, for the plugin to count the transfers: of these operations alone, as next to nothing is done
+ * in between.
  *
  * Whatever the driver writes meanwhile is on lines of its own.
  */
-#include "baselines/lock_ops.h"
+#include "load.h"
 #include "markers.h"
-#include "workloads/worker.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -21,8 +20,8 @@ enum {
 	MAX_THREADS = 64,
 	MAX_PAUSE =
 		16, /* turns of an empty loop between operations, so that threads get out of step */
-	/* A range lock follows the load. It is left alone for so many rounds at least, until it has not
-	 * changed in one, or for so many at most. */
+	/* A range lock follows the load. All get so many rounds at least, until it has not changed in
+	 * one, or so many at most. */
 	MIN_ROUNDS = 3,
 	MAX_ROUNDS = 10,
 };
@@ -35,17 +34,11 @@ struct thread {
 	bool failed;
 };
 
-struct workload {
-	const char *name;
-	enum range_mode mode;
-	void (*pick)(const struct worker *worker, uint64_t random, uint64_t *start, uint64_t *end);
-};
+static const struct load *const loads[] = { &lock_load, &fault_load };
 
 /* Read only while the threads run; .. */
 static alignas(2 * CACHE_LINE) struct {
-	const struct workload *workload;
-	const struct lock_ops *ops;
-	void *lock;
+	const struct load *load;
 	struct thread *threads;
 	unsigned int cores;
 	unsigned long operations;
@@ -62,81 +55,29 @@ static alignas(2 * CACHE_LINE) struct {
 	uint64_t changes;
 } warm_up;
 
-static void own(const struct worker *worker, uint64_t random, uint64_t *start, uint64_t *end)
-{
-	(void)random;
-	*start = worker->own_first;
-	*end = *start + 1;
-}
-
-static void share(const struct worker *worker, uint64_t random, uint64_t *start, uint64_t *end)
-{
-	*start = worker->own_first + random % worker->own_slots;
-	*end = *start + 1;
-}
-
-static void slot(const struct worker *worker, uint64_t random, uint64_t *start, uint64_t *end)
-{
-	(void)worker;
-	*start = random % NR_SLOTS;
-	*end = *start + 1;
-}
-
-static void everything(const struct worker *worker, uint64_t random, uint64_t *start, uint64_t *end)
-{
-	(void)worker, (void)random;
-	*start = 0;
-	*end = UINT64_MAX;
-}
-
-static const struct workload workloads[] = {
-	{ "own", RANGE_WRITE, own },
-	{ "share", RANGE_WRITE, share },
-	{ "shared_read", RANGE_READ, everything },
-	{ "slot", RANGE_WRITE, slot },
-};
-
-static const struct lock_ops *const locks[] = {
-	&mmrange_ops,
-	&pthread_rwlock_ops,
-	&pthread_mutex_ops,
-	&tree_spinlock_ops,
-};
-
 static void operate(struct thread *thread)
 {
-	struct worker *worker = &thread->worker;
-	uint64_t random = worker_random(worker);
+	uint64_t random = worker_random(&thread->worker);
 	uint64_t pause = (random >> 32) % MAX_PAUSE;
-	uint64_t start, end;
 
-	run.workload->pick(worker, random & UINT32_MAX, &start, &end);
-	if (run.ops->lock(run.lock, &worker->node, start, end, run.workload->mode) == 0)
-		run.ops->unlock(run.lock, &worker->node);
-	else
+	if (!run.load->operate(&thread->worker, random & UINT32_MAX))
 		thread->failed = true;
 	while (pause--)
 		atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* By thread 0, when no other is at it: whether the lock has changed since the last time. Other
- * locks do not change. */
+/* By thread 0, when no other is at it: whether what adapts has changed since the last time. */
 static void look(void)
 {
-	struct range_lock_stats stats = { 0 };
-	uint64_t changes;
-	bool enough;
+	uint64_t changes = run.load->changes();
 
 	warm_up.rounds++;
-	if (run.ops == &mmrange_ops)
-		range_lock_stats(run.lock, &stats);
-	changes = stats.splits + stats.merges;
 	warm_up.restless = changes != warm_up.changes;
 	warm_up.changes = changes;
-	enough = run.ops != &mmrange_ops || warm_up.rounds >= MIN_ROUNDS;
 	/* release: pairs with the load in get_warm() */
 	atomic_store_explicit(&warm_up.over,
-			      (enough && !warm_up.restless) || warm_up.rounds == MAX_ROUNDS,
+			      (warm_up.rounds >= MIN_ROUNDS && !warm_up.restless) ||
+				      warm_up.rounds == MAX_ROUNDS,
 			      memory_order_release);
 }
 
@@ -151,6 +92,8 @@ static void do_round(struct thread *thread)
 		atomic_store_explicit(&thread->done, i, memory_order_relaxed);
 	}
 	marker(MARKER_DONE, 0, 0, 0);
+	if (run.load->after_round && !run.load->after_round(&thread->worker))
+		thread->failed = true;
 }
 
 static void get_warm(struct thread *thread)
@@ -185,19 +128,15 @@ static bool parse(char **argv)
 {
 	size_t i;
 
-	for (i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++)
-		if (strcmp(argv[1], workloads[i].name) == 0)
-			run.workload = &workloads[i];
-	for (i = 0; i < sizeof(locks) / sizeof(locks[0]); i++)
-		if (strcmp(argv[2], locks[i]->name) == 0)
-			run.ops = locks[i];
+	for (i = 0; i < sizeof(loads) / sizeof(loads[0]); i++)
+		if (loads[i]->choose(argv[1], argv[2]))
+			run.load = loads[i];
 	run.cores = (unsigned int)strtoul(argv[3], NULL, 10);
 	run.operations = strtoul(argv[4], NULL, 10);
-	return run.workload && run.ops && run.cores >= 1 && run.cores <= MAX_THREADS &&
-	       run.operations > 0;
+	return run.load && run.cores >= 1 && run.cores <= MAX_THREADS && run.operations > 0;
 }
 
-static void *new_lines(size_t size)
+void *new_lines(size_t size)
 {
 	size_t alignment = 2 * CACHE_LINE;
 	void *memory = aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
@@ -211,9 +150,8 @@ static bool prepare(void)
 {
 	unsigned int i;
 
-	run.lock = new_lines(run.ops->size);
 	run.threads = new_lines(run.cores * sizeof(struct thread));
-	if (!run.lock || !run.threads || run.ops->init(run.lock) != 0)
+	if (!run.threads || !run.load->begin(run.operations))
 		return false;
 	for (i = 0; i < run.cores; i++) {
 		struct worker *worker = &run.threads[i].worker;
@@ -222,8 +160,9 @@ static bool prepare(void)
 		worker->random = i;
 		worker->own_slots = NR_SLOTS / run.cores;
 		worker->own_first = i * worker->own_slots;
+		if (!run.load->begin_thread(worker))
+			return false;
 	}
-	marker(MARKER_NAME, (uintptr_t)run.lock, run.ops->size, (uintptr_t) "lock");
 	marker(MARKER_NAME, (uintptr_t)run.threads, run.cores * sizeof(struct thread),
 	       (uintptr_t) "threads");
 	return true;
@@ -249,11 +188,13 @@ int main(int argc, char **argv)
 	if (argc != 5 || !parse(argv)) {
 		fprintf(stderr,
 			"usage: coherence-driver own|share|shared_read|slot "
-			"mmrange|pthread_rwlock|pthread_mutex|tree_spinlock CORES OPERATIONS\n");
+			"mmrange|pthread_rwlock|pthread_mutex|tree_spinlock CORES OPERATIONS\n"
+			"       coherence-driver fault_own|fault_zap "
+			"rwlock|range|speculative CORES OPERATIONS\n");
 		return 2;
 	}
-	if (!prepare() || !run_threads() || run.ops->destroy(run.lock) != 0) {
-		fprintf(stderr, "coherence-driver: no memory, or the lock returned an error\n");
+	if (!prepare() || !run_threads() || !run.load->end()) {
+		fprintf(stderr, "coherence-driver: no memory, or an operation returned an error\n");
 		return 1;
 	}
 	printf("warm_up_rounds=%u settled=%d\n", warm_up.rounds, !warm_up.restless);

@@ -1,16 +1,20 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# run.sh BUILD_DIR [OUT.csv] - cache-line transfers per lock + unlock, on simulated cores.
+# run.sh BUILD_DIR [OUT.csv] - cache-line transfers per lock + unlock, and per page fault, on simulated
+# cores.
 #
 # Prints a table and writes OUT.csv, coherence.csv if it is not given. What the host was too busy for
 # is repeated, and in the end not a number. Exits with 77 where it cannot run, with its reason.
-# CORES, LOCKS and WORKLOADS in the environment are lists that replace those below.
+# CORES, LOCKS, WORKLOADS, MODES and FAULTS in the environment are lists that replace those below; " "
+# is an empty one.
 set -eu
 
 cores=${CORES:-2 8 32 64}
 locks=${LOCKS:-mmrange pthread_rwlock pthread_mutex tree_spinlock}
 workloads=${WORKLOADS:-own share shared_read slot}
+modes=${MODES:-rwlock range speculative}
+faults=${FAULTS:-fault_own fault_zap}
 columns='transfers_per_op invalidations_per_op instructions_per_op operations warm_up_rounds'
 operations=1000 # of each core in a round, at most
 attempts=3
@@ -96,16 +100,22 @@ row() {
 }
 
 echo "workload,lock,cores,$(echo "$columns" | tr ' ' ,),note" > "$csv"
-printf 'cache-line transfers per lock + unlock\n\n%-12s %-15s' workload 'lock, cores:'
-# shellcheck disable=SC2086 # lists
-printf ' %12s' $cores
-echo
-for workload in $workloads; do
-	for lock in $locks; do
-		for n in $cores; do
-			measure "$workload" "$lock" "$n"
+# table WHAT WORKLOADS LOCKS: measures and prints, transfers per WHAT.
+table() {
+	printf '\ncache-line transfers per %s\n\n%-12s %-15s' "$1" workload 'cores:'
+	# shellcheck disable=SC2086 # lists
+	printf ' %12s' $cores
+	echo
+	for workload in $2; do
+		for lock in $3; do
+			for n in $cores; do
+				measure "$workload" "$lock" "$n"
+			done
+			row "$workload" "$lock"
 		done
-		row "$workload" "$lock"
 	done
-done
+}
+
+table "lock + unlock" "$workloads" "$locks"
+table "page fault" "$faults" "$modes"
 awk -F , 'NR > 1 && $9 != "" { print $1 ", " $2 ", " $3 " cores: " $9 }' "$csv"

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# smoke_test.sh PLUGIN TOY: the plugin counts what must happen in programs whose transfers are known.
-# Exits with 77 where it cannot run.
+# smoke_test.sh PLUGIN TOY [DRIVER]: the plugin counts what must happen in programs whose transfers are
+# known, and the driver's operations. Exits with 77 where it cannot run.
 set -eu
 
-plugin=$1 toy=$2
+plugin=$1 toy=$2 driver=${3-}
 operations=500
 . "$(dirname "$0")/qemu.sh"
 
@@ -46,6 +46,18 @@ expect() {
 		}' "$output" || failed=1
 }
 
+# expect_operations WORKLOAD WHAT: the first of two cores to be done with its operations ends the round,
+# and none failed.
+expect_operations() {
+	if ! qemu-x86_64 -plugin "$plugin" "$driver" "$1" "$2" 2 100 > "$output" 2>&1 ||
+		! awk '/^cores=2 operations=/ { split($2, pair, "="); done = pair[2] }
+		       END { exit !(done >= 100 && done <= 200) }' "$output"; then
+		cat "$output"
+		echo "$1 $2: NOT from 100 to 200 operations"
+		failed=1
+	fi
+}
+
 # expect_line NAME: the hottest line was named.
 expect_line() {
 	if ! grep -q "^line 0x[0-9a-f]* $1[+-][0-9]*: " "$output"; then
@@ -75,4 +87,13 @@ for cores in 2 8 32; do
 	# with the copy of the one that sleeps. All but one core sleep.
 	expect relay "$cores" "$(awk -v n="$operations" 'BEGIN { print 3 - 3 / n }')" 3
 done
+if [ "$driver" ]; then
+	expect_operations own mmrange
+	for mode in rwlock range; do
+		expect_operations fault_own "$mode"
+		expect_operations fault_zap "$mode"
+	done
+else
+	echo "without the driver: QEMU does not run what has sanitizers"
+fi
 exit "$failed"
