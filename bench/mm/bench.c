@@ -287,6 +287,15 @@ static const char *check_faults(const struct mm_bench *bench)
 	return stats.faults_minor == faults ? NULL : "not the pages that the threads faulted in";
 }
 
+/* That they did not merge. */
+static const char *check_areas(const struct mm_bench *bench)
+{
+	uint32_t areas = bench->workload->areas;
+
+	return !areas || get_stats(bench).areas == areas ? NULL
+							 : "not the areas that there should be";
+}
+
 static const char *check_empty(const struct mm_bench *bench)
 {
 	struct mm_stats stats;
@@ -308,6 +317,8 @@ static struct mm_result get_result(struct mm_bench *bench)
 	if (bench->workload->end)
 		bench->workload->end(&bench->workers[0]);
 	result.error = check_faults(bench);
+	if (!result.error)
+		result.error = check_areas(bench);
 	if (bench->workload->keep)
 		return result;
 	if (!result.error)
