@@ -310,13 +310,16 @@ static struct mm_result get_result(struct mm_bench *bench)
 	struct mm_stats after = get_stats(bench);
 	struct mm_result result = { 0 };
 
+	if (bench->workers[0].others && !get_others(bench))
+		result.error = "nobody disturbed it";
 	result.others = get_others(bench) - bench->others_before;
 	result.aborted_per_fault = aborted_per_fault(&bench->before, &after);
 	result.hold_p50_ns = hold_time(bench, &after, 50);
 	result.hold_p99_ns = hold_time(bench, &after, 99);
 	if (bench->workload->end)
 		bench->workload->end(&bench->workers[0]);
-	result.error = check_faults(bench);
+	if (!result.error)
+		result.error = check_faults(bench);
 	if (!result.error)
 		result.error = check_areas(bench);
 	if (bench->workload->keep)
