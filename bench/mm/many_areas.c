@@ -14,9 +14,9 @@ enum {
 };
 
 /* Neighbours that differ do not merge. */
-static int prot_of(uint64_t area)
+static int prot_of(const struct mm_worker *worker, uint64_t area)
 {
-	return area % 2 ? MM_PROT_READ : READ_WRITE;
+	return area % 2 && !worker->workload->alike ? MM_PROT_READ : READ_WRITE;
 }
 
 static uint64_t present(const struct mm_worker *worker)
@@ -47,7 +47,7 @@ void lookup_begin(struct mm_worker *worker)
 	uint64_t i;
 
 	for (i = 0; i < worker->workload->areas; i++)
-		map_with(worker, BASE + i * MM_PAGE_SIZE, MM_PAGE_SIZE, prot_of(i),
+		map_with(worker, BASE + i * MM_PAGE_SIZE, MM_PAGE_SIZE, prot_of(worker, i),
 			 PRIVATE | MM_MAP_FIXED, -1);
 	for (i = 0; i < present(worker); i++)
 		find(worker, i);

@@ -26,6 +26,7 @@ struct mm_workload {
 	/* Before each round, outside of the measurement: such a round is one of all threads together. */
 	void (*prepare)(struct mm_worker *worker);
 	uint32_t areas; /* that there are beside */
+	bool alike;     /* they are, so that they are one */
 	bool alone;     /* one thread only */
 	bool others;    /* with threads that are not counted: not for the floor */
 	bool together;  /* each thread does all rounds; else they are dealt out */

@@ -55,6 +55,10 @@ const struct mm_workload mm_workloads[] = {
 	  .keep = true },
 	{ "areas/1000000", lookup_begin, .run = lookup, .areas = 1000000, .alone = true,
 	  .keep = true },
+	{ "walk/10", lookup_begin, .run = lookup, .areas = 10, .alike = true, .alone = true,
+	  .keep = true },
+	{ "walk/1000000", lookup_begin, .run = lookup, .areas = 1000000, .alike = true,
+	  .alone = true, .keep = true },
 	{ "churn/10000", churn_begin, .run = churn, .areas = 10000 },
 };
 
