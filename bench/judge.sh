@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2154 # what those say
 # SPDX-License-Identifier: MIT
 #
 # judge.sh - for bounds.sh and mm_bounds.sh, which say what is measured ($filter, $repetitions,

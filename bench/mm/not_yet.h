@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * not_yet - what of mm.h the library does not do yet: the benchmarks that need it are left out.
+ * not_yet - what of mm.h the library does not do yet: the benchmarks that need it are left out. The
+ * modes in coherence/run.sh and smoke_test.sh go with it.
  */
 #ifndef BENCH_MM_NOT_YET_H
 #define BENCH_MM_NOT_YET_H
