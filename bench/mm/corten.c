@@ -19,7 +19,7 @@ enum { MMAP_PAGES = 4 };
 /* Of the page numbers of all slots, each worker gets 512. */
 static void begin(struct mm_worker *worker, bool shuffled)
 {
-	uint64_t nr = (uint64_t)worker->threads * SLOT_PAGES;
+	size_t nr = (size_t)worker->threads * SLOT_PAGES;
 	uint64_t *pages = malloc(nr * sizeof(*pages));
 	uint64_t i;
 
