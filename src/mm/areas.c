@@ -249,22 +249,30 @@ static bool grow_neighbour(struct mm *mm, uint64_t start, uint64_t end,
 	return true;
 }
 
+static void put_apart(struct mm *mm, uint64_t start, uint64_t end, const struct mm__area_kind *kind,
+		      bool changing)
+{
+	struct mm__mapping m = { start, end, new_area(mm, kind, changing) };
+
+	mm__area_tree_insert(&mm->areas, &m);
+}
+
+void mm__areas_put_apart(struct mm *mm, uint64_t start, uint64_t end,
+			 const struct mm__area_kind *kind)
+{
+	put_apart(mm, start, end, kind, false);
+}
+
 void mm__areas_put(struct mm *mm, uint64_t start, uint64_t end, const struct mm__area_kind *kind)
 {
-	struct mm__mapping m = { start, end, NULL };
-
-	if (grow_neighbour(mm, start, end, kind))
-		return;
-	m.area = new_area(mm, kind, false);
-	mm__area_tree_insert(&mm->areas, &m);
+	if (!grow_neighbour(mm, start, end, kind))
+		mm__areas_put_apart(mm, start, end, kind);
 }
 
 void mm__areas_put_changing(struct mm *mm, uint64_t start, uint64_t end,
 			    const struct mm__area_kind *kind)
 {
-	struct mm__mapping m = { start, end, new_area(mm, kind, true) };
-
-	mm__area_tree_insert(&mm->areas, &m);
+	put_apart(mm, start, end, kind, true);
 }
 
 void mm__areas_settle(struct mm *mm, uint64_t start)

@@ -42,6 +42,7 @@ struct mm {
 	/* Only read. */
 	struct mm_attr attr;
 	uint64_t id;
+	bool forked;
 	struct mm__frames *frames;
 	_Atomic(bool) shares_files; /* or did: only then there is something to write back */
 
@@ -177,7 +178,9 @@ void mm__areas_stock(struct mm *mm, struct mm__area *list);
 /* Takes out what lies in [start, end), which leaves the rest of areas that stick out. Reserved. */
 void mm__areas_cut(struct mm *mm, uint64_t start, uint64_t end);
 
-/* Puts an area where there is none, merged with its neighbours. Reserved. */
+/* Puts an area where there is none, merged with its neighbours, or apart from them. Reserved. */
+void mm__areas_put_apart(struct mm *mm, uint64_t start, uint64_t end,
+			 const struct mm__area_kind *kind);
 void mm__areas_put(struct mm *mm, uint64_t start, uint64_t end, const struct mm__area_kind *kind);
 
 /*
@@ -198,6 +201,13 @@ int mm__fault(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo 
 
 /* Makes the pages of [start, end) present, until one fails. */
 int mm__populate(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access);
+
+/*
+ * mlock.c: makes the pages of locked areas in [start, end) present, as far as they are mapped;
+ * only_copies: of private ones that can be written to. 0; ENOMEM where that is an error of the area;
+ * EAGAIN where there is no memory.
+ */
+int mm__populate_locked(struct mm__cpu *cpu, uint64_t start, uint64_t end, bool only_copies);
 
 /*
  * msync.c: writes what was written to files through areas in [start, end); with that range held.

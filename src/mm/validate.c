@@ -64,7 +64,8 @@ static int check_areas(struct mm *mm, struct report *report)
 		return broken(report, "%s", what);
 	while (!error && mm__area_tree_find(&mm->areas, left.end, &m)) {
 		error = check_area(report, &m);
-		if (!error && left.area && mm__areas_continue(&left, &m))
+		/* See fork.c for what may be so in a child. */
+		if (!error && left.area && !mm->forked && mm__areas_continue(&left, &m))
 			error = broken(report, "the areas that meet at %#" PRIx64 " are not merged",
 				       m.start);
 		left = m;
