@@ -255,7 +255,7 @@ static void stop(struct mm__cpu *cpu)
 	atomic_store_explicit(&cpu->stopped, 1, memory_order_relaxed);
 }
 
-static void heavy_fence(void)
+void mm__heavy_fence(void)
 {
 	if (mmrange__heavy_fence())
 		return;
@@ -311,7 +311,7 @@ static void flush_others(struct mm *mm, const struct mm__cpu *self, const struct
 	for (uint32_t i = 0; i < cpus->size; i++)
 		if (cpus->cpu[i] && cpus->cpu[i] != self && in_set(set, i + 1))
 			stop(cpus->cpu[i]);
-	heavy_fence();
+	mm__heavy_fence();
 	for (uint32_t i = 0; i < cpus->size; i++) {
 		if (!cpus->cpu[i] || cpus->cpu[i] == self || !in_set(set, i + 1))
 			continue;
@@ -343,7 +343,7 @@ static void empty_stopped(struct mm__cpu *cpu)
 
 	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
 	stop(cpu);
-	heavy_fence();
+	mm__heavy_fence();
 	wait_stopped(cpu);
 	empty_cache(cpu);
 	go_on(cpu);
@@ -476,7 +476,7 @@ static uint64_t cached_stopped(struct mm__cpu *cpu)
 
 	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
 	stop(cpu);
-	heavy_fence();
+	mm__heavy_fence();
 	wait_stopped(cpu);
 	cached = cpu->cache.loaded.count + cpu->cache.previous.count;
 	go_on(cpu);

@@ -106,6 +106,20 @@ static void swap_magazines(struct mm__frame_cache *cache)
 	cache->previous = loaded;
 }
 
+/*
+ * The first line that will have to be zeroed: the lock of a table that is taken next waits until it
+ * is there.
+ */
+static void prefetch(const struct mm__frame *frame)
+{
+	uint64_t dirty = atomic_load_explicit(&frame->dirty, memory_order_relaxed);
+
+	if (dirty)
+		__builtin_prefetch((char *)mm__frame_bytes(frame) +
+					   ((size_t)__builtin_ctzll(dirty) << MM__LINE_SHIFT),
+				   1);
+}
+
 struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache)
 {
 	struct mm__frame *frame;
@@ -113,7 +127,11 @@ struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache)
 	if (!cache->loaded.head)
 		swap_magazines(cache);
 	frame = mm__frame_list_take(&cache->loaded);
-	return frame ? hand_out(frame) : NULL;
+	if (!frame)
+		return NULL;
+	if (cache->loaded.head)
+		prefetch(cache->loaded.head);
+	return hand_out(frame);
 }
 
 bool mm__frame_cache_put(struct mm__frame_cache *cache, struct mm__frame *frame)

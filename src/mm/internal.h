@@ -199,6 +199,12 @@ void mm__areas_destroy(struct mm *mm);
  */
 int mm__fault(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info);
 
+/*
+ * The same for what is not in the TLB of the thread: looks into the page table first, and puts what
+ * was found, or came of the fault, into the TLB. It may be gone again at once.
+ */
+int mm__tlb_fill(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info);
+
 /* Makes the pages of [start, end) present, until one fails. */
 int mm__populate(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access);
 
