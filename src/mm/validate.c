@@ -163,8 +163,12 @@ int mm_validate(struct mm *mm, char *message, size_t size)
 {
 	struct report report = { message, size };
 	uint64_t events[MM__NR_EVENTS];
-	int error = check_areas(mm, &report);
+	int error;
 
+	/* What was taken out before the moment became quiet may still be on its way. */
+	if (atomic_load_explicit(&mm->shares_files, memory_order_relaxed))
+		mm__rcu_barrier();
+	error = check_areas(mm, &report);
 	mm__events(mm, events);
 	if (!error)
 		error = check_pages(mm, &report, events[MM__PAGE_IN] - events[MM__PAGE_OUT]);
