@@ -191,17 +191,35 @@ static bool next_table(struct mm *mm, uint64_t *addr, uint64_t end)
 	return found;
 }
 
+/* Where the pages arrive that one table covers, which may be in two. */
+static int pin_two(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins, uint64_t first,
+		   uint64_t end)
+{
+	int error = pin(mm, cpu, pins, first);
+
+	return error ? error : pin(mm, cpu, pins, end - MM_PAGE_SIZE);
+}
+
+/*
+ * The first and the last table may not be there yet: a fault beside the range makes them, and then
+ * one within, which is tried without a lock, may use them. Those in between stay missing.
+ */
 int mm__pages_prepare_move(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins, uint64_t from,
 			   uint64_t to, uint64_t length)
 {
 	uint64_t end = from + length;
+	uint64_t addr = mm__min(end, mm__table_end(from));
+	uint64_t last = mm__max(from, (end - 1) & ~(MM__TABLE_SPAN - 1));
 
-	for (uint64_t addr = from; next_table(mm, &addr, end);) {
-		uint64_t stop = mm__min(end, mm__table_end(addr));
+	if (!length)
+		return 0;
+	if (pin_two(mm, cpu, pins, to, addr - from + to) ||
+	    pin_two(mm, cpu, pins, last - from + to, to + length))
+		return ENOMEM;
+	while (next_table(mm, &addr, last)) {
+		uint64_t stop = mm__table_end(addr);
 
-		/* What one table covers may arrive in two. */
-		if (pin(mm, cpu, pins, addr - from + to) ||
-		    pin(mm, cpu, pins, stop - MM_PAGE_SIZE - from + to))
+		if (pin_two(mm, cpu, pins, addr - from + to, stop - from + to))
 			return ENOMEM;
 		addr = stop;
 	}
