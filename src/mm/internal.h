@@ -123,6 +123,11 @@ void mm__lock(struct mm *mm);
 void mm__lock_prepared(struct mm *mm);
 /* cpu counts how long it was held; NULL: it is not counted. */
 void mm__unlock(struct mm *mm, struct mm__cpu *cpu);
+/*
+ * The same, but returns what areas were taken out, for mm__rcu_free() once nobody can use their pages
+ * any more: with the last of them a file is written back, and what is written then would be lost.
+ */
+struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu);
 
 /* stats.c: which hold_times[] of struct mm_stats counts so many nanoseconds. */
 unsigned int mm__hold_time_index(uint64_t ns);

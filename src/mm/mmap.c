@@ -131,6 +131,7 @@ static void replace_pages(struct mm__cpu *cpu, const struct mapping *map)
 static int map_fixed(struct mm__cpu *cpu, const struct mapping *map)
 {
 	struct mm *mm = cpu->mm;
+	struct mm__garbage *removed;
 	struct mm__hold hold;
 	bool replaces = false;
 	int error = mm__hold_write(cpu, &hold, map->start, map->end);
@@ -140,9 +141,10 @@ static int map_fixed(struct mm__cpu *cpu, const struct mapping *map)
 	mm__sync_removed(cpu, map->start, map->end);
 	mm__lock_prepared(mm);
 	error = put_fixed(mm, map, &replaces);
-	mm__unlock(mm, cpu);
+	removed = mm__unlock_removed(mm, cpu);
 	if (!error && replaces)
 		replace_pages(cpu, map);
+	mm__rcu_free(removed);
 	mm__release(cpu, &hold);
 	return error;
 }

@@ -283,10 +283,11 @@ static int remap(struct mm__cpu *cpu, const struct request *r, uint64_t *target)
 	struct state state = { .held = false };
 	struct plan plan = settle(cpu, &state, r);
 	int error = plan.kind == FAIL ? plan.error : change_areas(cpu->mm, r, &plan);
+	struct mm__garbage *removed = mm__unlock_removed(cpu->mm, cpu);
 
-	mm__unlock(cpu->mm, cpu);
 	if (!error)
 		change_pages(cpu, r, &plan);
+	mm__rcu_free(removed);
 	mm__pages_unpin(cpu->mm, cpu, &state.pins);
 	if (state.held)
 		mm__release(cpu, &state.hold);
