@@ -52,6 +52,7 @@ struct mm {
 	uint64_t lock_taken;                /* when, in nanoseconds */
 	struct mm__area *spare_areas;
 	_Atomic(unsigned int) nr_spare_areas;
+	unsigned int nr_changing; /* areas that mm__areas_settle() is still to come for */
 	struct mm__garbage *dead_areas;
 	uint64_t brk;               /* the end of the heap, not rounded */
 	struct mm__area_tree areas; /* faults read it without the lock */
