@@ -275,9 +275,10 @@ int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot, int flags, 
 
 	if (error)
 		return error;
-	error = length ? map_somewhere(cpu, &map, addr, length) : EINVAL;
-	if (!error && map.kind.inode && map.flags & MM_MAP_SHARED)
+	/* Before the range is held: who holds it after that, to unmap the area, is to know. */
+	if (flags & MM_MAP_SHARED)
 		atomic_store_explicit(&mm->shares_files, true, memory_order_relaxed);
+	error = length ? map_somewhere(cpu, &map, addr, length) : EINVAL;
 	if (!error && flags & MM_MAP_POPULATE)
 		populate(cpu, &map);
 	/* The areas have references of their own. */
