@@ -398,6 +398,21 @@ static bool load_last(struct mm__cpu *cpu)
 	return loaded;
 }
 
+struct mm__frame *mm__cpus_take_frame(struct mm__frames *pool)
+{
+	struct mm__frame *frame = mm__frame_take(pool);
+
+	if (frame)
+		return frame;
+	lock_attach();
+	mm__frames_lock(pool);
+	empty_caches(pool);
+	frame = mm__frames_take_one(pool);
+	mm__frames_unlock(pool);
+	unlock_attach();
+	return frame;
+}
+
 int mm__cpu_refill(struct mm__cpu *cpu)
 {
 	struct mm__frames *pool = cpu->mm->frames;

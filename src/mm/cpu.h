@@ -211,6 +211,9 @@ int mm__cpu_refill(struct mm__cpu *cpu);
 /* Lets the pool have all frames that are free, or are about to be. Blocks. */
 void mm__cpu_reclaim(struct mm__cpu *cpu);
 
+/* A frame with zeroes, if the pool and its threads have any. NULL: none. Not in an RCU read section. */
+struct mm__frame *mm__cpus_take_frame(struct mm__frames *pool);
+
 /* Drops a reference of each of n frames. The array is used up. */
 void mm__cpu_drop_frames(struct mm__cpu *cpu, struct mm__frame **frames, unsigned int n);
 

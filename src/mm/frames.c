@@ -210,6 +210,18 @@ bool mm__frames_take(struct mm__frames *pool, struct mm__frame_list *list)
 	return take_batch(pool, list);
 }
 
+struct mm__frame *mm__frames_take_one(struct mm__frames *pool)
+{
+	struct mm__frame_list list = { NULL, 0 };
+	struct mm__frame *frame;
+
+	if (!mm__frames_take(pool, &list))
+		return NULL;
+	frame = mm__frame_list_take(&list);
+	mm__frames_give(pool, &list);
+	return hand_out(frame);
+}
+
 void mm__frame_cache_make_room(struct mm__frames *pool, struct mm__frame_cache *cache)
 {
 	mm__frames_give(pool, &cache->loaded);
@@ -231,16 +243,12 @@ void mm__frames_unlock(struct mm__frames *pool)
 
 struct mm__frame *mm__frame_take(struct mm__frames *pool)
 {
-	struct mm__frame_list list = { NULL, 0 };
-	struct mm__frame *frame = NULL;
+	struct mm__frame *frame;
 
 	mm__frames_lock(pool);
-	if (mm__frames_take(pool, &list)) {
-		frame = mm__frame_list_take(&list);
-		mm__frames_give(pool, &list);
-	}
+	frame = mm__frames_take_one(pool);
 	mm__frames_unlock(pool);
-	return frame ? hand_out(frame) : NULL;
+	return frame;
 }
 
 void mm__frame_get(struct mm__frame *frame)
