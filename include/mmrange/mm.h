@@ -178,7 +178,8 @@ MMRANGE_API int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot,
  *
  * @return 0, also when nothing was mapped there; EINVAL unaligned address, length 0, or beyond
  *         MM_ADDR_MAX; ENOMEM an area would have to be split and there are too many, or no memory.
- *         On error nothing has changed.
+ *         On error nothing has changed, unless there is no memory for more than 64 areas: then those
+ *         before may be gone.
  *
  * Locks:     the range, for writing.   Since: 0.1
  */
@@ -393,11 +394,14 @@ struct mm_hold {
  * Locks [start, end) against all operations and locks that overlap it.
  *
  * @param start,end  multiples of the page size; end may be UINT64_MAX
- * @param mode       RANGE_READ: faults and other readers go on; RANGE_WRITE: nobody but the caller
+ * @param mode       RANGE_READ: other readers go on; RANGE_WRITE: nobody else changes what is
+ *                   mapped, or holds any of it
  * @return 0; EINVAL empty range, unaligned address, or bad mode; EDEADLK the thread holds something that overlaps it;
  *         ENOMEM this is the thread's first use of mm, and there is no memory
  *
  * Ordering:  acquire; pairs with the release of mm_unlock_range().
+ * Ensures:   accesses, and the faults of MM_LOCKING_SPECULATIVE, are not kept out: as on hardware,
+ *            what is mapped can be used, whoever holds it.
  * Safety:    to be unlocked by the thread that locked it.   Since: 0.1
  */
 MMRANGE_API int mm_lock_range(struct mm *mm, struct mm_hold *hold, uint64_t start, uint64_t end,

@@ -18,6 +18,10 @@
  *	     entry as it was? install           [W5] count even, release
  *	     unlock
  *
+ * [W1] ends with a full fence: W3 may find that there is no table, and so take no lock. Then the
+ * table was linked in later, and a fault that finds it sees W1. (On machines where all threads see
+ * stores in one order, which are all that this is for.)
+ *
  * The table's lock decides. Where the fault has it first, W3 finds what was installed and changes
  * that too. Where W3 has it first, Q2 sees W1, as W1 was before W3 in the same thread. Q1's acquire
  * pairs with W5's release: who sees the even count of W5 reads entries and bytes as they are after
@@ -26,6 +30,7 @@
 #ifndef MM_AREA_H
 #define MM_AREA_H
 
+#include "../platform/platform.h"
 #include "rcu.h"
 
 #include <stdatomic.h>
@@ -68,8 +73,9 @@ static inline void mm__area_change_begin(struct mm__area *area)
 {
 	uint64_t seq = atomic_load_explicit(&area->seq, memory_order_relaxed);
 
-	/* relaxed: the lock of the table orders it before [Q2] */
+	/* relaxed: the lock of the table, or the fence, orders it before [Q2] */
 	atomic_store_explicit(&area->seq, seq + 1, memory_order_relaxed);
+	mmrange__full_fence();
 }
 
 /* [W5] */

@@ -49,4 +49,13 @@ static inline void mm__bytes_copy(void *to, const void *from, size_t n)
 		mm__byte_copy(target++, source++);
 }
 
+/* As memset() to 0, of whole words. */
+static inline void mm__bytes_zero(void *to, size_t n)
+{
+	unsigned char *target = to;
+
+	for (; n; n -= MM__WORD, target += MM__WORD)
+		__atomic_store_n((mm__word *)(void *)target, 0, __ATOMIC_RELAXED);
+}
+
 #endif

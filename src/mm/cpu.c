@@ -201,6 +201,7 @@ static void end_cpu(struct mm__cpu *cpu)
 	struct mm__cpus *cpus = &cpu->mm->cpus;
 
 	mm__check(!cpu->held, "a thread ends, or its space, that holds a range");
+	mm__tables_unkept(&cpu->mm->page_table, cpu);
 	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
 	cpus->cpu[cpu->number - 1] = NULL;
 	for (unsigned int i = 0; i < MM__NR_EVENTS; i++)
@@ -374,7 +375,7 @@ void mm__cpu_reclaim(struct mm__cpu *cpu)
 
 	mm__order_may_block("memory is waited for");
 	/* Shared memory that is not mapped any more goes with its last area. */
-	if (atomic_load_explicit(&cpu->mm->shares_files, memory_order_relaxed))
+	if (atomic_load_explicit(&pool->shared, memory_order_relaxed))
 		mm__rcu_barrier();
 	lock_attach();
 	mm__frames_lock(pool);

@@ -4,6 +4,7 @@
  */
 #include "frames.h"
 
+#include "bytes.h"
 #include "lock.h"
 
 #include <errno.h>
@@ -76,20 +77,19 @@ struct mm__frames *mm__frames_page_cache(void)
 	return page_cache;
 }
 
-/* Zeroes what is not, and gives it a reference. */
+/*
+ * Zeroes what is not, and gives it a reference. A fault may still be copying what it was before, and
+ * will throw the copy away.
+ */
 static struct mm__frame *hand_out(struct mm__frame *frame)
 {
 	/* relaxed: nobody else has a reference */
 	uint64_t dirty = atomic_load_explicit(&frame->dirty, memory_order_relaxed);
 	char *bytes = mm__frame_bytes(frame);
 
-	if (dirty == UINT64_MAX) {
-		memset(bytes, 0, MM_PAGE_SIZE);
-	} else {
-		for (uint64_t rest = dirty; rest; rest &= rest - 1)
-			memset(bytes + ((size_t)__builtin_ctzll(rest) << MM__LINE_SHIFT), 0,
+	for (uint64_t rest = dirty; rest; rest &= rest - 1)
+		mm__bytes_zero(bytes + ((size_t)__builtin_ctzll(rest) << MM__LINE_SHIFT),
 			       1u << MM__LINE_SHIFT);
-	}
 	if (dirty)
 		atomic_store_explicit(&frame->dirty, 0, memory_order_relaxed);
 	mm__check(!atomic_load_explicit(&frame->refs, memory_order_relaxed),

@@ -54,6 +54,8 @@ struct mm__frame_cache {
 struct mm__cpu;
 
 struct mm__frames {
+	_Atomic(bool)
+		shared; /* some are, or were, shared memory, which is freed later than unmapped */
 	_Alignas(128) pthread_mutex_t lock; /* the depot's: all that follows */
 	struct mm__frame *batches;
 	struct mm__frame_chunk *chunks;

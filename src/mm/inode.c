@@ -120,6 +120,8 @@ int mm__inode_anonymous(struct mm__frames *frames, uint64_t pages, struct mm__in
 	if (!made)
 		return ENOMEM;
 	mm__frames_get(frames);
+	/* relaxed: who asks has used some of it */
+	atomic_store_explicit(&frames->shared, true, memory_order_relaxed);
 	*inode = made;
 	return 0;
 }

@@ -5,8 +5,8 @@
  *
  *	RANGE   the range lock, or what stands in for it; never while one of those below is held
  *	MM      the short mm lock
- *	TABLE   page tables: upper before lower, lower address first
  *	ATTACH  which threads use which address spaces
+ *	TABLE   page tables: upper before lower, lower address first
  *	DEPOT   free frames
  *	CPUS    the list of the threads of an address space, held while some of them are stopped
  *
@@ -27,8 +27,8 @@
 enum mm__order {
 	MM__ORDER_RANGE,
 	MM__ORDER_MM,
-	MM__ORDER_TABLE,
 	MM__ORDER_ATTACH,
+	MM__ORDER_TABLE,
 	MM__ORDER_DEPOT,
 	MM__ORDER_CPUS
 };

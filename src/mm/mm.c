@@ -87,9 +87,10 @@ void mm_destroy(struct mm *mm)
 	mm__sync_removed(mm->own_cpu, 0, MM_ADDR_MAX);
 	mm__pages_zap(mm, mm->own_cpu, 0, MM_ADDR_MAX);
 	mm__areas_destroy(mm);
+	/* From here on no thread that ends knows the space. */
+	mm__cpus_destroy(mm);
 	mm__page_table_destroy(&mm->page_table);
 	mm__locking_destroy(mm);
-	mm__cpus_destroy(mm);
 	mm__frames_put(mm->frames);
 	free(mm);
 }

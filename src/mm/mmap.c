@@ -57,6 +57,11 @@ static int open_file(struct mapping *map, int prot, int fd, uint64_t offset)
 	if (!fstat(fd, &status) && S_ISREG(status.st_mode))
 		map->greatest_offset = INT64_MAX;
 	error = mm__inode_open(fd, prot, map->flags, &map->kind.inode);
+	if (error == EMFILE) {
+		/* Those of files that are not mapped any more may not have been closed yet. */
+		mm__rcu_barrier();
+		error = mm__inode_open(fd, prot, map->flags, &map->kind.inode);
+	}
 	if (error == EBADF || error == EMFILE || error == ENOMEM)
 		return error;
 	map->error = error;

@@ -185,6 +185,8 @@ struct state {
 static int prepare(struct mm__cpu *cpu, struct state *state, const struct request *r,
 		   const struct plan *plan)
 {
+	if (r->old_length > r->new_length)
+		mm__sync_removed(cpu, r->old + r->new_length, r->old + r->old_length);
 	if (plan->kind != MOVE || plan->target == state->prepared)
 		return 0;
 	mm__sync_removed(cpu, plan->target, plan->target + r->new_length);

@@ -1,10 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_munmap()
+ * mm_munmap(): many areas go in parts, so that the mm lock is held for a short time, and not much
+ * memory is needed at once.
  */
 #include "internal.h"
 
 #include <errno.h>
+
+#define AREAS_AT_ONCE 64u
+
+/* Where the part that begins at start is to end. With the mm lock held. */
+static uint64_t part_end(const struct mm *mm, uint64_t start, uint64_t end)
+{
+	struct mm__mapping m = { 0, start, NULL };
+
+	for (unsigned int i = 0; i < AREAS_AT_ONCE; i++)
+		if (!mm__area_tree_find(&mm->areas, m.end, &m) || m.end >= end)
+			return end;
+	return m.end;
+}
 
 static int cut(struct mm *mm, uint64_t start, uint64_t end)
 {
@@ -16,10 +30,28 @@ static int cut(struct mm *mm, uint64_t start, uint64_t end)
 	return 0;
 }
 
+/* Unmaps as much from *start on as is done at once, and moves *start up to what is left. */
+static int unmap_part(struct mm__cpu *cpu, uint64_t *start, uint64_t end)
+{
+	struct mm *mm = cpu->mm;
+	struct mm__garbage *removed;
+	uint64_t stop;
+	int error;
+
+	mm__lock_prepared(mm);
+	stop = part_end(mm, *start, end);
+	error = cut(mm, *start, stop);
+	removed = mm__unlock_removed(mm, cpu);
+	if (!error)
+		mm__pages_zap(mm, cpu, *start, stop);
+	mm__rcu_free(removed);
+	*start = stop;
+	return error;
+}
+
 int mm_munmap(struct mm *mm, uint64_t addr, uint64_t length)
 {
 	struct mm__cpu *cpu = mm__this_cpu(mm);
-	struct mm__garbage *removed;
 	struct mm__hold hold;
 	uint64_t end;
 	int error;
@@ -31,12 +63,8 @@ int mm_munmap(struct mm *mm, uint64_t addr, uint64_t length)
 	if (error)
 		return error;
 	mm__sync_removed(cpu, addr, end);
-	mm__lock_prepared(mm);
-	error = cut(mm, addr, end);
-	removed = mm__unlock_removed(mm, cpu);
-	if (!error)
-		mm__pages_zap(mm, cpu, addr, end);
-	mm__rcu_free(removed);
+	while (addr < end && !error)
+		error = unmap_part(cpu, &addr, end);
 	mm__release(cpu, &hold);
 	return error;
 }

@@ -226,6 +226,15 @@ void mm__table_emptied(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t 
 		try_free(pt, cpu, oldest - 1);
 }
 
+void mm__tables_unkept(struct mm__page_table *pt, struct mm__cpu *cpu)
+{
+	for (unsigned int i = 0; i < MM__KEPT_TABLES; i++) {
+		if (cpu->empty_table[i])
+			try_free(pt, cpu, cpu->empty_table[i] - 1);
+		cpu->empty_table[i] = 0;
+	}
+}
+
 static uint64_t count_below(struct mm__table *table, unsigned int level)
 {
 	uint64_t count = 1;

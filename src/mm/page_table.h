@@ -165,6 +165,9 @@ static inline bool mm__table_lock(struct mm__table *table, uint64_t addr)
  */
 void mm__table_emptied(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr);
 
+/* Frees what is kept, as the thread ends. */
+void mm__tables_unkept(struct mm__page_table *pt, struct mm__cpu *cpu);
+
 static inline _Atomic(uint64_t) *mm__table_entry(struct mm__table *table, uint64_t addr)
 {
 	return &table->entry[addr >> MM_PAGE_SHIFT & (MM__TABLE_ENTRIES - 1)];

@@ -125,7 +125,7 @@ static int check_table(struct mm *mm, struct report *report, struct mm__table *t
 static int check_pages(struct mm *mm, struct report *report, uint64_t pages_counted)
 {
 	bool alone = mm->frames->users == 1 &&
-		     !atomic_load_explicit(&mm->shares_files, memory_order_relaxed);
+		     !atomic_load_explicit(&mm->frames->shared, memory_order_relaxed);
 	struct mm__table *table;
 	uint64_t addr = 0;
 	uint64_t pages = 0;
