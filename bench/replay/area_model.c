@@ -108,10 +108,15 @@ static enum model_result apply_fault(struct area_model *model, const struct trac
 	return allows(span->value, access_of(op)) ? MODEL_DONE : MODEL_ACCESS;
 }
 
+static bool is_shared(uint64_t value)
+{
+	return value >> AREA_FLAGS_SHIFT & MM_MAP_SHARED;
+}
+
 /* Makes a shared mapping one of its own, so that it does not become one with its neighbours. */
 static uint64_t number_mapping(struct area_model *model, uint64_t value)
 {
-	if (!(value >> AREA_FLAGS_SHIFT & MM_MAP_SHARED))
+	if (!is_shared(value))
 		return value;
 	value &= (UINT64_C(1) << AREA_MAPPING_SHIFT) - 1;
 	return value | (uint64_t)++model->shared_mappings << AREA_MAPPING_SHIFT;
@@ -153,11 +158,14 @@ static enum model_result apply_munmap(struct area_model *model, struct trace_pag
 
 /*
  * Whether what an mremap needs beyond its old pages is there: nothing, if it replaces what was
- * mapped.
+ * mapped. Shared memory keeps the size that it had at first, so there is nothing to grow into: an
+ * access would fail.
  */
 static bool can_grow(const struct area_model *model, const struct trace_op *op,
-		     const struct trace_pages pages[2])
+		     const struct trace_pages pages[2], uint64_t value)
 {
+	if (op->new_length > op->length && is_shared(value))
+		return false;
 	return op->new_addr != op->addr || pages[1].end <= pages[0].end ||
 	       !span_map_overlaps(&model->areas, pages[0].end, pages[1].end);
 }
@@ -169,7 +177,7 @@ static enum model_result apply_mremap(struct area_model *model, const struct tra
 	uint64_t value;
 	int error;
 
-	if (!span || span->end < pages[0].end || !can_grow(model, op, pages))
+	if (!span || span->end < pages[0].end || !can_grow(model, op, pages, span->value))
 		return MODEL_UNMAPPED;
 	value = number_mapping(model, span->value & ~AREA_GUESSED);
 	error = span_map_erase(&model->areas, pages[0].start, pages[0].end);

@@ -17,7 +17,8 @@
 #define OPS     4000
 #define FIXED   (MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_FIXED)
 
-static const enum mm_locking modes[] = { MM_LOCKING_RWLOCK, MM_LOCKING_COARSE, MM_LOCKING_RANGE };
+static const enum mm_locking modes[] = { MM_LOCKING_RWLOCK, MM_LOCKING_COARSE, MM_LOCKING_RANGE,
+					 MM_LOCKING_SPECULATIVE };
 
 static struct trace_op ops[OPS];
 
@@ -34,8 +35,7 @@ static struct trace_op random_op(uint64_t *seed, uint64_t brk)
 		op.kind = TRACE_MMAP;
 		op.flags = test_random_below(seed, 3)
 				   ? FIXED
-				   : MM_MAP_PRIVATE | MM_MAP_STACK | MM_MAP_ANONYMOUS |
-					     MM_MAP_FIXED_NOREPLACE;
+				   : MM_MAP_SHARED | MM_MAP_ANONYMOUS | MM_MAP_FIXED_NOREPLACE;
 		break;
 	case 2:
 		op.kind = TRACE_MUNMAP;
