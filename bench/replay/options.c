@@ -16,6 +16,7 @@ static const struct {
 	{ "rwlock", MM_LOCKING_RWLOCK },
 	{ "coarse", MM_LOCKING_COARSE },
 	{ "range", MM_LOCKING_RANGE },
+	{ "speculative", MM_LOCKING_SPECULATIVE },
 };
 
 const char *mode_name(enum mm_locking mode)
@@ -116,7 +117,7 @@ int options_parse(struct options *options, int argc, char **argv, char *message)
 	bool only_traces = false;
 
 	*options = (struct options){ .repeat = 1, .traces = argv + 1 };
-	parse_modes(options, "rwlock,coarse,range");
+	parse_modes(options, "rwlock,coarse,range,speculative");
 	for (int i = 1; i < argc; i++) {
 		int taken = 1;
 

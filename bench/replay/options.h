@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define OPTIONS_MODES 3
+#define OPTIONS_MODES 4
 
 struct options {
 	enum mm_locking modes[OPTIONS_MODES]; /* each at most once */
@@ -21,7 +21,7 @@ struct options {
 	int trace_count;
 };
 
-/* "rwlock", "coarse", "range" */
+/* "rwlock", "coarse", "range", "speculative" */
 const char *mode_name(enum mm_locking mode);
 
 /* Sorts the traces to the end of argv. 0; or EINVAL with what is wrong in message (256 bytes). */

@@ -2,6 +2,7 @@
 /* mmrange-replay: replays traces with each lock, checks the outcome, and prints what it took. */
 #include "options.h"
 #include "replay.h"
+#include "replay_stats.h"
 #include "report.h"
 #include "snapshot.h"
 
@@ -18,11 +19,12 @@ static const char usage[] =
 	"thread of\n"
 	"its own, and checks that the outcome is that of a replay by one thread.\n"
 	"\n"
-	"  --lock MODE,..      which lock the operations take; all three by default:\n"
-	"                        rwlock  one pthread_rwlock_t, read for faults, write for the "
-	"rest\n"
-	"                        coarse  the range lock, always for the full range\n"
-	"                        range   the range lock, for the range of the operation\n"
+	"  --lock MODE,..      which lock the operations take; all four by default:\n"
+	"                        rwlock       one pthread_rwlock_t, read for faults, write for "
+	"the rest\n"
+	"                        coarse       the range lock, always for the full range\n"
+	"                        range        the range lock, for the range of the operation\n"
+	"                        speculative  the same, and faults take none where they can\n"
 	"  --threads N         replay with N threads, which share the work of those recorded\n"
 	"  --repeat N          replay N times with each lock, and show the run with the median "
 	"time\n"
@@ -104,7 +106,7 @@ static int run(struct job *job, struct report_row *row)
 	else
 		error = replay_parallel(&job->trace, &job->schedule, mm, &row->result, message);
 	mm_get_stats(mm, &row->stats);
-	row->stats.faults -= before.faults;
+	stats_since(&row->stats, &before);
 	if (!error)
 		error = check(job, mm, message);
 	mm_destroy(mm);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "report.h"
 #include "options.h"
+#include "replay_stats.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -44,7 +45,7 @@ static void print_kinds(const struct trace *trace, FILE *file)
 
 static void print_row(const struct report *report, const struct report_row *row, FILE *file)
 {
-	fprintf(file, "  %-8s %7" PRIu32 " %9.1f %12.0f %9" PRIu64 " %9" PRIu64,
+	fprintf(file, "  %-11s %7" PRIu32 " %9.1f %12.0f %9" PRIu64 " %9" PRIu64,
 		mode_name(row->mode), report->threads, seconds(row) * 1e3,
 		(double)report->trace->count / seconds(row), row->result.waits, row->result.parks);
 	if (has_lock_stats(row))
@@ -55,6 +56,51 @@ static void print_row(const struct report *report, const struct report_row *row,
 		fprintf(file, " %10s %7s %7s %7s\n", "-", "-", "-", "-");
 }
 
+/* How faults were served; and below, why some had to take a lock. */
+static void print_faults(const struct report_row *row, FILE *file)
+{
+	const struct mm_stats *stats = &row->stats;
+
+	fprintf(file,
+		"  %-11s %8" PRIu64 " %11" PRIu64 " %8" PRIu64 " %10" PRIu64 " %7" PRIu64
+		" %11.3f %% %8.2f\n",
+		mode_name(row->mode), stats->faults, stats->faults_speculative,
+		stats->faults_ranged, stats->faults_coarse, stats->faults_failed,
+		stats_speculative_share(stats) * 100, (double)stats_hold_time(stats, 99) / 1e3);
+}
+
+static void print_fallbacks(const struct report_row *row, FILE *file)
+{
+	const char *before = " fell back: ";
+
+	for (unsigned int i = 0; i < MM_NR_FALLBACKS; i++) {
+		if (!row->stats.fallbacks[i])
+			continue;
+		if (*before == ' ')
+			fprintf(file, "  %s", mode_name(row->mode));
+		fprintf(file, "%s%" PRIu64 " %s", before, row->stats.fallbacks[i],
+			mm_fallback_name((enum mm_fallback)i));
+		before = ", ";
+	}
+	if (*before == ',')
+		fputc('\n', file);
+}
+
+static void print_all_faults(const struct report *report, FILE *file)
+{
+	fprintf(file, "\n  %-11s %8s %11s %8s %10s %7s %13s %8s\n", "", "faults", "served with", "",
+		"", "", "speculative,", "hold p99");
+	fprintf(file, "  %-11s %8s %11s %8s %10s %7s %13s %8s\n", "lock", "", "no lock", "a range",
+		"everything", "failed", "in tables", "us");
+	for (unsigned int i = 0; i < report->row_count; i++)
+		print_faults(&report->rows[i], file);
+	for (unsigned int i = 0; i < report->row_count; i++)
+		print_fallbacks(&report->rows[i], file);
+	fputs("  speculative, in tables: served with no lock / (faults - those that fell back for "
+	      "no_table)\n",
+	      file);
+}
+
 void report_table(const struct report *report, FILE *file)
 {
 	const struct trace *trace = report->trace;
@@ -63,12 +109,13 @@ void report_table(const struct report *report, FILE *file)
 		trace->name[0] ? trace->name : report->path, trace->threads, trace->count,
 		report->dependencies);
 	print_kinds(trace, file);
-	fprintf(file, "  %-8s %7s %9s %12s %9s %9s %10s %7s %7s %7s\n", "lock", "threads", "ms",
+	fprintf(file, "  %-11s %7s %9s %12s %9s %9s %10s %7s %7s %7s\n", "lock", "threads", "ms",
 		"operations/s", "waits", "of these", "waits for", "leaves", "splits", "merges");
-	fprintf(file, "  %-8s %7s %9s %12s %9s %9s %10s %7s %7s %7s\n", "", "", "", "", "for ops",
+	fprintf(file, "  %-11s %7s %9s %12s %9s %9s %10s %7s %7s %7s\n", "", "", "", "", "for ops",
 		"asleep", "the lock", "", "", "");
 	for (unsigned int i = 0; i < report->row_count; i++)
 		print_row(report, &report->rows[i], file);
+	print_all_faults(report, file);
 	fprintf(file,
 		"  Each of %" PRIu32
 		" run%s with each lock left what one thread leaves: areas, pages, bytes.\n",
@@ -91,6 +138,21 @@ static void print_string(const char *text, FILE *file)
 	fputc('"', file);
 }
 
+static void print_json_faults(const struct mm_stats *stats, FILE *file)
+{
+	fprintf(file,
+		"       \"faults_speculative\": %" PRIu64 ", \"faults_ranged\": %" PRIu64
+		", \"faults_coarse\": %" PRIu64 ", \"faults_failed\": %" PRIu64
+		",\n       \"fallbacks\": {",
+		stats->faults_speculative, stats->faults_ranged, stats->faults_coarse,
+		stats->faults_failed);
+	for (unsigned int i = 0; i < MM_NR_FALLBACKS; i++)
+		fprintf(file, "%s\"%s\": %" PRIu64, i ? ", " : "",
+			mm_fallback_name((enum mm_fallback)i), stats->fallbacks[i]);
+	fprintf(file, "},\n       \"speculative_share\": %.6f, \"hold_p99_ns\": %" PRIu64 ",\n",
+		stats_speculative_share(stats), stats_hold_time(stats, 99));
+}
+
 static void print_json_row(const struct report *report, const struct report_row *row, FILE *file)
 {
 	fprintf(file,
@@ -101,6 +163,7 @@ static void print_json_row(const struct report *report, const struct report_row 
 		", \"areas\": %" PRIu64 ", \"pages\": %" PRIu64 ",\n",
 		row->result.waits, row->result.parks, row->stats.faults, row->stats.areas,
 		row->stats.pages);
+	print_json_faults(&row->stats, file);
 	if (has_lock_stats(row))
 		fprintf(file,
 			"       \"lock_waits\": %" PRIu64 ", \"lock_leaves\": %" PRIu64

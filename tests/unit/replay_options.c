@@ -24,7 +24,9 @@ TEST(options, have_their_defaults)
 	char message[256];
 
 	CHECK_EQ(parse("trace", message), 0);
-	CHECK_EQ(options.mode_count, 3);
+	CHECK_EQ(options.mode_count, 4);
+	CHECK(!strcmp(mode_name(options.modes[0]), "rwlock"));
+	CHECK(!strcmp(mode_name(options.modes[3]), "speculative"));
 	CHECK_EQ(options.threads, 0);
 	CHECK_EQ(options.repeat, 1);
 	CHECK(!options.json && !options.help);
