@@ -378,7 +378,11 @@ MMRANGE_API int mm_munlock(struct mm *mm, uint64_t addr, uint64_t length);
  * A thread that holds one may call any function on mm: what lies within it is not locked again.
  * What has to be locked for writing and lies in what the thread holds for reading, or lies only
  * partly in what it holds, would wait for the thread itself: such a call fails with EDEADLK, and
- * changes nothing.
+ * changes nothing. With MM_LOCKING_COARSE and MM_LOCKING_RWLOCK whatever is held is everything.
+ *
+ * What lies outside is waited for, while others may wait for what the thread holds: that can
+ * deadlock, see range_lock.h. So call only what lies within. The checked build ends the process where
+ * threads wait for each other.
  */
 
 /** What mm_lock_range() holds. The caller's storage, until mm_unlock_range(). */
@@ -391,17 +395,19 @@ struct mm_hold {
 };
 
 /**
- * Locks [start, end) against all operations and locks that overlap it.
+ * Locks [start, end) against operations and locks that overlap it.
  *
  * @param start,end  multiples of the page size; end may be UINT64_MAX
- * @param mode       RANGE_READ: other readers go on; RANGE_WRITE: nobody else changes what is
- *                   mapped, or holds any of it
- * @return 0; EINVAL empty range, unaligned address, or bad mode; EDEADLK the thread holds something that overlaps it;
- *         ENOMEM this is the thread's first use of mm, and there is no memory
+ * @param mode       RANGE_READ: what locks for reading goes on; RANGE_WRITE: nobody else changes what
+ *                   is mapped, or holds any of it
+ * @return 0; EINVAL empty range, unaligned address, or bad mode; EDEADLK the thread holds something
+ *         that overlaps it; ENOMEM this is the thread's first use of mm, and there is no memory
+ *
+ * What takes no lock goes on in any case: accesses to pages that the thread in question has accessed
+ * before, and with MM_LOCKING_SPECULATIVE faults, where they can do without; never rely on whether
+ * they can. A change of protection keeps both out.
  *
  * Ordering:  acquire; pairs with the release of mm_unlock_range().
- * Ensures:   accesses, and the faults of MM_LOCKING_SPECULATIVE, are not kept out: as on hardware,
- *            what is mapped can be used, whoever holds it.
  * Safety:    to be unlocked by the thread that locked it.   Since: 0.1
  */
 MMRANGE_API int mm_lock_range(struct mm *mm, struct mm_hold *hold, uint64_t start, uint64_t end,
