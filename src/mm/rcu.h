@@ -10,9 +10,12 @@
 
 /*
  * Read sections are a few instructions, which the header has for programs of any licence to have them
- * inline (see its comments there); with this name it gives them out.
+ * inline (see its comments there); with this name it gives them out. Not to the sanitizer of undefined
+ * behaviour: liburcu's readers are less aligned than it declares them to be.
  */
+#ifndef MM__RCU_OUT_OF_LINE
 #define _LGPL_SOURCE
+#endif
 #include <urcu/urcu-bp.h>
 
 /* An address space for one thread has no readers to wait for; see lock.h. */
