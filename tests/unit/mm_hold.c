@@ -8,7 +8,7 @@
 #include "spaces.h"
 #include "threads.h"
 
-/* The first test, as it forks: later ones leave the thread behind that frees by RCU. */
+/* The first tests, as they fork: later ones leave the thread behind that frees by RCU. */
 static void unlock_what_is_not_held(void)
 {
 	struct mm *mm = new_space();
@@ -26,6 +26,36 @@ TEST(mm_hold, the_checked_build_finds_what_is_unlocked_but_not_held)
 
 	CHECK_EQ(status != 0, checked_build);
 	CHECK(!checked_build || strstr(errors, "does not hold"));
+}
+
+static void *lock_everything(void *arg)
+{
+	CHECK_EQ(mm_write_lock(arg), 0);
+	return NULL;
+}
+
+/* Sooner or later the other one is not passed any more, and waits for this thread. */
+static void call_what_lies_outside(void)
+{
+	struct mm *mm = new_space();
+	struct mm_hold hold;
+
+	map(mm, 0, 8, RW);
+	CHECK_EQ(mm_lock_range(mm, &hold, AT(0), AT(1), RANGE_WRITE), 0);
+	thread_start(lock_everything, mm);
+	for (;;)
+		CHECK_EQ(mm_mprotect(mm, AT(4), PAGES(1), RW), 0);
+}
+
+TEST(mm_hold, the_checked_build_finds_what_waits_outside_of_what_is_held)
+{
+	char errors[512];
+
+	/* Others hang. */
+	if (!checked_build)
+		return;
+	CHECK(run_in_child(call_what_lies_outside, errors, sizeof(errors)) != 0);
+	CHECK(strstr(errors, "deadlock"));
 }
 
 /* The middle of the mapping, which is pages 0 to 7. Of these, 2 is present. */
@@ -478,6 +508,25 @@ TEST(mm_hold, two_ranges_side_by_side_are_not_one)
 	mm_unlock_range(mm, &right);
 	mm_unlock_range(mm, &left);
 	end_space(mm);
+}
+
+/* The highest gap, which is taken, is held in part, or altogether. */
+TEST(mm_hold, a_place_for_a_mapping_is_not_looked_for_beside_what_is_held)
+{
+	const uint64_t top = MM_ADDR_MAX;
+
+	for (size_t i = 0; i < NR_LOCKINGS; i++) {
+		struct mm *mm = new_scene(lockings[i]);
+		bool ranges = knows_ranges(lockings[i]);
+		struct mm_hold hold;
+
+		CHECK_EQ(mm_lock_range(mm, &hold, top - PAGES(1), top, RANGE_WRITE), 0);
+		CHECK_EQ(try_map(mm, 0, PAGES(2), PRIVATE), ranges ? EDEADLK : 0);
+		CHECK_EQ(try_map(mm, 0, PAGES(1), PRIVATE), 0);
+		mm_unlock_range(mm, &hold);
+		CHECK_EQ(try_map(mm, 0, PAGES(2), PRIVATE), 0);
+		end_space(mm);
+	}
 }
 
 TEST(mm_hold, in_one_space_has_nothing_to_do_with_another)
