@@ -23,12 +23,18 @@ if [ $# -ne 1 ] || [ ! -x "$1/bench/replay/mmrange-replay" ]; then
 	exit 1
 fi
 
-results=$(mktemp)
-trap 'rm -f "$results"' EXIT
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
 trap 'exit 1' HUP INT TERM
 
 # shellcheck source=bench/measure.sh
 . "$here/measure.sh"
 machine
-"$1/bench/replay/mmrange-replay" --repeat 10 --json "$here"/replay/traces/*.mmtrace > "$results"
-judge "$results"
+ticks_before=$(ticks)
+times > "$results/before"
+"$1/bench/replay/mmrange-replay" --repeat 10 --json "$here"/replay/traces/*.mmtrace \
+	> "$results/replay.json"
+times > "$results/after"
+of_others "$ticks_before" "$(ticks)" "$results/before" "$results/after"
+echo
+judge "$results/replay.json"
