@@ -252,6 +252,7 @@ void mm__frame_put(struct mm__frame *frame)
 
 	if (!mm__frame_drop(frame))
 		return;
+	mm__check_unreachable(pool, &frame, 1);
 	mm__frame_list_add(&list, frame);
 	mm__frames_lock(pool);
 	mm__frames_give(pool, &list);
