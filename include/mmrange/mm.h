@@ -22,8 +22,8 @@
  * Functions return 0 or a positive errno value and leave errno alone. All of them may be called by
  * any number of threads at once, except mm_create(), mm_destroy() and mm_validate(), which say what
  * they require. What they do is atomic towards each other as it is in Linux: operations whose pages
- * overlap happen one after the other, except that byte accesses longer than a page are atomic page
- * by page.
+ * overlap happen one after the other, except that byte accesses are like a processor's: aligned words
+ * are accessed as a whole, one after the other.
  */
 #ifndef MMRANGE_MM_H
 #define MMRANGE_MM_H
@@ -248,7 +248,8 @@ struct mm_siginfo {
  * @return 0; EFAULT a byte is not mapped for reading: what lies before info->addr has been copied;
  *         ENOMEM no page could be had
  *
- * Ordering:  none by itself; concurrent accesses to the same bytes do not tear within a page.
+ * Ordering:  none by itself; aligned words, as wide as a pointer, do not tear where buffer is as
+ *            aligned as addr.
  * Locks:     per page, the page for reading, when it has to be faulted in.   Since: 0.1
  */
 MMRANGE_API int mm_read(struct mm *mm, uint64_t addr, void *buffer, size_t length,
