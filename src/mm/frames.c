@@ -233,6 +233,8 @@ void mm__frame_get(struct mm__frame *frame)
 
 bool mm__frame_drop(struct mm__frame *frame)
 {
+	mm__check(atomic_load_explicit(&frame->refs, memory_order_relaxed),
+		  "a frame is freed that is free");
 	if (mm__frame_exclusive(frame)) {
 		/* relaxed: it was the only one, and nobody can get another from it */
 		atomic_store_explicit(&frame->refs, 0, memory_order_relaxed);
