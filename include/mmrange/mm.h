@@ -456,7 +456,7 @@ MMRANGE_API void mm_get_stats(struct mm *mm, struct mm_stats *stats);
  * @param message  where a sentence on the first breach goes, at most size bytes; may be NULL
  * @return 0; EUCLEAN (EINVAL where there is no such value) something is broken
  *
- * Requires:  a quiet moment: no other thread is in a function on mm.
+ * Requires:  a quiet moment: no other thread is in a function on mm, or a relative by mm_fork().
  * Cost:      O(areas + tables + pages).   Since: 0.1
  */
 MMRANGE_API int mm_validate(struct mm *mm, char *message, size_t size);

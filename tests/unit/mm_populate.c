@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* MM_MAP_POPULATE, MM_MADV_POPULATE_READ and MM_MADV_POPULATE_WRITE. */
 #include "files.h"
+#include "threads.h"
 
 #include <stdbool.h>
 
@@ -131,4 +132,32 @@ TEST(mm_populate, without_pages_it_says_so)
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(3), WRITE), ENOMEM);
 	CHECK_EQ(stats_of(mm).pages, 2);
 	end_space(mm);
+}
+
+static atomic_bool over;
+
+static void *map_again(void *mm)
+{
+	for (unsigned int i = 0; i < test_scale(10000); i++)
+		map(mm, 0, 8, RW);
+	atomic_store(&over, true);
+	return NULL;
+}
+
+/* Who makes pages present holds nothing that faults would wait for behind those who map. */
+TEST(mm_populate, goes_on_while_others_map)
+{
+	for (size_t i = 0; i < NR_LOCKINGS; i++) {
+		struct mm *mm = new_space_locking(lockings[i]);
+		pthread_t thread;
+
+		map(mm, 0, 8, RW);
+		atomic_store(&over, false);
+		thread = thread_start(map_again, mm);
+		for (unsigned int k = 0; !atomic_load(&over); k++)
+			CHECK_EQ(mm_madvise(mm, AT(0), PAGES(8), k % 2 ? READ : WRITE), 0);
+		thread_join(thread);
+		CHECK_EQ(stats_of(mm).areas, 1);
+		end_space(mm);
+	}
 }
