@@ -13,7 +13,7 @@ set -eu
 cores=${CORES:-2 8 32 64}
 locks=${LOCKS:-mmrange pthread_rwlock pthread_mutex tree_spinlock}
 workloads=${WORKLOADS:-own share shared_read slot}
-modes=${MODES:-rwlock range}
+modes=${MODES:-rwlock range speculative}
 faults=${FAULTS:-fault_own fault_zap}
 columns='transfers_per_op invalidations_per_op instructions_per_op operations warm_up_rounds'
 operations=1000 # of each core in a round, at most

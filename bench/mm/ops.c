@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops.h"
-#include "not_yet.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -14,9 +13,7 @@ const struct mm_mode mm_modes[] = {
 	{ "rwlock", MM_LOCKING_RWLOCK, false, &library_ops },
 	{ "coarse", MM_LOCKING_COARSE, false, &library_ops },
 	{ "range", MM_LOCKING_RANGE, false, &library_ops },
-#if MM_HAS_SPECULATIVE
 	{ "speculative", MM_LOCKING_SPECULATIVE, false, &library_ops },
-#endif
 };
 
 const size_t nr_mm_modes = sizeof(mm_modes) / sizeof(mm_modes[0]);
@@ -50,13 +47,9 @@ static bool load(struct mm_ops *ops, const char *path)
 	       find(library, "mm_madvise", &ops->madvise) && find(library, "mm_brk", &ops->brk) &&
 	       find(library, "mm_read", &ops->read) && find(library, "mm_write", &ops->write) &&
 	       find(library, "mm_fault", &ops->fault) &&
-#if MM_HAS_COARSE
 	       find(library, "mm_write_lock", &ops->write_lock) &&
 	       find(library, "mm_write_unlock", &ops->write_unlock) &&
-#endif
-#if MM_HAS_HOLD_TIMES
 	       find(library, "mm_hold_time_end", &ops->hold_time_end) &&
-#endif
 	       find(library, "mm_get_stats", &ops->get_stats);
 }
 

@@ -2,25 +2,18 @@
 #include "corten.h"
 #include "many_areas.h"
 #include "mapbench.h"
-#include "not_yet.h"
 #include "storm.h"
 #include "will_it_scale.h"
 #include "workload.h"
 
 const struct mm_workload mm_workloads[] = {
 	{ "page_fault1", .run = page_fault },
-#if MM_HAS_FILES
 	{ "page_fault2", .run = page_fault, .file = true },
 	{ "page_fault3", .run = page_fault, .file = true, .shared = true },
-#endif
 	{ "mmap1", .run = map_unmap },
-#if MM_HAS_FILES
 	{ "mmap2", .run = map_unmap, .file = true },
-#endif
 	{ "brk1", .run = brk_back_and_forth },
-#if MM_HAS_FILES
 	{ "tlb_flush1", .run = tlb_flush, .file = true },
-#endif
 	{ "malloc1", .run = malloc_free },
 	{ "mapbench_local", .run = mapbench_local },
 	{ "mapbench_pipeline", .run = mapbench_pipeline, .together = true },
@@ -41,9 +34,7 @@ const struct mm_workload mm_workloads[] = {
 	  .prepare = corten_present },
 	{ "corten_munmap_virt_high", corten_begin_high, corten_end, corten_munmap,
 	  .prepare = corten_mapped },
-#if MM_HAS_COARSE
 	{ "storm", storm_begin, storm_end, storm_fault, .alone = true, .others = true },
-#endif
 	{ "storm_map", storm_begin_map, storm_end, storm_fault, .alone = true, .others = true },
 	{ "storm_busy", storm_begin_busy, storm_end, storm_fault, .alone = true, .others = true },
 	{ "storm_none", storm_begin_none, storm_end, storm_fault, .alone = true, .others = true },

@@ -22,8 +22,9 @@
  * Functions return 0 or a positive errno value and leave errno alone. All of them may be called by
  * any number of threads at once, except mm_create(), mm_destroy() and mm_validate(), which say what
  * they require. What they do is atomic towards each other as it is in Linux: operations whose pages
- * overlap happen one after the other, except that byte accesses are like a processor's: aligned words
- * are accessed as a whole, one after the other.
+ * overlap happen one after the other; accesses to bytes are ordered by nothing, as on hardware. A
+ * thread keeps some memory for each space that it has used, until it ends or the space does. The child
+ * of fork(2) may make spaces of its own, but not use those of its parent.
  */
 #ifndef MMRANGE_MM_H
 #define MMRANGE_MM_H
@@ -104,8 +105,9 @@ struct mm_attr {
 	uint64_t
 		brk_start; /* where mm_brk() begins; a multiple of the page size; default 0x555555556000 */
 	/*
-	 * Pages in use at most, then ENOMEM; default UINT64_MAX. At the limit, faults of several
-	 * threads on one page may fail although one page would do for all of them.
+	 * Pages of private and shared anonymous memory in use at most, by the space and all its
+	 * relatives by mm_fork() together, then ENOMEM; default UINT64_MAX. At the limit, faults of
+	 * several threads on one page may fail although one page would do for all of them.
 	 */
 	uint64_t max_pages;
 	uint64_t
@@ -146,16 +148,24 @@ MMRANGE_API void mm_destroy(struct mm *mm);
  *                that is large enough
  * @param length  in bytes, rounded up to pages; not 0
  * @param prot    MM_PROT_..., or-ed; other bits are ignored, as in Linux
- * @param flags   MM_MAP_PRIVATE or MM_MAP_SHARED, with MM_MAP_ANONYMOUS, and the other MM_MAP_...
- *                as wanted; MM_MAP_NORESERVE and MM_MAP_STACK only keep areas with them apart from
- *                those without
- * @param fd      -1: mappings of files are not there yet
- * @param offset  0, or any multiple of the page size
+ * @param flags   MM_MAP_PRIVATE or MM_MAP_SHARED, and the other MM_MAP_... as wanted;
+ *                MM_MAP_NORESERVE and MM_MAP_STACK only keep areas with them apart from those
+ *                without; what MM_MAP_POPULATE cannot make present is no error
+ * @param fd      without MM_MAP_ANONYMOUS: a regular file, open for reading, and for writing too if
+ *                a shared mapping is to be written to. It may be closed after the call.
+ * @param offset  a multiple of the page size: where in the file
  * @param result  the address of the mapping; written only on success
  * @return 0; EINVAL length 0, unaligned fixed address or offset, or bad flags; ENOMEM no room, too
  *         many areas, or a fixed mapping that would end above MM_ADDR_MAX; EPERM fixed below
- *         MM_ADDR_MIN; EEXIST MM_MAP_FIXED_NOREPLACE and something is there; EBADF no
- *         MM_MAP_ANONYMOUS and fd < 0; ENODEV a file. On error nothing has changed.
+ *         MM_ADDR_MIN; EEXIST MM_MAP_FIXED_NOREPLACE and something is there; EBADF fd is none;
+ *         EACCES fd is not open for that; ENODEV no regular file; EOVERFLOW the file cannot be that
+ *         large; EMFILE no descriptor left for a copy; EDEADLK see mm_lock_range(). On error
+ *         nothing has changed.
+ *
+ * The pages of a file come from a cache that all address spaces of the process share. What is
+ * written through a shared mapping is written to the file by mm_msync(), and when it is unmapped.
+ * What others write to the file is seen by pages that are not in the cache yet; the cache keeps
+ * them as long as the file is mapped anywhere.
  *
  * Ensures:   MM_MAP_FIXED replaces what was mapped there in one step: no other thread sees the gap.
  * Locks:     the range, for writing, for the whole of it.   Since: 0.1
@@ -178,7 +188,8 @@ MMRANGE_API int mm_munmap(struct mm *mm, uint64_t addr, uint64_t length);
  * Sets the protection of all areas in [addr, addr + length); see mprotect(2).
  *
  * @return 0; EINVAL unaligned address or bad prot; ENOMEM part of the range is not mapped, or there
- *         are too many areas: as in Linux, what lies before the first hole has been changed
+ *         are too many areas; EACCES MM_PROT_WRITE for a shared mapping of a file that is not open
+ *         for writing: as in Linux, what lies before has been changed
  *
  * Locks:     the range, for writing.   Since: 0.1
  */
@@ -191,14 +202,13 @@ MMRANGE_API int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int p
  * @param new_addr  with MM_MREMAP_FIXED only: what is mapped there is replaced
  * @param result    the address of the mapping; written only on success
  * @return 0; EINVAL unaligned address, new_length 0 or beyond MM_ADDR_MAX, bad flags, ranges that
- *         overlap with MM_MREMAP_FIXED, or old_length 0 (also of a shared mapping: a second mapping
- *         of the same pages is not there yet); EFAULT nothing is mapped at old_addr, or what is to
- *         grow or to move is not within one area; ENOMEM no room, or too many areas; EPERM target
- *         below MM_ADDR_MIN. On error nothing has changed (Linux may have unmapped the target of a
- *         failed MM_MREMAP_FIXED).
+ *         overlap with MM_MREMAP_FIXED, or old_length 0 of a private mapping (of a shared one, the
+ *         same memory is mapped a second time); EFAULT nothing is mapped at old_addr, or what is
+ *         to grow or to move is not within one area; ENOMEM no room, or too many areas; EPERM
+ *         target below MM_ADDR_MIN. On error nothing has changed (Linux may have unmapped the
+ *         target of a failed MM_MREMAP_FIXED, and the end of what was to shrink).
  *
- * A shared mapping forgets the pages that it loses when it shrinks, and grows by zeroes; Linux
- * keeps them, and raises SIGBUS behind the size that the mapping had at first.
+ * Shared anonymous memory has the size of its first mapping: what grows behind that is MM_BUS_ADRERR.
  *
  * Ensures:   a move is one step: no other thread sees a page at both places.
  * Locks:     both ranges, for writing.   Since: 0.1
@@ -209,10 +219,13 @@ MMRANGE_API int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length,
 /**
  * Advice about [addr, addr + length); see madvise(2).
  *
- * @param advice  MM_MADV_DONTNEED: private pages are freed, and read as zeroes afterwards; shared
- *                ones keep what is in them
- * @return 0; EINVAL unaligned address, or advice not known; ENOMEM part of the range is not mapped:
- *         the rest has been done
+ * @param advice  MM_MADV_DONTNEED: private pages are freed, and read as zeroes, or as the file, from
+ *                then on; shared ones keep what is in them.
+ *                MM_MADV_POPULATE_READ, MM_MADV_POPULATE_WRITE: pages are made present, as by an
+ *                access
+ * @return 0; EINVAL unaligned address, or advice not known, or the area is locked by mm_mlock() or
+ *         does not allow the access; ENOMEM part of the range is not mapped: the rest has been done
+ *         (when populating, what lies before); EFAULT a file ends before
  *
  * Locks:     the range, for reading: faults in it may go on.   Since: 0.1
  */
@@ -248,9 +261,14 @@ struct mm_siginfo {
  * @return 0; EFAULT a byte is not mapped for reading: what lies before info->addr has been copied;
  *         ENOMEM no page could be had
  *
- * Ordering:  none by itself; aligned words, as wide as a pointer, do not tear where buffer is as
- *            aligned as addr.
- * Locks:     per page, the page for reading, when it has to be faulted in.   Since: 0.1
+ * Ordering:  none by itself. As on real hardware, other threads may see a longer access in parts: but
+ *            a byte never, nor a word (of a pointer's size) where addr and buffer have the same
+ *            alignment.
+ * Progress:  an access to what is present takes no lock and waits for nobody, but for an operation
+ *            of another thread that takes the page away.
+ * Cost:      a present page that was used lately, O(1). See mm_fault() for the others.
+ *
+ * Since: 0.1
  */
 MMRANGE_API int mm_read(struct mm *mm, uint64_t addr, void *buffer, size_t length,
 			struct mm_siginfo *info);
@@ -262,13 +280,19 @@ MMRANGE_API int mm_write(struct mm *mm, uint64_t addr, const void *buffer, size_
 			 struct mm_siginfo *info);
 
 /**
- * Makes the page of addr present for an access, as a page fault does.
+ * Makes the page of addr present for an access, as a page fault does: first without any lock but
+ * that of the page's table, if mm was made with MM_LOCKING_SPECULATIVE; where that cannot be done
+ * (see enum mm_fallback), with the page's range held for reading; and where a stack has to grow, with
+ * everything held for writing.
  *
  * @param access  one or more of MM_PROT_READ, MM_PROT_WRITE, MM_PROT_EXEC
  * @return 0, also when it was present already; EFAULT with *info (may be NULL); EINVAL no access,
- *         or not one of these; ENOMEM
+ *         or not one of these; ENOMEM; EDEADLK a stack has to grow, and the thread holds a range
  *
- * Locks:     the page, for reading.   Since: 0.1
+ * Locks:     none; or the page, for reading; or everything, for writing.
+ * Progress:  a fault that is served without a lock waits for nothing but the table's lock, which is
+ *            held for short times only. It allocates nothing.
+ * Cost:      O(log areas).   Since: 0.1
  */
 MMRANGE_API int mm_fault(struct mm *mm, uint64_t addr, int access, struct mm_siginfo *info);
 
@@ -403,10 +427,10 @@ enum mm_fallback {
 	MM_FALLBACK_NO_TABLE, /* there was no page table yet */
 	MM_FALLBACK_NO_FRAME, /* the thread had no free frame at hand */
 	MM_FALLBACK_NO_PAGE,  /* the page of the file has to be read first */
-	MM_FALLBACK_FLUSH,    /* other threads have to be kept from what they may have in their TLBs */
-	MM_FALLBACK_CHANGED,  /* aborted: the area was changed meanwhile */
-	MM_FALLBACK_TABLE,    /* aborted: the page table was freed meanwhile */
-	MM_FALLBACK_ENTRY,    /* aborted: the page was changed meanwhile */
+	MM_FALLBACK_FLUSH, /* other threads have to be kept from what they may have in their TLBs */
+	MM_FALLBACK_CHANGED, /* aborted: the area was changed meanwhile */
+	MM_FALLBACK_TABLE,   /* aborted: the page table was freed meanwhile */
+	MM_FALLBACK_ENTRY,   /* aborted: the page was changed meanwhile */
 	MM_NR_FALLBACKS
 };
 
@@ -437,7 +461,7 @@ struct mm_stats {
 	uint64_t faults_coarse;
 	uint64_t fallbacks[MM_NR_FALLBACKS];
 	uint64_t hold_times[MM_NR_HOLD_TIMES]; /* of the short mm lock: how often how long */
-	uint64_t lock_leaves;    /* of the range lock: see struct range_lock_stats */
+	uint64_t lock_leaves;                  /* of the range lock: see struct range_lock_stats */
 	uint64_t lock_splits;
 	uint64_t lock_merges;
 	uint64_t lock_waits;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mm_read() and mm_write(): as the processor, page by page. What is in the thread's TLB is used
- * without asking anybody; what is not is looked up in the page table, without a lock either; and
- * what is not there faults. Between mm__cpu_enter() and mm__cpu_leave() nobody takes the translation
+ * without asking anybody; what is not is looked up in the page table, and faults if it is not there:
+ * see fault.c. Between mm__cpu_enter() and mm__cpu_leave() nobody takes the translation
  * away, nor the frame that it leads to.
  */
 #include "bytes.h"
@@ -29,48 +29,19 @@ static void copy_bytes(const struct copy *copy, uint64_t entry, uint64_t addr)
 	}
 }
 
-/*
- * The entry of the page, if the thread may have it in its TLB and it allows the access; else 0. That
- * it may is told by the number in the entry: so whoever changes the entry knows whom to stop.
- */
-static uint64_t walk(struct mm__cpu *cpu, uint64_t page, int access)
-{
-	struct mm__table *table;
-	uint64_t entry = 0;
-
-	mm__rcu_read_lock();
-	table = mm__table_find(&cpu->mm->page_table, page);
-	if (table)
-		entry = mm__entry_load(table, page);
-	mm__rcu_read_unlock();
-	return mm__entry_allows(entry, access) && mm__entry_is_for(entry, cpu->number) ? entry : 0;
-}
-
-/* The entry that allows the access; 0: there has to be a fault. The cpu is entered. */
-static uint64_t translate(struct mm__cpu *cpu, uint64_t page, int access)
-{
-	struct mm__tlb_entry *slot = &cpu->tlb[page >> MM_PAGE_SHIFT & (MM__TLB_ENTRIES - 1)];
-	uint64_t entry;
-
-	if (slot->page == page + 1 && mm__entry_allows(slot->entry, access))
-		return slot->entry;
-	entry = walk(cpu, page, access);
-	if (entry)
-		*slot = (struct mm__tlb_entry){ page + 1, entry };
-	return entry;
-}
-
-/* Copies within one page, if that is allowed; says whether. */
+/* Copies within one page, if the TLB has it and it allows that; says whether. */
 static bool try_copy(struct mm__cpu *cpu, uint64_t addr, const struct copy *copy, int access)
 {
-	uint64_t entry;
+	uint64_t page = mm__page_start(addr);
+	const struct mm__tlb_entry *slot = mm__tlb_slot(cpu, page);
+	bool hit;
 
 	mm__cpu_enter(cpu);
-	entry = translate(cpu, mm__page_start(addr), access);
-	if (entry)
-		copy_bytes(copy, entry, addr);
+	hit = slot->page == page + 1 && mm__entry_allows(slot->entry, access);
+	if (hit)
+		copy_bytes(copy, slot->entry, addr);
 	mm__cpu_leave(cpu);
-	return entry;
+	return hit;
 }
 
 static int copy_all(struct mm *mm, uint64_t addr, struct copy *copy, size_t length, int access,
@@ -84,8 +55,8 @@ static int copy_all(struct mm *mm, uint64_t addr, struct copy *copy, size_t leng
 		uint64_t rest = MM_PAGE_SIZE - addr % MM_PAGE_SIZE;
 
 		copy->length = rest < length ? (size_t)rest : length;
-		while (addr >= MM_ADDR_MAX || !try_copy(cpu, addr, copy, access)) {
-			int error = mm__fault(cpu, addr, access, info);
+		while (!try_copy(cpu, addr, copy, access)) {
+			int error = mm__tlb_fill(cpu, addr, access, info);
 
 			if (error)
 				return error;

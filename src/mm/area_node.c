@@ -2,6 +2,7 @@
 #include "area_node.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,18 +63,38 @@ static int fill_up(struct mm__area_spares *spares, bool inner, unsigned int n, u
 /*
  * A change replaces or makes at most two nodes on a level, and one as a root. The tree gets at most
  * one level more, and one more for every eight insertions: a root that is new, or a leaf that was
- * divided, is not full before it has got more than that.
+ * divided, is not full before it has got more than that. Nor has it ever more levels than so many
+ * mappings can have, by (E) in area_tree.c; without that, what many changes need would grow with the
+ * square of their number.
  */
 static unsigned int leaves_for(unsigned int changes)
 {
 	return 2 * changes;
 }
 
-static unsigned int inners_for(const struct mm__area_tree *tree, unsigned int changes)
+static unsigned int inners_for(const struct mm__area_tree *tree, unsigned int changes,
+			       unsigned int most)
 {
 	unsigned int levels = atomic_load_explicit(&tree->levels, memory_order_relaxed);
+	unsigned int more = changes / 8;
 
-	return changes * (2 * (changes / 8) + (levels ? 2 * levels - 1 : 0));
+	if (levels > most || more > most - levels)
+		more = levels > most ? 0 : most - levels;
+	return changes * (2 * more + (levels ? 2 * levels - 1 : 0));
+}
+
+/* How many levels a tree of so many mappings has at most. */
+static unsigned int most_levels(uint64_t mappings)
+{
+	uint64_t least = 2 * (LEAF_SLOTS / 3); /* in a tree of one level more */
+	unsigned int levels = 1;
+
+	for (; mappings >= least; levels++) {
+		if (least > UINT64_MAX / (INNER_SLOTS / 3))
+			return levels + 1;
+		least *= INNER_SLOTS / 3;
+	}
+	return levels;
 }
 
 void mm__area_tree_preload(const struct mm__area_tree *tree, unsigned int changes,
@@ -83,7 +104,7 @@ void mm__area_tree_preload(const struct mm__area_tree *tree, unsigned int change
 
 	memset(spares, 0, sizeof(*spares));
 	if (!fill_up(spares, false, leaves_for(changes), spare_count(has, false)))
-		fill_up(spares, true, inners_for(tree, changes), spare_count(has, true));
+		fill_up(spares, true, inners_for(tree, changes, UINT_MAX), spare_count(has, true));
 }
 
 void mm__area_tree_stock(struct mm__area_tree *tree, struct mm__area_spares *spares)
@@ -100,7 +121,8 @@ int mm__area_tree_reserve(struct mm__area_tree *tree, unsigned int changes)
 {
 	if (fill_up(&tree->spares, false, leaves_for(changes), 0))
 		return ENOMEM;
-	return fill_up(&tree->spares, true, inners_for(tree, changes), 0);
+	return fill_up(&tree->spares, true,
+		       inners_for(tree, changes, most_levels(tree->count + changes)), 0);
 }
 
 static void clear_from(struct mm__area_node *node, unsigned int n)

@@ -110,7 +110,8 @@ void mm__areas_stock(struct mm *mm, struct mm__area *list)
 
 int mm__areas_reserve(struct mm *mm, uint64_t start, uint64_t end, unsigned int puts)
 {
-	unsigned int changes = 3 * puts + 1;
+	/* Settling what others are changing comes later, and must not fail either. */
+	unsigned int changes = 3 * (puts + mm->nr_changing) + 1;
 	struct mm__mapping m;
 
 	/* Cutting changes each area there; one may be left in two parts. */
@@ -249,22 +250,31 @@ static bool grow_neighbour(struct mm *mm, uint64_t start, uint64_t end,
 	return true;
 }
 
+static void put_apart(struct mm *mm, uint64_t start, uint64_t end, const struct mm__area_kind *kind,
+		      bool changing)
+{
+	struct mm__mapping m = { start, end, new_area(mm, kind, changing) };
+
+	mm__area_tree_insert(&mm->areas, &m);
+}
+
+void mm__areas_put_apart(struct mm *mm, uint64_t start, uint64_t end,
+			 const struct mm__area_kind *kind)
+{
+	put_apart(mm, start, end, kind, false);
+}
+
 void mm__areas_put(struct mm *mm, uint64_t start, uint64_t end, const struct mm__area_kind *kind)
 {
-	struct mm__mapping m = { start, end, NULL };
-
-	if (grow_neighbour(mm, start, end, kind))
-		return;
-	m.area = new_area(mm, kind, false);
-	mm__area_tree_insert(&mm->areas, &m);
+	if (!grow_neighbour(mm, start, end, kind))
+		mm__areas_put_apart(mm, start, end, kind);
 }
 
 void mm__areas_put_changing(struct mm *mm, uint64_t start, uint64_t end,
 			    const struct mm__area_kind *kind)
 {
-	struct mm__mapping m = { start, end, new_area(mm, kind, true) };
-
-	mm__area_tree_insert(&mm->areas, &m);
+	put_apart(mm, start, end, kind, true);
+	mm->nr_changing++;
 }
 
 void mm__areas_settle(struct mm *mm, uint64_t start)
@@ -273,6 +283,7 @@ void mm__areas_settle(struct mm *mm, uint64_t start)
 	struct mm__mapping neighbour;
 	struct mm__area_kind kind;
 
+	mm->nr_changing--;
 	mm__area_tree_at(&mm->areas, start, &m);
 	kind = mm__kind_of(m.area);
 	if (!left_neighbour(mm, m.start, &kind, &neighbour) &&

@@ -53,6 +53,7 @@ static int move_end(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *n
 	struct mm *mm = cpu->mm;
 	uint64_t old_end = mm__page_align(old);
 	uint64_t new_end = mm__page_align(brk);
+	struct mm__garbage *removed;
 	struct mm__hold hold;
 	bool moved = false;
 	int error = 0;
@@ -71,9 +72,10 @@ static int move_end(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *n
 		moved = true;
 	}
 	*now = mm->brk;
-	mm__unlock(mm, cpu);
+	removed = mm__unlock_removed(mm, cpu);
 	if (moved && new_end < old_end)
 		mm__pages_zap(mm, cpu, new_end, old_end);
+	mm__rcu_free(removed);
 	if (new_end != old_end)
 		mm__release(cpu, &hold);
 	return error;

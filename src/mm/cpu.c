@@ -255,7 +255,7 @@ static void stop(struct mm__cpu *cpu)
 	atomic_store_explicit(&cpu->stopped, 1, memory_order_relaxed);
 }
 
-static void heavy_fence(void)
+void mm__heavy_fence(void)
 {
 	if (mmrange__heavy_fence())
 		return;
@@ -311,7 +311,7 @@ static void flush_others(struct mm *mm, const struct mm__cpu *self, const struct
 	for (uint32_t i = 0; i < cpus->size; i++)
 		if (cpus->cpu[i] && cpus->cpu[i] != self && in_set(set, i + 1))
 			stop(cpus->cpu[i]);
-	heavy_fence();
+	mm__heavy_fence();
 	for (uint32_t i = 0; i < cpus->size; i++) {
 		if (!cpus->cpu[i] || cpus->cpu[i] == self || !in_set(set, i + 1))
 			continue;
@@ -338,7 +338,7 @@ static void stop_one(struct mm__cpu *cpu)
 {
 	mm__mutex_lock(&cpu->mm->cpus.lock, MM__ORDER_CPUS);
 	stop(cpu);
-	heavy_fence();
+	mm__heavy_fence();
 	wait_stopped(cpu);
 }
 
@@ -428,6 +428,21 @@ static bool load_last(struct mm__cpu *cpu)
 	mm__frames_unlock(pool);
 	unlock_attach();
 	return loaded;
+}
+
+struct mm__frame *mm__cpus_take_frame(struct mm__frames *pool)
+{
+	struct mm__frame *frame = mm__frame_take(pool);
+
+	if (frame)
+		return frame;
+	lock_attach();
+	mm__frames_lock(pool);
+	empty_caches(pool);
+	frame = mm__frames_take_one(pool);
+	mm__frames_unlock(pool);
+	unlock_attach();
+	return frame;
 }
 
 int mm__cpu_refill(struct mm__cpu *cpu)

@@ -37,7 +37,6 @@
 #include <stdint.h>
 
 enum mm__event {
-	MM__FAULT_MINOR,
 	MM__FAULT_PRESENT,
 	MM__FAULT_FAILED,
 	MM__SERVED_SPECULATIVE,
@@ -147,6 +146,25 @@ static inline void mm__cpu_leave(struct mm__cpu *cpu)
 		atomic_store_explicit(&cpu->busy, 0, memory_order_release);
 }
 
+static inline struct mm__tlb_entry *mm__tlb_slot(struct mm__cpu *cpu, uint64_t page)
+{
+	return &cpu->tlb[page >> MM_PAGE_SHIFT & (MM__TLB_ENTRIES - 1)];
+}
+
+/*
+ * Puts an entry into the TLB, while the lock of its table is held: so whoever takes it out of the
+ * table stops the thread later.
+ */
+static inline void mm__tlb_insert(struct mm__cpu *cpu, uint64_t page, uint64_t entry)
+{
+	mm__cpu_enter(cpu);
+	*mm__tlb_slot(cpu, page) = (struct mm__tlb_entry){ page + 1, entry };
+	mm__cpu_leave(cpu);
+}
+
+/* mmrange__heavy_fence(), without which there is no going on. */
+void mm__heavy_fence(void);
+
 /* Which threads have to be stopped. */
 struct mm__cpu_set {
 	bool all;
@@ -192,6 +210,9 @@ static inline struct mm__frame *mm__cpu_frame(struct mm__cpu *cpu)
 int mm__cpu_refill(struct mm__cpu *cpu);
 /* Lets the pool have all frames that are free, or are about to be. Blocks. */
 void mm__cpu_reclaim(struct mm__cpu *cpu);
+
+/* A frame with zeroes, if the pool and its threads have any. NULL: none. Not in an RCU read section. */
+struct mm__frame *mm__cpus_take_frame(struct mm__frames *pool);
 
 /* Drops a reference of each of n frames. The array is used up. */
 void mm__cpu_drop_frames(struct mm__cpu *cpu, struct mm__frame **frames, unsigned int n);

@@ -69,6 +69,7 @@ static int commit(struct fault *f, uint64_t entry)
 			mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
 		}
 		mm__entry_store(f->table, f->page, entry);
+		mm__tlb_insert(f->cpu, f->page, entry);
 	}
 	mm__table_unlock(f->table);
 	return result;
@@ -231,20 +232,16 @@ static int allow_more(struct fault *f, bool write)
 static int serve(struct fault *f)
 {
 	bool write = f->access & MM_PROT_WRITE;
-	int result;
 
 	f->seen = mm__entry_load(f->table, f->page);
 	if (mm__entry_allows(f->seen, f->access))
 		return claim(f);
 	if (f->seen)
-		result = allow_more(f, write);
-	else
-		result = f->area->inode ? map_from_inode(f, write) : map_zeroes(f);
-	if (!result)
-		mm__count(f->cpu, MM__FAULT_MINOR);
-	return result;
+		return allow_more(f, write);
+	return f->area->inode ? map_from_inode(f, write) : map_zeroes(f);
 }
 
+/* With the table found; NULL: there is none. */
 static int try_speculative(struct fault *f)
 {
 	struct mm__mapping m;
@@ -256,23 +253,41 @@ static int try_speculative(struct fault *f)
 		return fall_back(MM_FALLBACK_CHANGING);
 	if (f->access & ~mm__effective_prot(m.area->prot))
 		return fall_back(MM_FALLBACK_ACCESS);
-	f->table = mm__table_find(&f->mm->page_table, f->page);
 	return f->table ? serve(f) : fall_back(MM_FALLBACK_NO_TABLE);
 }
 
-static int speculative(struct fault *f)
+/* Whether a fault is served without a lock; counts. In an RCU read section. */
+static bool speculative(struct fault *f)
 {
 	int result;
 
+	if (f->mm->attr.locking != MM_LOCKING_SPECULATIVE && MM__LOCKING)
+		return false;
 	f->speculative = true;
-	mm__rcu_read_lock();
 	result = try_speculative(f);
-	mm__rcu_read_unlock();
-	if (result)
-		mm__count(f->cpu, MM__FALLBACK + reason_of(result));
-	else
-		mm__count(f->cpu, MM__SERVED_SPECULATIVE);
-	return result;
+	mm__count(f->cpu, result ? MM__FALLBACK + reason_of(result) : MM__SERVED_SPECULATIVE);
+	return !result;
+}
+
+/*
+ * What the processor does first: looks for an entry that allows the access, and puts it into the
+ * TLB. Whose TLB may have an entry is said in it: so whoever changes it knows whom to stop, and
+ * either stops this thread afterwards, or is seen here.
+ */
+static bool walk(struct fault *f)
+{
+	uint64_t entry;
+	bool found;
+
+	if (!f->table)
+		return false;
+	mm__cpu_enter(f->cpu);
+	entry = mm__entry_load(f->table, f->page);
+	found = mm__entry_allows(entry, f->access) && mm__entry_is_for(entry, f->cpu->number);
+	if (found)
+		*mm__tlb_slot(f->cpu, f->page) = (struct mm__tlb_entry){ f->page + 1, entry };
+	mm__cpu_leave(f->cpu);
+	return found;
 }
 
 /*
@@ -464,21 +479,34 @@ static int serve_with_locks(struct fault *f, uint64_t addr, struct mm_siginfo *i
 	return error == EFAULT ? fail(info, addr, why.code) : error;
 }
 
-int mm__fault(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info)
+static int serve_fault(struct mm__cpu *cpu, uint64_t addr, int access, bool walks,
+		       struct mm_siginfo *info)
 {
 	struct fault fault = {
 		.mm = cpu->mm, .cpu = cpu, .page = mm__page_start(addr), .access = access
 	};
+	bool served;
 
 	if (addr >= MM_ADDR_MAX) {
 		mm__count(cpu, MM__SERVED_SPECULATIVE);
 		mm__count(cpu, MM__FAULT_FAILED);
 		return fail(info, addr, MM_SEGV_MAPERR);
 	}
-	if ((cpu->mm->attr.locking == MM_LOCKING_SPECULATIVE || !MM__LOCKING) &&
-	    !speculative(&fault))
-		return 0;
-	return serve_with_locks(&fault, addr, info);
+	mm__rcu_read_lock();
+	fault.table = mm__table_find(&cpu->mm->page_table, fault.page);
+	served = (walks && walk(&fault)) || speculative(&fault);
+	mm__rcu_read_unlock();
+	return served ? 0 : serve_with_locks(&fault, addr, info);
+}
+
+int mm__fault(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info)
+{
+	return serve_fault(cpu, addr, access, false, info);
+}
+
+int mm__tlb_fill(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info)
+{
+	return serve_fault(cpu, addr, access, true, info);
 }
 
 int mm__populate(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access)

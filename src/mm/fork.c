@@ -23,6 +23,7 @@ static bool next_area(struct mm__cpu *cpu, struct mm__mapping *m)
 	return found;
 }
 
+/* What mm_mlock() kept apart stays apart, as in Linux. */
 static int copy_area(struct mm__cpu *child, const struct mm__mapping *m)
 {
 	struct mm__area_kind kind = mm__kind_of(m->area);
@@ -32,7 +33,7 @@ static int copy_area(struct mm__cpu *child, const struct mm__mapping *m)
 	mm__lock_prepared(child->mm);
 	error = mm__areas_reserve(child->mm, 0, 0, 1);
 	if (!error)
-		mm__areas_put(child->mm, m->start, m->end, &kind);
+		mm__areas_put_apart(child->mm, m->start, m->end, &kind);
 	mm__unlock(child->mm, child);
 	return error;
 }
@@ -69,6 +70,7 @@ static int copy(struct mm__cpu *cpu, struct mm *child)
 
 	mm__lock(cpu->mm);
 	child->brk = cpu->mm->brk;
+	child->forked = true;
 	mm__unlock(cpu->mm, cpu);
 	atomic_store_explicit(&child->shares_files,
 			      atomic_load_explicit(&cpu->mm->shares_files, memory_order_relaxed),

@@ -106,6 +106,20 @@ static void swap_magazines(struct mm__frame_cache *cache)
 	cache->previous = loaded;
 }
 
+/*
+ * The first line that will have to be zeroed: the lock of a table that is taken next waits until it
+ * is there.
+ */
+static void prefetch(const struct mm__frame *frame)
+{
+	uint64_t dirty = atomic_load_explicit(&frame->dirty, memory_order_relaxed);
+
+	if (dirty)
+		__builtin_prefetch((char *)mm__frame_bytes(frame) +
+					   ((size_t)__builtin_ctzll(dirty) << MM__LINE_SHIFT),
+				   1);
+}
+
 struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache)
 {
 	struct mm__frame *frame;
@@ -113,7 +127,11 @@ struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache)
 	if (!cache->loaded.head)
 		swap_magazines(cache);
 	frame = mm__frame_list_take(&cache->loaded);
-	return frame ? hand_out(frame) : NULL;
+	if (!frame)
+		return NULL;
+	if (cache->loaded.head)
+		prefetch(cache->loaded.head);
+	return hand_out(frame);
 }
 
 bool mm__frame_cache_put(struct mm__frame_cache *cache, struct mm__frame *frame)
@@ -192,6 +210,18 @@ bool mm__frames_take(struct mm__frames *pool, struct mm__frame_list *list)
 	return take_batch(pool, list);
 }
 
+struct mm__frame *mm__frames_take_one(struct mm__frames *pool)
+{
+	struct mm__frame_list list = { NULL, 0 };
+	struct mm__frame *frame;
+
+	if (!mm__frames_take(pool, &list))
+		return NULL;
+	frame = mm__frame_list_take(&list);
+	mm__frames_give(pool, &list);
+	return hand_out(frame);
+}
+
 void mm__frame_cache_make_room(struct mm__frames *pool, struct mm__frame_cache *cache)
 {
 	mm__frames_give(pool, &cache->loaded);
@@ -213,16 +243,12 @@ void mm__frames_unlock(struct mm__frames *pool)
 
 struct mm__frame *mm__frame_take(struct mm__frames *pool)
 {
-	struct mm__frame_list list = { NULL, 0 };
-	struct mm__frame *frame = NULL;
+	struct mm__frame *frame;
 
 	mm__frames_lock(pool);
-	if (mm__frames_take(pool, &list)) {
-		frame = mm__frame_list_take(&list);
-		mm__frames_give(pool, &list);
-	}
+	frame = mm__frames_take_one(pool);
 	mm__frames_unlock(pool);
-	return frame ? hand_out(frame) : NULL;
+	return frame;
 }
 
 void mm__frame_get(struct mm__frame *frame)

@@ -86,6 +86,8 @@ void mm__frames_lock(struct mm__frames *pool);
 void mm__frames_unlock(struct mm__frames *pool);
 /* A batch of free frames, made if there are none; says whether. *list was empty. */
 bool mm__frames_take(struct mm__frames *pool, struct mm__frame_list *list);
+/* One of them, as mm__frame_cache_get(). */
+struct mm__frame *mm__frames_take_one(struct mm__frames *pool);
 /* The list, which may be empty, becomes a batch. */
 void mm__frames_give(struct mm__frames *pool, struct mm__frame_list *list);
 

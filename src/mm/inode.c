@@ -9,6 +9,7 @@
 #include "inode.h"
 
 #include "bytes.h"
+#include "cpu.h"
 #include "file.h"
 #include "frames.h"
 #include "page_cache.h"
@@ -363,7 +364,7 @@ static int read_page(struct mm__inode *inode, uint64_t index, struct mm__frame *
 static int make_page(struct mm__inode *inode, struct reading *mine, struct mm__frame **frame)
 {
 	struct mm__frame *old = mm__page_cache_find_outdated(&inode->pages, mine->index);
-	struct mm__frame *made = old ? old : mm__frame_take(inode->frames);
+	struct mm__frame *made = old ? old : mm__cpus_take_frame(inode->frames);
 	int error = 0;
 
 	if (!made)

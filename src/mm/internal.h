@@ -42,6 +42,7 @@ struct mm {
 	/* Only read. */
 	struct mm_attr attr;
 	uint64_t id;
+	bool forked;
 	struct mm__frames *frames;
 	_Atomic(bool) shares_files; /* or did: only then there is something to write back */
 
@@ -51,6 +52,7 @@ struct mm {
 	uint64_t lock_taken;                /* when, in nanoseconds */
 	struct mm__area *spare_areas;
 	_Atomic(unsigned int) nr_spare_areas;
+	unsigned int nr_changing; /* areas that mm__areas_settle() is still to come for */
 	struct mm__garbage *dead_areas;
 	uint64_t brk;               /* the end of the heap, not rounded */
 	struct mm__area_tree areas; /* faults read it without the lock */
@@ -122,6 +124,11 @@ void mm__lock(struct mm *mm);
 void mm__lock_prepared(struct mm *mm);
 /* cpu counts how long it was held; NULL: it is not counted. */
 void mm__unlock(struct mm *mm, struct mm__cpu *cpu);
+/*
+ * The same, but returns what areas were taken out, for mm__rcu_free() once nobody can use their pages
+ * any more: with the last of them a file is written back, and what is written then would be lost.
+ */
+struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu);
 
 /* stats.c: which hold_times[] of struct mm_stats counts so many nanoseconds. */
 unsigned int mm__hold_time_index(uint64_t ns);
@@ -177,7 +184,9 @@ void mm__areas_stock(struct mm *mm, struct mm__area *list);
 /* Takes out what lies in [start, end), which leaves the rest of areas that stick out. Reserved. */
 void mm__areas_cut(struct mm *mm, uint64_t start, uint64_t end);
 
-/* Puts an area where there is none, merged with its neighbours. Reserved. */
+/* Puts an area where there is none, merged with its neighbours, or apart from them. Reserved. */
+void mm__areas_put_apart(struct mm *mm, uint64_t start, uint64_t end,
+			 const struct mm__area_kind *kind);
 void mm__areas_put(struct mm *mm, uint64_t start, uint64_t end, const struct mm__area_kind *kind);
 
 /*
@@ -196,8 +205,21 @@ void mm__areas_destroy(struct mm *mm);
  */
 int mm__fault(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info);
 
+/*
+ * The same for what is not in the TLB of the thread: looks into the page table first, and puts what
+ * was found, or came of the fault, into the TLB. It may be gone again at once.
+ */
+int mm__tlb_fill(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info);
+
 /* Makes the pages of [start, end) present, until one fails. */
 int mm__populate(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access);
+
+/*
+ * mlock.c: makes the pages of locked areas in [start, end) present, as far as they are mapped;
+ * only_copies: of private ones that can be written to. 0; ENOMEM where that is an error of the area;
+ * EAGAIN where there is no memory.
+ */
+int mm__populate_locked(struct mm__cpu *cpu, uint64_t start, uint64_t end, bool only_copies);
 
 /*
  * msync.c: writes what was written to files through areas in [start, end); with that range held.

@@ -223,7 +223,7 @@ void mm__lock_prepared(struct mm *mm)
 	mm__areas_stock(mm, areas);
 }
 
-void mm__unlock(struct mm *mm, struct mm__cpu *cpu)
+struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu)
 {
 	struct mm__garbage *nodes = mm__area_tree_take_retired(&mm->areas);
 	struct mm__garbage *areas = mm->dead_areas;
@@ -233,6 +233,11 @@ void mm__unlock(struct mm *mm, struct mm__cpu *cpu)
 	mm__mutex_unlock(&mm->lock, MM__ORDER_MM);
 	if (MM__LOCKING && cpu)
 		mm__count(cpu, MM__HOLD_TIME + mm__hold_time_index(mmrange__now() - taken));
-	mm__rcu_free(areas);
 	mm__rcu_free(nodes);
+	return areas;
+}
+
+void mm__unlock(struct mm *mm, struct mm__cpu *cpu)
+{
+	mm__rcu_free(mm__unlock_removed(mm, cpu));
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_madvise(). The range is held for reading: faults may put pages in while others are taken out,
- * and which of the two came first is decided by the lock of the table.
+ * mm_madvise(). MM_MADV_DONTNEED holds the range for reading: faults may put pages in while others
+ * are taken out, and which of the two came first is decided by the lock of the table. Who populates
+ * holds nothing: each fault takes its page for reading, and would wait for a writer that waits for
+ * its own thread if that held the range already.
  */
 #include "internal.h"
 
@@ -72,12 +74,16 @@ static int populate(struct mm__cpu *cpu, uint64_t addr, uint64_t end, int access
 	return 0;
 }
 
-static int advise(struct mm__cpu *cpu, uint64_t addr, uint64_t end, int advice)
+static int discard(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
 {
-	if (advice == MM_MADV_DONTNEED)
-		return dontneed(cpu, addr, end);
-	return populate(cpu, addr, end,
-			advice == MM_MADV_POPULATE_READ ? MM_PROT_READ : MM_PROT_WRITE);
+	struct mm__hold hold;
+	int error = mm__hold_read(cpu, &hold, addr, end);
+
+	if (error)
+		return error;
+	error = dontneed(cpu, addr, end);
+	mm__release(cpu, &hold);
+	return error;
 }
 
 int mm_madvise(struct mm *mm, uint64_t addr, uint64_t length, int advice)
@@ -85,8 +91,6 @@ int mm_madvise(struct mm *mm, uint64_t addr, uint64_t length, int advice)
 	struct mm__cpu *cpu = mm__this_cpu(mm);
 	uint64_t aligned = mm__page_align(length);
 	uint64_t end = addr + aligned;
-	struct mm__hold hold;
-	int error;
 
 	if ((advice != MM_MADV_DONTNEED && advice != MM_MADV_POPULATE_READ &&
 	     advice != MM_MADV_POPULATE_WRITE) ||
@@ -94,10 +98,10 @@ int mm_madvise(struct mm *mm, uint64_t addr, uint64_t length, int advice)
 		return EINVAL;
 	if (end == addr)
 		return 0;
-	error = cpu ? mm__hold_read(cpu, &hold, addr, end) : ENOMEM;
-	if (error)
-		return error;
-	error = advise(cpu, addr, end, advice);
-	mm__release(cpu, &hold);
-	return error;
+	if (!cpu)
+		return ENOMEM;
+	if (advice == MM_MADV_DONTNEED)
+		return discard(cpu, addr, end);
+	return populate(cpu, addr, end,
+			advice == MM_MADV_POPULATE_READ ? MM_PROT_READ : MM_PROT_WRITE);
 }

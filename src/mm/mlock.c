@@ -50,27 +50,39 @@ static int change(struct mm__cpu *cpu, uint64_t addr, uint64_t end, bool lock)
 	return error;
 }
 
-/* Makes all present, as far as it is still mapped. */
-static int populate(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
+/* How the pages of the next locked area of [*start, *end) are made present; 0: there is none. */
+static int next_locked(struct mm__cpu *cpu, uint64_t *start, uint64_t *end, bool only_copies)
+{
+	struct mm__mapping m = { 0, *start, NULL };
+	int access = 0;
+
+	mm__lock(cpu->mm);
+	while (!access && mm__area_tree_find(&cpu->mm->areas, m.end, &m) && m.start < *end) {
+		if (!(m.area->flags & MM__AREA_LOCKED))
+			continue;
+		if (m.area->prot & MM_PROT_WRITE && m.area->flags & MM_MAP_PRIVATE)
+			access = MM_PROT_WRITE;
+		else if (!only_copies)
+			access = MM_PROT_READ;
+		*start = mm__max(*start, m.start);
+		*end = mm__min(*end, m.end);
+	}
+	mm__unlock(cpu->mm, cpu);
+	return access;
+}
+
+int mm__populate_locked(struct mm__cpu *cpu, uint64_t addr, uint64_t end, bool only_copies)
 {
 	int error = 0;
 
 	while (addr < end && !error) {
-		struct mm__mapping m;
-		int prot = 0;
-		bool found;
+		uint64_t stop = end;
+		int access = next_locked(cpu, &addr, &stop, only_copies);
 
-		mm__lock(cpu->mm);
-		found = mm__area_tree_find(&cpu->mm->areas, addr, &m) && m.start < end;
-		if (found)
-			prot = m.area->prot & MM_PROT_WRITE && m.area->flags & MM_MAP_PRIVATE
-				       ? MM_PROT_WRITE
-				       : MM_PROT_READ;
-		mm__unlock(cpu->mm, cpu);
-		if (!found)
+		if (!access)
 			break;
-		error = mm__populate(cpu, mm__max(addr, m.start), mm__min(m.end, end), prot);
-		addr = m.end;
+		error = mm__populate(cpu, addr, stop, access);
+		addr = stop;
 	}
 	/* So Linux says it. */
 	if (error == EFAULT)
@@ -97,7 +109,7 @@ int mm_mlock(struct mm *mm, uint64_t addr, uint64_t length)
 	if (error || addr == end)
 		return error;
 	error = change(cpu, addr, end, true);
-	return error ? error : populate(cpu, addr, end);
+	return error ? error : mm__populate_locked(cpu, addr, end, false);
 }
 
 int mm_munlock(struct mm *mm, uint64_t addr, uint64_t length)

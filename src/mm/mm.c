@@ -35,12 +35,7 @@ static int init(struct mm *mm)
 		mm__cpus_destroy(mm);
 		return error;
 	}
-	error = mm__page_table_init(&mm->page_table);
-	if (error) {
-		mm__locking_destroy(mm);
-		mm__cpus_destroy(mm);
-		return ENOMEM;
-	}
+	mm__page_table_init(&mm->page_table);
 	/* The top one. */
 	mm__count(mm->own_cpu, MM__TABLE_MADE);
 	mm__area_tree_init(&mm->areas);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #define FIXED     (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)
 #define ALL_FLAGS (MM__AREA_FLAGS | FIXED | MM_MAP_POPULATE)
@@ -20,8 +21,9 @@ struct mapping {
 	uint64_t start;
 	uint64_t end;
 	uint64_t file_offset;
-	int flags; /* MM_MAP_..., all of them */
-	int error; /* of the file, which Linux looks at after the place */
+	int flags;                /* MM_MAP_..., all of them */
+	uint64_t greatest_offset; /* of a byte */
+	int error;                /* of the file, which Linux looks at after the place */
 	struct mm__area_kind kind;
 };
 
@@ -33,15 +35,18 @@ static bool flags_valid(int flags)
 	       !(type == MM_MAP_SHARED && flags & MM_MAP_GROWSDOWN);
 }
 
-/* The errors that do not depend on the place. */
+/* The errors that do not depend on the place, in the order of Linux. */
 static int check_mapping(const struct mapping *map)
 {
+	if (map->error == EOVERFLOW)
+		return map->error;
 	return flags_valid(map->flags) ? map->error : EINVAL;
 }
 
 /* Linux checks these before it looks at the length. */
 static int open_file(struct mapping *map, int prot, int fd, uint64_t offset)
 {
+	struct stat status;
 	int error;
 
 	if (!mm__page_aligned(offset))
@@ -49,6 +54,8 @@ static int open_file(struct mapping *map, int prot, int fd, uint64_t offset)
 	if (map->flags & MM_MAP_ANONYMOUS)
 		return 0;
 	map->file_offset = offset;
+	if (!fstat(fd, &status) && S_ISREG(status.st_mode))
+		map->greatest_offset = INT64_MAX;
 	error = mm__inode_open(fd, prot, map->flags, &map->kind.inode);
 	if (error == EBADF || error == EMFILE || error == ENOMEM)
 		return error;
@@ -124,6 +131,7 @@ static void replace_pages(struct mm__cpu *cpu, const struct mapping *map)
 static int map_fixed(struct mm__cpu *cpu, const struct mapping *map)
 {
 	struct mm *mm = cpu->mm;
+	struct mm__garbage *removed;
 	struct mm__hold hold;
 	bool replaces = false;
 	int error = mm__hold_write(cpu, &hold, map->start, map->end);
@@ -133,9 +141,10 @@ static int map_fixed(struct mm__cpu *cpu, const struct mapping *map)
 	mm__sync_removed(cpu, map->start, map->end);
 	mm__lock_prepared(mm);
 	error = put_fixed(mm, map, &replaces);
-	mm__unlock(mm, cpu);
+	removed = mm__unlock_removed(mm, cpu);
 	if (!error && replaces)
 		replace_pages(cpu, map);
+	mm__rcu_free(removed);
 	mm__release(cpu, &hold);
 	return error;
 }
@@ -232,8 +241,8 @@ static int map_somewhere(struct mm__cpu *cpu, struct mapping *map, uint64_t addr
 	length = mm__page_align(length);
 	if (!length || length > MM_ADDR_MAX)
 		return ENOMEM;
-	if (!(map->flags & MM_MAP_ANONYMOUS) && map->file_offset + length < map->file_offset)
-		return EOVERFLOW;
+	if (map->file_offset >> MM_PAGE_SHIFT > (map->greatest_offset - length) >> MM_PAGE_SHIFT)
+		map->error = EOVERFLOW;
 	error = open_shared(cpu->mm, map, length);
 	if (error)
 		return error;
@@ -258,6 +267,7 @@ int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot, int flags, 
 	    uint64_t offset, uint64_t *result)
 {
 	struct mapping map = { .flags = flags,
+			       .greatest_offset = UINT64_MAX,
 			       .kind = { .prot = prot & MM__PROT_ALL,
 					 .flags = flags & MM__AREA_FLAGS } };
 	struct mm__cpu *cpu = mm__this_cpu(mm);
@@ -265,9 +275,10 @@ int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot, int flags, 
 
 	if (error)
 		return error;
-	error = length ? map_somewhere(cpu, &map, addr, length) : EINVAL;
-	if (!error && map.kind.inode && map.flags & MM_MAP_SHARED)
+	/* Before the range is held: who holds it after that, to unmap the area, is to know. */
+	if (flags & MM_MAP_SHARED)
 		atomic_store_explicit(&mm->shares_files, true, memory_order_relaxed);
+	error = length ? map_somewhere(cpu, &map, addr, length) : EINVAL;
 	if (!error && flags & MM_MAP_POPULATE)
 		populate(cpu, &map);
 	/* The areas have references of their own. */

@@ -21,11 +21,18 @@ int mm__areas_added(const struct mm *mm, const struct mm__mapping *m, uint64_t s
 	return added;
 }
 
+/* Where locked pages are to be copied that can now be written to: before they are, as in Linux. */
+struct span {
+	uint64_t start;
+	uint64_t end;
+};
+
 /*
  * Changes the area at *addr, as far as it lies below end, and says in *addr how far that was. With
  * the mm lock held. *changing: its pages are to be changed before it is settled.
  */
-static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot, bool *changing)
+static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot, bool *changing,
+			struct span *copies)
 {
 	struct mm__area_kind kind;
 	struct mm__mapping m;
@@ -40,6 +47,11 @@ static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot, b
 		return EACCES;
 	if (kind.prot == prot)
 		return 0;
+	if (kind.flags & MM__AREA_LOCKED && kind.flags & MM_MAP_PRIVATE &&
+	    prot & ~kind.prot & MM_PROT_WRITE) {
+		copies->start = mm__min(copies->start, start);
+		copies->end = *addr;
+	}
 	kind.prot = prot;
 	added = mm__areas_added(mm, &m, start, *addr, &kind);
 	if ((added > 0 && !mm__room_for_areas(mm, (uint64_t)added)) ||
@@ -51,7 +63,8 @@ static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot, b
 	return 0;
 }
 
-static int protect_next(struct mm__cpu *cpu, uint64_t *addr, uint64_t end, int prot)
+static int protect_next(struct mm__cpu *cpu, uint64_t *addr, uint64_t end, int prot,
+			struct span *copies)
 {
 	struct mm *mm = cpu->mm;
 	uint64_t start = *addr;
@@ -59,7 +72,7 @@ static int protect_next(struct mm__cpu *cpu, uint64_t *addr, uint64_t end, int p
 	int error;
 
 	mm__lock_prepared(mm);
-	error = protect_area(mm, addr, end, prot, &changing);
+	error = protect_area(mm, addr, end, prot, &changing, copies);
 	mm__unlock(mm, cpu);
 	if (!changing)
 		return error;
@@ -74,6 +87,7 @@ int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int prot)
 {
 	struct mm__cpu *cpu = mm__this_cpu(mm);
 	struct mm__hold hold;
+	struct span copies = { UINT64_MAX, 0 };
 	uint64_t end;
 	int error;
 
@@ -90,7 +104,9 @@ int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int prot)
 	if (error)
 		return error;
 	while (addr < end && !error)
-		error = protect_next(cpu, &addr, end, prot);
+		error = protect_next(cpu, &addr, end, prot, &copies);
 	mm__release(cpu, &hold);
+	if (copies.start < copies.end)
+		(void)mm__populate_locked(cpu, copies.start, copies.end, true);
 	return error;
 }

@@ -131,7 +131,8 @@ static struct plan plan_fixed(const struct mm *mm, const struct request *r)
 		return fail(r, EFAULT);
 	if (!may_move(r, &m))
 		return fail(r, EINVAL);
-	if (moved > m.end - r->old)
+	/* Where nothing is moved the target may begin there, and is unmapped first. */
+	if (r->new_addr == r->old || moved > m.end - r->old)
 		return fail(r, EFAULT);
 	if (r->old_length > MM_ADDR_MAX - r->old)
 		return fail(r, EINVAL);
@@ -277,32 +278,16 @@ static void change_pages(struct mm__cpu *cpu, const struct request *r, const str
 	mm__unlock(mm, cpu);
 }
 
-/* What is added to an area locked by mm_mlock() is made present. */
-static void populate_grown(struct mm__cpu *cpu, const struct request *r, uint64_t target)
-{
-	struct mm__mapping m;
-	int prot = 0;
-
-	if (r->new_length <= r->old_length)
-		return;
-	mm__lock(cpu->mm);
-	if (mm__area_tree_at(&cpu->mm->areas, target, &m) && m.area->flags & MM__AREA_LOCKED)
-		prot = mm__effective_prot(m.area->prot);
-	mm__unlock(cpu->mm, cpu);
-	if (prot)
-		(void)mm__populate(cpu, target + r->old_length, target + r->new_length,
-				   prot & MM_PROT_WRITE ? MM_PROT_WRITE : MM_PROT_READ);
-}
-
 static int remap(struct mm__cpu *cpu, const struct request *r, uint64_t *target)
 {
 	struct state state = { .held = false };
 	struct plan plan = settle(cpu, &state, r);
 	int error = plan.kind == FAIL ? plan.error : change_areas(cpu->mm, r, &plan);
+	struct mm__garbage *removed = mm__unlock_removed(cpu->mm, cpu);
 
-	mm__unlock(cpu->mm, cpu);
 	if (!error)
 		change_pages(cpu, r, &plan);
+	mm__rcu_free(removed);
 	mm__pages_unpin(cpu->mm, cpu, &state.pins);
 	if (state.held)
 		mm__release(cpu, &state.hold);
@@ -326,7 +311,10 @@ int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t ne
 	error = remap(cpu, &request, &target);
 	if (error)
 		return error;
-	populate_grown(cpu, &request, target);
+	/* What is added to a locked area is made present; if it cannot be, it will fail when used. */
+	if (request.new_length > request.old_length)
+		(void)mm__populate_locked(cpu, target + request.old_length,
+					  target + request.new_length, false);
 	*result = target;
 	return 0;
 }

@@ -19,6 +19,7 @@ static int cut(struct mm *mm, uint64_t start, uint64_t end)
 int mm_munmap(struct mm *mm, uint64_t addr, uint64_t length)
 {
 	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__garbage *removed;
 	struct mm__hold hold;
 	uint64_t end;
 	int error;
@@ -32,9 +33,10 @@ int mm_munmap(struct mm *mm, uint64_t addr, uint64_t length)
 	mm__sync_removed(cpu, addr, end);
 	mm__lock_prepared(mm);
 	error = cut(mm, addr, end);
-	mm__unlock(mm, cpu);
+	removed = mm__unlock_removed(mm, cpu);
 	if (!error)
 		mm__pages_zap(mm, cpu, addr, end);
+	mm__rcu_free(removed);
 	mm__release(cpu, &hold);
 	return error;
 }

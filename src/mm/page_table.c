@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Level 3 is the top table, level 0 the lowest.
- *
- * Ordering: a table is linked in with a release [T1], and found with an acquire [T2]: who finds it
- * sees it initialised.
- */
 #include "page_table.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TOP 3u
+#define TOP MM__TOP_LEVEL
 
 static unsigned int index_at(uint64_t addr, unsigned int level)
 {
@@ -24,21 +17,15 @@ static uint64_t entry_end(uint64_t addr, unsigned int level)
 	return (addr | ((UINT64_C(1) << (MM_PAGE_SHIFT + 9 * level)) - 1)) + 1;
 }
 
-static struct mm__table *below(struct mm__table *table, unsigned int i)
-{
-	/* acquire [T2]: pairs with [T1] */
-	return (void *)(uintptr_t)atomic_load_explicit(&table->entry[i], memory_order_acquire);
-}
-
-static int init_table(struct mm__table *table)
+static void init_table(struct mm__table *table)
 {
 	memset(&table->garbage, 0, sizeof(table->garbage));
+	mm__table_lock_init(&table->lock);
 	table->dead = false;
 	table->nr_used = 0;
 	table->pins = 0;
 	for (unsigned int i = 0; i < MM__TABLE_ENTRIES; i++)
 		atomic_init(&table->entry[i], 0);
-	return pthread_mutex_init(&table->lock, NULL);
 }
 
 /* On lines of its own: the lock of one table is written while its neighbours in memory are read. */
@@ -48,29 +35,31 @@ static struct mm__table *new_table(void)
 
 	if (posix_memalign(&memory, 128, sizeof(struct mm__table)))
 		return NULL;
-	if (init_table(memory)) {
-		free(memory);
-		return NULL;
-	}
+	init_table(memory);
 	return memory;
 }
 
-int mm__page_table_init(struct mm__page_table *pt)
+void mm__page_table_init(struct mm__page_table *pt)
 {
-	return init_table(&pt->top);
+	init_table(&pt->top);
+}
+
+/* At a quiet moment. */
+static struct mm__table *child_at(struct mm__table *table, unsigned int i)
+{
+	return (void *)(uintptr_t)atomic_load_explicit(&table->entry[i], memory_order_relaxed);
 }
 
 static void free_below(struct mm__table *table, unsigned int level)
 {
 	for (unsigned int i = 0; level && i < MM__TABLE_ENTRIES; i++) {
-		struct mm__table *child = below(table, i);
+		struct mm__table *child = child_at(table, i);
 
 		if (!child)
 			continue;
 		free_below(child, level - 1);
 		free(child);
 	}
-	pthread_mutex_destroy(&table->lock);
 }
 
 void mm__page_table_destroy(struct mm__page_table *pt)
@@ -88,18 +77,11 @@ static struct mm__table *descend(struct mm__page_table *pt, uint64_t addr, unsig
 	struct mm__table *table = &pt->top;
 
 	for (*stop = TOP; table && *stop > level; --*stop) {
-		table = below(table, index_at(addr, *stop));
+		table = mm__table_below(table, addr, *stop);
 		if (!table)
 			break;
 	}
 	return table;
-}
-
-struct mm__table *mm__table_find(struct mm__page_table *pt, uint64_t addr)
-{
-	unsigned int stop;
-
-	return descend(pt, addr, 0, &stop);
 }
 
 struct mm__table *mm__table_next(struct mm__page_table *pt, uint64_t *addr, uint64_t end)
@@ -115,26 +97,16 @@ struct mm__table *mm__table_next(struct mm__page_table *pt, uint64_t *addr, uint
 	return NULL;
 }
 
+/* As mm__table_lock(), at any level. */
 static bool lock_at(struct mm__table *table, unsigned int level, uint64_t addr)
 {
-	if (!MM__LOCKING)
-		return !table->dead;
 	mm__order_take(MM__ORDER_TABLE, level, addr);
-	pthread_mutex_lock(&table->lock);
+	if (MM__LOCKING)
+		mm__table_lock_take(&table->lock);
 	if (!table->dead)
 		return true;
 	mm__table_unlock(table);
 	return false;
-}
-
-bool mm__table_lock(struct mm__table *table, uint64_t addr)
-{
-	return lock_at(table, 0, addr & ~(MM__TABLE_SPAN - 1));
-}
-
-void mm__table_unlock(struct mm__table *table)
-{
-	mm__mutex_unlock(&table->lock, MM__ORDER_TABLE);
 }
 
 /*
@@ -151,7 +123,7 @@ static bool make_below(struct mm__table *parent, struct mm__cpu *cpu, uint64_t a
 	if (!made)
 		return false;
 	if (lock_at(parent, level, addr)) {
-		used = !below(parent, i);
+		used = !mm__table_below(parent, addr, level);
 		if (used) {
 			/* release [T1]: pairs with [T2] */
 			atomic_store_explicit(&parent->entry[i], (uintptr_t)made,
@@ -163,7 +135,6 @@ static bool make_below(struct mm__table *parent, struct mm__cpu *cpu, uint64_t a
 	if (used) {
 		mm__count(cpu, MM__TABLE_MADE);
 	} else {
-		pthread_mutex_destroy(&made->lock);
 		free(made);
 	}
 	return true;
@@ -175,12 +146,12 @@ struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__cpu *cpu,
 		struct mm__table *table = &pt->top;
 
 		for (unsigned int level = TOP; level; level--) {
-			struct mm__table *child = below(table, index_at(addr, level));
+			struct mm__table *child = mm__table_below(table, addr, level);
 
 			if (!child) {
 				if (!make_below(table, cpu, addr, level))
 					return NULL;
-				child = below(table, index_at(addr, level));
+				child = mm__table_below(table, addr, level);
 			}
 			table = child;
 			/* The parent was dead. */
@@ -207,7 +178,7 @@ static struct mm__table *take_out(struct mm__page_table *pt, uint64_t addr, unsi
 	*more = false;
 	if (!parent || !lock_at(parent, level + 1, addr))
 		return NULL;
-	table = below(parent, index_at(addr, level + 1));
+	table = mm__table_below(parent, addr, level + 1);
 	if (table && lock_at(table, level, addr)) {
 		dead = !table->nr_used && !table->pins;
 		if (dead) {
@@ -223,14 +194,6 @@ static struct mm__table *take_out(struct mm__page_table *pt, uint64_t addr, unsi
 	return dead ? table : NULL;
 }
 
-static void free_dead(struct mm__garbage *garbage)
-{
-	struct mm__table *table = (struct mm__table *)garbage;
-
-	pthread_mutex_destroy(&table->lock);
-	free(table);
-}
-
 static void try_free(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr)
 {
 	bool more = true;
@@ -244,7 +207,6 @@ static void try_free(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t ad
 		if (!table)
 			return;
 		mm__count(cpu, MM__TABLE_FREED);
-		table->garbage.free = free_dead;
 		mm__rcu_free(&table->garbage);
 	}
 }
@@ -269,7 +231,7 @@ static uint64_t count_below(struct mm__table *table, unsigned int level)
 	uint64_t count = 1;
 
 	for (unsigned int i = 0; level && i < MM__TABLE_ENTRIES; i++) {
-		struct mm__table *child = below(table, i);
+		struct mm__table *child = child_at(table, i);
 
 		if (child)
 			count += count_below(child, level - 1);

@@ -13,6 +13,9 @@
  * freed while somebody looks at it.
  *
  * Lock order: a table before those below it.
+ *
+ * Ordering: a table is linked in with a release [T1], and found with an acquire [T2]: who finds it
+ * sees it initialised.
  */
 #ifndef MM_PAGE_TABLE_H
 #define MM_PAGE_TABLE_H
@@ -20,21 +23,23 @@
 #include "cpu.h"
 #include "lock.h"
 #include "rcu.h"
+#include "table_lock.h"
 
 #include <mmrange/mm.h>
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #define MM__TABLE_ENTRIES 512u
+/* The lowest is level 0. */
+#define MM__TOP_LEVEL 3u
 /* What a lowest table covers. */
 #define MM__TABLE_SPAN (MM__TABLE_ENTRIES * MM_PAGE_SIZE)
 
 struct mm__table {
 	struct mm__garbage garbage;
-	pthread_mutex_t lock; /* all that follows */
+	struct mm__table_lock lock; /* all that follows */
 	bool dead;
 	unsigned int nr_used; /* entries other than 0 */
 	unsigned int pins;    /* it stays, although it may be empty */
@@ -99,16 +104,32 @@ static inline bool mm__entry_is_for(uint64_t entry, uint32_t cpu)
 	return owner == cpu || owner == MM__CPU_MANY;
 }
 
-/* 0 or ENOMEM. */
-int mm__page_table_init(struct mm__page_table *pt);
+void mm__page_table_init(struct mm__page_table *pt);
 /* Frees the tables, not the frames. */
 void mm__page_table_destroy(struct mm__page_table *pt);
+
+static inline struct mm__table *mm__table_below(struct mm__table *table, uint64_t addr,
+						unsigned int level)
+{
+	unsigned int shift = MM_PAGE_SHIFT + 9 * level;
+
+	/* acquire [T2]: pairs with [T1] */
+	return (void *)(uintptr_t)atomic_load_explicit(
+		&table->entry[addr >> shift & (MM__TABLE_ENTRIES - 1)], memory_order_acquire);
+}
 
 /*
  * The lowest table of addr, which is below MM_ADDR_MAX; NULL: there is none. In an RCU read section.
  * Neither waits nor writes.
  */
-struct mm__table *mm__table_find(struct mm__page_table *pt, uint64_t addr);
+static inline struct mm__table *mm__table_find(struct mm__page_table *pt, uint64_t addr)
+{
+	struct mm__table *table = &pt->top;
+
+	for (unsigned int level = MM__TOP_LEVEL; table && level; level--)
+		table = mm__table_below(table, addr, level);
+	return table;
+}
 
 /* The same, but makes what is missing. NULL: no memory. */
 struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr);
@@ -119,9 +140,24 @@ struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__cpu *cpu,
  */
 struct mm__table *mm__table_next(struct mm__page_table *pt, uint64_t *addr, uint64_t end);
 
-/* [P2]: false, and not locked, if the table is dead. */
-bool mm__table_lock(struct mm__table *table, uint64_t addr);
-void mm__table_unlock(struct mm__table *table);
+static inline void mm__table_unlock(struct mm__table *table)
+{
+	if (MM__LOCKING)
+		mm__table_lock_drop(&table->lock);
+	mm__order_drop(MM__ORDER_TABLE);
+}
+
+/* In an RCU read section, as its undoing. [P2]: false, and not locked, if the table is dead. */
+static inline bool mm__table_lock(struct mm__table *table, uint64_t addr)
+{
+	mm__order_take(MM__ORDER_TABLE, 0, addr & ~(MM__TABLE_SPAN - 1));
+	if (MM__LOCKING)
+		mm__table_lock_take(&table->lock);
+	if (!table->dead)
+		return true;
+	mm__table_unlock(table);
+	return false;
+}
 
 /*
  * The lowest table of addr has become empty. It is freed, but not at once: the last few of each

@@ -10,17 +10,17 @@
 struct gather {
 	struct mm__frame *frame[MM__TABLE_ENTRIES];
 	unsigned int count;
-	struct mm__cpu_set set;
 };
 
-static void take(struct gather *gather, struct mm__table *table, uint64_t addr)
+static void take(struct gather *gather, struct mm__cpu_set *set, struct mm__table *table,
+		 uint64_t addr)
 {
 	uint64_t entry = mm__entry_load(table, addr);
 
 	if (!entry)
 		return;
 	mm__entry_store(table, addr, 0);
-	mm__cpu_set_add(&gather->set, mm__entry_owner(entry));
+	mm__cpu_set_add(set, mm__entry_owner(entry));
 	gather->frame[gather->count++] = mm__entry_frame(entry);
 }
 
@@ -28,25 +28,32 @@ static void take(struct gather *gather, struct mm__table *table, uint64_t addr)
  * Takes the pages out of the next table that covers some of [*start, end), and moves *start up to
  * what it does not cover. False: there is no further table. *empty: the table is empty now.
  */
-static bool take_table(struct mm *mm, uint64_t *start, uint64_t end, struct gather *gather,
-		       bool *empty)
+static bool take_table(struct mm *mm, struct mm__cpu *cpu, uint64_t *start, uint64_t end,
+		       struct gather *gather, bool *empty)
 {
+	struct mm__cpu_set set = { .all = false };
 	struct mm__table *table;
+	uint64_t from;
 	uint64_t stop;
 
 	gather->count = 0;
-	gather->set = (struct mm__cpu_set){ .all = false };
 	mm__rcu_read_lock();
 	table = mm__table_next(&mm->page_table, start, end);
 	if (!table) {
 		mm__rcu_read_unlock();
 		return false;
 	}
-	stop = mm__min(end, mm__table_end(*start));
+	from = *start;
+	stop = mm__min(end, mm__table_end(from));
 	*empty = false;
 	if (mm__table_lock(table, *start)) {
 		for (; *start < stop && table->nr_used; *start += MM_PAGE_SIZE)
-			take(gather, table, *start);
+			take(gather, &set, table, *start);
+		/*
+		 * With the lock: once a fault has put another page in, nobody may use the old one,
+		 * or it would not see what was written to the new one, and lose what it writes.
+		 */
+		mm__tlb_flush(mm, cpu, &set, from, stop);
 		*empty = !table->nr_used;
 		mm__table_unlock(table);
 	}
@@ -57,17 +64,14 @@ static bool take_table(struct mm *mm, uint64_t *start, uint64_t end, struct gath
 
 void mm__pages_zap(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end)
 {
-	uint64_t from = start;
 	struct gather gather;
 	bool empty;
 
-	while (take_table(mm, &start, end, &gather, &empty)) {
-		mm__tlb_flush(mm, cpu, &gather.set, from, start);
+	while (take_table(mm, cpu, &start, end, &gather, &empty)) {
 		mm__count_many(cpu, MM__PAGE_OUT, gather.count);
 		mm__cpu_drop_frames(cpu, gather.frame, gather.count);
 		if (empty)
 			mm__table_emptied(&mm->page_table, cpu, start - 1);
-		from = start;
 	}
 }
 
@@ -191,17 +195,35 @@ static bool next_table(struct mm *mm, uint64_t *addr, uint64_t end)
 	return found;
 }
 
+/* Where the pages arrive that one table covers, which may be in two. */
+static int pin_two(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins, uint64_t first,
+		   uint64_t end)
+{
+	int error = pin(mm, cpu, pins, first);
+
+	return error ? error : pin(mm, cpu, pins, end - MM_PAGE_SIZE);
+}
+
+/*
+ * The first and the last table may not be there yet: a fault beside the range makes them, and then
+ * one within, which is tried without a lock, may use them. Those in between stay missing.
+ */
 int mm__pages_prepare_move(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins, uint64_t from,
 			   uint64_t to, uint64_t length)
 {
 	uint64_t end = from + length;
+	uint64_t addr = mm__min(end, mm__table_end(from));
+	uint64_t last = mm__max(from, (end - 1) & ~(MM__TABLE_SPAN - 1));
 
-	for (uint64_t addr = from; next_table(mm, &addr, end);) {
-		uint64_t stop = mm__min(end, mm__table_end(addr));
+	if (!length)
+		return 0;
+	if (pin_two(mm, cpu, pins, to, addr - from + to) ||
+	    pin_two(mm, cpu, pins, last - from + to, to + length))
+		return ENOMEM;
+	while (next_table(mm, &addr, last)) {
+		uint64_t stop = mm__table_end(addr);
 
-		/* What one table covers may arrive in two. */
-		if (pin(mm, cpu, pins, addr - from + to) ||
-		    pin(mm, cpu, pins, stop - MM_PAGE_SIZE - from + to))
+		if (pin_two(mm, cpu, pins, addr - from + to, stop - from + to))
 			return ENOMEM;
 		addr = stop;
 	}

@@ -8,6 +8,11 @@
 #ifndef MM_RCU_H
 #define MM_RCU_H
 
+/*
+ * Read sections are a few instructions, which the header has for programs of any licence to have them
+ * inline (see its comments there); with this name it gives them out.
+ */
+#define _LGPL_SOURCE
 #include <urcu/urcu-bp.h>
 
 /* An address space for one thread has no readers to wait for; see lock.h. */

@@ -95,10 +95,12 @@ static void get_lock_stats(struct mm *mm, struct mm_stats *stats)
 
 static void get_faults(const uint64_t *events, struct mm_stats *stats)
 {
-	stats->faults_minor = events[MM__FAULT_MINOR];
+	stats->faults = events[MM__SERVED_SPECULATIVE] + events[MM__SERVED_RANGED] +
+			events[MM__SERVED_COARSE];
 	stats->faults_present = events[MM__FAULT_PRESENT];
 	stats->faults_failed = events[MM__FAULT_FAILED];
-	stats->faults = stats->faults_minor + stats->faults_present + stats->faults_failed;
+	/* Each is one of the three. */
+	stats->faults_minor = stats->faults - stats->faults_present - stats->faults_failed;
 	stats->faults_speculative = events[MM__SERVED_SPECULATIVE];
 	stats->faults_ranged = events[MM__SERVED_RANGED];
 	stats->faults_coarse = events[MM__SERVED_COARSE];

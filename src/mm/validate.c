@@ -64,7 +64,8 @@ static int check_areas(struct mm *mm, struct report *report)
 		return broken(report, "%s", what);
 	while (!error && mm__area_tree_find(&mm->areas, left.end, &m)) {
 		error = check_area(report, &m);
-		if (!error && left.area && mm__areas_continue(&left, &m))
+		/* See fork.c for what may be so in a child. */
+		if (!error && left.area && !mm->forked && mm__areas_continue(&left, &m))
 			error = broken(report, "the areas that meet at %#" PRIx64 " are not merged",
 				       m.start);
 		left = m;
@@ -162,8 +163,12 @@ int mm_validate(struct mm *mm, char *message, size_t size)
 {
 	struct report report = { message, size };
 	uint64_t events[MM__NR_EVENTS];
-	int error = check_areas(mm, &report);
+	int error;
 
+	/* What was taken out before the moment became quiet may still be on its way. */
+	if (atomic_load_explicit(&mm->shares_files, memory_order_relaxed))
+		mm__rcu_barrier();
+	error = check_areas(mm, &report);
 	mm__events(mm, events);
 	if (!error)
 		error = check_pages(mm, &report, events[MM__PAGE_IN] - events[MM__PAGE_OUT]);

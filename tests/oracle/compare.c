@@ -63,6 +63,8 @@ static bool same_error(const struct op *op, int kernel, int simulated)
 	if (op->kind == OP_MREMAP && (op->flags & MM_MREMAP_FIXED) && wraps && replaces &&
 	    kernel == EFAULT)
 		return simulated == EFAULT || simulated == EINVAL;
+	if (op->kind == OP_MLOCK && wraps && kernel == ENOMEM)
+		return simulated == ENOMEM || simulated == EINVAL;
 	if (op->kind == OP_MREMAP && !kernel_is_since(6, 17))
 		return !kernel == !simulated;
 	return kernel == simulated;

@@ -6,11 +6,8 @@
 #include "files.h"
 #include "record.h"
 
-/*
- * What struct mm can do, of enum feature, and how many of enum mm_locking it has. What is missing
- * here is not asked for: add it when it is there.
- */
-enum { SIMULATED_FEATURES = FEATURE_STACK, SIMULATED_LOCKINGS = MM_LOCKING_RWLOCK + 1 };
+/* What struct mm can do, of enum feature, and how many of enum mm_locking it has. */
+enum { SIMULATED_FEATURES = FEATURE_ALL, SIMULATED_LOCKINGS = MM_LOCKING_SPECULATIVE + 1 };
 
 /*
  * Runs the sequence. Leaves out what the kernel's side has left out, and follows it where README.md

@@ -256,16 +256,18 @@ TEST(mm_space, a_fault_beside_pages_that_move_may_make_their_table)
 	struct mm__pins pins = { NULL, 0, 0 };
 
 	/*
-	 * The target needs no table, as there is nothing to move; then the other page of the
-	 * source's gets one.
+	 * There is nothing to move yet; then the other page of the source's table makes that, and a
+	 * fault without a lock puts the page in that is to move.
 	 */
+	map(mm, 0, 2, RW);
 	CHECK_EQ(mm__pages_prepare_move(mm, cpu, &pins, from, to, PAGES(1)), 0);
-	CHECK(!mm__table_find(&mm->page_table, to));
-	map(mm, 0, 1, RW);
 	CHECK_EQ(mm_fault(mm, BASE, MM_PROT_WRITE, NULL), 0);
+	CHECK_EQ(mm_fault(mm, from, MM_PROT_WRITE, NULL), 0);
 	mm__pages_move(mm, cpu, from, to, PAGES(1));
+	CHECK(mm__entry_load(mm__table_find(&mm->page_table, to), to) != 0);
+	mm__pages_move(mm, cpu, to, from, PAGES(1));
 	mm__pages_unpin(mm, cpu, &pins);
-	CHECK(!mm__table_find(&mm->page_table, to));
+	check_space(mm);
 	end_space(mm);
 }
 
