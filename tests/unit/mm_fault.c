@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How faults are served, and why some cannot be served without a lock. A fault is held up just
- * before it locks its table, where the linker lets pthread_mutex_lock() end here; what another
- * thread does then, it has to notice.
+ * How faults are served, and why some cannot be served without a lock. A fault that looks for a page
+ * of shared memory is held up there, where the linker lets mm__inode_find() end: when it has looked at
+ * the area and at the table. What another thread does then, it has to notice.
  */
 #include "mm/internal.h"
 #include "spaces.h"
 #include "threads.h"
 
-static pthread_mutex_t *_Atomic held_up_at; /* who locks it next waits until it is let go */
+static atomic_bool hold_up; /* the next who looks */
 static sem_t is_held_up;
 static sem_t let_go;
 
-int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+struct mm__frame *__real_mm__inode_find(struct mm__inode *inode, uint64_t index);
+struct mm__frame *__wrap_mm__inode_find(struct mm__inode *inode, uint64_t index);
 
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+struct mm__frame *__wrap_mm__inode_find(struct mm__inode *inode, uint64_t index)
 {
-	pthread_mutex_t *expected = mutex;
+	struct mm__frame *frame = __real_mm__inode_find(inode, index);
 
-	if (atomic_compare_exchange_strong(&held_up_at, &expected, NULL)) {
+	if (atomic_exchange(&hold_up, false)) {
 		sem_post(&is_held_up);
 		sem_await(&let_go);
 	}
-	return __real_pthread_mutex_lock(mutex);
+	return frame;
 }
 
 static uint64_t served(const struct mm_stats *stats)
@@ -245,11 +245,10 @@ static void *intrude(void *arg)
 	return NULL;
 }
 
-/* A fault for writing at page 1, into which somebody intrudes. */
+/* A fault for writing at page 1, which is in the cache and not present, and into which one intrudes. */
 static void check_aborted(struct mm *mm, void (*what)(struct mm *mm), enum mm_fallback reason)
 {
 	struct intruder intruder = { mm, what };
-	struct mm__table *table = mm__table_find(&mm->page_table, AT(1));
 	struct mm_stats before, now;
 	pthread_t thread;
 
@@ -257,7 +256,7 @@ static void check_aborted(struct mm *mm, void (*what)(struct mm *mm), enum mm_fa
 	CHECK_EQ(sem_init(&let_go, 0, 0), 0);
 	thread = thread_start(intrude, &intruder);
 	before = stats_of(mm);
-	atomic_store(&held_up_at, &table->lock);
+	atomic_store(&hold_up, true);
 	CHECK_EQ(poke(mm, AT(1), 5), 0);
 	thread_join(thread);
 	now = stats_of(mm);
@@ -268,6 +267,18 @@ static void check_aborted(struct mm *mm, void (*what)(struct mm *mm), enum mm_fa
 	check_space(mm);
 }
 
+static struct mm *new_space_to_intrude(void)
+{
+	struct mm *mm = new_space();
+
+	map_as(mm, 0, 8, RW, SHARED);
+	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	CHECK_EQ(poke(mm, AT(1) + 2, 2), 0);
+	CHECK_EQ(mm_madvise(mm, AT(1), PAGES(1), MM_MADV_DONTNEED), 0);
+	CHECK_EQ(stats_of(mm).pages, 1);
+	return mm;
+}
+
 static void change_and_change_back(struct mm *mm)
 {
 	CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(1), R), 0);
@@ -276,25 +287,27 @@ static void change_and_change_back(struct mm *mm)
 
 TEST(mm_fault, is_aborted_when_the_area_has_changed)
 {
-	struct mm *mm = new_warm_space();
+	struct mm *mm = new_space_to_intrude();
 
 	check_aborted(mm, change_and_change_back, MM_FALLBACK_CHANGED);
+	CHECK_EQ(peek(mm, AT(1) + 2), 2);
 	CHECK_EQ(stats_of(mm).pages, 2);
 	end_space(mm);
 }
 
-/* The same is mapped as before, and yet it is not the same. */
 static void map_anew(struct mm *mm)
 {
-	map(mm, 0, 8, RW);
+	map_as(mm, 0, 8, RW, SHARED);
 }
 
+/* What was found is of another mapping, that is not there any more. */
 TEST(mm_fault, is_aborted_when_something_else_is_mapped)
 {
-	struct mm *mm = new_warm_space();
+	struct mm *mm = new_space_to_intrude();
 
 	check_aborted(mm, map_anew, MM_FALLBACK_CHANGED);
 	CHECK_EQ(peek(mm, AT(0)), 0);
+	CHECK_EQ(peek(mm, AT(1) + 2), 0);
 	end_space(mm);
 }
 
@@ -305,7 +318,7 @@ static void fault_there(struct mm *mm)
 
 TEST(mm_fault, is_aborted_when_another_was_faster)
 {
-	struct mm *mm = new_warm_space();
+	struct mm *mm = new_space_to_intrude();
 
 	check_aborted(mm, fault_there, MM_FALLBACK_ENTRY);
 	CHECK_EQ(peek(mm, AT(1) + 1), 6);
@@ -327,30 +340,36 @@ static void free_the_table(struct mm *mm)
 
 TEST(mm_fault, is_aborted_when_the_table_was_freed)
 {
-	struct mm *mm = new_warm_space();
+	struct mm *mm = new_space_to_intrude();
 
 	check_aborted(mm, free_the_table, MM_FALLBACK_TABLE);
+	CHECK_EQ(peek(mm, AT(1) + 2), 2);
 	end_space(mm);
 }
 
-/* What was copied is not what is there now. */
-static void write_beside(struct mm *mm)
-{
-	CHECK_EQ(poke(mm, AT(1) + 1, 7), 0);
-}
-
+/* What is copied is not what is there by the time: the copy must not be used. */
 TEST(mm_fault, a_write_while_the_page_is_copied_is_not_lost)
 {
-	struct mm *mm = new_warm_space(), *child;
+	struct mm *mm = new_space();
+	FILE *file = tmpfile();
+	uint64_t addr;
 
-	CHECK_EQ(poke(mm, AT(1), 4), 0);
-	CHECK_EQ(mm_fork(mm, &child), 0);
-	check_aborted(mm, write_beside, MM_FALLBACK_ENTRY);
-	CHECK_EQ(peek(mm, AT(1) + 1), 7);
-	CHECK_EQ(peek(child, AT(1)), 4);
-	CHECK_EQ(peek(child, AT(1) + 1), 0);
-	end_space(child);
+	CHECK(file);
+	CHECK_EQ(fputc('x', file), 'x');
+	CHECK_EQ(fflush(file), 0);
+	CHECK_EQ(mm_mmap(mm, AT(1), PAGES(1), RW, MM_MAP_PRIVATE | MM_MAP_FIXED, fileno(file), 0,
+			 &addr),
+		 0);
+	/* So that the thread has frames. */
+	map(mm, 3, 1, RW);
+	CHECK_EQ(poke(mm, AT(3), 1), 0);
+	CHECK_EQ(peek(mm, AT(1)), 'x');
+	CHECK_EQ(mm_madvise(mm, AT(1), PAGES(1), MM_MADV_DONTNEED), 0);
+	check_aborted(mm, fault_there, MM_FALLBACK_ENTRY);
+	CHECK_EQ(peek(mm, AT(1) + 1), 6);
+	CHECK_EQ(stats_of(mm).frames, 2);
 	end_space(mm);
+	fclose(file);
 }
 
 TEST(mm_fault, all_ways_add_up)
