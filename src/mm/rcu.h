@@ -10,9 +10,20 @@
 
 /*
  * Read sections are a few instructions, which the header has for programs of any licence to have them
- * inline (see its comments there); with this name it gives them out.
+ * inline (see its comments there); with this name it gives them out. Not where undefined behaviour is
+ * looked for (with GCC, what says so is that addresses are looked at, too): the memory of liburcu's
+ * readers is not aligned as its header promises.
  */
+#if defined(__SANITIZE_ADDRESS__)
+#define MM__RCU_CALLS 1
+#elif defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+#define MM__RCU_CALLS 1
+#endif
+#endif
+#ifndef MM__RCU_CALLS
 #define _LGPL_SOURCE
+#endif
 #include <urcu/urcu-bp.h>
 
 /* An address space for one thread has no readers to wait for; see lock.h. */
