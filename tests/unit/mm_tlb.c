@@ -268,6 +268,30 @@ TEST(mm_tlb, shared_pages_are_taken_away_too)
 	end_scene(s);
 }
 
+#define MANY 20u
+
+/* Each thread is the only one who has its page: all have to be stopped for what is one table. */
+TEST(mm_tlb, what_many_threads_have_is_taken_from_each)
+{
+	static struct reader many[MANY];
+	struct mm *mm = new_space();
+
+	map(mm, 0, MANY, RW);
+	for (unsigned int i = 0; i < MANY; i++) {
+		start(&many[i], mm);
+		CHECK_EQ(access_by(&many[i], AT(i), (int)i), 0);
+	}
+	CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(MANY), R), 0);
+	for (unsigned int i = 0; i < MANY; i++)
+		CHECK_EQ(access_by(&many[i], AT(i), 99), -MM_SEGV_ACCERR);
+	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(MANY), MM_MADV_DONTNEED), 0);
+	for (unsigned int i = 0; i < MANY; i++) {
+		CHECK_EQ(peek_by(&many[i], AT(i)), 0);
+		end(&many[i]);
+	}
+	end_space(mm);
+}
+
 TEST(mm_tlb, pages_that_share_a_slot_do_not_mix)
 {
 	struct mm *mm = new_space();
