@@ -56,6 +56,22 @@ TEST(mm_populate, a_mapping_is_made_whether_or_not_its_pages_can_be)
 	close(fd);
 }
 
+TEST(mm_populate, what_is_private_and_writable_is_copied_at_once)
+{
+	struct mm *mm = new_space();
+	int fd = new_file(PAGES(1));
+
+	map_file_at(mm, 0, 1, RW, MM_MAP_PRIVATE | MM_MAP_POPULATE, fd, 0);
+	CHECK_EQ(stats_of(mm).frames, 1);
+	CHECK(is_ready(mm, AT(0), W));
+	map_file_at(mm, 1, 1, R, MM_MAP_PRIVATE | MM_MAP_POPULATE, fd, 0);
+	map_file_at(mm, 2, 1, RW, MM_MAP_SHARED | MM_MAP_POPULATE, fd, 0);
+	CHECK_EQ(stats_of(mm).pages, 3);
+	CHECK_EQ(stats_of(mm).frames, 1);
+	end_space(mm);
+	close(fd);
+}
+
 TEST(mm_populate, for_reading_and_for_writing)
 {
 	struct mm *mm = new_space(), *child;
