@@ -105,6 +105,8 @@ static void free_inode(struct mm__inode *inode)
 	if (is_file(inode))
 		mm__file_close(&inode->file);
 	mm__page_cache_destroy(&inode->pages);
+	if (!is_file(inode))
+		mm__frames_put(inode->frames);
 	pthread_cond_destroy(&inode->read);
 	pthread_mutex_destroy(&inode->sync_lock);
 	pthread_mutex_destroy(&inode->lock);
@@ -117,6 +119,7 @@ int mm__inode_anonymous(struct mm__frames *frames, uint64_t pages, struct mm__in
 
 	if (!made)
 		return ENOMEM;
+	mm__frames_get(frames);
 	*inode = made;
 	return 0;
 }

@@ -53,7 +53,7 @@ bool mm__inode_may_write(int fd, int flags);
 
 /*
  * Shared anonymous memory of so many pages, with a reference for the caller. It gets its frames
- * from this pool, which outlives it. ENOMEM.
+ * from this pool, which it keeps. ENOMEM.
  */
 int mm__inode_anonymous(struct mm__frames *frames, uint64_t pages, struct mm__inode **inode);
 

@@ -87,8 +87,6 @@ void mm_destroy(struct mm *mm)
 	mm__sync_removed(mm->own_cpu, 0, MM_ADDR_MAX);
 	mm__pages_zap(mm, mm->own_cpu, 0, MM_ADDR_MAX);
 	mm__areas_destroy(mm);
-	/* What was freed before may be of this space's frames. */
-	mm__rcu_barrier();
 	mm__page_table_destroy(&mm->page_table);
 	mm__locking_destroy(mm);
 	mm__cpus_destroy(mm);

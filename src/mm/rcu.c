@@ -93,18 +93,27 @@ void mm__rcu_free(struct mm__garbage *list)
 
 void mm__rcu_synchronize(void)
 {
+	int state;
+
 	if (!MM__RCU)
 		return;
+	/* liburcu sleeps in poll() with its locks held: a thread cancelled there would keep them. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	urcu_bp_synchronize_rcu();
+	pthread_setcancelstate(state, NULL);
 	mm__rcu_after();
 }
 
 void mm__rcu_barrier(void)
 {
+	int state;
+
 	if (!MM__RCU)
 		return;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	ignore_begin();
 	urcu_bp_barrier();
 	ignore_end();
+	pthread_setcancelstate(state, NULL);
 	mm__rcu_after();
 }

@@ -121,6 +121,7 @@ static int check_table(struct mm *mm, struct report *report, struct mm__table *t
 	return error;
 }
 
+/* With the lock of the depot: shared memory that was unmapped may be on its way back to it. */
 static int check_pages(struct mm *mm, struct report *report, uint64_t pages_counted)
 {
 	bool alone = mm->frames->users == 1 &&
@@ -163,15 +164,13 @@ int mm_validate(struct mm *mm, char *message, size_t size)
 {
 	struct report report = { message, size };
 	uint64_t events[MM__NR_EVENTS];
-	int error;
+	int error = check_areas(mm, &report);
 
-	/* What was taken out before the moment became quiet may still be on its way. */
-	if (atomic_load_explicit(&mm->shares_files, memory_order_relaxed))
-		mm__rcu_barrier();
-	error = check_areas(mm, &report);
 	mm__events(mm, events);
+	mm__frames_lock(mm->frames);
 	if (!error)
 		error = check_pages(mm, &report, events[MM__PAGE_IN] - events[MM__PAGE_OUT]);
+	mm__frames_unlock(mm->frames);
 	if (!error)
 		error = check_counts(mm, &report, events[MM__TABLE_MADE] - events[MM__TABLE_FREED]);
 	return error;
