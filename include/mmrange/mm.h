@@ -437,10 +437,10 @@ enum mm_fallback {
 	MM_FALLBACK_NO_TABLE, /* there was no page table yet */
 	MM_FALLBACK_NO_FRAME, /* the thread had no free frame at hand */
 	MM_FALLBACK_NO_PAGE,  /* the page of the file has to be read first */
-	MM_FALLBACK_FLUSH,    /* other threads have to be kept from what they may have in their TLBs */
-	MM_FALLBACK_CHANGED,  /* aborted: the area was changed meanwhile */
-	MM_FALLBACK_TABLE,    /* aborted: the page table was freed meanwhile */
-	MM_FALLBACK_ENTRY,    /* aborted: the page was changed meanwhile */
+	MM_FALLBACK_FLUSH, /* other threads have to be kept from what they may have in their TLBs */
+	MM_FALLBACK_CHANGED, /* aborted: the area was changed meanwhile */
+	MM_FALLBACK_TABLE,   /* aborted: the page table was freed meanwhile */
+	MM_FALLBACK_ENTRY,   /* aborted: the page was changed meanwhile */
 	MM_NR_FALLBACKS
 };
 
@@ -471,7 +471,7 @@ struct mm_stats {
 	uint64_t faults_coarse;
 	uint64_t fallbacks[MM_NR_FALLBACKS];
 	uint64_t hold_times[MM_NR_HOLD_TIMES]; /* of the short mm lock: how often how long */
-	uint64_t lock_leaves;    /* of the range lock: see struct range_lock_stats */
+	uint64_t lock_leaves;                  /* of the range lock: see struct range_lock_stats */
 	uint64_t lock_splits;
 	uint64_t lock_merges;
 	uint64_t lock_waits;
@@ -490,7 +490,7 @@ MMRANGE_API void mm_get_stats(struct mm *mm, struct mm_stats *stats);
  * @param message  where a sentence on the first breach goes, at most size bytes; may be NULL
  * @return 0; EUCLEAN (EINVAL where there is no such value) something is broken
  *
- * Requires:  a quiet moment: no other thread is in a function on mm.
+ * Requires:  a quiet moment: no other thread is in a function on mm, or a relative by mm_fork().
  * Cost:      O(areas + tables + pages).   Since: 0.1
  */
 MMRANGE_API int mm_validate(struct mm *mm, char *message, size_t size);

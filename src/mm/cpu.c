@@ -334,21 +334,53 @@ void mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set 
 		flush_others(mm, cpu, set, start, end);
 }
 
+/* Stops one, while the attach lock keeps it from ending. */
+static void stop_one(struct mm__cpu *cpu)
+{
+	mm__mutex_lock(&cpu->mm->cpus.lock, MM__ORDER_CPUS);
+	stop(cpu);
+	mm__heavy_fence();
+	wait_stopped(cpu);
+}
+
+static void let_one_go_on(struct mm__cpu *cpu)
+{
+	go_on(cpu);
+	mm__mutex_unlock(&cpu->mm->cpus.lock, MM__ORDER_CPUS);
+}
+
+#ifdef MMRANGE_CHECKED
+static bool has_in_tlb(const struct mm__cpu *cpu, const struct mm__frame *frame)
+{
+	for (unsigned int i = 0; i < MM__TLB_ENTRIES; i++)
+		if (cpu->tlb[i].page && mm__entry_frame(cpu->tlb[i].entry) == frame)
+			return true;
+	return false;
+}
+
+void mm__check_unreachable(struct mm__frames *pool, struct mm__frame *const *frames, unsigned int n)
+{
+	lock_attach();
+	for (struct mm__cpu *cpu = n ? pool->cpus : NULL; cpu; cpu = cpu->next_of_pool) {
+		stop_one(cpu);
+		for (unsigned int i = 0; i < n; i++)
+			mm__check(!has_in_tlb(cpu, frames[i]),
+				  "a page is freed that a thread can still reach");
+		let_one_go_on(cpu);
+	}
+	unlock_attach();
+}
+#endif
+
 /*
  * Frames
  */
 
 static void empty_stopped(struct mm__cpu *cpu)
 {
-	struct mm__cpus *cpus = &cpu->mm->cpus;
-
-	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
-	stop(cpu);
-	mm__heavy_fence();
-	wait_stopped(cpu);
+	stop_one(cpu);
 	empty_cache(cpu);
-	go_on(cpu);
-	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
+	let_one_go_on(cpu);
 }
 
 /* A batch from the depot, whose lock is held. */
@@ -458,6 +490,7 @@ void mm__cpu_drop_frames(struct mm__cpu *cpu, struct mm__frame **frames, unsigne
 	unsigned int i = 0;
 
 	n = drop(cpu->mm->frames, frames, n);
+	mm__check_unreachable(cpu->mm->frames, frames, n);
 	while (i < n) {
 		mm__cpu_enter(cpu);
 		while (i < n && mm__frame_cache_put(&cpu->cache, frames[i]))
@@ -487,16 +520,11 @@ void mm__events(struct mm *mm, uint64_t sums[MM__NR_EVENTS])
 
 static uint64_t cached_stopped(struct mm__cpu *cpu)
 {
-	struct mm__cpus *cpus = &cpu->mm->cpus;
 	uint64_t cached;
 
-	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
-	stop(cpu);
-	mm__heavy_fence();
-	wait_stopped(cpu);
+	stop_one(cpu);
 	cached = cpu->cache.loaded.count + cpu->cache.previous.count;
-	go_on(cpu);
-	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
+	let_one_go_on(cpu);
 	return cached;
 }
 

@@ -259,6 +259,8 @@ void mm__frame_get(struct mm__frame *frame)
 
 bool mm__frame_drop(struct mm__frame *frame)
 {
+	mm__check(atomic_load_explicit(&frame->refs, memory_order_relaxed),
+		  "a frame is freed that is free");
 	if (mm__frame_exclusive(frame)) {
 		/* relaxed: it was the only one, and nobody can get another from it */
 		atomic_store_explicit(&frame->refs, 0, memory_order_relaxed);
@@ -278,6 +280,7 @@ void mm__frame_put(struct mm__frame *frame)
 
 	if (!mm__frame_drop(frame))
 		return;
+	mm__check_unreachable(pool, &frame, 1);
 	mm__frame_list_add(&list, frame);
 	mm__frames_lock(pool);
 	mm__frames_give(pool, &list);

@@ -103,6 +103,23 @@ bool mm__frame_drop(struct mm__frame *frame);
 /* One less, and if it was the last, gives it to its pool. */
 void mm__frame_put(struct mm__frame *frame);
 
+/*
+ * The checked build: these frames have no references, and no thread may have them in its TLB. Neither
+ * the attach lock nor one below it is held.
+ */
+#ifdef MMRANGE_CHECKED
+void mm__check_unreachable(struct mm__frames *pool, struct mm__frame *const *frames,
+			   unsigned int n);
+#else
+static inline void mm__check_unreachable(struct mm__frames *pool, struct mm__frame *const *frames,
+					 unsigned int n)
+{
+	(void)pool;
+	(void)frames;
+	(void)n;
+}
+#endif
+
 /* Whether the caller's reference is the only one; if so, it sees what the others have done. */
 static inline bool mm__frame_exclusive(struct mm__frame *frame)
 {

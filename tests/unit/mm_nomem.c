@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Every operation, with each of the allocations it makes refused in turn: it says so, and has
- * changed nothing. The linker lets the library's calls of malloc() and posix_memalign() end here,
- * and those of calloc(), which a compiler may make of malloc() and memset().
+ * changed nothing. The linker lets the library's calls of malloc(), calloc(), realloc() and
+ * posix_memalign() end here.
  */
-#include "spaces.h"
+#include "files.h"
+#include "mm/rcu.h"
+#include "threads.h"
 
 #include <stdbool.h>
 
@@ -15,6 +17,8 @@ void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
 int __real_posix_memalign(void **result, size_t align, size_t size);
 int __wrap_posix_memalign(void **result, size_t align, size_t size);
 
@@ -31,6 +35,11 @@ void *__wrap_malloc(size_t size)
 void *__wrap_calloc(size_t n, size_t size)
 {
 	return refused() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+	return refused() ? NULL : __real_realloc(memory, size);
 }
 
 int __wrap_posix_memalign(void **result, size_t align, size_t size)
@@ -213,4 +222,261 @@ TEST(mm_nomem, no_space_is_made_without_memory)
 	while (limit(NULL, do_create, n))
 		n++;
 	CHECK(n >= 1);
+}
+
+/*
+ * Forks
+ */
+
+static struct mm *child;
+
+static int do_fork(struct mm *mm)
+{
+	return mm_fork(mm, &child);
+}
+
+TEST(mm_nomem, a_fork_that_gets_no_memory_leaves_no_child)
+{
+	unsigned int n = 0;
+	int error;
+
+	do {
+		struct mm *mm = prepare();
+		uint64_t frames = stats_of(mm).frames;
+
+		child = NULL;
+		error = limit(mm, do_fork, n++);
+		if (error) {
+			CHECK_EQ(error, ENOMEM);
+			CHECK(!child);
+			check_unchanged(mm);
+			/* Nobody else has its frames: no copy is made. */
+			for (unsigned int i = 0; i < 8; i++)
+				CHECK_EQ(poke(mm, AT(i), (int)i + 1), 0);
+			CHECK_EQ(stats_of(mm).frames, frames);
+			CHECK_EQ(do_fork(mm), 0);
+		}
+		check_unchanged(mm);
+		check_unchanged(child);
+		CHECK_EQ(stats_of(mm).frames, frames);
+		end_space(child);
+		end_space(mm);
+	} while (error);
+	/* The space, its cpu and the table of those, three tables, areas and nodes. */
+	CHECK(n > 8);
+}
+
+/*
+ * Files
+ */
+
+static int fd;
+
+static int do_map_file(struct mm *mm)
+{
+	uint64_t addr;
+
+	return mm_mmap(mm, AT(50), PAGES(2), RW, MM_MAP_SHARED | MM_MAP_FIXED, fd, 0, &addr);
+}
+
+static int do_map_shared(struct mm *mm)
+{
+	return try_map(mm, AT(50), PAGES(2), SHARED | MM_MAP_FIXED);
+}
+
+static int next_fd(void)
+{
+	int next = dup(fd);
+
+	CHECK(next >= 0);
+	close(next);
+	return next;
+}
+
+TEST(mm_nomem, a_mapping_of_a_file_that_gets_no_memory_keeps_nothing_of_it)
+{
+	int next;
+
+	fd = new_file(PAGES(2));
+	next = next_fd();
+	CHECK(refuse_each(do_map_file) >= 1);
+	CHECK(refuse_each(do_map_shared) >= 1);
+	mm__rcu_barrier();
+	CHECK_EQ(next_fd(), next);
+	close(fd);
+}
+
+static int do_read_file(struct mm *mm)
+{
+	return mm_fault(mm, AT(50), R, NULL);
+}
+
+static int do_write_file(struct mm *mm)
+{
+	return mm_fault(mm, AT(50), W, NULL);
+}
+
+static void refuse_each_page(int (*map_it)(struct mm *mm), int (*fault)(struct mm *mm))
+{
+	unsigned int n = 0;
+	int error;
+
+	do {
+		struct mm *mm = prepare();
+
+		CHECK_EQ(map_it(mm), 0);
+		error = limit(mm, fault, n++);
+		CHECK(!error || error == ENOMEM);
+		CHECK_EQ(stats_of(mm).pages, error ? 8 : 9);
+		check_space(mm);
+		CHECK_EQ(fault(mm), 0);
+		CHECK_EQ(stats_of(mm).pages, 9);
+		end_space(mm);
+	} while (error);
+	/* A node of the cache, at least. */
+	CHECK(n > 1);
+}
+
+TEST(mm_nomem, a_page_of_a_file_that_gets_no_memory_can_be_read_again)
+{
+	fd = new_file(PAGES(2));
+	refuse_each_page(do_map_file, do_read_file);
+	refuse_each_page(do_map_file, do_write_file);
+	refuse_each_page(do_map_shared, do_write_file);
+	close(fd);
+}
+
+/*
+ * What changes more and more
+ */
+
+static int do_mlock(struct mm *mm)
+{
+	return mm_mlock(mm, AT(1), PAGES(1));
+}
+
+static int do_mlock_far(struct mm *mm)
+{
+	return mm_mlock(mm, AT(5000), PAGES(2));
+}
+
+static int do_populate_far(struct mm *mm)
+{
+	return mm_madvise(mm, AT(5000), PAGES(2), MM_MADV_POPULATE_WRITE);
+}
+
+static int do_grow_stack(struct mm *mm)
+{
+	return mm_fault(mm, AT(4000), W, NULL);
+}
+
+TEST(mm_nomem, locking_that_gets_no_memory_changes_nothing)
+{
+	CHECK(refuse_each(do_mlock) >= 1);
+}
+
+/* Makes pages present where there is no table yet, one after the other. */
+static void refuse_each_far(int (*run)(struct mm *mm), int error_of_pages)
+{
+	unsigned int n = 0;
+	int error;
+
+	do {
+		struct mm *mm = prepare();
+		uint64_t pages;
+
+		map_as(mm, 5000, 2, RW, PRIVATE | MM_MAP_GROWSDOWN);
+		error = limit(mm, run, n++);
+		CHECK(!error || error == ENOMEM || error == error_of_pages);
+		check_space(mm);
+		pages = stats_of(mm).pages;
+		CHECK_EQ(stats_of(mm).frames, pages);
+		CHECK_EQ(run(mm), 0);
+		CHECK(stats_of(mm).pages > (error ? pages : 8));
+		check_space(mm);
+		end_space(mm);
+	} while (error);
+	CHECK(n > 1);
+}
+
+TEST(mm_nomem, pages_that_get_no_memory_come_later)
+{
+	refuse_each_far(do_mlock_far, EAGAIN);
+	refuse_each_far(do_populate_far, ENOMEM);
+	refuse_each_far(do_grow_stack, ENOMEM);
+}
+
+/*
+ * Threads
+ */
+
+enum { PARKED = 6 };
+
+static sem_t parked, go;
+static struct mm *shared_space;
+static unsigned int allocations;
+static int thread_error;
+static bool again; /* the thread, after it failed */
+
+static void *park(void *mm)
+{
+	CHECK_EQ(peek(mm, AT(0)), 1);
+	sem_post(&parked);
+	sem_await(&go);
+	return NULL;
+}
+
+static int do_read(struct mm *mm)
+{
+	unsigned char byte = 0;
+	int error = mm_read(mm, AT(0), &byte, 1, NULL);
+
+	CHECK_EQ(byte, error ? 0 : 1);
+	return error;
+}
+
+static void *begin(void *arg)
+{
+	(void)arg;
+	thread_error = limit(shared_space, do_read, allocations);
+	CHECK(!thread_error || thread_error == ENOMEM);
+	if (again)
+		CHECK_EQ(do_read(shared_space), 0);
+	return NULL;
+}
+
+/* Returns how many allocations the first use of the space needs. */
+static unsigned int begin_each(void)
+{
+	allocations = 0;
+	do {
+		thread_join(thread_start(begin, NULL));
+		check_unchanged(shared_space);
+		allocations++;
+	} while (thread_error);
+	return allocations - 1;
+}
+
+TEST(mm_nomem, a_thread_that_gets_no_memory_can_begin_later)
+{
+	pthread_t threads[PARKED];
+
+	shared_space = prepare();
+	CHECK_EQ(sem_init(&parked, 0, 0), 0);
+	CHECK_EQ(sem_init(&go, 0, 0), 0);
+	/* With this one and the space's own, as many as there is room for at first. */
+	for (unsigned int i = 0; i < PARKED; i++) {
+		threads[i] = thread_start(park, shared_space);
+		sem_await(&parked);
+	}
+	/* The thread, its cpu, and room for one more. */
+	again = false;
+	CHECK_EQ(begin_each(), 3);
+	again = true;
+	CHECK_EQ(begin_each(), 2);
+	for (unsigned int i = 0; i < PARKED; i++)
+		sem_post(&go);
+	for (unsigned int i = 0; i < PARKED; i++)
+		thread_join(threads[i]);
+	end_space(shared_space);
 }

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the checked build finds in the address space itself: locks in the wrong order, waiting with
+ * locks held, and frames that are freed when they must not be. A breach ends the process, so each is
+ * committed in a child process.
+ */
+#include "child.h"
+#include "mm/internal.h"
+#include "spaces.h"
+#include "threads.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+static void check_stops(void (*breach)(void), const char *message)
+{
+	char errors[4096];
+	int status;
+
+	if (!checked_build)
+		return;
+	status = run_in_child(breach, errors, sizeof(errors));
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(errors, "mmrange: ") ||
+	    !strstr(errors, message))
+		test_fail(__FILE__, __LINE__, "no abort with \"%s\", but status %#x and: %s",
+			  message, (unsigned int)status, errors);
+}
+
+static void say_if_skipped(void)
+{
+	if (!checked_build)
+		puts("skipped: this is not a checked build (MMRANGE_CHECKED)");
+}
+
+static struct mm *mm;
+static struct mm__cpu *cpu;
+
+/* Pages in two tables, present. */
+static void prepare(void)
+{
+	mm = new_space();
+	cpu = mm__this_cpu(mm);
+	map(mm, 0, 1024, RW);
+	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	CHECK_EQ(poke(mm, AT(512), 1), 0);
+}
+
+static struct mm__table *table_of(unsigned int page)
+{
+	return mm__table_find(&mm->page_table, AT(page));
+}
+
+static void take_a_range_with_the_mm_lock(void)
+{
+	struct mm__hold hold;
+
+	prepare();
+	mm__lock(mm);
+	mm__hold_write(cpu, &hold, AT(0), AT(1));
+}
+
+static void read_a_range_with_a_table(void)
+{
+	struct mm__hold hold;
+
+	prepare();
+	mm__table_lock(table_of(0), AT(0));
+	mm__hold_read(cpu, &hold, AT(0), AT(1));
+}
+
+static void take_two_ranges_with_the_mm_lock(void)
+{
+	struct mm__hold hold;
+
+	prepare();
+	mm__lock(mm);
+	mm__hold_write_two(cpu, &hold, AT(0), AT(1), AT(8), AT(9));
+}
+
+static void take_the_mm_lock_twice(void)
+{
+	prepare();
+	mm__lock(mm);
+	mm__lock(mm);
+}
+
+static void take_the_mm_lock_with_a_table(void)
+{
+	prepare();
+	mm__table_lock(table_of(0), AT(0));
+	mm__lock(mm);
+}
+
+static void take_the_mm_lock_with_free_frames(void)
+{
+	prepare();
+	mm__frames_lock(mm->frames);
+	mm__lock(mm);
+}
+
+static void take_tables_downwards(void)
+{
+	prepare();
+	mm__table_lock(table_of(512), AT(512));
+	mm__table_lock(table_of(0), AT(0));
+}
+
+static void take_a_table_twice(void)
+{
+	prepare();
+	mm__table_lock(table_of(0), AT(0));
+	mm__table_lock(table_of(0), AT(0));
+}
+
+static void drop_what_is_not_held(void)
+{
+	prepare();
+	mm__unlock(mm, cpu);
+}
+
+TEST(mm_checked, locks_in_the_wrong_order_are_found)
+{
+	say_if_skipped();
+	check_stops(take_a_range_with_the_mm_lock, "a range is taken while the mm lock is held");
+	check_stops(read_a_range_with_a_table, "a range is taken while the lock of a page table");
+	check_stops(take_two_ranges_with_the_mm_lock, "a range is taken while the mm lock is held");
+	check_stops(take_the_mm_lock_twice, "the mm lock is taken while the mm lock is held");
+	check_stops(take_the_mm_lock_with_a_table,
+		    "the mm lock is taken while the lock of a page table is held");
+	check_stops(take_the_mm_lock_with_free_frames,
+		    "the mm lock is taken while the lock of the free frames is held");
+	check_stops(take_tables_downwards,
+		    "the lock of a page table is taken while the lock of a page table is held");
+	check_stops(take_a_table_twice,
+		    "the lock of a page table is taken while the lock of a page table is held");
+	check_stops(drop_what_is_not_held, "a lock is dropped that is not held");
+}
+
+/* A file has to be read for this page. */
+static uint64_t map_file(void)
+{
+	FILE *file = tmpfile();
+	uint64_t addr;
+
+	CHECK(file);
+	CHECK_EQ(fwrite("text", 1, 4, file), 4);
+	CHECK_EQ(fflush(file), 0);
+	CHECK_EQ(mm_mmap(mm, 0, PAGES(1), RW, MM_MAP_SHARED, fileno(file), 0, &addr), 0);
+	fclose(file);
+	return addr;
+}
+
+static void read_a_file_with_a_lock(void)
+{
+	uint64_t addr;
+
+	prepare();
+	addr = map_file();
+	/* What is held by mm_lock_range() may be held, and so no range is waited for. */
+	CHECK_EQ(mm_write_lock(mm), 0);
+	mm__lock(mm);
+	peek(mm, addr);
+}
+
+static void wait_for_memory_with_a_lock(void)
+{
+	prepare();
+	mm__lock(mm);
+	mm__cpu_reclaim(cpu);
+}
+
+TEST(mm_checked, waiting_with_a_lock_is_found)
+{
+	say_if_skipped();
+	check_stops(read_a_file_with_a_lock, "a file is read while the mm lock is held");
+	check_stops(wait_for_memory_with_a_lock, "memory is waited for while the mm lock is held");
+}
+
+static struct mm__frame *frame_of(unsigned int page)
+{
+	return mm__entry_frame(mm__entry_load(table_of(page), AT(page)));
+}
+
+static void free_what_is_in_use(void)
+{
+	struct mm__frame *frame;
+
+	prepare();
+	frame = frame_of(0);
+	mm__frame_cache_put(&cpu->cache, frame);
+}
+
+/* It is in the free list, and somebody takes a reference all the same. */
+static void hand_out_what_is_in_use(void)
+{
+	struct mm__frame *frame;
+
+	prepare();
+	frame = mm__cpu_frame(cpu);
+	CHECK(frame);
+	mm__cpu_drop_frames(cpu, &frame, 1);
+	mm__frame_get(frame);
+	mm__cpu_frame(cpu);
+}
+
+static void free_twice(void)
+{
+	struct mm__frame *frame;
+
+	prepare();
+	frame = mm__cpu_frame(cpu);
+	CHECK(frame);
+	mm__frame_put(frame);
+	mm__frame_put(frame);
+}
+
+/* A list that has it twice hands it out twice. */
+static void hand_out_twice(void)
+{
+	struct mm__frame *frame;
+
+	prepare();
+	frame = mm__cpu_frame(cpu);
+	CHECK(frame);
+	mm__cpu_drop_frames(cpu, &frame, 1);
+	mm__frame_cache_put(&cpu->cache, frame);
+	mm__cpu_frame(cpu);
+	mm__cpu_frame(cpu);
+}
+
+static void free_what_is_in_a_tlb(void)
+{
+	struct mm__frame *frame;
+
+	prepare();
+	frame = frame_of(512);
+	mm__cpu_drop_frames(cpu, &frame, 1);
+}
+
+static void *touch(void *arg)
+{
+	CHECK_EQ(peek(mm, AT(512)), 1);
+	sem_post(arg);
+	sem_await((sem_t *)arg + 1);
+	return NULL;
+}
+
+static void free_what_is_in_the_tlb_of_another(void)
+{
+	struct mm__frame *frame;
+	sem_t sem[2];
+
+	prepare();
+	frame = frame_of(512);
+	CHECK_EQ(sem_init(&sem[0], 0, 0), 0);
+	CHECK_EQ(sem_init(&sem[1], 0, 0), 0);
+	thread_start(touch, sem);
+	sem_await(&sem[0]);
+	mm__tlb_flush(mm, cpu,
+		      &(struct mm__cpu_set){ .count = 1, .number = { (uint16_t)cpu->number } }, 0,
+		      MM_ADDR_MAX);
+	mm__frame_put(frame);
+}
+
+static void lose_a_frame(void)
+{
+	prepare();
+	CHECK(mm__cpu_frame(cpu));
+	mm_destroy(mm);
+}
+
+TEST(mm_checked, frames_that_are_freed_or_used_wrongly_are_found)
+{
+	say_if_skipped();
+	check_stops(free_what_is_in_use, "a frame is freed that is in use");
+	check_stops(hand_out_what_is_in_use, "a frame is handed out that is in use");
+	check_stops(hand_out_twice, "a frame is handed out that is in use");
+	check_stops(free_twice, "a frame is freed that is free");
+	check_stops(free_what_is_in_a_tlb, "a page is freed that a thread can still reach");
+	check_stops(free_what_is_in_the_tlb_of_another,
+		    "a page is freed that a thread can still reach");
+	check_stops(lose_a_frame, "frames are lost");
+}
+
+static void end_with_a_range(void)
+{
+	struct mm_hold hold;
+
+	prepare();
+	CHECK_EQ(mm_lock_range(mm, &hold, AT(0), AT(1), RANGE_WRITE), 0);
+	mm__cpus_destroy(mm);
+}
+
+static void unlock_what_is_not_held(void)
+{
+	struct mm_hold hold;
+
+	prepare();
+	CHECK_EQ(mm_lock_range(mm, &hold, AT(0), AT(1), RANGE_WRITE), 0);
+	mm_unlock_range(mm, &hold);
+	mm_unlock_range(mm, &hold);
+}
+
+TEST(mm_checked, misuse_of_held_ranges_is_found)
+{
+	say_if_skipped();
+	check_stops(end_with_a_range, "a thread ends, or its space, that holds a range");
+	check_stops(unlock_what_is_not_held, "a range is unlocked that the thread does not hold");
+}
+
+/* The last one: it may leave a thread of liburcu behind, and children are made while there is one. */
+TEST(mm_checked, locks_in_the_right_order_are_not)
+{
+	struct mm__hold hold;
+
+	prepare();
+	CHECK_EQ(mm__hold_write(cpu, &hold, AT(0), AT(1024)), 0);
+	mm__lock(mm);
+	mm__table_lock(table_of(0), AT(0));
+	mm__table_lock(table_of(512), AT(512));
+	mm__frames_lock(mm->frames);
+	mm__frames_unlock(mm->frames);
+	mm__table_unlock(table_of(0));
+	mm__table_unlock(table_of(512));
+	/* Trying does not wait. */
+	mm__release(cpu, &hold);
+	CHECK_EQ(mm__hold_trywrite(cpu, &hold, AT(0), AT(1)), 0);
+	mm__unlock(mm, cpu);
+	mm__release(cpu, &hold);
+	end_space(mm);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#include "files.h"
+
+TEST(mm_msync, writes_what_was_written_before)
+{
+	static const int kinds[] = { 0, MM_MS_SYNC, MM_MS_ASYNC, MM_MS_SYNC | MM_MS_INVALIDATE };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct mm *mm = new_space();
+		int fd = new_file(PAGES(3));
+
+		map_file_at(mm, 0, 3, RW, MM_MAP_SHARED, fd, 0);
+		for (unsigned int page = 0; page < 3; page++)
+			CHECK_EQ(poke(mm, AT(page) + 5, 200 + (int)page), 0);
+		CHECK_EQ(mm_msync(mm, AT(1), PAGES(1), kinds[i]), 0);
+		CHECK_EQ(byte_in_file(fd, PAGES(1) + 5), 201);
+		CHECK_EQ(byte_in_file(fd, 5), file_pattern(5));
+		CHECK_EQ(byte_in_file(fd, PAGES(2) + 5), file_pattern(PAGES(2) + 5));
+		CHECK_EQ(mm_msync(mm, AT(0), PAGES(3), kinds[i]), 0);
+		CHECK_EQ(byte_in_file(fd, 5), 200);
+		CHECK_EQ(byte_in_file(fd, PAGES(2) + 5), 202);
+		/* And what is written after that, the next time. */
+		CHECK_EQ(poke(mm, AT(1) + 5, 210), 0);
+		CHECK_EQ(mm_msync(mm, AT(1), 1, kinds[i]), 0);
+		CHECK_EQ(byte_in_file(fd, PAGES(1) + 5), 210);
+		end_space(mm);
+		close(fd);
+	}
+}
+
+TEST(mm_msync, what_is_between_is_an_error_after_the_rest_has_been_done)
+{
+	struct mm *mm = new_space();
+	int fd = new_file(PAGES(3));
+
+	map_file_at(mm, 0, 3, RW, MM_MAP_SHARED, fd, 0);
+	CHECK_EQ(mm_munmap(mm, AT(1), PAGES(1)), 0);
+	CHECK_EQ(poke(mm, AT(0), 200), 0);
+	CHECK_EQ(poke(mm, AT(2), 201), 0);
+	CHECK_EQ(mm_msync(mm, AT(0), PAGES(3), MM_MS_SYNC), ENOMEM);
+	CHECK_EQ(byte_in_file(fd, 0), 200);
+	CHECK_EQ(byte_in_file(fd, PAGES(2)), 201);
+	CHECK_EQ(mm_msync(mm, AT(2), PAGES(2), MM_MS_SYNC), ENOMEM);
+	CHECK_EQ(mm_msync(mm, AT(7), PAGES(2), MM_MS_SYNC), ENOMEM);
+	end_space(mm);
+	close(fd);
+}
+
+TEST(mm_msync, memory_without_a_file_has_nothing_to_write)
+{
+	struct mm *mm = new_space();
+
+	map(mm, 0, 2, RW);
+	map_as(mm, 2, 2, RW, SHARED);
+	for (unsigned int i = 0; i < 4; i++)
+		CHECK_EQ(poke(mm, AT(i), (int)i + 1), 0);
+	CHECK_EQ(mm_msync(mm, AT(0), PAGES(4), MM_MS_SYNC), 0);
+	for (unsigned int i = 0; i < 4; i++)
+		CHECK_EQ(peek(mm, AT(i)), (int)i + 1);
+	end_space(mm);
+}
+
+TEST(mm_msync, bad_calls_are_refused)
+{
+	struct mm *mm = new_space();
+
+	map(mm, 0, 2, RW);
+	CHECK_EQ(mm_msync(mm, AT(0) + 1, PAGES(1), MM_MS_SYNC), EINVAL);
+	CHECK_EQ(mm_msync(mm, AT(0), PAGES(1), MM_MS_SYNC | MM_MS_ASYNC), EINVAL);
+	CHECK_EQ(mm_msync(mm, AT(0), PAGES(1), 8), EINVAL);
+	CHECK_EQ(mm_msync(mm, AT(0), 0, MM_MS_SYNC), 0);
+	CHECK_EQ(mm_msync(mm, AT(9), 0, MM_MS_SYNC), 0);
+	CHECK_EQ(mm_msync(mm, AT(0), UINT64_MAX - AT(0), MM_MS_SYNC), ENOMEM);
+	end_space(mm);
+}
+
+TEST(mm_msync, what_is_locked_is_not_invalidated)
+{
+	struct mm *mm = new_space();
+
+	map(mm, 0, 2, RW);
+	CHECK_EQ(mm_mlock(mm, AT(1), PAGES(1)), 0);
+	CHECK_EQ(mm_msync(mm, AT(0), PAGES(2), MM_MS_SYNC), 0);
+	CHECK_EQ(mm_msync(mm, AT(0), PAGES(1), MM_MS_INVALIDATE), 0);
+	CHECK_EQ(mm_msync(mm, AT(0), PAGES(2), MM_MS_INVALIDATE), EBUSY);
+	CHECK_EQ(mm_munlock(mm, AT(1), PAGES(1)), 0);
+	CHECK_EQ(mm_msync(mm, AT(0), PAGES(2), MM_MS_INVALIDATE), 0);
+	end_space(mm);
+}

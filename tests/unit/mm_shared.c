@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared anonymous memory: a file of its own for each mapping, as long as any of it is mapped. */
+#include "mm/rcu.h"
+#include "spaces.h"
+
+static int remap(struct mm *mm, unsigned int from, uint64_t old, uint64_t new, unsigned int to)
+{
+	uint64_t addr;
+
+	return mm_mremap(mm, AT(from), PAGES(old), PAGES(new), MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED,
+			 AT(to), &addr);
+}
+
+TEST(mm_shared, can_be_seen_twice)
+{
+	for (size_t i = 0; i < NR_LOCKINGS; i++) {
+		struct mm *mm = new_space_locking(lockings[i]);
+
+		map_as(mm, 0, 4, RW, SHARED);
+		CHECK_EQ(poke(mm, AT(1), 5), 0);
+		CHECK_EQ(remap(mm, 1, 0, 2, 10), 0);
+		CHECK_AREAS(mm, "0-4:rw-s 10-12:rw-s");
+		CHECK_EQ(peek(mm, AT(10)), 5);
+		CHECK_EQ(poke(mm, AT(11), 6), 0);
+		CHECK_EQ(peek(mm, AT(2)), 6);
+		CHECK_EQ(stats_of(mm).frames, 2);
+		/* One of the two may go. */
+		CHECK_EQ(mm_munmap(mm, AT(0), PAGES(4)), 0);
+		CHECK_EQ(peek(mm, AT(10)), 5);
+		CHECK_EQ(peek(mm, AT(11)), 6);
+		end_space(mm);
+	}
+}
+
+TEST(mm_shared, without_a_new_address_the_second_is_put_where_there_is_room)
+{
+	struct mm *mm = new_space();
+	uint64_t addr;
+
+	map_as(mm, 0, 2, RW, SHARED);
+	CHECK_EQ(poke(mm, AT(1), 5), 0);
+	CHECK_EQ(mm_mremap(mm, AT(0), 0, PAGES(2), MM_MREMAP_MAYMOVE, 0, &addr), 0);
+	CHECK(addr != AT(0));
+	CHECK_EQ(peek(mm, addr + PAGES(1)), 5);
+	CHECK_EQ(mm_mremap(mm, AT(0), 0, PAGES(2), 0, 0, &addr), ENOMEM);
+	end_space(mm);
+}
+
+TEST(mm_shared, private_memory_cannot_be_seen_twice)
+{
+	struct mm *mm = new_space();
+	uint64_t addr;
+
+	map(mm, 0, 2, RW);
+	CHECK_EQ(remap(mm, 0, 0, 2, 10), EINVAL);
+	CHECK_EQ(mm_mremap(mm, AT(0), 0, PAGES(2), MM_MREMAP_MAYMOVE, 0, &addr), EINVAL);
+	CHECK_AREAS(mm, "0-2:rw-p");
+	end_space(mm);
+}
+
+TEST(mm_shared, there_is_nothing_beyond_the_size_it_had_at_first)
+{
+	struct mm *mm = new_space();
+	uint64_t addr;
+
+	map_as(mm, 0, 2, RW, SHARED);
+	CHECK_EQ(poke(mm, AT(1), 5), 0);
+	CHECK_EQ(mm_mremap(mm, AT(0), PAGES(2), PAGES(4), 0, 0, &addr), 0);
+	CHECK_EQ(peek(mm, AT(1)), 5);
+	CHECK_EQ(peek(mm, AT(2)), -MM_BUS_ADRERR);
+	CHECK_EQ(poke(mm, AT(3), 1), -MM_BUS_ADRERR);
+	CHECK_EQ(remap(mm, 1, 0, 3, 10), 0);
+	CHECK_EQ(peek(mm, AT(10)), 5);
+	CHECK_EQ(peek(mm, AT(11)), -MM_BUS_ADRERR);
+	CHECK_EQ(stats_of(mm).frames, 1);
+	end_space(mm);
+}
+
+TEST(mm_shared, keeps_what_a_mapping_loses_that_shrinks)
+{
+	struct mm *mm = new_space();
+	uint64_t addr;
+
+	map_as(mm, 0, 3, RW, SHARED);
+	CHECK_EQ(poke(mm, AT(2), 5), 0);
+	CHECK_EQ(mm_mremap(mm, AT(0), PAGES(3), PAGES(1), 0, 0, &addr), 0);
+	CHECK_EQ(peek(mm, AT(2)), -MM_SEGV_MAPERR);
+	CHECK_EQ(mm_mremap(mm, AT(0), PAGES(1), PAGES(3), 0, 0, &addr), 0);
+	CHECK_EQ(peek(mm, AT(2)), 5);
+	CHECK_EQ(peek(mm, AT(1)), 0);
+	end_space(mm);
+}
+
+TEST(mm_shared, its_pages_are_freed_with_the_last_mapping)
+{
+	struct mm *mm = new_space(), *child;
+
+	map_as(mm, 0, 4, RW, SHARED);
+	for (unsigned int i = 0; i < 4; i++)
+		CHECK_EQ(poke(mm, AT(i), 1), 0);
+	CHECK_EQ(mm_fork(mm, &child), 0);
+	CHECK_EQ(mm_munmap(mm, AT(0), PAGES(4)), 0);
+	mm__rcu_barrier();
+	CHECK_EQ(stats_of(child).frames, 4);
+	CHECK_EQ(mm_munmap(child, AT(1), PAGES(3)), 0);
+	mm__rcu_barrier();
+	CHECK_EQ(stats_of(child).frames, 4);
+	CHECK_EQ(mm_munmap(child, AT(0), PAGES(1)), 0);
+	mm__rcu_barrier();
+	CHECK_EQ(stats_of(child).frames, 0);
+	CHECK_EQ(stats_of(mm).frames, 0);
+	end_space(child);
+	end_space(mm);
+}
+
+TEST(mm_shared, what_is_not_mapped_any_more_makes_room_for_others)
+{
+	struct mm_attr attr;
+	struct mm *mm;
+
+	mm_attr_init(&attr);
+	attr.max_pages = 4;
+	mm = new_space_with(&attr);
+	for (unsigned int round = 0; round < 3; round++) {
+		map_as(mm, 0, 4, RW, SHARED);
+		for (unsigned int i = 0; i < 4; i++)
+			CHECK_EQ(poke(mm, AT(i), 1), 0);
+		map(mm, 8, 1, RW);
+		CHECK_EQ(mm_write(mm, AT(8), "x", 1, NULL), ENOMEM);
+		/* Taken out of the space, and freed some time later. */
+		CHECK_EQ(mm_munmap(mm, AT(0), PAGES(4)), 0);
+		CHECK_EQ(poke(mm, AT(8), 1), 0);
+		CHECK_EQ(mm_munmap(mm, AT(8), PAGES(1)), 0);
+	}
+	end_space(mm);
+}
+
+TEST(mm_shared, without_pages_it_says_so)
+{
+	struct mm_attr attr;
+	struct mm *mm;
+
+	mm_attr_init(&attr);
+	attr.max_pages = 2;
+	mm = new_space_with(&attr);
+	map_as(mm, 0, 3, RW, SHARED);
+	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	CHECK_EQ(poke(mm, AT(1), 2), 0);
+	CHECK_EQ(mm_write(mm, AT(2), "x", 1, NULL), ENOMEM);
+	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(2), MM_MADV_DONTNEED), 0);
+	/* They are kept. */
+	CHECK_EQ(mm_write(mm, AT(2), "x", 1, NULL), ENOMEM);
+	CHECK_EQ(peek(mm, AT(1)), 2);
+	end_space(mm);
+}
