@@ -16,6 +16,50 @@ static void write_fault(struct stepper *self)
 	self->result = touch(self->mm, AT(0), W);
 }
 
+static void write_fault_and_read(struct stepper *self)
+{
+	step_ready(self);
+	CHECK_EQ(touch(self->mm, AT(0), W), 0);
+	self->result = peek(self->mm, AT(0));
+}
+
+/* Area and count stay as they are: that is for the entry to tell. */
+TEST(mm_lost_copy, a_page_of_zeroes_does_not_replace_one_that_was_written_to)
+{
+	struct mm *mm = new_space();
+	struct stepper thread;
+
+	map(mm, 0, 2, RW);
+	CHECK_EQ(poke(mm, AT(1), 9), 0);
+	step_start(&thread, write_fault_and_read, mm);
+	CHECK_EQ(step_to(&thread, AT_TABLE_LOCK), AT_TABLE_LOCK);
+	CHECK_EQ(poke(mm, AT(0), 2), 0);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, 2);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_ENTRY), 1);
+	end_space(mm);
+}
+
+TEST(mm_lost_copy, a_copy_does_not_replace_a_copy_that_was_written_to)
+{
+	struct mm *parent = new_space();
+	struct stepper thread;
+	struct mm *mm;
+
+	map(parent, 0, 1, RW);
+	CHECK_EQ(poke(parent, AT(0), 1), 0);
+	mm = fork_of(parent);
+	step_start(&thread, write_fault_and_read, mm);
+	CHECK_EQ(step_to(&thread, AT_TABLE_LOCK), AT_TABLE_LOCK);
+	CHECK_EQ(poke(mm, AT(0), 2), 0);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, 2);
+	CHECK_EQ(peek(parent, AT(0)), 1);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_ENTRY), 1);
+	end_space(mm);
+	end_space(parent);
+}
+
 TEST(mm_lost_copy, a_copy_is_not_installed_when_another_wrote_in_place)
 {
 	struct mm *parent = new_space();

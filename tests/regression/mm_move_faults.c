@@ -71,3 +71,28 @@ TEST(mm_move_faults, a_page_is_not_seen_where_it_was)
 	CHECK_EQ(fallbacks(mm, MM_FALLBACK_CHANGING), 1);
 	end_space(mm);
 }
+
+static void write_fault(struct stepper *self)
+{
+	step_ready(self);
+	self->result = touch(self->mm, AT(0), W);
+}
+
+/* It would be there for ever: there is no area any more. */
+TEST(mm_move_faults, no_page_is_installed_where_pages_were)
+{
+	struct mm *mm = new_space();
+	struct stepper thread;
+
+	map(mm, 0, 1, RW);
+	map(mm, 20, 1, RW);
+	CHECK_EQ(poke(mm, AT(20), 9), 0);
+	step_start(&thread, write_fault, mm);
+	CHECK_EQ(step_to(&thread, AT_TABLE_LOCK), AT_TABLE_LOCK);
+	move(mm, 0, 8);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
+	CHECK_EQ(entry_at(mm, AT(0)), 0);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_CHANGED), 1);
+	end_space(mm);
+}

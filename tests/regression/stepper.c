@@ -113,6 +113,13 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
 void __real_free(void *memory);
 void __wrap_free(void *memory);
 
+/* Who may have to be stopped must not wait for who stops it. */
+static void check_stoppable(void)
+{
+	if (self && self->cpu && atomic_load(&self->cpu->busy))
+		test_fail(__FILE__, __LINE__, "a thread waits that may have to be stopped");
+}
+
 bool __wrap_mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
 {
 	bool found = __real_mm__area_tree_at(tree, addr, m);
@@ -136,6 +143,7 @@ bool __wrap_mm__table_lock(struct mm__table *table, uint64_t addr)
 int __wrap_range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
 		      enum range_mode mode)
 {
+	check_stoppable();
 	stop_at(AT_RANGE_LOCK);
 	if (self && self->points & AT_RANGE_WAIT) {
 		if (!range_trylock(lock, range, start, end, mode))
@@ -167,11 +175,9 @@ void __wrap_mm__pages_move(struct mm *mm, struct mm__cpu *cpu, uint64_t from, ui
 	__real_mm__pages_move(mm, cpu, from, to, length);
 }
 
-/* Who may have to be stopped must not wait for who stops it. */
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 {
-	if (self && self->cpu && atomic_load(&self->cpu->busy))
-		test_fail(__FILE__, __LINE__, "a thread waits that may have to be stopped");
+	check_stoppable();
 	stop_at(AT_MUTEX);
 	return __real_pthread_mutex_lock(mutex);
 }

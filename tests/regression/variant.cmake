@@ -9,8 +9,6 @@ function(mmrange_variant name)
   # A file that is changed takes the place of the library's: an archive gives only what is missing.
   target_link_libraries(${name} PRIVATE mmrange_build mmrange_static ${MMRANGE_URCU} ${wrapped})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/mm)
-  # What only the missing text has used.
-  target_compile_options(${name} PRIVATE -Wno-unused)
 endfunction()
 
 # mmrange_variant_change(NAME FILE src/file.c FROM text TO text)
@@ -27,6 +25,8 @@ function(mmrange_variant_change name)
   else()
     file(READ ${original} text)
     target_sources(${name} PRIVATE ${changed})
+    # What only the missing text has used.
+    set_source_files_properties(${changed} PROPERTIES COMPILE_OPTIONS -Wno-unused)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${original})
   endif()
   string(FIND "${text}" "${arg_FROM}" first)

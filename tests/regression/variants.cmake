@@ -18,6 +18,18 @@ mmrange_variant_fails(mm_without_recheck mm_stale_area
 mmrange_variant_fails(mm_without_recheck mm_stale_area
   a_page_of_a_file_is_not_installed_for_another_file "peek(mm, AT(0)) is 1, not")
 
+mmrange_variant_fails(mm_without_recheck mm_move_faults
+  no_page_is_installed_where_pages_were "thread.result is 0, not")
+
+# Nor at the entry.
+mmrange_variant(mm_without_entry_check)
+mmrange_variant_change(mm_without_entry_check FILE src/mm/fault.c
+  FROM "mm__entry_load(f->table, f->page) != f->seen" TO "false")
+mmrange_variant_fails(mm_without_entry_check mm_lost_copy
+  a_page_of_zeroes_does_not_replace_one_that_was_written_to "thread.result is 0, not")
+mmrange_variant_fails(mm_without_entry_check mm_lost_copy
+  a_copy_does_not_replace_a_copy_that_was_written_to "thread.result is 1, not")
+
 # It only looks whether the area is being changed now: a fork came and went.
 mmrange_variant(mm_without_growing_count)
 mmrange_variant_change(mm_without_growing_count FILE src/mm/fault.c
@@ -161,9 +173,7 @@ mmrange_variant_fails(mm_munmap_without_flush mm_stale_tlb
 
 mmrange_variant(mm_mprotect_without_flush)
 mmrange_variant_change(mm_mprotect_without_flush FILE src/mm/pages.c
-  FROM "		if (entry & ~restricted & MM__PROT_BITS)
-			mm__cpu_set_add(set, mm__entry_owner(entry));
-" TO "")
+  FROM "if (entry & ~restricted & MM__PROT_BITS)" TO "if (false)")
 mmrange_variant_fails(mm_mprotect_without_flush mm_stale_tlb
   nobody_writes_to_what_was_protected "writer.result is 0, not")
 
