@@ -49,6 +49,42 @@ TEST(mm_stale_tlb, a_frame_is_not_freed_while_a_thread_reads_it)
 	end_space(mm);
 }
 
+/* The page was in its TLB, and is not any more. */
+static void read_anew(struct stepper *self)
+{
+	CHECK_EQ(poke(self->mm, AT(0), 1), 0);
+	CHECK_EQ(poke(self->mm, AT(MM__TLB_ENTRIES), 9), 0);
+	step_pause(self);
+	self->result = peek(self->mm, AT(0));
+}
+
+static void unmap_and_reuse(struct stepper *self)
+{
+	step_ready(self);
+	unmap(self->mm, 0, 1);
+	CHECK_EQ(poke(self->mm, AT(20), 2), 0);
+}
+
+/* The reader knows the frame, and is about to copy from it. */
+TEST(mm_stale_tlb, a_frame_is_not_freed_between_lookup_and_copy)
+{
+	struct mm *mm = new_space();
+	struct stepper unmapper;
+	struct stepper reader;
+
+	map(mm, 0, MM__TLB_ENTRIES + 1, RW);
+	step_start(&reader, read_anew, mm);
+	step_start(&unmapper, unmap_and_reuse, mm);
+	CHECK_EQ(step_to(&reader, AT_READ_UNLOCK), AT_READ_UNLOCK);
+	step_to(&unmapper, AT_YIELD);
+	step_on(&unmapper, 0);
+	step_to_end(&reader);
+	CHECK_EQ(reader.result, 1);
+	step_await_end(&unmapper);
+	CHECK_EQ(peek(mm, AT(20)), 2);
+	end_space(mm);
+}
+
 static void write_again(struct stepper *self)
 {
 	CHECK_EQ(poke(self->mm, AT(0), 1), 0);

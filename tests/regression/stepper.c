@@ -18,10 +18,14 @@ static void stop_at(enum point point)
 
 static void *run(void *arg)
 {
-	self = arg;
+	struct stepper *thread = arg;
+
+	self = thread;
 	self->run(self);
-	self->at = ENDED;
-	CHECK_EQ(sem_post(&self->stopped), 0);
+	/* What it has is freed when it ends, and nobody is to look at that then. */
+	self = NULL;
+	thread->at = ENDED;
+	CHECK_EQ(sem_post(&thread->stopped), 0);
 	return NULL;
 }
 
@@ -110,6 +114,10 @@ void __wrap_mm__pages_move(struct mm *mm, struct mm__cpu *cpu, uint64_t from, ui
 			   uint64_t length);
 int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+void __real_urcu_bp_read_unlock(void);
+void __wrap_urcu_bp_read_unlock(void);
+int __real_sched_yield(void);
+int __wrap_sched_yield(void);
 void __real_free(void *memory);
 void __wrap_free(void *memory);
 
@@ -180,6 +188,18 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 	check_stoppable();
 	stop_at(AT_MUTEX);
 	return __real_pthread_mutex_lock(mutex);
+}
+
+void __wrap_urcu_bp_read_unlock(void)
+{
+	stop_at(AT_READ_UNLOCK);
+	__real_urcu_bp_read_unlock();
+}
+
+int __wrap_sched_yield(void)
+{
+	stop_at(AT_YIELD);
+	return __real_sched_yield();
 }
 
 /*

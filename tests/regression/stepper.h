@@ -32,18 +32,20 @@
 #include "threads.h"
 
 enum point {
-	AT_AREA = 1,          /* an area was found, and its count not looked at yet */
-	AT_TABLE_LOCK = 2,    /* all is prepared, and the table is about to be locked */
-	AT_MUTEX = 4,         /* any mutex is about to be locked */
-	AT_RANGE_LOCK = 8,    /* a range is about to be locked */
-	AT_RANGE_WAIT = 0x10, /* and it is not free */
-	AT_FLUSH = 0x20,      /* TLBs are about to be flushed */
-	AFTER_FLUSH = 0x40,   /* and were */
-	AT_ZAP = 0x80,        /* the pages of a range are about to be taken out */
-	AFTER_ZAP = 0x100,    /* and were */
-	AT_MOVE = 0x200,      /* pages are about to be moved, and the areas were */
-	PAUSED = 0x400,       /* where the thread has called step_pause() */
-	ENDED = 0x800
+	AT_AREA = 1,            /* an area was found, and its count not looked at yet */
+	AT_TABLE_LOCK = 2,      /* all is prepared, and the table is about to be locked */
+	AT_MUTEX = 4,           /* any mutex is about to be locked */
+	AT_RANGE_LOCK = 8,      /* a range is about to be locked */
+	AT_RANGE_WAIT = 0x10,   /* and it is not free */
+	AT_FLUSH = 0x20,        /* TLBs are about to be flushed */
+	AFTER_FLUSH = 0x40,     /* and were */
+	AT_ZAP = 0x80,          /* the pages of a range are about to be taken out */
+	AFTER_ZAP = 0x100,      /* and were */
+	AT_MOVE = 0x200,        /* pages are about to be moved, and the areas were */
+	AT_READ_UNLOCK = 0x400, /* an RCU read section is about to end */
+	AT_YIELD = 0x800,       /* another thread is waited for */
+	PAUSED = 0x1000,        /* where the thread has called step_pause() */
+	ENDED = 0x2000
 };
 
 struct stepper {

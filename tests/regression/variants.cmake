@@ -17,7 +17,6 @@ mmrange_variant_fails(mm_without_recheck mm_stale_area
   a_fault_does_not_undo_mprotect "thread.result is 0, not")
 mmrange_variant_fails(mm_without_recheck mm_stale_area
   a_page_of_a_file_is_not_installed_for_another_file "peek(mm, AT(0)) is 1, not")
-
 mmrange_variant_fails(mm_without_recheck mm_move_faults
   no_page_is_installed_where_pages_were "thread.result is 0, not")
 
@@ -164,6 +163,16 @@ mmrange_variant_change(mm_munmap_flushes_late FILE src/mm/pages.c
 mmrange_variant_fails(mm_munmap_flushes_late mm_stale_tlb
   a_frame_is_not_freed_while_a_thread_reads_it "reader.result is 2, not")
 
+# A thread is not waited for that is just using a translation.
+mmrange_variant(mm_without_stopping)
+mmrange_variant_change(mm_without_stopping FILE src/mm/cpu.c
+  FROM "	while (atomic_load_explicit(&cpu->busy, memory_order_acquire))
+		sched_yield();
+" TO "	(void)cpu;
+")
+mmrange_variant_fails(mm_without_stopping mm_stale_tlb
+  a_frame_is_not_freed_between_lookup_and_copy "reader.result is 2, not")
+
 mmrange_variant(mm_munmap_without_flush)
 mmrange_variant_change(mm_munmap_without_flush FILE src/mm/pages.c
   FROM "		mm__tlb_flush(mm, cpu, &gather.set, from, start);
@@ -214,6 +223,8 @@ mmrange_variant_change(mm_stack_without_recheck FILE src/mm/fault.c
 ")
 mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
   a_stack_does_not_grow_over_what_was_mapped_meanwhile "thread.result is 0, not")
+mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
+  what_was_mapped_in_place_of_a_stack_does_not_grow "thread.result is 0, not")
 mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
   a_stack_does_not_grow_close_to_what_was_mapped_meanwhile "thread.result is 0, not")
 
