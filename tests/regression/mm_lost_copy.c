@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lost copy-on-write. A fault copies a page without a lock. Meanwhile the other owner of the
+ * frame drops its share, another thread writes to the frame in place, and what the fault looked at
+ * becomes what it was. If the fault installs its copy now, what was written is lost. Only a count
+ * that grows shows that something happened.
+ *
+ * The entry has the number of the thread in it that may have it in its TLB, so not much makes it
+ * what it was; but a page that was moved away and back has none, as in a child of mm_fork().
+ */
+#include "stepper.h"
+
+static void write_fault(struct stepper *self)
+{
+	step_ready(self);
+	self->result = touch(self->mm, AT(0), W);
+}
+
+static void write_fault_and_read(struct stepper *self)
+{
+	step_ready(self);
+	CHECK_EQ(touch(self->mm, AT(0), W), 0);
+	self->result = peek(self->mm, AT(0));
+}
+
+/* Area and count stay as they are: that is for the entry to tell. */
+TEST(mm_lost_copy, a_page_of_zeroes_does_not_replace_one_that_was_written_to)
+{
+	struct mm *mm = new_space();
+	struct stepper thread;
+
+	map(mm, 0, 2, RW);
+	CHECK_EQ(poke(mm, AT(1), 9), 0);
+	step_start(&thread, write_fault_and_read, mm);
+	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(poke(mm, AT(0), 2), 0);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, 2);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_ENTRY), 1);
+	end_space(mm);
+}
+
+TEST(mm_lost_copy, a_copy_does_not_replace_a_copy_that_was_written_to)
+{
+	struct mm *parent = new_space();
+	struct stepper thread;
+	struct mm *mm;
+
+	map(parent, 0, 1, RW);
+	CHECK_EQ(poke(parent, AT(0), 1), 0);
+	mm = fork_of(parent);
+	step_start(&thread, write_fault_and_read, mm);
+	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(poke(mm, AT(0), 2), 0);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, 2);
+	CHECK_EQ(peek(parent, AT(0)), 1);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_ENTRY), 1);
+	end_space(mm);
+	end_space(parent);
+}
+
+TEST(mm_lost_copy, a_copy_is_not_installed_when_another_wrote_in_place)
+{
+	struct mm *parent = new_space();
+	struct stepper thread;
+	struct mm *mm;
+	struct mm *other;
+	uint64_t seen;
+
+	map(parent, 0, 1, RW);
+	CHECK_EQ(poke(parent, AT(0), 1), 0);
+	mm = fork_of(parent);
+	seen = entry_at(mm, AT(0));
+	step_start(&thread, write_fault, mm);
+	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+
+	unmap(parent, 0, 1);
+	CHECK_EQ(poke(mm, AT(0), 2), 0);
+	/* The entry may not be written to any more, and the frame becomes this space's alone again. */
+	other = fork_of(mm);
+	unmap(other, 0, 1);
+	move(mm, 0, 8);
+	move(mm, 8, 0);
+	CHECK_EQ(entry_at(mm, AT(0)), seen);
+	CHECK_AREAS(mm, "0-1:rw-p");
+
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, 0);
+	CHECK_EQ(peek(mm, AT(0)), 2);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_CHANGED), 1);
+	end_space(other);
+	end_space(mm);
+	end_space(parent);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm_mremap() against faults at the place that the pages leave, and at the one where they arrive.
+ */
+#include "stepper.h"
+
+static void move_page(struct stepper *self)
+{
+	step_ready(self);
+	move(self->mm, 0, 8);
+}
+
+static void write_at_new_place(struct stepper *self)
+{
+	step_ready(self);
+	self->result = poke(self->mm, AT(8) + 1, 2);
+}
+
+/* The area is there, and the page is not yet. */
+TEST(mm_move_faults, nothing_is_lost_that_is_written_where_a_page_arrives)
+{
+	struct mm *mm = new_space();
+	struct stepper mover;
+	struct stepper writer;
+
+	map(mm, 0, 1, RW);
+	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	step_start(&mover, move_page, mm);
+	step_start(&writer, write_at_new_place, mm);
+	CHECK_EQ(step_to(&mover, AT_MOVE), AT_MOVE);
+	step_to(&writer, AT_RANGE_WAIT);
+	step_on(&writer, 0);
+	step_to_end(&mover);
+	step_await_end(&writer);
+	CHECK_EQ(writer.result, 0);
+	CHECK_EQ(peek(mm, AT(8)), 1);
+	CHECK_EQ(peek(mm, AT(8) + 1), 2);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_CHANGING), 1);
+	end_space(mm);
+}
+
+static void read_at_old_place(struct stepper *self)
+{
+	step_ready(self);
+	(void)peek(self->mm, AT(0));
+	step_pause(self);
+	self->result = peek(self->mm, AT(0));
+}
+
+/* The fault has found the area before, and comes when the TLBs have been flushed. */
+TEST(mm_move_faults, a_page_is_not_seen_where_it_was)
+{
+	struct mm *mm = new_space();
+	struct stepper mover;
+	struct stepper reader;
+
+	map(mm, 0, 1, RW);
+	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	step_start(&mover, move_page, mm);
+	step_start(&reader, read_at_old_place, mm);
+	CHECK_EQ(step_to(&reader, AT_AREA), AT_AREA);
+	CHECK_EQ(step_to(&mover, AT_MOVE), AT_MOVE);
+	CHECK_EQ(step_to(&mover, AFTER_FLUSH), AFTER_FLUSH);
+	step_to(&reader, AT_RANGE_WAIT);
+	step_to_end(&mover);
+	if (reader.at == AT_RANGE_WAIT)
+		CHECK_EQ(step_to(&reader, 0), PAUSED);
+	step_to_end(&reader);
+	CHECK_EQ(reader.result, -MM_SEGV_MAPERR);
+	CHECK_EQ(peek(mm, AT(8)), 1);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_CHANGING), 1);
+	end_space(mm);
+}
+
+static void write_fault(struct stepper *self)
+{
+	step_ready(self);
+	self->result = touch(self->mm, AT(0), W);
+}
+
+/* It would be there for ever: there is no area any more. */
+TEST(mm_move_faults, no_page_is_installed_where_pages_were)
+{
+	struct mm *mm = new_space();
+	struct stepper thread;
+
+	map(mm, 0, 1, RW);
+	map(mm, 20, 1, RW);
+	CHECK_EQ(poke(mm, AT(20), 9), 0);
+	step_start(&thread, write_fault, mm);
+	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	move(mm, 0, 8);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
+	CHECK_EQ(entry_at(mm, AT(0)), 0);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_CHANGED), 1);
+	end_space(mm);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A stack grows by a fault below it, while others map, unmap or fault there.
+ */
+#include "stepper.h"
+
+#define STACK 300u /* its first page: what has to stay free below lies above page 0 */
+
+static struct mm *space_with_stack(void)
+{
+	struct mm *mm = new_space();
+
+	map_as(mm, STACK, 2, RW, PRIVATE | MM_MAP_GROWSDOWN);
+	CHECK_EQ(poke(mm, AT(STACK), 1), 0);
+	return mm;
+}
+
+static void write_below(struct stepper *self)
+{
+	step_ready(self);
+	self->result = touch(self->mm, AT(STACK - 1), W);
+}
+
+/* Stops it before everything is held, when it knows that the stack may grow. */
+static void start_growing(struct stepper *thread, struct mm *mm)
+{
+	step_start(thread, write_below, mm);
+	CHECK_EQ(step_to(thread, AT_RANGE_LOCK), AT_RANGE_LOCK);
+	CHECK_EQ(step_to(thread, AT_RANGE_LOCK), AT_RANGE_LOCK);
+}
+
+TEST(mm_stack_faults, a_stack_does_not_grow_over_what_was_mapped_meanwhile)
+{
+	struct mm *mm = space_with_stack();
+	struct stepper thread;
+
+	start_growing(&thread, mm);
+	map(mm, STACK - 1, 1, R);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, -MM_SEGV_ACCERR);
+	CHECK_AREAS(mm, "299-300:r--p 300-302:rw-p");
+	end_space(mm);
+}
+
+TEST(mm_stack_faults, a_stack_does_not_grow_close_to_what_was_mapped_meanwhile)
+{
+	struct mm *mm = space_with_stack();
+	struct stepper thread;
+
+	start_growing(&thread, mm);
+	map(mm, STACK - 2, 1, R);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
+	CHECK_AREAS(mm, "298-299:r--p 300-302:rw-p");
+	end_space(mm);
+}
+
+TEST(mm_stack_faults, what_was_mapped_in_place_of_a_stack_does_not_grow)
+{
+	struct mm *mm = space_with_stack();
+	struct stepper thread;
+
+	start_growing(&thread, mm);
+	map(mm, STACK, 2, RW);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
+	CHECK_AREAS(mm, "300-302:rw-p");
+	end_space(mm);
+}
+
+/* Two threads fault below it: the second finds it grown. */
+TEST(mm_stack_faults, a_stack_grows_once)
+{
+	struct mm *mm = space_with_stack();
+	struct stepper thread;
+
+	start_growing(&thread, mm);
+	CHECK_EQ(poke(mm, AT(STACK - 2), 2), 0);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, 0);
+	CHECK_AREAS(mm, "298-302:rw-p");
+	CHECK_EQ(peek(mm, AT(STACK - 2)), 2);
+	end_space(mm);
+}
+
+static void unmap_below(struct stepper *self)
+{
+	step_ready(self);
+	unmap(self->mm, STACK - 2, 1);
+}
+
+static void write_further_below(struct stepper *self)
+{
+	step_ready(self);
+	CHECK_EQ(poke(self->mm, AT(STACK - 3), 3), 0);
+	CHECK_EQ(poke(self->mm, AT(STACK - 2), 2), 0);
+}
+
+/*
+ * Where nothing is mapped, an munmap() is about to take the pages out. It must not meet those of a
+ * stack that has grown there meanwhile.
+ */
+TEST(mm_stack_faults, nothing_is_lost_where_a_stack_grows_over_what_is_unmapped)
+{
+	struct mm *mm = space_with_stack();
+	struct stepper unmapper;
+	struct stepper writer;
+
+	step_start(&unmapper, unmap_below, mm);
+	step_start(&writer, write_further_below, mm);
+	CHECK_EQ(step_to(&unmapper, AT_ZAP), AT_ZAP);
+	step_to(&writer, AT_RANGE_WAIT);
+	step_on(&writer, 0);
+	step_to_end(&unmapper);
+	step_await_end(&writer);
+	CHECK_EQ(peek(mm, AT(STACK - 2)), 2);
+	CHECK_EQ(peek(mm, AT(STACK - 3)), 3);
+	CHECK_AREAS(mm, "297-302:rw-p");
+	end_space(mm);
+}
+
+static void write_in_stack(struct stepper *self)
+{
+	step_ready(self);
+	self->result = touch(self->mm, AT(STACK + 1), W);
+}
+
+/* Neither the area nor the tree that a fault has found it in goes away when the stack grows. */
+TEST(mm_stack_faults, a_fault_in_a_stack_goes_on_while_it_grows)
+{
+	struct mm *mm = space_with_stack();
+	struct stepper thread;
+
+	step_start(&thread, write_in_stack, mm);
+	CHECK_EQ(step_to(&thread, AT_AREA), AT_AREA);
+	watch_free(atomic_load(&mm->areas.root));
+	CHECK_EQ(poke(mm, AT(STACK - 1), 2), 0);
+	CHECK(!was_freed());
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, 0);
+	mm__rcu_barrier();
+	CHECK(was_freed());
+	CHECK_AREAS(mm, "299-302:rw-p");
+	end_space(mm);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A fault goes on with an area that is not mapped any more, or not so any more.
+ */
+#include "stepper.h"
+
+static void write_fault(struct stepper *self)
+{
+	step_ready(self);
+	self->result = touch(self->mm, AT(0), W);
+}
+
+static void read_fault(struct stepper *self)
+{
+	step_ready(self);
+	self->result = touch(self->mm, AT(0), R);
+}
+
+/* Its table is there; the page is not. */
+static struct mm *space_with_table(void)
+{
+	struct mm *mm = new_space();
+
+	map(mm, 0, 1, RW);
+	map(mm, 20, 1, RW);
+	CHECK_EQ(poke(mm, AT(20), 9), 0);
+	return mm;
+}
+
+TEST(mm_stale_area, an_area_is_not_freed_while_a_fault_looks_at_it)
+{
+	struct mm *mm = space_with_table();
+	struct stepper thread;
+
+	step_start(&thread, write_fault, mm);
+	CHECK_EQ(step_to(&thread, AT_AREA), AT_AREA);
+	watch_free(thread.area);
+	unmap(mm, 0, 1);
+	CHECK(!was_freed());
+
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
+	mm__rcu_barrier();
+	CHECK(was_freed());
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_CHANGING), 1);
+	end_space(mm);
+}
+
+/* What the fault has looked the area up in is replaced as a whole by each change. */
+TEST(mm_stale_area, the_tree_of_areas_is_not_freed_while_a_fault_is_in_it)
+{
+	struct mm *mm = space_with_table();
+	struct stepper thread;
+
+	step_start(&thread, write_fault, mm);
+	CHECK_EQ(step_to(&thread, AT_AREA), AT_AREA);
+	watch_free(atomic_load(&mm->areas.root));
+	unmap(mm, 20, 1);
+	CHECK(!was_freed());
+
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, 0);
+	mm__rcu_barrier();
+	CHECK(was_freed());
+	end_space(mm);
+}
+
+/* A page for which there is no area any more would be there for ever. */
+TEST(mm_stale_area, no_page_is_installed_after_munmap)
+{
+	struct mm *mm = space_with_table();
+	struct stepper thread;
+
+	step_start(&thread, write_fault, mm);
+	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	unmap(mm, 0, 1);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
+	CHECK_EQ(entry_at(mm, AT(0)), 0);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_CHANGED), 1);
+	end_space(mm);
+}
+
+static void unmap_page(struct stepper *self)
+{
+	step_ready(self);
+	unmap(self->mm, 0, 1);
+}
+
+/* The fault begins when all pages have just been taken out. */
+TEST(mm_stale_area, no_page_is_installed_behind_munmap)
+{
+	struct mm *mm = space_with_table();
+	struct stepper unmapper;
+	struct stepper thread;
+
+	step_start(&unmapper, unmap_page, mm);
+	step_start(&thread, write_fault, mm);
+	CHECK_EQ(step_to(&unmapper, AFTER_ZAP), AFTER_ZAP);
+	step_to(&thread, AT_RANGE_WAIT);
+	step_on(&thread, 0);
+	step_to_end(&unmapper);
+	step_await_end(&thread);
+	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
+	CHECK_EQ(entry_at(mm, AT(0)), 0);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_NO_AREA), 1);
+	end_space(mm);
+}
+
+TEST(mm_stale_area, a_page_does_not_get_the_protection_of_a_mapping_before)
+{
+	struct mm *mm = space_with_table();
+	struct stepper thread;
+
+	step_start(&thread, write_fault, mm);
+	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	unmap(mm, 0, 1);
+	map(mm, 0, 1, R);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, -MM_SEGV_ACCERR);
+	CHECK_EQ(poke(mm, AT(0), 1), -MM_SEGV_ACCERR);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_CHANGED), 1);
+	end_space(mm);
+}
+
+/* The frame is this space's alone, so the fault only has to allow more. */
+static void write_and_fault(struct stepper *self)
+{
+	CHECK_EQ(poke(self->mm, AT(0), 1), 0);
+	step_ready(self);
+	self->result = touch(self->mm, AT(0), W);
+}
+
+TEST(mm_stale_area, a_fault_does_not_undo_mprotect)
+{
+	struct mm *mm = new_space();
+	struct stepper thread;
+	struct mm *child;
+	uint64_t seen;
+
+	map(mm, 0, 1, RW);
+	step_start(&thread, write_and_fault, mm);
+	child = fork_of(mm);
+	unmap(child, 0, 1);
+	seen = entry_at(mm, AT(0));
+	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), R), 0);
+	CHECK_EQ(entry_at(mm, AT(0)), seen);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, -MM_SEGV_ACCERR);
+	CHECK_EQ(entry_at(mm, AT(0)), seen);
+	end_space(child);
+	end_space(mm);
+}
+
+/* Each mapping of shared memory is a file of its own. */
+TEST(mm_stale_area, a_page_of_a_file_is_not_installed_for_another_file)
+{
+	struct mm *mm = space_with_table();
+	struct stepper thread;
+
+	map_as(mm, 0, 1, RW, SHARED);
+	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(1), MM_MADV_DONTNEED), 0);
+	step_start(&thread, read_fault, mm);
+	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	map_as(mm, 0, 1, RW, SHARED);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, 0);
+	CHECK_EQ(peek(mm, AT(0)), 0);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_CHANGED), 1);
+	end_space(mm);
+}

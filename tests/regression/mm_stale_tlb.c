@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What threads still have in their TLBs; and who waits for whom when that is taken out.
+ */
+#include "stepper.h"
+
+/* Has the page in its TLB, and later reads it again, and again. */
+static void read_again(struct stepper *self)
+{
+	CHECK_EQ(poke(self->mm, AT(0), 1), 0);
+	step_pause(self);
+	self->result = peek(self->mm, AT(0));
+	step_pause(self);
+	self->result = peek(self->mm, AT(0));
+}
+
+static void unmap_page(struct stepper *self)
+{
+	step_pause(self);
+	unmap(self->mm, 0, 1);
+}
+
+/* With one frame altogether, a frame that is freed too early is handed out again at once. */
+TEST(mm_stale_tlb, a_frame_is_not_freed_while_a_thread_reads_it)
+{
+	struct mm_attr attr;
+	struct stepper unmapper;
+	struct stepper reader;
+	struct mm *mm;
+	int error;
+
+	mm_attr_init(&attr);
+	attr.max_pages = 1;
+	mm = new_space_with(&attr);
+	map(mm, 0, 1, RW);
+	map(mm, 20, 1, RW);
+	step_start(&reader, read_again, mm);
+	step_start(&unmapper, unmap_page, mm);
+	CHECK_EQ(step_to(&unmapper, AT_FLUSH), AT_FLUSH);
+	error = mm_write(mm, AT(20), "\2", 1, NULL);
+	CHECK_EQ(step_to(&reader, 0), PAUSED);
+	CHECK_EQ(reader.result, 1);
+	CHECK_EQ(error, ENOMEM);
+
+	step_to_end(&unmapper);
+	CHECK_EQ(poke(mm, AT(20), 2), 0);
+	step_to_end(&reader);
+	CHECK_EQ(reader.result, -MM_SEGV_MAPERR);
+	end_space(mm);
+}
+
+/* Has the page in its TLB, and faults elsewhere. */
+static void write_two_pages(struct stepper *self)
+{
+	CHECK_EQ(poke(self->mm, AT(0), 1), 0);
+	step_pause(self);
+	CHECK_EQ(poke(self->mm, AT(1), 2), 0);
+}
+
+/* It may be just using what is in its TLB. */
+TEST(mm_stale_tlb, a_flush_waits_until_a_thread_can_be_stopped)
+{
+	struct mm *mm = new_space();
+	struct stepper unmapper;
+	struct stepper writer;
+
+	map(mm, 0, 2, RW);
+	step_start(&writer, write_two_pages, mm);
+	step_start(&unmapper, unmap_page, mm);
+	CHECK_EQ(step_to(&writer, AT_FRAME), AT_FRAME);
+	CHECK_EQ(step_to(&unmapper, AT_YIELD), AT_YIELD);
+	step_on(&writer, 0);
+	step_to_end(&unmapper);
+	step_await_end(&writer);
+	CHECK_EQ(peek(mm, AT(1)), 2);
+	end_space(mm);
+}
+
+static void write_again(struct stepper *self)
+{
+	CHECK_EQ(poke(self->mm, AT(0), 1), 0);
+	step_pause(self);
+	self->result = poke(self->mm, AT(0), 2);
+}
+
+TEST(mm_stale_tlb, nobody_reads_what_is_not_mapped_any_more)
+{
+	struct mm *mm = new_space();
+	struct stepper reader;
+
+	map(mm, 0, 1, RW);
+	step_start(&reader, read_again, mm);
+	unmap(mm, 0, 1);
+	step_to(&reader, 0);
+	CHECK_EQ(reader.result, -MM_SEGV_MAPERR);
+	step_to_end(&reader);
+	end_space(mm);
+}
+
+TEST(mm_stale_tlb, nobody_writes_to_what_was_protected)
+{
+	struct mm *mm = new_space();
+	struct stepper writer;
+
+	map(mm, 0, 1, RW);
+	step_start(&writer, write_again, mm);
+	CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), R), 0);
+	step_to_end(&writer);
+	CHECK_EQ(writer.result, -MM_SEGV_ACCERR);
+	CHECK_EQ(peek(mm, AT(0)), 1);
+	end_space(mm);
+}
+
+TEST(mm_stale_tlb, nobody_reads_what_was_moved_away)
+{
+	struct mm *mm = new_space();
+	struct stepper reader;
+
+	map(mm, 0, 1, RW);
+	step_start(&reader, read_again, mm);
+	move(mm, 0, 8);
+	step_to(&reader, 0);
+	CHECK_EQ(reader.result, -MM_SEGV_MAPERR);
+	step_to_end(&reader);
+	CHECK_EQ(peek(mm, AT(8)), 1);
+	end_space(mm);
+}
+
+/* The copy has another frame: who reads the old one does not see what is written to the new. */
+TEST(mm_stale_tlb, nobody_reads_the_frame_of_which_a_copy_was_made)
+{
+	struct mm *mm = new_space();
+	struct stepper reader;
+	struct mm *child;
+
+	map(mm, 0, 1, RW);
+	step_start(&reader, read_again, mm);
+	child = fork_of(mm);
+	CHECK_EQ(step_to(&reader, 0), PAUSED);
+	CHECK_EQ(reader.result, 1);
+	CHECK_EQ(poke(mm, AT(0), 2), 0);
+	step_to_end(&reader);
+	CHECK_EQ(reader.result, 2);
+	CHECK_EQ(peek(child, AT(0)), 1);
+	end_space(child);
+	end_space(mm);
+}
+
+/* The page is in its TLB, and it faults elsewhere in the same table. */
+static void read_and_fault(struct stepper *self)
+{
+	step_ready(self);
+	CHECK_EQ(peek(self->mm, AT(0)), 1);
+	step_pause(self);
+	self->result = touch(self->mm, AT(1), W);
+}
+
+static void write_page(struct stepper *self)
+{
+	step_ready(self);
+	self->result = poke(self->mm, AT(0), 2);
+}
+
+/*
+ * A copy of a page is made, with its table's lock held, and another thread has to be stopped for
+ * that, which waits for the same lock.
+ */
+TEST(mm_stale_tlb, who_waits_for_a_lock_is_not_waited_for)
+{
+	struct mm *mm = new_space();
+	struct stepper waiter;
+	struct stepper writer;
+	struct mm *child;
+
+	map(mm, 0, 2, RW);
+	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	child = fork_of(mm);
+	step_start(&waiter, read_and_fault, mm);
+	step_start(&writer, write_page, mm);
+	CHECK_EQ(step_to(&waiter, 0), PAUSED);
+	CHECK_EQ(step_to(&writer, AT_FLUSH), AT_FLUSH);
+	CHECK_EQ(step_to(&waiter, AT_TABLE_LOCK), AT_TABLE_LOCK);
+	/* It does not go on before the flush is done. */
+	CHECK_EQ(step_to(&writer, AFTER_FLUSH), AFTER_FLUSH);
+	step_on(&waiter, 0);
+	step_to_end(&writer);
+	step_await_end(&waiter);
+	CHECK_EQ(writer.result, 0);
+	CHECK_EQ(waiter.result, 0);
+	end_space(child);
+	end_space(mm);
+}

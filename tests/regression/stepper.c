@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+#include "stepper.h"
+
+static _Thread_local struct stepper *self;
+
+/*
+ * Steps
+ */
+
+static void stop_at(enum point point)
+{
+	if (!self || !(self->points & point))
+		return;
+	self->at = point;
+	CHECK_EQ(sem_post(&self->stopped), 0);
+	sem_await(&self->go);
+}
+
+static void *run(void *arg)
+{
+	struct stepper *thread = arg;
+
+	self = thread;
+	self->run(self);
+	/* What it has is freed when it ends, and nobody is to look at that then. */
+	self = NULL;
+	thread->at = ENDED;
+	CHECK_EQ(sem_post(&thread->stopped), 0);
+	return NULL;
+}
+
+void step_start(struct stepper *thread, void (*what)(struct stepper *self), struct mm *mm)
+{
+	*thread = (struct stepper){ .run = what, .mm = mm, .points = PAUSED };
+	CHECK_EQ(sem_init(&thread->stopped, 0, 0), 0);
+	CHECK_EQ(sem_init(&thread->go, 0, 0), 0);
+	thread->thread = thread_start(run, thread);
+	step_await(thread);
+}
+
+void step_on(struct stepper *thread, unsigned int points)
+{
+	if (thread->ended)
+		return;
+	thread->points = points | PAUSED;
+	CHECK_EQ(sem_post(&thread->go), 0);
+}
+
+enum point step_await(struct stepper *thread)
+{
+	if (!thread->ended)
+		sem_await(&thread->stopped);
+	thread->ended = thread->at == ENDED;
+	return thread->at;
+}
+
+enum point step_to(struct stepper *thread, unsigned int points)
+{
+	step_on(thread, points);
+	return step_await(thread);
+}
+
+enum point step_to_table(struct stepper *thread, uint64_t addr, unsigned int points)
+{
+	struct mm__table *table;
+	enum point at;
+
+	mm__rcu_read_lock();
+	table = mm__table_find(&thread->mm->page_table, addr);
+	CHECK(table && mm__table_lock_try(&table->lock));
+	at = step_to(thread, AT_TABLE_LOCK | points);
+	mm__table_lock_drop(&table->lock);
+	mm__rcu_read_unlock();
+	return at;
+}
+
+void step_await_end(struct stepper *thread)
+{
+	CHECK_EQ(step_await(thread), ENDED);
+	thread_join(thread->thread);
+	CHECK_EQ(sem_destroy(&thread->stopped), 0);
+	CHECK_EQ(sem_destroy(&thread->go), 0);
+}
+
+void step_to_end(struct stepper *thread)
+{
+	step_on(thread, 0);
+	step_await_end(thread);
+}
+
+void step_pause(struct stepper *thread)
+{
+	CHECK(thread == self);
+	stop_at(PAUSED);
+}
+
+void step_ready(struct stepper *thread)
+{
+	thread->cpu = mm__this_cpu(thread->mm);
+	CHECK(thread->cpu);
+	CHECK_EQ(mm__cpu_refill(thread->cpu), 0);
+	step_pause(thread);
+}
+
+/*
+ * Points
+ */
+
+bool __real_mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr,
+			     struct mm__mapping *m);
+bool __wrap_mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr,
+			     struct mm__mapping *m);
+void __real_mm__table_lock_wait(struct mm__table_lock *lock);
+void __wrap_mm__table_lock_wait(struct mm__table_lock *lock);
+struct mm__frame *__real_mm__frame_cache_get(struct mm__frame_cache *cache);
+struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache);
+int __real_range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+		      enum range_mode mode);
+int __wrap_range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+		      enum range_mode mode);
+void __real_mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set *set,
+			  uint64_t start, uint64_t end);
+void __wrap_mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set *set,
+			  uint64_t start, uint64_t end);
+void __real_mm__pages_zap(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end);
+void __wrap_mm__pages_zap(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end);
+void __real_mm__pages_move(struct mm *mm, struct mm__cpu *cpu, uint64_t from, uint64_t to,
+			   uint64_t length);
+void __wrap_mm__pages_move(struct mm *mm, struct mm__cpu *cpu, uint64_t from, uint64_t to,
+			   uint64_t length);
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __real_sched_yield(void);
+int __wrap_sched_yield(void);
+void __real_free(void *memory);
+void __wrap_free(void *memory);
+
+/* Who may have to be stopped must not wait for who stops it. */
+static void check_stoppable(void)
+{
+	if (self && self->cpu && atomic_load(&self->cpu->busy))
+		test_fail(__FILE__, __LINE__, "a thread waits that may have to be stopped");
+}
+
+bool __wrap_mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
+{
+	bool found = __real_mm__area_tree_at(tree, addr, m);
+
+	if (self && found)
+		self->area = m->area;
+	if (found)
+		stop_at(AT_AREA);
+	return found;
+}
+
+void __wrap_mm__table_lock_wait(struct mm__table_lock *lock)
+{
+	check_stoppable();
+	stop_at(AT_TABLE_LOCK);
+	__real_mm__table_lock_wait(lock);
+}
+
+struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache)
+{
+	stop_at(AT_FRAME);
+	return __real_mm__frame_cache_get(cache);
+}
+
+int __wrap_range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+		      enum range_mode mode)
+{
+	check_stoppable();
+	stop_at(AT_RANGE_LOCK);
+	if (self && self->points & AT_RANGE_WAIT) {
+		if (!range_trylock(lock, range, start, end, mode))
+			return 0;
+		stop_at(AT_RANGE_WAIT);
+	}
+	return __real_range_lock(lock, range, start, end, mode);
+}
+
+void __wrap_mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set *set,
+			  uint64_t start, uint64_t end)
+{
+	stop_at(AT_FLUSH);
+	__real_mm__tlb_flush(mm, cpu, set, start, end);
+	stop_at(AFTER_FLUSH);
+}
+
+void __wrap_mm__pages_zap(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end)
+{
+	stop_at(AT_ZAP);
+	__real_mm__pages_zap(mm, cpu, start, end);
+	stop_at(AFTER_ZAP);
+}
+
+void __wrap_mm__pages_move(struct mm *mm, struct mm__cpu *cpu, uint64_t from, uint64_t to,
+			   uint64_t length)
+{
+	stop_at(AT_MOVE);
+	__real_mm__pages_move(mm, cpu, from, to, length);
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	check_stoppable();
+	return __real_pthread_mutex_lock(mutex);
+}
+
+int __wrap_sched_yield(void)
+{
+	stop_at(AT_YIELD);
+	return __real_sched_yield();
+}
+
+/*
+ * Freeing
+ */
+
+static _Atomic(uintptr_t) watched;
+static atomic_bool freed;
+
+void watch_free(const void *memory)
+{
+	atomic_store(&freed, false);
+	atomic_store(&watched, (uintptr_t)memory);
+}
+
+bool was_freed(void)
+{
+	return atomic_load(&freed);
+}
+
+/* The same memory may be got again, and freed for another reason. */
+void __wrap_free(void *memory)
+{
+	uintptr_t address = (uintptr_t)memory;
+
+	if (address && atomic_compare_exchange_strong(&watched, &address, 0))
+		atomic_store(&freed, true);
+	__real_free(memory);
+}

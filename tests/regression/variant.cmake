@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# Variants of the library that lack one check: the test of that check must fail.
+
+# mmrange_variant(NAME)
+#
+# Builds the tests of this folder with the library, but for what mmrange_variant_change() changes.
+function(mmrange_variant name)
+  add_executable(${name} $<TARGET_OBJECTS:regression_tests>)
+  # A file that is changed takes the place of the library's: an archive gives only what is missing.
+  target_link_libraries(${name} PRIVATE mmrange_build mmrange_static ${MMRANGE_URCU} ${wrapped})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/mm)
+endfunction()
+
+# mmrange_variant_change(NAME FILE src/file.c FROM text TO text)
+#
+# In this variant the file has the second text in place of the first, which must be in it once. May
+# be called again for another text, or another file.
+function(mmrange_variant_change name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "FILE;FROM;TO" "")
+  set(original ${PROJECT_SOURCE_DIR}/${arg_FILE})
+  set(changed ${CMAKE_CURRENT_BINARY_DIR}/${name}.variant/${arg_FILE})
+  get_target_property(sources ${name} SOURCES)
+  if(changed IN_LIST sources)
+    file(READ ${changed} text)
+  else()
+    file(READ ${original} text)
+    target_sources(${name} PRIVATE ${changed})
+    # What only the missing text has used.
+    set_source_files_properties(${changed} PROPERTIES
+                                COMPILE_OPTIONS "-Wno-unused;-Wno-unused-parameter")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${original})
+  endif()
+  string(FIND "${text}" "${arg_FROM}" first)
+  string(FIND "${text}" "${arg_FROM}" last REVERSE)
+  if(first EQUAL -1 OR NOT first EQUAL last)
+    message(FATAL_ERROR "${name}: this is not in ${arg_FILE} exactly once:\n${arg_FROM}")
+  endif()
+  string(REPLACE "${arg_FROM}" "${arg_TO}" text "${text}")
+  file(WRITE ${changed} "${text}")
+endfunction()
+
+# mmrange_variant_fails(NAME SUITE TEST MESSAGE [BREACH])
+#
+# Adds a test that succeeds when, with this variant, that test fails with this message; or when the
+# checked build says so before.
+function(mmrange_variant_fails name suite test message)
+  set(expected "failed: ${message}")
+  if(MMRANGE_CHECKED AND ARGN)
+    set(expected "mmrange: ${ARGN}")
+  endif()
+  add_test(NAME ${name}.${test}
+           COMMAND sh ${CMAKE_CURRENT_SOURCE_DIR}/expect_failure.sh ${expected}
+                   $<TARGET_FILE:watchdog> 10 $<TARGET_FILE:${name}> ${suite}/${test})
+  set_tests_properties(${name}.${test} PROPERTIES LABELS regression TIMEOUT 20)
+endfunction()

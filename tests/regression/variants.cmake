@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: MIT
+# What is taken out of the library, and which tests have to see it.
+
+# A fault does not look at the count of the area again before it installs the page.
+mmrange_variant(mm_without_recheck)
+mmrange_variant_change(mm_without_recheck FILE src/mm/fault.c
+  FROM "MM__LOCKING && f->speculative && !mm__area_unchanged(f->area, f->seq)" TO "false")
+mmrange_variant_fails(mm_without_recheck mm_lost_copy
+  a_copy_is_not_installed_when_another_wrote_in_place "peek(mm, AT(0)) is 1, not")
+mmrange_variant_fails(mm_without_recheck mm_fork_faults
+  a_fault_does_not_allow_writing_to_what_was_shared_meanwhile "peek(second, AT(0)) is 2, not")
+mmrange_variant_fails(mm_without_recheck mm_stale_area
+  no_page_is_installed_after_munmap "thread.result is 0, not")
+mmrange_variant_fails(mm_without_recheck mm_stale_area
+  a_page_does_not_get_the_protection_of_a_mapping_before "thread.result is 0, not")
+mmrange_variant_fails(mm_without_recheck mm_stale_area
+  a_fault_does_not_undo_mprotect "thread.result is 0, not")
+mmrange_variant_fails(mm_without_recheck mm_stale_area
+  a_page_of_a_file_is_not_installed_for_another_file "peek(mm, AT(0)) is 1, not")
+mmrange_variant_fails(mm_without_recheck mm_move_faults
+  no_page_is_installed_where_pages_were "thread.result is 0, not")
+
+# Nor at the entry.
+mmrange_variant(mm_without_entry_check)
+mmrange_variant_change(mm_without_entry_check FILE src/mm/fault.c
+  FROM "mm__entry_load(f->table, f->page) != f->seen" TO "false")
+mmrange_variant_fails(mm_without_entry_check mm_lost_copy
+  a_page_of_zeroes_does_not_replace_one_that_was_written_to "thread.result is 0, not")
+mmrange_variant_fails(mm_without_entry_check mm_lost_copy
+  a_copy_does_not_replace_a_copy_that_was_written_to "thread.result is 1, not")
+
+# It only looks whether the area is being changed now: a fork came and went.
+mmrange_variant(mm_without_growing_count)
+mmrange_variant_change(mm_without_growing_count FILE src/mm/fault.c
+  FROM "!mm__area_unchanged(f->area, f->seq)" TO "mm__area_changing(f->area)")
+mmrange_variant_fails(mm_without_growing_count mm_fork_faults
+  a_fault_does_not_allow_writing_to_what_was_shared_meanwhile "peek(second, AT(0)) is 2, not")
+
+# mm_fork() does not say that it changes the areas.
+mmrange_variant(mm_fork_without_counts)
+mmrange_variant_change(mm_fork_without_counts FILE src/mm/fork.c
+  FROM "mm__area_change_begin(m->area);" TO "")
+mmrange_variant_change(mm_fork_without_counts FILE src/mm/fork.c
+  FROM "mm__area_change_end(m.area);" TO ";")
+mmrange_variant_fails(mm_fork_without_counts mm_fork_faults
+  a_fault_does_not_allow_writing_to_what_was_shared_meanwhile "peek(second, AT(0)) is 2, not")
+
+# Nor does a fault care for who else may have the page in its TLB.
+mmrange_variant(mm_fork_without_exclusion)
+mmrange_variant_change(mm_fork_without_exclusion FILE src/mm/fork.c
+  FROM "mm__area_change_begin(m->area);" TO "")
+mmrange_variant_change(mm_fork_without_exclusion FILE src/mm/fork.c
+  FROM "mm__area_change_end(m.area);" TO ";")
+mmrange_variant_change(mm_fork_without_exclusion FILE src/mm/fault.c
+  FROM "f->speculative && f->seen && others_have_it(f)" TO "false")
+mmrange_variant_fails(mm_fork_without_exclusion mm_fork_faults
+  a_page_is_not_copied_before_the_flush "writer.result is 1, not")
+
+mmrange_variant(mm_fork_without_flush)
+mmrange_variant_change(mm_fork_without_flush FILE src/mm/fork.c
+  FROM "mm__tlb_flush(cpu->mm, cpu, &set, 0, MM_ADDR_MAX);" TO "")
+mmrange_variant_fails(mm_fork_without_flush mm_fork_faults
+  what_a_thread_writes_afterwards_is_not_in_the_child "peek(child, AT(0)) is 2, not")
+
+# The area at the new place does not count as being changed until the pages are there.
+mmrange_variant(mm_mremap_settles_early)
+mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
+  FROM "mm__areas_put_changing(mm, plan->target, end, &kind);"
+  TO "mm__areas_put_changing(mm, plan->target, end, &kind);
+      mm__areas_settle(mm, plan->target);")
+mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
+  FROM "	mm__lock(mm);
+	mm__areas_settle(mm, plan->target);
+	mm__unlock(mm, cpu);
+" TO "")
+mmrange_variant_fails(mm_mremap_settles_early mm_move_faults
+  nothing_is_lost_that_is_written_where_a_page_arrives "peek(mm, AT(8) + 1) is 0, not")
+
+# The count of an area that is taken out of the tree stays even.
+mmrange_variant(mm_without_dead_areas)
+mmrange_variant_change(mm_without_dead_areas FILE src/mm/areas.c
+  FROM "	if (!mm__area_changing(area))
+		mm__area_change_begin(area);
+" TO "")
+mmrange_variant_fails(mm_without_dead_areas mm_move_faults
+  a_page_is_not_seen_where_it_was "reader.result is 1, not")
+mmrange_variant_fails(mm_without_dead_areas mm_stale_area
+  no_page_is_installed_after_munmap "thread.result is 0, not")
+mmrange_variant_fails(mm_without_dead_areas mm_stale_area
+  a_page_does_not_get_the_protection_of_a_mapping_before "thread.result is 0, not")
+mmrange_variant_fails(mm_without_dead_areas mm_stale_area
+  a_page_of_a_file_is_not_installed_for_another_file "peek(mm, AT(0)) is 1, not")
+
+# What faults may look at is freed at once.
+mmrange_variant(mm_areas_freed_at_once)
+mmrange_variant_change(mm_areas_freed_at_once FILE src/mm/munmap.c
+  FROM "	mm__rcu_free(removed);
+" TO "	while (removed) {
+		struct mm__garbage *next = removed->next;
+
+		removed->free(removed);
+		removed = next;
+	}
+")
+mmrange_variant_fails(mm_areas_freed_at_once mm_stale_area
+  an_area_is_not_freed_while_a_fault_looks_at_it "!was_freed()")
+
+mmrange_variant(mm_nodes_freed_at_once)
+mmrange_variant_change(mm_nodes_freed_at_once FILE src/mm/locking.c
+  FROM "	mm__rcu_free(nodes);
+" TO "	while (nodes) {
+		struct mm__garbage *next = nodes->next;
+
+		free(nodes);
+		nodes = next;
+	}
+")
+mmrange_variant_fails(mm_nodes_freed_at_once mm_stale_area
+  the_tree_of_areas_is_not_freed_while_a_fault_is_in_it "!was_freed()")
+mmrange_variant_fails(mm_nodes_freed_at_once mm_stack_faults
+  a_fault_in_a_stack_goes_on_while_it_grows "!was_freed()")
+
+mmrange_variant(mm_tables_freed_at_once)
+mmrange_variant_change(mm_tables_freed_at_once FILE src/mm/page_table.c
+  FROM "mm__rcu_free(&table->garbage);" TO "free(table);")
+mmrange_variant_fails(mm_tables_freed_at_once mm_stale_table
+  a_table_is_not_freed_while_a_fault_is_about_to_lock_it "!was_freed()")
+
+# A fault that has locked a table does not look whether it is dead.
+mmrange_variant(mm_without_dead_tables)
+mmrange_variant_change(mm_without_dead_tables FILE src/mm/fault.c
+  FROM "	if (!mm__table_lock(f->table, f->page))
+" TO "	mm__order_take(MM__ORDER_TABLE, 0, f->page & ~(MM__TABLE_SPAN - 1));
+	mm__table_lock_take(&f->table->lock);
+	if (false)
+")
+mmrange_variant_fails(mm_without_dead_tables mm_stale_table
+  no_page_is_installed_in_a_table_that_nobody_finds "present is 0, not")
+
+# mm_munmap() takes the pages out, and then the areas.
+mmrange_variant(mm_munmap_zaps_first)
+mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
+  FROM "	if (!error)
+		mm__pages_zap(mm, cpu, *start, stop);
+" TO "")
+mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
+  FROM "	mm__sync_removed(cpu, addr, end);
+" TO "	mm__sync_removed(cpu, addr, end);
+	mm__pages_zap(mm, cpu, addr, end);
+")
+mmrange_variant_fails(mm_munmap_zaps_first mm_stale_area
+  no_page_is_installed_behind_munmap "thread.result is 0, not")
+
+# Frames are freed, and then taken out of the TLBs; or not taken out.
+mmrange_variant(mm_munmap_flushes_late)
+mmrange_variant_change(mm_munmap_flushes_late FILE src/mm/pages.c
+  FROM "		mm__tlb_flush(mm, cpu, &set, from, stop);
+" TO "")
+mmrange_variant_change(mm_munmap_flushes_late FILE src/mm/pages.c
+  FROM "		mm__cpu_drop_frames(cpu, gather.frame, gather.count);
+" TO "		mm__cpu_drop_frames(cpu, gather.frame, gather.count);
+		mm__tlb_flush(mm, cpu, &(struct mm__cpu_set){ .all = true }, 0, MM_ADDR_MAX);
+")
+mmrange_variant_fails(mm_munmap_flushes_late mm_stale_tlb
+  a_frame_is_not_freed_while_a_thread_reads_it "reader.result is 2, not"
+  "a page is freed that a thread can still reach")
+
+# A thread is not waited for that may be just using a translation.
+mmrange_variant(mm_without_stopping)
+mmrange_variant_change(mm_without_stopping FILE src/mm/cpu.c
+  FROM "	while (atomic_load_explicit(&cpu->busy, memory_order_acquire))
+		sched_yield();
+" TO "	(void)cpu;
+")
+mmrange_variant_fails(mm_without_stopping mm_stale_tlb
+  a_flush_waits_until_a_thread_can_be_stopped "step_to(&unmapper, AT_YIELD) is")
+
+mmrange_variant(mm_munmap_without_flush)
+mmrange_variant_change(mm_munmap_without_flush FILE src/mm/pages.c
+  FROM "		mm__tlb_flush(mm, cpu, &set, from, stop);
+" TO "")
+mmrange_variant_fails(mm_munmap_without_flush mm_stale_tlb
+  nobody_reads_what_is_not_mapped_any_more "reader.result is 1, not"
+  "a page is freed that a thread can still reach")
+
+mmrange_variant(mm_mprotect_without_flush)
+mmrange_variant_change(mm_mprotect_without_flush FILE src/mm/pages.c
+  FROM "if (entry & ~restricted & MM__PROT_BITS)" TO "if (false)")
+mmrange_variant_fails(mm_mprotect_without_flush mm_stale_tlb
+  nobody_writes_to_what_was_protected "writer.result is 0, not")
+
+mmrange_variant(mm_mremap_without_flush)
+mmrange_variant_change(mm_mremap_without_flush FILE src/mm/pages.c
+  FROM "			mm__cpu_set_add(&set, mm__entry_owner(entry));
+" TO "")
+mmrange_variant_fails(mm_mremap_without_flush mm_stale_tlb
+  nobody_reads_what_was_moved_away "reader.result is 1, not")
+
+mmrange_variant(mm_copy_without_flush)
+mmrange_variant_change(mm_copy_without_flush FILE src/mm/fault.c
+  FROM "			mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
+" TO "")
+mmrange_variant_fails(mm_copy_without_flush mm_stale_tlb
+  nobody_reads_the_frame_of_which_a_copy_was_made "reader.result is 1, not")
+
+# A thread waits for the lock of a table while others cannot stop it.
+mmrange_variant(mm_waits_unstoppable)
+mmrange_variant_change(mm_waits_unstoppable FILE src/mm/fault.c
+  FROM "	if (!mm__table_lock(f->table, f->page))
+		return fall_back(MM_FALLBACK_TABLE);
+" TO "	mm__cpu_enter(f->cpu);
+	if (!mm__table_lock(f->table, f->page)) {
+		mm__cpu_leave(f->cpu);
+		return fall_back(MM_FALLBACK_TABLE);
+	}
+	mm__cpu_leave(f->cpu);
+")
+mmrange_variant_fails(mm_waits_unstoppable mm_stale_tlb
+  who_waits_for_a_lock_is_not_waited_for "a thread waits that may have to be stopped")
+
+# A stack that may have grown, or may not any more, is not looked at again.
+mmrange_variant(mm_stack_without_recheck)
+mmrange_variant_change(mm_stack_without_recheck FILE src/mm/fault.c
+  FROM "	if (may_grow(f, &stack)) {
+" TO "	if (mm__area_tree_find(&f->mm->areas, f->page + MM_PAGE_SIZE, &stack)) {
+")
+mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
+  a_stack_does_not_grow_over_what_was_mapped_meanwhile "thread.result is 0, not")
+mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
+  what_was_mapped_in_place_of_a_stack_does_not_grow "thread.result is 0, not")
+mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
+  a_stack_does_not_grow_close_to_what_was_mapped_meanwhile "thread.result is 0, not")
+
+# A stack grows with nothing held but the page of the fault.
+mmrange_variant(mm_stack_without_write_lock)
+mmrange_variant_change(mm_stack_without_write_lock FILE src/mm/fault.c
+  FROM "mm__hold_write(f->cpu, &hold, 0, UINT64_MAX)"
+  TO "mm__hold_write(f->cpu, &hold, f->page, f->page + MM_PAGE_SIZE)")
+mmrange_variant_fails(mm_stack_without_write_lock mm_stack_faults
+  nothing_is_lost_where_a_stack_grows_over_what_is_unmapped "peek(mm, AT(STACK - 2)) is 0, not")
