@@ -2,6 +2,7 @@
 /*
  * What threads still have in their TLBs; and who waits for whom when that is taken out.
  */
+#include "files.h"
 #include "stepper.h"
 
 /* Has the page in its TLB, and later reads it again, and again. */
@@ -80,7 +81,7 @@ static void write_again(struct stepper *self)
 {
 	CHECK_EQ(poke(self->mm, AT(0), 1), 0);
 	step_pause(self);
-	self->result = poke(self->mm, AT(0), 2);
+	self->result = poke(self->mm, AT(0), 3);
 }
 
 TEST(mm_stale_tlb, nobody_reads_what_is_not_mapped_any_more)
@@ -188,5 +189,147 @@ TEST(mm_stale_tlb, who_waits_for_a_lock_is_not_waited_for)
 	CHECK_EQ(writer.result, 0);
 	CHECK_EQ(waiter.result, 0);
 	end_space(child);
+	end_space(mm);
+}
+
+/*
+ * Who comes into a TLB, and when
+ */
+
+static void read_twice(struct stepper *self)
+{
+	step_ready(self);
+	CHECK_EQ(peek(self->mm, AT(0)), 1);
+	step_pause(self);
+	self->result = peek(self->mm, AT(0));
+}
+
+/* The page table has the page, but not for this thread. */
+TEST(mm_stale_tlb, who_has_an_entry_in_the_tlb_is_flushed)
+{
+	struct mm *mm = new_space();
+	struct stepper reader;
+
+	map(mm, 0, 1, RW);
+	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	step_start(&reader, read_twice, mm);
+	CHECK_EQ(step_to(&reader, 0), PAUSED);
+	unmap(mm, 0, 1);
+	step_to_end(&reader);
+	CHECK_EQ(reader.result, -MM_SEGV_MAPERR);
+	end_space(mm);
+}
+
+static void fault_and_read(struct stepper *self)
+{
+	step_ready(self);
+	CHECK_EQ(touch(self->mm, AT(0), W), 0);
+	self->result = peek(self->mm, AT(0));
+}
+
+/* The fault has just unlocked the table, and another thread unmaps what it has put in. */
+TEST(mm_stale_tlb, a_fault_fills_the_tlb_before_others_can_flush_it)
+{
+	struct mm *mm = new_space();
+	struct mm__table *table;
+	struct stepper reader;
+
+	map(mm, 0, 1, RW);
+	map(mm, 20, 1, RW);
+	CHECK_EQ(poke(mm, AT(20), 9), 0);
+	step_start(&reader, fault_and_read, mm);
+	table = table_at(mm, AT(0));
+	atomic_fetch_add(&table->lock.waiters, 1);
+	CHECK_EQ(step_to(&reader, AT_TABLE_WAKE), AT_TABLE_WAKE);
+	atomic_fetch_sub(&table->lock.waiters, 1);
+	unmap(mm, 0, 1);
+	step_to_end(&reader);
+	CHECK_EQ(reader.result, -MM_SEGV_MAPERR);
+	end_space(mm);
+}
+
+/* The entry is this thread's, but another page has taken its place in the TLB. */
+static void fill_and_read(struct stepper *self)
+{
+	struct mm_siginfo info;
+
+	CHECK_EQ(poke(self->mm, AT(0), 1), 0);
+	CHECK_EQ(poke(self->mm, AT(MM__TLB_ENTRIES), 9), 0);
+	step_ready(self);
+	(void)mm__tlb_fill(self->cpu, AT(0), R, &info);
+	self->result = peek(self->mm, AT(0));
+}
+
+/* The walk of the page table is held up by the flush. */
+TEST(mm_stale_tlb, an_entry_is_not_put_in_that_was_read_before_a_flush)
+{
+	struct mm *mm = new_space();
+	struct stepper reader;
+
+	map(mm, 0, MM__TLB_ENTRIES + 1, RW);
+	step_start(&reader, fill_and_read, mm);
+	atomic_store(&reader.cpu->stopped, 1);
+	CHECK_EQ(step_to(&reader, AT_CPU_WAIT), AT_CPU_WAIT);
+	/* Its flush lets the reader go on. */
+	unmap(mm, 0, 1);
+	step_to_end(&reader);
+	CHECK_EQ(reader.result, -MM_SEGV_MAPERR);
+	end_space(mm);
+}
+
+static void drop_page(struct stepper *self)
+{
+	step_ready(self);
+	CHECK_EQ(mm_madvise(self->mm, AT(0), PAGES(1), MM_MADV_DONTNEED), 0);
+}
+
+/*
+ * The page is taken out, and another thread puts a new one in. Whoever has the old one in its TLB
+ * must not go on with it from then on.
+ */
+TEST(mm_stale_tlb, nothing_is_written_to_a_page_that_another_has_replaced)
+{
+	struct mm *mm = new_space();
+	struct stepper dropper;
+	struct stepper writer;
+	struct stepper other;
+
+	map(mm, 0, 1, RW);
+	step_start(&writer, write_again, mm);
+	step_start(&other, write_page, mm);
+	step_start(&dropper, drop_page, mm);
+	CHECK_EQ(step_to(&dropper, AT_FLUSH), AT_FLUSH);
+	if (step_to(&other, AT_TABLE_LOCK) == AT_TABLE_LOCK) {
+		step_on(&other, 0);
+		step_to_end(&dropper);
+	}
+	step_await_end(&other);
+	CHECK_EQ(other.result, 0);
+	step_to_end(&writer);
+	CHECK_EQ(writer.result, 0);
+	CHECK_EQ(peek(mm, AT(0)), 3);
+	CHECK(dropper.ended);
+	end_space(mm);
+}
+
+/* A file is written back with the last area of it that goes: not before its pages have gone. */
+TEST(mm_stale_tlb, nothing_is_lost_that_is_written_to_a_file_until_the_flush)
+{
+	struct mm *mm = new_space();
+	int fd = new_file(MM_PAGE_SIZE);
+	struct stepper unmapper;
+	struct stepper writer;
+
+	map_file_at(mm, 0, 1, RW, MM_MAP_SHARED, fd, 0);
+	step_start(&writer, write_again, mm);
+	step_start(&unmapper, unmap_page, mm);
+	CHECK_EQ(step_to(&unmapper, AT_ZAP), AT_ZAP);
+	mm__rcu_barrier();
+	step_to_end(&writer);
+	CHECK_EQ(writer.result, 0);
+	step_to_end(&unmapper);
+	mm__rcu_barrier();
+	CHECK_EQ(byte_in_file(fd, 0), 3);
+	CHECK_EQ(close(fd), 0);
 	end_space(mm);
 }

@@ -112,6 +112,10 @@ bool __wrap_mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr,
 			     struct mm__mapping *m);
 void __real_mm__table_lock_wait(struct mm__table_lock *lock);
 void __wrap_mm__table_lock_wait(struct mm__table_lock *lock);
+void __real_mm__table_lock_wake(struct mm__table_lock *lock);
+void __wrap_mm__table_lock_wake(struct mm__table_lock *lock);
+void __real_mm__cpu_wait(struct mm__cpu *cpu);
+void __wrap_mm__cpu_wait(struct mm__cpu *cpu);
 struct mm__frame *__real_mm__frame_cache_get(struct mm__frame_cache *cache);
 struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache);
 int __real_range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
@@ -158,6 +162,18 @@ void __wrap_mm__table_lock_wait(struct mm__table_lock *lock)
 	check_stoppable();
 	stop_at(AT_TABLE_LOCK);
 	__real_mm__table_lock_wait(lock);
+}
+
+void __wrap_mm__table_lock_wake(struct mm__table_lock *lock)
+{
+	stop_at(AT_TABLE_WAKE);
+	__real_mm__table_lock_wake(lock);
+}
+
+void __wrap_mm__cpu_wait(struct mm__cpu *cpu)
+{
+	stop_at(AT_CPU_WAIT);
+	__real_mm__cpu_wait(cpu);
 }
 
 struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache)

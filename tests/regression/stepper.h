@@ -17,8 +17,8 @@
  *	an area freed, or replaced, under a fault; an entry
  *	installed after the zap                                  mm_stale_area.c
  *	a page table freed under a fault                         mm_stale_table.c
- *	a frame freed before the flush; a lock waited for while
- *	a flush waits for who waits                              mm_stale_tlb.c
+ *	a frame freed, or an entry used, in spite of a flush; a
+ *	lock waited for while a flush waits for who waits        mm_stale_tlb.c
  *	a stack that grows                                       mm_stack_faults.c
  *
  * Not here: sequence counts without release and acquire. What those order is in order anyway on
@@ -32,19 +32,21 @@
 #include "threads.h"
 
 enum point {
-	AT_AREA = 1,          /* an area was found, and its count not looked at yet */
-	AT_TABLE_LOCK = 2,    /* a table is to be locked, and somebody else has locked it */
-	AT_FRAME = 4,         /* a free frame is about to be taken: others have to wait for that */
-	AT_RANGE_LOCK = 8,    /* a range is about to be locked */
-	AT_RANGE_WAIT = 0x10, /* and it is not free */
-	AT_FLUSH = 0x20,      /* TLBs are about to be flushed */
-	AFTER_FLUSH = 0x40,   /* and were */
-	AT_ZAP = 0x80,        /* the pages of a range are about to be taken out */
-	AFTER_ZAP = 0x100,    /* and were */
-	AT_MOVE = 0x200,      /* pages are about to be moved, and the areas were */
-	AT_YIELD = 0x400,     /* another thread is waited for */
-	PAUSED = 0x800,       /* where the thread has called step_pause() */
-	ENDED = 0x1000
+	AT_AREA = 1,           /* an area was found, and its count not looked at yet */
+	AT_TABLE_LOCK = 2,     /* a table is to be locked, and somebody else has locked it */
+	AT_FRAME = 4,          /* a free frame is about to be taken: others have to wait for that */
+	AT_RANGE_LOCK = 8,     /* a range is about to be locked */
+	AT_RANGE_WAIT = 0x10,  /* and it is not free */
+	AT_FLUSH = 0x20,       /* TLBs are about to be flushed */
+	AFTER_FLUSH = 0x40,    /* and were */
+	AT_ZAP = 0x80,         /* the pages of a range are about to be taken out */
+	AFTER_ZAP = 0x100,     /* and were */
+	AT_MOVE = 0x200,       /* pages are about to be moved, and the areas were */
+	AT_YIELD = 0x400,      /* another thread is waited for */
+	AT_TABLE_WAKE = 0x800, /* a table was unlocked for which somebody waits */
+	AT_CPU_WAIT = 0x1000,  /* the thread is stopped, as for a flush of its TLB */
+	PAUSED = 0x2000,       /* where the thread has called step_pause() */
+	ENDED = 0x4000
 };
 
 struct stepper {

@@ -203,6 +203,68 @@ mmrange_variant_change(mm_copy_without_flush FILE src/mm/fault.c
 mmrange_variant_fails(mm_copy_without_flush mm_stale_tlb
   nobody_reads_the_frame_of_which_a_copy_was_made "reader.result is 1, not")
 
+# The old page may still be in TLBs when a fault can put a new one in.
+mmrange_variant(mm_zap_flushes_unlocked)
+mmrange_variant_change(mm_zap_flushes_unlocked FILE src/mm/pages.c
+  FROM "		mm__tlb_flush(mm, cpu, &set, from, stop);
+" TO "")
+mmrange_variant_change(mm_zap_flushes_unlocked FILE src/mm/pages.c
+  FROM "		*empty = !table->nr_used;
+		mm__table_unlock(table);
+" TO "		*empty = !table->nr_used;
+		mm__table_unlock(table);
+		mm__tlb_flush(mm, cpu, &set, from, stop);
+")
+mmrange_variant_fails(mm_zap_flushes_unlocked mm_stale_tlb
+  nothing_is_written_to_a_page_that_another_has_replaced "peek(mm, AT(0)) is 2, not")
+
+# The areas, and with them their files, go before the pages.
+mmrange_variant(mm_munmap_frees_areas_first)
+mmrange_variant_change(mm_munmap_frees_areas_first FILE src/mm/munmap.c
+  FROM "	mm__rcu_free(removed);
+" TO "")
+mmrange_variant_change(mm_munmap_frees_areas_first FILE src/mm/munmap.c
+  FROM "	removed = mm__unlock_removed(mm, cpu);
+" TO "	removed = mm__unlock_removed(mm, cpu);
+	mm__rcu_free(removed);
+")
+mmrange_variant_fails(mm_munmap_frees_areas_first mm_stale_tlb
+  nothing_is_lost_that_is_written_to_a_file_until_the_flush "byte_in_file(fd, 0) is 1, not")
+
+# A thread puts an entry into its TLB, and the entry does not say so.
+mmrange_variant(mm_walk_without_owner)
+mmrange_variant_change(mm_walk_without_owner FILE src/mm/fault.c
+  FROM " && mm__entry_is_for(entry, f->cpu->number);" TO ";")
+mmrange_variant_fails(mm_walk_without_owner mm_stale_tlb
+  who_has_an_entry_in_the_tlb_is_flushed "reader.result is 1, not"
+  "a page is freed that a thread can still reach")
+
+# Or it could have been taken out meanwhile.
+mmrange_variant(mm_walk_looks_early)
+mmrange_variant_change(mm_walk_looks_early FILE src/mm/fault.c
+  FROM "	mm__cpu_enter(f->cpu);
+	entry = mm__entry_load(f->table, f->page);
+" TO "	entry = mm__entry_load(f->table, f->page);
+	mm__cpu_enter(f->cpu);
+")
+mmrange_variant_fails(mm_walk_looks_early mm_stale_tlb
+  an_entry_is_not_put_in_that_was_read_before_a_flush "reader.result is 1, not")
+
+mmrange_variant(mm_commit_fills_late)
+mmrange_variant_change(mm_commit_fills_late FILE src/mm/fault.c
+  FROM "		mm__tlb_insert(f->cpu, f->page, entry);
+" TO "")
+mmrange_variant_change(mm_commit_fills_late FILE src/mm/fault.c
+  FROM "	mm__table_unlock(f->table);
+	return result;
+" TO "	mm__table_unlock(f->table);
+	if (!result)
+		mm__tlb_insert(f->cpu, f->page, entry);
+	return result;
+")
+mmrange_variant_fails(mm_commit_fills_late mm_stale_tlb
+  a_fault_fills_the_tlb_before_others_can_flush_it "reader.result is 0, not")
+
 # A thread waits for the lock of a table while others cannot stop it.
 mmrange_variant(mm_waits_unstoppable)
 mmrange_variant_change(mm_waits_unstoppable FILE src/mm/fault.c
