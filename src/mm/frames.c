@@ -62,19 +62,18 @@ void mm__frames_put(struct mm__frames *pool)
 	free(pool);
 }
 
-static struct mm__frames *page_cache;
-
-static void make_page_cache(void)
-{
-	page_cache = mm__frames_create(UINT64_MAX);
-}
-
 struct mm__frames *mm__frames_page_cache(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct mm__frames *page_cache;
+	struct mm__frames *pool;
 
-	pthread_once(&once, make_page_cache);
-	return page_cache;
+	pthread_mutex_lock(&lock);
+	if (!page_cache)
+		page_cache = mm__frames_create(UINT64_MAX);
+	pool = page_cache;
+	pthread_mutex_unlock(&lock);
+	return pool;
 }
 
 /*

@@ -71,6 +71,17 @@ static int next_locked(struct mm__cpu *cpu, uint64_t *start, uint64_t *end, bool
 	return access;
 }
 
+/* Whether the part of a locked area is not there any more, or is to be made present otherwise. */
+static bool has_changed(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access,
+			bool only_copies)
+{
+	uint64_t now_start = start;
+	uint64_t now_end = end;
+
+	return next_locked(cpu, &now_start, &now_end, only_copies) != access ||
+	       now_start != start || now_end != end;
+}
+
 int mm__populate_locked(struct mm__cpu *cpu, uint64_t addr, uint64_t end, bool only_copies)
 {
 	int error = 0;
@@ -82,7 +93,10 @@ int mm__populate_locked(struct mm__cpu *cpu, uint64_t addr, uint64_t end, bool o
 		if (!access)
 			break;
 		error = mm__populate(cpu, addr, stop, access);
-		addr = stop;
+		if (error == EFAULT && has_changed(cpu, addr, stop, access, only_copies))
+			error = 0;
+		else
+			addr = stop;
 	}
 	/* So Linux says it. */
 	if (error == EFAULT)

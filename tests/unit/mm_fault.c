@@ -230,6 +230,8 @@ TEST(mm_fault, falls_back_when_others_have_to_lose_a_page)
  * What another thread does while the fault is held up.
  */
 
+static sem_t may_end;
+
 struct intruder {
 	struct mm *mm;
 	void (*intrude)(struct mm *mm);
@@ -242,6 +244,8 @@ static void *intrude(void *arg)
 	sem_await(&is_held_up);
 	intruder->intrude(intruder->mm);
 	sem_post(&let_go);
+	/* When it ends it frees the empty tables that it keeps. */
+	sem_await(&may_end);
 	return NULL;
 }
 
@@ -254,10 +258,12 @@ static void check_aborted(struct mm *mm, void (*what)(struct mm *mm), enum mm_fa
 
 	CHECK_EQ(sem_init(&is_held_up, 0, 0), 0);
 	CHECK_EQ(sem_init(&let_go, 0, 0), 0);
+	CHECK_EQ(sem_init(&may_end, 0, 0), 0);
 	thread = thread_start(intrude, &intruder);
 	before = stats_of(mm);
 	atomic_store(&hold_up, true);
 	CHECK_EQ(poke(mm, AT(1), 5), 0);
+	sem_post(&may_end);
 	thread_join(thread);
 	now = stats_of(mm);
 	CHECK_EQ(now.fallbacks[reason], before.fallbacks[reason] + 1);

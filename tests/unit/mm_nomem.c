@@ -54,6 +54,8 @@ static struct mm *prepare(void)
 	struct mm *mm;
 	uint64_t brk;
 
+	/* Files of the space before this one are forgotten. */
+	mm__rcu_barrier();
 	mm_attr_init(&attr);
 	attr.brk_start = AT(100);
 	mm = new_space_with(&attr);
