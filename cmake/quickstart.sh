@@ -162,10 +162,10 @@ run_tests() {
 	runner=
 
 	configuration release 'soak' --preset release
-	configuration clang 'soak|torture|package|model' --preset release \
+	configuration clang 'soak|torture|package|model|oracle' --preset release \
 		-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
-	configuration debug 'soak|torture|package|model' --preset debug
-	configuration posix 'soak|package|model' --preset posix
+	configuration debug 'soak|torture|package|model|oracle' --preset debug
+	configuration posix 'soak|package|model|oracle' --preset posix
 	# The sanitizers of some compilers do not know addresses as random as newer kernels make
 	# them.
 	if setarch "$(uname -m)" -R true 2> /dev/null; then

@@ -333,7 +333,7 @@ TEST(mm_mixed, coarse_locks_ranges_and_operations_go_together)
 	uint64_t seed = test_seed("mm_mixed");
 
 	for (size_t i = 0; i < NR_LOCKINGS; i++) {
-		const char *violation = run(lockings[i], FLAW_NONE, test_scale(50000), &seed);
+		const char *violation = run(lockings[i], FLAW_NONE, test_scale(15000), &seed);
 
 		if (violation)
 			test_fail(__FILE__, __LINE__, "locking %d: not so: %s", (int)lockings[i],

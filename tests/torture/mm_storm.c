@@ -529,7 +529,7 @@ static void storm(const char *name, enum mm_locking locking)
 {
 	uint64_t seed = test_seed(name);
 
-	steps = test_scale(8000);
+	steps = test_scale(1500);
 	prepare(locking, &seed);
 	for (unsigned int i = 0; i < PHASES; i++) {
 		run_phase(&seed);
