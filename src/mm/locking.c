@@ -227,12 +227,15 @@ struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu)
 {
 	struct mm__garbage *nodes = mm__area_tree_take_retired(&mm->areas);
 	struct mm__garbage *areas = mm->dead_areas;
-	uint64_t taken = mm->lock_taken;
+	uint64_t held = 0;
 
 	mm->dead_areas = NULL;
+	/* Before it is unlocked: waking others is not holding it. */
+	if (MM__LOCKING)
+		held = mmrange__now() - mm->lock_taken;
 	mm__mutex_unlock(&mm->lock, MM__ORDER_MM);
 	if (MM__LOCKING && cpu)
-		mm__count(cpu, MM__HOLD_TIME + mm__hold_time_index(mmrange__now() - taken));
+		mm__count(cpu, MM__HOLD_TIME + mm__hold_time_index(held));
 	mm__rcu_free(nodes);
 	return areas;
 }
