@@ -189,13 +189,6 @@ static void unlink_of_thread(struct mm__cpu *cpu)
 	*link = cpu->next_of_thread;
 }
 
-/* With the lock of the depot held. */
-static void empty_cache(struct mm__cpu *cpu)
-{
-	mm__frames_give(cpu->mm->frames, &cpu->cache.loaded);
-	mm__frames_give(cpu->mm->frames, &cpu->cache.previous);
-}
-
 static void end_cpu(struct mm__cpu *cpu)
 {
 	struct mm__cpus *cpus = &cpu->mm->cpus;
@@ -211,7 +204,7 @@ static void end_cpu(struct mm__cpu *cpu)
 		unlink_of_thread(cpu);
 	unlink_of_pool(cpu);
 	mm__frames_lock(cpu->mm->frames);
-	empty_cache(cpu);
+	mm__frame_cache_empty(cpu->mm->frames, &cpu->cache);
 	mm__frames_unlock(cpu->mm->frames);
 	free(cpu);
 }
@@ -379,7 +372,7 @@ void mm__check_unreachable(struct mm__frames *pool, struct mm__frame *const *fra
 static void empty_stopped(struct mm__cpu *cpu)
 {
 	stop_one(cpu);
-	empty_cache(cpu);
+	mm__frame_cache_empty(cpu->mm->frames, &cpu->cache);
 	let_one_go_on(cpu);
 }
 
@@ -523,7 +516,7 @@ static uint64_t cached_stopped(struct mm__cpu *cpu)
 	uint64_t cached;
 
 	stop_one(cpu);
-	cached = cpu->cache.loaded.count + cpu->cache.previous.count;
+	cached = mm__frame_cache_count(&cpu->cache);
 	let_one_go_on(cpu);
 	return cached;
 }

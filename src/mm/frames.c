@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A chunk makes two batches. A magazine holds one. */
-#define BATCH (MM__CHUNK_FRAMES / 2)
+/* A chunk makes two batches. A magazine holds one; a thread keeps so many full ones, 7 MiB. */
+#define BATCH    (MM__CHUNK_FRAMES / 2)
+#define MAX_FULL 7u
 
 _Static_assert(sizeof(struct mm__frame_chunk) <= MM__CHUNK_HEADER * MM_PAGE_SIZE &&
 		       (MM__CHUNK_HEADER + MM__CHUNK_FRAMES) * MM_PAGE_SIZE == MM__CHUNK_SIZE,
@@ -97,12 +98,24 @@ static struct mm__frame *hand_out(struct mm__frame *frame)
 	return frame;
 }
 
-static void swap_magazines(struct mm__frame_cache *cache)
-{
-	struct mm__frame_list loaded = cache->loaded;
+/*
+ * Batches: the number of frames is in the first.
+ */
 
-	cache->loaded = cache->previous;
-	cache->previous = loaded;
+static void push_batch(struct mm__frame **batches, struct mm__frame_list *list)
+{
+	list->head->number = list->count;
+	list->head->next_batch = *batches;
+	*batches = list->head;
+	*list = (struct mm__frame_list){ NULL, 0 };
+}
+
+static struct mm__frame_list pop_batch(struct mm__frame **batches)
+{
+	struct mm__frame *head = *batches;
+
+	*batches = head->next_batch;
+	return (struct mm__frame_list){ head, head->number };
 }
 
 /*
@@ -123,8 +136,10 @@ struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache)
 {
 	struct mm__frame *frame;
 
-	if (!cache->loaded.head)
-		swap_magazines(cache);
+	if (!cache->loaded.head && cache->full) {
+		cache->loaded = pop_batch(&cache->full);
+		cache->nr_full--;
+	}
 	frame = mm__frame_list_take(&cache->loaded);
 	if (!frame)
 		return NULL;
@@ -138,9 +153,10 @@ bool mm__frame_cache_put(struct mm__frame_cache *cache, struct mm__frame *frame)
 	mm__check(!atomic_load_explicit(&frame->refs, memory_order_relaxed),
 		  "a frame is freed that is in use");
 	if (cache->loaded.count >= BATCH) {
-		swap_magazines(cache);
-		if (cache->loaded.count >= BATCH)
+		if (cache->nr_full == MAX_FULL)
 			return false;
+		push_batch(&cache->full, &cache->loaded);
+		cache->nr_full++;
 	}
 	mm__frame_list_add(&cache->loaded, frame);
 	return true;
@@ -154,22 +170,16 @@ void mm__frames_give(struct mm__frames *pool, struct mm__frame_list *list)
 {
 	if (!list->head)
 		return;
-	list->head->number = list->count;
-	list->head->next_batch = pool->batches;
-	pool->batches = list->head;
 	pool->nr_free += list->count;
-	*list = (struct mm__frame_list){ NULL, 0 };
+	push_batch(&pool->batches, list);
 }
 
 static bool take_batch(struct mm__frames *pool, struct mm__frame_list *list)
 {
-	struct mm__frame *head = pool->batches;
-
-	if (!head)
+	if (!pool->batches)
 		return false;
-	pool->batches = head->next_batch;
-	pool->nr_free -= head->number;
-	*list = (struct mm__frame_list){ head, head->number };
+	*list = pop_batch(&pool->batches);
+	pool->nr_free -= list->count;
 	return true;
 }
 
@@ -224,6 +234,26 @@ struct mm__frame *mm__frames_take_one(struct mm__frames *pool)
 void mm__frame_cache_make_room(struct mm__frames *pool, struct mm__frame_cache *cache)
 {
 	mm__frames_give(pool, &cache->loaded);
+}
+
+void mm__frame_cache_empty(struct mm__frames *pool, struct mm__frame_cache *cache)
+{
+	mm__frames_give(pool, &cache->loaded);
+	while (cache->full) {
+		struct mm__frame_list list = pop_batch(&cache->full);
+
+		mm__frames_give(pool, &list);
+	}
+	cache->nr_full = 0;
+}
+
+uint64_t mm__frame_cache_count(const struct mm__frame_cache *cache)
+{
+	uint64_t count = cache->loaded.count;
+
+	for (const struct mm__frame *batch = cache->full; batch; batch = batch->next_batch)
+		count += batch->number;
+	return count;
 }
 
 /*

@@ -3,8 +3,8 @@
  * frames - page-sized pieces of real memory, at most as many as were allowed.
  *
  * A pool of frames is shared by an address space and all its relatives by mm_fork(). Each thread has
- * a cache of free frames per address space, two magazines of which it uses one (Bonwick & Adams,
- * "Magazines and Vmem", 2001); full ones go to the pool's depot, and come from there. So in steady
+ * a cache of free frames per address space, a magazine that it uses and some full ones (after Bonwick &
+ * Adams, "Magazines and Vmem", 2001); more than those go to the pool's depot, and come from there. So in steady
  * state an allocation writes nothing that another thread writes. The number of frames in existence
  * is what is limited, so that the limit is exact without a common counter: whoever finds neither a
  * free frame nor room for new ones empties the caches of all threads, and sees whether there really
@@ -48,7 +48,8 @@ struct mm__frame_list {
 /* Used by one thread, or by one that has stopped it. */
 struct mm__frame_cache {
 	struct mm__frame_list loaded;
-	struct mm__frame_list previous; /* full or empty */
+	struct mm__frame *full; /* batches */
+	unsigned int nr_full;
 };
 
 struct mm__cpu;
@@ -82,6 +83,10 @@ struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache);
 bool mm__frame_cache_put(struct mm__frame_cache *cache, struct mm__frame *frame);
 /* Gives a full magazine to the depot, whose lock is held. */
 void mm__frame_cache_make_room(struct mm__frames *pool, struct mm__frame_cache *cache);
+/* Gives all to the depot, whose lock is held. */
+void mm__frame_cache_empty(struct mm__frames *pool, struct mm__frame_cache *cache);
+/* How many frames it has. */
+uint64_t mm__frame_cache_count(const struct mm__frame_cache *cache);
 
 /* The lock of the depot, for those two. */
 void mm__frames_lock(struct mm__frames *pool);
