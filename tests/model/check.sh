@@ -6,8 +6,13 @@
 #
 # Runs a harness under the model checker GenMC (v0.10.3), with MODEL rc11 or imm; with -w, after the
 # source FILE has been changed by a sed expression. Nothing is written to the tree: the sources are
-# copied, unchanged but for the number of wake-ups that are collected before the leaf is unlocked,
-# 2 instead of 64, because each of them is an event in every execution.
+# copied, unchanged but for some sizes, because each access is an event in every execution: the number
+# of wake-ups that are collected before the leaf is unlocked is 2 instead of 64, that of entries of a
+# TLB 2, that of a page table 4, and lines are 8 bytes. A chunk has 16 pages. What a thread remembers
+# of address spaces is common to all, as GenMC knows no arrays that are a thread's own; one thread at
+# most uses it.
+#
+# Needs clang-14, which GenMC is for; its headers are looked for beside GENMC, where it was built.
 set -eu
 
 genmc=$1 model=$2 harness=$3
@@ -19,6 +24,12 @@ mkdir "$scratch/tests"
 cp -r "$root/src" "$root/include" "$scratch"
 cp -r "$root/tests/model" "$scratch/tests"
 sed -i 's/\*state\[64\]/*state[2]/' "$scratch/src/range_lock/leaf.h"
+mm=$scratch/src/mm
+sed -i 's/MMRANGE__THREAD_LOCAL \(struct mm__remembered\)/\1/' "$mm/cpu.h" "$mm/cpu.c"
+sed -i 's/\(MM__TLB_ENTRIES \)64u/\12u/' "$mm/cpu.h"
+sed -i 's/\(MM__TABLE_ENTRIES \)512u/\14u/' "$mm/page_table.h"
+sed -i 's/\(MM__LINE_SHIFT \)6u/\13u/; s/\(MM__CHUNK_FRAMES \)508u/\112u/
+	s/\(MM__CHUNK_SIZE .*\) 21/\1 16/' "$mm/frames.h"
 options=
 while [ $# -gt 0 ]; do
 	if [ "$1" = -w ]; then
@@ -34,10 +45,17 @@ while [ $# -gt 0 ]; do
 	fi
 	shift
 done
+# shellcheck disable=SC2086
+clang-14 -S -emit-llvm -g -O1 -Xclang -disable-llvm-passes -std=c11 -D_POSIX_C_SOURCE=200809L \
+	-D_DEFAULT_SOURCE -DMODEL_GENMC -D__CONFIG_GENMC_INODE_DATA_SIZE=64 \
+	-I"$(dirname "$genmc")/include" $options -I"$scratch/tests/model" -I"$scratch/src" \
+	-I"$scratch/include" -o "$scratch/harness.ll" "$scratch/tests/model/$harness.c"
+awk -f "$root/tests/model/copies.awk" "$scratch/harness.ll" "$scratch/harness.ll" \
+	> "$scratch/copies.ll"
 # Loops are recognised by the harnesses themselves, see platform/platform.c; the transformations
-# that find them by paths through all inlined functions do not end.
+# that find them by paths through all inlined functions do not end. Jump threading of loops knows no
+# addresses of variables in conditions.
 # shellcheck disable=SC2086
 "$genmc" "--$model" --check-liveness --disable-estimation --disable-spin-assume \
-	--disable-function-inliner ${GENMC_OPTIONS:-} -- -std=c11 -D_POSIX_C_SOURCE=200809L \
-	-D_DEFAULT_SOURCE -DMODEL_GENMC $options -I"$scratch/tests/model" -I"$scratch/src" \
-	-I"$scratch/include" "$scratch/tests/model/$harness.c"
+	--disable-function-inliner --disable-loop-jump-threading --disable-warn-on-unfreed-memory \
+	--input-from-bitcode-file ${GENMC_OPTIONS:-} -- "$scratch/copies.ll"

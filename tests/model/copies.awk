@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+#
+# awk -f copies.awk FILE.ll FILE.ll: turns copies of structs into copies of their members, which
+# GenMC v0.10.3 ends with an assertion over where one begins another one (an array has elements of 16
+# bits: there is only that of struct mm__cpu_set).
+
+# The first time: where the members are, and how long.
+NR == FNR {
+	if ($1 ~ /^!/ && $3 == "!{i64")
+		members[$1] = $0
+	next
+}
+
+function copy_member(to, from, offset, size, at) {
+	at = "%copy" ++copies
+	printf "  %s.f = getelementptr i8, i8* %s, i64 %d%s\n", at, from, offset, debug
+	printf "  %s.fp = bitcast i8* %s.f to i%d*%s\n", at, at, 8 * size, debug
+	printf "  %s.v = load i%d, i%d* %s.fp, align %d%s\n", at, 8 * size, 8 * size, at, size, debug
+	printf "  %s.t = getelementptr i8, i8* %s, i64 %d%s\n", at, to, offset, debug
+	printf "  %s.tp = bitcast i8* %s.t to i%d*%s\n", at, at, 8 * size, debug
+	printf "  store i%d %s.v, i%d* %s.tp, align %d%s\n", 8 * size, at, 8 * size, at, size, debug
+}
+
+/call void @llvm.memcpy/ && /!tbaa.struct/ {
+	match($0, /i8\* align [0-9]+ [^,]*,/)
+	to = substr($0, RSTART, RLENGTH - 1)
+	rest = substr($0, RSTART + RLENGTH)
+	match(rest, /i8\* align [0-9]+ [^,]*,/)
+	from = substr(rest, RSTART, RLENGTH - 1)
+	sub(/i8\* align [0-9]+ /, "", to)
+	sub(/i8\* align [0-9]+ /, "", from)
+	match($0, /, !dbg ![0-9]+/)
+	debug = substr($0, RSTART, RLENGTH)
+	layout = members[$NF]
+	sub(/^.*!{/, "", layout)
+	n = split(layout, field, ", ")
+	for (i = 1; i < n; i += 3) {
+		offset = substr(field[i], 5) + 0
+		size = substr(field[i + 1], 5) + 0
+		step = size > 8 ? 2 : size
+		for (end = offset + size; offset < end; offset += step)
+			copy_member(to, from, offset, step)
+	}
+	next
+}
+
+{ print }

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread uses its TLB, ENTRIES times, while another one flushes a page out of it, and then uses the
+ * frame itself. TLB and frame are plain memory here, so that both sides' orders are seen: a race in
+ * one of them is an error.
+ */
+#include "mm.h"
+
+#ifndef ENTRIES
+#define ENTRIES 2
+#endif
+
+enum { USER = 1, FLUSHER };
+
+static int frame;
+
+static void *user(void *arg)
+{
+	struct mm__cpu *cpu = &model_cpus[USER];
+
+	(void)arg;
+	for (int i = 0; i < ENTRIES; i++) {
+		mm__cpu_enter(cpu);
+		if (cpu->tlb[0].page)
+			frame++;
+		mm__cpu_leave(cpu);
+	}
+	return NULL;
+}
+
+static void flush(void)
+{
+	struct mm__cpu_set set = { .all = false };
+
+	mm__cpu_set_add(&set, USER);
+	mm__tlb_flush(&model_mm, &model_cpus[FLUSHER], &set, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
+	frame = -1;
+}
+
+int main(void)
+{
+	pthread_t thread;
+
+	model_init();
+	model_translate(USER, MODEL_HERE, 1);
+	start(user, &thread);
+	flush();
+	finish(thread);
+	assert(frame == -1);
+	return 0;
+}

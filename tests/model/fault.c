@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sequence count of an area (area.h): a thread that writes through its TLB, a fault, and one of
+ *
+ * FORK		mm_fork(): no write is lost by a copy that was made too early
+ * MUNMAP	mm_munmap(): nothing is installed when it has returned, and the frame is not used
+ * MPROTECT	mm_mprotect(): nobody writes any more when it has returned
+ * MOVE		what mm_mremap() does to areas and pages: the page arrives with all that was written
+ *
+ * With MUNMAP and SHARED, a relative by fork has had the frame, too, and ends: a fault may still copy
+ * from the frame when it is used for something else.
+ *
+ * The writer faults where its TLB does not let it write. OWNER 0: no TLB has the page.
+ */
+#if !defined(MUNMAP) && !defined(MPROTECT) && !defined(MOVE)
+#define FORK
+#endif
+#include "mm.h"
+
+#include "mm/fork.c"
+#include "mm/mprotect.c"
+#include "mm/munmap.c"
+
+enum { WRITER = 1, FAULTER, CHANGER };
+
+#ifndef OWNER
+#define OWNER WRITER
+#endif
+#ifdef SHARED
+#define OLD_REFS 2
+#define OLD_PROT MM_PROT_READ
+#else
+#define OLD_REFS 1
+#define OLD_PROT (MM_PROT_READ | MM_PROT_WRITE)
+#endif
+
+static struct mm__frame_chunk *chunk;
+static struct mm__frame *old_frame;
+static struct mm__frame *reused;
+static bool written;
+
+static void *writer(void *arg)
+{
+	(void)arg;
+	written = model_write(WRITER, MODEL_HERE, 1);
+	if (!written && model_serve(WRITER, MODEL_HERE, MM_PROT_WRITE, true))
+		written = model_write(WRITER, MODEL_HERE, 1);
+	return NULL;
+}
+
+static void *faulter(void *arg)
+{
+	(void)arg;
+	model_serve(FAULTER, MODEL_HERE, MM_PROT_WRITE, false);
+#ifdef MOVE
+	model_serve(FAULTER, MODEL_THERE, MM_PROT_WRITE, false);
+#endif
+	return NULL;
+}
+
+#if defined(FORK)
+static struct mm child;
+static struct mm__table child_tables[3];
+
+/* The child has its tables already, and nobody else uses it. */
+static void prepare(void)
+{
+	struct mm__table *above = &child.page_table.top;
+
+	for (int i = 0; i < 3; i++) {
+		atomic_init(&above->entry[0], (uintptr_t)&child_tables[i]);
+		above = &child_tables[i];
+	}
+	child.spare_areas = next_spare(next_spare(model_mm.spare_areas));
+	next_spare(model_mm.spare_areas)->garbage.next = NULL;
+	atomic_init(&child.nr_spare_areas, 2);
+	atomic_init(&model_mm.nr_spare_areas, 2);
+	child.own_cpu = &model_cpus[0];
+	child.own_cpu->mm = &child;
+	child.attr.max_areas = 10;
+}
+
+static uint64_t after;
+
+static uint64_t child_entry(void)
+{
+	return mm__entry_load(&child_tables[2], MODEL_HERE);
+}
+
+static void change(void)
+{
+	int error = copy(&model_cpus[CHANGER], &child);
+
+	assert(!error);
+	after = model_word(child_entry());
+}
+
+/* What is shared is not written to, and what is written is not lost. */
+static void check(void)
+{
+	uint64_t entry = model_entry(MODEL_HERE);
+
+	assert(model_word(child_entry()) == after);
+	assert(!mm__entry_allows(entry, MM_PROT_WRITE) ||
+	       mm__entry_bytes(entry) != mm__entry_bytes(child_entry()));
+	assert(!written || model_word(entry) == 1);
+}
+#elif defined(MUNMAP)
+static void prepare(void)
+{
+}
+
+/* Whoever gets the frame next clears it. */
+static void change(void)
+{
+	struct mm__frame *frame = old_frame;
+	int error = mm_munmap(&model_mm, MODEL_HERE, MM_PAGE_SIZE);
+
+	assert(!error);
+#ifdef SHARED
+	mm__cpu_drop_frames(&model_cpus[CHANGER], &frame, 1);
+#endif
+	reused = mm__cpu_frame(&model_cpus[CHANGER]);
+	assert(reused);
+}
+
+static void check(void)
+{
+	_Atomic(uint64_t) *bytes = mm__frame_bytes(reused);
+
+	assert(!model_entry(MODEL_HERE));
+	assert(!atomic_load_explicit(bytes, memory_order_relaxed));
+}
+#elif defined(MPROTECT)
+static uint64_t after;
+
+static void prepare(void)
+{
+}
+
+static void change(void)
+{
+	int error = mm_mprotect(&model_mm, MODEL_HERE, MM_PAGE_SIZE, MM_PROT_READ);
+
+	assert(!error);
+	after = model_word(model_entry(MODEL_HERE));
+}
+
+static void check(void)
+{
+	uint64_t entry = model_entry(MODEL_HERE);
+
+	assert(mm__entry_allows(entry, MM_PROT_READ) && !mm__entry_allows(entry, MM_PROT_WRITE));
+	assert(model_word(entry) == after && after == written);
+}
+#else
+static uint64_t after;
+
+static void prepare(void)
+{
+}
+
+static void change(void)
+{
+	struct mm__area_kind kind = { MM_PROT_READ | MM_PROT_WRITE, MM_MAP_PRIVATE, NULL, 0 };
+	struct mm__cpu *cpu = &model_cpus[CHANGER];
+
+	mm__lock(&model_mm);
+	mm__areas_cut(&model_mm, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
+	mm__areas_put_changing(&model_mm, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE, &kind);
+	mm__unlock(&model_mm, cpu);
+	mm__pages_move(&model_mm, cpu, MODEL_HERE, MODEL_THERE, MM_PAGE_SIZE);
+	mm__lock(&model_mm);
+	mm__areas_settle(&model_mm, MODEL_THERE);
+	mm__unlock(&model_mm, cpu);
+	after = model_word(model_entry(MODEL_THERE));
+}
+
+static void check(void)
+{
+	uint64_t entry = model_entry(MODEL_THERE);
+
+	assert(!model_entry(MODEL_HERE));
+	assert(mm__entry_allows(entry, MM_PROT_WRITE));
+	assert(model_word(entry) == after && after == written);
+}
+#endif
+
+static uint32_t refs_by(uint64_t entry, const struct mm__frame *frame)
+{
+	return entry && mm__entry_frame(entry) == frame;
+}
+
+/* Each frame has as many references as there are entries with it. */
+static void check_references(void)
+{
+	for (int i = 0; i < 3; i++) {
+		const struct mm__frame *frame = &chunk->frame[i];
+		uint32_t refs = refs_by(model_entry(MODEL_HERE), frame) +
+				refs_by(model_entry(MODEL_THERE), frame);
+
+#ifdef FORK
+		refs += refs_by(child_entry(), frame);
+#endif
+		/* What mm_munmap() freed is in use again. */
+		if (frame != reused)
+			assert(refs_of(frame) == refs);
+	}
+}
+
+int main(void)
+{
+	pthread_t threads[2];
+	uint64_t entry;
+
+	model_init();
+	chunk = model_chunk(&model_pool);
+	old_frame = model_frame(chunk, 0, OLD_REFS);
+	mm__frame_list_add(&model_cpus[WRITER].cache.loaded, model_frame(chunk, 1, 0));
+	mm__frame_list_add(&model_cpus[FAULTER].cache.loaded, model_frame(chunk, 2, 0));
+	model_map(MODEL_HERE, MM_PROT_READ | MM_PROT_WRITE, NULL);
+	entry = mm__entry(old_frame, OLD_PROT, OWNER);
+	mm__entry_store(model_table(), MODEL_HERE, entry);
+	if (OWNER)
+		model_translate(OWNER, MODEL_HERE, entry);
+	mm__remembered[0].cpu = &model_cpus[CHANGER];
+	prepare();
+	start(writer, &threads[0]);
+	start(faulter, &threads[1]);
+	change();
+	finish(threads[0]);
+	finish(threads[1]);
+	check();
+	check_references();
+	return 0;
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm - what the harnesses for the address space have in common: its sources for frames, cpus, page
+ * tables, pages, areas and faults, unchanged, in one translation unit, and in place of the others as
+ * little as they promise:
+ *
+ * - the tree of areas is two places, in each of which there is one or none, published as in
+ *   area_tree.c;
+ * - no grace period ends while the harness runs; what is freed stays, or with AT_ONCE, goes at once;
+ * - nobody waits for a range: one thread at most changes areas, all others only try what needs none.
+ *
+ * See check.sh for what is smaller than it is.
+ */
+#ifndef TESTS_MODEL_MM_H
+#define TESTS_MODEL_MM_H
+
+#include "model.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the checker's headers lack; nothing of it is called. */
+#ifdef MODEL_GENMC
+#define PTHREAD_ONCE_INIT 0
+typedef int pthread_once_t;
+typedef int pthread_rwlock_t;
+
+void *calloc(size_t count, size_t size);
+void *realloc(void *memory, size_t size);
+void *pthread_getspecific(pthread_key_t key);
+int pthread_once(pthread_once_t *once, void (*run)(void));
+
+#define fputs(text, file) ((void)(text))
+#define _SCHED_H          1
+#else
+#include <sched.h>
+#endif
+
+/*
+ * Who waits until a thread has stopped is not let go on before that: the checker looks at no
+ * execution in which somebody sees that he has to wait for longer.
+ */
+void __VERIFIER_assume(bool condition);
+#define sched_yield() __VERIFIER_assume(false)
+
+/* The checker takes it for a fence; it is one for the compiler only. */
+#undef atomic_signal_fence
+#define atomic_signal_fence(order) ((void)(order))
+
+static inline int model_memalign(void **memory, size_t alignment, size_t size)
+{
+	size_t whole = (size + alignment - 1) / alignment * alignment;
+
+	*memory = aligned_alloc(alignment, whole);
+	return 0;
+}
+#define posix_memalign model_memalign
+
+/*
+ * The checker knows no bytes of words. What else is cleared than lines, which are one word here, is
+ * memory of the harness that has not been used yet.
+ */
+static inline void model_clear(void *memory, size_t size)
+{
+	if (size == sizeof(uint64_t))
+		*(uint64_t *)memory = 0;
+}
+#define memset(memory, byte, size) (model_clear(memory, size), (void *)(memory))
+#define memcpy(to, from, size)     ((void)(to), (void)(from))
+
+/* In place of table_lock.h, which table_lock.c is about: what it promises. */
+#define MM_TABLE_LOCK_H
+
+struct mm__table_lock {
+	pthread_mutex_t mutex;
+};
+
+static inline void mm__table_lock_init(struct mm__table_lock *lock)
+{
+	pthread_mutex_init(&lock->mutex, NULL);
+}
+
+static inline void mm__table_lock_take(struct mm__table_lock *lock)
+{
+	pthread_mutex_lock(&lock->mutex);
+}
+
+static inline void mm__table_lock_drop(struct mm__table_lock *lock)
+{
+	pthread_mutex_unlock(&lock->mutex);
+}
+
+#include "mm/internal.h"
+
+#include "mm/frames.c"
+
+#include "mm/cpu.c"
+#include "mm/page_table.c"
+#include "mm/pages.c"
+
+#include "mm/areas.c"
+
+#include "mm/access.c"
+#include "mm/fault.c"
+
+#include "platform/platform.c"
+
+static struct mm model_mm;
+
+/*
+ * RCU
+ */
+
+void mm__rcu_free(struct mm__garbage *list)
+{
+#ifdef AT_ONCE
+	/* It is one. */
+	if (list)
+		free(list);
+#else
+	(void)list;
+#endif
+}
+
+/*
+ * The tree of areas
+ */
+
+#define MODEL_HERE  (2 * MM_PAGE_SIZE)
+#define MODEL_THERE (3 * MM_PAGE_SIZE)
+
+static struct place {
+	uint64_t start;
+	_Atomic(struct mm__area *) area;
+} places[2] = { { .start = MODEL_HERE }, { .start = MODEL_THERE } };
+
+/* The spaces that fork() makes have none. */
+static struct place *place_of(const struct mm__area_tree *tree, uint64_t addr)
+{
+	for (int i = 0; tree == &model_mm.areas && i < 2; i++)
+		if (addr >= places[i].start && addr < places[i].start + MM_PAGE_SIZE)
+			return &places[i];
+	return NULL;
+}
+
+bool mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
+{
+	struct place *place = place_of(tree, addr);
+	struct mm__area *area =
+		place ? atomic_load_explicit(&place->area, memory_order_acquire) : NULL;
+
+	if (area) {
+		m->start = place->start;
+		m->end = place->start + MM_PAGE_SIZE;
+		m->area = area;
+	}
+	return area;
+}
+
+bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
+{
+	for (int i = 0; tree == &model_mm.areas && i < 2; i++)
+		if (addr < places[i].start + MM_PAGE_SIZE &&
+		    mm__area_tree_at(tree, places[i].start, m))
+			return true;
+	return false;
+}
+
+void mm__area_tree_insert(struct mm__area_tree *tree, const struct mm__mapping *m)
+{
+	struct place *place = place_of(tree, m->start);
+
+	if (place)
+		atomic_store_explicit(&place->area, m->area, memory_order_release);
+}
+
+void mm__area_tree_erase(struct mm__area_tree *tree, uint64_t start)
+{
+	atomic_store_explicit(&place_of(tree, start)->area, NULL, memory_order_release);
+}
+
+void mm__area_tree_set(struct mm__area_tree *tree, uint64_t start, const struct mm__mapping *m)
+{
+	(void)start;
+	mm__area_tree_insert(tree, m);
+}
+
+int mm__area_tree_reserve(struct mm__area_tree *tree, unsigned int changes)
+{
+	(void)tree, (void)changes;
+	return 0;
+}
+
+/*
+ * Locks
+ */
+
+void mm__lock(struct mm *mm)
+{
+	pthread_mutex_lock(&mm->lock);
+}
+
+void mm__lock_prepared(struct mm *mm)
+{
+	mm__lock(mm);
+}
+
+void mm__unlock(struct mm *mm, struct mm__cpu *cpu)
+{
+	(void)cpu;
+	pthread_mutex_unlock(&mm->lock);
+}
+
+struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu)
+{
+	mm__unlock(mm, cpu);
+	return NULL;
+}
+
+int mm__hold_read(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
+{
+	(void)cpu, (void)hold, (void)start, (void)end;
+	return 0;
+}
+
+int mm__hold_write(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
+{
+	(void)cpu, (void)hold, (void)start, (void)end;
+	return 0;
+}
+
+void mm__release(struct mm__cpu *cpu, struct mm__hold *hold)
+{
+	(void)cpu, (void)hold;
+}
+
+void mm__sync_removed(struct mm__cpu *cpu, uint64_t start, uint64_t end)
+{
+	(void)cpu, (void)start, (void)end;
+}
+
+/*
+ * A file of one page, which is in the cache.
+ */
+
+static struct mm__frame *model_cached;
+
+struct mm__frame *mm__inode_find(struct mm__inode *inode, uint64_t index)
+{
+	(void)inode, (void)index;
+	return model_cached;
+}
+
+void mm__inode_get(struct mm__inode *inode)
+{
+	(void)inode;
+}
+
+/*
+ * A space with its threads, numbered from 1
+ */
+
+enum { MODEL_CPUS = 3 };
+
+static struct mm__cpu model_cpus[MODEL_CPUS + 1];
+static struct mm__cpu *model_cpu_of[MODEL_CPUS];
+static struct mm__frames model_pool;
+static struct mm__area model_areas[4];
+/* All levels, for the first addresses. */
+static struct mm__table model_tables[3];
+
+/* By main(), as its memory has addresses that leave room for the rest of an entry. */
+static inline struct mm__frame_chunk *model_chunk(struct mm__frames *pool)
+{
+	struct mm__frame_chunk *chunk = aligned_alloc(MM__CHUNK_SIZE, MM__CHUNK_SIZE);
+
+	chunk->pool = pool;
+	return chunk;
+}
+
+/* The i-th frame, with one word that is 0 and may have been written; the others never are. */
+static inline struct mm__frame *model_frame(struct mm__frame_chunk *chunk, unsigned int i,
+					    uint32_t refs)
+{
+	struct mm__frame *frame = &chunk->frame[i];
+	_Atomic(uint64_t) *bytes = mm__frame_bytes(frame);
+
+	atomic_init(&frame->dirty, 1);
+	atomic_init(&frame->refs, refs);
+	frame->next = NULL;
+	atomic_init(bytes, 0);
+	return frame;
+}
+
+static inline struct mm__table *model_table(void)
+{
+	return &model_tables[2];
+}
+
+static inline void model_init(void)
+{
+	struct mm__table *above = &model_mm.page_table.top;
+
+	model_mm.attr.max_areas = 10;
+	model_mm.attr.locking = MM_LOCKING_SPECULATIVE;
+	model_mm.frames = &model_pool;
+	model_mm.cpus.cpu = model_cpu_of;
+	model_mm.cpus.size = MODEL_CPUS;
+	for (uint32_t i = 1; i <= MODEL_CPUS; i++) {
+		model_cpus[i].number = i;
+		model_cpus[i].mm = &model_mm;
+		model_cpu_of[i - 1] = &model_cpus[i];
+	}
+	for (int i = 0; i < 3; i++) {
+		atomic_init(&above->entry[0], (uintptr_t)&model_tables[i]);
+		above->nr_used = 1;
+		above = &model_tables[i];
+	}
+	for (int i = 0; i < 4; i++) {
+		model_areas[i].garbage.next = (struct mm__garbage *)model_mm.spare_areas;
+		model_mm.spare_areas = &model_areas[i];
+	}
+	atomic_init(&model_mm.nr_spare_areas, 4);
+}
+
+static inline void model_map(uint64_t addr, int prot, struct mm__inode *inode)
+{
+	struct mm__area_kind kind = { prot, MM_MAP_PRIVATE, inode, 0 };
+	struct mm__mapping m = { addr, addr + MM_PAGE_SIZE, new_area(&model_mm, &kind, false) };
+
+	mm__area_tree_insert(&model_mm.areas, &m);
+}
+
+/* A thread may have the entry in its TLB. */
+static inline void model_translate(uint32_t number, uint64_t page, uint64_t entry)
+{
+	struct mm__tlb_entry *slot =
+		&model_cpus[number].tlb[page >> MM_PAGE_SHIFT & (MM__TLB_ENTRIES - 1)];
+
+	slot->page = page + 1;
+	slot->entry = entry;
+}
+
+/* Writes through what the thread has in its TLB; says whether it could. */
+static inline bool model_write(uint32_t number, uint64_t addr, uint64_t value)
+{
+	struct copy copy = { NULL, &value, sizeof(value) };
+
+	return try_copy(&model_cpus[number], addr, &copy, MM_PROT_WRITE);
+}
+
+/* mm__fault(), or with walks, mm__tlb_fill(), as far as no range is needed: whether it was served. */
+static inline bool model_serve(uint32_t number, uint64_t page, int access, bool walks)
+{
+	struct fault fault = {
+		.mm = &model_mm, .cpu = &model_cpus[number], .page = page, .access = access
+	};
+	bool served;
+
+	mm__rcu_read_lock();
+	fault.table = mm__table_find(&model_mm.page_table, page);
+	served = (walks && walk(&fault)) || speculative(&fault);
+	mm__rcu_read_unlock();
+	return served;
+}
+
+static inline uint64_t model_entry(uint64_t page)
+{
+	return mm__entry_load(model_table(), page);
+}
+
+static inline uint64_t model_word(uint64_t entry)
+{
+	_Atomic(uint64_t) *word = mm__entry_bytes(entry);
+
+	return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+static inline void start(void *(*run)(void *), pthread_t *thread)
+{
+	pthread_create(thread, NULL, run, NULL);
+}
+
+static inline void finish(pthread_t thread)
+{
+	pthread_join(thread, NULL);
+}
+
+#endif

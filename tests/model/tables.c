@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A table that has become empty is taken out and freed, while two threads put entries into it, or
+ * into the one that is made in its place: one finds it or fails (MAKERS: makes it as well), the other
+ * makes it where it is not. What was put in is found again. AT_ONCE: it is freed without a grace period.
+ */
+#include "mm.h"
+
+enum { FINDER = 1, MAKER, FREER };
+
+static bool found;
+
+static bool put(struct mm__table *table, uint64_t addr)
+{
+	if (!table || !mm__table_lock(table, addr))
+		return false;
+	mm__entry_store(table, addr, addr);
+	mm__table_unlock(table);
+	return true;
+}
+
+static void *finder(void *arg)
+{
+	(void)arg;
+	mm__rcu_read_lock();
+#ifdef MAKERS
+	found = put(mm__table_make(&model_mm.page_table, &model_cpus[FINDER], MODEL_HERE),
+		    MODEL_HERE);
+#else
+	found = put(mm__table_find(&model_mm.page_table, MODEL_HERE), MODEL_HERE);
+#endif
+	mm__rcu_read_unlock();
+	return NULL;
+}
+
+static void *maker(void *arg)
+{
+	bool done = false;
+
+	(void)arg;
+	/* It can be dead once: there is nobody else who frees one. */
+	for (int i = 0; i < 2 && !done; i++) {
+		mm__rcu_read_lock();
+		done = put(mm__table_make(&model_mm.page_table, &model_cpus[MAKER], MODEL_THERE),
+			   MODEL_THERE);
+		mm__rcu_read_unlock();
+	}
+	assert(done);
+	return NULL;
+}
+
+int main(void)
+{
+	struct mm__table *parent = &model_mm.page_table.top;
+	struct mm__table *table;
+	pthread_t threads[2];
+
+	model_init();
+	for (int level = 0; level < 3; level++) {
+		table = new_table();
+		atomic_init(&parent->entry[0], (uintptr_t)table);
+		parent = table;
+		parent->nr_used = level < 2;
+	}
+	start(finder, &threads[0]);
+	start(maker, &threads[1]);
+	try_free(&model_mm.page_table, &model_cpus[FREER], MODEL_HERE);
+	finish(threads[0]);
+	finish(threads[1]);
+	table = mm__table_find(&model_mm.page_table, MODEL_HERE);
+	assert(table && mm__entry_load(table, MODEL_THERE) == MODEL_THERE);
+	assert(mm__entry_load(table, MODEL_HERE) == (found ? MODEL_HERE : 0));
+	assert(table->nr_used == 1u + found && !table->dead);
+	return 0;
+}
