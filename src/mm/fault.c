@@ -223,9 +223,12 @@ static int allow_more(struct fault *f, bool write)
 	}
 	/*
 	 * The reference is this entry's, and if it is the only one, nobody else can get one: but for
-	 * mm_fork(), which makes the count of the area odd before.
+	 * mm_fork(), which makes the count of the area odd before. Not so a page of a file: it may be
+	 * dropped meanwhile, so that the one reference is the cache's, and be mapped again.
 	 */
-	return mm__frame_exclusive(frame) ? allow(f, true) : copy_on_write(f, frame);
+	if (mm__frame_pool(frame) == f->mm->frames && mm__frame_exclusive(frame))
+		return allow(f, true);
+	return copy_on_write(f, frame);
 }
 
 /* With the area and the table found. */
