@@ -194,8 +194,10 @@ TEST(mm_validate, finds_a_page_that_is_mapped_twice)
 {
 	struct mm *mm = space_to_break();
 	struct mm__frame *other = mm__entry_frame(entry_of(mm, 8));
+	struct mm__cpu_set all = { .all = true };
 
 	mm__entry_store(table_of(mm, 8), AT(8), entry_of(mm, 7));
+	mm__tlb_flush(mm, mm__this_cpu(mm), &all, AT(8), AT(9));
 	mm__frame_put(other);
 	CHECK(mm_validate(mm, NULL, 0) != 0);
 	mm__frame_get(mm__entry_frame(entry_of(mm, 7)));
