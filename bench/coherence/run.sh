@@ -17,6 +17,7 @@ modes=${MODES:-rwlock range speculative}
 faults=${FAULTS:-fault_own fault_zap}
 columns='transfers_per_op invalidations_per_op instructions_per_op operations warm_up_rounds'
 operations=1000 # of each core in a round, at most
+pages=150       # faults of each core in a round: each has a frame, whose lines are counted, too
 attempts=3
 seconds=120 # for one attempt
 
@@ -46,8 +47,12 @@ value() {
 # count WORKLOAD LOCK CORES: into the output; or the reason why it is to be tried again.
 count() {
 	status=0
+	case $1 in
+	fault_*) amount=$pages ;;
+	*) amount=$operations ;;
+	esac
 	timeout "$seconds" qemu-x86_64 -plugin "$built/coherence-plugin.so" "$built/coherence-driver" \
-		"$1" "$2" "$3" "$operations" > "$output" 2>&1 || status=$?
+		"$1" "$2" "$3" "$amount" > "$output" 2>&1 || status=$?
 	if [ "$status" -eq 124 ]; then
 		reason="not done in $seconds s"
 	elif [ "$status" -ne 0 ] || [ -z "$(value transfers_per_op)" ]; then
