@@ -110,6 +110,9 @@ bench() {
 	sh bench/coherence/run.sh build/release build/release/report/coherence.csv || [ $? -eq 77 ]
 	say "measuring"
 	sh bench/report.sh build/release ${1:+"$1"}
+	say "measuring address spaces"
+	sh bench/mm_bounds.sh build/release
+	sh bench/replay_bounds.sh build/release
 }
 
 passed=0
