@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A chunk makes two batches. A magazine holds one; a thread keeps so many full ones, 7 MiB. */
+/* A chunk makes two batches. A magazine holds one; a thread keeps so many full ones, 63 MiB. */
 #define BATCH    (MM__CHUNK_FRAMES / 2)
-#define MAX_FULL 7u
+#define MAX_FULL 63u
 
 _Static_assert(sizeof(struct mm__frame_chunk) <= MM__CHUNK_HEADER * MM_PAGE_SIZE &&
 		       (MM__CHUNK_HEADER + MM__CHUNK_FRAMES) * MM_PAGE_SIZE == MM__CHUNK_SIZE,
