@@ -300,3 +300,26 @@ mmrange_variant_change(mm_stack_without_write_lock FILE src/mm/fault.c
   TO "mm__hold_write(f->cpu, &hold, f->page, f->page + MM_PAGE_SIZE)")
 mmrange_variant_fails(mm_stack_without_write_lock mm_stack_faults
   nothing_is_lost_where_a_stack_grows_over_what_is_unmapped "peek(mm, AT(STACK - 2)) is 0, not")
+
+# Who waits for a table does not say so, or passes no fence, or is not woken.
+mmrange_variant(mm_table_lock_waits_unseen)
+mmrange_variant_change(mm_table_lock_waits_unseen FILE src/mm/table_lock.c
+  FROM "	atomic_fetch_add_explicit(&lock->waiters, 1, memory_order_relaxed);
+" TO "")
+mmrange_variant_fails(mm_table_lock_waits_unseen mm_table_lock
+  who_waits_is_woken "atomic_load(&waiters_at_fence) is 0, not")
+
+mmrange_variant(mm_table_lock_without_fence)
+mmrange_variant_change(mm_table_lock_without_fence FILE src/mm/table_lock.c
+  FROM "	mm__heavy_fence();
+" TO "")
+mmrange_variant_fails(mm_table_lock_without_fence mm_table_lock
+  who_waits_is_woken "atomic_load(&fences) is 0, not")
+
+mmrange_variant(mm_table_lock_wakes_nobody)
+mmrange_variant_change(mm_table_lock_wakes_nobody FILE src/mm/table_lock.c
+  FROM "	mmrange__unpark(&lock->word, false);
+" TO "	(void)lock;
+")
+mmrange_variant_fails(mm_table_lock_wakes_nobody mm_table_lock
+  who_waits_is_woken "atomic_load(&wakes) is 0, not")

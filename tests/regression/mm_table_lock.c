@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lock of a page table: who waits counts as waiting before it passes its fence, and after that
+ * sleeps; who unlocks wakes it. What goes wrong without that goes wrong seldom: so here each step is
+ * looked at. tests/model/table_lock.c has the orders between them.
+ */
+#include "mm/table_lock.h"
+#include "threads.h"
+
+#define THREADS 4u
+
+static struct mm__table_lock table_lock;
+static atomic_uint sleeps, wakes, fences, waiters_at_fence;
+static uint64_t sum; /* plain: under the lock */
+
+int __real_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+			 const struct timespec *deadline);
+int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+			 const struct timespec *deadline);
+void __real_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
+void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
+bool __real_mmrange__heavy_fence(void);
+bool __wrap_mmrange__heavy_fence(void);
+
+int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+			 const struct timespec *deadline)
+{
+	if (word == &table_lock.word)
+		atomic_fetch_add(&sleeps, 1);
+	return __real_mmrange__park(word, expected, clock, deadline);
+}
+
+void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
+{
+	if (word == &table_lock.word)
+		atomic_fetch_add(&wakes, 1);
+	__real_mmrange__unpark(word, all);
+}
+
+bool __wrap_mmrange__heavy_fence(void)
+{
+	atomic_fetch_add(&fences, 1);
+	atomic_store(&waiters_at_fence, atomic_load(&table_lock.waiters));
+	return __real_mmrange__heavy_fence();
+}
+
+static void begin(void)
+{
+	mm__table_lock_init(&table_lock);
+	atomic_store(&sleeps, 0);
+	atomic_store(&wakes, 0);
+	atomic_store(&fences, 0);
+	sum = 0;
+}
+
+static void *lock_once(void *arg)
+{
+	mm__table_lock_take(&table_lock);
+	sum++;
+	mm__table_lock_drop(&table_lock);
+	return arg;
+}
+
+TEST(mm_table_lock, who_waits_is_woken)
+{
+	pthread_t thread;
+
+	begin();
+	mm__table_lock_take(&table_lock);
+	thread = thread_start(lock_once, NULL);
+	AWAIT(atomic_load(&sleeps));
+	CHECK_EQ(atomic_load(&fences), 1);
+	CHECK_EQ(atomic_load(&waiters_at_fence), 1);
+	CHECK_EQ(sum, 0);
+	mm__table_lock_drop(&table_lock);
+	CHECK_EQ(atomic_load(&wakes), 1);
+	thread_join(thread);
+	CHECK_EQ(sum, 1);
+	CHECK_EQ(atomic_load(&table_lock.waiters), 0);
+}
+
+TEST(mm_table_lock, nobody_is_woken_where_nobody_waits)
+{
+	begin();
+	for (unsigned int i = 0; i < 100; i++)
+		lock_once(NULL);
+	CHECK_EQ(sum, 100);
+	CHECK_EQ(atomic_load(&wakes), 0);
+	CHECK_EQ(atomic_load(&fences), 0);
+}
+
+static void *lock_often(void *arg)
+{
+	for (unsigned int i = 0; i < test_scale(20000); i++) {
+		lock_once(NULL);
+		if (i % 64 == 0) {
+			mm__table_lock_take(&table_lock);
+			sched_yield();
+			mm__table_lock_drop(&table_lock);
+		}
+	}
+	return arg;
+}
+
+TEST(mm_table_lock, threads_exclude_each_other)
+{
+	pthread_t threads[THREADS];
+
+	begin();
+	for (unsigned int i = 0; i < THREADS; i++)
+		threads[i] = thread_start(lock_often, NULL);
+	for (unsigned int i = 0; i < THREADS; i++)
+		thread_join(threads[i]);
+	CHECK_EQ(sum, (uint64_t)THREADS * test_scale(20000));
+	CHECK_EQ(atomic_load(&table_lock.waiters), 0);
+}
