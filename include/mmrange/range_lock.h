@@ -38,8 +38,13 @@
  * with a message; before that, it only keeps leaves from becoming biased.
  *
  * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is
- * a cancellation point. None of them is safe in a signal handler. After fork() in a process with
- * several threads, the child must not use a lock before range_lock_child().
+ * safe in a signal handler. After fork() in a process with several threads, the child must not use a
+ * lock before range_lock_child().
+ *
+ * No function is a cancellation point, in any build: a cancellation that is pending stays so until
+ * after the call. It is also held back while the library calls a memory hook (struct
+ * range_lock_attr). As for all functions that POSIX does not call async-cancel-safe, a thread that
+ * calls one must not have enabled asynchronous cancellation (PTHREAD_CANCEL_ASYNCHRONOUS).
  *
  * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message
  * on: unlock of a range that is not held or is held in another lock, locking with a struct range

@@ -81,6 +81,16 @@ static inline bool mmrange__same_thread(uint64_t a, uint64_t b)
 	return (uint32_t)a == (uint32_t)b;
 }
 
+/**
+ * Makes the calling thread hold back its cancellation, and returns what mmrange__cancel_restore()
+ * needs to undo that. The pairs may nest.
+ *
+ * The library calls a function that is a cancellation point, or that the caller wrote, between the
+ * two only: a thread that was canceled there would leave locks of the library locked.
+ */
+int mmrange__cancel_disable(void);
+void mmrange__cancel_restore(int state);
+
 /*
  * Two fences in a pair: of two threads that store, pass one of them each, and load what the other
  * has stored, at least one sees the other's store. Where the system can make all threads pass a

@@ -2,6 +2,7 @@
 #include "platform.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <unistd.h>
 
 MMRANGE__THREAD_LOCAL uint64_t mmrange__thread;
@@ -52,4 +53,17 @@ void mmrange__thread_child(void)
 {
 	if (mmrange__thread != 0)
 		mmrange__thread = name((uint32_t)mmrange__thread);
+}
+
+int mmrange__cancel_disable(void)
+{
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	return state;
+}
+
+void mmrange__cancel_restore(int state)
+{
+	pthread_setcancelstate(state, NULL);
 }

@@ -26,12 +26,29 @@ struct range__chunk {
 	struct chunk_leaf leaves[CHUNK_LEAVES];
 };
 
+static void *call_alloc(struct range_lock *lock, size_t size)
+{
+	int cancel_state = mmrange__cancel_disable();
+	void *memory = lock->alloc(size, LEAF_SIZE, lock->arg);
+
+	mmrange__cancel_restore(cancel_state);
+	return memory;
+}
+
+static void call_free(struct range_lock *lock, void *memory, size_t size)
+{
+	int cancel_state = mmrange__cancel_disable();
+
+	lock->free(memory, size, lock->arg);
+	mmrange__cancel_restore(cancel_state);
+}
+
 static void *allocate(struct range_lock *lock, size_t size)
 {
 	void *memory;
 
 	if (lock->alloc)
-		return lock->alloc(size, LEAF_SIZE, lock->arg);
+		return call_alloc(lock, size);
 	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return memory == MAP_FAILED ? NULL : memory;
 }
@@ -39,7 +56,7 @@ static void *allocate(struct range_lock *lock, size_t size)
 static void release(struct range_lock *lock, void *memory, size_t size)
 {
 	if (lock->free)
-		lock->free(memory, size, lock->arg);
+		call_free(lock, memory, size);
 	else
 		munmap(memory, size);
 }

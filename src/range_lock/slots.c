@@ -219,6 +219,7 @@ void range__slots_revoke(struct range__leaf *leaf)
 	atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
 	if (!mmrange__heavy_fence()) { /* [H] */
 		/* Since the leaf became biased: nobody can say who is in it. */
+		mmrange__cancel_disable();
 		fputs("libmmrange: membarrier() has been forbidden while the lock was used\n",
 		      stderr);
 		abort();

@@ -77,10 +77,9 @@ int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
 {
 	struct queue *queue = queue_of(word);
 	struct sleeper self = { .word = word };
-	int error = 0, cancel_state;
+	int error = 0, cancel_state = mmrange__cancel_disable();
 
 	condition_init(&self.condition, clock);
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
 	pthread_mutex_lock(&queue->mutex);
 	/* relaxed: the mutex orders this before the waker's look into the queue, or after its
 	 * change of the word */
@@ -97,8 +96,8 @@ int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
 			remove_sleeper(queue, &self);
 	}
 	pthread_mutex_unlock(&queue->mutex);
-	pthread_setcancelstate(cancel_state, NULL);
 	pthread_cond_destroy(&self.condition);
+	mmrange__cancel_restore(cancel_state);
 	return error ? ETIMEDOUT : 0;
 }
 

@@ -154,3 +154,13 @@ void mmrange__thread_child(void)
 void mmrange__park_child(void)
 {
 }
+
+int mmrange__cancel_disable(void)
+{
+	return 0;
+}
+
+void mmrange__cancel_restore(int state)
+{
+	(void)state;
+}
