@@ -3,6 +3,7 @@
 #include <mmrange/range_lock.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static struct range_lock lock = RANGE_LOCK_INITIALIZER;
 static unsigned int counters[64];
@@ -13,7 +14,8 @@ static void *count(void *arg)
 		unsigned int start = i % 63;
 		struct range range;
 
-		range_lock(&lock, &range, start, start + 2, RANGE_WRITE);
+		if (range_lock(&lock, &range, start, start + 2, RANGE_WRITE))
+			abort();
 		counters[start]++;
 		counters[start + 1]++;
 		range_unlock(&lock, &range);

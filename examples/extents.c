@@ -65,8 +65,8 @@ static void extent_free(struct run run, unsigned char whose)
 {
 	struct range range;
 
-	range_lock(&lock, &range, run.start, run.start + run.length, RANGE_WRITE);
-	if (first_not_of(run, whose) != run.length)
+	if (range_lock(&lock, &range, run.start, run.start + run.length, RANGE_WRITE) ||
+	    first_not_of(run, whose) != run.length)
 		abort();
 	memset(owner + run.start, 0, run.length);
 	range_unlock(&lock, &range);

@@ -410,8 +410,9 @@ struct mm_hold {
  * Ordering:  acquire; pairs with the release of mm_unlock_range().
  * Safety:    to be unlocked by the thread that locked it.   Since: 0.1
  */
-MMRANGE_API int mm_lock_range(struct mm *mm, struct mm_hold *hold, uint64_t start, uint64_t end,
-			      enum range_mode mode);
+MMRANGE_API MMRANGE_CHECK_RESULT int mm_lock_range(struct mm *mm, struct mm_hold *hold,
+						   uint64_t start, uint64_t end,
+						   enum range_mode mode);
 
 /** Ends what mm_lock_range() began.   Since: 0.1 */
 MMRANGE_API void mm_unlock_range(struct mm *mm, struct mm_hold *hold);
@@ -424,8 +425,8 @@ MMRANGE_API void mm_unlock_range(struct mm *mm, struct mm_hold *hold);
  *
  * Since: 0.1
  */
-MMRANGE_API int mm_read_lock(struct mm *mm);
-MMRANGE_API int mm_write_lock(struct mm *mm);
+MMRANGE_API MMRANGE_CHECK_RESULT int mm_read_lock(struct mm *mm);
+MMRANGE_API MMRANGE_CHECK_RESULT int mm_write_lock(struct mm *mm);
 MMRANGE_API void mm_read_unlock(struct mm *mm);
 MMRANGE_API void mm_write_unlock(struct mm *mm);
 

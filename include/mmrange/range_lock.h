@@ -11,9 +11,10 @@
  *	static struct range_lock lock = RANGE_LOCK_INITIALIZER;
  *
  *	struct range r;
- *	range_lock(&lock, &r, offset, offset + length, RANGE_WRITE);
- *	... nobody else reads or writes [offset, offset + length) ...
- *	range_unlock(&lock, &r);
+ *	if (range_lock(&lock, &r, offset, offset + length, RANGE_WRITE) == 0) {
+ *		... no other thread reads or writes [offset, offset + length) ...
+ *		range_unlock(&lock, &r);
+ *	}
  *
  * What differs from a pthread_rwlock_t:
  *  - the unit of exclusion is a range; the full range is [0, UINT64_MAX), and behaves like one
@@ -40,6 +41,9 @@
  * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is
  * safe in a signal handler. After fork() in a process with several threads, the child must not use a
  * lock before range_lock_child().
+ *
+ * The compiler warns where a caller ignores the result of a function whose failure leaves it without
+ * a range that it would go on to use or to unlock (MMRANGE_CHECK_RESULT).
  *
  * No function is a cancellation point, in any build: a cancellation that is pending stays so until
  * after the call. It is also held back while the library calls a memory hook (struct
@@ -288,8 +292,8 @@ MMRANGE_API int range_lock_destroy(struct range_lock *lock);
  *            the leaf, and O(waiters) while one of them is starving. A range that spans leaves
  *            merges them: O(leaves).   Since: 0.1
  */
-MMRANGE_API int range_lock(struct range_lock *lock, struct range *range, uint64_t start,
-			   uint64_t end, enum range_mode mode);
+MMRANGE_API MMRANGE_CHECK_RESULT int range_lock(struct range_lock *lock, struct range *range,
+						uint64_t start, uint64_t end, enum range_mode mode);
 
 /**
  * Acquires [start, end) if that needs no waiting for a range.
@@ -301,8 +305,9 @@ MMRANGE_API int range_lock(struct range_lock *lock, struct range *range, uint64_
  * Progress:  never waits for the holder of a range; may wait for short internal locks.
  * Otherwise as range_lock().   Since: 0.1
  */
-MMRANGE_API int range_trylock(struct range_lock *lock, struct range *range, uint64_t start,
-			      uint64_t end, enum range_mode mode);
+MMRANGE_API MMRANGE_CHECK_RESULT int range_trylock(struct range_lock *lock, struct range *range,
+						   uint64_t start, uint64_t end,
+						   enum range_mode mode);
 
 /**
  * Acquires [start, end), waiting until a deadline at most.
@@ -316,9 +321,10 @@ MMRANGE_API int range_trylock(struct range_lock *lock, struct range *range, uint
  *
  * Otherwise as range_lock().   Since: 0.1
  */
-MMRANGE_API int range_timedlock(struct range_lock *lock, struct range *range, uint64_t start,
-				uint64_t end, enum range_mode mode, clockid_t clock,
-				const struct timespec *deadline);
+MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock(struct range_lock *lock, struct range *range,
+						     uint64_t start, uint64_t end,
+						     enum range_mode mode, clockid_t clock,
+						     const struct timespec *deadline);
 
 /**
  * Ends another thread's wait for a range: its range_lock(), range_timedlock() or range_lock_many()
@@ -384,7 +390,7 @@ MMRANGE_API void range_downgrade(struct range_lock *lock, struct range *range);
  * Cost:      ends the bias of the leaf; O(log n) in the ranges of the leaf; O(waiters) if there are
  *            any.   Since: 0.1
  */
-MMRANGE_API int range_tryupgrade(struct range_lock *lock, struct range *range);
+MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock, struct range *range);
 
 /**
  * Releases a part of a range, at either end or both.
@@ -413,8 +419,8 @@ MMRANGE_API int range_shrink(struct range_lock *lock, struct range *range, uint6
  * Progress:  never waits for the holder of a range; may wait for short internal locks.
  * Cost:      allocates nothing; as range_trylock() of what is added for writing.   Since: 0.1
  */
-MMRANGE_API int range_tryextend(struct range_lock *lock, struct range *range, uint64_t start,
-				uint64_t end);
+MMRANGE_API MMRANGE_CHECK_RESULT int range_tryextend(struct range_lock *lock, struct range *range,
+						     uint64_t start, uint64_t end);
 
 /**
  * Makes two ranges of one that is held: [start, point) stays in *range, [point, end) is in *upper.
@@ -428,8 +434,8 @@ MMRANGE_API int range_tryextend(struct range_lock *lock, struct range *range, ui
  * Cost:      allocates nothing; ends the bias of the leaf; O(log n) in the ranges of the
  *            leaf.   Since: 0.1
  */
-MMRANGE_API int range_split(struct range_lock *lock, struct range *range, uint64_t point,
-			    struct range *upper);
+MMRANGE_API MMRANGE_CHECK_RESULT int range_split(struct range_lock *lock, struct range *range,
+						 uint64_t point, struct range *upper);
 
 /** One of several ranges that range_lock_many() acquires together. */
 struct range_request {
@@ -458,7 +464,8 @@ struct range_request {
  *            between them is then locked for a moment, too.
  * Cost:      allocates nothing. O(n) acquisitions per round, O(n^2) to sort.   Since: 0.1
  */
-MMRANGE_API int range_lock_many(struct range_lock *lock, struct range_request *requests, size_t n);
+MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_many(struct range_lock *lock,
+						     struct range_request *requests, size_t n);
 
 /** What a lock has done so far, and what it looks like. */
 struct range_lock_stats {

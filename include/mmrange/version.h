@@ -14,10 +14,16 @@
 extern "C" {
 #endif
 
+/*
+ * MMRANGE_CHECK_RESULT marks the functions whose failure a caller must not ignore: it would go on
+ * to use, and to unlock, what it does not hold.
+ */
 #if defined(__GNUC__) || defined(__clang__)
-#define MMRANGE_API __attribute__((visibility("default")))
+#define MMRANGE_API          __attribute__((visibility("default")))
+#define MMRANGE_CHECK_RESULT __attribute__((warn_unused_result))
 #else
 #define MMRANGE_API
+#define MMRANGE_CHECK_RESULT
 #endif
 
 /**

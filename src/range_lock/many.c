@@ -75,13 +75,15 @@ static int lock_span(struct range_lock *lock, const struct range_request *reques
 		const struct range_request *r = &requests[i];
 
 		if (i + 1 < n) {
-			range_split(lock, r->range, requests[i + 1].start, requests[i + 1].range);
+			/* Cannot fail: the point is inside. */
+			error |= range_split(lock, r->range, requests[i + 1].start,
+					     requests[i + 1].range);
 			range_shrink(lock, r->range, r->start, r->end);
 		}
 		if (r->mode != mode)
 			range_downgrade(lock, r->range);
 	}
-	return 0;
+	return error;
 }
 
 int range_lock_many(struct range_lock *lock, struct range_request *requests, size_t n)

@@ -29,7 +29,7 @@ static void *first(void *arg)
 
 	model_self = (uintptr_t)arg;
 	range = model_range();
-	range_lock(&model_lock, range, 0, 10, MODE1);
+	model_lock_range(range, 0, 10, MODE1);
 	use(MODE1);
 	range_unlock(&model_lock, range);
 	return NULL;
@@ -45,7 +45,7 @@ static void *second(void *arg)
 	if (range_trylock(&model_lock, range, 5, 15, MODE2))
 		return NULL;
 #else
-	range_lock(&model_lock, range, 5, 15, MODE2);
+	model_lock_range(range, 5, 15, MODE2);
 #endif
 	use(MODE2);
 	range_unlock(&model_lock, range);

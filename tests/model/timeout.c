@@ -52,7 +52,7 @@ int main(void)
 
 	init_lock();
 	model_self = 1;
-	range_lock(&model_lock, model_range(), 0, 10, RANGE_WRITE);
+	model_lock_range(model_range(), 0, 10, RANGE_WRITE);
 	queue_up(2, RANGE_WRITE);
 #ifdef OTHER
 	queue_up(3, RANGE_WRITE);

@@ -39,7 +39,7 @@ static void *queued(void *arg)
 static void *newcomer(void *arg)
 {
 	model_self = (uintptr_t)arg;
-	range_lock(&model_lock, model_range(), 0, 10, MODE);
+	model_lock_range(model_range(), 0, 10, MODE);
 	use_and_release();
 	return NULL;
 }
@@ -50,7 +50,7 @@ int main(void)
 
 	init_lock();
 	model_self = 1;
-	range_lock(&model_lock, model_range(), 0, 10, RANGE_WRITE);
+	model_lock_range(model_range(), 0, 10, RANGE_WRITE);
 	for (uintptr_t i = 2; i < 2 + QUEUED; i++)
 		queue_up(i, i == 2 ? RANGE_WRITE : MODE);
 	start(queued, threads, 2, 1 + QUEUED);

@@ -197,7 +197,9 @@ static void *take_turns(void *arg)
 
 	for (unsigned int i = 0; i < taker->rounds && !atomic_load(taker->done); i++) {
 		sem_await(&taker->mine);
-		range_lock(taker->lock, &range, taker->start, taker->start + 1, RANGE_WRITE);
+		CHECK_EQ(range_lock(taker->lock, &range, taker->start, taker->start + 1,
+				    RANGE_WRITE),
+			 0);
 		range_unlock(taker->lock, &range);
 		if (lock_stats(taker->lock).splits > splits)
 			atomic_store(taker->done, true);

@@ -122,7 +122,7 @@ static void *duel_reader(void *arg)
 		uint64_t before, steps = test_random_below(seed, 50);
 		struct range range;
 
-		range_lock(&duel.lock, &range, 0, 10, RANGE_READ);
+		CHECK_EQ(range_lock(&duel.lock, &range, 0, 10, RANGE_READ), 0);
 		before = atomic_load_explicit(&duel.writing, memory_order_relaxed);
 		atomic_store_explicit(&duel.reading, true, memory_order_relaxed);
 		pause_for(steps);
@@ -144,7 +144,7 @@ static void duel_write(uint64_t *seed)
 		if (looks % 1024 == 0)
 			sched_yield();
 	pause_for(test_random_below(seed, 200));
-	range_lock(&duel.lock, &range, 5, 6, RANGE_WRITE);
+	CHECK_EQ(range_lock(&duel.lock, &range, 5, 6, RANGE_WRITE), 0);
 	n = atomic_load_explicit(&duel.writing, memory_order_relaxed);
 	atomic_store_explicit(&duel.writing, n + 1, memory_order_relaxed);
 	CHECK(!atomic_load_explicit(&duel.reading, memory_order_relaxed));

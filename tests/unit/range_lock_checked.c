@@ -118,13 +118,13 @@ TEST(checked, unlock_in_another_lock_stops)
 static void lock_while_held(void)
 {
 	take(&lock, &range, 0, 1, RANGE_READ);
-	range_lock(&lock, &range, 5, 6, RANGE_READ);
+	acquire_somehow(0, &lock, &range, 5, 6, RANGE_READ);
 }
 
 static void try_while_held_in_another_lock(void)
 {
 	take(&lock, &range, 0, 1, RANGE_READ);
-	range_trylock(&other_lock, &range, 0, 1, RANGE_READ);
+	acquire_somehow(1, &other_lock, &range, 0, 1, RANGE_READ);
 }
 
 static void timedlock_while_it_waits(void)
@@ -146,13 +146,13 @@ TEST(checked, locking_with_a_range_in_use_stops)
 static void lock_after_destroy(void)
 {
 	check_quiet_and_destroy(&lock);
-	range_lock(&lock, &range, 0, 1, RANGE_READ);
+	acquire_somehow(0, &lock, &range, 0, 1, RANGE_READ);
 }
 
 static void try_after_destroy(void)
 {
 	check_quiet_and_destroy(&lock);
-	range_trylock(&lock, &range, 0, 1, RANGE_READ);
+	acquire_somehow(1, &lock, &range, 0, 1, RANGE_READ);
 }
 
 static void timedlock_after_destroy(void)
