@@ -67,8 +67,10 @@ extern "C" {
 #define MM_MAP_FIXED_NOREPLACE 0x100000
 
 /*
- * A mapping with MM_MAP_GROWSDOWN grows down to where it is accessed, up to MM_STACK_MAX bytes
- * altogether (Linux's RLIMIT_STACK, as it is by default), if MM_STACK_GAP bytes below stay free.
+ * A mapping with MM_MAP_GROWSDOWN, a stack, grows down to where it is accessed, up to MM_STACK_MAX
+ * bytes altogether (Linux's RLIMIT_STACK, as it is by default). MM_STACK_GAP bytes stay free between
+ * it and the next mapping below, unless that one cannot be accessed or is a stack itself. A mapping
+ * without a place of the caller's, a hint and mm_brk() keep the same distance from a stack above.
  */
 #define MM_STACK_MAX (UINT64_C(8) << 20)
 #define MM_STACK_GAP (256 * MM_PAGE_SIZE)

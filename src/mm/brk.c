@@ -17,8 +17,8 @@ static const struct mm__area_kind heap = { MM_PROT_READ | MM_PROT_WRITE,
 
 static bool grow(struct mm *mm, uint64_t old_end, uint64_t new_end)
 {
-	/* Linux keeps a page free between the heap and what follows. */
-	if (!mm__range_free(mm, old_end, new_end + MM_PAGE_SIZE) || !mm__room_for_areas(mm, 0) ||
+	/* Linux keeps a page free between the heap and what follows, and the gap of a stack. */
+	if (!mm__place_free(mm, old_end, new_end + MM_PAGE_SIZE) || !mm__room_for_areas(mm, 0) ||
 	    mm__areas_reserve(mm, 0, 0, 1))
 		return false;
 	mm__areas_put(mm, old_end, new_end, &heap);

@@ -415,39 +415,23 @@ static int ranged(struct fault *f, struct mm_siginfo *info)
  * With everything
  */
 
-/* Whether the area above the page is a stack that may grow down to it; with the mm lock held. */
-static bool may_grow(const struct fault *f, struct mm__mapping *stack)
-{
-	return mm__area_tree_find(&f->mm->areas, f->page, stack) && stack->start > f->page &&
-	       stack->area->flags & MM_MAP_GROWSDOWN && f->page >= MM_ADDR_MIN &&
-	       stack->end - f->page <= MM_STACK_MAX &&
-	       mm__range_free(f->mm, f->page - mm__min(f->page, MM_STACK_GAP), f->page);
-}
-
 static bool is_below_stack(const struct fault *f)
 {
 	struct mm__mapping stack;
 	bool grows;
 
 	mm__lock(f->mm);
-	grows = may_grow(f, &stack);
+	grows = mm__stack_may_grow(f->mm, f->page, &stack);
 	mm__unlock(f->mm, f->cpu);
 	return grows;
 }
 
 static int grow_stack(struct fault *f)
 {
-	struct mm__mapping stack;
-	int error = 0;
+	int error;
 
 	mm__lock(f->mm);
-	if (may_grow(f, &stack)) {
-		struct mm__area_kind kind = mm__kind_of(stack.area);
-
-		error = mm__areas_reserve(f->mm, 0, 0, 1);
-		if (!error)
-			mm__areas_put(f->mm, f->page, stack.start, &kind);
-	}
+	error = mm__stack_grow(f->mm, f->page);
 	mm__unlock(f->mm, f->cpu);
 	return error;
 }
@@ -519,6 +503,22 @@ int mm__populate(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access)
 	for (; start < end && !error; start += MM_PAGE_SIZE)
 		error = mm__fault(cpu, start, access, NULL);
 	return error;
+}
+
+void mm__populate_held(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access)
+{
+	int error = 0;
+
+	for (; start < end && !error; start += MM_PAGE_SIZE) {
+		struct fault fault = {
+			.mm = cpu->mm, .cpu = cpu, .page = start, .access = access
+		};
+
+		error = serve_ranged(&fault, NULL);
+		mm__count(cpu, MM__SERVED_RANGED);
+		if (error)
+			mm__count(cpu, MM__FAULT_FAILED);
+	}
 }
 
 int mm_fault(struct mm *mm, uint64_t addr, int access, struct mm_siginfo *info)

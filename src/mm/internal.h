@@ -201,6 +201,22 @@ void mm__areas_settle(struct mm *mm, uint64_t start);
 void mm__areas_destroy(struct mm *mm);
 
 /*
+ * stack.c. All with the mm lock held.
+ */
+
+/* Whether [start, end) is free, and no stack above would lose its gap. */
+bool mm__place_free(const struct mm *mm, uint64_t start, uint64_t end);
+
+/* The highest such place of that length, in *addr; false: there is none. */
+bool mm__find_place(const struct mm *mm, uint64_t length, uint64_t *addr);
+
+/* Whether the page is not mapped, and a stack above it, *stack, may grow down to it. */
+bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *stack);
+
+/* Grows the stack down to the page, if it may. 0 or ENOMEM. */
+int mm__stack_grow(struct mm *mm, uint64_t page);
+
+/*
  * fault.c: mm_fault() for an access that is valid.
  */
 int mm__fault(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info);
@@ -214,12 +230,14 @@ int mm__tlb_fill(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_sigin
 /* Makes the pages of [start, end) present, until one fails. */
 int mm__populate(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access);
 
+/* The same for an operation that holds the range for writing; no stack grows. */
+void mm__populate_held(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access);
+
 /*
- * mlock.c: makes the pages of locked areas in [start, end) present, as far as they are mapped;
- * only_copies: of private ones that can be written to. 0; ENOMEM where that is an error of the area;
- * EAGAIN where there is no memory.
+ * mlock.c: makes the pages of locked areas in [start, end) present, as far as they are mapped. 0;
+ * ENOMEM where that is an error of the area; EAGAIN where there is no memory.
  */
-int mm__populate_locked(struct mm__cpu *cpu, uint64_t start, uint64_t end, bool only_copies);
+int mm__populate_locked(struct mm__cpu *cpu, uint64_t start, uint64_t end);
 
 /*
  * msync.c: writes what was written to files through areas in [start, end); with that range held.

@@ -51,7 +51,7 @@ static int change(struct mm__cpu *cpu, uint64_t addr, uint64_t end, bool lock)
 }
 
 /* How the pages of the next locked area of [*start, *end) are made present; 0: there is none. */
-static int next_locked(struct mm__cpu *cpu, uint64_t *start, uint64_t *end, bool only_copies)
+static int next_locked(struct mm__cpu *cpu, uint64_t *start, uint64_t *end)
 {
 	struct mm__mapping m = { 0, *start, NULL };
 	int access = 0;
@@ -60,10 +60,9 @@ static int next_locked(struct mm__cpu *cpu, uint64_t *start, uint64_t *end, bool
 	while (!access && mm__area_tree_find(&cpu->mm->areas, m.end, &m) && m.start < *end) {
 		if (!(m.area->flags & MM__AREA_LOCKED))
 			continue;
-		if (m.area->prot & MM_PROT_WRITE && m.area->flags & MM_MAP_PRIVATE)
-			access = MM_PROT_WRITE;
-		else if (!only_copies)
-			access = MM_PROT_READ;
+		access = m.area->prot & MM_PROT_WRITE && m.area->flags & MM_MAP_PRIVATE ?
+				 MM_PROT_WRITE :
+				 MM_PROT_READ;
 		*start = mm__max(*start, m.start);
 		*end = mm__min(*end, m.end);
 	}
@@ -72,28 +71,27 @@ static int next_locked(struct mm__cpu *cpu, uint64_t *start, uint64_t *end, bool
 }
 
 /* Whether the part of a locked area is not there any more, or is to be made present otherwise. */
-static bool has_changed(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access,
-			bool only_copies)
+static bool has_changed(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access)
 {
 	uint64_t now_start = start;
 	uint64_t now_end = end;
 
-	return next_locked(cpu, &now_start, &now_end, only_copies) != access ||
-	       now_start != start || now_end != end;
+	return next_locked(cpu, &now_start, &now_end) != access || now_start != start ||
+	       now_end != end;
 }
 
-int mm__populate_locked(struct mm__cpu *cpu, uint64_t addr, uint64_t end, bool only_copies)
+int mm__populate_locked(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
 {
 	int error = 0;
 
 	while (addr < end && !error) {
 		uint64_t stop = end;
-		int access = next_locked(cpu, &addr, &stop, only_copies);
+		int access = next_locked(cpu, &addr, &stop);
 
 		if (!access)
 			break;
 		error = mm__populate(cpu, addr, stop, access);
-		if (error == EFAULT && has_changed(cpu, addr, stop, access, only_copies))
+		if (error == EFAULT && has_changed(cpu, addr, stop, access))
 			error = 0;
 		else
 			addr = stop;
@@ -123,7 +121,7 @@ int mm_mlock(struct mm *mm, uint64_t addr, uint64_t length)
 	if (error || addr == end)
 		return error;
 	error = change(cpu, addr, end, true);
-	return error ? error : mm__populate_locked(cpu, addr, end, false);
+	return error ? error : mm__populate_locked(cpu, addr, end);
 }
 
 int mm_munlock(struct mm *mm, uint64_t addr, uint64_t length)

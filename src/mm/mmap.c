@@ -79,13 +79,26 @@ static int open_shared(struct mm *mm, struct mapping *map, uint64_t length)
 	return mm__inode_anonymous(mm->frames, length >> MM_PAGE_SHIFT, &map->kind.inode);
 }
 
-static int check_fixed(uint64_t addr, uint64_t length)
+static bool too_many_areas(struct mm__cpu *cpu)
+{
+	bool room;
+
+	mm__lock(cpu->mm);
+	room = mm__room_for_areas(cpu->mm, 0);
+	mm__unlock(cpu->mm, cpu);
+	return !room;
+}
+
+/* Linux counts the areas before it looks at the place. */
+static int check_fixed(struct mm__cpu *cpu, uint64_t addr, uint64_t length)
 {
 	if (addr > MM_ADDR_MAX - length)
 		return ENOMEM;
-	if (!mm__page_aligned(addr))
-		return EINVAL;
-	return addr < MM_ADDR_MIN ? EPERM : 0;
+	if (mm__page_aligned(addr) && addr >= MM_ADDR_MIN)
+		return 0;
+	if (too_many_areas(cpu))
+		return ENOMEM;
+	return mm__page_aligned(addr) ? EPERM : EINVAL;
 }
 
 static void place(struct mapping *map, uint64_t start, uint64_t length)
@@ -164,10 +177,9 @@ static int find_place(const struct mm *mm, struct mapping *map, uint64_t hint, u
 
 	if (addr)
 		addr = mm__max(addr, MM_ADDR_MIN);
-	if (!addr || addr > MM_ADDR_MAX - length || !mm__range_free(mm, addr, addr + length)) {
-		if (!mm__area_tree_highest_gap(&mm->areas, length, MM_ADDR_MIN, MM_ADDR_MAX, &addr))
-			return ENOMEM;
-	}
+	if ((!addr || addr > MM_ADDR_MAX - length || !mm__place_free(mm, addr, addr + length)) &&
+	    !mm__find_place(mm, length, &addr))
+		return ENOMEM;
 	place(map, addr, length);
 	return 0;
 }
@@ -253,7 +265,7 @@ static int map_somewhere(struct mm__cpu *cpu, struct mapping *map, uint64_t addr
 		return error;
 	if (!(map->flags & FIXED))
 		return map_anywhere(cpu, map, addr, length);
-	error = check_fixed(addr, length);
+	error = check_fixed(cpu, addr, length);
 	if (error)
 		return error;
 	place(map, addr, length);

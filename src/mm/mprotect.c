@@ -21,18 +21,18 @@ int mm__areas_added(const struct mm *mm, const struct mm__mapping *m, uint64_t s
 	return added;
 }
 
-/* Where locked pages are to be copied that can now be written to: before they are, as in Linux. */
-struct span {
-	uint64_t start;
-	uint64_t end;
+/* What is to be done about the pages of an area. */
+struct change {
+	bool pages;  /* they are to be changed before the area is settled */
+	bool copies; /* they are locked, and can now be written to: before they are, as in Linux */
 };
 
 /*
  * Changes the area at *addr, as far as it lies below end, and says in *addr how far that was. With
- * the mm lock held. *changing: its pages are to be changed before it is settled.
+ * the mm lock held.
  */
-static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot, bool *changing,
-			struct span *copies)
+static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot,
+			struct change *change)
 {
 	struct mm__area_kind kind;
 	struct mm__mapping m;
@@ -47,11 +47,8 @@ static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot, b
 		return EACCES;
 	if (kind.prot == prot)
 		return 0;
-	if (kind.flags & MM__AREA_LOCKED && kind.flags & MM_MAP_PRIVATE &&
-	    prot & ~kind.prot & MM_PROT_WRITE) {
-		copies->start = mm__min(copies->start, start);
-		copies->end = *addr;
-	}
+	change->copies = kind.flags & MM__AREA_LOCKED && kind.flags & MM_MAP_PRIVATE &&
+			 prot & ~kind.prot & MM_PROT_WRITE;
 	kind.prot = prot;
 	added = mm__areas_added(mm, &m, start, *addr, &kind);
 	if ((added > 0 && !mm__room_for_areas(mm, (uint64_t)added)) ||
@@ -59,27 +56,28 @@ static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot, b
 		return ENOMEM;
 	mm__areas_cut(mm, start, *addr);
 	mm__areas_put_changing(mm, start, *addr, &kind);
-	*changing = true;
+	change->pages = true;
 	return 0;
 }
 
-static int protect_next(struct mm__cpu *cpu, uint64_t *addr, uint64_t end, int prot,
-			struct span *copies)
+static int protect_next(struct mm__cpu *cpu, uint64_t *addr, uint64_t end, int prot)
 {
 	struct mm *mm = cpu->mm;
 	uint64_t start = *addr;
-	bool changing = false;
+	struct change change = { false, false };
 	int error;
 
 	mm__lock_prepared(mm);
-	error = protect_area(mm, addr, end, prot, &changing, copies);
+	error = protect_area(mm, addr, end, prot, &change);
 	mm__unlock(mm, cpu);
-	if (!changing)
+	if (!change.pages)
 		return error;
 	mm__pages_protect(mm, cpu, start, *addr, prot);
 	mm__lock(mm);
 	mm__areas_settle(mm, start);
 	mm__unlock(mm, cpu);
+	if (change.copies)
+		mm__populate_held(cpu, start, *addr, MM_PROT_WRITE);
 	return 0;
 }
 
@@ -87,7 +85,6 @@ int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int prot)
 {
 	struct mm__cpu *cpu = mm__this_cpu(mm);
 	struct mm__hold hold;
-	struct span copies = { UINT64_MAX, 0 };
 	uint64_t end;
 	int error;
 
@@ -104,9 +101,7 @@ int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int prot)
 	if (error)
 		return error;
 	while (addr < end && !error)
-		error = protect_next(cpu, &addr, end, prot, &copies);
+		error = protect_next(cpu, &addr, end, prot);
 	mm__release(cpu, &hold);
-	if (copies.start < copies.end)
-		(void)mm__populate_locked(cpu, copies.start, copies.end, true);
 	return error;
 }

@@ -114,10 +114,15 @@ static struct plan plan_grow(const struct mm *mm, const struct request *r,
 		return do_here(r, GROW, r->new_length);
 	/* Linux wants that much room for any move, and two more for one that replaces something. */
 	if (!(r->flags & MM_MREMAP_MAYMOVE) || !mm__room_for_areas(mm, 4) ||
-	    !mm__area_tree_highest_gap(&mm->areas, r->new_length, MM_ADDR_MIN, MM_ADDR_MAX,
-				       &target))
+	    !mm__find_place(mm, r->new_length, &target))
 		return fail(r, ENOMEM);
 	return move(r, target);
+}
+
+/* Linux wants room before it looks for what is to be moved. */
+static bool room_for_fixed(const struct mm *mm)
+{
+	return mm__room_for_areas(mm, 6);
 }
 
 static struct plan plan_fixed(const struct mm *mm, const struct request *r)
@@ -125,7 +130,7 @@ static struct plan plan_fixed(const struct mm *mm, const struct request *r)
 	uint64_t moved = mm__min(r->old_length, r->new_length);
 	struct mm__mapping m;
 
-	if (!mm__room_for_areas(mm, 6))
+	if (!room_for_fixed(mm))
 		return fail(r, ENOMEM);
 	if (!mm__area_tree_at(&mm->areas, r->old, &m))
 		return fail(r, EFAULT);
@@ -297,6 +302,18 @@ static int remap(struct mm__cpu *cpu, const struct request *r, uint64_t *target)
 	return error;
 }
 
+/* The error of a call for what lies beyond all addresses. */
+static int beyond(struct mm__cpu *cpu, const struct request *r)
+{
+	int error = EFAULT;
+
+	mm__lock(cpu->mm);
+	if (r->flags & MM_MREMAP_FIXED && !room_for_fixed(cpu->mm))
+		error = ENOMEM;
+	mm__unlock(cpu->mm, cpu);
+	return error;
+}
+
 int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t new_length, int flags,
 	      uint64_t new_addr, uint64_t *result)
 {
@@ -309,14 +326,14 @@ int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t ne
 	if (error)
 		return error;
 	if (old_addr >= MM_ADDR_MAX)
-		return EFAULT;
+		return beyond(cpu, &request);
 	error = remap(cpu, &request, &target);
 	if (error)
 		return error;
 	/* What is added to a locked area is made present; if it cannot be, it will fail when used. */
 	if (request.new_length > request.old_length)
 		(void)mm__populate_locked(cpu, target + request.old_length,
-					  target + request.new_length, false);
+					  target + request.new_length);
 	*result = target;
 	return 0;
 }

@@ -167,6 +167,22 @@ bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct 
 	return false;
 }
 
+/* No stacks here. */
+bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *stack)
+{
+	(void)mm;
+	(void)page;
+	(void)stack;
+	return false;
+}
+
+int mm__stack_grow(struct mm *mm, uint64_t page)
+{
+	(void)mm;
+	(void)page;
+	return 0;
+}
+
 void mm__area_tree_insert(struct mm__area_tree *tree, const struct mm__mapping *m)
 {
 	struct place *place = place_of(tree, m->start);

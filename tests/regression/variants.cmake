@@ -282,9 +282,9 @@ mmrange_variant_fails(mm_waits_unstoppable mm_stale_tlb
 
 # A stack that may have grown, or may not any more, is not looked at again.
 mmrange_variant(mm_stack_without_recheck)
-mmrange_variant_change(mm_stack_without_recheck FILE src/mm/fault.c
-  FROM "	if (may_grow(f, &stack)) {
-" TO "	if (mm__area_tree_find(&f->mm->areas, f->page + MM_PAGE_SIZE, &stack)) {
+mmrange_variant_change(mm_stack_without_recheck FILE src/mm/stack.c
+  FROM "	if (!mm__stack_may_grow(mm, page, &stack))
+" TO "	if (!mm__area_tree_find(&mm->areas, page + MM_PAGE_SIZE, &stack))
 ")
 mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
   a_stack_does_not_grow_over_what_was_mapped_meanwhile "thread.result is 0, not")

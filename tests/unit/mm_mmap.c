@@ -238,6 +238,29 @@ TEST(mm_mmap, one_area_more_than_the_limit_can_be_mapped_as_in_linux)
 	end_space(mm);
 }
 
+TEST(mm_mmap, too_many_areas_are_said_before_a_bad_place)
+{
+	struct mm_attr attr;
+	struct mm *mm;
+
+	mm_attr_init(&attr);
+	attr.max_areas = 1;
+	mm = new_space_with(&attr);
+	map(mm, 0, 1, RW);
+	CHECK_EQ(try_map(mm, AT(4) + 1, PAGES(1), PRIVATE | MM_MAP_FIXED), EINVAL);
+	CHECK_EQ(try_map(mm, 0, PAGES(1), PRIVATE | MM_MAP_FIXED), EPERM);
+	CHECK_EQ(try_map(mm, AT(0), PAGES(1), PRIVATE | MM_MAP_FIXED_NOREPLACE), EEXIST);
+	map(mm, 2, 1, RW);
+	CHECK_EQ(try_map(mm, AT(4) + 1, PAGES(1), PRIVATE | MM_MAP_FIXED), ENOMEM);
+	CHECK_EQ(try_map(mm, 0, PAGES(1), PRIVATE | MM_MAP_FIXED), ENOMEM);
+	CHECK_EQ(try_map(mm, 0, PAGES(1), PRIVATE | MM_MAP_FIXED_NOREPLACE), ENOMEM);
+	CHECK_EQ(try_map(mm, AT(0), PAGES(1), PRIVATE | MM_MAP_FIXED_NOREPLACE), ENOMEM);
+	CHECK_EQ(try_map(mm, AT(4), PAGES(1), MM_MAP_ANONYMOUS), ENOMEM);
+	/* But not before the length. */
+	CHECK_EQ(try_map(mm, AT(4) + 1, 0, PRIVATE | MM_MAP_FIXED), EINVAL);
+	end_space(mm);
+}
+
 TEST(mm_mmap, fixed_in_the_middle_of_an_area_needs_room_for_one_more)
 {
 	struct mm_attr attr;

@@ -105,3 +105,64 @@ TEST(mm_mprotect, splitting_needs_room_and_merging_makes_it)
 	CHECK_AREAS(mm, "0-2:--xp 2-5:r--p");
 	end_space(mm);
 }
+
+/* Which of the pages from the first one on are present, as in "p.p". */
+#define CHECK_PRESENT(mm, first, expected)                                                         \
+	do {                                                                                       \
+		unsigned char vec_[sizeof(expected)];                                              \
+		CHECK_EQ(mm_mincore(mm, AT(first), PAGES(sizeof(expected) - 1), vec_), 0);         \
+		for (size_t i_ = 0; i_ < sizeof(expected) - 1; i_++)                               \
+			vec_[i_] = vec_[i_] & 1 ? 'p' : '.';                                       \
+		vec_[sizeof(expected) - 1] = '\0';                                                 \
+		if (strcmp((char *)vec_, expected))                                                \
+			test_fail(__FILE__, __LINE__, "present are \"%s\", not \"%s\"", vec_,      \
+				  expected);                                                       \
+	} while (0)
+
+TEST(mm_mprotect, locked_areas_are_made_present_when_they_become_writable)
+{
+	for (size_t i = 0; i < NR_LOCKINGS; i++) {
+		struct mm *mm = new_space_locking(lockings[i]);
+
+		map(mm, 0, 5, NONE);
+		CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(1), RW), 0);
+		CHECK_EQ(mm_mprotect(mm, AT(3), PAGES(1), W), 0);
+		CHECK_EQ(mm_mlock(mm, AT(0), PAGES(4)), ENOMEM);
+		CHECK_PRESENT(mm, 0, ".....");
+		/* Not those that were writable already, nor what is not locked. */
+		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(5), RW), 0);
+		CHECK_PRESENT(mm, 0, "p.p..");
+		end_space(mm);
+	}
+}
+
+TEST(mm_mprotect, locked_areas_are_present_although_a_later_one_is_refused)
+{
+	struct mm *mm = new_space();
+
+	map(mm, 0, 2, R);
+	map(mm, 3, 1, R);
+	CHECK_EQ(mm_mlock(mm, AT(0), PAGES(4)), ENOMEM);
+	CHECK_EQ(mm_munlock(mm, AT(0), PAGES(2)), 0);
+	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(2), MM_MADV_DONTNEED), 0);
+	CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(2), NONE), 0);
+	CHECK_EQ(mm_mlock(mm, AT(0), PAGES(2)), ENOMEM);
+	CHECK_PRESENT(mm, 0, "..");
+	CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(4), RW), ENOMEM);
+	CHECK_PRESENT(mm, 0, "pp");
+	end_space(mm);
+}
+
+TEST(mm_mprotect, locked_areas_are_made_present_for_who_holds_the_range)
+{
+	struct mm *mm = new_space();
+	struct mm_hold hold;
+
+	map(mm, 0, 2, NONE);
+	CHECK_EQ(mm_mlock(mm, AT(0), PAGES(2)), ENOMEM);
+	CHECK_EQ(mm_lock_range(mm, &hold, AT(0), AT(4), RANGE_WRITE), 0);
+	CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(2), RW), 0);
+	mm_unlock_range(mm, &hold);
+	CHECK_PRESENT(mm, 0, "pp");
+	end_space(mm);
+}

@@ -306,6 +306,28 @@ TEST(mm_mremap, moves_need_room_for_four_more_areas_and_fixed_ones_for_six)
 	end_space(mm);
 }
 
+TEST(mm_mremap, too_many_areas_are_said_before_what_is_to_be_moved)
+{
+	uint64_t beyond[] = { MM_ADDR_MAX, UINT64_C(1) << 60, UINT64_MAX - 4095 };
+	struct mm_attr attr;
+	struct mm *mm;
+	uint64_t to;
+
+	mm_attr_init(&attr);
+	attr.max_areas = 6;
+	mm = new_space_with(&attr);
+	for (unsigned int i = 0; i < 3; i++)
+		CHECK_EQ(mm_mremap(mm, beyond[i], PAGES(1), PAGES(1), FIXED, AT(3), &to), EFAULT);
+	map(mm, 0, 1, RW);
+	for (unsigned int i = 0; i < 3; i++) {
+		CHECK_EQ(mm_mremap(mm, beyond[i], PAGES(1), PAGES(1), FIXED, AT(3), &to), ENOMEM);
+		CHECK_EQ(mm_mremap(mm, beyond[i], PAGES(1), PAGES(2), MAYMOVE, 0, &to), EFAULT);
+		CHECK_EQ(mm_mremap(mm, beyond[i], PAGES(1), PAGES(1), FIXED, AT(3) + 1, &to),
+			 EINVAL);
+	}
+	end_space(mm);
+}
+
 TEST(mm_mremap, shrinking_in_the_middle_of_an_area_needs_room_for_one_more)
 {
 	struct mm_attr attr;

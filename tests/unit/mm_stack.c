@@ -2,6 +2,8 @@
 /* MM_MAP_GROWSDOWN: how far a stack grows. */
 #include "spaces.h"
 
+#include <stdbool.h>
+
 #define STACK     (PRIVATE | MM_MAP_GROWSDOWN)
 #define TOP       5000u /* its first page, in the tests */
 #define MAX_PAGES ((unsigned int)(MM_STACK_MAX / MM_PAGE_SIZE))
@@ -49,6 +51,145 @@ TEST(mm_stack, keeps_a_gap_to_what_is_below)
 	CHECK_EQ(poke(mm, AT(last - 1), 1), -MM_SEGV_MAPERR);
 	CHECK_EQ(mm_munmap(mm, AT(last - GAP_PAGES - 1), PAGES(1)), 0);
 	CHECK_EQ(poke(mm, AT(last - 1), 1), 0);
+	end_space(mm);
+}
+
+/* Whether a stack grows to a page, ten pages above an area of one page. */
+static bool grows_close_to(int prot, int flags)
+{
+	struct mm *mm = new_space();
+	bool grows;
+
+	map_as(mm, TOP, 1, RW, STACK);
+	map_as(mm, TOP - 20, 1, prot, flags);
+	grows = poke(mm, AT(TOP - 10), 1) == 0;
+	if (!grows)
+		CHECK_EQ(poke(mm, AT(TOP - 10), 1), -MM_SEGV_MAPERR);
+	end_space(mm);
+	return grows;
+}
+
+TEST(mm_stack, keeps_a_gap_only_to_what_can_be_accessed_and_is_no_stack)
+{
+	CHECK(grows_close_to(NONE, PRIVATE));
+	CHECK(grows_close_to(NONE, SHARED));
+	CHECK(grows_close_to(RW, STACK));
+	CHECK(grows_close_to(NONE, STACK));
+	CHECK(!grows_close_to(R, PRIVATE));
+	CHECK(!grows_close_to(W, SHARED));
+	CHECK(!grows_close_to(X, PRIVATE));
+}
+
+TEST(mm_stack, keeps_a_gap_to_the_next_area_only)
+{
+	struct mm *mm = new_space();
+
+	map_as(mm, TOP, 1, RW, STACK);
+	map(mm, TOP - 30, 1, RW);
+	map(mm, TOP - 20, 1, NONE);
+	CHECK_EQ(poke(mm, AT(TOP - 19), 1), 0);
+	CHECK_AREAS(mm, "4970-4971:rw-p 4980-4981:---p 4981-5001:rw-p");
+	end_space(mm);
+}
+
+TEST(mm_stack, grows_before_it_is_seen_what_it_allows)
+{
+	struct mm *mm = new_space();
+
+	map_as(mm, TOP, 1, NONE, STACK);
+	CHECK_EQ(poke(mm, AT(TOP - 2), 1), -MM_SEGV_ACCERR);
+	CHECK_AREAS(mm, "4998-5001:---p");
+	end_space(mm);
+}
+
+TEST(mm_stack, of_a_locked_one_only_the_page_that_is_accessed_becomes_present)
+{
+	struct mm *mm = new_space();
+	unsigned char vec[3];
+
+	map_as(mm, TOP, 1, RW, STACK);
+	CHECK_EQ(mm_mlock(mm, AT(TOP), PAGES(1)), 0);
+	CHECK_EQ(poke(mm, AT(TOP - 2), 1), 0);
+	CHECK_EQ(mm_mincore(mm, AT(TOP - 2), PAGES(3), vec), 0);
+	CHECK(vec[0] & 1 && !(vec[1] & 1) && vec[2] & 1);
+	CHECK_EQ(mm_madvise(mm, AT(TOP - 1), PAGES(1), MM_MADV_DONTNEED), EINVAL);
+	end_space(mm);
+}
+
+TEST(mm_stack, grows_although_there_are_too_many_areas)
+{
+	struct mm_attr attr;
+	struct mm *mm;
+
+	mm_attr_init(&attr);
+	attr.max_areas = 1;
+	mm = new_space_with(&attr);
+	map_as(mm, TOP, 1, RW, STACK);
+	map(mm, 0, 1, NONE);
+	CHECK_EQ(try_map(mm, 0, PAGES(1), PRIVATE), ENOMEM);
+	CHECK_EQ(poke(mm, AT(TOP - 1), 1), 0);
+	end_space(mm);
+}
+
+/* A space of one stack, in a gap of that many pages. */
+static struct mm *stack_in_gap(unsigned int pages)
+{
+	struct mm *mm = new_space();
+	int flags = SHARED | MM_MAP_FIXED;
+	uint64_t addr;
+
+	CHECK_EQ(mm_mmap(mm, MM_ADDR_MIN, AT(TOP - pages) - MM_ADDR_MIN, NONE, flags, -1, 0, &addr),
+		 0);
+	CHECK_EQ(mm_mmap(mm, AT(TOP), MM_ADDR_MAX - AT(TOP), NONE, flags, -1, 0, &addr), 0);
+	map_as(mm, TOP - 1, 1, RW, STACK);
+	return mm;
+}
+
+TEST(mm_stack, searches_keep_the_gap_below_it)
+{
+	struct mm *mm = stack_in_gap(GAP_PAGES + 10);
+	uint64_t addr = 0;
+
+	CHECK_EQ(try_map(mm, 0, PAGES(10), PRIVATE), ENOMEM);
+	CHECK_EQ(mm_mmap(mm, 0, PAGES(4), NONE, PRIVATE, -1, 0, &addr), 0);
+	CHECK_EQ(addr, AT(TOP - 1 - GAP_PAGES - 4));
+	/* So do hints, and moves. */
+	CHECK_EQ(mm_mmap(mm, AT(TOP - 100), PAGES(2), NONE, PRIVATE, -1, 0, &addr), 0);
+	CHECK_EQ(addr, AT(TOP - 1 - GAP_PAGES - 6));
+	CHECK_EQ(mm_mremap(mm, AT(TOP - 1), PAGES(1), PAGES(4), 1, 0, &addr), ENOMEM);
+	CHECK_EQ(mm_mremap(mm, AT(TOP - 1), PAGES(1), PAGES(3), 1, 0, &addr), 0);
+	CHECK_EQ(addr, AT(TOP - 1 - GAP_PAGES - 9));
+	end_space(mm);
+}
+
+TEST(mm_stack, a_search_goes_on_below_a_stack_without_room_above_the_gap)
+{
+	struct mm *mm = stack_in_gap(GAP_PAGES + 30);
+	uint64_t addr = 0;
+
+	map_as(mm, TOP - 20, 1, NONE, STACK);
+	CHECK_EQ(mm_mmap(mm, 0, PAGES(9), NONE, PRIVATE, -1, 0, &addr), 0);
+	CHECK_EQ(addr, AT(TOP - 20 - GAP_PAGES - 9));
+	CHECK_EQ(try_map(mm, 0, PAGES(2), PRIVATE), ENOMEM);
+	/* What is asked for at a place is mapped there. */
+	map(mm, TOP - 21, 1, NONE);
+	end_space(mm);
+}
+
+TEST(mm_stack, the_heap_keeps_the_gap_below_it)
+{
+	struct mm_attr attr;
+	struct mm *mm;
+	uint64_t brk;
+
+	mm_attr_init(&attr);
+	attr.brk_start = AT(0);
+	mm = new_space_with(&attr);
+	map_as(mm, GAP_PAGES + 10, 1, RW, STACK);
+	CHECK_EQ(mm_brk(mm, AT(10), &brk), 0);
+	CHECK_EQ(brk, AT(0));
+	CHECK_EQ(mm_brk(mm, AT(9), &brk), 0);
+	CHECK_EQ(brk, AT(9));
 	end_space(mm);
 }
 

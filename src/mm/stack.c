@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Stacks: how far an area with MM_MAP_GROWSDOWN grows, and the gap below it. As Linux's
+ * expand_downwards() and vm_start_gap(). All with the mm lock held.
+ */
+#include "internal.h"
+
+/* Where the area begins, with the gap if it is a stack. */
+static uint64_t start_of_gap(const struct mm__mapping *m)
+{
+	return m->area->flags & MM_MAP_GROWSDOWN ? m->start - mm__min(m->start, MM_STACK_GAP) :
+						   m->start;
+}
+
+bool mm__place_free(const struct mm *mm, uint64_t start, uint64_t end)
+{
+	struct mm__mapping m;
+
+	return !mm__area_tree_find(&mm->areas, start, &m) || start_of_gap(&m) >= end;
+}
+
+bool mm__find_place(const struct mm *mm, uint64_t length, uint64_t *addr)
+{
+	uint64_t high = MM_ADDR_MAX;
+
+	while (mm__area_tree_highest_gap(&mm->areas, length, MM_ADDR_MIN, high, addr)) {
+		struct mm__mapping m;
+
+		if (!mm__area_tree_find(&mm->areas, *addr, &m) ||
+		    start_of_gap(&m) >= *addr + length)
+			return true;
+		high = start_of_gap(&m);
+	}
+	return false;
+}
+
+/*
+ * Whether the gap below the page is wide enough for a stack that begins there. Only the next area
+ * below counts, and only if it can be accessed and is no stack itself.
+ */
+static bool keeps_gap(const struct mm *mm, uint64_t page)
+{
+	struct mm__mapping m = { 0, page - mm__min(page, MM_STACK_GAP), NULL };
+	const struct mm__area *below = NULL;
+
+	while (mm__area_tree_find(&mm->areas, m.end, &m) && m.start < page)
+		below = m.area;
+	return !below || below->flags & MM_MAP_GROWSDOWN || !below->prot;
+}
+
+bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *stack)
+{
+	return mm__area_tree_find(&mm->areas, page, stack) && stack->start > page &&
+	       stack->area->flags & MM_MAP_GROWSDOWN && page >= MM_ADDR_MIN &&
+	       stack->end - page <= MM_STACK_MAX && keeps_gap(mm, page);
+}
+
+int mm__stack_grow(struct mm *mm, uint64_t page)
+{
+	struct mm__area_kind kind;
+	struct mm__mapping stack;
+	int error;
+
+	if (!mm__stack_may_grow(mm, page, &stack))
+		return 0;
+	kind = mm__kind_of(stack.area);
+	error = mm__areas_reserve(mm, 0, 0, 1);
+	if (!error)
+		mm__areas_put(mm, page, stack.start, &kind);
+	return error;
+}
