@@ -52,7 +52,8 @@
  *
  * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message
  * on: unlock of a range that is not held or is held in another lock, locking with a struct range
- * that is in use, use or destruction of a destroyed lock.
+ * that is in use, use or destruction of a destroyed lock, and what the function of
+ * range_lock_foreach() must not do.
  *
  * It also finds deadlocks among the ranges of one lock. A thread that waits for a range that it
  * acquired itself gets EDEADLK. Where threads without a deadline wait for each other in a cycle,
@@ -146,17 +147,17 @@ struct range__leaf {
 	RANGE__ATOMIC(uint32_t) migrations;
 	RANGE__ATOMIC(uint32_t) patience;
 	RANGE__ATOMIC(uint32_t) rent;
-	uint32_t bias;
+	RANGE__ATOMIC(uint32_t) bias;
 	struct range *held;
 	struct range *wait_first;
 	struct range *wait_last;
 	struct range__leaf *seams; /* see src/range_lock/seams.h */
 	uint64_t generation;
-	uint64_t fair_at;
 	union {
-		uint64_t waits;
+		uint64_t fair_at;
 		struct range__leaf *next; /* while it covers nothing: of the free, or of seams */
 	};
+	RANGE__ATOMIC(uint64_t) waits;
 	uint32_t nr_woken;
 	uint32_t nr_starving;
 };
@@ -190,7 +191,7 @@ struct range_lock {
 
 #define RANGE__LEAF_INITIALIZER                                                                    \
 	{                                                                                          \
-		0, 0, UINT64_MAX, 0, 0, 0, 0, RANGE__PATIENCE, 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0, 0       \
+		0, 0, UINT64_MAX, 0, 0, 0, 0, RANGE__PATIENCE, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0, 0, 0       \
 	}
 
 /** A lock with the default attributes; it needs no range_lock_init(). */
@@ -333,16 +334,18 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock(struct range_lock *lock, st
  * @param range  what the other thread waits with. Only the address counts, *range is not read to
  *               find it: it may have gone, or be in use for another acquisition by now. Then it is
  *               that one's wait that ends.
- * @return 0: that call returns ECANCELED; ESRCH nobody waits with range in this lock now: the call
- *         has not come to wait yet, the range is held, or the call has returned
+ * @return 0: that call returns ECANCELED; ESRCH no call waited with range in this lock all the
+ *         while: the call has not come to wait yet, or has come to wait only meanwhile, the range is
+ *         held, or the call has returned
  *
  * Ensures:   of a grant, a deadline and range_cancel(), one decides; what this returns agrees with
  *            what the waiter's call returns. From the return on, nobody is held back by the waiter.
  * Ordering:  release if it returns 0; pairs with the acquire of the call that returns ECANCELED.
- * Progress:  never waits for the holder of a range; may wait for short internal locks.
- * Safety:    any number of threads; not from signal handlers. range_lock_many() waits with one of
- *            its ranges at a time, and with nothing in between: to end it, try each of them until
- *            one returns 0 or the call has returned.
+ * Progress:  never waits for the holder of a range; may wait for short internal locks. Delays other
+ *            threads only in the leaf that it examines.
+ * Safety:    any number of threads, also from the function of range_lock_foreach(); not from signal
+ *            handlers. range_lock_many() waits with one of its ranges at a time, and with nothing in
+ *            between: to end it, try each of them until one returns 0 or the call has returned.
  * Lifetime:  *range may go as soon as the waiter's call has returned, the lock as well.
  * Cost:      allocates nothing; O(leaves + waiters), and locks each leaf for a moment.   Since: 0.1
  */
@@ -469,7 +472,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_many(struct range_lock *lock,
 
 /** What a lock has done so far, and what it looks like. */
 struct range_lock_stats {
-	uint64_t leaves; /* now; at least 1 */
+	uint64_t leaves; /* now: 1 + splits - merges */
 	uint64_t splits; /* so far, also of leaves that had been merged for a range */
 	uint64_t merges; /* leaves that were merged away so far */
 	uint64_t waits;  /* acquisitions that had to queue so far */
@@ -480,10 +483,14 @@ struct range_lock_stats {
  * Reads the statistics.
  *
  * The counters cover all that happened before the call; what happens meanwhile may be in them or
- * not.
+ * not. leaves, splits and merges belong to one moment. range_cancel() and range_lock_foreach() find
+ * an acquisition that waits counts if it still waits.
  *
- * Safety:    any thread, at any time.
- * Cost:      O(leaves), and locks each for a moment: not for hot paths.   Since: 0.1
+ * Progress:  takes one short internal lock, for a constant time. Locks no leaf and ends no bias.
+ * Safety:    any thread, at any time, also from the function of range_lock_foreach(); not from
+ *            signal handlers.
+ * Cost:      allocates nothing; O(the most leaves so far), and reads lines that the users of the
+ *            lock write: not for hot paths.   Since: 0.1
  */
 MMRANGE_API void range_lock_stats(struct range_lock *lock, struct range_lock_stats *stats);
 
@@ -497,7 +504,10 @@ enum range_state {
 
 /** What range_lock_foreach() says of a range. */
 struct range_info {
-	/** Which one it is: an address to compare, or for range_cancel(). It may be gone by now. */
+	/**
+	 * Which one it is: an address to compare, or for range_cancel(). The range may have been
+	 * released, and its storage reused, by now.
+	 */
 	struct range *range;
 	uint64_t start;
 	uint64_t end;
@@ -513,21 +523,40 @@ struct range_info {
 /**
  * Calls a function for every range that is held or waits.
  *
- * The lock is gone through in parts (its leaves), in the order of their keys; in each, first the
- * ranges that are held, by start, then those that wait, in the order of their arrival. What is
- * reported of one part was true at one moment. From one part to the next time passes, in which
- * ranges come and go; one that is held, or waits, all the while is reported, once.
+ * The call goes through the lock in parts (its leaves), in the order of their keys. In each part, it
+ * reports first the ranges that are held, by start, then the ranges that wait, in the order of their
+ * arrival; ranges with the same start, or the same time of arrival, by address. It copies up to 64
+ * ranges of a part at a time, and calls fn for each of them with nothing locked. So what fn is told
+ * was true a moment ago; what it is told of a part with up to 64 ranges was true at one moment.
  *
- * @param fn   must not call any function on the lock, nor wait for anything that a thread holds
- *             while it does, nor leave by longjmp(). What *info points to is gone when it returns.
+ * Meanwhile ranges come and go. A range that is held from the beginning of the call to its end is
+ * reported exactly once, and so is a range that waits from the beginning to the end. From the moment
+ * at which a range begins to wait, or is granted at once, until it is released, it is reported once
+ * at most; a range that is granted during the call may be left out. If range_shrink() or
+ * range_tryextend() moves the start of a range during the call, these promises do not hold for that
+ * range.
+ *
+ * To end all waits, for a shutdown, let fn call range_cancel() for each range that is not held. A
+ * thread that has not come to wait yet is not found. So the threads must first be told, by a flag for
+ * example, to begin no further acquisition, and the call must be repeated until each of them is known
+ * to have left its acquisition.
+ *
+ * @param fn   may call any function on any lock, and wait, but must not destroy or initialise this
+ *             lock, nor call range_lock_child() on it. It must return: not leave by longjmp() or an
+ *             exception, and not end its thread. What info points to is gone when it returns.
  *             Another result than 0 ends the walk.
  * @param arg  for fn
  * @return 0, or the result of fn that ended the walk
  *
- * Progress:  acquisitions and releases in the part that fn is told about wait for it.
- * Safety:    any thread, at any time; not from signal handlers.
- * Cost:      allocates nothing; ends every bias; O(leaves + ranges), and fn: for debugging and
- *            supervision, not for hot paths.   Since: 0.1
+ * Progress:  never waits for the holder of a range, unless fn does; may wait for short internal
+ *            locks. Delays other threads only in the leaf that it examines, and not while fn runs.
+ * Safety:    any thread, at any time; not from signal handlers. fn runs with cancellation disabled:
+ *            a cancellation that is pending stays so until after the call. The checked build stops
+ *            the process if fn ends the life of the lock or the thread, and at the thread's next call
+ *            of a function on any lock if fn was left by longjmp().
+ * Cost:      allocates nothing; about 4 KiB of stack; ends every bias. O(leaves + ranges), and fn; in
+ *            a part that has more than 64 ranges, for each 64 of its n waiters O(n). For debugging
+ *            and supervision, not for hot paths.   Since: 0.1
  */
 MMRANGE_API int range_lock_foreach(struct range_lock *lock,
 				   int (*fn)(const struct range_info *info, void *arg), void *arg);

@@ -18,6 +18,7 @@ int range_lock_init(struct range_lock *lock, const struct range_lock_attr *attr)
 {
 	static const struct range_lock initial = RANGE_LOCK_INITIALIZER;
 
+	range__checked_not_walked(lock);
 	if (attr &&
 	    (attr->max_leaves < 1 || attr->max_leaves > RANGE_LOCK_LEAVES_MAX ||
 	     !attr->alloc != !attr->free ||
@@ -40,6 +41,7 @@ int range_lock_destroy(struct range_lock *lock)
 	int error;
 
 	range__checked_lock(lock);
+	range__checked_not_walked(lock);
 	error = range__forest_destroy(lock);
 	if (!error)
 		lock->magic = ~RANGE__MAGIC;

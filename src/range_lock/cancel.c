@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ends the wait of another thread. *range may be gone at any time as long as it has not been found
- * in a queue: so it is looked for by its address, in every leaf, and not by its fields. A waiter
- * moves from one leaf to another only under lock->mutex, so none is missed. A leaf that is biased
- * has no queue, and stays so.
+ * in a queue: so it is looked for by its address, in every leaf, and not by its fields. The walk by
+ * key misses no waiter that waits throughout, see range__forest_lock_key(). A leaf that is biased
+ * has no queue, and stays biased.
+ *
+ * A waiter is taken out under the lock of its leaf, which each of the others needs to grant it, to
+ * move it, or to see it in a search for deadlocks.
  */
 #include "checked.h"
 #include "forest.h"
@@ -36,23 +39,24 @@ void range__expel(struct range_lock *lock, struct range__leaf *leaf, struct rang
 int range_cancel(struct range_lock *lock, struct range *range)
 {
 	struct range__wakes wakes = { .n = 0 };
-	struct range__leaf *leaf;
-	int error = ESRCH;
 
 	range__checked_lock(lock);
-	pthread_mutex_lock(&lock->mutex);
-	for (uint32_t i = 0; error && (leaf = range__forest_leaf(lock, i)); i++) {
-		range__leaf_lock_reader(leaf);
+	for (uint64_t key = 0; key < UINT64_MAX;) {
+		struct range__leaf *leaf =
+			range__forest_lock_key(lock, key, range__leaf_lock_reader);
+
 		if (waits_in(leaf, range)) {
 			range__expel(lock, leaf, range, RANGE_CANCELED, &wakes);
+			/* The last touch of the lock: it may be destroyed as soon as the waiter's
+			 * call has returned. */
 			range__leaf_unlock(leaf, &wakes);
 			/* R5: the address alone. */
 			mmrange__unpark(&range->state, false);
-			error = 0;
-		} else {
-			range__leaf_unlock(leaf, NULL);
+			return 0;
 		}
+		/* relaxed: under the leaf's lock (R2) */
+		key = atomic_load_explicit(&leaf->hi, memory_order_relaxed);
+		range__leaf_unlock(leaf, NULL);
 	}
-	pthread_mutex_unlock(&lock->mutex);
-	return error;
+	return ESRCH;
 }

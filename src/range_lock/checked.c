@@ -30,6 +30,12 @@ static _Noreturn void stop(const char *what, const struct range_lock *lock,
 	abort();
 }
 
+_Noreturn void range__checked_stop(const char *what, const struct range_lock *lock,
+				   const struct range *range)
+{
+	stop(what, lock, range);
+}
+
 static void acquire_bucket(struct bucket *bucket)
 {
 	/* acquire: pairs with the release in unlock_bucket() */
@@ -82,6 +88,8 @@ void range__checked_lock(const struct range_lock *lock)
 		stop("use of a lock that was destroyed", lock, NULL);
 	if (lock->magic != RANGE__MAGIC)
 		stop("use of a lock that was not initialised", lock, NULL);
+	if (range__walks > 0)
+		range__checked_still_in_walk(lock);
 }
 
 void range__checked_begin(struct range_lock *lock, struct range *range)

@@ -8,6 +8,7 @@
 #define RANGE_LOCK_CHECKED_H
 
 #include "leaf.h"
+#include "platform/platform.h"
 
 #ifdef MMRANGE_CHECKED
 
@@ -38,6 +39,24 @@ void range__checked_child(const struct range_lock *lock);
 /* With the leaf locked: whether the calling thread would wait for a range that it acquired itself.
  */
 bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range);
+
+/* In range_lock_foreach(): calls the caller's function; stops if the thread ends in it. */
+int range__checked_tell(struct range_lock *lock,
+			int (*fn)(const struct range_info *info, void *arg),
+			const struct range_info *info, void *arg);
+
+/* The lock is made or destroyed; stops if the calling thread is in range_lock_foreach() of it. */
+void range__checked_not_walked(const struct range_lock *lock);
+
+/* How many calls of range__checked_tell() the calling thread is in, and has not returned from. */
+extern MMRANGE__THREAD_LOCAL unsigned int range__walks;
+
+/* If there are any: stops if the thread has left the innermost one, and not by returning. */
+void range__checked_still_in_walk(const struct range_lock *lock);
+
+/* Stops the process with a message. */
+_Noreturn void range__checked_stop(const char *what, const struct range_lock *lock,
+				   const struct range *range);
 
 #else
 
@@ -75,6 +94,19 @@ static inline bool range__checked_deadlock(struct range__leaf *leaf, const struc
 {
 	(void)leaf, (void)range;
 	return false;
+}
+
+static inline int range__checked_tell(struct range_lock *lock,
+				      int (*fn)(const struct range_info *info, void *arg),
+				      const struct range_info *info, void *arg)
+{
+	(void)lock;
+	return fn(info, arg);
+}
+
+static inline void range__checked_not_walked(const struct range_lock *lock)
+{
+	(void)lock;
 }
 
 #endif

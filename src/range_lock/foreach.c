@@ -1,16 +1,75 @@
 /* SPDX-License-Identifier: MIT */
-/* Shows what is in a lock. */
+/*
+ * Shows the ranges in a lock, with nothing locked while the caller's function runs: a look copies a
+ * batch of ranges under the lock of their leaf, and then the function is called for each.
+ *
+ * The walk goes through parts of the key space, one after the other. A part is [lo, hi): lo is where
+ * the part before it ended, hi the upper bound that the leaf at lo has at that moment. If there is
+ * more in a part than fits into a batch, the walk looks at the part again. By then it may lie in
+ * several leaves, which the look goes through one by one, or in a leaf that covers more.
+ *
+ * Held ranges are in order by start and address, waiters by arrival and address. Neither start nor
+ * arrival changes while a range waits, and the start of a held range changes only in range_shrink()
+ * and range_tryextend(). Call a range steady if it is held, or waits, during the whole walk, and its
+ * start does not change.
+ *
+ * Invariants:
+ *
+ *	WALK-1  a look copies a range only if its start lies in the part, and if it comes behind the
+ *	        last one that was shown of its kind in the part. So no range is shown twice: not
+ *	        even one that a merge has brought into a leaf together with later ones
+ *	WALK-2  a look copies a range only if its start is at key or above, where key is the upper
+ *	        bound of the leaf before. A merge between two leaves of a look brings what was copied
+ *	        into the leaf that is next: it is not copied again
+ *	WALK-3  a look comes to every steady range of its kind in the part, as a walk by key finds
+ *	        each (see range__forest_lock_key()); and copies the first of those behind the last
+ *	        one that was shown. If it copies less than fits into a batch, then all of this kind
+ *	        have been shown
+ *
+ * By WALK-3, a steady range is shown; by WALK-1 and WALK-2, once.
+ */
 #include "checked.h"
 #include "forest.h"
+#include "platform/platform.h"
 
-struct walk {
-	int (*fn)(const struct range_info *info, void *arg);
-	void *arg;
+enum { BATCH = 64 };
+
+/* Of a held range its start, of a waiter its arrival; then its address. */
+struct place {
+	uint64_t at;
+	uintptr_t address;
 };
 
-static int show(const struct walk *walk, struct range *range, enum range_state state)
+struct entry {
+	struct place place;
+	struct range_info info;
+};
+
+struct walk {
+	struct range_lock *lock;
+	uint64_t lo, hi; /* the part */
+	enum { NEXT_PART, HELD, WAITING } next;
+	struct place last;   /* one shown of that kind in the part */
+	uint64_t key;        /* what the look has come to */
+	unsigned int sorted; /* where that kind begins in the batch */
+	unsigned int n;
+	struct entry batch[BATCH];
+};
+
+static bool before(struct place a, struct place b)
 {
-	const struct range_info info = {
+	return a.at < b.at || (a.at == b.at && a.address < b.address);
+}
+
+/* What comes before all ranges that start at lo or later, and before all waiters. */
+static struct place beginning(uint64_t lo)
+{
+	return (struct place){ .at = lo };
+}
+
+static struct range_info info_of(struct range *range, enum range_state state)
+{
+	return (struct range_info){
 		.range = range,
 		.start = range->start,
 		.end = range->end,
@@ -18,38 +77,126 @@ static int show(const struct walk *walk, struct range *range, enum range_state s
 		.state = state,
 		.thread = (uint32_t)(range->owner >> 32),
 	};
+}
 
-	return walk->fn(&info, walk->arg);
+/* Puts a range into the batch; if that is full, the last one in the order goes, or the range does. */
+static void offer(struct walk *walk, struct range *range, uint64_t at, enum range_state state)
+{
+	const struct place place = { at, (uintptr_t)range };
+	unsigned int k = walk->n;
+
+	if (range->start < walk->key || walk->hi <= range->start || !before(walk->last, place))
+		return;
+	if (k < BATCH)
+		walk->n++;
+	else if (before(walk->batch[--k].place, place))
+		return;
+	for (; k > walk->sorted && before(place, walk->batch[k - 1].place); k--)
+		walk->batch[k] = walk->batch[k - 1];
+	walk->batch[k] = (struct entry){ place, info_of(range, state) };
+}
+
+/* With the leaf locked. The ranges are in the order of their starts. */
+static void offer_held(struct walk *walk, struct range__leaf *leaf)
+{
+	struct range *r = range__tree_from(leaf->held, walk->key);
+
+	for (; r && r->start < walk->hi &&
+	       (walk->n < BATCH || r->start <= walk->batch[BATCH - 1].place.at);
+	     r = range__tree_next(r, 0, UINT64_MAX))
+		offer(walk, r, r->start, RANGE_STATE_HELD);
 }
 
 /* With the leaf locked. */
-static int show_all(struct range__leaf *leaf, const struct walk *walk)
+static void offer_waiting(struct walk *walk, struct range__leaf *leaf)
 {
-	struct range *r;
-	int result = 0;
+	for (struct range *w = leaf->wait_first; w; w = w->next)
+		offer(walk, w, w->stamp, w->starving ? RANGE_STATE_STARVING : RANGE_STATE_WAITING);
+}
 
-	for (r = range__tree_first(leaf->held, 0, UINT64_MAX); r && !result;
-	     r = range__tree_next(r, 0, UINT64_MAX))
-		result = show(walk, r, RANGE_STATE_HELD);
-	for (r = leaf->wait_first; r && !result; r = r->next)
-		result = show(walk, r, r->starving ? RANGE_STATE_STARVING : RANGE_STATE_WAITING);
-	return result;
+/*
+ * A reader in a slot is seen for certain, and with its thread, only after it has been adopted: so
+ * this ends the bias of the leaf.
+ */
+static struct range__leaf *lock_leaf(struct walk *walk)
+{
+	return range__forest_lock_key(walk->lock, walk->key, range__leaf_lock);
+}
+
+/* relaxed: under the leaf's lock (R2) */
+static uint64_t upper_bound(struct range__leaf *leaf)
+{
+	return atomic_load_explicit(&leaf->hi, memory_order_relaxed);
+}
+
+/* Begins a part. If all of it fits into the batch, it is copied at one moment. */
+static void look_at_next_part(struct walk *walk)
+{
+	struct range__leaf *leaf;
+
+	walk->lo = walk->key = walk->hi;
+	leaf = lock_leaf(walk);
+	walk->hi = upper_bound(leaf);
+	walk->last = beginning(walk->lo);
+	walk->next = HELD;
+	offer_held(walk, leaf);
+	if (walk->n < BATCH) {
+		walk->sorted = walk->n;
+		walk->last = beginning(0);
+		walk->next = WAITING;
+		offer_waiting(walk, leaf);
+	}
+	range__leaf_unlock(leaf, NULL);
+}
+
+/* Once the batch is full of held ranges, those in later leaves come too late for it. */
+static void look_at_part_again(struct walk *walk)
+{
+	walk->key = walk->next == HELD ? walk->last.at : walk->lo;
+	while (walk->key < walk->hi && (walk->next == WAITING || walk->n < BATCH)) {
+		struct range__leaf *leaf = lock_leaf(walk);
+
+		if (walk->next == HELD)
+			offer_held(walk, leaf);
+		else
+			offer_waiting(walk, leaf);
+		walk->key = upper_bound(leaf);
+		range__leaf_unlock(leaf, NULL);
+	}
+}
+
+/* Fills the batch, which may stay empty; false: there is nothing left to look at. */
+static bool collect(struct walk *walk)
+{
+	if (walk->next == NEXT_PART && walk->hi == UINT64_MAX)
+		return false;
+	walk->n = walk->sorted = 0;
+	if (walk->next == NEXT_PART)
+		look_at_next_part(walk);
+	else
+		look_at_part_again(walk);
+	if (walk->n == BATCH) {
+		walk->last = walk->batch[BATCH - 1].place;
+	} else if (walk->next == HELD) {
+		walk->next = WAITING;
+		walk->last = beginning(0);
+	} else {
+		walk->next = NEXT_PART;
+	}
+	return true;
 }
 
 int range_lock_foreach(struct range_lock *lock, int (*fn)(const struct range_info *info, void *arg),
 		       void *arg)
 {
-	const struct walk walk = { fn, arg };
-	struct range__leaf *leaf;
-	int result = 0;
+	struct walk walk = { .lock = lock };
+	int cancel_state, result = 0;
 
 	range__checked_lock(lock);
-	pthread_mutex_lock(&lock->mutex);
-	for (uint32_t i = 0; !result && (leaf = range__forest_leaf(lock, i)); i++) {
-		range__leaf_lock(leaf);
-		result = show_all(leaf, &walk);
-		range__leaf_unlock(leaf, NULL);
-	}
-	pthread_mutex_unlock(&lock->mutex);
+	cancel_state = mmrange__cancel_disable();
+	while (!result && collect(&walk))
+		for (unsigned int i = 0; i < walk.n && !result; i++)
+			result = range__checked_tell(lock, fn, &walk.batch[i].info, arg);
+	mmrange__cancel_restore(cancel_state);
 	return result;
 }

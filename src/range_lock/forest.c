@@ -83,16 +83,17 @@ void range__forest_free_leaf(struct range__forest *forest, struct range__leaf *l
 static void link_chunk(struct range__forest *forest, struct range__chunk *chunk)
 {
 	chunk->next = atomic_load_explicit(&forest->chunks, memory_order_relaxed);
+	/* release: pairs with the acquire in range__forest_stats(): the leaves have been made */
 	atomic_store_explicit(&forest->chunks, chunk, memory_order_release);
 }
 
 static void add_chunk(struct range__forest *forest, struct range__chunk *chunk)
 {
-	link_chunk(forest, chunk);
-	for (int i = CHUNK_LEAVES - 1; i >= 0; i--) {
+	for (int i = 0; i < CHUNK_LEAVES; i++)
 		range__leaf_init(&chunk->leaves[i].leaf);
+	link_chunk(forest, chunk);
+	for (int i = CHUNK_LEAVES - 1; i >= 0; i--)
 		range__forest_free_leaf(forest, &chunk->leaves[i].leaf);
-	}
 }
 
 struct range__leaf *range__forest_new_leaf(struct range_lock *lock, struct range__forest *forest)
@@ -108,7 +109,7 @@ struct range__leaf *range__forest_new_leaf(struct range_lock *lock, struct range
 	}
 	leaf = forest->free;
 	forest->free = leaf->next;
-	leaf->waits = 0;
+	leaf->fair_at = 0;
 	return leaf;
 }
 
@@ -276,9 +277,12 @@ struct range__leaf *range__forest_lock_reader(struct range_lock *lock, const str
 	return leaf ? leaf : lock_spanning(lock, range->start, range->end, range, try ? 1 : 0);
 }
 
-struct range__leaf *range__forest_lock_published(struct range_lock *lock, const struct range *range)
+/* The same, after a look under lock->mutex if the index keeps changing: exact (R2). */
+static struct range__leaf *lock_exactly(struct range_lock *lock, const struct range *range,
+					struct range__leaf *hint,
+					void (*lock_leaf)(struct range__leaf *leaf))
 {
-	struct range__leaf *leaf = lock_one(lock, range, range->leaf, range__leaf_lock_reader);
+	struct range__leaf *leaf = lock_one(lock, range, hint, lock_leaf);
 	struct range__forest *forest;
 
 	if (leaf)
@@ -286,13 +290,25 @@ struct range__leaf *range__forest_lock_published(struct range_lock *lock, const 
 	pthread_mutex_lock(&lock->mutex);
 	forest = range__forest_of(lock);
 	leaf = nth_leaf(lock, forest ? range__index_search(forest, range->start) : 0);
-	/* Exact, under the mutex (R2). */
 	if (range__leaf_covers(leaf, range->start, range->end))
-		range__leaf_lock_reader(leaf);
+		lock_leaf(leaf);
 	else
 		leaf = NULL;
 	pthread_mutex_unlock(&lock->mutex);
 	return leaf;
+}
+
+struct range__leaf *range__forest_lock_published(struct range_lock *lock, const struct range *range)
+{
+	return lock_exactly(lock, range, range->leaf, range__leaf_lock_reader);
+}
+
+struct range__leaf *range__forest_lock_key(struct range_lock *lock, uint64_t key,
+					   void (*lock_leaf)(struct range__leaf *leaf))
+{
+	const struct range one = { .start = key, .end = key + 1 };
+
+	return lock_exactly(lock, &one, NULL, lock_leaf);
 }
 
 struct range__leaf *range__forest_lock_extension(struct range_lock *lock, const struct range *range,
@@ -386,8 +402,21 @@ int range__forest_destroy(struct range_lock *lock)
 	return 0;
 }
 
+static void add_counts(struct range_lock_stats *stats, const struct range__leaf *leaf)
+{
+	/* acquire: pairs with the release in range__leaf_count_wait() */
+	stats->waits += atomic_load_explicit(&leaf->waits, memory_order_acquire);
+	/* relaxed: a count */
+	stats->biases += (atomic_load_explicit(&leaf->bias, memory_order_relaxed) + 1) / 2;
+}
+
+/*
+ * Locks no leaf. The counts of each leaf stay in its memory, which is kept (R3), so what has been
+ * counted is found once, however leaves split and merge meanwhile.
+ */
 void range__forest_stats(struct range_lock *lock, struct range_lock_stats *stats)
 {
+	const struct range__chunk *chunk;
 	struct range__forest *forest;
 
 	pthread_mutex_lock(&lock->mutex);
@@ -395,16 +424,14 @@ void range__forest_stats(struct range_lock *lock, struct range_lock_stats *stats
 	stats->leaves = nr_leaves(lock);
 	stats->splits = forest ? forest->splits : 0;
 	stats->merges = forest ? forest->merges : 0;
-	stats->waits = stats->biases = 0;
-	for (uint32_t i = 0; i < stats->leaves; i++) {
-		struct range__leaf *leaf = nth_leaf(lock, i);
-
-		range__leaf_lock_reader(leaf);
-		stats->waits += leaf->waits;
-		stats->biases += (leaf->bias + 1) / 2;
-		range__leaf_unlock(leaf, NULL);
-	}
 	pthread_mutex_unlock(&lock->mutex);
+	stats->waits = stats->biases = 0;
+	add_counts(stats, &lock->root);
+	/* acquire: pairs with the release in link_chunk() */
+	chunk = forest ? atomic_load_explicit(&forest->chunks, memory_order_acquire) : NULL;
+	for (; chunk; chunk = chunk->next)
+		for (int i = 0; i < CHUNK_LEAVES; i++)
+			add_counts(stats, &chunk->leaves[i].leaf);
 }
 
 /* Whether each leaf that was allocated is in the index, a seam, or free. */

@@ -43,6 +43,15 @@ struct range__leaf *range__forest_lock_published(struct range_lock *lock,
 						 const struct range *range);
 
 /*
+ * The leaf that holds key, locked by lock_leaf(), for a walk through the lock. What stays in the
+ * lock is in the leaf that holds its start (R1), and moves to another one only while both are
+ * locked. So a walk that goes on at the upper bound of each leaf, from key 0 to UINT64_MAX, comes to
+ * each start once, and finds there what stays, whatever splits and merges come in between.
+ */
+struct range__leaf *range__forest_lock_key(struct range_lock *lock, uint64_t key,
+					   void (*lock_leaf)(struct range__leaf *leaf));
+
+/*
  * Locks the leaf of a range that is held, if that can be extended to [start, end), which contains
  * it, merging leaves as above. NULL: it would have to wait; then nothing has changed.
  */

@@ -248,6 +248,21 @@ struct range *range__tree_next(struct range *range, uint64_t start, uint64_t end
 	}
 }
 
+struct range *range__tree_from(struct range *root, uint64_t from)
+{
+	struct range *found = NULL;
+
+	while (root) {
+		if (root->start >= from) {
+			found = root;
+			root = root->left;
+		} else {
+			root = root->right;
+		}
+	}
+	return found;
+}
+
 /* The tree of left, then middle, then right; left and right may be empty and of any height. */
 static struct range *join(struct range *left, struct range *middle, struct range *right)
 {

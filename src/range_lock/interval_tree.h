@@ -42,6 +42,9 @@ struct range *range__tree_overlap(struct range *root, uint64_t start, uint64_t e
 struct range *range__tree_first(struct range *root, uint64_t start, uint64_t end);
 struct range *range__tree_next(struct range *range, uint64_t start, uint64_t end);
 
+/* The first range in order with start >= from; NULL if there is none. O(log n). */
+struct range *range__tree_from(struct range *root, uint64_t from);
+
 /* Moves the ranges with start >= point from *root to *right, which was empty. O(log n). */
 void range__tree_split(struct range **root, uint64_t point, struct range **right);
 

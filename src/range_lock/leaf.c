@@ -368,9 +368,6 @@ void range__leaf_absorb(struct range__leaf *to, struct range__leaf *from)
 	}
 	from->held = NULL;
 	merge_queues(to, from);
-	to->waits += from->waits;
-	to->bias += from->bias;
-	from->waits = from->bias = 0;
 	if (from->fair_at > to->fair_at)
 		to->fair_at = from->fair_at;
 	set_bounds(to, lo, hi);

@@ -125,9 +125,32 @@ static inline bool range__leaf_vacant(const struct range__leaf *leaf)
 /* Makes an unlocked, empty leaf that covers nothing, of the given memory. */
 void range__leaf_init(struct range__leaf *leaf);
 
+/*
+ * Two counts for range_lock_stats(), which loads them without the leaf's lock: how often the leaf
+ * became biased or ceased to be, and how many acquisitions were queued in it. Written under the
+ * leaf's lock. They stay with the leaf's memory, also when its keys go to another leaf.
+ */
 static inline bool range__leaf_biased(const struct range__leaf *leaf)
 {
-	return leaf->bias % 2 != 0;
+	/* relaxed: under the leaf's lock */
+	return atomic_load_explicit(&leaf->bias, memory_order_relaxed) % 2 != 0;
+}
+
+static inline void range__leaf_turn_bias(struct range__leaf *leaf)
+{
+	/* relaxed: a count; the word says the rest */
+	uint32_t bias = atomic_load_explicit(&leaf->bias, memory_order_relaxed);
+
+	atomic_store_explicit(&leaf->bias, bias + 1, memory_order_relaxed);
+}
+
+static inline void range__leaf_count_wait(struct range__leaf *leaf)
+{
+	/* relaxed: only this thread writes it now */
+	uint64_t waits = atomic_load_explicit(&leaf->waits, memory_order_relaxed);
+
+	/* release: pairs with the acquire in add_counts() of forest.c */
+	atomic_store_explicit(&leaf->waits, waits + 1, memory_order_release);
 }
 
 /*

@@ -105,7 +105,7 @@ uint32_t range__seams_restore(struct range__forest *forest, uint32_t i)
 	forest->splits += n;
 	for (; apart; apart = next) {
 		next = apart->next;
-		apart->waits = 0;
+		apart->fair_at = leaf->fair_at;
 		range__leaf_unlock(apart, NULL);
 	}
 	return n;

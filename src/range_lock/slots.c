@@ -214,7 +214,7 @@ void range__slots_revoke(struct range__leaf *leaf)
 	if (!range__leaf_biased(leaf))
 		return;
 	begin = mmrange__now();
-	leaf->bias++;
+	range__leaf_turn_bias(leaf);
 	/* relaxed, in all of this file: rent is a guess, any value does */
 	atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
 	if (!mmrange__heavy_fence()) { /* [H] */
@@ -257,7 +257,7 @@ void range__slots_consider(struct range__leaf *leaf, const struct range *range)
 		if (range__leaf_biased(leaf)) {
 			range__slots_revoke(leaf);
 		} else if (can_be_biased(leaf)) {
-			leaf->bias++;
+			range__leaf_turn_bias(leaf);
 			leaf->generation++;
 		}
 	}

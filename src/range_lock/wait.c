@@ -217,7 +217,7 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 		range->starving = fifo;
 		range->checked_timed = limit->deadline != NULL;
 		range__leaf_enqueue(leaf, range);
-		leaf->waits++;
+		range__leaf_count_wait(leaf);
 		range__leaf_unlock(leaf, NULL);
 		range__deadlock_enter(lock, range);
 		error = wait(lock, range, limit);

@@ -103,6 +103,19 @@ static void check_walk(struct model *model, int tree, uint64_t start, uint64_t e
 			CHECK(seen[i]);
 }
 
+/* From the first in order that starts at from, or later, the walk comes to all of these. */
+static void check_from(struct model *model, int tree, uint64_t from)
+{
+	struct range *found = range__tree_from(model->roots[tree - 1], from);
+	int expected = 0, n = 0;
+
+	for (int i = 0; i < POOL; i++)
+		expected += model->where[i] == tree && model->pool[i].start >= from;
+	for (; found; found = range__tree_next(found, 0, UINT64_MAX), n++)
+		CHECK(found->start >= from);
+	CHECK_EQ(n, expected);
+}
+
 static void check_all(struct model *model)
 {
 	for (int tree = 1; tree <= 2; tree++) {
@@ -113,6 +126,7 @@ static void check_all(struct model *model)
 		check_overlap(model, tree, start, end, false);
 		check_overlap(model, tree, start, end, true);
 		check_walk(model, tree, start, end);
+		check_from(model, tree, start);
 	}
 	check_walk(model, 1, 0, UINT64_MAX);
 	check_walk(model, 2, 0, UINT64_MAX);

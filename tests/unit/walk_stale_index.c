@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A walk that the index misleads each time it looks for a key. It asks under lock->mutex, where the
+ * index is exact. This program puts the index right there: it has the call wrapped by the linker.
+ */
+#include "actors.h"
+
+#include "platform/platform.h"
+#include "range_lock/forest.h"
+
+#include <errno.h>
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+
+static struct range_lock lock;
+static struct range held[2];
+static struct actor waiter;
+
+/* The entry that is wrong, and what it should say. */
+static uint32_t entry;
+static struct range__leaf *right;
+static unsigned int corrections;
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	int error = __real_pthread_mutex_lock(mutex);
+
+	if (mutex == &lock.mutex && right) {
+		range__index_set(forest_of(&lock), entry, range__index_lo(forest_of(&lock), entry),
+				 right);
+		right = NULL;
+		corrections++;
+	}
+	return error;
+}
+
+/* As where another thread is just splitting or merging leaves. */
+static void mislead(uint64_t key)
+{
+	struct range__forest *forest = forest_of(&lock);
+
+	entry = range__index_search(forest, key);
+	right = range__index_leaf(forest, entry);
+	range__index_set(forest, entry, range__index_lo(forest, entry),
+			 range__index_leaf(forest, entry ? entry - 1 : 1));
+}
+
+static void begin(void)
+{
+	uint64_t self = mmrange__self();
+
+	corrections = 0;
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 64);
+	make_leaves(&lock, 10);
+	mmrange__thread = self;
+	take(&lock, &held[0], 5, 6, RANGE_WRITE);
+	take(&lock, &held[1], 55, 56, RANGE_WRITE);
+	actor_queue(&waiter, &lock, 55, 56, RANGE_READ);
+}
+
+static void end(int result)
+{
+	CHECK_EQ(corrections, 1);
+	range_unlock(&lock, &held[0]);
+	range_unlock(&lock, &held[1]);
+	CHECK_EQ(actor_finish(&waiter), result);
+	check_quiet_and_destroy(&lock);
+}
+
+static int count(const struct range_info *info, void *n)
+{
+	const struct range *const expected[] = { &held[0], &held[1], &waiter.range };
+
+	CHECK(info->range == expected[(*(unsigned int *)n)++]);
+	return 0;
+}
+
+TEST(walk_stale_index, each_leaf_is_shown)
+{
+	static const uint64_t keys[] = { 0, 50, UINT64_MAX - 1 };
+
+	for (unsigned int i = 0; i < 3; i++) {
+		unsigned int n = 0;
+
+		begin();
+		mislead(keys[i]);
+		CHECK_EQ(range_lock_foreach(&lock, count, &n), 0);
+		CHECK_EQ(n, 3);
+		end(0);
+	}
+}
+
+TEST(walk_stale_index, a_waiter_is_canceled)
+{
+	begin();
+	mislead(55);
+	CHECK_EQ(range_cancel(&lock, &waiter.range), 0);
+	end(ECANCELED);
+}
