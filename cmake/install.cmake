@@ -17,7 +17,7 @@ file(RELATIVE_PATH prefix_from_pc ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE
 file(RELATIVE_PATH libdir_from_prefix ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_LIBDIR})
 file(RELATIVE_PATH includedir_from_prefix ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FULL_INCLUDEDIR})
 set(private_libraries ${CMAKE_THREAD_LIBS_INIT})
-foreach(library IN LISTS MMRANGE_LIBATOMIC MMRANGE_URCU)
+foreach(library IN LISTS MMRANGE_LIBATOMIC)
   string(APPEND private_libraries " -l${library}")
 endforeach()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/mmrange.pc.in ${PROJECT_BINARY_DIR}/mmrange.pc @ONLY)

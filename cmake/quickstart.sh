@@ -19,7 +19,6 @@ tools='gcc                  run,test,bench gcc              gcc                 
        stdio.h              run,test,bench libc6-dev        glibc-devel            glibc     musl-dev      -
        cmake                run,test,bench cmake            cmake                  cmake     cmake         cmake
        ninja                run,test,bench ninja-build      ninja-build            ninja     samurai       ninja
-       urcu/urcu-bp.h       run,test,bench liburcu-dev      userspace-rcu-devel    liburcu   userspace-rcu-dev -
        benchmark/benchmark.h    test,bench libbenchmark-dev google-benchmark-devel benchmark benchmark-dev google-benchmark
        pkg-config               test,bench pkg-config       pkgconf-pkg-config     pkgconf   pkgconf       pkgconf
        ck_rwlock.h                   bench libck-dev        ck-devel               -         -             concurrencykit

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "area_node.h"
 
+#include "memory.h"
+
 #include <errno.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define LINE 64u
@@ -50,9 +51,9 @@ static struct mm__garbage *get_spare(struct mm__area_spares *spares, bool inner)
 static int fill_up(struct mm__area_spares *spares, bool inner, unsigned int n, unsigned int others)
 {
 	while (spare_count(spares, inner) + others < n) {
-		void *spare;
+		void *spare = mm__allocate(LINE, node_size(inner));
 
-		if (posix_memalign(&spare, LINE, node_size(inner)))
+		if (!spare)
 			return ENOMEM;
 		memset(spare, 0xff, node_size(inner));
 		put_spare(spares, inner, spare);
@@ -282,7 +283,7 @@ static void free_subtree(struct mm__area_node *node)
 		for (unsigned int i = 0; i < node->count; i++)
 			free_subtree(mm__child(node, i));
 	}
-	free(node);
+	mm__free(node);
 }
 
 void mm__area_tree_destroy(struct mm__area_tree *tree)
@@ -293,9 +294,9 @@ void mm__area_tree_destroy(struct mm__area_tree *tree)
 	if (root)
 		free_subtree(root);
 	while ((node = get_spare(&tree->spares, false)) || (node = get_spare(&tree->spares, true)))
-		free(node);
+		mm__free(node);
 	while ((node = tree->retired)) {
 		tree->retired = node->next;
-		free(node);
+		mm__free(node);
 	}
 }

@@ -13,9 +13,9 @@
  * An area that is being changed merges with nobody: who changes it settles it when that is done.
  */
 #include "internal.h"
+#include "memory.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct mm__area_kind mm__kind_of(const struct mm__area *area)
@@ -78,12 +78,12 @@ static void set_nr_spares(struct mm *mm, unsigned int n)
 
 static bool add_spare(struct mm__area **list)
 {
-	void *memory;
+	struct mm__area *area = mm__allocate(_Alignof(struct mm__area), sizeof(*area));
 
-	if (posix_memalign(&memory, _Alignof(struct mm__area), sizeof(struct mm__area)))
+	if (!area)
 		return false;
-	((struct mm__area *)memory)->garbage.next = (struct mm__garbage *)*list;
-	*list = memory;
+	area->garbage.next = (struct mm__garbage *)*list;
+	*list = area;
 	return true;
 }
 
@@ -127,13 +127,18 @@ int mm__areas_reserve(struct mm *mm, uint64_t start, uint64_t end, unsigned int 
 	return mm__area_tree_reserve(&mm->areas, changes);
 }
 
-static void free_area(struct mm__garbage *garbage)
+static void put_inode(const struct mm__area *area)
 {
-	struct mm__area *area = (struct mm__area *)garbage;
-
 	if (area->inode)
 		mm__inode_put(area->inode);
-	free(area);
+}
+
+void mm__areas_free(struct mm__garbage *list)
+{
+	/* A fault that still finds the area finds its inode too, which lives as long. */
+	for (struct mm__garbage *garbage = list; garbage; garbage = garbage->next)
+		put_inode((struct mm__area *)garbage);
+	mm__rcu_free(list);
 }
 
 static struct mm__area *new_area(struct mm *mm, const struct mm__area_kind *kind, bool changing)
@@ -148,7 +153,6 @@ static struct mm__area *new_area(struct mm *mm, const struct mm__area_kind *kind
 	area->flags = kind->flags;
 	area->inode = kind->inode;
 	area->offset = kind->offset;
-	area->garbage.free = free_area;
 	if (area->inode)
 		mm__inode_get(area->inode);
 	return area;
@@ -163,18 +167,23 @@ static void kill(struct mm *mm, struct mm__area *area)
 	mm->dead_areas = &area->garbage;
 }
 
-void mm__areas_destroy(struct mm *mm)
+void mm__areas_destroy(struct mm *mm, bool unshared)
 {
 	struct mm__mapping m = { 0, 0, NULL };
 
-	while (mm__area_tree_find(&mm->areas, m.end, &m))
-		free_area(&m.area->garbage);
+	while (mm__area_tree_find(&mm->areas, m.end, &m)) {
+		if (unshared && m.area->inode)
+			mm__inode_put_unshared(m.area->inode);
+		else
+			put_inode(m.area);
+		mm__free(m.area);
+	}
 	mm__area_tree_destroy(&mm->areas);
 	while (mm->spare_areas) {
 		struct mm__area *area = mm->spare_areas;
 
 		mm->spare_areas = next_spare(area);
-		free(area);
+		mm__free(area);
 	}
 }
 

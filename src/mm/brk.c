@@ -78,7 +78,7 @@ static int move_end(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *n
 	removed = mm__unlock_removed(mm, cpu);
 	if (moved && new_end < old_end)
 		mm__pages_zap(mm, cpu, new_end, old_end);
-	mm__rcu_free(removed);
+	mm__areas_free(removed);
 	if (new_end != old_end)
 		mm__release(cpu, &hold);
 	return error;

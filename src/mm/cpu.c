@@ -1,236 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which threads use which address spaces is known under one lock for all, which is taken only when
- * a thread begins or ends to use a space, and when memory is short.
- *
- * A thread remembers its cpus by the spaces' numbers, which are never used again: so what it
- * remembers of a space that is gone does no harm.
+ * Stopping threads, and what needs it: flushing TLBs, and taking free frames from all threads. See
+ * thread.c for which threads use which address spaces.
  */
 #include "cpu.h"
 
+#include "backoff.h"
 #include "internal.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_CPUS (MM__CPU_MANY - 1)
-
-/* A thread that uses address spaces. */
-struct mm__thread {
-	struct mm__cpu *cpus;
-};
-
-MMRANGE__THREAD_LOCAL struct mm__remembered mm__remembered[MM__REMEMBERED];
-
-static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static pthread_key_t thread_key;
-static bool have_key;
-
-static void detach_all(void *thread);
-
 static void lock_attach(void)
 {
-	mm__mutex_lock(&attach_lock, MM__ORDER_ATTACH);
+	mm__mutex_lock(&mm__attach_lock, MM__ORDER_ATTACH);
 }
 
 static void unlock_attach(void)
 {
-	mm__mutex_unlock(&attach_lock, MM__ORDER_ATTACH);
-}
-
-static void make_key(void)
-{
-	have_key = !pthread_key_create(&thread_key, detach_all);
-}
-
-/*
- * Attaching. The attach lock is held.
- */
-
-/* The calling thread, made if it is new. NULL: no memory. */
-static struct mm__thread *this_thread(void)
-{
-	struct mm__thread *thread = pthread_getspecific(thread_key);
-
-	if (thread)
-		return thread;
-	thread = calloc(1, sizeof(*thread));
-	if (thread && pthread_setspecific(thread_key, thread)) {
-		free(thread);
-		thread = NULL;
-	}
-	return thread;
-}
-
-static struct mm__cpu *find_cpu(const struct mm__thread *thread, const struct mm *mm)
-{
-	struct mm__cpu *cpu = thread->cpus;
-
-	while (cpu && cpu->mm != mm)
-		cpu = cpu->next_of_thread;
-	return cpu;
-}
-
-/* Makes room for another number, if there is none. The lock of the cpus is held. */
-static bool grow(struct mm__cpus *cpus)
-{
-	uint32_t size = cpus->size ? 2 * cpus->size : 8;
-	struct mm__cpu **cpu = realloc(cpus->cpu, size * sizeof(*cpu));
-
-	if (!cpu)
-		return false;
-	memset(cpu + cpus->size, 0, (size - cpus->size) * sizeof(*cpu));
-	cpus->cpu = cpu;
-	cpus->size = size;
-	return true;
-}
-
-/* Gives the cpu a number. */
-static bool enlist(struct mm__cpus *cpus, struct mm__cpu *cpu)
-{
-	uint32_t i = 0;
-	bool found;
-
-	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
-	while (i < cpus->size && cpus->cpu[i])
-		i++;
-	found = i < MAX_CPUS && (i < cpus->size || grow(cpus));
-	if (found) {
-		cpus->cpu[i] = cpu;
-		cpu->number = i + 1;
-	}
-	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
-	return found;
-}
-
-/* For a thread, or for none. NULL: no memory, or too many threads. */
-static struct mm__cpu *make_cpu(struct mm__thread *thread, struct mm *mm)
-{
-	struct mm__cpu *cpu;
-	void *memory;
-
-	if (posix_memalign(&memory, _Alignof(struct mm__cpu), sizeof(*cpu)))
-		return NULL;
-	cpu = memset(memory, 0, sizeof(*cpu));
-	cpu->mm = mm;
-	if (!enlist(&mm->cpus, cpu)) {
-		free(cpu);
-		return NULL;
-	}
-	if (thread) {
-		cpu->thread = thread;
-		cpu->next_of_thread = thread->cpus;
-		thread->cpus = cpu;
-	}
-	cpu->next_of_pool = mm->frames->cpus;
-	mm->frames->cpus = cpu;
-	return cpu;
-}
-
-int mm__cpus_init(struct mm *mm)
-{
-	static _Atomic(uint64_t) last_id;
-
-	pthread_once(&once, make_key);
-	if (!have_key || pthread_mutex_init(&mm->cpus.lock, NULL))
-		return ENOMEM;
-	mm->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
-	lock_attach();
-	mm->own_cpu = make_cpu(NULL, mm);
-	unlock_attach();
-	if (mm->own_cpu)
-		return 0;
-	pthread_mutex_destroy(&mm->cpus.lock);
-	return ENOMEM;
-}
-
-struct mm__cpu *mm__cpu_attach(struct mm *mm, uint64_t id)
-{
-	struct mm__remembered *slot = &mm__remembered[id % MM__REMEMBERED];
-	struct mm__thread *thread;
-	struct mm__cpu *cpu = NULL;
-
-	lock_attach();
-	thread = this_thread();
-	if (thread) {
-		cpu = find_cpu(thread, mm);
-		if (!cpu)
-			cpu = make_cpu(thread, mm);
-	}
-	unlock_attach();
-	if (cpu)
-		*slot = (struct mm__remembered){ id, cpu };
-	return cpu;
-}
-
-/*
- * Detaching. The attach lock is held.
- */
-
-static void unlink_of_pool(struct mm__cpu *cpu)
-{
-	struct mm__cpu **link = &cpu->mm->frames->cpus;
-
-	while (*link != cpu)
-		link = &(*link)->next_of_pool;
-	*link = cpu->next_of_pool;
-}
-
-static void unlink_of_thread(struct mm__cpu *cpu)
-{
-	struct mm__cpu **link = &cpu->thread->cpus;
-
-	while (*link != cpu)
-		link = &(*link)->next_of_thread;
-	*link = cpu->next_of_thread;
-}
-
-static void end_cpu(struct mm__cpu *cpu)
-{
-	struct mm__cpus *cpus = &cpu->mm->cpus;
-
-	mm__check(!cpu->held, "a thread ends, or its space, that holds a range");
-	mm__tables_unkept(&cpu->mm->page_table, cpu);
-	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
-	cpus->cpu[cpu->number - 1] = NULL;
-	for (unsigned int i = 0; i < MM__NR_EVENTS; i++)
-		cpus->past[i] += atomic_load_explicit(&cpu->events[i], memory_order_relaxed);
-	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
-	if (cpu->thread)
-		unlink_of_thread(cpu);
-	unlink_of_pool(cpu);
-	mm__frames_lock(cpu->mm->frames);
-	mm__frame_cache_empty(cpu->mm->frames, &cpu->cache);
-	mm__frames_unlock(cpu->mm->frames);
-	free(cpu);
-}
-
-/* The thread ends. */
-static void detach_all(void *memory)
-{
-	struct mm__thread *thread = memory;
-
-	memset(mm__remembered, 0, sizeof(mm__remembered));
-	lock_attach();
-	while (thread->cpus)
-		end_cpu(thread->cpus);
-	unlock_attach();
-	free(thread);
-}
-
-void mm__cpus_destroy(struct mm *mm)
-{
-	lock_attach();
-	for (uint32_t i = 0; i < mm->cpus.size; i++)
-		if (mm->cpus.cpu[i])
-			end_cpu(mm->cpus.cpu[i]);
-	unlock_attach();
-	free(mm->cpus.cpu);
-	pthread_mutex_destroy(&mm->cpus.lock);
+	mm__mutex_unlock(&mm__attach_lock, MM__ORDER_ATTACH);
 }
 
 /*
@@ -259,9 +49,11 @@ void mm__heavy_fence(void)
 
 static void wait_stopped(struct mm__cpu *cpu)
 {
-	/* acquire [S2]: pairs with [E3]. The thread copies a page at most. */
+	struct mm__backoff backoff = { 0 };
+
+	/* acquire [S2]: pairs with [E3]. The thread copies a page at most, unless it is preempted. */
 	while (atomic_load_explicit(&cpu->busy, memory_order_acquire))
-		sched_yield();
+		mm__backoff(&backoff);
 }
 
 static void go_on(struct mm__cpu *cpu)
@@ -371,6 +163,9 @@ void mm__check_unreachable(struct mm__frames *pool, struct mm__frame *const *fra
 
 static void empty_stopped(struct mm__cpu *cpu)
 {
+	/* What was put in before this call is seen, and what comes later is not looked for. */
+	if (!mm__frame_cache_count(&cpu->cache))
+		return;
 	stop_one(cpu);
 	mm__frame_cache_empty(cpu->mm->frames, &cpu->cache);
 	let_one_go_on(cpu);
@@ -382,7 +177,7 @@ static bool load_batch(struct mm__cpu *cpu)
 	bool loaded;
 
 	mm__cpu_enter(cpu);
-	loaded = cpu->cache.loaded.head || mm__frames_take(cpu->mm->frames, &cpu->cache.loaded);
+	loaded = mm__frame_cache_load(cpu->mm->frames, &cpu->cache);
 	mm__cpu_leave(cpu);
 	return loaded;
 }
@@ -511,16 +306,6 @@ void mm__events(struct mm *mm, uint64_t sums[MM__NR_EVENTS])
 	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
 }
 
-static uint64_t cached_stopped(struct mm__cpu *cpu)
-{
-	uint64_t cached;
-
-	stop_one(cpu);
-	cached = mm__frame_cache_count(&cpu->cache);
-	let_one_go_on(cpu);
-	return cached;
-}
-
 uint64_t mm__frames_used(struct mm__frames *pool)
 {
 	uint64_t cached = 0;
@@ -529,9 +314,10 @@ uint64_t mm__frames_used(struct mm__frames *pool)
 	lock_attach();
 	mm__frames_lock(pool);
 	for (struct mm__cpu *cpu = pool->cpus; cpu; cpu = cpu->next_of_pool)
-		cached += cached_stopped(cpu);
+		cached += mm__frame_cache_count(&cpu->cache);
 	used = mm__frames_handed_out(pool);
 	mm__frames_unlock(pool);
 	unlock_attach();
-	return used - cached;
+	/* A frame that goes from cache to cache meanwhile may be counted in both. */
+	return used > cached ? used - cached : 0;
 }

@@ -78,9 +78,10 @@ struct mm__cpu {
 	_Alignas(128) _Atomic(uint32_t) stopped;
 
 	/* With the attach lock. */
-	struct mm__thread *thread;
 	struct mm__cpu *next_of_thread;
+	struct mm__cpu **link_of_thread; /* NULL: it is of no thread */
 	struct mm__cpu *next_of_pool;
+	struct mm__cpu **link_of_pool;
 };
 
 /* In place of a number: any of the threads. */
@@ -91,6 +92,8 @@ struct mm__cpus {
 	_Alignas(128) pthread_mutex_t lock;
 	struct mm__cpu **cpu; /* by number, less 1; NULL where there is none */
 	uint32_t size;
+	uint32_t nr_free;
+	uint16_t *free_numbers;      /* a stack */
 	uint64_t past[MM__NR_EVENTS]; /* what threads counted that have ended */
 };
 
@@ -99,7 +102,10 @@ int mm__cpus_init(struct mm *mm);
 /* Nobody uses mm any more. */
 void mm__cpus_destroy(struct mm *mm);
 
-/* What a thread remembers of the spaces that it uses. */
+/* Before all others; see lock.h. */
+extern pthread_mutex_t mm__attach_lock;
+
+/* What a thread remembers of the spaces that it uses: the last ones here, all of them in thread.c. */
 struct mm__remembered {
 	uint64_t id;
 	struct mm__cpu *cpu;
@@ -111,9 +117,18 @@ extern MMRANGE__THREAD_LOCAL struct mm__remembered mm__remembered[MM__REMEMBERED
 
 /*
  * The cpu of the calling thread in the space with this number, made if it has none yet. NULL: no
- * memory, or too many threads.
+ * memory, or too many threads. O(1), whatever the number of spaces.
  */
 struct mm__cpu *mm__cpu_attach(struct mm *mm, uint64_t id);
+
+/* Makes the calling thread a reader of RCU, as its first use of a space does. False: no memory. */
+bool mm__thread_attach(void);
+
+/* Around fork(2); see child.c. */
+void mm__threads_before_fork(void);
+void mm__threads_after_fork(bool child);
+/* Whether fork(2) is handled; tries again if it could not be. With the attach lock. */
+bool mm__children_handled(void);
 
 static inline struct mm__cpu *mm__cpu(struct mm *mm, uint64_t id)
 {
@@ -234,7 +249,7 @@ static inline void mm__count(struct mm__cpu *cpu, unsigned int event)
 /* The sum over all threads, of now and of the past. */
 void mm__events(struct mm *mm, uint64_t sums[MM__NR_EVENTS]);
 
-/* The frames of the pool that are in use. Stops its threads for a moment, one by one. */
+/* The frames of the pool that are in use: exact, if no thread uses its spaces meanwhile. */
 uint64_t mm__frames_used(struct mm__frames *pool);
 
 #endif

@@ -6,9 +6,8 @@
 
 #include "bytes.h"
 #include "lock.h"
+#include "memory.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* A chunk makes two batches. A magazine holds one; a thread keeps so many full ones, 63 MiB. */
@@ -21,14 +20,13 @@ _Static_assert(sizeof(struct mm__frame_chunk) <= MM__CHUNK_HEADER * MM_PAGE_SIZE
 
 struct mm__frames *mm__frames_create(uint64_t max_frames)
 {
-	struct mm__frames *pool;
-	void *memory;
+	struct mm__frames *pool = mm__allocate(_Alignof(struct mm__frames), sizeof(*pool));
 
-	if (posix_memalign(&memory, _Alignof(struct mm__frames), sizeof(*pool)))
+	if (!pool)
 		return NULL;
-	pool = memset(memory, 0, sizeof(*pool));
+	memset(pool, 0, sizeof(*pool));
 	if (pthread_mutex_init(&pool->lock, NULL)) {
-		free(pool);
+		mm__free(pool);
 		return NULL;
 	}
 	pool->max_frames = max_frames;
@@ -43,7 +41,27 @@ void mm__frames_get(struct mm__frames *pool)
 	mm__frames_unlock(pool);
 }
 
-void mm__frames_put(struct mm__frames *pool)
+static uint64_t change_spaces(struct mm__frames *pool, uint64_t by)
+{
+	uint64_t spaces;
+
+	mm__frames_lock(pool);
+	spaces = pool->spaces += by;
+	mm__frames_unlock(pool);
+	return spaces;
+}
+
+uint64_t mm__frames_add_space(struct mm__frames *pool)
+{
+	return change_spaces(pool, 1);
+}
+
+uint64_t mm__frames_remove_space(struct mm__frames *pool)
+{
+	return change_spaces(pool, UINT64_MAX);
+}
+
+bool mm__frames_put(struct mm__frames *pool)
 {
 	bool last;
 
@@ -51,30 +69,45 @@ void mm__frames_put(struct mm__frames *pool)
 	last = !--pool->users;
 	mm__frames_unlock(pool);
 	if (!last)
-		return;
+		return false;
 	mm__check(pool->nr_free == pool->nr_frames, "frames are lost");
 	while (pool->chunks) {
 		struct mm__frame_chunk *chunk = pool->chunks;
 
 		pool->chunks = chunk->next;
-		free(chunk);
+		mm__free(chunk);
 	}
 	pthread_mutex_destroy(&pool->lock);
-	free(pool);
+	mm__free(pool);
+	return true;
 }
+
+static pthread_mutex_t page_cache_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct mm__frames *page_cache;
 
 struct mm__frames *mm__frames_page_cache(void)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static struct mm__frames *page_cache;
 	struct mm__frames *pool;
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&page_cache_lock);
 	if (!page_cache)
 		page_cache = mm__frames_create(UINT64_MAX);
 	pool = page_cache;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&page_cache_lock);
 	return pool;
+}
+
+void mm__page_cache_before_fork(void)
+{
+	pthread_mutex_lock(&page_cache_lock);
+}
+
+void mm__page_cache_after_fork(bool child)
+{
+	/* Another thread may have held its lock. */
+	if (child)
+		page_cache = NULL;
+	pthread_mutex_unlock(&page_cache_lock);
 }
 
 /*
@@ -132,6 +165,12 @@ static void prefetch(const struct mm__frame *frame)
 				   1);
 }
 
+static void set_count(struct mm__frame_cache *cache, uint64_t count)
+{
+	/* relaxed: others that must have it up to date are ordered by what they know */
+	atomic_store_explicit(&cache->count, count, memory_order_relaxed);
+}
+
 struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache)
 {
 	struct mm__frame *frame;
@@ -143,6 +182,7 @@ struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache)
 	frame = mm__frame_list_take(&cache->loaded);
 	if (!frame)
 		return NULL;
+	set_count(cache, mm__frame_cache_count(cache) - 1);
 	if (cache->loaded.head)
 		prefetch(cache->loaded.head);
 	return hand_out(frame);
@@ -159,6 +199,7 @@ bool mm__frame_cache_put(struct mm__frame_cache *cache, struct mm__frame *frame)
 		cache->nr_full++;
 	}
 	mm__frame_list_add(&cache->loaded, frame);
+	set_count(cache, mm__frame_cache_count(cache) + 1);
 	return true;
 }
 
@@ -188,12 +229,10 @@ static void new_chunk(struct mm__frames *pool)
 {
 	uint64_t room = pool->max_frames - pool->nr_frames;
 	struct mm__frame_list list = { NULL, 0 };
-	struct mm__frame_chunk *chunk;
-	void *memory;
+	struct mm__frame_chunk *chunk = room ? mm__allocate(MM__CHUNK_SIZE, MM__CHUNK_SIZE) : NULL;
 
-	if (!room || posix_memalign(&memory, MM__CHUNK_SIZE, MM__CHUNK_SIZE))
+	if (!chunk)
 		return;
-	chunk = memory;
 	chunk->pool = pool;
 	chunk->count = room < MM__CHUNK_FRAMES ? (uint32_t)room : MM__CHUNK_FRAMES;
 	chunk->next = pool->chunks;
@@ -231,8 +270,16 @@ struct mm__frame *mm__frames_take_one(struct mm__frames *pool)
 	return hand_out(frame);
 }
 
+bool mm__frame_cache_load(struct mm__frames *pool, struct mm__frame_cache *cache)
+{
+	if (!cache->loaded.head && mm__frames_take(pool, &cache->loaded))
+		set_count(cache, mm__frame_cache_count(cache) + cache->loaded.count);
+	return cache->loaded.head;
+}
+
 void mm__frame_cache_make_room(struct mm__frames *pool, struct mm__frame_cache *cache)
 {
+	set_count(cache, mm__frame_cache_count(cache) - cache->loaded.count);
 	mm__frames_give(pool, &cache->loaded);
 }
 
@@ -245,15 +292,7 @@ void mm__frame_cache_empty(struct mm__frames *pool, struct mm__frame_cache *cach
 		mm__frames_give(pool, &list);
 	}
 	cache->nr_full = 0;
-}
-
-uint64_t mm__frame_cache_count(const struct mm__frame_cache *cache)
-{
-	uint64_t count = cache->loaded.count;
-
-	for (const struct mm__frame *batch = cache->full; batch; batch = batch->next_batch)
-		count += batch->number;
-	return count;
+	set_count(cache, 0);
 }
 
 /*

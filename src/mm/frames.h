@@ -50,6 +50,7 @@ struct mm__frame_cache {
 	struct mm__frame_list loaded;
 	struct mm__frame *full; /* batches */
 	unsigned int nr_full;
+	_Atomic(uint64_t) count; /* in all of them; any thread may read it */
 };
 
 struct mm__cpu;
@@ -63,30 +64,42 @@ struct mm__frames {
 	uint64_t nr_free;   /* in batches */
 	uint64_t nr_frames; /* in existence */
 	uint64_t max_frames;
-	uint64_t users;       /* address spaces */
+	uint64_t users;       /* address spaces, and shared memory */
+	uint64_t spaces;
 	struct mm__cpu *cpus; /* with the attach lock: the threads that have caches of it */
 };
 
 /* NULL: no memory. With one user. */
 struct mm__frames *mm__frames_create(uint64_t max_frames);
 void mm__frames_get(struct mm__frames *pool);
-/* The last one frees all. */
-void mm__frames_put(struct mm__frames *pool);
+/* The last one frees all. False: there are others. */
+bool mm__frames_put(struct mm__frames *pool);
+/* A space comes, or goes; it is a user meanwhile. Returns how many there are now. */
+uint64_t mm__frames_add_space(struct mm__frames *pool);
+uint64_t mm__frames_remove_space(struct mm__frames *pool);
 
 /* The pool of the page cache, which has no limit and no end. NULL: no memory. */
 struct mm__frames *mm__frames_page_cache(void);
+/* Around fork(2); see child.c. */
+void mm__page_cache_before_fork(void);
+void mm__page_cache_after_fork(bool child);
 
 /* A frame full of zeroes with one reference. NULL: the cache has none. */
 struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache);
 
 /* Puts a frame without references in. False: there is no room; see mm__frame_cache_make_room(). */
 bool mm__frame_cache_put(struct mm__frame_cache *cache, struct mm__frame *frame);
+/* Takes a batch from the depot, whose lock is held, unless there is one. Returns whether there is. */
+bool mm__frame_cache_load(struct mm__frames *pool, struct mm__frame_cache *cache);
 /* Gives a full magazine to the depot, whose lock is held. */
 void mm__frame_cache_make_room(struct mm__frames *pool, struct mm__frame_cache *cache);
 /* Gives all to the depot, whose lock is held. */
 void mm__frame_cache_empty(struct mm__frames *pool, struct mm__frame_cache *cache);
-/* How many frames it has. */
-uint64_t mm__frame_cache_count(const struct mm__frame_cache *cache);
+/* How many frames it has. Any thread may ask. */
+static inline uint64_t mm__frame_cache_count(const struct mm__frame_cache *cache)
+{
+	return atomic_load_explicit(&cache->count, memory_order_relaxed);
+}
 
 /* The lock of the depot, for those two. */
 void mm__frames_lock(struct mm__frames *pool);

@@ -12,6 +12,7 @@
 #include "cpu.h"
 #include "file.h"
 #include "frames.h"
+#include "memory.h"
 #include "page_cache.h"
 #include "rcu.h"
 
@@ -21,6 +22,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define NR_BUCKETS 256u
 
@@ -32,6 +34,7 @@ struct reading {
 };
 
 struct mm__inode {
+	struct mm__garbage garbage;
 	_Atomic(uint64_t)
 		refs; /* of a file, becomes 0, and more than 0 again never, under files.lock */
 	struct mm__page_cache pages;
@@ -42,6 +45,7 @@ struct mm__inode {
 	pthread_mutex_t lock;
 	pthread_cond_t read; /* a reading has ended */
 	struct reading *readings;
+	uint64_t nr_cached; /* pages, at least */
 	pthread_mutex_t sync_lock;
 };
 
@@ -83,12 +87,12 @@ static int init_locks(struct mm__inode *inode)
 /* With one reference. NULL: no memory. */
 static struct mm__inode *new_inode(struct mm__frames *frames, uint64_t nr_pages)
 {
-	struct mm__inode *inode = frames ? calloc(1, sizeof(*inode)) : NULL;
+	struct mm__inode *inode = frames ? mm__allocate_zeroed(sizeof(*inode)) : NULL;
 
 	if (!inode)
 		return NULL;
 	if (init_locks(inode)) {
-		free(inode);
+		mm__free(inode);
 		return NULL;
 	}
 	atomic_init(&inode->refs, 1);
@@ -99,18 +103,16 @@ static struct mm__inode *new_inode(struct mm__frames *frames, uint64_t nr_pages)
 	return inode;
 }
 
-/* Nobody can find it any more. */
+/* No thread can find it any more. Its file is closed. */
 static void free_inode(struct mm__inode *inode)
 {
-	if (is_file(inode))
-		mm__file_close(&inode->file);
 	mm__page_cache_destroy(&inode->pages);
 	if (!is_file(inode))
 		mm__frames_put(inode->frames);
 	pthread_cond_destroy(&inode->read);
 	pthread_mutex_destroy(&inode->sync_lock);
 	pthread_mutex_destroy(&inode->lock);
-	free(inode);
+	mm__free(inode);
 }
 
 int mm__inode_anonymous(struct mm__frames *frames, uint64_t pages, struct mm__inode **inode)
@@ -239,6 +241,19 @@ static void remove_file(struct mm__inode *inode)
 	pthread_mutex_unlock(&files.lock);
 }
 
+static void free_garbage(struct mm__garbage *garbage)
+{
+	free_inode((struct mm__inode *)garbage);
+}
+
+void mm__inode_put_unshared(struct mm__inode *inode)
+{
+	if (is_file(inode))
+		mm__inode_put(inode);
+	else if (!put_unless_last(inode) && put_last(inode))
+		free_inode(inode);
+}
+
 void mm__inode_put(struct mm__inode *inode)
 {
 	if (put_unless_last(inode) || !put_last(inode))
@@ -246,9 +261,26 @@ void mm__inode_put(struct mm__inode *inode)
 	if (is_file(inode)) {
 		mm__inode_sync(inode, 0, UINT64_MAX);
 		remove_file(inode);
+		/* Who finds it in a read section only looks for pages in the cache. */
+		mm__file_close(&inode->file);
 	}
-	mm__rcu_synchronize();
-	free_inode(inode);
+	inode->garbage.free = free_garbage;
+	mm__rcu_defer(&inode->garbage, 1 + MM__RCU_PAGE * inode->nr_cached);
+}
+
+void mm__inodes_before_fork(void)
+{
+	pthread_mutex_lock(&files.lock);
+}
+
+void mm__inodes_after_fork(bool child)
+{
+	if (child) {
+		/* The parent's: threads that are gone may hold their locks, or be reading their pages. */
+		memset(files.buckets, 0, sizeof(files.buckets));
+		pthread_cond_init(&files.gone, NULL);
+	}
+	pthread_mutex_unlock(&files.lock);
 }
 
 struct mm__frame *mm__inode_find(struct mm__inode *inode, uint64_t index)
@@ -344,6 +376,8 @@ static int end_reading(struct mm__inode *inode, struct reading *mine, struct mm_
 		error = EFAULT;
 	if (!error)
 		error = mm__page_cache_insert(&inode->pages, mine->index, frame);
+	if (!error)
+		inode->nr_cached++;
 	while (*link != mine)
 		link = &(*link)->next;
 	*link = mine->next;

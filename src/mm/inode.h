@@ -6,8 +6,8 @@
  * A file has one inode in the process, found by its device and number: all its mappings, by any
  * descriptors and in any address spaces, share its pages.
  *
- * Lifetime: an area holds a reference, and gives it back some time after it was taken out of its
- * tree. A page that is in the cache stays until the inode dies, and always in the same frame, to
+ * Lifetime: an area holds a reference, and gives it back after it was taken out of its tree, when no
+ * thread can use the translations of its pages any more. A page that is in the cache stays until the inode dies, and always in the same frame, to
  * which the cache holds a reference. The inode dies a grace period after its last reference is
  * given back. So the inode of an area that was found in an RCU read section, and the frames that
  * are found in it, are valid until the section ends; with a reference to the inode, until that is
@@ -62,9 +62,16 @@ void mm__inode_get(struct mm__inode *inode);
 
 /*
  * One reference less. The last one writes back what is dirty (errors are lost here: who wants to
- * know them calls mm__inode_sync() before), waits for a grace period and puts all pages. Blocks.
+ * know them calls mm__inode_sync() before), and puts all pages when a grace period is over. Blocks,
+ * but for readers.
  */
 void mm__inode_put(struct mm__inode *inode);
+
+/*
+ * The same, when no thread can be in a read section in which it found anonymous memory of this pool:
+ * that is freed at once.
+ */
+void mm__inode_put_unshared(struct mm__inode *inode);
 
 /*
  * The page, up to date; NULL: it is not in the cache. See above for how long it is valid. Lock-free,
@@ -100,5 +107,9 @@ void mm__inode_set_dirty(struct mm__inode *inode, uint64_t index);
  * Nothing to do for anonymous memory. Blocks; of two for the same file, one waits for the other.
  */
 int mm__inode_sync(struct mm__inode *inode, uint64_t first, uint64_t end);
+
+/* Around fork(2); see child.c. */
+void mm__inodes_before_fork(void);
+void mm__inodes_after_fork(bool child);
 
 #endif

@@ -125,7 +125,7 @@ void mm__lock_prepared(struct mm *mm);
 /* cpu counts how long it was held; NULL: it is not counted. */
 void mm__unlock(struct mm *mm, struct mm__cpu *cpu);
 /*
- * The same, but returns what areas were taken out, for mm__rcu_free() once nobody can use their pages
+ * The same, but returns what areas were taken out, for mm__areas_free() once nobody can use their pages
  * any more: with the last of them a file is written back, and what is written then would be lost.
  */
 struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu);
@@ -197,8 +197,14 @@ void mm__areas_put_changing(struct mm *mm, uint64_t start, uint64_t end,
 			    const struct mm__area_kind *kind);
 void mm__areas_settle(struct mm *mm, uint64_t start);
 
-/* Ends all areas, when nobody uses mm any more. */
-void mm__areas_destroy(struct mm *mm);
+/*
+ * Gives back what areas hold that were taken out, and frees them when no fault can look at them any
+ * more. Blocks, so no lock is held but ranges.
+ */
+void mm__areas_free(struct mm__garbage *list);
+
+/* Ends all areas, when nobody uses mm any more; unshared: nor any other space with its pool. */
+void mm__areas_destroy(struct mm *mm, bool unshared);
 
 /*
  * stack.c. All with the mm lock held.

@@ -9,6 +9,7 @@
  *	TABLE   page tables: upper before lower, lower address first
  *	DEPOT   free frames
  *	CPUS    the list of the threads of an address space, held while some of them are stopped
+ *	RCU     grace periods; inside it only the lock of what a thread has given away
  *
  * A lock may be taken while locks above it are held, and not while one of its own kind or below it
  * is, but for tables. Nothing that blocks, such as reading a file, is done while MM or one below it
@@ -30,7 +31,8 @@ enum mm__order {
 	MM__ORDER_ATTACH,
 	MM__ORDER_TABLE,
 	MM__ORDER_DEPOT,
-	MM__ORDER_CPUS
+	MM__ORDER_CPUS,
+	MM__ORDER_RCU
 };
 
 #ifdef MMRANGE_CHECKED

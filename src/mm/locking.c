@@ -242,5 +242,5 @@ struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu)
 
 void mm__unlock(struct mm *mm, struct mm__cpu *cpu)
 {
-	mm__rcu_free(mm__unlock_removed(mm, cpu));
+	mm__areas_free(mm__unlock_removed(mm, cpu));
 }

@@ -3,9 +3,9 @@
  * Making and ending address spaces.
  */
 #include "internal.h"
+#include "memory.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 void mm_attr_init(struct mm_attr *attr)
@@ -45,21 +45,22 @@ static int init(struct mm *mm)
 
 int mm__create(struct mm **result, const struct mm_attr *attr, struct mm__frames *frames)
 {
-	struct mm *mm;
-	void *memory;
+	struct mm *mm = mm__allocate(_Alignof(struct mm), sizeof(*mm));
 	int error;
 
-	if (posix_memalign(&memory, _Alignof(struct mm), sizeof(*mm)))
+	if (!mm)
 		return ENOMEM;
-	mm = memset(memory, 0, sizeof(*mm));
+	memset(mm, 0, sizeof(*mm));
 	mm->attr = *attr;
 	mm->frames = frames;
 	error = init(mm);
-	if (error)
-		free(mm);
-	else
-		*result = mm;
-	return error;
+	if (error) {
+		mm__free(mm);
+		return error;
+	}
+	mm__frames_add_space(frames);
+	*result = mm;
+	return 0;
 }
 
 int mm_create(struct mm **result, const struct mm_attr *attr)
@@ -82,15 +83,36 @@ int mm_create(struct mm **result, const struct mm_attr *attr)
 	return error;
 }
 
-void mm_destroy(struct mm *mm)
+static void destroy(struct mm *mm)
 {
+	struct mm__frames *frames = mm->frames;
+	/* Then no thread is in a read section where it finds the family's shared memory. */
+	bool last_of_family = !mm__frames_remove_space(frames);
+
 	mm__sync_removed(mm->own_cpu, 0, MM_ADDR_MAX);
 	mm__pages_zap(mm, mm->own_cpu, 0, MM_ADDR_MAX);
-	mm__areas_destroy(mm);
+	mm__areas_destroy(mm, last_of_family);
 	/* From here on no thread that ends knows the space. */
 	mm__cpus_destroy(mm);
 	mm__page_table_destroy(&mm->page_table);
 	mm__locking_destroy(mm);
-	mm__frames_put(mm->frames);
-	free(mm);
+	mm__free(mm);
+	/* Shared memory that was unmapped before may be pending, and with it all frames. */
+	if (!mm__frames_put(frames) && last_of_family)
+		mm__rcu_barrier();
+	mm__rcu_poll();
+	mm__rcu_throttle();
+}
+
+void mm_destroy(struct mm *mm)
+{
+	struct mm__rcu_thread stand_in;
+	bool registered = mm__rcu_self;
+
+	/* A thread that has not used any space need not get memory to end one. */
+	if (!registered)
+		mm__rcu_begin_thread(&stand_in);
+	destroy(mm);
+	if (!registered)
+		mm__rcu_end_thread(&stand_in);
 }

@@ -162,7 +162,7 @@ static int map_fixed(struct mm__cpu *cpu, const struct mapping *map)
 	removed = mm__unlock_removed(mm, cpu);
 	if (!error && replaces)
 		replace_pages(cpu, map);
-	mm__rcu_free(removed);
+	mm__areas_free(removed);
 	mm__release(cpu, &hold);
 	return error;
 }

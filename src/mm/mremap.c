@@ -294,7 +294,7 @@ static int remap(struct mm__cpu *cpu, const struct request *r, uint64_t *target)
 
 	if (!error)
 		change_pages(cpu, r, &plan);
-	mm__rcu_free(removed);
+	mm__areas_free(removed);
 	mm__pages_unpin(cpu->mm, cpu, &state.pins);
 	if (state.held)
 		mm__release(cpu, &state.hold);

@@ -44,7 +44,7 @@ static int unmap_part(struct mm__cpu *cpu, uint64_t *start, uint64_t end)
 	removed = mm__unlock_removed(mm, cpu);
 	if (!error)
 		mm__pages_zap(mm, cpu, *start, stop);
-	mm__rcu_free(removed);
+	mm__areas_free(removed);
 	*start = stop;
 	return error;
 }

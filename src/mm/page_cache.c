@@ -2,10 +2,10 @@
 #include "page_cache.h"
 
 #include "frames.h"
+#include "memory.h"
 
 #include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
 
 #define SLOT_BITS 6u
 #define NR_SLOTS  (1u << SLOT_BITS)
@@ -73,7 +73,7 @@ struct mm__frame *mm__page_cache_find_outdated(struct mm__page_cache *cache, uin
 
 static struct mm__page_node *new_node(unsigned int shift)
 {
-	struct mm__page_node *node = calloc(1, sizeof(*node));
+	struct mm__page_node *node = mm__allocate_zeroed(sizeof(*node));
 
 	if (!node)
 		return NULL;
@@ -212,7 +212,7 @@ static void free_node(struct mm__page_node *node)
 		else if (slot)
 			mm__frame_put((struct mm__frame *)(slot & ~OUTDATED));
 	}
-	free(node);
+	mm__free(node);
 }
 
 void mm__page_cache_destroy(struct mm__page_cache *cache)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "page_table.h"
 
-#include <stdlib.h>
+#include "memory.h"
+
 #include <string.h>
 
 #define TOP MM__TOP_LEVEL
@@ -31,12 +32,11 @@ static void init_table(struct mm__table *table)
 /* On lines of its own: the lock of one table is written while its neighbours in memory are read. */
 static struct mm__table *new_table(void)
 {
-	void *memory;
+	struct mm__table *table = mm__allocate(128, sizeof(*table));
 
-	if (posix_memalign(&memory, 128, sizeof(struct mm__table)))
-		return NULL;
-	init_table(memory);
-	return memory;
+	if (table)
+		init_table(table);
+	return table;
 }
 
 void mm__page_table_init(struct mm__page_table *pt)
@@ -58,7 +58,7 @@ static void free_below(struct mm__table *table, unsigned int level)
 		if (!child)
 			continue;
 		free_below(child, level - 1);
-		free(child);
+		mm__free(child);
 	}
 }
 
@@ -135,7 +135,7 @@ static bool make_below(struct mm__table *parent, struct mm__cpu *cpu, uint64_t a
 	if (used) {
 		mm__count(cpu, MM__TABLE_MADE);
 	} else {
-		free(made);
+		mm__free(made);
 	}
 	return true;
 }
@@ -207,7 +207,7 @@ static void try_free(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t ad
 		if (!table)
 			return;
 		mm__count(cpu, MM__TABLE_FREED);
-		mm__rcu_free(&table->garbage);
+		mm__rcu_defer(&table->garbage, MM__RCU_PAGE);
 	}
 }
 
@@ -222,8 +222,10 @@ void mm__table_emptied(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t 
 	oldest = cpu->empty_table[cpu->next_empty];
 	cpu->empty_table[cpu->next_empty] = table;
 	cpu->next_empty = (cpu->next_empty + 1) % MM__KEPT_TABLES;
-	if (oldest)
-		try_free(pt, cpu, oldest - 1);
+	if (!oldest)
+		return;
+	try_free(pt, cpu, oldest - 1);
+	mm__rcu_throttle();
 }
 
 void mm__tables_unkept(struct mm__page_table *pt, struct mm__cpu *cpu)

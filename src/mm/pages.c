@@ -2,9 +2,9 @@
 #include "pages.h"
 
 #include "internal.h"
+#include "memory.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 /* What was taken out of one table. */
 struct gather {
@@ -128,7 +128,7 @@ static int add_pin(struct mm__pins *pins, uint64_t addr)
 {
 	if (pins->count == pins->size) {
 		unsigned int size = pins->size ? 2 * pins->size : 16;
-		uint64_t *table = realloc(pins->table, size * sizeof(*table));
+		uint64_t *table = mm__reallocate(pins->table, size, sizeof(*table));
 
 		if (!table)
 			return ENOMEM;
@@ -180,7 +180,7 @@ void mm__pages_unpin(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins)
 		if (empty)
 			mm__table_emptied(&mm->page_table, cpu, addr);
 	}
-	free(pins->table);
+	mm__free(pins->table);
 	*pins = (struct mm__pins){ NULL, 0, 0 };
 }
 

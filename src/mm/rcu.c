@@ -1,61 +1,197 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Grace periods, and what waits for them. All state but the limbos' fresh batches is under one lock,
+ * which threads take when they begin or end, and once for each batch. No thread waits for readers with
+ * it: who waits looks again after a while.
+ *
+ * Locks: rcu.lock is inner to all locks of lock.h, and the lock of a limbo is inner to rcu.lock.
+ *
+ * RCU-B1  A thread has less than BATCH pending after it looked, beyond what waits for readers.
+ * RCU-B2  A thread that gives garbage away goes on only with less than LIMIT pending, or in a read
+ *         section or a function of garbage, where it may not wait.
+ * RCU-B3  Garbage of threads that have ended is pending in one limbo of its own, with the same bounds.
+ */
 #include "rcu.h"
 
+#include "backoff.h"
+#include "cpu.h"
+#include "lock.h"
+#include "memory.h"
+
 #include <pthread.h>
-#include <stdlib.h>
 
-#ifdef MM__RCU_TSAN
-void AnnotateIgnoreWritesBegin(const char *file, int line);
-void AnnotateIgnoreWritesEnd(const char *file, int line);
-char mm__rcu_tsan;
+/* In ordinary objects; 64 page frames, and 4,096, which is 16 MiB. */
+#define BATCH UINT64_C(256)
+#define LIMIT UINT64_C(16384)
 
-/* liburcu allocates what another of its threads frees. */
-static void ignore_begin(void)
+MMRANGE__THREAD_LOCAL struct mm__rcu_thread *mm__rcu_self;
+struct mm__rcu_epoch mm__rcu_epoch = { 1 };
+
+static struct {
+	pthread_mutex_t lock;
+	struct mm__rcu_thread *threads;
+	uint64_t completed; /* the period of this epoch is over; at most one less than the epoch */
+	uint64_t wanted;    /* some garbage waits for the period of this epoch */
+	uint64_t tickets;
+	struct mm__rcu_limbo orphans;
+	struct mm__garbage *left_behind; /* by a parent, in the child of fork(2) */
+} rcu = { .lock = PTHREAD_MUTEX_INITIALIZER, .completed = 1, .wanted = 1 };
+
+static void lock(void)
 {
-	AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+	mm__mutex_lock(&rcu.lock, MM__ORDER_RCU);
 }
 
-static void ignore_end(void)
+static void unlock(void)
 {
-	AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
-}
-#else
-static void ignore_begin(void)
-{
-}
-
-static void ignore_end(void)
-{
-}
-#endif
-
-/* The threads that free may be in a grace period, and must be able to end it: they stop first. */
-static void before_fork(void)
-{
-	urcu_bp_call_rcu_before_fork();
-	urcu_bp_before_fork();
-}
-
-static void after_fork_parent(void)
-{
-	urcu_bp_after_fork_parent();
-	urcu_bp_call_rcu_after_fork_parent();
-}
-
-static void after_fork_child(void)
-{
-	urcu_bp_after_fork_child();
-	urcu_bp_call_rcu_after_fork_child();
+	mm__mutex_unlock(&rcu.lock, MM__ORDER_RCU);
 }
 
 /*
- * Before the first reader: a child that has readers of its parent in its books, who do not exist
- * there, would wait for them for ever.
+ * Grace periods. The lock is held.
  */
-__attribute__((constructor)) static void handle_fork(void)
+
+static uint64_t epoch_now(void)
 {
-	/* Fails only for want of memory, before main(), and then only forks are the worse for it. */
-	(void)pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	/* relaxed: it changes under the lock only */
+	return atomic_load_explicit(&mm__rcu_epoch.now, memory_order_relaxed);
+}
+
+/* Whether the current period needs not wait for the thread. */
+static bool has_passed(struct mm__rcu_thread *thread, uint64_t epoch)
+{
+	uint64_t seen;
+
+	if (thread->passed == epoch)
+		return true;
+	/* acquire [RCU-G3]: pairs with [RCU-R3] and a later [RCU-R1] */
+	seen = atomic_load_explicit(&thread->seen, memory_order_acquire);
+	if (seen && seen < epoch)
+		return false;
+	thread->passed = epoch;
+	return true;
+}
+
+static bool have_all_passed(uint64_t epoch)
+{
+	bool all = true;
+
+	/* Looks at all, so that it need not look at those again that have passed. */
+	for (struct mm__rcu_thread *thread = rcu.threads; thread; thread = thread->next)
+		all = has_passed(thread, epoch) && all;
+	return all;
+}
+
+static void begin_period(void)
+{
+	mm__heavy_fence(); /* [RCU-G1] */
+	/* relaxed [RCU-G2]: the fences order it */
+	atomic_store_explicit(&mm__rcu_epoch.now, epoch_now() + 1, memory_order_relaxed);
+}
+
+static void end_period_if_over(void)
+{
+	if (rcu.completed < epoch_now() && have_all_passed(epoch_now()))
+		rcu.completed = epoch_now();
+}
+
+/* Ends the period that is over, and begins the one that is wanted. */
+static void advance(void)
+{
+	end_period_if_over();
+	if (rcu.completed == epoch_now() && rcu.wanted > rcu.completed) {
+		begin_period();
+		end_period_if_over();
+	}
+}
+
+/* The epoch of the next period to begin: its fence is after all that was unlinked by now. */
+static uint64_t next_period(void)
+{
+	rcu.wanted = epoch_now() + 1;
+	return rcu.wanted;
+}
+
+/*
+ * Batches
+ */
+
+static void append(struct mm__rcu_batch *batch, struct mm__garbage *first, struct mm__garbage *last,
+		   uint64_t weight)
+{
+	if (!first)
+		return;
+	if (batch->first)
+		batch->last->next = first;
+	else
+		batch->first = first;
+	batch->last = last;
+	batch->weight += weight;
+}
+
+static struct mm__rcu_batch take_batch(struct mm__rcu_batch *batch)
+{
+	struct mm__rcu_batch taken = *batch;
+
+	*batch = (struct mm__rcu_batch){ .first = NULL };
+	return taken;
+}
+
+/* Returns whether it is time to look whether something can be freed. */
+static bool put(struct mm__rcu_limbo *limbo, struct mm__garbage *first, struct mm__garbage *last,
+		uint64_t weight)
+{
+	bool due;
+
+	mm__table_lock_take(&limbo->lock);
+	append(&limbo->fresh, first, last, weight);
+	limbo->weight += weight;
+	due = limbo->weight >= limbo->due;
+	mm__table_lock_drop(&limbo->lock);
+	return due;
+}
+
+/* With the lock: nothing may be waiting any more. */
+static void let_fresh_wait(struct mm__rcu_limbo *limbo)
+{
+	mm__table_lock_take(&limbo->lock);
+	limbo->waiting = take_batch(&limbo->fresh);
+	mm__table_lock_drop(&limbo->lock);
+	if (limbo->waiting.first)
+		limbo->waiting.target = next_period();
+}
+
+/* With the lock: adds all that is in the limbo to the batch. */
+static void empty(struct mm__rcu_limbo *limbo, struct mm__rcu_batch *batch)
+{
+	struct mm__rcu_batch waiting = take_batch(&limbo->waiting);
+	struct mm__rcu_batch fresh;
+
+	mm__table_lock_take(&limbo->lock);
+	fresh = take_batch(&limbo->fresh);
+	limbo->weight = 0;
+	limbo->due = BATCH;
+	mm__table_lock_drop(&limbo->lock);
+	append(batch, waiting.first, waiting.last, waiting.weight);
+	append(batch, fresh.first, fresh.last, fresh.weight);
+}
+
+/* With the lock: takes the batch whose period is over. *heavy: too much is pending still. */
+static struct mm__garbage *take_free(struct mm__rcu_limbo *limbo, bool *heavy)
+{
+	struct mm__rcu_batch taken = { .first = NULL };
+
+	if (!limbo->waiting.first)
+		let_fresh_wait(limbo);
+	advance();
+	if (limbo->waiting.first && limbo->waiting.target <= rcu.completed)
+		taken = take_batch(&limbo->waiting);
+	mm__table_lock_take(&limbo->lock);
+	limbo->weight -= taken.weight;
+	limbo->due = limbo->weight + BATCH;
+	*heavy = limbo->weight >= LIMIT;
+	mm__table_lock_drop(&limbo->lock);
+	return taken.first;
 }
 
 static void free_list(struct mm__garbage *list)
@@ -66,54 +202,306 @@ static void free_list(struct mm__garbage *list)
 		if (list->free)
 			list->free(list);
 		else
-			free(list);
+			mm__free(list);
 		list = next;
 	}
 }
 
-static void free_after(struct rcu_head *head)
+/*
+ * Freeing. A thread says so while it does: mm__rcu_barrier() waits for those that have begun before.
+ */
+
+/* With the lock. */
+static uint64_t begin_freeing(struct mm__rcu_thread *self)
 {
-	mm__rcu_after();
-	/* The head is the first member. */
-	free_list((struct mm__garbage *)head);
-	mm__rcu_before();
+	uint64_t ticket = ++rcu.tickets;
+
+	/* relaxed: others look with the lock */
+	atomic_store_explicit(&self->freeing, ticket, memory_order_relaxed);
+	return ticket;
 }
 
-void mm__rcu_free(struct mm__garbage *list)
+static bool is_freeing(const struct mm__rcu_thread *self)
 {
-	if (!list)
-		return;
+	/* relaxed: the thread's own */
+	return atomic_load_explicit(&self->freeing, memory_order_relaxed);
+}
+
+static void end_freeing(struct mm__rcu_thread *self)
+{
+	/* release: pairs with the acquire in freed_before() */
+	atomic_store_explicit(&self->freeing, 0, memory_order_release);
+}
+
+/* Frees what is ready in the limbo. Where wait is set, waits as long as too much is pending. */
+static void collect(struct mm__rcu_thread *self, struct mm__rcu_limbo *limbo, bool wait)
+{
+	struct mm__backoff backoff = { 0 };
+	bool heavy = true;
+
+	while (heavy) {
+		struct mm__garbage *ready;
+
+		lock();
+		ready = take_free(limbo, &heavy);
+		begin_freeing(self);
+		unlock();
+		free_list(ready);
+		end_freeing(self);
+		if (!wait)
+			return;
+		if (heavy && !ready)
+			mm__backoff(&backoff);
+	}
+}
+
+/* It may neither wait for itself, nor go deeper and deeper. */
+static bool may_collect(const struct mm__rcu_thread *self)
+{
+	return !self->nesting && !is_freeing(self);
+}
+
+static void collect_own(struct mm__rcu_thread *self)
+{
+	if (may_collect(self))
+		collect(self, &self->limbo, true);
+}
+
+/*
+ * Threads
+ */
+
+void mm__rcu_begin_thread(struct mm__rcu_thread *thread)
+{
+	*thread = (struct mm__rcu_thread){ .nesting = 0 };
+	atomic_init(&thread->seen, 0);
+	atomic_init(&thread->freeing, 0);
+	mm__table_lock_init(&thread->limbo.lock);
+	thread->limbo.due = BATCH;
+	lock();
+	thread->passed = epoch_now();
+	thread->next = rcu.threads;
+	thread->link = &rcu.threads;
+	if (thread->next)
+		thread->next->link = &thread->next;
+	rcu.threads = thread;
+	unlock();
+	mm__rcu_self = thread;
+}
+
+/* With the lock. */
+static void orphan(struct mm__rcu_limbo *limbo)
+{
+	struct mm__rcu_batch batch = { .first = NULL };
+
+	empty(limbo, &batch);
+	put(&rcu.orphans, batch.first, batch.last, batch.weight);
+}
+
+void mm__rcu_end_thread(struct mm__rcu_thread *thread)
+{
+	lock();
+	orphan(&thread->limbo);
+	unlock();
+	collect(thread, &rcu.orphans, true);
+	lock();
+	/* What the functions of garbage have given away. */
+	orphan(&thread->limbo);
+	*thread->link = thread->next;
+	if (thread->next)
+		thread->next->link = thread->link;
+	unlock();
+	mm__rcu_self = NULL;
+}
+
+/*
+ * Giving away. A thread that is not registered is so for the time of the call.
+ */
+
+static struct mm__rcu_thread *enter(struct mm__rcu_thread *stand_in)
+{
+	if (!mm__rcu_self)
+		mm__rcu_begin_thread(stand_in);
+	return mm__rcu_self;
+}
+
+static void leave(struct mm__rcu_thread *stand_in)
+{
+	if (mm__rcu_self == stand_in)
+		mm__rcu_end_thread(stand_in);
+}
+
+/* weight 0: one for each object. Returns whether it is time to look. */
+static bool give(struct mm__rcu_thread *self, struct mm__garbage *list, uint64_t weight)
+{
+	struct mm__garbage *last = list;
+	uint64_t length = 1;
+
+	for (; last->next; last = last->next)
+		length++;
+	return put(&self->limbo, list, last, weight ? weight : length);
+}
+
+void mm__rcu_defer(struct mm__garbage *list, uint64_t weight)
+{
+	struct mm__rcu_thread stand_in;
+
 	if (!MM__RCU) {
 		free_list(list);
 		return;
 	}
-	mm__rcu_before();
-	urcu_bp_call_rcu(&list->head, free_after);
+	if (!list)
+		return;
+	give(enter(&stand_in), list, weight);
+	leave(&stand_in);
 }
 
-void mm__rcu_synchronize(void)
+void mm__rcu_free(struct mm__garbage *list)
 {
-	int state;
+	struct mm__rcu_thread stand_in;
+	struct mm__rcu_thread *self;
 
-	if (!MM__RCU)
+	if (!MM__RCU) {
+		free_list(list);
 		return;
-	/* liburcu sleeps in poll() with its locks held: a thread cancelled there would keep them. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	urcu_bp_synchronize_rcu();
-	pthread_setcancelstate(state, NULL);
-	mm__rcu_after();
+	}
+	if (!list)
+		return;
+	self = enter(&stand_in);
+	if (give(self, list, 0))
+		collect_own(self);
+	leave(&stand_in);
+}
+
+void mm__rcu_throttle(void)
+{
+	struct mm__rcu_thread *self = mm__rcu_self;
+
+	if (MM__RCU && self && put(&self->limbo, NULL, NULL, 0))
+		collect_own(self);
+}
+
+void mm__rcu_poll(void)
+{
+	struct mm__rcu_thread *self = mm__rcu_self;
+
+	if (!MM__RCU || !self || !may_collect(self))
+		return;
+	collect(self, &self->limbo, false);
+	collect(self, &rcu.orphans, false);
+}
+
+/*
+ * The barrier
+ */
+
+/* Takes all garbage there is; it is freed by the period of *target. Returns the caller's ticket. */
+static uint64_t take_all(struct mm__rcu_thread *self, struct mm__rcu_batch *batch, uint64_t *target)
+{
+	uint64_t ticket;
+
+	lock();
+	for (struct mm__rcu_thread *thread = rcu.threads; thread; thread = thread->next)
+		empty(&thread->limbo, batch);
+	empty(&rcu.orphans, batch);
+	*target = batch->first ? next_period() : 0;
+	ticket = begin_freeing(self);
+	unlock();
+	return ticket;
+}
+
+static bool is_over(uint64_t target)
+{
+	bool over;
+
+	lock();
+	advance();
+	over = rcu.completed >= target;
+	unlock();
+	return over;
+}
+
+/* Whether all threads are through that began to free before this ticket. */
+static bool freed_before(uint64_t ticket)
+{
+	bool freed = true;
+
+	lock();
+	for (struct mm__rcu_thread *thread = rcu.threads; thread; thread = thread->next) {
+		/* acquire: pairs with the release in end_freeing() */
+		uint64_t freeing = atomic_load_explicit(&thread->freeing, memory_order_acquire);
+
+		freed = freed && (!freeing || freeing >= ticket);
+	}
+	unlock();
+	return freed;
+}
+
+static void wait_until(bool (*is_true)(uint64_t number), uint64_t number)
+{
+	struct mm__backoff backoff = { 0 };
+
+	while (!is_true(number))
+		mm__backoff(&backoff);
 }
 
 void mm__rcu_barrier(void)
 {
-	int state;
+	struct mm__rcu_batch batch = { .first = NULL };
+	struct mm__rcu_thread stand_in;
+	struct mm__rcu_thread *self;
+	uint64_t target;
+	uint64_t ticket;
 
 	if (!MM__RCU)
 		return;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	ignore_begin();
-	urcu_bp_barrier();
-	ignore_end();
-	pthread_setcancelstate(state, NULL);
-	mm__rcu_after();
+	self = enter(&stand_in);
+	mm__check(may_collect(self), "a reader waits for itself");
+	ticket = take_all(self, &batch, &target);
+	wait_until(is_over, target);
+	free_list(batch.first);
+	end_freeing(self);
+	wait_until(freed_before, ticket);
+	leave(&stand_in);
+}
+
+/*
+ * fork(2)
+ */
+
+void mm__rcu_before_fork(void)
+{
+	pthread_mutex_lock(&rcu.lock);
+}
+
+/* Garbage of the parent's spaces stays as it is: its locks may be held by threads that are gone. */
+static void leave_behind(void)
+{
+	struct mm__rcu_batch batch = { .first = NULL };
+
+	if (mm__rcu_self)
+		empty(&mm__rcu_self->limbo, &batch);
+	empty(&rcu.orphans, &batch);
+	if (!batch.first)
+		return;
+	batch.last->next = rcu.left_behind;
+	rcu.left_behind = batch.first;
+}
+
+static void forget_other_threads(void)
+{
+	rcu.threads = mm__rcu_self;
+	if (!mm__rcu_self)
+		return;
+	mm__rcu_self->next = NULL;
+	mm__rcu_self->link = &rcu.threads;
+}
+
+void mm__rcu_after_fork(bool child)
+{
+	if (child) {
+		forget_other_threads();
+		leave_behind();
+	}
+	pthread_mutex_unlock(&rcu.lock);
 }

@@ -113,6 +113,8 @@ void mm_get_stats(struct mm *mm, struct mm_stats *stats)
 	uint64_t events[MM__NR_EVENTS];
 	struct mm__cpu *cpu = mm__this_cpu(mm);
 
+	/* What can be given back counts as given back. */
+	mm__rcu_poll();
 	mm__lock(mm);
 	stats->areas = mm->areas.count;
 	mm__unlock(mm, cpu);

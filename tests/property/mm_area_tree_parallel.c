@@ -6,6 +6,7 @@
  * made for one mapping, and are freed through RCU as the tree's nodes are.
  */
 #include "mm/area_tree.h"
+#include "mm/cpu.h"
 #include "mm/rcu.h"
 #include "threads.h"
 
@@ -63,6 +64,7 @@ static void *read_all_the_time(void *arg)
 	struct reader *reader = arg;
 	struct world *world = reader->world;
 
+	CHECK(mm__thread_attach());
 	atomic_fetch_add(&world->ready, 1);
 	while (!atomic_load_explicit(&world->stop, memory_order_relaxed)) {
 		uint64_t i = test_random_below(&reader->seed, KEYS / world->between);

@@ -21,6 +21,7 @@ static void *run(void *arg)
 	struct stepper *thread = arg;
 
 	self = thread;
+	CHECK(mm__thread_attach());
 	self->run(self);
 	/* What it has is freed when it ends, and nobody is to look at that then. */
 	self = NULL;
@@ -65,6 +66,7 @@ enum point step_to_table(struct stepper *thread, uint64_t addr, unsigned int poi
 	struct mm__table *table;
 	enum point at;
 
+	CHECK(mm__thread_attach());
 	mm__rcu_read_lock();
 	table = mm__table_find(&thread->mm->page_table, addr);
 	CHECK(table && mm__table_lock_try(&table->lock));

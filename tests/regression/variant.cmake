@@ -7,7 +7,7 @@
 function(mmrange_variant name)
   add_executable(${name} $<TARGET_OBJECTS:regression_tests>)
   # A file that is changed takes the place of the library's: an archive gives only what is missing.
-  target_link_libraries(${name} PRIVATE mmrange_build mmrange_static ${MMRANGE_URCU} ${wrapped})
+  target_link_libraries(${name} PRIVATE mmrange_build mmrange_static ${wrapped})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/mm)
 endfunction()
 

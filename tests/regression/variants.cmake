@@ -94,14 +94,17 @@ mmrange_variant_fails(mm_without_dead_areas mm_stale_area
 # What faults may look at is freed at once.
 mmrange_variant(mm_areas_freed_at_once)
 mmrange_variant_change(mm_areas_freed_at_once FILE src/mm/munmap.c
-  FROM "	mm__rcu_free(removed);
+  FROM "	mm__areas_free(removed);
 " TO "	while (removed) {
 		struct mm__garbage *next = removed->next;
 
-		removed->free(removed);
+		free(removed);
 		removed = next;
 	}
 ")
+mmrange_variant_change(mm_areas_freed_at_once FILE src/mm/munmap.c
+  FROM "#include <errno.h>" TO "#include <errno.h>
+#include <stdlib.h>")
 mmrange_variant_fails(mm_areas_freed_at_once mm_stale_area
   an_area_is_not_freed_while_a_fault_looks_at_it "!was_freed()")
 
@@ -122,7 +125,7 @@ mmrange_variant_fails(mm_nodes_freed_at_once mm_stack_faults
 
 mmrange_variant(mm_tables_freed_at_once)
 mmrange_variant_change(mm_tables_freed_at_once FILE src/mm/page_table.c
-  FROM "mm__rcu_free(&table->garbage);" TO "free(table);")
+  FROM "mm__rcu_defer(&table->garbage, MM__RCU_PAGE);" TO "mm__free(table);")
 mmrange_variant_fails(mm_tables_freed_at_once mm_stale_table
   a_table_is_not_freed_while_a_fault_is_about_to_lock_it "!was_freed()")
 
@@ -169,8 +172,9 @@ mmrange_variant_fails(mm_munmap_flushes_late mm_stale_tlb
 mmrange_variant(mm_without_stopping)
 mmrange_variant_change(mm_without_stopping FILE src/mm/cpu.c
   FROM "	while (atomic_load_explicit(&cpu->busy, memory_order_acquire))
-		sched_yield();
+		mm__backoff(&backoff);
 " TO "	(void)cpu;
+	(void)backoff;
 ")
 mmrange_variant_fails(mm_without_stopping mm_stale_tlb
   a_flush_waits_until_a_thread_can_be_stopped "step_to(&unmapper, AT_YIELD) is")
@@ -221,12 +225,12 @@ mmrange_variant_fails(mm_zap_flushes_unlocked mm_stale_tlb
 # The areas, and with them their files, go before the pages.
 mmrange_variant(mm_munmap_frees_areas_first)
 mmrange_variant_change(mm_munmap_frees_areas_first FILE src/mm/munmap.c
-  FROM "	mm__rcu_free(removed);
+  FROM "	mm__areas_free(removed);
 " TO "")
 mmrange_variant_change(mm_munmap_frees_areas_first FILE src/mm/munmap.c
   FROM "	removed = mm__unlock_removed(mm, cpu);
 " TO "	removed = mm__unlock_removed(mm, cpu);
-	mm__rcu_free(removed);
+	mm__areas_free(removed);
 ")
 mmrange_variant_fails(mm_munmap_frees_areas_first mm_stale_tlb
   nothing_is_lost_that_is_written_to_a_file_until_the_flush "byte_in_file(fd, 0) is 1, not")

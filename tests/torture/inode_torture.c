@@ -8,6 +8,7 @@
  * who have no reference.
  */
 #include "mm/bytes.h"
+#include "mm/cpu.h"
 #include "mm/frames.h"
 #include "mm/inode.h"
 #include "mm/rcu.h"
@@ -145,6 +146,7 @@ static void *run_worker(void *arg)
 	struct worker *worker = arg;
 	unsigned int found = 0;
 
+	CHECK(mm__thread_attach());
 	for (unsigned int i = 0; i < steps; i++) {
 		unsigned int file = (unsigned int)test_random_below(&worker->seed, NR_FILES);
 		uint64_t what = test_random_below(&worker->seed, 32);
@@ -184,5 +186,6 @@ TEST(inode_torture, no_word_is_lost)
 				check_file(&workers[t], i, page);
 		close(files[i].fd);
 	}
+	mm__rcu_barrier();
 	CHECK_EQ(mm__frames_handed_out(mm__frames_page_cache()), 0);
 }

@@ -308,7 +308,6 @@ TEST(mm_checked, misuse_of_held_ranges_is_found)
 	check_stops(unlock_what_is_not_held, "a range is unlocked that the thread does not hold");
 }
 
-/* The last one: it may leave a thread of liburcu behind, and children are made while there is one. */
 TEST(mm_checked, locks_in_the_right_order_are_not)
 {
 	struct mm__hold hold;

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE /* O_PATH */
 #include "mm/bytes.h"
+#include "mm/cpu.h"
 #include "mm/frames.h"
 #include "mm/inode.h"
 #include "mm/rcu.h"
@@ -136,6 +137,7 @@ static void end_files(const char *name, const char *other)
 	if (other)
 		CHECK_EQ(unlink(path_of(other)), 0);
 	CHECK_EQ(rmdir(directory), 0);
+	mm__rcu_barrier();
 	CHECK_EQ(mm__frames_handed_out(mm__frames_page_cache()), 0);
 }
 
@@ -151,6 +153,7 @@ static struct mm__frame *find(struct mm__inode *inode, uint64_t index)
 {
 	struct mm__frame *frame;
 
+	CHECK(mm__thread_attach());
 	mm__rcu_read_lock();
 	frame = mm__inode_find(inode, index);
 	mm__rcu_read_unlock();
@@ -599,6 +602,7 @@ TEST(inode, without_memory_for_a_frame_nothing_changes)
 	CHECK_EQ(try_read(memory, 1), 0);
 	CHECK_EQ(try_read(memory, 0), ENOMEM);
 	mm__inode_put(memory);
+	mm__rcu_barrier();
 	CHECK_EQ(mm__frames_handed_out(pool), 0);
 	mm__frames_put(pool);
 	close(fd);
@@ -654,6 +658,7 @@ TEST(inode, anonymous_memory_is_zero_and_stays)
 	CHECK_EQ(mm__frames_handed_out(pool), 4);
 	mm__inode_put(a);
 	mm__inode_put(b);
+	mm__rcu_barrier();
 	CHECK_EQ(mm__frames_handed_out(pool), 0);
 	mm__frames_put(pool);
 }
@@ -672,6 +677,7 @@ TEST(inode, a_kept_frame_outlives_it)
 	CHECK_EQ(((unsigned char *)mm__frame_bytes(frame))[3], 253);
 	CHECK_EQ(mm__frames_handed_out(pool), 1);
 	mm__frame_put(frame);
+	mm__rcu_barrier();
 	CHECK_EQ(mm__frames_handed_out(pool), 0);
 	mm__frames_put(pool);
 }
@@ -1018,6 +1024,7 @@ static void *run_late_reader(void *arg)
 	struct late_reader *late = arg;
 	struct mm__frame *frame;
 
+	CHECK(mm__thread_attach());
 	mm__rcu_read_lock();
 	atomic_store(&late->stage, 1);
 	AWAIT(atomic_load(&late->stage) == 2);

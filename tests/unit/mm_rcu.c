@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "mm/cpu.h"
 #include "mm/rcu.h"
 #include "threads.h"
 
@@ -23,6 +24,7 @@ static void *read_until_told(void *arg)
 {
 	atomic_int *state = arg;
 
+	CHECK(mm__thread_attach());
 	mm__rcu_read_lock();
 	atomic_store(state, 1);
 	AWAIT(atomic_load(state) == 2);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork(2): all that the spaces of a process share is locked while it forks, so that the child finds it
+ * whole. The child forgets the spaces of the parent, which it may not use, and the parent's threads.
+ */
+#include "internal.h"
+
+#include <errno.h>
+
+static bool handled;
+
+/* In the order of lock.h; what takes none of those locks is first. */
+static void before_fork(void)
+{
+	mm__inodes_before_fork();
+	mm__page_cache_before_fork();
+	mm__threads_before_fork();
+	mm__rcu_before_fork();
+}
+
+static void after_fork(bool child)
+{
+	mm__rcu_after_fork(child);
+	mm__threads_after_fork(child);
+	mm__page_cache_after_fork(child);
+	mm__inodes_after_fork(child);
+}
+
+static void after_fork_parent(void)
+{
+	after_fork(false);
+}
+
+static void after_fork_child(void)
+{
+	after_fork(true);
+}
+
+bool mm__children_handled(void)
+{
+	int saved = errno;
+
+	if (!handled)
+		handled = !pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	errno = saved;
+	return handled;
+}
+
+/*
+ * Before another thread can be in fork(2). Where there is no memory for it, mm_create() tries again, and
+ * fails where it fails.
+ */
+__attribute__((constructor)) static void handle_children(void)
+{
+	(void)mm__children_handled();
+}
