@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Promises that every function of range_lock.h makes: errno stays, an error leaves what it was given
+ * as it was, and only a split asks for memory. CONTRACT.md lists the tests of all others.
+ */
+#include "actors.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { OTHER = 4711 }; /* no function sets errno to this */
+
+/* What a thread gets that waits for its own range until a deadline. */
+static int own_range_waited_for(void)
+{
+	return checked_build ? EDEADLK : ETIMEDOUT;
+}
+
+#define CHECK_ERRNO(call)                                                                          \
+	do {                                                                                       \
+		errno = OTHER;                                                                     \
+		call;                                                                              \
+		CHECK_EQ(errno, OTHER);                                                            \
+	} while (0)
+#define CHECK_RESULT(call, result) CHECK_ERRNO(CHECK_EQ(call, result))
+
+/* Each shares a key with the one before and the one behind. */
+static void check_errors(struct range_lock *lock, struct range *held)
+{
+	static const struct timespec past = { 1, 0 };
+	struct range range, other;
+	struct range_request none[1] = { { &range, 1, 1, RANGE_READ } };
+
+	CHECK_RESULT(range_lock(lock, &range, 1, 1, RANGE_READ), EINVAL);
+	CHECK_RESULT(range_trylock(lock, &range, 0, 100, RANGE_WRITE), EBUSY);
+	CHECK_RESULT(range_timedlock(lock, &range, 0, 100, RANGE_WRITE, CLOCK_REALTIME, &past),
+		     own_range_waited_for());
+	CHECK_RESULT(range_cancel(lock, &range), ESRCH);
+	CHECK_RESULT(range_lock_many(lock, none, 1), EINVAL);
+	CHECK_RESULT(range_shrink(lock, held, held->start, held->start), EINVAL);
+	CHECK_RESULT(range_tryextend(lock, held, held->start + 1, held->end), EINVAL);
+	CHECK_RESULT(range_split(lock, held, held->end, &range), EINVAL);
+	CHECK_RESULT(range_lock_destroy(lock), EBUSY);
+	CHECK_RESULT(range_lock(lock, &other, held->end, held->end + 1, RANGE_WRITE), 0);
+	CHECK_RESULT(range_tryextend(lock, held, held->start, held->end + 1), EBUSY);
+	CHECK_ERRNO(range_unlock(lock, &other));
+}
+
+static int look_at_one(const struct range_info *info, void *arg)
+{
+	*(uint64_t *)arg += info->end - info->start;
+	errno = EDOM; /* the caller's own business, but not the lock's */
+	return 0;
+}
+
+static void check_changes(struct range_lock *lock, struct range *held)
+{
+	struct range upper;
+
+	CHECK_ERRNO(range_downgrade(lock, held));
+	CHECK_RESULT(range_tryupgrade(lock, held), 0);
+	CHECK_RESULT(range_shrink(lock, held, held->start + 1, held->end), 0);
+	CHECK_RESULT(range_tryextend(lock, held, held->start - 1, held->end), 0);
+	CHECK_RESULT(range_split(lock, held, held->start + 1, &upper), 0);
+	CHECK_ERRNO(range_unlock(lock, held));
+	*held = (struct range){ 0 };
+	CHECK_RESULT(range_timedlock(lock, held, 10, 11, RANGE_WRITE, CLOCK_MONOTONIC, NULL), 0);
+	CHECK_ERRNO(range_unlock(lock, &upper));
+	CHECK_RESULT(range_tryextend(lock, held, 10, 20), 0);
+}
+
+/* Also where a futex is waited for and a system call fails. */
+static void check_waits(struct range_lock *lock)
+{
+	struct timespec soon = time_after(CLOCK_MONOTONIC, SECOND / 500);
+	struct range range, two[2];
+	struct range_request requests[2] = { { &two[0], 50, 51, RANGE_READ },
+					     { &two[1], 30, 40, RANGE_WRITE } };
+	struct actor holder, waiter;
+
+	actor_start(&holder, lock, 30, 40, RANGE_WRITE);
+	actor_await(&holder);
+	CHECK_RESULT(range_timedlock(lock, &range, 35, 36, RANGE_READ, CLOCK_MONOTONIC, &soon),
+		     ETIMEDOUT);
+	actor_queue(&waiter, lock, 31, 32, RANGE_READ);
+	CHECK_RESULT(range_cancel(lock, &waiter.range), 0);
+	CHECK_EQ(actor_finish(&waiter), ECANCELED);
+	actor_let_go(&holder);
+	CHECK_RESULT(range_lock_many(lock, requests, 2), 0);
+	CHECK_ERRNO(range_unlock(lock, &two[0]));
+	CHECK_ERRNO(range_unlock(lock, &two[1]));
+	CHECK_EQ(actor_finish(&holder), 0);
+}
+
+TEST(contract_range_lock, no_function_changes_errno)
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct range_lock_attr attr;
+		struct range_lock_stats stats;
+		struct range_lock lock;
+		struct range held;
+		uint64_t keys = 0;
+
+		CHECK_ERRNO(range_lock_attr_init(&attr));
+		attr.fairness = fairnesses[i];
+		CHECK_RESULT(range_lock_init(&lock, &attr), 0);
+		CHECK_RESULT(range_lock(&lock, &held, 10, 20, RANGE_WRITE), 0);
+		check_errors(&lock, &held);
+		check_changes(&lock, &held);
+		check_waits(&lock);
+		range_lock_foreach(&lock, look_at_one, &keys);
+		CHECK_EQ(keys, 10);
+		CHECK_ERRNO(range_lock_stats(&lock, &stats));
+		CHECK_ERRNO(range_unlock(&lock, &held));
+		CHECK_RESULT(range_lock_destroy(&lock), 0);
+		attr.max_leaves = 0;
+		CHECK_RESULT(range_lock_init(&lock, &attr), EINVAL);
+		CHECK_ERRNO((void)mmrange_version());
+	}
+}
+
+static bool same(const struct range *range, uint64_t start, uint64_t end, enum range_mode mode)
+{
+	return range->start == start && range->end == end && range->mode == mode;
+}
+
+TEST(contract_range_lock, an_error_leaves_a_held_range_as_it_was)
+{
+	for (int mode = RANGE_READ; mode <= RANGE_WRITE; mode++) {
+		struct range_lock lock = RANGE_LOCK_INITIALIZER;
+		struct range held, beside, reader, upper, before;
+
+		take(&lock, &held, 10, 20, (enum range_mode)mode);
+		take(&lock, &beside, 20, 30, RANGE_WRITE);
+		memset(&upper, 0x77, sizeof(upper));
+		before = upper;
+		CHECK_EQ(range_shrink(&lock, &held, 9, 20), EINVAL);
+		CHECK_EQ(range_shrink(&lock, &held, 10, 21), EINVAL);
+		CHECK_EQ(range_shrink(&lock, &held, 15, 15), EINVAL);
+		CHECK_EQ(range_tryextend(&lock, &held, 11, 20), EINVAL);
+		CHECK_EQ(range_tryextend(&lock, &held, 10, 19), EINVAL);
+		CHECK_EQ(range_tryextend(&lock, &held, 5, 21), EBUSY);
+		CHECK_EQ(range_split(&lock, &held, 10, &upper), EINVAL);
+		CHECK_EQ(range_split(&lock, &held, 20, &upper), EINVAL);
+		CHECK(!memcmp(&upper, &before, sizeof(upper)));
+		CHECK(same(&held, 10, 20, (enum range_mode)mode));
+		if (mode == RANGE_READ) {
+			take(&lock, &reader, 12, 13, RANGE_READ);
+			CHECK_EQ(range_tryupgrade(&lock, &held), EBUSY);
+			CHECK(same(&held, 10, 20, RANGE_READ));
+			range_unlock(&lock, &reader);
+		}
+		CHECK(is_free(&lock, 5, 10, RANGE_WRITE));
+		CHECK(!is_free(&lock, 10, 11, RANGE_WRITE));
+		CHECK(!is_free(&lock, 19, 20, RANGE_WRITE));
+		range_unlock(&lock, &held);
+		range_unlock(&lock, &beside);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+/* The storage of a range that was not acquired can be used at once: the checked build would say so. */
+TEST(contract_range_lock, an_error_leaves_the_storage_of_a_range_to_its_caller)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER, other = RANGE_LOCK_INITIALIZER;
+	struct timespec past = { 1, 0 };
+	struct range held, range, two[2];
+	struct range_request requests[2] = { { &two[0], 5, 7, RANGE_READ },
+					     { &two[1], 6, 8, RANGE_READ } };
+
+	take(&lock, &held, 0, 10, RANGE_WRITE);
+	for (int i = 0; i < 4; i++) {
+		if (i == 0)
+			CHECK_EQ(range_lock(&lock, &range, 2, 1, RANGE_WRITE), EINVAL);
+		else if (i == 1)
+			CHECK_EQ(range_trylock(&lock, &range, 1, 2, RANGE_WRITE), EBUSY);
+		else if (i == 2)
+			CHECK_EQ(range_timedlock(&lock, &range, 1, 2, RANGE_READ, CLOCK_MONOTONIC,
+						 &past),
+				 own_range_waited_for());
+		else
+			CHECK_EQ(range_split(&lock, &held, 10, &range), EINVAL);
+		memset(&range, i, sizeof(range));
+		take(&other, &range, 1, 2, RANGE_WRITE);
+		range_unlock(&other, &range);
+	}
+	CHECK_EQ(range_lock_many(&lock, requests, 2), EINVAL);
+	for (int i = 0; i < 2; i++) {
+		take(&other, &two[i], 1, 2, RANGE_WRITE);
+		range_unlock(&other, &two[i]);
+	}
+	range_unlock(&lock, &held);
+	check_quiet_and_destroy(&lock);
+	check_quiet_and_destroy(&other);
+}
+
+/* The hooks are those of a lock that may not split: so each call of them is one too many. */
+TEST(contract_range_lock, nothing_but_a_split_asks_for_memory)
+{
+	struct range_lock_attr attr;
+	struct range_lock lock;
+	struct memory_books books;
+	struct range held;
+
+	range_lock_attr_init(&attr);
+	attr.max_leaves = 1;
+	use_memory_books(&attr, &books, UINT32_MAX);
+	CHECK_EQ(range_lock_init(&lock, &attr), 0);
+	alternate(&lock, 100, 200, 1000);
+	CHECK_EQ(range_lock(&lock, &held, 10, 20, RANGE_WRITE), 0);
+	check_errors(&lock, &held);
+	check_changes(&lock, &held);
+	check_waits(&lock);
+	range_unlock(&lock, &held);
+	check_quiet_and_destroy(&lock);
+	CHECK_EQ(atomic_load(&books.allocations), 0);
+	CHECK_EQ(atomic_load(&books.frees), 0);
+}
+
+/* Values that a program may have compiled in. */
+TEST(contract_range_lock, constants_are_as_documented)
+{
+	CHECK_EQ(RANGE_READ, 0);
+	CHECK_EQ(RANGE_WRITE, 1);
+	CHECK_EQ(RANGE_FAIRNESS_BARGING, 0);
+	CHECK_EQ(RANGE_FAIRNESS_FIFO, 1);
+	CHECK_EQ(RANGE_LOCK_LEAVES_MAX, 65536);
+	CHECK_EQ(RANGE_STATE_HELD, 0);
+	CHECK_EQ(RANGE_STATE_WAITING, 1);
+	CHECK_EQ(RANGE_STATE_STARVING, 2);
+}
+
+/* An initializer and range_lock_init() with the defaults make the same lock. */
+TEST(contract_range_lock, the_initializer_makes_a_lock_with_the_default_attributes)
+{
+	static struct range_lock initialized = RANGE_LOCK_INITIALIZER;
+	struct range_lock_attr attr;
+	struct range_lock made;
+
+	range_lock_attr_init(&attr);
+	CHECK_EQ(range_lock_init(&made, &attr), 0);
+	CHECK_EQ(initialized.max_leaves, made.max_leaves);
+	CHECK_EQ(initialized.starvation_ns, made.starvation_ns);
+	CHECK_EQ(initialized.fairness, made.fairness);
+	CHECK(initialized.alloc == made.alloc && initialized.free == made.free);
+	check_quiet_and_destroy(&initialized);
+	check_quiet_and_destroy(&made);
+}
+
+TEST(contract_range_lock, requests_are_sorted_by_start_also_if_the_call_fails)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range ranges[4];
+	struct range_request requests[4];
+
+	for (int fails = 0; fails < 2; fails++) {
+		for (unsigned int i = 0; i < 4; i++)
+			requests[i] = (struct range_request){ &ranges[i], 10 * (4 - i),
+							      10 * (4 - i) + 5, RANGE_WRITE };
+		if (fails)
+			requests[1].end = requests[0].start + 1;
+		CHECK_EQ(range_lock_many(&lock, requests, 4), fails ? EINVAL : 0);
+		for (unsigned int i = 0; i < 4; i++) {
+			CHECK(requests[i].range == &ranges[3 - i]);
+			CHECK_EQ(requests[i].start, 10 * (i + 1));
+			CHECK_EQ(requests[i].mode, RANGE_WRITE);
+			if (!fails)
+				range_unlock(&lock, requests[i].range);
+		}
+	}
+	check_quiet_and_destroy(&lock);
+}
