@@ -81,6 +81,10 @@ bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct 
 bool mm__area_tree_highest_gap(const struct mm__area_tree *tree, uint64_t length, uint64_t low,
 			       uint64_t high, uint64_t *addr);
 
+/* The lowest one. */
+bool mm__area_tree_lowest_gap(const struct mm__area_tree *tree, uint64_t length, uint64_t low,
+			      uint64_t high, uint64_t *addr);
+
 /*
  * Allocates, without a lock, what the tree seems to lack for so many changes. It must be given to
  * the tree. If there is no memory, mm__area_tree_reserve() will say so.

@@ -213,7 +213,10 @@ void mm__areas_destroy(struct mm *mm, bool unshared);
 /* Whether [start, end) is free, and no stack above would lose its gap. */
 bool mm__place_free(const struct mm *mm, uint64_t start, uint64_t end);
 
-/* The highest such place of that length, in *addr; false: there is none. */
+/*
+ * A place of that length, in *addr; false: there is none. The highest, if the gaps of all stacks above
+ * are kept; otherwise the lowest that keeps that of the next area.
+ */
 bool mm__find_place(const struct mm *mm, uint64_t length, uint64_t *addr);
 
 /* Whether the page is not mapped, and a stack above it, *stack, may grow down to it. */

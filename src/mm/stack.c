@@ -8,8 +8,8 @@
 /* Where the area begins, with the gap if it is a stack. */
 static uint64_t start_of_gap(const struct mm__mapping *m)
 {
-	return m->area->flags & MM_MAP_GROWSDOWN ? m->start - mm__min(m->start, MM_STACK_GAP) :
-						   m->start;
+	return m->area->flags & MM_MAP_GROWSDOWN ? m->start - mm__min(m->start, MM_STACK_GAP)
+						 : m->start;
 }
 
 bool mm__place_free(const struct mm *mm, uint64_t start, uint64_t end)
@@ -19,7 +19,8 @@ bool mm__place_free(const struct mm *mm, uint64_t start, uint64_t end)
 	return !mm__area_tree_find(&mm->areas, start, &m) || start_of_gap(&m) >= end;
 }
 
-bool mm__find_place(const struct mm *mm, uint64_t length, uint64_t *addr)
+/* From above; as Linux's unmapped_area_topdown(). */
+static bool find_highest(const struct mm *mm, uint64_t length, uint64_t *addr)
 {
 	uint64_t high = MM_ADDR_MAX;
 
@@ -32,6 +33,27 @@ bool mm__find_place(const struct mm *mm, uint64_t length, uint64_t *addr)
 		high = start_of_gap(&m);
 	}
 	return false;
+}
+
+/* From below; as Linux's unmapped_area(). It looks only at the area that follows. */
+static bool find_lowest(const struct mm *mm, uint64_t length, uint64_t *addr)
+{
+	uint64_t low = MM_ADDR_MIN;
+
+	while (mm__area_tree_lowest_gap(&mm->areas, length, low, MM_ADDR_MAX, addr)) {
+		struct mm__mapping m;
+
+		if (!mm__area_tree_find(&mm->areas, *addr, &m) ||
+		    start_of_gap(&m) >= *addr + length)
+			return true;
+		low = m.end;
+	}
+	return false;
+}
+
+bool mm__find_place(const struct mm *mm, uint64_t length, uint64_t *addr)
+{
+	return find_highest(mm, length, addr) || find_lowest(mm, length, addr);
 }
 
 /*

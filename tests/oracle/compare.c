@@ -31,11 +31,11 @@ static bool same_areas(const struct areas *kernel, const struct areas *simulated
 	return next == kernel->count;
 }
 
-static bool same_presence(const struct op *op, const struct record *kernel,
-			  const struct record *simulated)
+static bool same_presence(const struct sequence *sequence, const struct op *op,
+			  const struct record *kernel, const struct record *simulated)
 {
-	for (unsigned int i = 0; i < WINDOW_PAGES; i++) {
-		unsigned int found = areas_find(&kernel->areas, i);
+	for (unsigned int i = 0; i < NR_WATCHED; i++) {
+		unsigned int found = areas_find(&kernel->areas, sequence->watched[i]);
 		const struct area *area = &kernel->areas.area[found];
 
 		/* Of a file, and so of shared memory, mincore() tells what is in the page cache. */
@@ -53,7 +53,8 @@ static bool same_presence(const struct op *op, const struct record *kernel,
 
 /*
  * Where a range to be moved wraps, Linux does not see that the target is in it, unmaps that, and
- * then finds nothing to move. And it has not always checked in the same order.
+ * then finds nothing to move. What is no file may lie in a file system that allows no execution. And
+ * Linux has not always checked in the same order.
  */
 static bool same_error(const struct op *op, int kernel, int simulated)
 {
@@ -65,14 +66,19 @@ static bool same_error(const struct op *op, int kernel, int simulated)
 		return simulated == EFAULT || simulated == EINVAL;
 	if (op->kind == OP_MLOCK && wraps && kernel == ENOMEM)
 		return simulated == ENOMEM || simulated == EINVAL;
+	if (op->kind == OP_MMAP && op->file >= FILES_BAD && (op->prot & MM_PROT_EXEC) &&
+	    kernel == EPERM)
+		return simulated == EPERM || simulated == ENODEV;
 	if (op->kind == OP_MREMAP && !kernel_is_since(6, 17))
 		return !kernel == !simulated;
 	return kernel == simulated;
 }
 
-const char *compare(const struct op *op, const struct record *kernel,
-		    const struct record *simulated)
+const char *compare(const struct sequence *sequence, unsigned int index,
+		    const struct record *kernel, const struct record *simulated)
 {
+	const struct op *op = &sequence->ops[index];
+
 	if (kernel->skipped)
 		return NULL;
 	if (!same_error(op, kernel->error, simulated->error))
@@ -82,9 +88,9 @@ const char *compare(const struct op *op, const struct record *kernel,
 	if (kernel->fault_code != simulated->fault_code ||
 	    kernel->fault_addr != simulated->fault_addr)
 		return "the fault differs";
-	if (op->kind == OP_MINCORE && !same_presence(op, kernel, simulated))
+	if (op->kind == OP_MINCORE && !same_presence(sequence, op, kernel, simulated))
 		return "what is present differs";
-	if (op->kind == OP_SCAN && memcmp(kernel->pages, simulated->pages, WINDOW_PAGES) != 0)
+	if (op->kind == OP_SCAN && memcmp(kernel->pages, simulated->pages, NR_WATCHED) != 0)
 		return "what can be read differs";
 	if (kernel->hash != simulated->hash)
 		return "the bytes differ";
@@ -111,8 +117,8 @@ static void print_areas(FILE *out, const struct areas *areas)
 static void print_pages(FILE *out, const struct record *record)
 {
 	fputs(" pages ", out);
-	for (unsigned int i = 0; i < WINDOW_PAGES; i++)
-		fputc("rMABapu"[record->pages[i]], out);
+	for (unsigned int i = 0; i < NR_WATCHED; i++)
+		fputc("rMABapu?"[record->pages[i]], out);
 }
 
 void record_print(FILE *out, const struct op *op, const struct record *record)
@@ -129,7 +135,7 @@ void record_print(FILE *out, const struct op *op, const struct record *record)
 		fprintf(out, ", code %d at ", record->fault_code);
 		op_print_addr(out, record->fault_addr);
 	}
-	if (op->kind == OP_READ || op->kind == OP_SCAN)
+	if (op->kind == OP_READ || op->kind == OP_SCAN || op->kind == OP_PREAD)
 		fprintf(out, ", hash %016" PRIx64, record->hash);
 	if (op->kind == OP_SCAN || op->kind == OP_MINCORE)
 		print_pages(out, record);

@@ -5,11 +5,11 @@
 #include "record.h"
 
 /*
- * What differs between the two sides, after an operation: a sentence. NULL if nothing does but what
- * README.md lists.
+ * What differs between the two sides, after the operation with this index: a sentence. NULL if
+ * nothing does but what README.md lists.
  */
-const char *compare(const struct op *op, const struct record *kernel,
-		    const struct record *simulated);
+const char *compare(const struct sequence *sequence, unsigned int index,
+		    const struct record *kernel, const struct record *simulated);
 
 /* All that is in a record. */
 void record_print(FILE *out, const struct op *op, const struct record *record);

@@ -1,20 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* The files that operations map. Each side has its own, with the same bytes in them. */
+/* The files that operations map and change. Each side has its own, with the same bytes in them. */
 #ifndef TESTS_ORACLE_FILES_H
 #define TESTS_ORACLE_FILES_H
+
+#include "record.h"
 
 #include <stdbool.h>
 
 #define NR_FILES 3 /* of some pages, not of whole pages, and an empty one */
+#define NR_SEALS 4 /* files that are sealed */
 
 /*
- * Each file opened for reading and writing, for reading, and for writing; a directory; and two
- * descriptors that are none.
+ * Each file opened for reading and writing, for reading, and for writing; sealed files, for reading
+ * and writing, and for reading; the same without seals; and descriptors that cannot be mapped: what
+ * is no regular file, what is not open at all, and a file of which only the name is open.
  */
-#define NR_DESCRIPTORS (3 * NR_FILES + 3)
+enum {
+	FILES_SEALED = 3 * NR_FILES,
+	FILES_BAD = FILES_SEALED + 2 * NR_SEALS,
+	NR_OPEN_BAD = 5,
+	NR_DESCRIPTORS = FILES_BAD + NR_OPEN_BAD + 3,
+	FILES_UNSEALED = NR_DESCRIPTORS,
+	NR_FDS = FILES_UNSEALED + 2 * NR_SEALS
+};
 
 struct files {
-	int fd[NR_DESCRIPTORS];
+	int fd[NR_FDS];
 };
 
 /* Says whether it could. */
@@ -27,5 +38,11 @@ void files_reset(const struct files *files);
 
 /* Says whether the same is in the files of both. */
 bool files_same(const struct files *a, const struct files *b);
+
+/* The size of one of the NR_FILES. */
+uint64_t files_size(const struct files *files, unsigned int file);
+
+/* Carries out OP_TRUNCATE, OP_PWRITE or OP_PREAD. Does not allocate. */
+void files_do(const struct files *files, const struct op *op, struct record *record);
 
 #endif

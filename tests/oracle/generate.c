@@ -7,46 +7,34 @@
 #include "generate.h"
 
 #include "files.h"
-#include "test.h"
+#include "modes.h"
 
-#define PAGES(n)         ((uint64_t)(n)*MM_PAGE_SIZE)
-#define PICK(g, choices) ((choices)[below(g, sizeof(choices) / sizeof((choices)[0]))])
-
-struct generator {
-	uint64_t random;
-	unsigned int features;
-	unsigned int span; /* most operations are so near to one of the window's ends, in pages */
-};
-
-static uint64_t below(struct generator *g, uint64_t limit)
+static uint64_t end_of_window(const struct generator *g)
 {
-	return test_random_below(&g->random, limit);
-}
-
-static bool one_in(struct generator *g, uint64_t n)
-{
-	return below(g, n) == 0;
+	return WINDOW_START + PAGES(g->pages);
 }
 
 static uint64_t address(struct generator *g)
 {
-	uint64_t page = below(g, g->span);
-
-	if (one_in(g, 2))
-		page = WINDOW_PAGES - 1 - page;
-	return WINDOW_START + PAGES(page) + (one_in(g, 24) ? below(g, MM_PAGE_SIZE) : 0);
+	return WINDOW_START + PAGES(choose_page(g)) + (one_in(g, 24) ? below(g, MM_PAGE_SIZE) : 0);
 }
 
 /* Of a range that ends in the window. */
 static uint64_t length(struct generator *g, uint64_t addr)
 {
 	uint64_t bytes = PAGES(1 + below(g, one_in(g, 8) ? g->span : 6));
+	uint64_t room = end_of_window(g) - addr;
 
+	if (g->pages == LARGE_WINDOW && one_in(g, 8))
+		bytes = PAGES(1 + below(g, g->pages));
+	/* All that is locked, or changed. */
+	if (g->mode == MODE_LOCKED && one_in(g, 4))
+		bytes = PAGES(g->pages);
 	if (one_in(g, 4))
 		bytes -= below(g, MM_PAGE_SIZE);
 	if (one_in(g, 32))
 		bytes = 0;
-	return bytes < WINDOW_END - addr ? bytes : WINDOW_END - addr;
+	return bytes < room ? bytes : room;
 }
 
 /* Every range of the window wraps with these. */
@@ -105,8 +93,12 @@ static int map_flags(struct generator *g)
 		flags |= MM_MAP_FIXED;
 	if (one_in(g, 6))
 		flags |= MM_MAP_FIXED_NOREPLACE;
-	if (one_in(g, 8))
+	/* At the limit it counts which areas Linux keeps apart for its accounting. */
+	if (one_in(g, 8) || g->mode == MODE_LIMIT)
 		flags |= MM_MAP_NORESERVE;
+	if ((g->features & FEATURE_GROWSDOWN) && (anonymous || g->features & FEATURE_SEALS) &&
+	    one_in(g, g->mode == MODE_STACKS ? 2 : 40))
+		flags |= MM_MAP_GROWSDOWN;
 	if ((g->features & FEATURE_STACK) && one_in(g, 8))
 		flags |= MM_MAP_STACK;
 	if ((g->features & FEATURE_POPULATE) && one_in(g, 8))
@@ -114,11 +106,28 @@ static int map_flags(struct generator *g)
 	return flags;
 }
 
+static unsigned int descriptor(struct generator *g)
+{
+	unsigned int any = (unsigned int)below(g, NR_DESCRIPTORS);
+	bool sealed = any >= FILES_SEALED && any < FILES_BAD;
+
+	if (one_in(g, g->mode == MODE_FILES ? 4 : 2) && (!sealed || (g->features & FEATURE_SEALS)))
+		return any;
+	return 3 * (unsigned int)below(g, NR_FILES);
+}
+
 static uint64_t map_offset(struct generator *g)
 {
 	if (one_in(g, 32))
 		return too_long(g);
+	if (g->pages == LARGE_WINDOW && one_in(g, 4))
+		return PAGES(below(g, 1200));
 	return one_in(g, 2) ? 0 : PAGES(below(g, 7)) + (one_in(g, 24) ? 0x800 : 0);
+}
+
+static bool in_window(const struct generator *g, const struct op *op)
+{
+	return op->addr >= WINDOW_START && op->addr < end_of_window(g);
 }
 
 static void map(struct generator *g, struct op *op)
@@ -126,13 +135,13 @@ static void map(struct generator *g, struct op *op)
 	op->flags = map_flags(g);
 	op->prot = protection(g) | (one_in(g, 32) ? 0x40 : 0);
 	op->offset = map_offset(g);
-	op->file = (unsigned int)(one_in(g, 2) ? 3 * below(g, NR_FILES) : below(g, NR_DESCRIPTORS));
+	op->file = descriptor(g);
 	range(g, op);
-	if (one_in(g, 40) && op->addr >= WINDOW_START && op->addr < WINDOW_END)
+	if (one_in(g, 40) && in_window(g, op))
 		op->length = too_long(g);
 	if (!(op->flags & (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)) && one_in(g, 2)) {
 		op->addr = one_in(g, 8) ? MM_ADDR_MAX - MM_PAGE_SIZE : 0;
-		op->length = PAGES(1 + below(g, one_in(g, 8) ? 80 : 6));
+		op->length = PAGES(1 + below(g, one_in(g, 8) ? g->pages + 16 : 6));
 	}
 	/* A hint up there has a meaning of its own where there are five levels of tables. */
 	if (op->addr > MM_ADDR_MAX && !(op->flags & (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)))
@@ -146,14 +155,15 @@ static void remap(struct generator *g, struct op *op)
 				     MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED };
 
 	range(g, op);
-	if (one_in(g, 40) && op->addr >= WINDOW_START && op->addr < WINDOW_END)
+	if (one_in(g, 40) && in_window(g, op))
 		op->length = too_long(g);
 	op->flags = one_in(g, 32) ? (int)below(g, 16) & ~4 : PICK(g, flags);
 	op->new_addr = address(g);
-	op->new_length = one_in(g, 3) ? op->length : PAGES(below(g, one_in(g, 8) ? 80 : 10));
+	op->new_length =
+		one_in(g, 3) ? op->length : PAGES(below(g, one_in(g, 8) ? g->pages + 16 : 10));
 	if ((op->flags & MM_MREMAP_FIXED) && op->new_length < MM_ADDR_MAX &&
-	    op->new_length > WINDOW_END - op->new_addr)
-		op->new_length = WINDOW_END - op->new_addr;
+	    op->new_length > end_of_window(g) - op->new_addr)
+		op->new_length = end_of_window(g) - op->new_addr;
 	if (one_in(g, 40)) {
 		op->new_addr = address_outside(g);
 		op->new_length = below(g, MM_PAGE_SIZE + 1);
@@ -172,9 +182,15 @@ static void advise(struct generator *g, struct op *op)
 		op->flags = one_in(g, 2) ? -1 : 1000;
 }
 
+static uint64_t far_break(struct generator *g)
+{
+	return g->pages == LARGE_WINDOW && one_in(g, 2) ? g->pages : g->span;
+}
+
 static void move_break(struct generator *g, struct op *op)
 {
-	op->addr = one_in(g, 16) ? address_outside(g) : WINDOW_START + below(g, PAGES(g->span));
+	op->addr =
+		one_in(g, 16) ? address_outside(g) : WINDOW_START + below(g, PAGES(far_break(g)));
 	if (one_in(g, 3))
 		op->addr &= ~(MM_PAGE_SIZE - 1);
 }
@@ -182,11 +198,16 @@ static void move_break(struct generator *g, struct op *op)
 static void access_bytes(struct generator *g, struct op *op)
 {
 	op->addr = one_in(g, 64) ? 0 : address(g) + below(g, MM_PAGE_SIZE);
-	if (op->addr && op->addr >= WINDOW_END)
-		op->addr = WINDOW_END - 1;
+	/* Far below what is mapped: where stacks grow. */
+	if (g->mode == MODE_STACKS && op->addr && one_in(g, 3))
+		op->addr -= PAGES(below(g, 300));
+	if (op->addr && op->addr < WINDOW_START)
+		op->addr = WINDOW_START;
+	if (op->addr && op->addr >= end_of_window(g))
+		op->addr = end_of_window(g) - 1;
 	op->length = 1 + below(g, one_in(g, 4) ? PAGES(3) : 100);
-	if (op->addr && op->length > WINDOW_END - op->addr)
-		op->length = WINDOW_END - op->addr;
+	if (op->addr && op->length > end_of_window(g) - op->addr)
+		op->length = end_of_window(g) - op->addr;
 	op->data = (unsigned char)below(g, 256);
 }
 
@@ -195,41 +216,28 @@ static int sync_flags(struct generator *g)
 	return one_in(g, 8) ? (int)below(g, 16) : (one_in(g, 2) ? MM_MS_SYNC : MM_MS_ASYNC);
 }
 
-static enum op_kind kind(struct generator *g)
+/* Most sizes are those that the other operations come near to. */
+static uint64_t file_place(struct generator *g)
 {
-	static const struct {
-		enum op_kind kind;
-		unsigned int weight;
-		unsigned int feature;
-	} choices[] = {
-		{ OP_MMAP, 18, 0 },
-		{ OP_MUNMAP, 8, 0 },
-		{ OP_MPROTECT, 14, 0 },
-		{ OP_MREMAP, 18, 0 },
-		{ OP_MADVISE, 8, 0 },
-		{ OP_BRK, 4, 0 },
-		{ OP_READ, 10, 0 },
-		{ OP_WRITE, 20, 0 },
-		{ OP_SCAN, 2, 0 },
-		{ OP_MINCORE, 3, 0 },
-		{ OP_MSYNC, 4, FEATURE_MSYNC },
-		{ OP_MLOCK, 3, FEATURE_MLOCK },
-		{ OP_MUNLOCK, 2, FEATURE_MLOCK },
-		{ OP_FORK, 5, FEATURE_FORK },
-		{ OP_EXIT, 1, FEATURE_FORK },
-	};
+	uint64_t place = PAGES(below(g, 8)) + (one_in(g, 2) ? below(g, MM_PAGE_SIZE) : 0);
 
-	for (;;) {
-		unsigned int i = (unsigned int)below(g, sizeof(choices) / sizeof(choices[0]));
+	if (g->pages == LARGE_WINDOW && one_in(g, 2))
+		place += PAGES(below(g, 1200));
+	return place;
+}
 
-		if ((choices[i].feature & ~g->features) == 0 && below(g, 20) < choices[i].weight)
-			return choices[i].kind;
-	}
+static void use_file(struct generator *g, struct op *op)
+{
+	op->file = (unsigned int)below(g, NR_FILES);
+	op->offset = file_place(g);
+	op->length = op->kind == OP_TRUNCATE ? file_place(g)
+					     : 1 + below(g, one_in(g, 4) ? PAGES(3) : 100);
+	op->data = (unsigned char)below(g, 256);
 }
 
 static void operation(struct generator *g, struct op *op)
 {
-	*op = (struct op){ .kind = kind(g), .vm_flags = one_in(g, 8) };
+	*op = (struct op){ .kind = choose_kind(g), .vm_flags = one_in(g, 8) };
 	if (g->features & FEATURE_FORK)
 		op->space = one_in(g, 2) ? 0 : (unsigned int)below(g, NR_SPACES);
 	switch (op->kind) {
@@ -249,6 +257,11 @@ static void operation(struct generator *g, struct op *op)
 	case OP_WRITE:
 		access_bytes(g, op);
 		break;
+	case OP_TRUNCATE:
+	case OP_PWRITE:
+	case OP_PREAD:
+		use_file(g, op);
+		break;
 	case OP_FORK:
 		op->other = 1 + (unsigned int)below(g, NR_SPACES - 1);
 		break;
@@ -263,29 +276,27 @@ static void operation(struct generator *g, struct op *op)
 }
 
 /* Where all is mapped, less is refused. */
-static struct op map_whole_window(void)
+static struct op map_whole_window(const struct generator *g)
 {
 	return (struct op){ .kind = OP_MMAP,
 			    .addr = WINDOW_START,
-			    .length = WINDOW_SIZE,
+			    .length = PAGES(g->pages),
 			    .prot = MM_PROT_READ | MM_PROT_WRITE,
-			    .flags = MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_FIXED };
+			    .flags = MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_FIXED |
+				     (g->mode == MODE_LIMIT ? MM_MAP_NORESERVE : 0) };
 }
 
 void generate(struct sequence *sequence, uint64_t seed, unsigned int features)
 {
-	static const unsigned int spans[] = { 5, 12, 30 };
 	struct generator g = { .random = seed, .features = features };
 
-	g.span = PICK(&g, spans);
-	sequence->locking = (unsigned int)below(&g, 12);
-	sequence->features = features;
-	sequence->forgotten = NR_OP_KINDS;
+	choose_mode(&g, sequence);
+	sequence->forgotten = FORGET_NOTHING;
 	sequence->count = MAX_OPS;
 	for (unsigned int i = 0; i < MAX_OPS; i++)
 		operation(&g, &sequence->ops[i]);
-	if (one_in(&g, 2))
-		sequence->ops[0] = map_whole_window();
+	if (one_in(&g, g.pages == LARGE_WINDOW ? 8 : 2))
+		sequence->ops[0] = map_whole_window(&g);
 	/* At last, what is in the memory. */
 	for (unsigned int i = 0; i < NR_SPACES; i++)
 		sequence->ops[MAX_OPS - 1 - i] = (struct op){ .kind = OP_SCAN, .space = i };

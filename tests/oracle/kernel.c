@@ -128,32 +128,55 @@ static bool has_stack_flag(void)
 	return kernel_is_since(6, 7) && access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
 }
 
-static bool may_lock(void)
+/* Without a limit, where that is allowed. */
+static bool may_lock(unsigned int pages)
+{
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+
+	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
+	CHECK(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+	return limit.rlim_max >= pages * MM_PAGE_SIZE;
+}
+
+/* As MM_STACK_MAX. */
+static bool may_limit_stack(void)
 {
 	struct rlimit limit;
 
-	CHECK(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
-	return limit.rlim_max >= WINDOW_SIZE;
+	CHECK(getrlimit(RLIMIT_STACK, &limit) == 0);
+	return limit.rlim_max >= MM_STACK_MAX;
+}
+
+static unsigned int without(unsigned int features, unsigned int feature, bool possible,
+			    const char *why)
+{
+	if (!possible)
+		printf("without %s\n", why);
+	return possible ? features : features & ~feature;
 }
 
 unsigned int kernel_features(void)
 {
 	unsigned int features = FEATURE_ALL;
 
-	if (!has_stack_flag()) {
-		printf("without MAP_STACK: here it does not keep areas apart\n");
-		features &= ~(unsigned int)FEATURE_STACK;
-	}
-	if (!may_lock()) {
-		printf("without mlock(): RLIMIT_MEMLOCK is too low\n");
-		features &= ~(unsigned int)FEATURE_MLOCK;
-	}
+	features = without(features, FEATURE_STACK, has_stack_flag(),
+			   "MAP_STACK: here it does not keep areas apart");
+	features = without(features, FEATURE_MLOCK | FEATURE_MLOCK_LARGE, may_lock(SMALL_WINDOW),
+			   "mlock(): RLIMIT_MEMLOCK is too low");
+	features = without(features, FEATURE_MLOCK_LARGE, may_lock(LARGE_WINDOW),
+			   "mlock() in large windows: RLIMIT_MEMLOCK is too low");
+	features = without(features, FEATURE_GROWSDOWN, may_limit_stack(),
+			   "MAP_GROWSDOWN: RLIMIT_STACK is too low");
+	features = without(features, FEATURE_LIMIT, kernel_max_areas() <= 1 << 17,
+			   "the limit of areas: vm.max_map_count is too high to reach it");
+	features = without(features, FEATURE_SEALS, kernel_is_since(6, 13),
+			   "sealed files: only since 6.13 may they be mapped shared for reading");
 	return features;
 }
 
 void kernel_run(const struct sequence *sequence, const struct files *files, struct side *side)
 {
 	self = (struct kernel){ sequence, files, side, 0 };
-	memset(side, 0, sizeof(*side));
+	side_clear(side);
 	run_in_child(run_here, side->errors, sizeof(side->errors));
 }

@@ -38,7 +38,13 @@ const char *kernel_enclose(struct kernel *kernel);
 void kernel_do(const struct kernel *kernel, const struct op *op, struct record *record);
 
 /* Lists the areas in the window; the VmFlags take more time. */
-void kernel_areas(uint64_t window, struct areas *areas, bool vm_flags);
+void kernel_areas(const struct kernel *kernel, struct areas *areas, bool vm_flags);
+
+/* How many areas the process has. */
+uint32_t kernel_count_areas(void);
+
+/* How many it may have. */
+uint32_t kernel_max_areas(void);
 
 /*
  * Reads a file of numbers, after the program's name if there is one, as in /proc/self/stat: what

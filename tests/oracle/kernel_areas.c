@@ -9,6 +9,7 @@
 
 struct walk {
 	uint64_t window;
+	uint64_t window_end;
 	struct areas *areas;
 	bool inside; /* the last area seen is in the window */
 };
@@ -35,10 +36,9 @@ static bool area_line(struct walk *walk, char *line)
 	char *rest;
 	uint64_t start = strtoull(line, &rest, 16);
 	uint64_t end = strtoull(rest + 1, &rest, 16);
-	uint64_t window_end = walk->window + WINDOW_SIZE;
 	struct area *area = &walk->areas->area[walk->areas->count];
 
-	if (start >= window_end)
+	if (start >= walk->window_end)
 		return false;
 	walk->inside = end > walk->window;
 	if (!walk->inside)
@@ -46,10 +46,10 @@ static bool area_line(struct walk *walk, char *line)
 	area->anonymous = strstr(rest, "/memfd:oracle") == NULL;
 	if (start < walk->window)
 		start = walk->window;
-	if (end > window_end)
-		end = window_end;
-	area->start = (uint8_t)((start - walk->window) / MM_PAGE_SIZE);
-	area->end = (uint8_t)((end - walk->window) / MM_PAGE_SIZE);
+	if (end > walk->window_end)
+		end = walk->window_end;
+	area->start = (uint16_t)((start - walk->window) / MM_PAGE_SIZE);
+	area->end = (uint16_t)((end - walk->window) / MM_PAGE_SIZE);
 	area->prot = (uint8_t)((rest[1] == 'r' ? MM_PROT_READ : 0) |
 			       (rest[2] == 'w' ? MM_PROT_WRITE : 0) |
 			       (rest[3] == 'x' ? MM_PROT_EXEC : 0));
@@ -92,9 +92,10 @@ static bool lines(struct walk *walk, char *text, size_t *length)
 	return true;
 }
 
-void kernel_areas(uint64_t window, struct areas *areas, bool with_vm_flags)
+void kernel_areas(const struct kernel *kernel, struct areas *areas, bool with_vm_flags)
 {
-	struct walk walk = { window, areas, false };
+	struct walk walk = { kernel->window, kernel->window + window_size(kernel->sequence), areas,
+			     false };
 	static char text[16384];
 	size_t length = 0;
 	ssize_t got;
@@ -102,12 +103,36 @@ void kernel_areas(uint64_t window, struct areas *areas, bool with_vm_flags)
 
 	areas->count = 0;
 	areas->vm_flags_known = with_vm_flags;
+	areas->at_limit = kernel->sequence->limit != NO_LIMIT;
 	while ((got = read(fd, text + length, sizeof(text) - 1 - length)) > 0) {
 		length += (size_t)got;
 		if (!lines(&walk, text, &length))
 			break;
 	}
 	close(fd);
+}
+
+uint32_t kernel_count_areas(void)
+{
+	static char text[16384];
+	uint32_t count = 0;
+	ssize_t got;
+	int fd = open("/proc/self/maps", O_RDONLY);
+
+	while ((got = read(fd, text, sizeof(text) - 1)) > 0) {
+		text[got] = '\0';
+		for (const char *line = text; (line = strchr(line, '\n')); line++)
+			count++;
+		/* The last of them is none of the process's. */
+		count -= strstr(text, "[vsyscall]") != NULL;
+	}
+	close(fd);
+	return count;
+}
+
+uint32_t kernel_max_areas(void)
+{
+	return (uint32_t)kernel_number("/proc/sys/vm/max_map_count", 0);
 }
 
 uint64_t kernel_number(const char *path, unsigned int skip)

@@ -8,12 +8,16 @@
 
 static uint64_t real(const struct kernel *kernel, uint64_t addr)
 {
-	return addr - WINDOW_START <= WINDOW_SIZE ? addr - WINDOW_START + kernel->window : addr;
+	return addr - WINDOW_START <= window_size(kernel->sequence)
+		       ? addr - WINDOW_START + kernel->window
+		       : addr;
 }
 
 static uint64_t simulated(const struct kernel *kernel, uint64_t addr)
 {
-	return addr - kernel->window <= WINDOW_SIZE ? addr - kernel->window + WINDOW_START : addr;
+	return addr - kernel->window <= window_size(kernel->sequence)
+		       ? addr - kernel->window + WINDOW_START
+		       : addr;
 }
 
 /* Of a system call. */
@@ -29,23 +33,65 @@ static void outcome_addr(const struct kernel *kernel, struct record *record, lon
 		record->result = simulated(kernel, (uint64_t)result);
 }
 
+static uint64_t watched(const struct kernel *kernel, unsigned int i)
+{
+	return kernel->window + kernel->sequence->watched[i] * MM_PAGE_SIZE;
+}
+
+/*
+ * Whether a page is not mapped, and above it lie areas that Linux keeps apart: stacks may have grown
+ * together, each with its own limit, where the simulated space has one. If so, and if that limit
+ * makes a difference, the page is not accessed.
+ */
+static bool leave_out_page(const struct kernel *kernel, uint64_t page)
+{
+	static struct areas areas;
+	unsigned int first = 0;
+	unsigned int last;
+
+	if (kernel->sequence->pages != LARGE_WINDOW ||
+	    !(kernel->sequence->features & FEATURE_GROWSDOWN))
+		return false;
+	kernel_areas(kernel, &areas, false);
+	while (first < areas.count && areas.area[first].end <= page)
+		first++;
+	if (first == areas.count || areas.area[first].start <= page)
+		return false;
+	for (last = first; last + 1 < areas.count; last++)
+		if (!areas_go_on(&areas, &areas.area[last], &areas.area[last + 1]))
+			break;
+	return last > first && (areas.area[last].end - page) * MM_PAGE_SIZE > MM_STACK_MAX;
+}
+
+static bool leave_out_access(const struct kernel *kernel, const struct op *op)
+{
+	uint64_t first = (op->addr - WINDOW_START) / MM_PAGE_SIZE;
+	uint64_t last = (op->addr - WINDOW_START + op->length - 1) / MM_PAGE_SIZE;
+
+	if (op->kind != OP_READ && op->kind != OP_WRITE)
+		return false;
+	for (uint64_t page = first; page <= last; page++)
+		if (leave_out_page(kernel, page))
+			return true;
+	return false;
+}
+
 static void scan(const struct kernel *kernel, struct record *record)
 {
-	for (unsigned int i = 0; i < WINDOW_PAGES; i++)
-		record->pages[i] =
-			kernel_scan_page(kernel->window + i * MM_PAGE_SIZE, &record->hash);
+	for (unsigned int i = 0; i < NR_WATCHED; i++)
+		record->pages[i] = leave_out_page(kernel, kernel->sequence->watched[i])
+					   ? PAGE_LEFT_OUT
+					   : kernel_scan_page(watched(kernel, i), &record->hash);
 }
 
 static void presence(const struct kernel *kernel, uint64_t addr, const struct op *op,
 		     struct record *record)
 {
-	unsigned char vec[WINDOW_PAGES + 1];
+	static unsigned char vec[LARGE_WINDOW + 1];
 
 	outcome(record, syscall(SYS_mincore, addr, op->length, vec));
-	for (unsigned int i = 0; i < WINDOW_PAGES; i++) {
-		uint64_t page = kernel->window + i * MM_PAGE_SIZE;
-
-		if (syscall(SYS_mincore, page, MM_PAGE_SIZE, vec))
+	for (unsigned int i = 0; i < NR_WATCHED; i++) {
+		if (syscall(SYS_mincore, watched(kernel, i), MM_PAGE_SIZE, vec))
 			record->pages[i] = PAGE_UNMAPPED;
 		else
 			record->pages[i] = vec[0] & 1 ? PAGE_PRESENT : PAGE_ABSENT;
@@ -70,9 +116,9 @@ static bool leave_out_mremap(const struct kernel *kernel, const struct op *op)
 	uint64_t new = pages_of(op->new_length);
 	unsigned int i;
 
-	if (op->addr < WINDOW_START || op->addr >= WINDOW_END)
+	if (op->addr < WINDOW_START || op->addr >= window_end(kernel->sequence))
 		return false;
-	kernel_areas(kernel->window, &areas, false);
+	kernel_areas(kernel, &areas, false);
 	i = areas_find(&areas, start);
 	if (i == areas.count)
 		return false;
@@ -85,12 +131,52 @@ static bool leave_out_mremap(const struct kernel *kernel, const struct op *op)
 	       ((op->flags & MM_MREMAP_FIXED) && old == new);
 }
 
+/* Of the same pages in the simulated space, Linux may make several areas. */
+static bool may_stay_apart(const struct areas *areas, const struct area *left, bool becomes_alike)
+{
+	const struct area *right = left + 1;
+
+	return areas_go_on(areas, left, right) ||
+	       (becomes_alike && left->end == right->start && !left->shared && !right->shared);
+}
+
+/* Whether that is so in or beside [addr, addr + length). */
+static bool goes_over_boundary(const struct areas *areas, uint64_t addr, uint64_t length,
+			       bool becomes_alike)
+{
+	uint64_t start = (addr - WINDOW_START) / MM_PAGE_SIZE;
+	uint64_t end = start + pages_of(length + addr % MM_PAGE_SIZE);
+
+	for (unsigned int i = 0; i + 1 < areas->count; i++)
+		if (areas->area[i].end >= start && areas->area[i].end <= end &&
+		    may_stay_apart(areas, &areas->area[i], becomes_alike))
+			return true;
+	return false;
+}
+
+/*
+ * Whether an operation is left out because there is hardly room for more areas, and it may need
+ * more in the simulated space, or fewer: where Linux has kept apart what is one.
+ */
+static bool leave_out_at_limit(const struct kernel *kernel, const struct op *op)
+{
+	static struct areas areas;
+	uint64_t length = op->kind == OP_BRK ? window_end(kernel->sequence) - op->addr : op->length;
+	bool becomes_alike =
+		op->kind == OP_MPROTECT || op->kind == OP_MLOCK || op->kind == OP_MUNLOCK;
+
+	if (kernel->sequence->limit == NO_LIMIT || op->addr < WINDOW_START ||
+	    op->addr >= window_end(kernel->sequence) || length > window_size(kernel->sequence))
+		return false;
+	kernel_areas(kernel, &areas, false);
+	return areas.count + 4 > kernel->sequence->limit &&
+	       (goes_over_boundary(&areas, op->addr, length, becomes_alike) ||
+		(op->kind == OP_MREMAP && (op->flags & MM_MREMAP_FIXED) &&
+		 goes_over_boundary(&areas, op->new_addr, op->new_length, false)));
+}
+
 static void remap(const struct kernel *kernel, const struct op *op, struct record *record)
 {
-	if (leave_out_mremap(kernel, op)) {
-		record->skipped = true;
-		return;
-	}
 	outcome_addr(kernel, record,
 		     syscall(SYS_mremap, real(kernel, op->addr), op->length, op->new_length,
 			     op->flags, real(kernel, op->new_addr)));
@@ -100,6 +186,10 @@ void kernel_do(const struct kernel *kernel, const struct op *op, struct record *
 {
 	uint64_t addr = real(kernel, op->addr);
 
+	record->skipped = leave_out_at_limit(kernel, op) || leave_out_access(kernel, op) ||
+			  (op->kind == OP_MREMAP && leave_out_mremap(kernel, op));
+	if (record->skipped)
+		return;
 	switch (op->kind) {
 	case OP_MMAP:
 		outcome_addr(kernel, record,
@@ -142,10 +232,15 @@ void kernel_do(const struct kernel *kernel, const struct op *op, struct record *
 	case OP_MUNLOCK:
 		outcome(record, syscall(SYS_munlock, addr, op->length));
 		break;
+	case OP_TRUNCATE:
+	case OP_PWRITE:
+	case OP_PREAD:
+		files_do(kernel->files, op, record);
+		break;
 	default:
 		break;
 	}
 	if (record->error == EFAULT && record->fault_code)
 		record->fault_addr = simulated(kernel, record->fault_addr);
-	kernel_areas(kernel->window, &record->areas, op->vm_flags);
+	kernel_areas(kernel, &record->areas, op->vm_flags);
 }

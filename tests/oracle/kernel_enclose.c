@@ -40,17 +40,15 @@ static bool take(uint64_t start, uint64_t end, int flags)
 }
 
 /* Takes what is free in [start, end), except for the window. */
-static bool take_gap(uint64_t window, uint64_t start, uint64_t end)
+static bool take_gap(uint64_t window, uint64_t window_end, uint64_t start, uint64_t end)
 {
-	uint64_t window_end = window + WINDOW_SIZE;
-
 	if (end <= window || start >= window_end)
 		return take(start, end, PRIVATE_FILL);
 	return start <= window && window_end <= end && take(start, window, PRIVATE_FILL) &&
 	       take(window_end, end, PRIVATE_FILL);
 }
 
-static bool take_all(uint64_t window, uint64_t addr)
+static bool take_all(uint64_t window, uint64_t window_end, uint64_t addr)
 {
 	static char text[1 << 17];
 	char *line = text;
@@ -67,19 +65,17 @@ static bool take_all(uint64_t window, uint64_t addr)
 
 		if (start >= MM_ADDR_MAX)
 			break;
-		if (addr < start && !take_gap(window, addr, start))
+		if (addr < start && !take_gap(window, window_end, addr, start))
 			return false;
 		addr = strtoull(rest + 1, &rest, 16);
 		line = strchr(rest, '\n') + 1;
 	}
-	return addr >= MM_ADDR_MAX || take_gap(window, addr, MM_ADDR_MAX);
+	return addr >= MM_ADDR_MAX || take_gap(window, window_end, addr, MM_ADDR_MAX);
 }
 
 /* The pages that touch the window; the one before it may be the program's own. */
-static bool take_edges(uint64_t window)
+static bool take_edges(uint64_t window, uint64_t end)
 {
-	uint64_t end = window + WINDOW_SIZE;
-
 	(void)take(window - MM_PAGE_SIZE, window, MAP_SHARED | MAP_ANONYMOUS);
 	return take(end, end + MM_PAGE_SIZE, MAP_SHARED | MAP_ANONYMOUS);
 }
@@ -103,19 +99,51 @@ static void use_up_protection_keys(void)
 		;
 }
 
-static void raise_memlock(void)
+/* As much as may be locked, and that of the simulated space for stacks. */
+static void set_limits(void)
 {
 	struct rlimit limit;
 
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_MEMLOCK, &limit);
+	getrlimit(RLIMIT_STACK, &limit);
+	limit.rlim_cur = MM_STACK_MAX;
+	setrlimit(RLIMIT_STACK, &limit);
+}
+
+/*
+ * Leaves room for as many areas as the sequence says: the middle one of three pages, in what is
+ * taken above the window, gets another protection, and so on. Two areas more each time; one at the
+ * start, where another kind of area lies below.
+ */
+static bool use_up_areas(const struct kernel *kernel)
+{
+	uint64_t addr = kernel->window + window_size(kernel->sequence) + MM_PAGE_SIZE;
+	uint32_t count = kernel_count_areas();
+	uint32_t wanted;
+
+	if (kernel->sequence->limit == NO_LIMIT)
+		return true;
+	wanted = kernel_max_areas() - kernel->sequence->limit;
+	if (wanted < count)
+		return false;
+	wanted -= count;
+	if (wanted % 2 && syscall(SYS_mprotect, addr, MM_PAGE_SIZE, PROT_READ))
+		return false;
+	for (; wanted >= 2; wanted -= 2) {
+		addr += 2 * MM_PAGE_SIZE;
+		if (syscall(SYS_mprotect, addr, MM_PAGE_SIZE, PROT_READ))
+			return false;
+	}
+	return true;
 }
 
 const char *kernel_enclose(struct kernel *kernel)
 {
 	uint64_t lowest = kernel_number("/proc/sys/vm/mmap_min_addr", 0);
 	struct rlimit stack;
+	uint64_t end;
 
 	getrlimit(RLIMIT_STACK, &stack);
 	if (stack.rlim_cur == RLIM_INFINITY)
@@ -124,14 +152,17 @@ const char *kernel_enclose(struct kernel *kernel)
 		return "vm.overcommit_memory is 2, which makes MAP_NORESERVE go away";
 	if (lowest < MM_PAGE_SIZE)
 		return "vm.mmap_min_addr is 0";
-	raise_memlock();
+	set_limits();
 	kernel->window = kernel_number("/proc/self/stat", 45);
 	if (!kernel->window || (uint64_t)syscall(SYS_brk, kernel->window) != kernel->window)
 		return "where the heap begins is not known";
 	touch_stack();
 	kernel_catch_faults();
-	if (!take_edges(kernel->window) || !take_all(kernel->window, lowest))
+	end = kernel->window + window_size(kernel->sequence);
+	if (!take_edges(kernel->window, end) || !take_all(kernel->window, end, lowest))
 		return "the address space around the window could not be taken";
+	if (!use_up_areas(kernel))
+		return "there could not be made as many areas as there may be";
 	/* Pages of more than 4096 bytes would be present as a whole. */
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	use_up_protection_keys();

@@ -12,6 +12,7 @@ static const struct flag map_flags[] = { { MM_MAP_SHARED, "SHARED" },
 					 { MM_MAP_PRIVATE, "PRIVATE" },
 					 { MM_MAP_FIXED, "FIXED" },
 					 { MM_MAP_ANONYMOUS, "ANONYMOUS" },
+					 { MM_MAP_GROWSDOWN, "GROWSDOWN" },
 					 { MM_MAP_NORESERVE, "NORESERVE" },
 					 { MM_MAP_POPULATE, "POPULATE" },
 					 { MM_MAP_STACK, "STACK" },
@@ -43,7 +44,7 @@ static void print_prot(FILE *out, int prot)
 
 void op_print_addr(FILE *out, uint64_t addr)
 {
-	if (addr >= WINDOW_START && addr <= WINDOW_END)
+	if (addr >= WINDOW_START && addr <= WINDOW_START + LARGE_WINDOW * MM_PAGE_SIZE)
 		fprintf(out, "w+0x%05" PRIx64, addr - WINDOW_START);
 	else
 		fprintf(out, "%#" PRIx64, addr);
@@ -52,14 +53,24 @@ void op_print_addr(FILE *out, uint64_t addr)
 const char *op_name(enum op_kind kind)
 {
 	static const char *const names[NR_OP_KINDS] = {
-		[OP_MMAP] = "mmap",       [OP_MUNMAP] = "munmap",   [OP_MPROTECT] = "mprotect",
-		[OP_MREMAP] = "mremap",   [OP_MADVISE] = "madvise", [OP_BRK] = "brk",
-		[OP_READ] = "read",       [OP_WRITE] = "write",     [OP_SCAN] = "scan",
-		[OP_MINCORE] = "mincore", [OP_MSYNC] = "msync",     [OP_MLOCK] = "mlock",
-		[OP_MUNLOCK] = "munlock", [OP_FORK] = "fork",       [OP_EXIT] = "exit",
+		[OP_MMAP] = "mmap",          [OP_MUNMAP] = "munmap",   [OP_MPROTECT] = "mprotect",
+		[OP_MREMAP] = "mremap",      [OP_MADVISE] = "madvise", [OP_BRK] = "brk",
+		[OP_READ] = "read",          [OP_WRITE] = "write",     [OP_SCAN] = "scan",
+		[OP_MINCORE] = "mincore",    [OP_MSYNC] = "msync",     [OP_MLOCK] = "mlock",
+		[OP_MUNLOCK] = "munlock",    [OP_FORK] = "fork",       [OP_EXIT] = "exit",
+		[OP_TRUNCATE] = "ftruncate", [OP_PWRITE] = "pwrite",   [OP_PREAD] = "pread",
 	};
+	static const char *const forgotten[] = { "the limit", "stacks", "seals", "nothing" };
 
-	return names[kind];
+	return kind < NR_OP_KINDS ? names[kind] : forgotten[kind - NR_OP_KINDS];
+}
+
+const char *mode_name(enum mode mode)
+{
+	static const char *const names[NR_MODES] = { "plain",  "files", "locked",
+						     "stacks", "large", "limit" };
+
+	return names[mode];
 }
 
 static void print_range(FILE *out, const struct op *op)
@@ -87,6 +98,17 @@ static void print_mremap(FILE *out, const struct op *op)
 	fputc(')', out);
 }
 
+static void print_file(FILE *out, const struct op *op)
+{
+	fprintf(out, "%s(file %u, ", op_name(op->kind), op->file);
+	if (op->kind != OP_TRUNCATE)
+		fprintf(out, "%#" PRIx64 ", ", op->offset);
+	fprintf(out, "%#" PRIx64, op->length);
+	if (op->kind == OP_PWRITE)
+		fprintf(out, ", bytes from %#x", op->data);
+	fputc(')', out);
+}
+
 static void print_plain(FILE *out, const struct op *op)
 {
 	print_range(out, op);
@@ -109,6 +131,8 @@ void op_print(FILE *out, const struct op *op)
 		print_mmap(out, op);
 	else if (op->kind == OP_MREMAP)
 		print_mremap(out, op);
+	else if (op->kind == OP_TRUNCATE || op->kind == OP_PWRITE || op->kind == OP_PREAD)
+		print_file(out, op);
 	else if (op->kind == OP_FORK)
 		fprintf(out, "fork() = space %u", op->other);
 	else if (op->kind == OP_EXIT)

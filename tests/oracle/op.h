@@ -16,14 +16,16 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define WINDOW_PAGES 64
-#define WINDOW_SIZE  (WINDOW_PAGES * MM_PAGE_SIZE)
-/* Its middle is where tables of all levels but the topmost end. */
-#define WINDOW_START ((UINT64_C(1) << 40) - WINDOW_SIZE / 2)
-#define WINDOW_END   (WINDOW_START + WINDOW_SIZE)
+#define SMALL_WINDOW 64u   /* pages; the windows of most sequences */
+#define LARGE_WINDOW 4096u /* twice as much as a stack may have */
+/* The middle of a small one is where tables of all levels but the topmost end. */
+#define WINDOW_START ((UINT64_C(1) << 40) - SMALL_WINDOW / 2 * MM_PAGE_SIZE)
 
-#define NR_SPACES 3 /* one, and what mm_fork() makes of it */
-#define MAX_OPS   256
+#define NR_SPACES  3 /* one, and what mm_fork() makes of it */
+#define MAX_OPS    256
+#define NR_WATCHED 64 /* pages that OP_SCAN and OP_MINCORE look at */
+#define MAX_ACCESS (4 * MM_PAGE_SIZE)
+#define NO_LIMIT   UINT32_MAX
 
 enum op_kind {
 	OP_MMAP,
@@ -34,14 +36,22 @@ enum op_kind {
 	OP_BRK,
 	OP_READ,
 	OP_WRITE,
-	OP_SCAN,    /* reads every page of the window */
-	OP_MINCORE, /* and then asks for every single page of the window */
+	OP_SCAN,    /* reads every page that is watched */
+	OP_MINCORE, /* and then asks for every single page that is watched */
 	OP_MSYNC,
 	OP_MLOCK,
 	OP_MUNLOCK,
+	OP_TRUNCATE, /* a file gets `length` bytes */
+	OP_PWRITE,   /* write(2), to a file */
+	OP_PREAD,
 	OP_FORK, /* to the space `other` */
 	OP_EXIT,
-	NR_OP_KINDS
+	NR_OP_KINDS,
+	/* What else the simulated side can be made to forget. */
+	FORGET_LIMIT = NR_OP_KINDS, /* how many areas there may be */
+	FORGET_STACKS,              /* MM_MAP_GROWSDOWN */
+	FORGET_SEALS,               /* of files */
+	FORGET_NOTHING
 };
 
 /* What operations may make use of, or-ed. */
@@ -53,8 +63,17 @@ enum feature {
 	FEATURE_POPULATE = 16,
 	FEATURE_SHARED_RESIZE = 32, /* mremap() of shared memory, also with old_length 0 */
 	FEATURE_STACK = 64,         /* MAP_STACK keeps areas apart */
-	FEATURE_ALL = 127
+	FEATURE_GROWSDOWN = 128,
+	FEATURE_SIZES = 256,  /* files that change size, or what is in them, by system calls */
+	FEATURE_SEALS = 512,  /* sealed files */
+	FEATURE_LIMIT = 1024, /* there may be only so many areas */
+	FEATURE_LARGE = 2048, /* large windows */
+	FEATURE_MLOCK_LARGE = 4096,
+	FEATURE_ALL = 8191
 };
+
+/* What a sequence has more of than others. */
+enum mode { MODE_PLAIN, MODE_FILES, MODE_LOCKED, MODE_STACKS, MODE_LARGE, MODE_LIMIT, NR_MODES };
 
 struct op {
 	enum op_kind kind;
@@ -73,15 +92,30 @@ struct op {
 };
 
 struct sequence {
-	unsigned int locking;  /* any number */
-	unsigned int features; /* that the simulated space has */
-	/* What the simulated side only claims to have done; NR_OP_KINDS: nothing. */
+	enum mode mode;
+	unsigned int locking;             /* any number */
+	unsigned int features;            /* that it makes use of */
+	unsigned int pages;               /* of the window */
+	uint32_t limit;                   /* of areas in the window; NO_LIMIT: none */
+	unsigned int watched[NR_WATCHED]; /* pages of the window */
+	/* What the simulated side only claims to have done. */
 	enum op_kind forgotten;
 	unsigned int count;
 	struct op ops[MAX_OPS];
 };
 
+static inline uint64_t window_size(const struct sequence *sequence)
+{
+	return sequence->pages * MM_PAGE_SIZE;
+}
+
+static inline uint64_t window_end(const struct sequence *sequence)
+{
+	return WINDOW_START + window_size(sequence);
+}
+
 const char *op_name(enum op_kind kind);
+const char *mode_name(enum mode mode);
 
 /* As a call, without the end of the line. */
 void op_print(FILE *out, const struct op *op);

@@ -1,6 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "record.h"
 
+#include <stddef.h>
+#include <string.h>
+
+void side_clear(struct side *side)
+{
+	for (unsigned int i = 0; i < MAX_OPS; i++)
+		memset(&side->records[i], 0, offsetof(struct record, areas.area));
+	side->reached = 0;
+	side->finished = false;
+	side->unable = NULL;
+	side->errors[0] = '\0';
+}
+
 unsigned int areas_find(const struct areas *areas, uint64_t page)
 {
 	unsigned int i = 0;
@@ -26,7 +39,9 @@ bool areas_go_on(const struct areas *kernel, const struct area *left, const stru
 {
 	if (left->end != right->start || !areas_look_the_same(left, right))
 		return false;
-	if (left->anonymous ? left->shared : !same_file(left, right))
+	if (left->anonymous && !left->shared)
+		return !kernel->vm_flags_known || left->vm_flags == right->vm_flags;
+	if (!same_file(left, right) || (left->anonymous && !kernel->at_limit))
 		return false;
 	return !kernel->vm_flags_known || left->vm_flags == right->vm_flags;
 }

@@ -5,10 +5,12 @@
 
 #include "op.h"
 
+#define MAX_AREAS (3 * MAX_OPS)
+
 /* An area, as far as it is in the window. */
 struct area {
-	uint8_t start; /* in pages from the start of the window */
-	uint8_t end;
+	uint16_t start; /* in pages from the start of the window */
+	uint16_t end;
 	uint8_t prot;
 	bool shared;
 	bool anonymous;
@@ -21,11 +23,21 @@ struct area {
 struct areas {
 	unsigned int count;
 	bool vm_flags_known;
-	struct area area[WINDOW_PAGES];
+	bool at_limit; /* what failed at the limit may have split some */
+	struct area area[MAX_AREAS];
 };
 
 /* Of a page: what OP_SCAN found there, or OP_MINCORE. */
-enum { PAGE_READ, PAGE_MAPERR, PAGE_ACCERR, PAGE_ADRERR, PAGE_ABSENT, PAGE_PRESENT, PAGE_UNMAPPED };
+enum {
+	PAGE_READ,
+	PAGE_MAPERR,
+	PAGE_ACCERR,
+	PAGE_ADRERR,
+	PAGE_ABSENT,
+	PAGE_PRESENT,
+	PAGE_UNMAPPED,
+	PAGE_LEFT_OUT
+};
 
 struct record {
 	bool skipped; /* the space was not there; or see README.md */
@@ -34,8 +46,8 @@ struct record {
 	int fault_code;
 	uint64_t fault_addr;
 	uint64_t hash; /* of all bytes read */
-	uint8_t pages[WINDOW_PAGES];
-	struct areas areas; /* afterwards */
+	uint8_t pages[NR_WATCHED];
+	struct areas areas; /* afterwards; last, as it is large */
 };
 
 /* One side of a comparison. Written by a process of its own, so it is in shared memory. */
@@ -46,6 +58,9 @@ struct side {
 	const char *unable; /* why the sequence cannot be run here: a constant; or NULL */
 	char errors[256];   /* what a process that has not finished has said */
 };
+
+/* Empties all records. */
+void side_clear(struct side *side);
 
 /* The index of the area of a page of the window. areas->count if there is none. */
 unsigned int areas_find(const struct areas *areas, uint64_t page);

@@ -2,6 +2,7 @@
 #include "simulated.h"
 
 #include "child.h"
+#include "mm/internal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,17 +14,20 @@ struct simulation {
 	const struct side *kernel;
 	struct side *side;
 	struct mm *spaces[NR_SPACES];
+	uint32_t kernel_areas; /* in the window of space 0, when it was last seen */
 };
+
+static struct simulation simulation;
 
 static int note_area(const struct mm_area *area, void *arg)
 {
 	struct areas *areas = arg;
 	struct area *noted = &areas->area[areas->count];
 
-	if (area->start < WINDOW_START || area->end > WINDOW_END)
+	if (area->start < WINDOW_START || area->end > window_end(simulation.sequence))
 		return 0; /* what encloses the window */
-	noted->start = (uint8_t)((area->start - WINDOW_START) / MM_PAGE_SIZE);
-	noted->end = (uint8_t)((area->end - WINDOW_START) / MM_PAGE_SIZE);
+	noted->start = (uint16_t)((area->start - WINDOW_START) / MM_PAGE_SIZE);
+	noted->end = (uint16_t)((area->end - WINDOW_START) / MM_PAGE_SIZE);
 	noted->prot = (uint8_t)area->prot;
 	noted->shared = area->flags & MM_MAP_SHARED;
 	noted->anonymous = area->flags & MM_MAP_ANONYMOUS;
@@ -32,7 +36,7 @@ static int note_area(const struct mm_area *area, void *arg)
 }
 
 /* All but the window is taken. */
-static struct mm *new_space(unsigned int locking)
+static struct mm *new_space(const struct sequence *sequence)
 {
 	int flags = MM_MAP_SHARED | MM_MAP_ANONYMOUS | MM_MAP_FIXED | MM_MAP_NORESERVE;
 	struct mm_attr attr;
@@ -40,13 +44,13 @@ static struct mm *new_space(unsigned int locking)
 	uint64_t addr;
 
 	mm_attr_init(&attr);
-	attr.locking = (enum mm_locking)(locking % SIMULATED_LOCKINGS);
+	attr.locking = (enum mm_locking)(sequence->locking % SIMULATED_LOCKINGS);
 	attr.brk_start = WINDOW_START;
 	CHECK(mm_create(&mm, &attr) == 0);
 	CHECK(mm_mmap(mm, MM_ADDR_MIN, WINDOW_START - MM_ADDR_MIN, MM_PROT_NONE, flags, -1, 0,
 		      &addr) == 0);
-	CHECK(mm_mmap(mm, WINDOW_END, MM_ADDR_MAX - WINDOW_END, MM_PROT_NONE, flags, -1, 0,
-		      &addr) == 0);
+	CHECK(mm_mmap(mm, window_end(sequence), MM_ADDR_MAX - window_end(sequence), MM_PROT_NONE,
+		      flags, -1, 0, &addr) == 0);
 	return mm;
 }
 
@@ -68,7 +72,7 @@ static void fault(struct record *record, const struct mm_siginfo *info)
 
 static void read_bytes(struct mm *mm, const struct op *op, struct record *record)
 {
-	static unsigned char bytes[WINDOW_SIZE];
+	static unsigned char bytes[MAX_ACCESS];
 	uint64_t length = op->length;
 	struct mm_siginfo info;
 
@@ -82,7 +86,7 @@ static void read_bytes(struct mm *mm, const struct op *op, struct record *record
 
 static void write_bytes(struct mm *mm, const struct op *op, struct record *record)
 {
-	static unsigned char bytes[WINDOW_SIZE];
+	static unsigned char bytes[MAX_ACCESS];
 	struct mm_siginfo info;
 
 	for (uint64_t i = 0; i < op->length; i++)
@@ -91,14 +95,24 @@ static void write_bytes(struct mm *mm, const struct op *op, struct record *recor
 	fault(record, &info);
 }
 
-static void scan(struct mm *mm, struct record *record)
+static uint64_t watched(const struct simulation *s, unsigned int i)
+{
+	return WINDOW_START + s->sequence->watched[i] * MM_PAGE_SIZE;
+}
+
+static void scan(const struct simulation *s, struct mm *mm, const struct record *kernel,
+		 struct record *record)
 {
 	uint64_t words[MM_PAGE_SIZE / sizeof(uint64_t)];
 
-	for (unsigned int i = 0; i < WINDOW_PAGES; i++) {
+	for (unsigned int i = 0; i < NR_WATCHED; i++) {
 		struct mm_siginfo info;
 
-		if (mm_read(mm, WINDOW_START + i * MM_PAGE_SIZE, words, sizeof(words), &info)) {
+		record->pages[i] = kernel->pages[i];
+		if (record->pages[i] == PAGE_LEFT_OUT)
+			continue;
+		record->pages[i] = PAGE_READ;
+		if (mm_read(mm, watched(s, i), words, sizeof(words), &info)) {
 			record->pages[i] = (uint8_t)(info.code == MM_SEGV_MAPERR   ? PAGE_MAPERR
 						     : info.code == MM_SEGV_ACCERR ? PAGE_ACCERR
 										   : PAGE_ADRERR);
@@ -109,13 +123,14 @@ static void scan(struct mm *mm, struct record *record)
 	}
 }
 
-static void presence(struct mm *mm, const struct op *op, struct record *record)
+static void presence(const struct simulation *s, struct mm *mm, const struct op *op,
+		     struct record *record)
 {
-	unsigned char vec[WINDOW_PAGES + 1];
+	static unsigned char vec[LARGE_WINDOW + 1];
 
 	record->error = mm_mincore(mm, op->addr, op->length, vec);
-	for (unsigned int i = 0; i < WINDOW_PAGES; i++) {
-		if (mm_mincore(mm, WINDOW_START + i * MM_PAGE_SIZE, MM_PAGE_SIZE, vec))
+	for (unsigned int i = 0; i < NR_WATCHED; i++) {
+		if (mm_mincore(mm, watched(s, i), MM_PAGE_SIZE, vec))
 			record->pages[i] = PAGE_UNMAPPED;
 		else
 			record->pages[i] = vec[0] & 1 ? PAGE_PRESENT : PAGE_ABSENT;
@@ -149,9 +164,41 @@ static void unmap_too(struct mm *mm, uint64_t start, uint64_t end, const struct 
 {
 	if (start < WINDOW_START)
 		return;
-	for (uint64_t addr = start; addr < end && addr < WINDOW_END; addr += MM_PAGE_SIZE)
+	if (end > window_end(simulation.sequence))
+		end = window_end(simulation.sequence);
+	for (uint64_t addr = start; addr < end; addr += MM_PAGE_SIZE)
 		if (areas_find(kernel, (addr - WINDOW_START) / MM_PAGE_SIZE) == kernel->count)
 			CHECK(mm_munmap(mm, addr, MM_PAGE_SIZE) == 0);
+}
+
+/*
+ * A private copy of a file's page is noticed to lie behind the end when it is used, and not if the
+ * file has grown again before: so all are used now.
+ */
+static int use_copies(const struct mm_area *area, void *arg)
+{
+	struct mm *mm = arg;
+	char byte;
+
+	if (area->flags & (MM_MAP_ANONYMOUS | MM_MAP_SHARED) || area->start < WINDOW_START)
+		return 0;
+	if (!area->prot)
+		CHECK_EQ(mm_mprotect(mm, area->start, area->end - area->start, MM_PROT_READ), 0);
+	for (uint64_t addr = area->start; addr < area->end; addr += MM_PAGE_SIZE)
+		(void)mm_read(mm, addr, &byte, 1, NULL);
+	if (!area->prot)
+		CHECK_EQ(mm_mprotect(mm, area->start, area->end - area->start, MM_PROT_NONE), 0);
+	return 0;
+}
+
+static void change_size(struct simulation *s, const struct op *op, struct record *record)
+{
+	bool shrinks = op->length < files_size(s->files, op->file);
+
+	files_do(s->files, op, record);
+	for (unsigned int i = 0; i < NR_SPACES && shrinks; i++)
+		if (s->spaces[i])
+			mm_for_each_area(s->spaces[i], use_copies, s->spaces[i]);
 }
 
 /*
@@ -173,6 +220,19 @@ static void remap(struct mm *mm, const struct op *op, const struct record *kerne
 	unmap_too(mm, tail, op->addr + op->length, &kernel->areas);
 }
 
+static void map(struct simulation *s, struct mm *mm, const struct op *op, struct record *record)
+{
+	unsigned int file = op->file;
+	int flags = op->flags;
+
+	if (s->sequence->forgotten == FORGET_STACKS)
+		flags &= ~MM_MAP_GROWSDOWN;
+	if (s->sequence->forgotten == FORGET_SEALS && file >= FILES_SEALED && file < FILES_BAD)
+		file += FILES_UNSEALED - FILES_SEALED;
+	record->error = mm_mmap(mm, op->addr, op->length, op->prot, flags, s->files->fd[file],
+				op->offset, &record->result);
+}
+
 static void do_op(struct simulation *s, const struct op *op, const struct record *kernel,
 		  struct record *record)
 {
@@ -180,8 +240,7 @@ static void do_op(struct simulation *s, const struct op *op, const struct record
 
 	switch (op->kind) {
 	case OP_MMAP:
-		record->error = mm_mmap(mm, op->addr, op->length, op->prot, op->flags,
-					s->files->fd[op->file], op->offset, &record->result);
+		map(s, mm, op, record);
 		break;
 	case OP_MUNMAP:
 		record->error = mm_munmap(mm, op->addr, op->length);
@@ -205,10 +264,17 @@ static void do_op(struct simulation *s, const struct op *op, const struct record
 		write_bytes(mm, op, record);
 		break;
 	case OP_SCAN:
-		scan(mm, record);
+		scan(s, mm, kernel, record);
 		break;
 	case OP_MINCORE:
-		presence(mm, op, record);
+		presence(s, mm, op, record);
+		break;
+	case OP_TRUNCATE:
+		change_size(s, op, record);
+		break;
+	case OP_PWRITE:
+	case OP_PREAD:
+		files_do(s->files, op, record);
 		break;
 	case OP_FORK:
 		do_fork(s, op, record);
@@ -222,9 +288,21 @@ static void do_op(struct simulation *s, const struct op *op, const struct record
 	mm_for_each_area(mm, note_area, &record->areas);
 }
 
+/*
+ * As many more areas as the kernel has room for: of what is one here, it may keep parts apart.
+ */
+static void set_limit(struct simulation *s, const struct record *kernel)
+{
+	struct mm *mm = s->spaces[0];
+
+	if (s->sequence->limit != NO_LIMIT && s->sequence->forgotten != FORGET_LIMIT)
+		mm->attr.max_areas = mm->areas.count + s->sequence->limit - s->kernel_areas;
+	s->kernel_areas = kernel->areas.count;
+}
+
 static void do_all(struct simulation *s)
 {
-	s->spaces[0] = new_space(s->sequence->locking);
+	s->spaces[0] = new_space(s->sequence);
 	for (unsigned int i = 0; i < s->sequence->count; i++) {
 		const struct op *op = &s->sequence->ops[i];
 		const struct record *kernel = &s->kernel->records[i];
@@ -234,6 +312,7 @@ static void do_all(struct simulation *s)
 		record->skipped = kernel->skipped;
 		if (record->skipped)
 			continue;
+		set_limit(s, kernel);
 		if (op->kind == s->sequence->forgotten)
 			*record = *kernel;
 		else
@@ -246,8 +325,6 @@ static void do_all(struct simulation *s)
 			mm_destroy(s->spaces[i]);
 }
 
-static struct simulation simulation;
-
 /* In a process of its own, as what is tested may crash. */
 static void run_here(void)
 {
@@ -259,7 +336,7 @@ static void run_here(void)
 void simulated_run(const struct sequence *sequence, const struct files *files,
 		   const struct side *kernel, struct side *side)
 {
-	simulation = (struct simulation){ sequence, files, kernel, side, { NULL } };
-	memset(side, 0, sizeof(*side));
+	simulation = (struct simulation){ sequence, files, kernel, side, { NULL }, 0 };
+	side_clear(side);
 	run_in_child(run_here, side->errors, sizeof(side->errors));
 }

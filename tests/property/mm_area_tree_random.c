@@ -60,6 +60,22 @@ static void check_gap(uint64_t length, uint64_t low, uint64_t high)
 	CHECK_EQ(found, run == length);
 }
 
+static void check_lowest_gap(uint64_t length, uint64_t low, uint64_t high)
+{
+	uint64_t addr = 0;
+	bool found = mm__area_tree_lowest_gap(&tree, length, low, high, &addr);
+	uint64_t run = 0;
+
+	for (uint64_t i = low; i < high && run < length; i++) {
+		run = owner[i] ? 0 : run + 1;
+		if (run == length) {
+			CHECK(found);
+			CHECK_EQ(addr, i + 1 - length);
+		}
+	}
+	CHECK_EQ(found, run == length);
+}
+
 static void set_owner(const struct mm__mapping *m, uint64_t value)
 {
 	for (uint64_t i = m->start; i < m->end; i++)
@@ -149,6 +165,8 @@ TEST(mm_area_tree, random_changes_leave_it_as_an_array_would_be)
 			if (i % 16)
 				continue;
 			check_gap(1 + test_random_below(&seed, 40), 0, KEYS);
+			check_lowest_gap(1 + test_random_below(&seed, 40), low, KEYS);
+			check_lowest_gap(1 + test_random_below(&seed, 10), 0, low);
 			check_gap(1 + test_random_below(&seed, 10), low,
 				  low + 1 + test_random_below(&seed, KEYS - low));
 			if (i % 256 == 0)

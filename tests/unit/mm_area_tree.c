@@ -196,6 +196,30 @@ TEST(mm_area_tree, the_highest_gap_that_fits_is_found_within_bounds)
 	mm__area_tree_destroy(&tree);
 }
 
+TEST(mm_area_tree, the_lowest_gap_that_fits_is_found_within_bounds)
+{
+	struct mm__area_tree tree;
+	uint64_t addr;
+
+	mm__area_tree_init(&tree);
+	CHECK(mm__area_tree_lowest_gap(&tree, 50, 0, 50, &addr));
+	CHECK_EQ(addr, 0);
+	insert(&tree, 10, 20);
+	insert(&tree, 30, 40);
+	insert(&tree, 42, 50);
+	CHECK(mm__area_tree_lowest_gap(&tree, 2, 0, 50, &addr));
+	CHECK_EQ(addr, 0);
+	CHECK(mm__area_tree_lowest_gap(&tree, 2, 9, 50, &addr));
+	CHECK_EQ(addr, 20);
+	CHECK(mm__area_tree_lowest_gap(&tree, 2, 29, 50, &addr));
+	CHECK_EQ(addr, 40);
+	CHECK(!mm__area_tree_lowest_gap(&tree, 2, 29, 41, &addr));
+	CHECK(!mm__area_tree_lowest_gap(&tree, 3, 28, 50, &addr));
+	CHECK(mm__area_tree_lowest_gap(&tree, 3, 28, 53, &addr));
+	CHECK_EQ(addr, 50);
+	mm__area_tree_destroy(&tree);
+}
+
 TEST(mm_area_tree, what_is_reserved_is_enough_for_growth_from_nothing)
 {
 	struct mm__area_tree tree;

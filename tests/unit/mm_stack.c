@@ -176,6 +176,24 @@ TEST(mm_stack, a_search_goes_on_below_a_stack_without_room_above_the_gap)
 	end_space(mm);
 }
 
+TEST(mm_stack, without_other_room_only_the_next_area_has_to_keep_its_gap)
+{
+	struct mm *mm = stack_in_gap(100);
+	uint64_t addr = 0;
+
+	CHECK_EQ(try_map(mm, 0, PAGES(1), PRIVATE), ENOMEM);
+	map(mm, TOP - 90, 1, R);
+	map_as(mm, TOP - 80, 1, R, STACK);
+	map(mm, TOP - 70, 1, R);
+	CHECK_EQ(try_map(mm, 0, PAGES(11), PRIVATE), ENOMEM);
+	CHECK_EQ(mm_mmap(mm, 0, PAGES(9), NONE, PRIVATE, -1, 0, &addr), 0);
+	CHECK_EQ(addr, AT(TOP - 100));
+	CHECK_EQ(mm_mmap(mm, 0, PAGES(9), NONE, PRIVATE, -1, 0, &addr), 0);
+	CHECK_EQ(addr, AT(TOP - 79));
+	CHECK_EQ(try_map(mm, 0, PAGES(9), PRIVATE), ENOMEM);
+	end_space(mm);
+}
+
 TEST(mm_stack, the_heap_keeps_the_gap_below_it)
 {
 	struct mm_attr attr;
