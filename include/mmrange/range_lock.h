@@ -39,8 +39,13 @@
  * with a message; before that, it only keeps leaves from becoming biased.
  *
  * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is
- * safe in a signal handler. After fork() in a process with several threads, the child must not use a
- * lock before range_lock_child().
+ * safe in a signal handler.
+ *
+ * The child of fork() can make locks and use them at once, and so it can use each lock that no other
+ * thread of the parent ever used; such a lock is as it was in the parent. For every other lock the
+ * child first calls range_lock_child(). A thread must not call fork() in a memory hook or in a
+ * function that range_lock_foreach() calls. A child that was made without the handlers of
+ * pthread_atfork(), as by _Fork() or vfork(), must not use any lock.
  *
  * The compiler warns where a caller ignores the result of a function whose failure leaves it without
  * a range that it would go on to use or to unlock (MMRANGE_CHECK_RESULT).
@@ -514,8 +519,9 @@ struct range_info {
 	enum range_mode mode;
 	enum range_state state;
 	/**
-	 * The thread that acquired it, or waits for it: on Linux what gettid() returns there, and
-	 * debuggers and /proc show; elsewhere a number that no two threads have in common.
+	 * The thread that acquired it, or waits for it: on Linux what gettid() returned there, and
+	 * debuggers and /proc show; elsewhere a number that no two threads have in common. A range
+	 * that was held at the time of fork() keeps the number of the parent's thread in the child.
 	 */
 	uint32_t thread;
 };
@@ -575,7 +581,7 @@ MMRANGE_API int range_lock_foreach(struct range_lock *lock,
  * program.
  *
  * Requires:  called by the thread that fork() returned in, before it starts another thread and
- *            before it calls another function on any lock; for each lock that it is going to use
+ *            before it calls another function on the lock; for each lock that it is going to use
  *            and that another thread of the parent may have used. At the time of fork() nobody was
  *            in range_lock_init() or range_lock_destroy() of it, and the calling thread in no
  *            function of the lock, not even in its memory hooks. The hook free is called in the

@@ -33,27 +33,39 @@ int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
  */
 void mmrange__unpark(_Atomic(uint64_t) *word, bool all);
 
-/** In the child of fork(), while it has one thread: forgets who was parked in the parent. */
+/*
+ * fork.c calls this in the child of fork(), before fork() returns: forgets the threads that were
+ * parked in the parent.
+ */
 void mmrange__park_child(void);
+
+/*
+ * Set before main() if the system cannot call fork.c in the child of fork(). mmrange__park() must
+ * then leave no trace in memory that a child could stumble over.
+ */
+extern bool mmrange__fork_is_unseen;
 
 /** Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t mmrange__now(void);
 
-/** Whether another thread can run while this one spins. */
+/**
+ * Whether another thread can run while this one spins: the system has several processors. The
+ * library asks for that once, before main(); until then the answer is no.
+ */
 bool mmrange__spinning_helps(void);
 
 /**
  * What the system calls the calling thread, for people: the thread's number in the kernel, or where
- * there is none, number.
+ * there is none, number. Makes no system call where the C library knows the answer.
  */
 uint32_t mmrange__system_thread(uint32_t number);
 
 /* Never 0, and never used twice in less than 2^32 threads. */
 uint64_t mmrange__new_thread(void);
 
-/**
- * In the child of fork(), while it has one thread: gives the thread the system's name of it in the
- * child. The number of its own stays, and with it what the thread owns.
+/*
+ * fork.c calls this in the child of fork(), before fork() returns: gives the thread the system's name
+ * of it in the child. The number of its own stays, and with it what the thread owns.
  */
 void mmrange__thread_child(void);
 

@@ -15,25 +15,33 @@ uint64_t mmrange__now(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-bool mmrange__spinning_helps(void)
+/*
+ * Asked in a constructor, early among them, because the answer can take a file, which the program may
+ * have given up the right to open by the time when it first spins.
+ */
+static atomic_bool several_processors;
+
+__attribute__((constructor(101))) static void count_processors(void)
 {
-	static atomic_long processors;
-	/* relaxed: whoever finds 0 asks again, with the same answer */
-	long n = atomic_load_explicit(&processors, memory_order_relaxed);
+	int saved = errno;
 
-	if (n == 0) {
-		int saved = errno;
-
-		n = sysconf(_SC_NPROCESSORS_ONLN);
-		errno = saved;
-		atomic_store_explicit(&processors, n, memory_order_relaxed);
-	}
-	return n > 1;
+	/* relaxed: a hint */
+	atomic_store_explicit(&several_processors, sysconf(_SC_NPROCESSORS_ONLN) > 1,
+			      memory_order_relaxed);
+	errno = saved;
 }
 
+bool mmrange__spinning_helps(void)
+{
+	return atomic_load_explicit(&several_processors, memory_order_relaxed);
+}
+
+/* Where a child would not learn its thread's new name in the system, no thread has one. */
 static uint64_t name(uint32_t number)
 {
-	return (uint64_t)mmrange__system_thread(number) << 32 | number;
+	uint32_t in_system = mmrange__fork_is_unseen ? number : mmrange__system_thread(number);
+
+	return (uint64_t)in_system << 32 | number;
 }
 
 uint64_t mmrange__new_thread(void)

@@ -7,7 +7,6 @@
  */
 #include "checked.h"
 #include "forest.h"
-#include "platform/platform.h"
 #include "slots.h"
 
 void range_lock_child(struct range_lock *lock)
@@ -21,8 +20,6 @@ void range_lock_child(struct range_lock *lock)
 		.arg = lock->arg,
 	};
 
-	mmrange__park_child();
-	mmrange__thread_child();
 	range__checked_lock(lock);
 	range__checked_child(lock);
 	range__slots_forget(lock);

@@ -53,6 +53,15 @@ static void empty(struct range__slot *slot)
 		range__slot_free(slot, range__slot_leave(slot));
 }
 
+/* Another thread was about to release what the calling thread has published. */
+static void finish_leaving(struct range__slots *own)
+{
+	for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
+		if ((atomic_load_explicit(&own->slot[k].state, memory_order_relaxed) & SLOT_TAG) ==
+		    SLOT_LEAVING)
+			empty(&own->slot[k]);
+}
+
 /*
  * In the child of fork() the other threads are not there, and hold nothing. Threads that had ended
  * before may have left a range for somebody else to release.
@@ -60,9 +69,12 @@ static void empty(struct range__slot *slot)
 static void child(void)
 {
 	for (unsigned int i = 0; i < NR_GROUPS; i++) {
-		if (&groups[i] == range__slots_own ||
-		    !atomic_load_explicit(&groups[i].taken, memory_order_relaxed))
+		if (!atomic_load_explicit(&groups[i].taken, memory_order_relaxed))
 			continue;
+		if (&groups[i] == range__slots_own) {
+			finish_leaving(range__slots_own);
+			continue;
+		}
 		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
 			empty(&groups[i].slot[k]);
 		atomic_store_explicit(&groups[i].taken, false, memory_order_relaxed);

@@ -5,10 +5,14 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/slots.h"
 
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
 static struct range_lock lock, other_lock = RANGE_LOCK_INITIALIZER;
 static struct range held, other_held, range;
@@ -337,19 +341,42 @@ static int check_thread(const struct range_info *info, void *arg)
 	return 0;
 }
 
+/* What range_info.thread should be: own is the number that the library has given the thread. */
+static uint32_t my_number(uint32_t own)
+{
+#ifdef __linux__
+	/* The library may be built for POSIX here, too. */
+	if (mmrange__system_thread(UINT32_MAX) != UINT32_MAX)
+		return (uint32_t)syscall(SYS_gettid);
+#endif
+	return own;
+}
+
 static void look_at_my_thread(void *arg)
 {
-	uint32_t *before = arg;
-	uint32_t now = mmrange__system_thread(*before);
+	struct range_lock mine = RANGE_LOCK_INITIALIZER;
+	uint32_t *own = arg, number = my_number(*own);
 
-	range_lock_child(&lock);
-	take(&lock, &held, 0, 10, RANGE_WRITE);
-	CHECK_EQ(range_lock_foreach(&lock, check_thread, &now), 0);
-	range_unlock(&lock, &held);
-#ifdef __linux__
-	CHECK(now == *before || now == (uint32_t)getpid());
-#endif
-	check_new(&lock);
+	take(&mine, &range, 0, 10, RANGE_WRITE);
+	CHECK_EQ(range_lock_foreach(&mine, check_thread, &number), 0);
+	range_unlock(&mine, &range);
+	CHECK_EQ(range_lock_destroy(&mine), 0);
+}
+
+static void look_at_my_thread_and_my_childs(void *arg)
+{
+	look_at_my_thread(arg);
+	check_in_child(look_at_my_thread, arg);
+	look_at_my_thread(arg);
+}
+
+static void *fork_and_look(void *arg)
+{
+	uint32_t own = (uint32_t)mmrange__self();
+
+	look_at_my_thread_and_my_childs(&own);
+	check_in_child(look_at_my_thread_and_my_childs, &own);
+	return arg;
 }
 
 /* A thread that publishes a range in a slot, and ends or not. */
@@ -424,13 +451,55 @@ TEST(fork, what_others_have_published_is_not_held_in_the_child)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(fork, the_thread_has_its_new_number_in_the_child)
+/* Without range_lock_child(): the lock is the child's own. */
+TEST(fork, each_thread_has_its_number_in_the_system_also_in_children_of_children)
 {
-	uint32_t before = (uint32_t)(mmrange__self() >> 32);
+	fork_and_look(NULL);
+	thread_join(thread_start(fork_and_look, NULL));
+}
 
-	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
-	check_in_child(look_at_my_thread, &before);
-	check_quiet_and_destroy(&lock);
+/* As little of a lock as is in use on the way out of a release by another thread. */
+static struct range__slot *my_slot;
+static uint64_t free_again;
+
+static void begin_to_release_what_i_read(void)
+{
+	free_again = range__slot_leave(my_slot);
+}
+
+static void end_to_release_what_i_read(void)
+{
+	range__slot_free(my_slot, free_again);
+}
+
+static void have_all_slots(void *arg)
+{
+	struct range_lock mine = RANGE_LOCK_INITIALIZER;
+	struct range read[RANGE__GROUP_SLOTS];
+
+	(void)arg;
+	make_biased(&mine, 1000);
+	for (int i = 0; i < RANGE__GROUP_SLOTS; i++)
+		take_published(&mine, &read[i], 0, 10);
+	for (int i = 0; i < RANGE__GROUP_SLOTS; i++)
+		range_unlock(&mine, &read[i]);
+	CHECK_EQ(range_lock_destroy(&mine), 0);
+	/* The storage of the lock that was in use may be another one's by now. */
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+	CHECK_EQ(range_lock_destroy(&lock), 0);
+}
+
+TEST(fork, a_slot_that_another_thread_was_leaving_is_free_in_the_child)
+{
+	struct bystander b;
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+	make_biased(&lock, 1000);
+	take_published(&lock, &range, 0, 10);
+	my_slot = range.slot;
+	bystander_start(&b, begin_to_release_what_i_read, end_to_release_what_i_read);
+	check_in_child(have_all_slots, NULL);
+	bystander_finish(&b);
 }
 
 static void use_threads_in_child(void *arg)

@@ -3,6 +3,12 @@
  * Parking by mutex and condition variable: a table of queues, found by the address of the word. A
  * sleeper has its own condition variable on its stack; it is woken with the queue's mutex held, so
  * it cannot be gone by then.
+ *
+ * Threads of the parent of fork() may have had mutexes of the table locked, so that the child makes
+ * it anew. POSIX lets no process make a mutex anew that is locked, but a child has no other way that
+ * takes nothing from its parent: to lock them all in the parent would wait for ever if a handler of
+ * the program, called later than this one, waited for a lock. If the child would not be told to make
+ * it anew, no thread uses the table: a sleeper naps instead, and looks again.
  */
 #include "platform/platform.h"
 
@@ -72,8 +78,29 @@ static void condition_init(pthread_cond_t *condition, clockid_t clock)
 	pthread_condattr_destroy(&attr);
 }
 
-int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
-		  const struct timespec *deadline)
+static bool passed(clockid_t clock, const struct timespec *deadline)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec > deadline->tv_sec ||
+	       (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
+}
+
+/* A wait that ends early for no reason. */
+static int nap(clockid_t clock, const struct timespec *deadline)
+{
+	static const struct timespec while_others_run = { .tv_nsec = 100000 };
+	int cancel_state = mmrange__cancel_disable(), saved = errno;
+
+	nanosleep(&while_others_run, NULL);
+	errno = saved;
+	mmrange__cancel_restore(cancel_state);
+	return deadline && passed(clock, deadline) ? ETIMEDOUT : 0;
+}
+
+static int sleep_in_table(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+			  const struct timespec *deadline)
 {
 	struct queue *queue = queue_of(word);
 	struct sleeper self = { .word = word };
@@ -101,11 +128,22 @@ int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
 	return error ? ETIMEDOUT : 0;
 }
 
+int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+		  const struct timespec *deadline)
+{
+	if (mmrange__fork_is_unseen)
+		return nap(clock, deadline);
+	return sleep_in_table(word, expected, clock, deadline);
+}
+
 void mmrange__unpark(_Atomic(uint64_t) *word, bool all)
 {
-	struct queue *queue = queue_of(word);
 	struct sleeper *sleeper, *next;
+	struct queue *queue;
 
+	if (mmrange__fork_is_unseen)
+		return;
+	queue = queue_of(word);
 	pthread_mutex_lock(&queue->mutex);
 	for (sleeper = queue->first; sleeper; sleeper = next) {
 		next = sleeper->next;
@@ -124,6 +162,6 @@ void mmrange__park_child(void)
 {
 	static const pthread_once_t fresh = PTHREAD_ONCE_INIT;
 
-	/* Mutexes may be held by threads that are gone, so that all of it is made again. */
+	/* By the next thread that needs it. */
 	made = fresh;
 }

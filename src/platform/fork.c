@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * In the child of fork(), before anything else of the program runs there: the platform forgets the
+ * threads that the child does not have. So the child can use locks without telling the library first.
+ */
+#include "platform.h"
+
+#include <pthread.h>
+
+bool mmrange__fork_is_unseen;
+
+static void child(void)
+{
+	mmrange__park_child();
+	mmrange__thread_child();
+}
+
+/* Early among the constructors: those of the program may use locks, and fork. */
+__attribute__((constructor(101))) static void watch_forks(void)
+{
+	if (pthread_atfork(NULL, NULL, child))
+		mmrange__fork_is_unseen = true;
+}
