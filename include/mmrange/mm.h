@@ -180,9 +180,9 @@ MMRANGE_API int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot,
  *
  * @return 0, also when nothing was mapped there; EINVAL unaligned address, length 0, or beyond
  *         MM_ADDR_MAX; ENOMEM an area would have to be split and there are too many, or no memory.
- *         On error nothing has changed, unless there is no memory for more than 64 areas: then those
- *         before may be gone.
+ *         On error nothing has changed.
  *
+ * Ensures:   all mappings go in one step, however many there are.
  * Locks:     the range, for writing.   Since: 0.1
  */
 MMRANGE_API int mm_munmap(struct mm *mm, uint64_t addr, uint64_t length);

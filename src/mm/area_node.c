@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "area_node.h"
 
+#include "lock.h"
 #include "memory.h"
 
 #include <errno.h>
@@ -61,29 +62,6 @@ static int fill_up(struct mm__area_spares *spares, bool inner, unsigned int n, u
 	return 0;
 }
 
-/*
- * A change replaces or makes at most two nodes on a level, and one as a root. The tree gets at most
- * one level more, and one more for every eight insertions: a root that is new, or a leaf that was
- * divided, is not full before it has got more than that. Nor has it ever more levels than so many
- * mappings can have, by (E) in area_tree.c; without that, what many changes need would grow with the
- * square of their number.
- */
-static unsigned int leaves_for(unsigned int changes)
-{
-	return 2 * changes;
-}
-
-static unsigned int inners_for(const struct mm__area_tree *tree, unsigned int changes,
-			       unsigned int most)
-{
-	unsigned int levels = atomic_load_explicit(&tree->levels, memory_order_relaxed);
-	unsigned int more = changes / 8;
-
-	if (levels > most || more > most - levels)
-		more = levels > most ? 0 : most - levels;
-	return changes * (2 * more + (levels ? 2 * levels - 1 : 0));
-}
-
 /* How many levels a tree of so many mappings has at most. */
 static unsigned int most_levels(uint64_t mappings)
 {
@@ -98,14 +76,48 @@ static unsigned int most_levels(uint64_t mappings)
 	return levels;
 }
 
-void mm__area_tree_preload(const struct mm__area_tree *tree, unsigned int changes,
+/*
+ * A change replaces or makes at most two nodes on a level, and one as a root. A tree that becomes one
+ * level higher meanwhile needs no more: its new root is replaced, and is not divided before it is
+ * full. That takes 16 more insertions at least.
+ */
+static unsigned int inners_for(unsigned int changes, unsigned int levels)
+{
+	return levels ? changes * (2 * levels - 1) : 0;
+}
+
+/* How many spares of a kind are needed. */
+static unsigned int nodes_for(const struct mm__area_tree *tree, const struct mm__area_needs *needs,
+			      bool inner)
+{
+	unsigned int levels = atomic_load_explicit(&tree->levels, memory_order_relaxed);
+
+	if (!inner)
+		return 2 * (needs->now + needs->later);
+	return inners_for(needs->now, levels + needs->now / 16) +
+	       (needs->later ? inners_for(needs->later, most_levels(needs->most)) : 0);
+}
+
+static unsigned int reserved(const struct mm__area_tree *tree, bool inner)
+{
+	return atomic_load_explicit(&tree->reserved[inner], memory_order_relaxed);
+}
+
+static void set_reserved(struct mm__area_tree *tree, bool inner, unsigned int n)
+{
+	atomic_store_explicit(&tree->reserved[inner], n, memory_order_relaxed);
+}
+
+void mm__area_tree_preload(const struct mm__area_tree *tree, const struct mm__area_needs *needs,
 			   struct mm__area_spares *spares)
 {
-	const struct mm__area_spares *has = &tree->spares;
+	int error = 0;
 
 	memset(spares, 0, sizeof(*spares));
-	if (!fill_up(spares, false, leaves_for(changes), spare_count(has, false)))
-		fill_up(spares, true, inners_for(tree, changes, UINT_MAX), spare_count(has, true));
+	for (int inner = 0; inner < 2 && !error; inner++)
+		error = fill_up(spares, inner,
+				nodes_for(tree, needs, inner) + reserved(tree, inner),
+				spare_count(&tree->spares, inner));
 }
 
 void mm__area_tree_stock(struct mm__area_tree *tree, struct mm__area_spares *spares)
@@ -118,12 +130,45 @@ void mm__area_tree_stock(struct mm__area_tree *tree, struct mm__area_spares *spa
 	}
 }
 
-int mm__area_tree_reserve(struct mm__area_tree *tree, unsigned int changes)
+int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *budget,
+			  const struct mm__area_needs *needs)
 {
-	if (fill_up(&tree->spares, false, leaves_for(changes), 0))
-		return ENOMEM;
-	return fill_up(&tree->spares, true,
-		       inners_for(tree, changes, most_levels(tree->count + changes)), 0);
+	unsigned int nodes[2];
+
+	*budget = (struct mm__area_budget){ { 0, 0 } };
+	for (int inner = 0; inner < 2; inner++) {
+		nodes[inner] = nodes_for(tree, needs, inner);
+		if (fill_up(&tree->spares, inner, nodes[inner] + reserved(tree, inner), 0))
+			return ENOMEM;
+	}
+	for (int inner = 0; inner < 2; inner++) {
+		budget->nodes[inner] = nodes[inner];
+		set_reserved(tree, inner, reserved(tree, inner) + nodes[inner]);
+	}
+	return 0;
+}
+
+void mm__area_tree_release(struct mm__area_tree *tree, struct mm__area_budget *budget)
+{
+	for (int inner = 0; inner < 2; inner++) {
+		set_reserved(tree, inner, reserved(tree, inner) - budget->nodes[inner]);
+		budget->nodes[inner] = 0;
+	}
+}
+
+/* The change at hand has taken a node, or given one back. */
+static void spend(struct mm__area_tree *tree, bool inner)
+{
+	mm__check(tree->budget->nodes[inner] && tree->spares.first[inner],
+		  "a change of the areas uses more nodes than were reserved");
+	tree->budget->nodes[inner]--;
+	set_reserved(tree, inner, reserved(tree, inner) - 1);
+}
+
+static void unspend(struct mm__area_tree *tree, bool inner)
+{
+	tree->budget->nodes[inner]++;
+	set_reserved(tree, inner, reserved(tree, inner) + 1);
 }
 
 static void clear_from(struct mm__area_node *node, unsigned int n)
@@ -140,8 +185,10 @@ static void clear_from(struct mm__area_node *node, unsigned int n)
 
 struct mm__area_node *mm__area_node_take(struct mm__area_tree *tree, unsigned int level)
 {
-	struct mm__area_node *node = (void *)get_spare(&tree->spares, level);
+	struct mm__area_node *node;
 
+	spend(tree, level);
+	node = (void *)get_spare(&tree->spares, level);
 	node->level = level;
 	node->count = 0;
 	return node;
@@ -151,6 +198,7 @@ void mm__area_node_give(struct mm__area_tree *tree, struct mm__area_node *node)
 {
 	clear_from(node, 0);
 	put_spare(&tree->spares, node->level, &node->garbage);
+	unspend(tree, node->level);
 }
 
 /*
@@ -179,15 +227,42 @@ static void move_slots(struct mm__area_node *to, unsigned int at, const struct m
 	}
 }
 
+static void free_subtree(struct mm__area_node *node)
+{
+	if (node->level) {
+		for (unsigned int i = 0; i < node->count; i++)
+			free_subtree(mm__child(node, i));
+	}
+	mm__free(node);
+}
+
+static void free_retired(struct mm__garbage *garbage)
+{
+	/* The garbage is the first member. */
+	struct mm__area_node *node = (struct mm__area_node *)garbage;
+
+	for (unsigned int i = node->first_detached; i < node->end_detached; i++)
+		free_subtree(mm__child(node, i));
+	mm__free(node);
+}
+
+void mm__area_node_retire(struct mm__area_tree *tree, struct mm__area_node *node,
+			  unsigned int first, unsigned int end)
+{
+	node->first_detached = first;
+	node->end_detached = end;
+	node->garbage.free = first < end ? free_retired : NULL;
+	node->garbage.next = tree->retired;
+	tree->retired = &node->garbage;
+}
+
 struct mm__area_node *mm__area_node_replace(struct mm__area_tree *tree, struct mm__area_node *node)
 {
 	struct mm__area_node *copy = mm__area_node_take(tree, node->level);
 
 	move_slots(copy, 0, node, 0, node->count);
 	copy->count = node->count;
-	node->garbage.free = NULL;
-	node->garbage.next = tree->retired;
-	tree->retired = &node->garbage;
+	mm__area_node_retire(tree, node, 0, 0);
 	return copy;
 }
 
@@ -277,15 +352,6 @@ void mm__area_tree_init(struct mm__area_tree *tree)
 	memset(tree, 0, sizeof(*tree));
 }
 
-static void free_subtree(struct mm__area_node *node)
-{
-	if (node->level) {
-		for (unsigned int i = 0; i < node->count; i++)
-			free_subtree(mm__child(node, i));
-	}
-	mm__free(node);
-}
-
 void mm__area_tree_destroy(struct mm__area_tree *tree)
 {
 	struct mm__area_node *root = atomic_load_explicit(&tree->root, memory_order_relaxed);
@@ -297,6 +363,6 @@ void mm__area_tree_destroy(struct mm__area_tree *tree)
 		mm__free(node);
 	while ((node = tree->retired)) {
 		tree->retired = node->next;
-		mm__free(node);
+		free_retired(node);
 	}
 }

@@ -25,7 +25,10 @@
 
 struct mm__area_node {
 	struct mm__garbage garbage; /* when retired; next also while it is spare */
-	char pad[64 - sizeof(struct mm__garbage)];
+	/* When retired: the children that left the tree together with the node. */
+	uint32_t first_detached;
+	uint32_t end_detached;
+	char pad[64 - sizeof(struct mm__garbage) - 2 * sizeof(uint32_t)];
 	uint32_t level; /* 0: a leaf */
 	uint32_t count; /* of slots in use */
 };
@@ -131,6 +134,10 @@ void mm__area_node_give(struct mm__area_tree *tree, struct mm__area_node *node);
 
 /* A private copy; the original is retired. */
 struct mm__area_node *mm__area_node_replace(struct mm__area_tree *tree, struct mm__area_node *node);
+
+/* Retires a node, and all below its children from first on and before end. */
+void mm__area_node_retire(struct mm__area_tree *tree, struct mm__area_node *node,
+			  unsigned int first, unsigned int end);
 
 /* The bounds and gap of one slot; a mapping has no gap. */
 struct sum mm__slot_sum(const struct mm__area_node *node, unsigned int i);

@@ -39,12 +39,9 @@
  * That a node is free of readers when it is freed is rcu.h's business. Counts of spares and levels
  * are hints for whom looks without the lock: relaxed.
  */
-#include "area_node.h"
+#include "area_path.h"
 
 #include <stddef.h>
-
-/* Two slots in the root, 21 in the others, five in leaves: beyond this, more than 2^64 mappings. */
-#define MAX_LEVELS 16u
 
 /*
  * Looking up
@@ -118,15 +115,7 @@ bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct 
  * Changing
  */
 
-/* The way from the root to a leaf. */
-struct path {
-	unsigned int levels;
-	unsigned int owned; /* levels from the leaf up whose nodes are private copies */
-	struct mm__area_node *node[MAX_LEVELS];
-	unsigned int index[MAX_LEVELS]; /* of the child below */
-};
-
-static void descend(const struct mm__area_tree *tree, uint64_t addr, struct path *path)
+void mm__path_descend(const struct mm__area_tree *tree, uint64_t addr, struct path *path)
 {
 	struct mm__area_node *node = mm__root(tree);
 
@@ -140,8 +129,8 @@ static void descend(const struct mm__area_tree *tree, uint64_t addr, struct path
 	path->node[0] = node;
 }
 
-/* Makes the path private up to this level. */
-static struct mm__area_node *own(struct mm__area_tree *tree, struct path *path, unsigned int level)
+struct mm__area_node *mm__path_own(struct mm__area_tree *tree, struct path *path,
+				   unsigned int level)
 {
 	for (; path->owned <= level; path->owned++) {
 		unsigned int l = path->owned;
@@ -153,8 +142,7 @@ static struct mm__area_node *own(struct mm__area_tree *tree, struct path *path, 
 	return path->node[level];
 }
 
-/* Everybody sees what has been made private; the writer has done with it. */
-static void publish(struct mm__area_tree *tree, struct path *path)
+void mm__path_publish(struct mm__area_tree *tree, struct path *path)
 {
 	struct mm__area_node *top = path->levels ? path->node[path->owned - 1] : NULL;
 
@@ -171,8 +159,7 @@ static void publish(struct mm__area_tree *tree, struct path *path)
 	}
 }
 
-/* Sums up the node below this level; false if that says nothing new, here or further up. */
-static bool update_sum(struct path *path, unsigned int level)
+bool mm__path_update_sum(struct path *path, unsigned int level)
 {
 	struct sum *sum = &mm__inner(path->node[level])->sum[path->index[level]];
 	struct sum old = *sum;
@@ -190,8 +177,8 @@ static void put_mapping(struct mm__area_node *node, unsigned int i, const struct
 	leaf->rest[i].area = m->area;
 }
 
-static void put_child(struct mm__area_node *node, unsigned int i, uint64_t key,
-		      struct mm__area_node *child)
+void mm__put_child(struct mm__area_node *node, unsigned int i, uint64_t key,
+		   struct mm__area_node *child)
 {
 	if (i)
 		mm__inner(node)->key[i - 1] = key;
@@ -214,13 +201,13 @@ static void make_way(struct mm__area_tree *tree, struct path *path, uint64_t sta
 		if (i && !below) {
 			below = true;
 			if (key[i - 1] > start)
-				mm__inner(own(tree, path, level))->key[i - 1] = start;
+				mm__inner(mm__path_own(tree, path, level))->key[i - 1] = start;
 		}
 		key = mm__inner(path->node[level])->key;
 		if (i + 1 < path->node[level]->count && !above) {
 			above = true;
 			if (key[i] < end)
-				mm__inner(own(tree, path, level))->key[i] = end;
+				mm__inner(mm__path_own(tree, path, level))->key[i] = end;
 		}
 	}
 }
@@ -263,25 +250,27 @@ static void add_root(struct mm__area_tree *tree, struct path *path, uint64_t key
 
 	if (right) {
 		root->count = 2;
-		put_child(root, 0, 0, path->node[path->levels - 1]);
-		put_child(root, 1, key, right);
+		mm__put_child(root, 0, 0, path->node[path->levels - 1]);
+		mm__put_child(root, 1, key, right);
 	}
 	path->node[path->levels++] = root;
 	path->owned = path->levels;
 }
 
-void mm__area_tree_insert(struct mm__area_tree *tree, const struct mm__mapping *m)
+void mm__area_tree_insert(struct mm__area_tree *tree, struct mm__area_budget *budget,
+			  const struct mm__mapping *m)
 {
 	struct path path = { .levels = 0 };
 	struct mm__area_node *node, *right;
 	uint64_t key = 0;
 	unsigned int i;
 
+	tree->budget = budget;
 	if (mm__root(tree))
-		descend(tree, m->start, &path);
+		mm__path_descend(tree, m->start, &path);
 	else
 		add_root(tree, &path, 0, NULL);
-	node = own(tree, &path, 0);
+	node = mm__path_own(tree, &path, 0);
 	make_way(tree, &path, m->start, m->end);
 	i = mm__begun(mm__leaf(node), m->start);
 	right = make_room(tree, &node, &i, &key);
@@ -291,102 +280,38 @@ void mm__area_tree_insert(struct mm__area_tree *tree, const struct mm__mapping *
 		uint64_t new_key = key;
 
 		if (new)
-			own(tree, &path, level);
-		if (!update_sum(&path, level))
+			mm__path_own(tree, &path, level);
+		if (!mm__path_update_sum(&path, level))
 			break;
 		if (!new)
 			continue;
 		node = path.node[level];
 		i = path.index[level] + 1;
 		right = make_room(tree, &node, &i, &key);
-		put_child(node, i, new_key, new);
+		mm__put_child(node, i, new_key, new);
 	}
 	if (right)
 		add_root(tree, &path, key, right);
 	tree->count++;
-	publish(tree, &path);
+	mm__path_publish(tree, &path);
 }
 
-/*
- * The node below this level uses too few slots: joins it with a sibling, or takes some of the
- * sibling's. Joined nodes keep some room, so that the next insertion does not divide them again.
- */
-static void refill(struct mm__area_tree *tree, struct path *path, unsigned int level)
-{
-	struct mm__area_node *parent = own(tree, path, level);
-	unsigned int i = path->index[level];
-	unsigned int l = i ? i - 1 : 0;
-	unsigned int other = i ? i - 1 : 1;
-	struct mm__area_node *left, *right;
-	unsigned int all;
-	uint64_t *key = &mm__inner(parent)->key[l];
-
-	mm__set_child(parent, other, mm__area_node_replace(tree, mm__child(parent, other)));
-	left = mm__child(parent, l);
-	right = mm__child(parent, l + 1);
-	all = left->count + right->count;
-	if (all <= mm__slots(left) / 4 * 3 + 1) {
-		mm__shift_left(left, right, right->count, key);
-		mm__close_slot(parent, l + 1);
-		mm__area_node_give(tree, right);
-		path->node[level - 1] = left;
-		path->index[level] = l;
-	} else {
-		if (left->count < right->count)
-			mm__shift_left(left, right, all / 2 - left->count, key);
-		else
-			mm__shift_right(left, right, all / 2 - right->count, key);
-		mm__inner(parent)->sum[l + 1] = mm__node_sum(right);
-	}
-	mm__inner(parent)->sum[l] = mm__node_sum(left);
-}
-
-/* A root with nothing in it, or with one child, goes. */
-static void drop_root(struct mm__area_tree *tree, struct path *path)
-{
-	struct mm__area_node *root = path->node[path->levels - 1];
-
-	if (root->count > (root->level ? 1u : 0u))
-		return;
-	mm__area_node_give(tree, root);
-	path->owned = --path->levels;
-}
-
-void mm__area_tree_erase(struct mm__area_tree *tree, uint64_t start)
+void mm__area_tree_set(struct mm__area_tree *tree, struct mm__area_budget *budget, uint64_t start,
+		       const struct mm__mapping *m)
 {
 	struct path path;
 	struct mm__area_node *leaf;
 
-	descend(tree, start, &path);
-	leaf = own(tree, &path, 0);
-	mm__close_slot(leaf, mm__begun(mm__leaf(leaf), start) - 1);
-	for (unsigned int level = 1; level < path.levels; level++) {
-		struct mm__area_node *node = path.node[level - 1];
-
-		if (node->count < mm__least(node))
-			refill(tree, &path, level);
-		else if (!update_sum(&path, level))
-			break;
-	}
-	drop_root(tree, &path);
-	tree->count--;
-	publish(tree, &path);
-}
-
-void mm__area_tree_set(struct mm__area_tree *tree, uint64_t start, const struct mm__mapping *m)
-{
-	struct path path;
-	struct mm__area_node *leaf;
-
-	descend(tree, start, &path);
-	leaf = own(tree, &path, 0);
+	tree->budget = budget;
+	mm__path_descend(tree, start, &path);
+	leaf = mm__path_own(tree, &path, 0);
 	make_way(tree, &path, m->start, m->end);
 	put_mapping(leaf, mm__begun(mm__leaf(leaf), start) - 1, m);
 	for (unsigned int level = 1; level < path.levels; level++) {
-		if (!update_sum(&path, level))
+		if (!mm__path_update_sum(&path, level))
 			break;
 	}
-	publish(tree, &path);
+	mm__path_publish(tree, &path);
 }
 
 struct mm__garbage *mm__area_tree_take_retired(struct mm__area_tree *tree)

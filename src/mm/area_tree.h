@@ -9,17 +9,25 @@
  * RCU read section: a change leaves what they may see as it is, and puts a changed copy in its
  * place. What was replaced is handed out by mm__area_tree_take_retired().
  *
- * A change cannot fail: what it may need is reserved before, so that a caller who runs out of
- * memory has changed nothing yet. In a row:
+ * A change cannot fail. The writer reserves nodes for all its changes before the first of them, and
+ * a writer that gets no memory has changed nothing. What is reserved stands in the writer's budget,
+ * and no other writer uses it, even if the lock is dropped in between. In a row:
  *
- *	mm__area_tree_preload(tree, 3, &spares);	without the lock
+ *	mm__area_tree_preload(tree, &needs, &spares);		without the lock
  *	lock
  *	mm__area_tree_stock(tree, &spares);
- *	error = mm__area_tree_reserve(tree, 3);		seldom allocates after that
- *	at most 3 changes
+ *	error = mm__area_tree_reserve(tree, &budget, &needs);	seldom allocates after that
+ *	needs.now changes
  *	retired = mm__area_tree_take_retired(tree);
  *	unlock
  *	mm__rcu_free(retired);
+ *	...
+ *	lock
+ *	needs.later changes
+ *	mm__area_tree_release(tree, &budget);
+ *	...
+ *
+ * (G) The spares of the tree are at least the sum of all budgets, for each kind of node.
  */
 #ifndef MM_AREA_TREE_H
 #define MM_AREA_TREE_H
@@ -46,13 +54,27 @@ struct mm__area_spares {
 	_Atomic(unsigned int) count[2]; /* who holds no lock may look at the tree's */
 };
 
+/* How many changes a writer is about to make. */
+struct mm__area_needs {
+	unsigned int now;   /* before it drops the lock */
+	unsigned int later; /* after that; none of them an insertion */
+	uint64_t most;      /* mappings that the tree may have by then */
+};
+
+/* The spares that a writer may still use: leaves [0] and inner nodes [1]. */
+struct mm__area_budget {
+	unsigned int nodes[2];
+};
+
 struct mm__area_tree {
 	/* Alone on its line, which readers read. NULL: empty. */
 	alignas(64) _Atomic(struct mm__area_node *) root;
-	/* For writers. */
+	/* For writers. A thread without the lock may read what is atomic, as a hint. */
 	alignas(64) uint64_t count;
-	_Atomic(unsigned int) levels; /* of nodes; who holds no lock may look */
+	_Atomic(unsigned int) levels; /* of nodes */
 	struct mm__area_spares spares;
+	_Atomic(unsigned int) reserved[2]; /* the sum of all budgets */
+	struct mm__area_budget *budget;    /* of the change at hand */
 	struct mm__garbage *retired;
 };
 
@@ -86,32 +108,50 @@ bool mm__area_tree_lowest_gap(const struct mm__area_tree *tree, uint64_t length,
 			      uint64_t high, uint64_t *addr);
 
 /*
- * Allocates, without a lock, what the tree seems to lack for so many changes. It must be given to
- * the tree. If there is no memory, mm__area_tree_reserve() will say so.
+ * Allocates, without a lock, the nodes that the tree seems to lack for these changes. The caller must
+ * give them to the tree. If there is no memory, mm__area_tree_reserve() will say so.
  */
-void mm__area_tree_preload(const struct mm__area_tree *tree, unsigned int changes,
+void mm__area_tree_preload(const struct mm__area_tree *tree, const struct mm__area_needs *needs,
 			   struct mm__area_spares *spares);
 
 /* Moves all of *spares to the tree's. */
 void mm__area_tree_stock(struct mm__area_tree *tree, struct mm__area_spares *spares);
 
 /*
- * Makes sure that there is memory for so many changes of any kind. 0 or ENOMEM. Allocates only what
- * the tree lacks.
+ * Reserves nodes for changes of any kind, and puts them into *budget. 0; or ENOMEM, and *budget is
+ * empty. Allocates only what the tree lacks.
  */
-int mm__area_tree_reserve(struct mm__area_tree *tree, unsigned int changes);
+int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *budget,
+			  const struct mm__area_needs *needs);
 
-/* Puts *m in, which overlaps nothing there; it must have been reserved. O(log n). */
-void mm__area_tree_insert(struct mm__area_tree *tree, const struct mm__mapping *m);
+/* Lets others have what is left of the budget. */
+void mm__area_tree_release(struct mm__area_tree *tree, struct mm__area_budget *budget);
 
-/* Takes the mapping that begins at start out. It must exist and be reserved for. O(log n). */
-void mm__area_tree_erase(struct mm__area_tree *tree, uint64_t start);
+/* Puts *m in, which overlaps nothing there. O(log n). */
+void mm__area_tree_insert(struct mm__area_tree *tree, struct mm__area_budget *budget,
+			  const struct mm__mapping *m);
+
+/*
+ * Takes all n mappings in [start, end) out, in one step for readers. There is at least one, and none
+ * sticks out. O(log n), of the mappings in the tree, however many are taken out: the rest of the work
+ * is done when what is retired is freed.
+ */
+void mm__area_tree_erase_range(struct mm__area_tree *tree, struct mm__area_budget *budget,
+			       uint64_t start, uint64_t end, uint64_t n);
+
+/* Takes the mapping that begins at start out. It must exist. O(log n). */
+static inline void mm__area_tree_erase(struct mm__area_tree *tree, struct mm__area_budget *budget,
+				       uint64_t start)
+{
+	mm__area_tree_erase_range(tree, budget, start, start + 1, 1);
+}
 
 /*
  * Puts *m in the place of the mapping that begins at start, in one step for readers. The bounds may
- * change as long as it stays between its neighbours. It must be reserved for. O(log n).
+ * change as long as it stays between its neighbours. O(log n).
  */
-void mm__area_tree_set(struct mm__area_tree *tree, uint64_t start, const struct mm__mapping *m);
+void mm__area_tree_set(struct mm__area_tree *tree, struct mm__area_budget *budget, uint64_t start,
+		       const struct mm__mapping *m);
 
 /* Nodes that new readers do not find any more, for mm__rcu_free(). NULL: none. */
 struct mm__garbage *mm__area_tree_take_retired(struct mm__area_tree *tree);

@@ -87,16 +87,51 @@ static bool add_spare(struct mm__area **list)
 	return true;
 }
 
-struct mm__area *mm__areas_preload(const struct mm *mm)
+static unsigned int nr_reserved(const struct mm *mm)
 {
+	return atomic_load_explicit(&mm->reserved_areas, memory_order_relaxed);
+}
+
+static void set_nr_reserved(struct mm *mm, unsigned int n)
+{
+	atomic_store_explicit(&mm->reserved_areas, n, memory_order_relaxed);
+}
+
+/* A cut changes the areas at both ends, and erases the rest, or leaves one area in two parts. */
+#define CUT_CHANGES 3u
+#define CUT_AREAS   2u
+/* One neighbour goes, the other grows. */
+#define PUT_CHANGES    2u
+#define SETTLE_CHANGES 2u
+
+static struct mm__area_needs needs_of(const struct mm *mm, unsigned int cuts, unsigned int puts,
+				      unsigned int settles)
+{
+	/* Each of the threads may have divided an area that is to be one again. */
+	uint64_t more = 3 * (uint64_t)MM__CPU_MANY;
+	uint64_t most = mm->attr.max_areas;
+
+	return (struct mm__area_needs){ CUT_CHANGES * cuts + PUT_CHANGES * puts,
+					SETTLE_CHANGES * settles,
+					most > UINT64_MAX - more ? UINT64_MAX : most + more };
+}
+
+static unsigned int areas_for(unsigned int cuts, unsigned int puts)
+{
+	return CUT_AREAS * cuts + puts;
+}
+
+static struct mm__area *preload_areas(const struct mm *mm, unsigned int cuts)
+{
+	unsigned int wanted = nr_reserved(mm) + areas_for(cuts, 1);
 	struct mm__area *list = NULL;
 
-	for (unsigned int n = nr_spares(mm); n < 4 && add_spare(&list); n++)
+	for (unsigned int n = nr_spares(mm); n < wanted && add_spare(&list); n++)
 		;
 	return list;
 }
 
-void mm__areas_stock(struct mm *mm, struct mm__area *list)
+static void stock_areas(struct mm *mm, struct mm__area *list)
 {
 	while (list) {
 		struct mm__area *area = list;
@@ -108,23 +143,41 @@ void mm__areas_stock(struct mm *mm, struct mm__area *list)
 	}
 }
 
-int mm__areas_reserve(struct mm *mm, uint64_t start, uint64_t end, unsigned int puts)
+void mm__lock_prepared_for(struct mm *mm, unsigned int cuts)
 {
-	/* Settling what others are changing comes later, and must not fail either. */
-	unsigned int changes = 3 * (puts + mm->nr_changing) + 1;
-	struct mm__mapping m;
+	struct mm__area_needs needs = needs_of(mm, cuts, 1, 1);
+	struct mm__area_spares nodes;
+	struct mm__area *areas = preload_areas(mm, cuts);
 
-	/* Cutting changes each area there; one may be left in two parts. */
-	while (start < end && mm__area_tree_find(&mm->areas, start, &m) && m.start < end) {
-		changes++;
-		start = m.end;
-	}
-	while (nr_spares(mm) < puts + 2) {
+	mm__area_tree_preload(&mm->areas, &needs, &nodes);
+	mm__lock(mm);
+	mm__area_tree_stock(&mm->areas, &nodes);
+	stock_areas(mm, areas);
+}
+
+int mm__areas_reserve(struct mm *mm, struct mm__budget *budget, unsigned int cuts,
+		      unsigned int puts, unsigned int settles)
+{
+	struct mm__area_needs needs = needs_of(mm, cuts, puts, settles);
+	unsigned int areas = areas_for(cuts, puts);
+
+	while (nr_spares(mm) < nr_reserved(mm) + areas) {
 		if (!add_spare(&mm->spare_areas))
 			return ENOMEM;
 		set_nr_spares(mm, nr_spares(mm) + 1);
 	}
-	return mm__area_tree_reserve(&mm->areas, changes);
+	if (mm__area_tree_reserve(&mm->areas, &budget->nodes, &needs))
+		return ENOMEM;
+	budget->areas = areas;
+	set_nr_reserved(mm, nr_reserved(mm) + areas);
+	return 0;
+}
+
+void mm__areas_release(struct mm *mm, struct mm__budget *budget)
+{
+	mm__area_tree_release(&mm->areas, &budget->nodes);
+	set_nr_reserved(mm, nr_reserved(mm) - budget->areas);
+	budget->areas = 0;
 }
 
 static void put_inode(const struct mm__area *area)
@@ -141,10 +194,14 @@ void mm__areas_free(struct mm__garbage *list)
 	mm__rcu_free(list);
 }
 
-static struct mm__area *new_area(struct mm *mm, const struct mm__area_kind *kind, bool changing)
+static struct mm__area *new_area(struct mm *mm, struct mm__budget *budget,
+				 const struct mm__area_kind *kind, bool changing)
 {
 	struct mm__area *area = mm->spare_areas;
 
+	mm__check(budget->areas && area, "an operation uses more areas than it reserved");
+	budget->areas--;
+	set_nr_reserved(mm, nr_reserved(mm) - 1);
 	mm->spare_areas = next_spare(area);
 	set_nr_spares(mm, nr_spares(mm) - 1);
 	memset(area, 0, sizeof(*area));
@@ -191,29 +248,115 @@ void mm__areas_destroy(struct mm *mm, bool unshared)
  * Changes
  */
 
-void mm__areas_cut(struct mm *mm, uint64_t start, uint64_t end)
+/* Whether [start, end) has something on both sides of the area. */
+static bool lies_inside(const struct mm__mapping *m, const struct mm__cut *cut)
+{
+	return cut->start < m->start && m->end < cut->end;
+}
+
+bool mm__areas_mark(struct mm *mm, struct mm__cut *cut)
 {
 	struct mm__mapping m;
 
-	while (mm__area_tree_find(&mm->areas, start, &m) && m.start < end) {
-		struct mm__area_kind kind = mm__kind_of(m.area);
-		struct mm__mapping left = { m.start, start, NULL };
-		struct mm__mapping right = { end, m.end, NULL };
-
-		if (right.start < right.end)
-			right.area = new_area(mm, &kind, false);
-		if (left.start < left.end) {
-			left.area = new_area(mm, &kind, false);
-			mm__area_tree_set(&mm->areas, m.start, &left);
-			if (right.area)
-				mm__area_tree_insert(&mm->areas, &right);
-		} else if (right.area) {
-			mm__area_tree_set(&mm->areas, m.start, &right);
-		} else {
-			mm__area_tree_erase(&mm->areas, m.start);
-		}
-		kill(mm, m.area);
+	for (unsigned int n = 0; n < MM__AREAS_AT_ONCE; n++) {
+		if (!mm__area_tree_find(&mm->areas, cut->next, &m) || m.end >= cut->end)
+			return true;
+		cut->next = m.end;
+		if (!lies_inside(&m, cut))
+			continue;
+		mm__area_change_begin(m.area);
+		m.area->garbage.next = cut->first;
+		cut->first = &m.area->garbage;
+		if (!cut->last)
+			cut->last = cut->first;
+		cut->count++;
 	}
+	return false;
+}
+
+void mm__areas_mark_all(struct mm__cpu *cpu, struct mm__cut *cut)
+{
+	while (!mm__areas_mark(cpu->mm, cut)) {
+		mm__unlock(cpu->mm, cpu);
+		mm__lock(cpu->mm);
+	}
+}
+
+void mm__areas_keep(struct mm__cut *cut)
+{
+	for (struct mm__garbage *garbage = cut->first; garbage; garbage = garbage->next)
+		mm__area_change_end((struct mm__area *)garbage);
+	*cut = mm__cut_of(cut->start, cut->end);
+}
+
+/* Leaves the parts of an area that stick out of [start, end). False: there are none, and it stays. */
+static bool cut_end(struct mm *mm, struct mm__budget *budget, const struct mm__mapping *m,
+		    uint64_t start, uint64_t end)
+{
+	struct mm__area_kind kind = mm__kind_of(m->area);
+	struct mm__mapping left = { m->start, start, NULL };
+	struct mm__mapping right = { end, m->end, NULL };
+
+	if (right.start < right.end)
+		right.area = new_area(mm, budget, &kind, false);
+	if (left.start < left.end) {
+		left.area = new_area(mm, budget, &kind, false);
+		mm__area_tree_set(&mm->areas, &budget->nodes, m->start, &left);
+		if (right.area)
+			mm__area_tree_insert(&mm->areas, &budget->nodes, &right);
+	} else if (right.area) {
+		mm__area_tree_set(&mm->areas, &budget->nodes, m->start, &right);
+	}
+	kill(mm, m->area);
+	return left.area || right.area;
+}
+
+/* Those that were marked are not killed one by one. */
+static void kill_marked(struct mm *mm, struct mm__cut *cut)
+{
+	if (!cut->first)
+		return;
+	cut->last->next = mm->dead_areas;
+	mm->dead_areas = cut->first;
+	cut->first = cut->last = NULL;
+}
+
+void mm__areas_cut(struct mm *mm, struct mm__budget *budget, struct mm__cut *cut)
+{
+	uint64_t erased = cut->count;
+	struct mm__mapping m;
+
+	if (mm__area_tree_at(&mm->areas, cut->start, &m) &&
+	    !cut_end(mm, budget, &m, cut->start, cut->end))
+		erased++;
+	/* Not the same again. */
+	if (mm__area_tree_at(&mm->areas, cut->end - 1, &m) && m.start > cut->start &&
+	    !cut_end(mm, budget, &m, cut->start, cut->end))
+		erased++;
+	kill_marked(mm, cut);
+	if (erased)
+		mm__area_tree_erase_range(&mm->areas, &budget->nodes, cut->start, cut->end, erased);
+}
+
+int mm__areas_remove(struct mm *mm, struct mm__cut *cut)
+{
+	unsigned int adds = mm__cut_adds(mm, cut->start, cut->end);
+	struct mm__budget budget;
+
+	if ((adds && !mm__room_for_areas(mm, adds)) || mm__areas_reserve(mm, &budget, 1, 0, 0)) {
+		mm__areas_keep(cut);
+		return ENOMEM;
+	}
+	mm__areas_cut(mm, &budget, cut);
+	mm__areas_release(mm, &budget);
+	return 0;
+}
+
+void mm__areas_cut_one(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end)
+{
+	struct mm__cut cut = mm__cut_of(start, end);
+
+	mm__areas_cut(mm, budget, &cut);
 }
 
 /* The neighbour that ends, or begins, where one of this kind would go on. */
@@ -234,73 +377,72 @@ static bool right_neighbour(const struct mm *mm, uint64_t end, const struct mm__
 	return mm__area_tree_at(&mm->areas, end, m) && m->start == end && mergeable(m, kind);
 }
 
-/* A neighbour grows over [start, end), and maybe over the other neighbour. False: there is none. */
-static bool grow_neighbour(struct mm *mm, uint64_t start, uint64_t end,
-			   const struct mm__area_kind *kind)
+/*
+ * A neighbour grows over [start, end), where there are n areas, and maybe over the other neighbour.
+ * False: there is no neighbour.
+ */
+static bool grow_neighbour(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
+			   uint64_t n, const struct mm__area_kind *kind)
 {
 	struct mm__mapping left;
 	struct mm__mapping right;
+	bool has_left = left_neighbour(mm, start, kind, &left);
 	bool has_right = right_neighbour(mm, end, kind, &right);
+	bool both = has_left && has_right;
 
-	if (left_neighbour(mm, start, kind, &left)) {
-		left.end = end;
-		if (has_right) {
-			left.end = right.end;
-			mm__area_tree_erase(&mm->areas, right.start);
-			kill(mm, right.area);
-		}
-		mm__area_tree_set(&mm->areas, left.start, &left);
-	} else if (has_right) {
-		right.start = start;
-		mm__area_tree_set(&mm->areas, end, &right);
-	} else {
+	if (!has_left && !has_right)
 		return false;
+	if (n || both)
+		mm__area_tree_erase_range(&mm->areas, &budget->nodes, start, both ? right.end : end,
+					  n + (both ? 1 : 0));
+	if (both)
+		kill(mm, right.area);
+	if (has_left) {
+		left.end = both ? right.end : end;
+		mm__area_tree_set(&mm->areas, &budget->nodes, left.start, &left);
+	} else {
+		right.start = start;
+		mm__area_tree_set(&mm->areas, &budget->nodes, end, &right);
 	}
 	return true;
 }
 
-static void put_apart(struct mm *mm, uint64_t start, uint64_t end, const struct mm__area_kind *kind,
-		      bool changing)
+static void put_apart(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
+		      const struct mm__area_kind *kind, bool changing)
 {
-	struct mm__mapping m = { start, end, new_area(mm, kind, changing) };
+	struct mm__mapping m = { start, end, new_area(mm, budget, kind, changing) };
 
-	mm__area_tree_insert(&mm->areas, &m);
+	mm__area_tree_insert(&mm->areas, &budget->nodes, &m);
 }
 
-void mm__areas_put_apart(struct mm *mm, uint64_t start, uint64_t end,
+void mm__areas_put_apart(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
 			 const struct mm__area_kind *kind)
 {
-	put_apart(mm, start, end, kind, false);
+	put_apart(mm, budget, start, end, kind, false);
 }
 
-void mm__areas_put(struct mm *mm, uint64_t start, uint64_t end, const struct mm__area_kind *kind)
+void mm__areas_put(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
+		   const struct mm__area_kind *kind)
 {
-	if (!grow_neighbour(mm, start, end, kind))
-		mm__areas_put_apart(mm, start, end, kind);
+	if (!grow_neighbour(mm, budget, start, end, 0, kind))
+		put_apart(mm, budget, start, end, kind, false);
 }
 
-void mm__areas_put_changing(struct mm *mm, uint64_t start, uint64_t end,
+void mm__areas_put_changing(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
 			    const struct mm__area_kind *kind)
 {
-	put_apart(mm, start, end, kind, true);
-	mm->nr_changing++;
+	put_apart(mm, budget, start, end, kind, true);
 }
 
-void mm__areas_settle(struct mm *mm, uint64_t start)
+void mm__areas_settle(struct mm *mm, struct mm__budget *budget, uint64_t start)
 {
 	struct mm__mapping m;
-	struct mm__mapping neighbour;
 	struct mm__area_kind kind;
 
-	mm->nr_changing--;
 	mm__area_tree_at(&mm->areas, start, &m);
 	kind = mm__kind_of(m.area);
-	if (!left_neighbour(mm, m.start, &kind, &neighbour) &&
-	    !right_neighbour(mm, m.end, &kind, &neighbour)) {
+	if (grow_neighbour(mm, budget, m.start, m.end, 1, &kind))
+		kill(mm, m.area);
+	else
 		mm__area_change_end(m.area);
-		return;
-	}
-	mm__area_tree_erase(&mm->areas, m.start);
-	grow_neighbour(mm, m.start, m.end, &kind);
-	kill(mm, m.area);
 }

@@ -17,31 +17,28 @@ static const struct mm__area_kind heap = { MM_PROT_READ | MM_PROT_WRITE,
 
 static bool grow(struct mm *mm, uint64_t old_end, uint64_t new_end)
 {
+	struct mm__budget budget;
+
 	/* Linux keeps a page free between the heap and what follows, and the gap of a stack. */
 	if (!mm__place_free(mm, old_end, new_end + MM_PAGE_SIZE) || !mm__room_for_areas(mm, 0) ||
-	    mm__areas_reserve(mm, 0, 0, 1))
+	    mm__areas_reserve(mm, &budget, 0, 1, 0))
 		return false;
-	mm__areas_put(mm, old_end, new_end, &heap);
+	mm__areas_put(mm, &budget, old_end, new_end, &heap);
+	mm__areas_release(mm, &budget);
 	return true;
 }
 
-static bool shrink(struct mm *mm, uint64_t old_end, uint64_t new_end)
+static bool shrink(struct mm *mm, struct mm__cut *cut)
 {
-	unsigned int adds = mm__cut_adds(mm, new_end, old_end);
-
-	if (mm__range_free(mm, new_end, old_end) || (adds && !mm__room_for_areas(mm, adds)) ||
-	    mm__areas_reserve(mm, new_end, old_end, 0))
-		return false;
-	mm__areas_cut(mm, new_end, old_end);
-	return true;
+	return !mm__range_free(mm, cut->start, cut->end) && !mm__areas_remove(mm, cut);
 }
 
 /* Both ends are those of whole pages. */
-static bool resize(struct mm *mm, uint64_t old_end, uint64_t new_end)
+static bool resize(struct mm *mm, uint64_t old_end, uint64_t new_end, struct mm__cut *cut)
 {
 	if (new_end == old_end)
 		return true;
-	return new_end > old_end ? grow(mm, old_end, new_end) : shrink(mm, old_end, new_end);
+	return new_end > old_end ? grow(mm, old_end, new_end) : shrink(mm, cut);
 }
 
 /*
@@ -53,6 +50,7 @@ static int move_end(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *n
 	struct mm *mm = cpu->mm;
 	uint64_t old_end = mm__page_align(old);
 	uint64_t new_end = mm__page_align(brk);
+	struct mm__cut cut = mm__cut_of(new_end, mm__max(old_end, new_end));
 	struct mm__garbage *removed;
 	struct mm__hold hold;
 	bool moved = false;
@@ -68,9 +66,12 @@ static int move_end(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *n
 	if (new_end < old_end)
 		mm__sync_removed(cpu, new_end, old_end);
 	mm__lock_prepared(mm);
+	if (new_end < old_end)
+		mm__areas_mark_all(cpu, &cut);
 	if (mm->brk != old) {
+		mm__areas_keep(&cut);
 		error = EAGAIN;
-	} else if (resize(mm, old_end, new_end)) {
+	} else if (resize(mm, old_end, new_end, &cut)) {
 		mm->brk = brk;
 		moved = true;
 	}

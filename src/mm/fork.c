@@ -27,13 +27,16 @@ static bool next_area(struct mm__cpu *cpu, struct mm__mapping *m)
 static int copy_area(struct mm__cpu *child, const struct mm__mapping *m)
 {
 	struct mm__area_kind kind = mm__kind_of(m->area);
+	struct mm__budget budget;
 	int error;
 
 	kind.flags &= ~MM__AREA_LOCKED;
 	mm__lock_prepared(child->mm);
-	error = mm__areas_reserve(child->mm, 0, 0, 1);
-	if (!error)
-		mm__areas_put_apart(child->mm, m->start, m->end, &kind);
+	error = mm__areas_reserve(child->mm, &budget, 0, 1, 0);
+	if (!error) {
+		mm__areas_put_apart(child->mm, &budget, m->start, m->end, &kind);
+		mm__areas_release(child->mm, &budget);
+	}
 	mm__unlock(child->mm, child);
 	return error;
 }

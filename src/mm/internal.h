@@ -52,7 +52,7 @@ struct mm {
 	uint64_t lock_taken;                /* when, in nanoseconds */
 	struct mm__area *spare_areas;
 	_Atomic(unsigned int) nr_spare_areas;
-	unsigned int nr_changing; /* areas that mm__areas_settle() is still to come for */
+	_Atomic(unsigned int) reserved_areas; /* the sum of all budgets; at most nr_spare_areas */
 	struct mm__garbage *dead_areas;
 	uint64_t brk;               /* the end of the heap, not rounded */
 	struct mm__area_tree areas; /* faults read it without the lock */
@@ -118,10 +118,14 @@ void mm__release(struct mm__cpu *cpu, struct mm__hold *hold);
 
 /*
  * The mm lock. What was replaced under it is freed after it is dropped. prepared: after memory was
- * got that changes of areas usually need, so that it is not got under the lock.
+ * got for so many cuts, a put and a settle, so that mm__areas_reserve() need not get it under the lock.
  */
 void mm__lock(struct mm *mm);
-void mm__lock_prepared(struct mm *mm);
+void mm__lock_prepared_for(struct mm *mm, unsigned int cuts);
+static inline void mm__lock_prepared(struct mm *mm)
+{
+	mm__lock_prepared_for(mm, 1);
+}
 /* cpu counts how long it was held; NULL: it is not counted. */
 void mm__unlock(struct mm *mm, struct mm__cpu *cpu);
 /*
@@ -172,30 +176,90 @@ bool mm__room_for_areas(const struct mm *mm, uint64_t more);
 unsigned int mm__cut_adds(const struct mm *mm, uint64_t start, uint64_t end);
 
 /*
- * Makes sure that there is memory to cut [start, end), which may be empty, and for so many calls of
- * mm__areas_put() and mm__areas_settle(). 0 or ENOMEM.
+ * What an operation may still use of the space's spare nodes and areas. The operation reserves once,
+ * for the sum of all that it will do, before it changes anything; then none of it can fail. No other
+ * operation uses what is reserved, even when the mm lock is dropped before the end.
  */
-int mm__areas_reserve(struct mm *mm, uint64_t start, uint64_t end, unsigned int puts);
+struct mm__budget {
+	struct mm__area_budget nodes;
+	unsigned int areas;
+};
 
-/* Gets, without the lock, areas that seem to lack; they are to be given to mm__areas_stock(). */
-struct mm__area *mm__areas_preload(const struct mm *mm);
-void mm__areas_stock(struct mm *mm, struct mm__area *list);
+/*
+ * For so many cuts, and mm__areas_put...(), before the mm lock is dropped, and so many
+ * mm__areas_settle() after that. 0; or ENOMEM, and nothing is reserved.
+ */
+int mm__areas_reserve(struct mm *mm, struct mm__budget *budget, unsigned int cuts,
+		      unsigned int puts, unsigned int settles);
 
-/* Takes out what lies in [start, end), which leaves the rest of areas that stick out. Reserved. */
-void mm__areas_cut(struct mm *mm, uint64_t start, uint64_t end);
+/* Lets others have what the operation has not used. With the mm lock, as all of these. */
+void mm__areas_release(struct mm *mm, struct mm__budget *budget);
+
+/*
+ * A range that is to be cut out. Any number of areas may lie there, and the mm lock is to be held for
+ * a short time only. So the count of each area that lies inside, with something of the range on both
+ * sides, is made odd first: some of them each time that the lock is held. No other thread changes
+ * such an area, or merges it, because the operation holds the range for writing. Then one step cuts
+ * out all.
+ *
+ * Until then nothing has changed but for faults, which wait for the range: mm__areas_keep() undoes it.
+ */
+struct mm__cut {
+	uint64_t start;
+	uint64_t end;
+	uint64_t next;             /* the areas that begin below have been seen */
+	uint64_t count;            /* of the areas whose counts are odd, .. */
+	struct mm__garbage *first; /* .. which are listed */
+	struct mm__garbage *last;
+};
+
+/* How many areas are looked at before the mm lock is dropped for a moment. */
+#define MM__AREAS_AT_ONCE 64u
+
+static inline struct mm__cut mm__cut_of(uint64_t start, uint64_t end)
+{
+	return (struct mm__cut){ .start = start, .end = end, .next = start };
+}
+
+/* Makes more counts odd. True: there are no more. With the mm lock. */
+bool mm__areas_mark(struct mm *mm, struct mm__cut *cut);
+
+/*
+ * The same for all. It is called with the mm lock, and may drop it and take it again.
+ */
+void mm__areas_mark_all(struct mm__cpu *cpu, struct mm__cut *cut);
+
+/* The areas stay after all. Needs no lock but the range. */
+void mm__areas_keep(struct mm__cut *cut);
+
+/*
+ * Takes out what lies in the range, which leaves the rest of areas that stick out. All areas inside
+ * have been marked. Reserved. With the mm lock.
+ */
+void mm__areas_cut(struct mm *mm, struct mm__budget *budget, struct mm__cut *cut);
+
+/*
+ * Reserves, and cuts. 0; or ENOMEM: an area would have to be split and there are too many, or there is
+ * no memory; then all areas stay.
+ */
+int mm__areas_remove(struct mm *mm, struct mm__cut *cut);
+
+/* Cuts a part of one area out. Reserved. */
+void mm__areas_cut_one(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end);
 
 /* Puts an area where there is none, merged with its neighbours, or apart from them. Reserved. */
-void mm__areas_put_apart(struct mm *mm, uint64_t start, uint64_t end,
+void mm__areas_put_apart(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
 			 const struct mm__area_kind *kind);
-void mm__areas_put(struct mm *mm, uint64_t start, uint64_t end, const struct mm__area_kind *kind);
+void mm__areas_put(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
+		   const struct mm__area_kind *kind);
 
 /*
  * The same, but the area counts as being changed until mm__areas_settle() merges it. The caller holds
  * its range for writing until then. Reserved.
  */
-void mm__areas_put_changing(struct mm *mm, uint64_t start, uint64_t end,
+void mm__areas_put_changing(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
 			    const struct mm__area_kind *kind);
-void mm__areas_settle(struct mm *mm, uint64_t start);
+void mm__areas_settle(struct mm *mm, struct mm__budget *budget, uint64_t start);
 
 /*
  * Gives back what areas hold that were taken out, and frees them when no fault can look at them any

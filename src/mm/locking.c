@@ -210,19 +210,6 @@ void mm__lock(struct mm *mm)
 		mm->lock_taken = mmrange__now();
 }
 
-void mm__lock_prepared(struct mm *mm)
-{
-	/* As many as an operation that changes one or two areas needs. */
-	enum { CHANGES = 8 };
-	struct mm__area_spares nodes = { { NULL, NULL }, { 0, 0 } };
-	struct mm__area *areas = mm__areas_preload(mm);
-
-	mm__area_tree_preload(&mm->areas, CHANGES, &nodes);
-	mm__lock(mm);
-	mm__area_tree_stock(&mm->areas, &nodes);
-	mm__areas_stock(mm, areas);
-}
-
 struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu)
 {
 	struct mm__garbage *nodes = mm__area_tree_take_retired(&mm->areas);

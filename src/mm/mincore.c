@@ -8,16 +8,30 @@
 #include <errno.h>
 #include <string.h>
 
-/* Whether [addr, end) is mapped without a hole. */
-static bool is_mapped(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
+/* Moves *addr over some areas; false: there is a hole at *addr. With the mm lock held. */
+static bool pass_areas(const struct mm *mm, uint64_t *addr, uint64_t end)
 {
 	struct mm__mapping m;
 
-	mm__lock(cpu->mm);
-	while (addr < end && mm__area_tree_at(&cpu->mm->areas, addr, &m))
-		addr = m.end;
-	mm__unlock(cpu->mm, cpu);
-	return addr >= end;
+	for (unsigned int n = 0; *addr < end && n < MM__AREAS_AT_ONCE; n++) {
+		if (!mm__area_tree_at(&mm->areas, *addr, &m))
+			return false;
+		*addr = m.end;
+	}
+	return true;
+}
+
+/* Whether [addr, end) is mapped without a hole. */
+static bool is_mapped(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
+{
+	bool mapped = true;
+
+	while (addr < end && mapped) {
+		mm__lock(cpu->mm);
+		mapped = pass_areas(cpu->mm, &addr, end);
+		mm__unlock(cpu->mm, cpu);
+	}
+	return mapped;
 }
 
 static void look(struct mm *mm, uint64_t start, uint64_t end, unsigned char *vec)

@@ -15,6 +15,7 @@ static int change_area(struct mm *mm, uint64_t *addr, uint64_t end, bool lock)
 {
 	uint64_t start = *addr;
 	struct mm__area_kind kind;
+	struct mm__budget budget;
 	struct mm__mapping m;
 	int added;
 
@@ -27,10 +28,11 @@ static int change_area(struct mm *mm, uint64_t *addr, uint64_t end, bool lock)
 	kind.flags ^= MM__AREA_LOCKED;
 	added = mm__areas_added(mm, &m, start, *addr, &kind);
 	if ((added > 0 && !mm__room_for_areas(mm, (uint64_t)added)) ||
-	    mm__areas_reserve(mm, start, *addr, 2))
+	    mm__areas_reserve(mm, &budget, 1, 1, 0))
 		return ENOMEM;
-	mm__areas_cut(mm, start, *addr);
-	mm__areas_put(mm, start, *addr, &kind);
+	mm__areas_cut_one(mm, &budget, start, *addr);
+	mm__areas_put(mm, &budget, start, *addr, &kind);
+	mm__areas_release(mm, &budget);
 	return 0;
 }
 
@@ -50,23 +52,51 @@ static int change(struct mm__cpu *cpu, uint64_t addr, uint64_t end, bool lock)
 	return error;
 }
 
+/* How the pages of an area are made present; 0: they are not. */
+static int access_of(const struct mm__area *area)
+{
+	if (!(area->flags & MM__AREA_LOCKED))
+		return 0;
+	return area->prot & MM_PROT_WRITE && area->flags & MM_MAP_PRIVATE ? MM_PROT_WRITE :
+									   MM_PROT_READ;
+}
+
+/*
+ * Moves *start over some areas, up to one that has pages to be made present, whose part *start and
+ * *end then are. Returns how; 0: there is none among them. With the mm lock held.
+ */
+static int pass_areas(const struct mm *mm, uint64_t *start, uint64_t *end)
+{
+	struct mm__mapping m;
+
+	for (unsigned int n = 0; n < MM__AREAS_AT_ONCE; n++) {
+		int access;
+
+		if (!mm__area_tree_find(&mm->areas, *start, &m) || m.start >= *end) {
+			*start = *end;
+			return 0;
+		}
+		access = access_of(m.area);
+		if (access) {
+			*start = mm__max(*start, m.start);
+			*end = mm__min(*end, m.end);
+			return access;
+		}
+		*start = m.end;
+	}
+	return 0;
+}
+
 /* How the pages of the next locked area of [*start, *end) are made present; 0: there is none. */
 static int next_locked(struct mm__cpu *cpu, uint64_t *start, uint64_t *end)
 {
-	struct mm__mapping m = { 0, *start, NULL };
 	int access = 0;
 
-	mm__lock(cpu->mm);
-	while (!access && mm__area_tree_find(&cpu->mm->areas, m.end, &m) && m.start < *end) {
-		if (!(m.area->flags & MM__AREA_LOCKED))
-			continue;
-		access = m.area->prot & MM_PROT_WRITE && m.area->flags & MM_MAP_PRIVATE ?
-				 MM_PROT_WRITE :
-				 MM_PROT_READ;
-		*start = mm__max(*start, m.start);
-		*end = mm__min(*end, m.end);
+	while (!access && *start < *end) {
+		mm__lock(cpu->mm);
+		access = pass_areas(cpu->mm, start, end);
+		mm__unlock(cpu->mm, cpu);
 	}
-	mm__unlock(cpu->mm, cpu);
 	return access;
 }
 

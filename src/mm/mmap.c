@@ -113,7 +113,8 @@ static void place(struct mapping *map, uint64_t start, uint64_t length)
  * At a place of the caller's. With the mm lock held. *replaces: something was there, whose pages are
  * to be taken out before the area is settled.
  */
-static int put_fixed(struct mm *mm, const struct mapping *map, bool *replaces)
+static int put_fixed(struct mm *mm, const struct mapping *map, struct mm__cut *cut,
+		     struct mm__budget *budget, bool *replaces)
 {
 	unsigned int adds = mm__cut_adds(mm, map->start, map->end);
 	int error;
@@ -127,29 +128,33 @@ static int put_fixed(struct mm *mm, const struct mapping *map, bool *replaces)
 	if (error)
 		return error;
 	if ((adds && !mm__room_for_areas(mm, adds)) ||
-	    mm__areas_reserve(mm, map->start, map->end, 2))
+	    mm__areas_reserve(mm, budget, *replaces, 1, *replaces))
 		return ENOMEM;
 	if (!*replaces) {
-		mm__areas_put(mm, map->start, map->end, &map->kind);
+		mm__areas_put(mm, budget, map->start, map->end, &map->kind);
+		mm__areas_release(mm, budget);
 		return 0;
 	}
-	mm__areas_cut(mm, map->start, map->end);
-	mm__areas_put_changing(mm, map->start, map->end, &map->kind);
+	mm__areas_cut(mm, budget, cut);
+	mm__areas_put_changing(mm, budget, map->start, map->end, &map->kind);
 	return 0;
 }
 
-static void replace_pages(struct mm__cpu *cpu, const struct mapping *map)
+static void replace_pages(struct mm__cpu *cpu, const struct mapping *map, struct mm__budget *budget)
 {
 	mm__pages_zap(cpu->mm, cpu, map->start, map->end);
 	mm__lock(cpu->mm);
-	mm__areas_settle(cpu->mm, map->start);
+	mm__areas_settle(cpu->mm, budget, map->start);
+	mm__areas_release(cpu->mm, budget);
 	mm__unlock(cpu->mm, cpu);
 }
 
 static int map_fixed(struct mm__cpu *cpu, const struct mapping *map)
 {
 	struct mm *mm = cpu->mm;
+	struct mm__cut cut = mm__cut_of(map->start, map->end);
 	struct mm__garbage *removed;
+	struct mm__budget budget;
 	struct mm__hold hold;
 	bool replaces = false;
 	int error = mm__hold_write(cpu, &hold, map->start, map->end);
@@ -158,10 +163,14 @@ static int map_fixed(struct mm__cpu *cpu, const struct mapping *map)
 		return error;
 	mm__sync_removed(cpu, map->start, map->end);
 	mm__lock_prepared(mm);
-	error = put_fixed(mm, map, &replaces);
+	if (!(map->flags & MM_MAP_FIXED_NOREPLACE))
+		mm__areas_mark_all(cpu, &cut);
+	error = put_fixed(mm, map, &cut, &budget, &replaces);
 	removed = mm__unlock_removed(mm, cpu);
-	if (!error && replaces)
-		replace_pages(cpu, map);
+	if (error)
+		mm__areas_keep(&cut);
+	else if (replaces)
+		replace_pages(cpu, map, &budget);
 	mm__areas_free(removed);
 	mm__release(cpu, &hold);
 	return error;
@@ -236,6 +245,7 @@ static int hold_place(struct mm__cpu *cpu, struct mm__hold *hold, struct mapping
 static int map_anywhere(struct mm__cpu *cpu, struct mapping *map, uint64_t hint, uint64_t length)
 {
 	struct mm *mm = cpu->mm;
+	struct mm__budget budget;
 	struct mm__hold hold;
 	int error = hold_place(cpu, &hold, map, hint, length);
 
@@ -243,9 +253,11 @@ static int map_anywhere(struct mm__cpu *cpu, struct mapping *map, uint64_t hint,
 		mm__unlock(mm, cpu);
 		return error;
 	}
-	error = mm__areas_reserve(mm, 0, 0, 1);
-	if (!error)
-		mm__areas_put(mm, map->start, map->end, &map->kind);
+	error = mm__areas_reserve(mm, &budget, 0, 1, 0);
+	if (!error) {
+		mm__areas_put(mm, &budget, map->start, map->end, &map->kind);
+		mm__areas_release(mm, &budget);
+	}
 	mm__unlock(mm, cpu);
 	mm__release(cpu, &hold);
 	return error;

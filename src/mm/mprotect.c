@@ -31,8 +31,8 @@ struct change {
  * Changes the area at *addr, as far as it lies below end, and says in *addr how far that was. With
  * the mm lock held.
  */
-static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot,
-			struct change *change)
+static int protect_area(struct mm *mm, struct mm__budget *budget, uint64_t *addr, uint64_t end,
+			int prot, struct change *change)
 {
 	struct mm__area_kind kind;
 	struct mm__mapping m;
@@ -52,10 +52,10 @@ static int protect_area(struct mm *mm, uint64_t *addr, uint64_t end, int prot,
 	kind.prot = prot;
 	added = mm__areas_added(mm, &m, start, *addr, &kind);
 	if ((added > 0 && !mm__room_for_areas(mm, (uint64_t)added)) ||
-	    mm__areas_reserve(mm, start, *addr, 2))
+	    mm__areas_reserve(mm, budget, 1, 1, 1))
 		return ENOMEM;
-	mm__areas_cut(mm, start, *addr);
-	mm__areas_put_changing(mm, start, *addr, &kind);
+	mm__areas_cut_one(mm, budget, start, *addr);
+	mm__areas_put_changing(mm, budget, start, *addr, &kind);
 	change->pages = true;
 	return 0;
 }
@@ -65,16 +65,18 @@ static int protect_next(struct mm__cpu *cpu, uint64_t *addr, uint64_t end, int p
 	struct mm *mm = cpu->mm;
 	uint64_t start = *addr;
 	struct change change = { false, false };
+	struct mm__budget budget;
 	int error;
 
 	mm__lock_prepared(mm);
-	error = protect_area(mm, addr, end, prot, &change);
+	error = protect_area(mm, &budget, addr, end, prot, &change);
 	mm__unlock(mm, cpu);
 	if (!change.pages)
 		return error;
 	mm__pages_protect(mm, cpu, start, *addr, prot);
 	mm__lock(mm);
-	mm__areas_settle(mm, start);
+	mm__areas_settle(mm, &budget, start);
+	mm__areas_release(mm, &budget);
 	mm__unlock(mm, cpu);
 	if (change.copies)
 		mm__populate_held(cpu, start, *addr, MM_PROT_WRITE);

@@ -185,6 +185,10 @@ struct state {
 	bool held;
 	struct mm__pins pins;
 	uint64_t prepared; /* the target that the pins are for; 0: none */
+	/* What is to be cut out at the old place, and at the target; for the plan that is held. */
+	struct mm__cut old;
+	struct mm__cut replaced;
+	struct mm__budget budget;
 };
 
 static int prepare(struct mm__cpu *cpu, struct state *state, const struct request *r,
@@ -200,76 +204,120 @@ static int prepare(struct mm__cpu *cpu, struct state *state, const struct reques
 				      mm__min(r->old_length, r->new_length));
 }
 
+/* With the hold: what has been marked stays. */
+static void keep_areas(struct state *state)
+{
+	mm__areas_keep(&state->old);
+	mm__areas_keep(&state->replaced);
+}
+
+/* Marks some of the areas that the plan cuts out. True: there are no more. With the mm lock held. */
+static bool mark(struct mm *mm, struct state *state, const struct request *r,
+		 const struct plan *plan)
+{
+	uint64_t kept = plan->kind == SHRINK ? r->new_length : 0;
+
+	if (plan->kind != SHRINK && plan->kind != MOVE)
+		return true;
+	if (!state->old.end)
+		state->old = mm__cut_of(r->old + kept, r->old + r->old_length);
+	if (plan->kind == MOVE && state->replaced.start != plan->target)
+		state->replaced = mm__cut_of(plan->target, plan->target + r->new_length);
+	return mm__areas_mark(mm, &state->old) &&
+	       (plan->kind == SHRINK || mm__areas_mark(mm, &state->replaced));
+}
+
+/* Holds what the plan needs, instead of what is held. */
+static int hold_again(struct mm__cpu *cpu, struct state *state, const struct request *r,
+		      const struct plan *plan)
+{
+	int error;
+
+	if (state->held) {
+		keep_areas(state);
+		mm__release(cpu, &state->hold);
+	}
+	state->old = state->replaced = mm__cut_of(0, 0);
+	error = hold_plan(cpu, &state->hold, r, plan);
+	state->held = !error;
+	state->prepared = 0;
+	return error;
+}
+
 /*
  * Makes a plan, and holds and prepares all that it needs. Returns with the mm lock held; on error,
- * with a plan that fails.
+ * with a plan that fails. What has been marked for one plan is so for the next that needs no other
+ * hold: the kind of a plan, and its target, then stay the same, unless it fails.
  */
 static struct plan settle(struct mm__cpu *cpu, struct state *state, const struct request *r)
 {
 	struct mm *mm = cpu->mm;
 
-	mm__lock_prepared(mm);
+	mm__lock_prepared_for(mm, 2);
 	for (;;) {
 		struct plan plan = make_plan(mm, r);
 		bool held = state->held && plan_held(&state->hold, r, &plan);
+		bool prepared = held && (plan.kind != MOVE || plan.target == state->prepared);
 		int error = 0;
 
-		if (held && (plan.kind != MOVE || plan.target == state->prepared))
+		if (prepared && mark(mm, state, r, &plan))
 			return plan;
 		mm__unlock(mm, cpu);
-		if (!held) {
-			if (state->held)
-				mm__release(cpu, &state->hold);
-			error = hold_plan(cpu, &state->hold, r, &plan);
-			state->held = !error;
-			state->prepared = 0;
-		}
-		if (!error)
+		if (!held)
+			error = hold_again(cpu, state, r, &plan);
+		if (!error && !prepared)
 			error = prepare(cpu, state, r, &plan);
-		mm__lock_prepared(mm);
+		mm__lock_prepared_for(mm, 2);
 		if (error)
 			return fail(r, error);
 	}
 }
 
+static int grow_area(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
+		     const struct mm__area_kind *kind)
+{
+	if (mm__areas_reserve(mm, budget, 0, 1, 0))
+		return ENOMEM;
+	mm__areas_put(mm, budget, start, end, kind);
+	mm__areas_release(mm, budget);
+	return 0;
+}
+
+/* The budget has what is left for the area at the target to be settled. */
+static int move_area(struct mm *mm, struct state *state, const struct request *r, uint64_t target,
+		     struct mm__area_kind kind)
+{
+	if (mm__areas_reserve(mm, &state->budget, 2, 1, 1))
+		return ENOMEM;
+	if (kind.inode)
+		kind.offset += r->old - target;
+	mm__areas_cut(mm, &state->budget, &state->replaced);
+	if (r->old_length)
+		mm__areas_cut(mm, &state->budget, &state->old);
+	mm__areas_put_changing(mm, &state->budget, target, target + r->new_length, &kind);
+	return 0;
+}
+
 /* With the mm lock held. 0 or ENOMEM. */
-static int change_areas(struct mm *mm, const struct request *r, const struct plan *plan)
+static int change_areas(struct mm *mm, struct state *state, const struct request *r,
+			const struct plan *plan)
 {
 	struct mm__area_kind kind;
 	struct mm__mapping m;
 
 	if (plan->kind == STAY)
 		return 0;
+	if (plan->kind == SHRINK)
+		return mm__areas_remove(mm, &state->old);
 	mm__area_tree_at(&mm->areas, r->old, &m);
 	kind = mm__kind_of(m.area);
-	if (plan->kind == SHRINK) {
-		uint64_t start = r->old + r->new_length;
-		uint64_t end = r->old + r->old_length;
-
-		if (mm__areas_reserve(mm, start, end, 0))
-			return ENOMEM;
-		mm__areas_cut(mm, start, end);
-	} else if (plan->kind == GROW) {
-		if (mm__areas_reserve(mm, 0, 0, 1))
-			return ENOMEM;
-		mm__areas_put(mm, m.end, r->old + r->new_length, &kind);
-	} else {
-		uint64_t end = plan->target + r->new_length;
-
-		if (mm__areas_reserve(mm, plan->target, end, 4) ||
-		    mm__areas_reserve(mm, r->old, r->old + r->old_length, 8))
-			return ENOMEM;
-		if (kind.inode)
-			kind.offset += r->old - plan->target;
-		mm__areas_cut(mm, plan->target, end);
-		if (r->old_length)
-			mm__areas_cut(mm, r->old, r->old + r->old_length);
-		mm__areas_put_changing(mm, plan->target, end, &kind);
-	}
-	return 0;
+	if (plan->kind == GROW)
+		return grow_area(mm, &state->budget, m.end, r->old + r->new_length, &kind);
+	return move_area(mm, state, r, plan->target, kind);
 }
 
-static void change_pages(struct mm__cpu *cpu, const struct request *r, const struct plan *plan)
+static void change_pages(struct mm__cpu *cpu, struct state *state, const struct request *r,
+			 const struct plan *plan)
 {
 	struct mm *mm = cpu->mm;
 	uint64_t kept = mm__min(r->old_length, r->new_length);
@@ -281,7 +329,8 @@ static void change_pages(struct mm__cpu *cpu, const struct request *r, const str
 	mm__pages_zap(mm, cpu, plan->target, plan->target + r->new_length);
 	mm__pages_move(mm, cpu, r->old, plan->target, kept);
 	mm__lock(mm);
-	mm__areas_settle(mm, plan->target);
+	mm__areas_settle(mm, &state->budget, plan->target);
+	mm__areas_release(mm, &state->budget);
 	mm__unlock(mm, cpu);
 }
 
@@ -289,11 +338,13 @@ static int remap(struct mm__cpu *cpu, const struct request *r, uint64_t *target)
 {
 	struct state state = { .held = false };
 	struct plan plan = settle(cpu, &state, r);
-	int error = plan.kind == FAIL ? plan.error : change_areas(cpu->mm, r, &plan);
+	int error = plan.kind == FAIL ? plan.error : change_areas(cpu->mm, &state, r, &plan);
 	struct mm__garbage *removed = mm__unlock_removed(cpu->mm, cpu);
 
-	if (!error)
-		change_pages(cpu, r, &plan);
+	if (error)
+		keep_areas(&state);
+	else
+		change_pages(cpu, &state, r, &plan);
 	mm__areas_free(removed);
 	mm__pages_unpin(cpu->mm, cpu, &state.pins);
 	if (state.held)

@@ -1,51 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_munmap(): many areas go in parts, so that the mm lock is held for a short time, and not much
- * memory is needed at once.
+ * mm_munmap(): all areas go in one step, however many there are.
  */
 #include "internal.h"
 
 #include <errno.h>
 
-#define AREAS_AT_ONCE 64u
-
-/* Where the part that begins at start is to end. With the mm lock held. */
-static uint64_t part_end(const struct mm *mm, uint64_t start, uint64_t end)
-{
-	struct mm__mapping m = { 0, start, NULL };
-
-	for (unsigned int i = 0; i < AREAS_AT_ONCE; i++)
-		if (!mm__area_tree_find(&mm->areas, m.end, &m) || m.end >= end)
-			return end;
-	return m.end;
-}
-
-static int cut(struct mm *mm, uint64_t start, uint64_t end)
-{
-	unsigned int adds = mm__cut_adds(mm, start, end);
-
-	if ((adds && !mm__room_for_areas(mm, adds)) || mm__areas_reserve(mm, start, end, 0))
-		return ENOMEM;
-	mm__areas_cut(mm, start, end);
-	return 0;
-}
-
-/* Unmaps as much from *start on as is done at once, and moves *start up to what is left. */
-static int unmap_part(struct mm__cpu *cpu, uint64_t *start, uint64_t end)
+static int unmap(struct mm__cpu *cpu, uint64_t start, uint64_t end)
 {
 	struct mm *mm = cpu->mm;
+	struct mm__cut cut = mm__cut_of(start, end);
 	struct mm__garbage *removed;
-	uint64_t stop;
 	int error;
 
 	mm__lock_prepared(mm);
-	stop = part_end(mm, *start, end);
-	error = cut(mm, *start, stop);
+	mm__areas_mark_all(cpu, &cut);
+	error = mm__areas_remove(mm, &cut);
 	removed = mm__unlock_removed(mm, cpu);
 	if (!error)
-		mm__pages_zap(mm, cpu, *start, stop);
+		mm__pages_zap(mm, cpu, start, end);
 	mm__areas_free(removed);
-	*start = stop;
 	return error;
 }
 
@@ -63,8 +37,7 @@ int mm_munmap(struct mm *mm, uint64_t addr, uint64_t length)
 	if (error)
 		return error;
 	mm__sync_removed(cpu, addr, end);
-	while (addr < end && !error)
-		error = unmap_part(cpu, &addr, end);
+	error = unmap(cpu, addr, end);
 	mm__release(cpu, &hold);
 	return error;
 }

@@ -81,13 +81,16 @@ int mm__stack_grow(struct mm *mm, uint64_t page)
 {
 	struct mm__area_kind kind;
 	struct mm__mapping stack;
+	struct mm__budget budget;
 	int error;
 
 	if (!mm__stack_may_grow(mm, page, &stack))
 		return 0;
 	kind = mm__kind_of(stack.area);
-	error = mm__areas_reserve(mm, 0, 0, 1);
-	if (!error)
-		mm__areas_put(mm, page, stack.start, &kind);
+	error = mm__areas_reserve(mm, &budget, 0, 1, 0);
+	if (!error) {
+		mm__areas_put(mm, &budget, page, stack.start, &kind);
+		mm__areas_release(mm, &budget);
+	}
 	return error;
 }

@@ -43,6 +43,7 @@ int posix_memalign(void **memory, size_t alignment, size_t size);
 #include "mm/area.h"
 
 static struct mm__area_tree tree;
+static struct mm__area_budget budget = { { LEAVES, 0 } };
 static struct mm__area old_areas[LEAVES];
 static struct mm__area new_areas[LEAVES];
 static struct inner root;
@@ -83,11 +84,12 @@ static void plant(void)
 	}
 	atomic_init(&tree.root, LEAVES == 1 ? mm__child(&root.node, 0) : &root.node);
 	atomic_init(&tree.levels, LEAVES);
+	atomic_init(&tree.reserved[0], LEAVES);
 	for (unsigned int i = 0; i < LEAVES; i++)
 		put_spare(&tree.spares, false, &new_leaf()->node.garbage);
 }
 
-static void free_retired(void)
+static void free_replaced(void)
 {
 #ifdef AT_ONCE
 	/* It is one. */
@@ -113,8 +115,8 @@ static void replace(unsigned int i)
 	struct mm__mapping m = { start_of(i), start_of(i) + 20, &new_areas[i] };
 
 	new_areas[i].prot = 1;
-	mm__area_tree_set(&tree, m.start, &m);
-	free_retired();
+	mm__area_tree_set(&tree, &budget, m.start, &m);
+	free_replaced();
 }
 
 int main(void)

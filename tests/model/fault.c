@@ -166,12 +166,13 @@ static void change(void)
 	struct mm__cpu *cpu = &model_cpus[CHANGER];
 
 	mm__lock(&model_mm);
-	mm__areas_cut(&model_mm, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
-	mm__areas_put_changing(&model_mm, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE, &kind);
+	mm__areas_cut_one(&model_mm, &model_budget, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
+	mm__areas_put_changing(&model_mm, &model_budget, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE,
+			       &kind);
 	mm__unlock(&model_mm, cpu);
 	mm__pages_move(&model_mm, cpu, MODEL_HERE, MODEL_THERE, MM_PAGE_SIZE);
 	mm__lock(&model_mm);
-	mm__areas_settle(&model_mm, MODEL_THERE);
+	mm__areas_settle(&model_mm, &model_budget, MODEL_THERE);
 	mm__unlock(&model_mm, cpu);
 	after = model_word(model_entry(MODEL_THERE));
 }

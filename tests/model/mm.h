@@ -127,6 +127,7 @@ void mm__backoff(struct mm__backoff *backoff)
 #include "platform/platform.c"
 
 static struct mm model_mm;
+static struct mm__budget model_budget = { .areas = 4 };
 
 /*
  * RCU
@@ -213,29 +214,51 @@ int mm__stack_grow(struct mm *mm, uint64_t page)
 	return 0;
 }
 
-void mm__area_tree_insert(struct mm__area_tree *tree, const struct mm__mapping *m)
+void mm__area_tree_insert(struct mm__area_tree *tree, struct mm__area_budget *budget,
+			  const struct mm__mapping *m)
 {
 	struct place *place = place_of(tree, m->start);
 
+	(void)budget;
 	if (place)
 		atomic_store_explicit(&place->area, m->area, memory_order_release);
 }
 
-void mm__area_tree_erase(struct mm__area_tree *tree, uint64_t start)
+void mm__area_tree_erase_range(struct mm__area_tree *tree, struct mm__area_budget *budget,
+			       uint64_t start, uint64_t end, uint64_t n)
 {
+	(void)budget, (void)end, (void)n;
 	atomic_store_explicit(&place_of(tree, start)->area, NULL, memory_order_release);
 }
 
-void mm__area_tree_set(struct mm__area_tree *tree, uint64_t start, const struct mm__mapping *m)
+void mm__area_tree_set(struct mm__area_tree *tree, struct mm__area_budget *budget, uint64_t start,
+		       const struct mm__mapping *m)
 {
 	(void)start;
-	mm__area_tree_insert(tree, m);
+	mm__area_tree_insert(tree, budget, m);
 }
 
-int mm__area_tree_reserve(struct mm__area_tree *tree, unsigned int changes)
+void mm__area_tree_preload(const struct mm__area_tree *tree, const struct mm__area_needs *needs,
+			   struct mm__area_spares *spares)
 {
-	(void)tree, (void)changes;
+	(void)tree, (void)needs, (void)spares;
+}
+
+void mm__area_tree_stock(struct mm__area_tree *tree, struct mm__area_spares *spares)
+{
+	(void)tree, (void)spares;
+}
+
+int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *budget,
+			  const struct mm__area_needs *needs)
+{
+	(void)tree, (void)budget, (void)needs;
 	return 0;
+}
+
+void mm__area_tree_release(struct mm__area_tree *tree, struct mm__area_budget *budget)
+{
+	(void)tree, (void)budget;
 }
 
 /*
@@ -245,11 +268,6 @@ int mm__area_tree_reserve(struct mm__area_tree *tree, unsigned int changes)
 void mm__lock(struct mm *mm)
 {
 	pthread_mutex_lock(&mm->lock);
-}
-
-void mm__lock_prepared(struct mm *mm)
-{
-	mm__lock(mm);
 }
 
 void mm__unlock(struct mm *mm, struct mm__cpu *cpu)
@@ -368,14 +386,16 @@ static inline void model_init(void)
 		model_mm.spare_areas = &model_areas[i];
 	}
 	atomic_init(&model_mm.nr_spare_areas, 4);
+	atomic_init(&model_mm.reserved_areas, 4);
 }
 
 static inline void model_map(uint64_t addr, int prot, struct mm__inode *inode)
 {
 	struct mm__area_kind kind = { prot, MM_MAP_PRIVATE, inode, 0 };
-	struct mm__mapping m = { addr, addr + MM_PAGE_SIZE, new_area(&model_mm, &kind, false) };
+	struct mm__mapping m = { addr, addr + MM_PAGE_SIZE,
+				 new_area(&model_mm, &model_budget, &kind, false) };
 
-	mm__area_tree_insert(&model_mm.areas, &m);
+	mm__area_tree_insert(&model_mm.areas, &model_budget.nodes, &m);
 }
 
 /* A thread may have the entry in its TLB. */

@@ -24,6 +24,7 @@ struct mm__area {
 
 struct world {
 	struct mm__area_tree tree;
+	struct mm__area_budget budget;
 	uint64_t between; /* steady mappings: this is how far one is from the next */
 	struct mm__area *owner[KEYS];
 	struct mm__garbage *garbage;
@@ -103,10 +104,18 @@ static void set_owner(struct world *world, const struct mm__mapping *m, struct m
 		world->owner[i] = area;
 }
 
+static void reserve(struct world *world)
+{
+	struct mm__area_needs needs = { .now = 1 };
+
+	mm__area_tree_release(&world->tree, &world->budget);
+	CHECK_EQ(mm__area_tree_reserve(&world->tree, &world->budget, &needs), 0);
+}
+
 static void insert(struct world *world, const struct mm__mapping *m)
 {
-	CHECK_EQ(mm__area_tree_reserve(&world->tree, 1), 0);
-	mm__area_tree_insert(&world->tree, m);
+	reserve(world);
+	mm__area_tree_insert(&world->tree, &world->budget, m);
 	set_owner(world, m, m->area);
 }
 
@@ -114,10 +123,33 @@ static void erase(struct world *world, struct mm__area *area)
 {
 	struct mm__mapping m = { area->start, area->end, NULL };
 
-	CHECK_EQ(mm__area_tree_reserve(&world->tree, 1), 0);
-	mm__area_tree_erase(&world->tree, m.start);
+	reserve(world);
+	mm__area_tree_erase(&world->tree, &world->budget, m.start);
 	set_owner(world, &m, NULL);
 	throw_away(world, &area->garbage);
+}
+
+/* All that lies between two steady mappings, which stay. */
+static void erase_range(struct world *world, uint64_t key)
+{
+	uint64_t start = key, end = key, n = 0;
+
+	while (start && (!world->owner[start - 1] || world->owner[start - 1]->steady == NOTHING))
+		start--;
+	while (end < KEYS && (!world->owner[end] || world->owner[end]->steady == NOTHING))
+		end++;
+	for (uint64_t i = start; i < end; i++) {
+		struct mm__area *area = world->owner[i];
+
+		if (!area || area->start != i)
+			continue;
+		n++;
+		throw_away(world, &area->garbage);
+	}
+	for (uint64_t i = start; i < end; i++)
+		world->owner[i] = NULL;
+	reserve(world);
+	mm__area_tree_erase_range(&world->tree, &world->budget, start, end, n);
 }
 
 /* Other bounds, and another area, between the neighbours. */
@@ -139,8 +171,8 @@ static void set(struct world *world, struct mm__area *area, uint64_t *seed)
 		end = start + 1 + test_random_below(seed, hi - start);
 	}
 	m = new_mapping(start, end, area->steady);
-	CHECK_EQ(mm__area_tree_reserve(&world->tree, 1), 0);
-	mm__area_tree_set(&world->tree, old.start, &m);
+	reserve(world);
+	mm__area_tree_set(&world->tree, &world->budget, old.start, &m);
 	set_owner(world, &old, NULL);
 	set_owner(world, &m, m.area);
 	throw_away(world, &area->garbage);
@@ -169,6 +201,8 @@ static void step(struct world *world, uint64_t growth, uint64_t *seed)
 		insert_around(world, key, seed);
 	else if (area && (grow || area->steady != NOTHING))
 		set(world, area, seed);
+	else if (area && test_random_below(seed, 100) == 0)
+		erase_range(world, key);
 	else if (area)
 		erase(world, area);
 	while ((retired = mm__area_tree_take_retired(&world->tree))) {
@@ -214,6 +248,7 @@ static void run(uint64_t between, const char *name)
 	pthread_t threads[READERS];
 
 	mm__area_tree_init(&world.tree);
+	world.budget = (struct mm__area_budget){ { 0, 0 } };
 	world.between = between;
 	for (uint64_t i = 0; i < KEYS / between; i++) {
 		uint64_t key = steady_key(&world, i);

@@ -13,6 +13,7 @@
 #define KEYS 3000u
 
 static struct mm__area_tree tree;
+static struct mm__area_budget budget;
 static uint64_t owner[KEYS];           /* the start of the mapping, plus 1; 0: free */
 static struct mm__area *area_of[KEYS]; /* of the mapping that starts there */
 
@@ -89,7 +90,7 @@ static void insert_at(uint64_t key, uint64_t length)
 
 	while (m.end < KEYS && m.end < key + length && !owner[m.end])
 		m.end++;
-	mm__area_tree_insert(&tree, &m);
+	mm__area_tree_insert(&tree, &budget, &m);
 	set_owner(&m, m.start + 1);
 }
 
@@ -109,7 +110,7 @@ static void change_at(uint64_t key, uint64_t *seed)
 	set_owner(&old, 0);
 	m.start = lo + test_random_below(seed, hi - lo);
 	m.end = m.start + 1 + test_random_below(seed, hi - m.start);
-	mm__area_tree_set(&tree, old.start, &m);
+	mm__area_tree_set(&tree, &budget, old.start, &m);
 	set_owner(&m, m.start + 1);
 }
 
@@ -119,22 +120,44 @@ static void erase_at(uint64_t key)
 
 	mm__area_tree_find(&tree, key, &m);
 	set_owner(&m, 0);
-	mm__area_tree_erase(&tree, m.start);
+	mm__area_tree_erase(&tree, &budget, m.start);
+}
+
+/* Takes out all mappings around a key, up to the bounds of the outermost or somewhat beyond. */
+static void erase_range_at(uint64_t key, uint64_t *seed)
+{
+	uint64_t start = key - test_random_below(seed, (key < 400 ? key : 400) + 1);
+	uint64_t end = key + 1 + test_random_below(seed, KEYS - key < 400 ? KEYS - key : 400);
+	uint64_t n = 0;
+
+	/* None may stick out. */
+	while (start && owner[start] && owner[start] == owner[start - 1])
+		start--;
+	while (end < KEYS && owner[end] && owner[end] == owner[end - 1])
+		end++;
+	for (uint64_t i = start; i < end; i++)
+		n += owner[i] == i + 1;
+	memset(&owner[start], 0, (end - start) * sizeof(owner[0]));
+	mm__area_tree_erase_range(&tree, &budget, start, end, n);
 }
 
 static void step(uint64_t *seed, uint64_t growth)
 {
 	uint64_t key = test_random_below(seed, KEYS);
+	struct mm__area_needs needs = { .now = 1 };
 
-	CHECK_EQ(mm__area_tree_reserve(&tree, 1), 0);
+	CHECK_EQ(mm__area_tree_reserve(&tree, &budget, &needs), 0);
 	if (!owner[key]) {
 		if (test_random_below(seed, 10) < growth)
 			insert_at(key, 1 + test_random_below(seed, 4));
 	} else if (test_random_below(seed, 10) >= growth) {
 		erase_at(key);
+	} else if (test_random_below(seed, 1000) == 0) {
+		erase_range_at(key, seed);
 	} else if (test_random_below(seed, 4) == 0) {
 		change_at(key, seed);
 	}
+	mm__area_tree_release(&tree, &budget);
 	mm__rcu_free(mm__area_tree_take_retired(&tree));
 }
 
@@ -156,10 +179,11 @@ TEST(mm_area_tree, random_changes_leave_it_as_an_array_would_be)
 
 		for (unsigned int i = 0; i < test_scale(60000); i++) {
 			uint64_t low = test_random_below(&seed, KEYS);
+			uint64_t count = tree.count ? tree.count - 1 : 0;
 
 			step(&seed, growth);
 			/* Always while it is small, else now and then. */
-			if (tree.count < 64)
+			if (tree.count < 64 || tree.count < count)
 				check_tree();
 			check_find(test_random_below(&seed, KEYS + 10) % KEYS);
 			if (i % 16)
@@ -174,4 +198,73 @@ TEST(mm_area_tree, random_changes_leave_it_as_an_array_would_be)
 		}
 	}
 	mm__area_tree_destroy(&tree);
+}
+
+/* As many mappings as give the tree four levels, of which ranges of any size go. */
+#define MANY 20000u
+
+static uint64_t erase_some(struct mm__area_tree *many, bool *present, uint64_t *seed)
+{
+	struct mm__area_needs needs = { .now = 1 };
+	uint64_t size = test_random_below(seed, 2) ? MANY / 2 : 300;
+	uint64_t start = test_random_below(seed, MANY);
+	uint64_t end = start + 1 + test_random_below(seed, size);
+	uint64_t n = 0;
+
+	if (end > MANY)
+		end = MANY;
+	for (uint64_t i = start; i < end; i++)
+		n += present[i];
+	if (!n)
+		return 0;
+	memset(present + start, 0, (end - start) * sizeof(*present));
+	CHECK_EQ(mm__area_tree_reserve(many, &budget, &needs), 0);
+	mm__area_tree_erase_range(many, &budget, start * 2, end * 2, n);
+	mm__area_tree_release(many, &budget);
+	mm__rcu_free(mm__area_tree_take_retired(many));
+	return n;
+}
+
+static void insert_some(struct mm__area_tree *many, bool *present, uint64_t *seed)
+{
+	struct mm__area_needs needs = { .now = 1 };
+	uint64_t first = test_random_below(seed, MANY);
+	uint64_t step_size = test_random_below(seed, 2) ? 1 : 7919;
+
+	for (uint64_t n = test_random_below(seed, MANY), i = first; n--;
+	     i = (i + step_size) % MANY) {
+		struct mm__mapping m = { i * 2, i * 2 + 1, new_area() };
+
+		if (present[i])
+			continue;
+		present[i] = true;
+		CHECK_EQ(mm__area_tree_reserve(many, &budget, &needs), 0);
+		mm__area_tree_insert(many, &budget, &m);
+		mm__area_tree_release(many, &budget);
+		mm__rcu_free(mm__area_tree_take_retired(many));
+	}
+}
+
+TEST(mm_area_tree, ranges_of_any_size_can_be_erased)
+{
+	static struct mm__area_tree many;
+	static bool present[MANY];
+	uint64_t seed = test_seed("mm_area_tree_ranges");
+	const char *what = "";
+	uint64_t erased = 0;
+
+	for (unsigned int i = 0; i < test_scale(400); i++) {
+		struct mm__mapping m;
+
+		if (i % 8 == 0)
+			insert_some(&many, present, &seed);
+		erased += erase_some(&many, present, &seed);
+		if (!mm__area_tree_valid(&many, &what))
+			test_fail(__FILE__, __LINE__, "%s", what);
+		for (uint64_t j = 0; j < MANY; j += 1 + test_random_below(&seed, 3))
+			CHECK_EQ(mm__area_tree_at(&many, j * 2, &m), present[j]);
+	}
+	CHECK(erased > 1000);
+	mm__rcu_barrier();
+	mm__area_tree_destroy(&many);
 }

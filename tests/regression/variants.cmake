@@ -65,12 +65,13 @@ mmrange_variant_fails(mm_fork_without_flush mm_fork_faults
 # The area at the new place does not count as being changed until the pages are there.
 mmrange_variant(mm_mremap_settles_early)
 mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
-  FROM "mm__areas_put_changing(mm, plan->target, end, &kind);"
-  TO "mm__areas_put_changing(mm, plan->target, end, &kind);
-      mm__areas_settle(mm, plan->target);")
+  FROM "mm__areas_put_changing(mm, &state->budget, target, target + r->new_length, &kind);"
+  TO "mm__areas_put_changing(mm, &state->budget, target, target + r->new_length, &kind);
+      mm__areas_settle(mm, &state->budget, target);")
 mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
   FROM "	mm__lock(mm);
-	mm__areas_settle(mm, plan->target);
+	mm__areas_settle(mm, &state->budget, plan->target);
+	mm__areas_release(mm, &state->budget);
 	mm__unlock(mm, cpu);
 " TO "")
 mmrange_variant_fails(mm_mremap_settles_early mm_move_faults
@@ -144,7 +145,7 @@ mmrange_variant_fails(mm_without_dead_tables mm_stale_table
 mmrange_variant(mm_munmap_zaps_first)
 mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
   FROM "	if (!error)
-		mm__pages_zap(mm, cpu, *start, stop);
+		mm__pages_zap(mm, cpu, start, end);
 " TO "")
 mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
   FROM "	mm__sync_removed(cpu, addr, end);

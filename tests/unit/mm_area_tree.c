@@ -11,29 +11,44 @@ static struct mm__area *area(uint64_t number)
 	return (struct mm__area *)(uintptr_t)number;
 }
 
+static struct mm__area_budget budget;
+
+static void reserve(struct mm__area_tree *tree, unsigned int changes)
+{
+	struct mm__area_needs needs = { .now = changes };
+
+	CHECK_EQ(mm__area_tree_reserve(tree, &budget, &needs), 0);
+}
+
+static struct mm__garbage *end_changes(struct mm__area_tree *tree)
+{
+	mm__area_tree_release(tree, &budget);
+	return mm__area_tree_take_retired(tree);
+}
+
 static void insert(struct mm__area_tree *tree, uint64_t start, uint64_t end)
 {
 	struct mm__mapping m = { start, end, area(start + 1) };
 
-	CHECK_EQ(mm__area_tree_reserve(tree, 1), 0);
-	mm__area_tree_insert(tree, &m);
-	mm__rcu_free(mm__area_tree_take_retired(tree));
+	reserve(tree, 1);
+	mm__area_tree_insert(tree, &budget, &m);
+	mm__rcu_free(end_changes(tree));
 }
 
 static void erase(struct mm__area_tree *tree, uint64_t start)
 {
-	CHECK_EQ(mm__area_tree_reserve(tree, 1), 0);
-	mm__area_tree_erase(tree, start);
-	mm__rcu_free(mm__area_tree_take_retired(tree));
+	reserve(tree, 1);
+	mm__area_tree_erase(tree, &budget, start);
+	mm__rcu_free(end_changes(tree));
 }
 
 static void set(struct mm__area_tree *tree, uint64_t old, uint64_t start, uint64_t end)
 {
 	struct mm__mapping m = { start, end, area(start + 2) };
 
-	CHECK_EQ(mm__area_tree_reserve(tree, 1), 0);
-	mm__area_tree_set(tree, old, &m);
-	mm__rcu_free(mm__area_tree_take_retired(tree));
+	reserve(tree, 1);
+	mm__area_tree_set(tree, &budget, old, &m);
+	mm__rcu_free(end_changes(tree));
 }
 
 static void check_mapping(const struct mm__mapping *m, uint64_t start, uint64_t end,
@@ -225,36 +240,40 @@ TEST(mm_area_tree, what_is_reserved_is_enough_for_growth_from_nothing)
 	struct mm__area_tree tree;
 
 	mm__area_tree_init(&tree);
-	CHECK_EQ(mm__area_tree_reserve(&tree, 100), 0);
+	reserve(&tree, 100);
 	for (uint64_t i = 0; i < 100; i++) {
 		struct mm__mapping m = { i, i + 1, area(i) };
 
-		mm__area_tree_insert(&tree, &m);
+		mm__area_tree_insert(&tree, &budget, &m);
 	}
 	check_tree(&tree);
+	mm__rcu_free(end_changes(&tree));
 	mm__area_tree_destroy(&tree);
 }
 
 TEST(mm_area_tree, what_is_preloaded_is_all_that_is_reserved)
 {
 	struct mm__area_tree tree;
+	struct mm__area_needs needs = { .now = 3 };
 	struct mm__area_spares spares;
 
 	mm__area_tree_init(&tree);
 	for (uint64_t i = 0; i < 1000; i++) {
 		unsigned int leaves, inners;
 
-		mm__area_tree_preload(&tree, 3, &spares);
+		mm__area_tree_preload(&tree, &needs, &spares);
 		mm__area_tree_stock(&tree, &spares);
 		CHECK(!spares.first[0] && !spares.first[1]);
 		leaves = tree.spares.count[0];
 		inners = tree.spares.count[1];
-		CHECK_EQ(mm__area_tree_reserve(&tree, 3), 0);
+		reserve(&tree, 3);
 		CHECK_EQ(tree.spares.count[0], leaves);
 		CHECK_EQ(tree.spares.count[1], inners);
 		for (uint64_t j = 0; j < 3; j++)
 			mm__area_tree_insert(
-				&tree, &(struct mm__mapping){ i * 3 + j, i * 3 + j + 1, NULL });
+				&tree, &budget,
+				&(struct mm__mapping){ i * 3 + j, i * 3 + j + 1, NULL });
+		mm__rcu_free(end_changes(&tree));
 	}
 	check_tree(&tree);
 	mm__area_tree_destroy(&tree);
@@ -272,9 +291,9 @@ TEST(mm_area_tree, most_changes_replace_a_leaf_and_nothing_else)
 		struct mm__mapping m = { i * 10, i * 10 + 6, NULL };
 		struct mm__garbage *retired;
 
-		CHECK_EQ(mm__area_tree_reserve(&tree, 1), 0);
-		mm__area_tree_set(&tree, i * 10, &m);
-		retired = mm__area_tree_take_retired(&tree);
+		reserve(&tree, 1);
+		mm__area_tree_set(&tree, &budget, i * 10, &m);
+		retired = end_changes(&tree);
 		CHECK(retired);
 		more += retired->next ? 1 : 0;
 		mm__rcu_free(retired);
@@ -300,6 +319,53 @@ TEST(mm_area_tree, is_empty_again_when_all_is_erased_in_any_order)
 		check_tree(&tree);
 		mm__area_tree_destroy(&tree);
 	}
+}
+
+TEST(mm_area_tree, a_range_is_erased_at_the_cost_of_one_mapping)
+{
+	struct mm__area_needs needs = { .now = 1 };
+	struct mm__area_tree tree;
+	const uint64_t n = test_scale(100000);
+
+	mm__area_tree_init(&tree);
+	for (uint64_t i = 0; i < n; i++)
+		insert(&tree, i * 2, i * 2 + 1);
+	mm__rcu_barrier();
+	CHECK_EQ(mm__area_tree_reserve(&tree, &budget, &needs), 0);
+	mm__area_tree_erase_range(&tree, &budget, 6, n * 2 - 6, n - 6);
+	/* More than a leaf. */
+	CHECK(tree.retired->next);
+	mm__rcu_free(end_changes(&tree));
+	CHECK_EQ(tree.count, 6);
+	check_tree(&tree);
+	CHECK_EQ(tree.levels, 1);
+	mm__rcu_barrier();
+	mm__area_tree_destroy(&tree);
+}
+
+TEST(mm_area_tree, what_is_reserved_stays_for_the_writer_that_reserved_it)
+{
+	struct mm__area_needs needs = { .now = 1, .later = 2, .most = 100000 };
+	struct mm__area_budget first;
+	struct mm__area_tree tree;
+
+	mm__area_tree_init(&tree);
+	insert(&tree, 1, 2);
+	CHECK_EQ(mm__area_tree_reserve(&tree, &first, &needs), 0);
+	/* The tree gets more levels meanwhile, and others use up what they reserve. */
+	for (uint64_t i = 1; i < 20000; i++) {
+		insert(&tree, i * 3, i * 3 + 1);
+		CHECK(tree.spares.count[0] >= first.nodes[0]);
+		CHECK(tree.spares.count[1] >= first.nodes[1]);
+	}
+	CHECK(tree.levels > 2);
+	mm__area_tree_erase_range(&tree, &first, 3000, 50000, 15667);
+	mm__area_tree_erase(&tree, &first, 1);
+	mm__area_tree_release(&tree, &first);
+	check_tree(&tree);
+	mm__rcu_free(mm__area_tree_take_retired(&tree));
+	mm__rcu_barrier();
+	mm__area_tree_destroy(&tree);
 }
 
 /* In an order in which leaves are divided everywhere. */

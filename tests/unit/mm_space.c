@@ -139,11 +139,15 @@ static struct mm__mapping mapping_of(struct mm *mm, unsigned int page)
 
 static void change_tree(struct mm *mm, uint64_t start, const struct mm__mapping *m)
 {
-	CHECK_EQ(mm__area_tree_reserve(&mm->areas, 1), 0);
+	struct mm__area_needs needs = { .now = 1 };
+	struct mm__area_budget budget;
+
+	CHECK_EQ(mm__area_tree_reserve(&mm->areas, &budget, &needs), 0);
 	if (m)
-		mm__area_tree_set(&mm->areas, start, m);
+		mm__area_tree_set(&mm->areas, &budget, start, m);
 	else
-		mm__area_tree_erase(&mm->areas, start);
+		mm__area_tree_erase(&mm->areas, &budget, start);
+	mm__area_tree_release(&mm->areas, &budget);
 }
 
 TEST(mm_validate, finds_areas_that_are_not_merged)

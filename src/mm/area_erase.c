@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Erasing a range of an area_tree: any number of mappings at the cost of one. See area_tree.c for the
+ * rules, which are those of all changes.
+ *
+ * Two ways lead from the root to both ends of the range. On each level, what lies between the two
+ * goes, whole subtrees of it at once. What is left on both sides, and of the level below, goes into
+ * one new node, or into two if it is too much for one. Above the node where the two ways part, a level
+ * may need no new node: if one node came of the level below, and is full enough, it takes its
+ * predecessor's place in a node that readers see.
+ *
+ * Then the new nodes that use too few slots (E) are joined with a sibling or take some of its slots,
+ * from the top to the bottom: so that the parent is always full enough to have a sibling for them, and
+ * to lose a child.
+ *
+ * A level takes two nodes at most, and the root one: two new ones, or a new one and the copy of its
+ * sibling.
+ */
+#include "area_path.h"
+
+/* The new nodes of a level. */
+struct seam {
+	struct mm__area_node *node[2];
+	unsigned int count;
+	uint64_t key; /* between the two */
+};
+
+/* What is left on a level: slots of left before end_left, the seam below, slots of right from first_right. */
+struct remains {
+	struct mm__area_node *left;
+	unsigned int end_left;
+	struct mm__area_node *right; /* may be left */
+	unsigned int first_right;
+};
+
+struct builder {
+	struct mm__area_tree *tree;
+	unsigned int level;
+	unsigned int quota; /* slots for each node */
+	struct seam seam;
+};
+
+/* The node that the next slot goes to, where the slot will be the last. */
+static struct mm__area_node *add_slot(struct builder *b, uint64_t key, unsigned int *i)
+{
+	struct seam *seam = &b->seam;
+	struct mm__area_node *node = seam->count ? seam->node[seam->count - 1] : NULL;
+
+	if (!node || node->count == b->quota) {
+		node = mm__area_node_take(b->tree, b->level);
+		seam->node[seam->count++] = node;
+		seam->key = key;
+	}
+	*i = node->count++;
+	return node;
+}
+
+static void add_mappings(struct builder *b, const struct leaf *from, unsigned int first,
+			 unsigned int end)
+{
+	for (; first < end; first++) {
+		unsigned int i;
+		struct leaf *to = mm__leaf(add_slot(b, from->start[first], &i));
+
+		to->start[i] = from->start[first];
+		to->rest[i] = from->rest[first];
+	}
+}
+
+static void add_child(struct builder *b, uint64_t key, struct mm__area_node *child,
+		      const struct sum *sum)
+{
+	unsigned int i;
+	struct inner *to = mm__inner(add_slot(b, key, &i));
+
+	if (i)
+		to->key[i - 1] = key;
+	mm__set_child(&to->node, i, child);
+	to->sum[i] = *sum;
+}
+
+static void add_children(struct builder *b, const struct inner *from, unsigned int first,
+			 unsigned int end)
+{
+	for (; first < end; first++)
+		add_child(b, first ? from->key[first - 1] : 0, mm__child(&from->node, first),
+			  &from->sum[first]);
+}
+
+static void add_seam(struct builder *b, uint64_t key, const struct seam *below)
+{
+	for (unsigned int i = 0; i < below->count; i++) {
+		struct sum sum = mm__node_sum(below->node[i]);
+
+		add_child(b, i ? below->key : key, below->node[i], &sum);
+	}
+}
+
+/* Retires the nodes that the remains come from, and what is between the two ways. */
+static void retire(struct mm__area_tree *tree, const struct remains *r, bool inner)
+{
+	unsigned int end = r->left->count;
+
+	if (!inner) {
+		mm__area_node_retire(tree, r->left, 0, 0);
+		if (r->right != r->left)
+			mm__area_node_retire(tree, r->right, 0, 0);
+		return;
+	}
+	if (r->right == r->left)
+		end = r->first_right - 1;
+	else
+		mm__area_node_retire(tree, r->right, 0, r->first_right - 1);
+	mm__area_node_retire(tree, r->left, r->end_left + 1, end);
+}
+
+/* Makes the new nodes of a level of what remains there and of the seam below. */
+static void build(struct mm__area_tree *tree, unsigned int level, const struct remains *r,
+		  struct seam *seam)
+{
+	unsigned int all =
+		r->end_left + (level ? seam->count : 0) + (r->right->count - r->first_right);
+	struct builder b = { .tree = tree, .level = level, .quota = all };
+
+	if (all > mm__slots(r->left))
+		b.quota = (all + 1) / 2;
+	if (level) {
+		const struct inner *left = mm__inner(r->left);
+
+		add_children(&b, left, 0, r->end_left);
+		add_seam(&b, r->end_left ? left->key[r->end_left - 1] : 0, seam);
+		add_children(&b, mm__inner(r->right), r->first_right, r->right->count);
+	} else {
+		add_mappings(&b, mm__leaf(r->left), 0, r->end_left);
+		add_mappings(&b, mm__leaf(r->right), r->first_right, r->right->count);
+	}
+	retire(tree, r, level);
+	*seam = b.seam;
+}
+
+static struct remains remains_of(const struct path *left, const struct path *right,
+				 unsigned int level, uint64_t start, uint64_t end)
+{
+	struct remains r = { left->node[level], left->index[level], right->node[level],
+			     right->index[level] + 1 };
+
+	if (!level) {
+		r.end_left = start ? mm__begun(mm__leaf(r.left), start - 1) : 0;
+		r.first_right = mm__begun(mm__leaf(r.right), end - 1);
+	}
+	return r;
+}
+
+/*
+ * The node below this level uses too few slots: joins it with a sibling, or takes some of the
+ * sibling's. Joined nodes keep some room, so that the next insertion does not divide them again.
+ */
+static void refill(struct mm__area_tree *tree, struct path *path, unsigned int level)
+{
+	struct mm__area_node *parent = mm__path_own(tree, path, level);
+	unsigned int i = path->index[level];
+	unsigned int l = i ? i - 1 : 0;
+	unsigned int other = i ? i - 1 : 1;
+	struct mm__area_node *left, *right;
+	unsigned int all;
+	uint64_t *key = &mm__inner(parent)->key[l];
+
+	mm__set_child(parent, other, mm__area_node_replace(tree, mm__child(parent, other)));
+	left = mm__child(parent, l);
+	right = mm__child(parent, l + 1);
+	all = left->count + right->count;
+	if (all <= mm__slots(left) / 4 * 3 + 1) {
+		mm__shift_left(left, right, right->count, key);
+		mm__close_slot(parent, l + 1);
+		mm__area_node_give(tree, right);
+		path->node[level - 1] = left;
+		path->index[level] = l;
+	} else {
+		if (left->count < right->count)
+			mm__shift_left(left, right, all / 2 - left->count, key);
+		else
+			mm__shift_right(left, right, all / 2 - right->count, key);
+		mm__inner(parent)->sum[l + 1] = mm__node_sum(right);
+	}
+	mm__inner(parent)->sum[l] = mm__node_sum(left);
+}
+
+/* A new root with one child goes. */
+static void drop_roots(struct mm__area_tree *tree, struct path *path)
+{
+	while (path->levels > 1 && path->owned == path->levels) {
+		struct mm__area_node *root = path->node[path->levels - 1];
+
+		if (root->count > 1)
+			return;
+		path->owned = --path->levels;
+		path->node[path->levels - 1] = mm__child(root, 0);
+		mm__area_node_give(tree, root);
+	}
+}
+
+/*
+ * (E): from the highest new node down to where start leads, refills those that use too few slots.
+ * Such a node is the only new one of its level, and start leads to it.
+ */
+static void refill_down(struct mm__area_tree *tree, struct path *path, const bool *low,
+			uint64_t start)
+{
+	unsigned int level;
+
+	drop_roots(tree, path);
+	for (level = path->owned; level-- > 1;) {
+		struct mm__area_node *node;
+
+		if (level >= path->levels)
+			continue;
+		node = path->node[level];
+		path->index[level] = mm__route(mm__inner(node), start);
+		path->node[level - 1] = mm__child(node, path->index[level]);
+		if (!low[level - 1])
+			continue;
+		refill(tree, path, level);
+		path->index[level] = mm__route(mm__inner(node), start);
+		path->node[level - 1] = mm__child(node, path->index[level]);
+		drop_roots(tree, path);
+	}
+}
+
+/* How many slots a new node is to use, if its own child may yet be joined with another. */
+static unsigned int wanted(const struct mm__area_node *node, bool low_below)
+{
+	return mm__least(node) + (low_below ? 1 : 0);
+}
+
+/*
+ * Builds the new nodes from the leaves up. Returns how many levels have some. low[]: the one node of
+ * that level uses too few slots.
+ */
+static unsigned int build_up(struct mm__area_tree *tree, struct path *left, struct path *right,
+			     uint64_t start, uint64_t end, bool *low)
+{
+	struct seam seam = { .count = 0 };
+	unsigned int level = 0;
+
+	/* Until the two ways are one, and it needs no other change. */
+	do {
+		struct remains r = remains_of(left, right, level, start, end);
+
+		build(tree, level, &r, &seam);
+		left->node[level] = seam.count ? seam.node[0] : NULL;
+		low[level] = seam.count == 1 &&
+			     seam.node[0]->count < wanted(seam.node[0], level && low[level - 1]);
+		level++;
+	} while (level < left->levels &&
+		 (seam.count != 1 || low[level - 1] || left->node[level] != right->node[level] ||
+		  left->index[level] != right->index[level]));
+	return level;
+}
+
+void mm__area_tree_erase_range(struct mm__area_tree *tree, struct mm__area_budget *budget,
+			       uint64_t start, uint64_t end, uint64_t n)
+{
+	struct path path, right;
+	bool low[MAX_LEVELS];
+
+	tree->budget = budget;
+	mm__path_descend(tree, start, &path);
+	mm__path_descend(tree, end - 1, &right);
+	path.owned = build_up(tree, &path, &right, start, end, low);
+	if (path.owned == path.levels && !path.node[path.levels - 1])
+		path.owned = path.levels = 0;
+	refill_down(tree, &path, low, start);
+	for (unsigned int level = path.owned; level && level < path.levels; level++) {
+		if (!mm__path_update_sum(&path, level))
+			break;
+	}
+	tree->count -= n;
+	mm__path_publish(tree, &path);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * area_path - the way from the root of an area_tree to a leaf, as a writer changes it: for
+ * area_tree.c and area_erase.c. See area_tree.c for the rules.
+ */
+#ifndef MM_AREA_PATH_H
+#define MM_AREA_PATH_H
+
+#include "area_node.h"
+
+/* Two slots in the root, 21 in the others, five in leaves: beyond this, more than 2^64 mappings. */
+#define MAX_LEVELS 16u
+
+struct path {
+	unsigned int levels;
+	unsigned int owned; /* levels from the leaf up whose nodes are private copies */
+	struct mm__area_node *node[MAX_LEVELS];
+	unsigned int index[MAX_LEVELS]; /* of the child below */
+};
+
+/* The way to the leaf for addr. The tree is not empty. */
+void mm__path_descend(const struct mm__area_tree *tree, uint64_t addr, struct path *path);
+
+/* Makes the path private up to this level. */
+struct mm__area_node *mm__path_own(struct mm__area_tree *tree, struct path *path,
+				   unsigned int level);
+
+/* Shows readers what is private of the path. The writer changes none of it after that. */
+void mm__path_publish(struct mm__area_tree *tree, struct path *path);
+
+/* Sums up the node below this level; false if that says nothing new, here or further up. */
+bool mm__path_update_sum(struct path *path, unsigned int level);
+
+/* Puts a child, and its sum, into slot i of a private node. */
+void mm__put_child(struct mm__area_node *node, unsigned int i, uint64_t key,
+		   struct mm__area_node *child);
+
+#endif
