@@ -305,7 +305,7 @@ TEST(foreach_random, what_stays_is_shown_and_canceled_once_in_a_storm)
 		test_seed("foreach_random/what_stays_is_shown_and_canceled_once_in_a_storm");
 	static struct world world;
 	struct stormer stormers[THREADS];
-	struct range_lock_stats stats;
+	struct range_lock_stats stats = { 0 };
 	atomic_bool over;
 
 	memset(&world, 0, sizeof world);
@@ -316,7 +316,9 @@ TEST(foreach_random, what_stays_is_shown_and_canceled_once_in_a_storm)
 		stormers[i] = (struct stormer){ &world.lock, test_random(&seed), &over, 0 };
 		stormers[i].thread = thread_start(storm, &stormers[i]);
 	}
-	for (unsigned int walk = 0; walk < test_scale(5000); walk++) {
+	/* On a busy machine, the threads of the storm may begin late. */
+	for (unsigned int walk = 0; walk < test_scale(5000) || !stats.splits || !stats.merges;
+	     walk++) {
 		struct one *one = &world.ones[STAY + walk % COME];
 
 		if (walk % 8 == 0)
@@ -327,12 +329,11 @@ TEST(foreach_random, what_stays_is_shown_and_canceled_once_in_a_storm)
 		check_walk(&world);
 		CHECK_EQ(one->shown, 1);
 		end_life(&world, one);
+		stats = lock_stats(&world.lock);
 	}
 	atomic_store(&over, true);
 	for (int i = 0; i < THREADS; i++)
 		thread_join(stormers[i].thread);
-	stats = lock_stats(&world.lock);
 	fprintf(stderr, "%" PRIu64 " splits, %" PRIu64 " merges\n", stats.splits, stats.merges);
-	CHECK(stats.splits > 0 && stats.merges > 0);
 	end(&world);
 }

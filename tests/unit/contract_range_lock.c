@@ -5,8 +5,11 @@
  */
 #include "actors.h"
 
+#include "range_lock/forest.h"
+
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { OTHER = 4711 }; /* no function sets errno to this */
 
@@ -269,4 +272,194 @@ TEST(contract_range_lock, requests_are_sorted_by_start_also_if_the_call_fails)
 		}
 	}
 	check_quiet_and_destroy(&lock);
+}
+
+#ifndef __APPLE__
+static atomic_uint mallocs;
+static atomic_size_t mapped; /* bytes */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset);
+int __real_munmap(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset);
+int __wrap_munmap(void *memory, size_t size);
+
+/* The linker puts these in place of the functions of the C library, here and in the library. */
+void *__wrap_malloc(size_t size)
+{
+	atomic_fetch_add(&mallocs, 1);
+	return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	atomic_fetch_add(&mallocs, 1);
+	return __real_calloc(n, size);
+}
+
+void *__wrap_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset)
+{
+	atomic_fetch_add(&mapped, size);
+	return __real_mmap(at, size, prot, flags, fd, offset);
+}
+
+int __wrap_munmap(void *memory, size_t size)
+{
+	atomic_fetch_sub(&mapped, size);
+	return __real_munmap(memory, size);
+}
+
+/* Splits, too, so that the lock can be used inside malloc(). */
+TEST(contract_range_lock, malloc_is_never_called)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range held;
+	unsigned int before;
+
+	free(malloc(1));
+	before = atomic_load(&mallocs);
+	make_leaves(&lock, 8);
+	CHECK_EQ(range_lock(&lock, &held, 10, 20, RANGE_WRITE), 0);
+	check_errors(&lock, &held);
+	check_changes(&lock, &held);
+	check_waits(&lock);
+	make_biased(&lock, 1000);
+	range_unlock(&lock, &held);
+	check_quiet_and_destroy(&lock);
+	CHECK_EQ(atomic_load(&mallocs), before);
+}
+
+TEST(contract_range_lock, without_hooks_what_was_mapped_is_unmapped_by_destroy)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	size_t before = atomic_load(&mapped), with_leaves;
+
+	make_leaves(&lock, 300);
+	with_leaves = atomic_load(&mapped);
+	CHECK(with_leaves > before);
+	check_quiet_and_destroy(&lock);
+	CHECK_EQ(atomic_load(&mapped), before);
+}
+#endif
+
+TEST(contract_range_lock, memory_is_given_back_by_destroy_only)
+{
+	struct range_lock_attr attr;
+	struct memory_books books;
+	struct range_lock lock;
+
+	range_lock_attr_init(&attr);
+	use_memory_books(&attr, &books, UINT32_MAX);
+	CHECK_EQ(range_lock_init(&lock, &attr), 0);
+	make_leaves(&lock, 200);
+	CHECK_EQ(lock_stats(&lock).splits, 199);
+	CHECK_EQ(lock_stats(&lock).merges, 0);
+	for (uint64_t i = 0; i < 100; i++) {
+		struct range full;
+
+		take(&lock, &full, FULL, RANGE_WRITE);
+		range_unlock(&lock, &full);
+		alternate(&lock, 10000 * i, 10000 * i + 5000, 64);
+	}
+	CHECK(atomic_load(&books.allocations) > 1);
+	CHECK_EQ(atomic_load(&books.frees), 0);
+	check_quiet_and_destroy(&lock);
+	check_memory_balanced(&books);
+}
+
+enum { LEAVES = 8 };
+
+/* All memory of a lock that threads share, but for one leaf. */
+struct shared {
+	struct range_lock lock;
+	unsigned char forest[offsetof(struct range__forest, entries)];
+	struct range__entry entries[LEAVES];
+	struct range__leaf leaves[LEAVES];
+};
+
+static void look(struct range_lock *lock, struct shared *shared, const struct range__leaf *but)
+{
+	struct range__forest *forest = forest_of(lock);
+
+	memset(shared, 0, sizeof(*shared));
+	memcpy(&shared->lock, lock, sizeof(*lock));
+	memcpy(shared->forest, forest, sizeof(shared->forest));
+	memcpy(shared->entries, forest->entries, sizeof(shared->entries));
+	for (int i = 0; i < LEAVES; i++) {
+		const struct range__leaf *leaf = atomic_load(&forest->entries[i].leaf);
+
+		if (leaf != but)
+			memcpy(&shared->leaves[i], leaf, sizeof(*leaf));
+	}
+}
+
+TEST(contract_range_lock, in_a_leaf_of_its_own_a_thread_writes_to_nothing_else)
+{
+	static struct shared before, after;
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+
+	make_leaves(&lock, LEAVES);
+	for (uint64_t key = 0; key < 10 * LEAVES; key += 10) {
+		struct range__leaf *own = range__index_find(&lock, key);
+
+		visit(&lock, 7, key);
+		look(&lock, &before, own);
+		for (int i = 0; i < 100; i++)
+			visit(&lock, 7, key);
+		look(&lock, &after, own);
+		CHECK(!memcmp(&before, &after, sizeof(before)));
+	}
+	check_quiet_and_destroy(&lock);
+}
+
+/* A lock in a page of its own, which goes as soon as it may. */
+struct doomed {
+	struct range_lock *lock;
+	struct range *held;
+	struct range range;
+};
+
+static void *wait_and_destroy(void *arg)
+{
+	struct doomed *doomed = arg;
+
+	CHECK_EQ(range_lock(doomed->lock, &doomed->range, 0, 1, RANGE_WRITE), ECANCELED);
+	range_unlock(doomed->lock, doomed->held);
+	CHECK_EQ(range_lock_destroy(doomed->lock), 0);
+	CHECK_EQ(munmap(doomed->lock, 4096), 0);
+	return NULL;
+}
+
+static void *cancel_once(void *arg)
+{
+	struct doomed *doomed = arg;
+
+	while (range_cancel(doomed->lock, &doomed->range) == ESRCH)
+		sched_yield();
+	return NULL;
+}
+
+TEST(contract_range_lock, a_lock_may_be_destroyed_while_the_cancel_that_ended_the_wait_returns)
+{
+	unsigned int rounds = test_scale(500);
+
+	for (unsigned int i = 0; i < rounds; i++) {
+		struct doomed doomed;
+		struct range held;
+		pthread_t waiter, canceler;
+
+		doomed.held = &held;
+		doomed.lock = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				   -1, 0);
+		CHECK(doomed.lock != MAP_FAILED);
+		CHECK_EQ(range_lock_init(doomed.lock, NULL), 0);
+		take(doomed.lock, &held, 0, 1, RANGE_WRITE);
+		waiter = thread_start(wait_and_destroy, &doomed);
+		canceler = thread_start(cancel_once, &doomed);
+		thread_join(waiter);
+		thread_join(canceler);
+	}
 }
