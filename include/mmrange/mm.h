@@ -154,20 +154,40 @@ MMRANGE_API void mm_destroy(struct mm *mm);
  *                MM_MAP_NORESERVE and MM_MAP_STACK only keep areas with them apart from those
  *                without; what MM_MAP_POPULATE cannot make present is no error
  * @param fd      without MM_MAP_ANONYMOUS: a regular file, open for reading, and for writing too if
- *                a shared mapping is to be written to. It may be closed after the call.
+ *                a shared mapping is to be written to. It may be closed after the call: the space
+ *                keeps no descriptor, and no record lock (F_SETLK) of the process is lost.
  * @param offset  a multiple of the page size: where in the file
  * @param result  the address of the mapping; written only on success
  * @return 0; EINVAL length 0, unaligned fixed address or offset, or bad flags; ENOMEM no room, too
  *         many areas, or a fixed mapping that would end above MM_ADDR_MAX; EPERM fixed below
- *         MM_ADDR_MIN; EEXIST MM_MAP_FIXED_NOREPLACE and something is there; EBADF fd is none;
- *         EACCES fd is not open for that; ENODEV no regular file; EOVERFLOW the file cannot be that
- *         large; EMFILE no descriptor left for a copy; EDEADLK see mm_lock_range(). On error
+ *         MM_ADDR_MIN, a file on a file system without execution and MM_PROT_EXEC, or a sealed file
+ *         (F_SEAL_WRITE, F_SEAL_FUTURE_WRITE) that is to be written to; EEXIST
+ *         MM_MAP_FIXED_NOREPLACE and something is there; EBADF fd is none; EACCES fd is not open for
+ *         that; ENODEV no regular file; EINVAL a file and MM_MAP_GROWSDOWN; EOVERFLOW the file cannot
+ *         be that large; EDEADLK see mm_lock_range(); other errors of mmap(2) of the file. On error
  *         nothing has changed.
  *
- * The pages of a file come from a cache that all address spaces of the process share. What is
- * written through a shared mapping is written to the file by mm_msync(), and when it is unmapped.
- * What others write to the file is seen by pages that are not in the cache yet; the cache keeps
- * them as long as the file is mapped anywhere.
+ * A mapping of a file shows the file itself, by a mapping of the program's own that the space makes of
+ * it and all spaces of the process share:
+ * - What is written through a shared mapping is in the file at once, and what write(2) writes is in
+ *   the mapping at once. When the last mapping of the file is gone, the program does not map it any
+ *   more, and nothing is written to it later. Until then the program maps all that was mapped of the
+ *   file since the last such moment; that takes addresses of the program, but memory only for what is
+ *   accessed.
+ * - Where the file has become too short, accesses fail with MM_BUS_ADRERR, also to pages that were
+ *   present before, and are still counted so; where it grows again it reads as zeroes. So do private
+ *   copies of its pages, but that one stays which nothing accesses while the file is short (in Linux
+ *   it does not). Where pages of the system are larger than MM_PAGE_SIZE, the end of the file is that
+ *   of its last such page.
+ * - An area that mm_mremap() makes longer than all that was mapped of the file before can be accessed
+ *   there as far as the system can map the file again without a descriptor (Linux can, and a private
+ *   one since 5.13): if not, ENOMEM.
+ *
+ * The first mapping of a file in the process installs a handler of SIGBUS, by which the failure of such
+ * accesses is noticed. It passes every other SIGBUS on to what was installed before. A program that
+ * installs a handler later has to pass on to this one each SIGBUS that is not its own; if it does not,
+ * an access behind the end of a file ends in the program's handler. Each thread that accesses a page of
+ * a file unblocks SIGBUS for itself, once, and must not block it after that.
  *
  * Ensures:   MM_MAP_FIXED replaces what was mapped there in one step: no other thread sees the gap.
  * Locks:     the range, for writing, for the whole of it.   Since: 0.1
@@ -249,7 +269,7 @@ MMRANGE_API int mm_brk(struct mm *mm, uint64_t brk, uint64_t *result);
 enum mm_fault_code {
 	MM_SEGV_MAPERR = 1, /* nothing is mapped there */
 	MM_SEGV_ACCERR = 2, /* it is mapped, but not for this */
-	MM_BUS_ADRERR = 3   /* it is mapped, but the file ends before it, or cannot be read */
+	MM_BUS_ADRERR = 3   /* it is mapped, but the file ends before it, or cannot be read or stored */
 };
 
 struct mm_siginfo {
@@ -347,8 +367,8 @@ MMRANGE_API int mm_for_each_area(struct mm *mm, int (*visit)(const struct mm_are
 MMRANGE_API int mm_fork(struct mm *mm, struct mm **child);
 
 /**
- * Writes what was written to shared mappings of files in [addr, addr + length) to the files; see
- * msync(2).
+ * Has the system store what was written to shared mappings of files in [addr, addr + length), and waits
+ * for that with MM_MS_SYNC; see msync(2). In the files, as read(2) sees them, it is before.
  *
  * @param flags  MM_MS_ASYNC or MM_MS_SYNC, maybe with MM_MS_INVALIDATE, which does nothing here
  * @return 0; EINVAL unaligned address, or bad flags; ENOMEM part of the range is not mapped: the
@@ -439,7 +459,7 @@ enum mm_fallback {
 	MM_FALLBACK_CHANGING, /* the area was being changed when the fault came */
 	MM_FALLBACK_NO_TABLE, /* there was no page table yet */
 	MM_FALLBACK_NO_FRAME, /* the thread had no free frame at hand */
-	MM_FALLBACK_NO_PAGE,  /* the page of the file has to be read first */
+	MM_FALLBACK_NO_PAGE,  /* the page of the file may have to be read first, or is not there */
 	MM_FALLBACK_FLUSH, /* other threads have to be kept from what they may have in their TLBs */
 	MM_FALLBACK_CHANGED, /* aborted: the area was changed meanwhile */
 	MM_FALLBACK_TABLE,   /* aborted: the page table was freed meanwhile */
@@ -462,7 +482,7 @@ MMRANGE_API uint64_t mm_hold_time_end(unsigned int i);
 struct mm_stats {
 	uint64_t areas;          /* now */
 	uint64_t pages;          /* present now */
-	uint64_t frames;         /* in use now, by this space and its relatives by mm_fork() */
+	uint64_t frames;         /* in use now, by this space and its relatives by mm_fork(); files have none */
 	uint64_t tables;         /* page tables now, of all levels */
 	uint64_t faults;         /* so far: all faults, whatever came of them */
 	uint64_t faults_minor;   /* .. that made a page present */

@@ -3,9 +3,11 @@
  * mm_read() and mm_write(): as the processor, page by page. What is in the thread's TLB is used
  * without asking anybody; what is not is looked up in the page table, and faults if it is not there:
  * see fault.c. Between mm__cpu_enter() and mm__cpu_leave() nobody takes the translation
- * away, nor the frame that it leads to.
+ * away, nor the frame that it leads to. But the system may take a page of a file away at any time, as
+ * the file becomes shorter.
  */
 #include "bytes.h"
+#include "guard.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -14,6 +16,12 @@ struct copy {
 	void *to;         /* reading */
 	const void *from; /* writing */
 	size_t length;
+};
+
+enum outcome {
+	COPIED,
+	MISSED, /* the TLB does not have it, or does not allow it */
+	ENDED   /* the file does not have the page any more */
 };
 
 static void copy_bytes(const struct copy *copy, uint64_t entry, uint64_t addr)
@@ -29,19 +37,61 @@ static void copy_bytes(const struct copy *copy, uint64_t entry, uint64_t addr)
 	}
 }
 
-/* Copies within one page, if the TLB has it and it allows that; says whether. */
-static bool try_copy(struct mm__cpu *cpu, uint64_t addr, const struct copy *copy, int access)
+/* A page of a file, or a private copy of one, which lives as long as that. */
+static enum outcome copy_guarded(const struct copy *copy, const struct mm__tlb_entry *slot,
+				 uint64_t addr)
+{
+	char *bytes = (char *)mm__entry_bytes(slot->entry) + addr % MM_PAGE_SIZE;
+	bool copied;
+
+	if (slot->entry & MM__FILE) {
+		copied = copy->to ? mm__guard_copy(copy->to, bytes, copy->length, bytes)
+				  : mm__guard_copy(bytes, copy->from, copy->length, bytes);
+	} else {
+		copied = mm__guard_probe(slot->file, false);
+		if (copied)
+			copy_bytes(copy, slot->entry, addr);
+	}
+	return copied ? COPIED : ENDED;
+}
+
+/* Copies within one page. *entry, unless it missed: what the TLB has. */
+static enum outcome try_copy(struct mm__cpu *cpu, uint64_t addr, const struct copy *copy,
+			     int access, uint64_t *entry)
 {
 	uint64_t page = mm__page_start(addr);
 	const struct mm__tlb_entry *slot = mm__tlb_slot(cpu, page);
-	bool hit;
+	enum outcome outcome = MISSED;
 
 	mm__cpu_enter(cpu);
-	hit = slot->page == page + 1 && mm__entry_allows(slot->entry, access);
-	if (hit)
-		copy_bytes(copy, slot->entry, addr);
+	if (slot->page == page + 1 && mm__entry_allows(slot->entry, access)) {
+		*entry = slot->entry;
+		outcome = COPIED;
+		if (slot->entry & (MM__FILE | MM__COPY))
+			outcome = copy_guarded(copy, slot, addr);
+		else
+			copy_bytes(copy, slot->entry, addr);
+	}
 	mm__cpu_leave(cpu);
-	return hit;
+	return outcome;
+}
+
+static int copy_in_page(struct mm__cpu *cpu, uint64_t addr, const struct copy *copy, int access,
+			struct mm_siginfo *info)
+{
+	for (;;) {
+		uint64_t entry;
+		enum outcome outcome = try_copy(cpu, addr, copy, access, &entry);
+		int error;
+
+		if (outcome == COPIED)
+			return 0;
+		if (outcome == ENDED)
+			return mm__file_ended(cpu, addr, entry, info);
+		error = mm__tlb_fill(cpu, addr, access, info);
+		if (error)
+			return error;
+	}
 }
 
 static int copy_all(struct mm *mm, uint64_t addr, struct copy *copy, size_t length, int access,
@@ -53,14 +103,12 @@ static int copy_all(struct mm *mm, uint64_t addr, struct copy *copy, size_t leng
 		return ENOMEM;
 	while (length) {
 		uint64_t rest = MM_PAGE_SIZE - addr % MM_PAGE_SIZE;
+		int error;
 
 		copy->length = rest < length ? (size_t)rest : length;
-		while (!try_copy(cpu, addr, copy, access)) {
-			int error = mm__tlb_fill(cpu, addr, access, info);
-
-			if (error)
-				return error;
-		}
+		error = copy_in_page(cpu, addr, copy, access, info);
+		if (error)
+			return error;
 		addr += copy->length;
 		length -= copy->length;
 		if (copy->to)

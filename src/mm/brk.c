@@ -62,9 +62,6 @@ static int move_end(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *n
 				       mm__max(old_end, new_end));
 	if (error)
 		return error;
-	/* Something else may have been mapped over it. */
-	if (new_end < old_end)
-		mm__sync_removed(cpu, new_end, old_end);
 	mm__lock_prepared(mm);
 	if (new_end < old_end)
 		mm__areas_mark_all(cpu, &cut);

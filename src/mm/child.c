@@ -13,7 +13,6 @@ static bool handled;
 static void before_fork(void)
 {
 	mm__inodes_before_fork();
-	mm__page_cache_before_fork();
 	mm__threads_before_fork();
 	mm__rcu_before_fork();
 }
@@ -22,7 +21,6 @@ static void after_fork(bool child)
 {
 	mm__rcu_after_fork(child);
 	mm__threads_after_fork(child);
-	mm__page_cache_after_fork(child);
 	mm__inodes_after_fork(child);
 }
 

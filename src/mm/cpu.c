@@ -138,7 +138,8 @@ static void let_one_go_on(struct mm__cpu *cpu)
 static bool has_in_tlb(const struct mm__cpu *cpu, const struct mm__frame *frame)
 {
 	for (unsigned int i = 0; i < MM__TLB_ENTRIES; i++)
-		if (cpu->tlb[i].page && mm__entry_frame(cpu->tlb[i].entry) == frame)
+		if (cpu->tlb[i].page && !(cpu->tlb[i].entry & MM__FILE) &&
+		    mm__entry_frame(cpu->tlb[i].entry) == frame)
 			return true;
 	return false;
 }

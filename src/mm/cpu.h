@@ -18,7 +18,8 @@
  * that who stops sees what was done; E2's acquire pairs with S3's release, so that the thread sees
  * what was done to it. It waits by taking the lock that is held while threads are stopped. Within
  * the two nothing blocks and no lock is taken: so whoever holds a lock may stop a thread, but for
- * the one that it waits for.
+ * the one that it waits for. Only the system may make a thread wait there, for memory that it has taken
+ * away, or for a page of a file, which takes no lock of ours either.
  *
  * The counters are written by the thread alone and read by anybody.
  */
@@ -54,6 +55,7 @@ enum mm__event {
 struct mm__tlb_entry {
 	uint64_t page; /* the address with 1 added; 0: empty */
 	uint64_t entry;
+	void *file; /* of an entry with MM__COPY: the page of the file */
 };
 
 #define MM__TLB_ENTRIES 64u
@@ -170,10 +172,10 @@ static inline struct mm__tlb_entry *mm__tlb_slot(struct mm__cpu *cpu, uint64_t p
  * Puts an entry into the TLB, while the lock of its table is held: so whoever takes it out of the
  * table stops the thread later.
  */
-static inline void mm__tlb_insert(struct mm__cpu *cpu, uint64_t page, uint64_t entry)
+static inline void mm__tlb_insert(struct mm__cpu *cpu, uint64_t page, uint64_t entry, void *file)
 {
 	mm__cpu_enter(cpu);
-	*mm__tlb_slot(cpu, page) = (struct mm__tlb_entry){ page + 1, entry };
+	*mm__tlb_slot(cpu, page) = (struct mm__tlb_entry){ page + 1, entry, file };
 	mm__cpu_leave(cpu);
 }
 

@@ -13,8 +13,13 @@
  * store the new entry. See area.h for why that is correct without the range. With the range the
  * count of the area need not be checked; the entry may still have been changed, by another fault or
  * an madvise().
+ *
+ * A page of a file is accessed before it is mapped, and before a private copy of it is used again: so a
+ * fault tells that the file has become shorter. The first access of all is made with the range, as it
+ * may wait for the file.
  */
 #include "bytes.h"
+#include "guard.h"
 #include "internal.h"
 
 #include <errno.h>
@@ -27,6 +32,7 @@ struct fault {
 	bool speculative;
 	struct mm__area *area;
 	uint64_t seq;
+	void *file; /* the page of the file that the area shows; NULL: it shows none */
 	struct mm__table *table;
 	uint64_t seen; /* the entry as it was */
 	bool reclaimed;
@@ -69,21 +75,27 @@ static int commit(struct fault *f, uint64_t entry)
 			mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
 		}
 		mm__entry_store(f->table, f->page, entry);
-		mm__tlb_insert(f->cpu, f->page, entry);
+		mm__tlb_insert(f->cpu, f->page, entry, f->file);
 	}
 	mm__table_unlock(f->table);
 	return result;
 }
 
-/* The entry allows the access: it only has to be one that this thread may have in its TLB. */
+/*
+ * The entry allows the access: it only has to be one that this thread may have in its TLB. A private
+ * copy of a page of a file goes into the TLB here, see walk().
+ */
 static int claim(struct fault *f)
 {
 	uint32_t owner = mm__entry_owner(f->seen);
 	uint32_t self = f->cpu->number;
+	bool mine = owner == self || owner == MM__CPU_MANY;
 	int result = 0;
 
-	if (owner != self && owner != MM__CPU_MANY)
+	if (!mine)
 		result = commit(f, mm__entry_with_owner(f->seen, owner ? MM__CPU_MANY : self));
+	else if (f->seen & MM__COPY)
+		result = commit(f, f->seen);
 	if (!result)
 		mm__count(f->cpu, MM__FAULT_PRESENT);
 	return result;
@@ -97,24 +109,31 @@ static int entry_prot(const struct fault *f, bool writable)
 	return writable ? prot : prot & ~MM_PROT_WRITE;
 }
 
-/* Maps a frame where there is none, or another. */
-static int map_frame(struct fault *f, struct mm__frame *frame, bool writable)
+/* Maps a page where there is none, or another. kind is 0, MM__FILE or MM__COPY. */
+static int map_page(struct fault *f, const void *bytes, uint64_t kind, bool writable)
 {
-	int result = commit(f, mm__entry(frame, entry_prot(f, writable), f->cpu->number));
+	int result =
+		commit(f, mm__entry_of(bytes, kind, entry_prot(f, writable), f->cpu->number));
 
 	if (!result && !f->seen)
 		mm__count(f->cpu, MM__PAGE_IN);
 	return result;
 }
 
-/* The frame that is mapped stays, and allows more. */
+/* The page that is mapped stays, and allows more. */
 static int allow(struct fault *f, bool writable)
 {
 	uint32_t owner = mm__entry_owner(f->seen);
 	uint32_t self = f->cpu->number;
 
-	return commit(f, mm__entry(mm__entry_frame(f->seen), entry_prot(f, writable),
-				   owner == 0 || owner == self ? self : MM__CPU_MANY));
+	return commit(f, mm__entry_of(mm__entry_bytes(f->seen), f->seen & (MM__FILE | MM__COPY),
+				      entry_prot(f, writable),
+				      owner == 0 || owner == self ? self : MM__CPU_MANY));
+}
+
+static uint64_t file_index(const struct fault *f)
+{
+	return (f->area->offset + f->page) >> MM_PAGE_SHIFT;
 }
 
 /* A private page of zeroes. */
@@ -125,7 +144,7 @@ static int map_zeroes(struct fault *f)
 
 	if (!frame)
 		return fall_back(MM_FALLBACK_NO_FRAME);
-	result = map_frame(f, frame, true);
+	result = map_page(f, mm__frame_bytes(frame), 0, true);
 	if (result)
 		mm__cpu_drop_frames(f->cpu, &frame, 1);
 	return result;
@@ -133,7 +152,7 @@ static int map_zeroes(struct fault *f)
 
 /*
  * Copies what is in a frame to one of zeroes, while others may write to it: then the copy is thrown
- * away, unless the writer shares a file.
+ * away.
  */
 static void copy_frame(struct mm__frame *to, struct mm__frame *from)
 {
@@ -158,77 +177,94 @@ static bool others_have_it(const struct fault *f)
 	return owner && owner != f->cpu->number;
 }
 
-/* A write to a private page whose frame is not this space's alone, or of a file. */
+/* The same for a page of a file, which others may write to at any time. False: it is gone. */
+static bool copy_file(struct mm__frame *to, const void *from)
+{
+	atomic_store_explicit(&to->dirty, UINT64_MAX, memory_order_relaxed);
+	return mm__guard_copy(mm__frame_bytes(to), from, MM_PAGE_SIZE, from);
+}
+
+/* A write to a private page whose frame is not this space's alone; from is NULL: which is a file's. */
 static int copy_on_write(struct fault *f, struct mm__frame *from)
 {
 	struct mm__frame *copy;
-	int result;
+	int result = 0;
 
 	if (f->speculative && f->seen && others_have_it(f))
 		return fall_back(MM_FALLBACK_FLUSH);
 	copy = mm__cpu_frame(f->cpu);
 	if (!copy)
 		return fall_back(MM_FALLBACK_NO_FRAME);
-	copy_frame(copy, from);
-	result = map_frame(f, copy, true);
+	if (from)
+		copy_frame(copy, from);
+	else if (!copy_file(copy, f->file))
+		result = fall_back(MM_FALLBACK_NO_PAGE);
+	if (!result)
+		result = map_page(f, mm__frame_bytes(copy), f->file ? MM__COPY : 0, true);
 	/* Now one of the two is not mapped. */
 	if (result)
 		mm__cpu_drop_frames(f->cpu, &copy, 1);
-	else if (f->seen)
+	else if (from)
 		mm__cpu_drop_frames(f->cpu, &from, 1);
 	return result;
 }
 
-/* Maps the page of a file, or of shared memory, itself. */
-static int map_shared(struct fault *f, struct mm__frame *frame, bool writable)
+/* Maps the page of shared memory itself. */
+static int map_shared(struct fault *f, bool write)
 {
+	void *bytes = mm__inode_find(f->area->inode, file_index(f));
+	struct mm__frame *frame;
 	int result;
 
+	if (!bytes)
+		return fall_back(MM_FALLBACK_NO_PAGE);
+	frame = mm__frame_of(bytes);
 	mm__frame_get(frame);
-	result = map_frame(f, frame, writable);
+	result = map_page(f, bytes, 0, write);
 	if (result)
 		mm__frame_put(frame);
 	return result;
 }
 
-static uint64_t file_index(const struct fault *f)
+/* Nothing is mapped yet. */
+static int map_new(struct fault *f, bool write)
 {
-	return (f->area->offset + f->page) >> MM_PAGE_SHIFT;
+	if (!f->area->inode)
+		return map_zeroes(f);
+	if (!f->file)
+		return map_shared(f, write);
+	if (write && f->area->flags & MM_MAP_PRIVATE)
+		return copy_on_write(f, NULL);
+	return map_page(f, f->file, MM__FILE, write);
 }
 
-/* Nothing is mapped yet, and it comes from an inode. */
-static int map_from_inode(struct fault *f, bool write)
-{
-	struct mm__frame *frame = mm__inode_find(f->area->inode, file_index(f));
-
-	if (!frame)
-		return fall_back(MM_FALLBACK_NO_PAGE);
-	if (!(f->area->flags & MM_MAP_SHARED))
-		return write ? copy_on_write(f, frame) : map_shared(f, frame, false);
-	if (write)
-		mm__inode_set_dirty(f->area->inode, file_index(f));
-	return map_shared(f, frame, write);
-}
-
-/* A frame is mapped, and does not allow the access. */
+/* A page is mapped, and does not allow the access. */
 static int allow_more(struct fault *f, bool write)
 {
-	struct mm__frame *frame = mm__entry_frame(f->seen);
+	struct mm__frame *frame;
 
-	if (!write)
-		return allow(f, false);
-	if (f->area->flags & MM_MAP_SHARED) {
-		mm__inode_set_dirty(f->area->inode, file_index(f));
-		return allow(f, true);
-	}
+	if (!write || f->area->flags & MM_MAP_SHARED)
+		return allow(f, write);
+	if (f->seen & MM__FILE)
+		return copy_on_write(f, NULL);
+	frame = mm__entry_frame(f->seen);
 	/*
 	 * The reference is this entry's, and if it is the only one, nobody else can get one: but for
-	 * mm_fork(), which makes the count of the area odd before. Not so a page of a file: it may be
-	 * dropped meanwhile, so that the one reference is the cache's, and be mapped again.
+	 * mm_fork(), which makes the count of the area odd before.
 	 */
-	if (mm__frame_pool(frame) == f->mm->frames && mm__frame_exclusive(frame))
-		return allow(f, true);
-	return copy_on_write(f, frame);
+	return mm__frame_exclusive(frame) ? allow(f, true) : copy_on_write(f, frame);
+}
+
+/* Whether the file has the page, if the area shows one. */
+static bool find_file(struct fault *f)
+{
+	struct mm__inode *inode = f->area->inode;
+
+	f->file = NULL;
+	if (!inode || !mm__inode_is_file(inode))
+		return true;
+	f->file = mm__inode_find(inode, file_index(f));
+	return f->file && mm__guard_probe(f->file, false);
 }
 
 /* With the area and the table found. */
@@ -237,11 +273,11 @@ static int serve(struct fault *f)
 	bool write = f->access & MM_PROT_WRITE;
 
 	f->seen = mm__entry_load(f->table, f->page);
+	if (!find_file(f))
+		return fall_back(MM_FALLBACK_NO_PAGE);
 	if (mm__entry_allows(f->seen, f->access))
 		return claim(f);
-	if (f->seen)
-		return allow_more(f, write);
-	return f->area->inode ? map_from_inode(f, write) : map_zeroes(f);
+	return f->seen ? allow_more(f, write) : map_new(f, write);
 }
 
 /* With the table found; NULL: there is none. */
@@ -275,7 +311,8 @@ static bool speculative(struct fault *f)
 /*
  * What the processor does first: looks for an entry that allows the access, and puts it into the
  * TLB. Whose TLB may have an entry is said in it: so whoever changes it knows whom to stop, and
- * either stops this thread afterwards, or is seen here.
+ * either stops this thread afterwards, or is seen here. Not that of a private copy, with which the
+ * page of the file goes into the TLB.
  */
 static bool walk(struct fault *f)
 {
@@ -287,8 +324,9 @@ static bool walk(struct fault *f)
 	mm__cpu_enter(f->cpu);
 	entry = mm__entry_load(f->table, f->page);
 	found = mm__entry_allows(entry, f->access) && mm__entry_is_for(entry, f->cpu->number);
+	found = found && !(entry & MM__COPY);
 	if (found)
-		*mm__tlb_slot(f->cpu, f->page) = (struct mm__tlb_entry){ f->page + 1, entry };
+		*mm__tlb_slot(f->cpu, f->page) = (struct mm__tlb_entry){ f->page + 1, entry, NULL };
 	mm__cpu_leave(f->cpu);
 	return found;
 }
@@ -324,21 +362,15 @@ static bool find_area(struct fault *f)
 	return found;
 }
 
-/* A file's page has to be read: without the read section, as that may take long. */
-static int read_page(struct mm__inode *inode, uint64_t index)
-{
-	struct mm__frame *frame;
-	int error;
+/* A page that an inode does not have yet. */
+struct missing {
+	struct mm__inode *inode; /* with a reference */
+	uint64_t index;
+	bool write; /* it is to be stored to */
+};
 
-	mm__order_may_block("a file is read");
-	error = mm__inode_read(inode, index, &frame);
-	mm__inode_put(inode);
-	return error;
-}
-
-/* One try in a read section. *inode, with a reference: its page *index has to be read first. */
-static int try_ranged(struct fault *f, struct mm_siginfo *info, struct mm__inode **inode,
-		      uint64_t *index)
+/* One try in a read section. *missing: the page that has to be made first. */
+static int try_ranged(struct fault *f, struct mm_siginfo *info, struct missing *missing)
 {
 	int result;
 
@@ -351,29 +383,76 @@ static int try_ranged(struct fault *f, struct mm_siginfo *info, struct mm__inode
 		return ENOMEM;
 	result = serve(f);
 	if (result == fall_back(MM_FALLBACK_NO_PAGE)) {
-		*inode = f->area->inode;
-		*index = file_index(f);
-		mm__inode_get(*inode);
+		missing->inode = f->area->inode;
+		missing->index = file_index(f);
+		missing->write = f->access & MM_PROT_WRITE && f->area->flags & MM_MAP_SHARED;
+		/* While the range is held, some area keeps it, though maybe not f->area any more. */
+		mm__inode_get(missing->inode);
 	}
 	return result;
 }
 
+/* With the range held; f->seen is, or was, the entry of a page that the file does not have any more. */
+static void drop_copy(struct fault *f)
+{
+	const uint64_t same = MM__FRAME_BITS | MM__PRESENT | MM__COPY;
+	const uint64_t end = f->page + MM_PAGE_SIZE;
+	struct mm__cpu_set set = { .all = false };
+	struct mm__frame *frame = NULL;
+	bool empty = false;
+
+	if (!(f->seen & MM__COPY))
+		return;
+	mm__rcu_read_lock();
+	f->table = mm__table_find(&f->mm->page_table, f->page);
+	if (f->table && mm__table_lock(f->table, f->page)) {
+		uint64_t entry = mm__entry_load(f->table, f->page);
+
+		if (!((entry ^ f->seen) & same)) {
+			mm__entry_store(f->table, f->page, 0);
+			mm__cpu_set_add(&set, mm__entry_owner(entry));
+			mm__tlb_flush(f->mm, f->cpu, &set, f->page, end);
+			frame = mm__entry_frame(entry);
+			empty = !f->table->nr_used;
+		}
+		mm__table_unlock(f->table);
+	}
+	mm__rcu_read_unlock();
+	if (!frame)
+		return;
+	mm__count(f->cpu, MM__PAGE_OUT);
+	mm__cpu_drop_frames(f->cpu, &frame, 1);
+	if (empty)
+		mm__table_emptied(&f->mm->page_table, f->cpu, f->page);
+}
+
+/* The page is made without the read section, as that may take long. */
+static int make_page(struct fault *f, struct mm_siginfo *info, const struct missing *missing)
+{
+	int error;
+
+	mm__order_may_block("a file is read");
+	error = mm__inode_make(missing->inode, missing->index, missing->write);
+	mm__inode_put(missing->inode);
+	if (error == ENOMEM && !f->reclaimed) {
+		f->reclaimed = true;
+		mm__cpu_reclaim(f->cpu);
+		return 0;
+	}
+	if (!error || error == ENOMEM)
+		return error;
+	drop_copy(f);
+	return fail(info, f->page, MM_BUS_ADRERR);
+}
+
 /* Gets what was missing. 0: now it can be tried again. */
-static int provide(struct fault *f, int result, struct mm_siginfo *info, struct mm__inode *inode,
-		   uint64_t index)
+static int provide(struct fault *f, int result, struct mm_siginfo *info,
+		   const struct missing *missing)
 {
 	if (result == fall_back(MM_FALLBACK_NO_FRAME))
 		return mm__cpu_refill(f->cpu);
-	if (result == fall_back(MM_FALLBACK_NO_PAGE)) {
-		int error = read_page(inode, index);
-
-		if (error == ENOMEM && !f->reclaimed) {
-			f->reclaimed = true;
-			mm__cpu_reclaim(f->cpu);
-			return 0;
-		}
-		return error && error != ENOMEM ? fail(info, f->page, MM_BUS_ADRERR) : error;
-	}
+	if (result == fall_back(MM_FALLBACK_NO_PAGE))
+		return make_page(f, info, missing);
 	/* Another fault or an madvise() was faster. */
 	return 0;
 }
@@ -383,17 +462,16 @@ static int serve_ranged(struct fault *f, struct mm_siginfo *info)
 {
 	f->speculative = false;
 	for (;;) {
-		struct mm__inode *inode = NULL;
-		uint64_t index = 0;
+		struct missing missing = { NULL, 0, false };
 		int result;
 		int error;
 
 		mm__rcu_read_lock();
-		result = try_ranged(f, info, &inode, &index);
+		result = try_ranged(f, info, &missing);
 		mm__rcu_read_unlock();
 		if (result >= 0)
 			return result;
-		error = provide(f, result, info, inode, index);
+		error = provide(f, result, info, &missing);
 		if (error)
 			return error;
 	}
@@ -494,6 +572,23 @@ int mm__fault(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo 
 int mm__tlb_fill(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info)
 {
 	return serve_fault(cpu, addr, access, true, info);
+}
+
+int mm__file_ended(struct mm__cpu *cpu, uint64_t addr, uint64_t entry, struct mm_siginfo *info)
+{
+	struct fault fault = {
+		.mm = cpu->mm, .cpu = cpu, .page = mm__page_start(addr), .seen = entry
+	};
+	struct mm__hold hold;
+
+	/* Without the range, which the thread may hold parts of, the copy stays until the next fault. */
+	if (entry & MM__COPY && !mm__hold_read(cpu, &hold, fault.page, fault.page + MM_PAGE_SIZE)) {
+		drop_copy(&fault);
+		mm__release(cpu, &hold);
+	}
+	mm__count(cpu, MM__SERVED_RANGED);
+	mm__count(cpu, MM__FAULT_FAILED);
+	return fail(info, addr, MM_BUS_ADRERR);
 }
 
 int mm__populate(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* O_DIRECT, O_PATH */
+#define _GNU_SOURCE /* O_PATH, mremap() */
 #include "file.h"
 
 #include <mmrange/mm.h>
@@ -7,17 +7,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <string.h>
+#include <stddef.h>
+#include <sys/mman.h>
 #include <sys/types.h>
-#include <unistd.h>
 
 #ifndef O_PATH
 #define O_PATH 0
 #endif
-#ifndef O_DIRECT
-#define O_DIRECT 0
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+#ifndef MAP_GROWSDOWN
+#define MAP_GROWSDOWN 0
 #endif
 
 /* What a call into the system changes and the caller shall not see. */
@@ -56,153 +57,160 @@ static int flags_of(int fd)
 	return flags;
 }
 
-static int may_map(int fd_flags, int prot, int flags)
+int mm__file_status(int fd, struct stat *status)
 {
-	int mode = fd_flags & O_ACCMODE;
+	struct outside outside = go_out();
 
-	if (mode == O_WRONLY)
+	return come_back(outside, flags_of(fd) < 0 || fstat(fd, status));
+}
+
+static bool fits(uint64_t pages)
+{
+	return pages <= SIZE_MAX >> MM_PAGE_SHIFT;
+}
+
+static size_t size_of(uint64_t pages)
+{
+	return (size_t)pages << MM_PAGE_SHIFT;
+}
+
+/* EOVERFLOW has been looked for before, so that any page may be tried. */
+static int try_map(int fd, int prot, int flags)
+{
+	int system_prot = (prot & MM_PROT_READ ? PROT_READ : 0) |
+			  (prot & MM_PROT_WRITE ? PROT_WRITE : 0) |
+			  (prot & MM_PROT_EXEC ? PROT_EXEC : 0);
+	int system_flags = (flags & MM_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE) |
+			   (flags & MM_MAP_GROWSDOWN ? MAP_GROWSDOWN : 0);
+	struct outside outside = go_out();
+	void *mapped = mmap(NULL, MM_PAGE_SIZE, system_prot, system_flags, fd, 0);
+
+	if (mapped != MAP_FAILED)
+		munmap(mapped, MM_PAGE_SIZE);
+	return come_back(outside, mapped == MAP_FAILED);
+}
+
+/* Devices are not tried: that may do anything. Where mmap(2) itself would look at the rights first. */
+static int refuse_other(int fd, int prot, int flags)
+{
+	struct outside outside = go_out();
+	int mode = flags_of(fd) & O_ACCMODE;
+
+	come_back(outside, false);
+	if (mode == O_WRONLY || (flags & MM_MAP_SHARED && prot & MM_PROT_WRITE && mode != O_RDWR))
 		return EACCES;
-	if (flags & MM_MAP_SHARED && prot & MM_PROT_WRITE && mode != O_RDWR)
-		return EACCES;
+	return ENODEV;
+}
+
+int mm__file_check(int fd, const struct stat *status, int prot, int flags, enum mm__file_kind *kind)
+{
+	int error =
+		S_ISREG(status->st_mode) ? try_map(fd, prot, flags) : refuse_other(fd, prot, flags);
+
+	if (error)
+		return error == EAGAIN ? ENOMEM : error;
+	if (!(flags & MM_MAP_SHARED))
+		*kind = MM__FILE_PRIVATE;
+	else if (prot & MM_PROT_WRITE || !try_map(fd, MM_PROT_WRITE, flags))
+		*kind = MM__FILE_WRITABLE;
+	else
+		*kind = MM__FILE_READABLE;
 	return 0;
 }
 
-int mm__file_check(int fd, int prot, int flags, struct stat *status)
+int mm__file_map(int fd, enum mm__file_kind kind, uint64_t first, uint64_t end, char **bytes)
+{
+	int prot = kind == MM__FILE_WRITABLE ? PROT_READ | PROT_WRITE : PROT_READ;
+	int flags = kind == MM__FILE_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
+	struct outside outside = go_out();
+	void *mapped = MAP_FAILED;
+
+	errno = ENOMEM;
+	if (fits(end - first))
+		mapped = mmap(NULL, size_of(end - first), prot, flags, fd,
+			      (off_t)(first << MM_PAGE_SHIFT));
+	if (mapped != MAP_FAILED)
+		*bytes = mapped;
+	return come_back(outside, mapped == MAP_FAILED);
+}
+
+#ifdef MREMAP_MAYMOVE
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* A shared mapping is doubled by mremap(2) of length 0 of it. */
+static void *map_more_shared(char *bytes, size_t more_size)
+{
+	return mremap(bytes, 0, more_size, MREMAP_MAYMOVE);
+}
+
+/*
+ * Not so a private one. With MREMAP_DONTUNMAP (since Linux 5.13 for files) its pages move, and the old
+ * mapping stays, which gets them from the file again. Then the new one, which no thread knows, may
+ * move as it grows.
+ */
+static void *map_more_private(char *bytes, size_t size, size_t more_size)
+{
+	void *moved = mremap(bytes, size, size, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+	void *grown = moved;
+
+	if (moved != MAP_FAILED)
+		grown = mremap(moved, size, more_size, MREMAP_MAYMOVE);
+	if (moved != MAP_FAILED && grown == MAP_FAILED)
+		munmap(moved, size);
+	return grown;
+}
+#else
+static void *map_more_shared(char *bytes, size_t more_size)
+{
+	(void)bytes, (void)more_size;
+	return MAP_FAILED;
+}
+
+static void *map_more_private(char *bytes, size_t size, size_t more_size)
+{
+	(void)bytes, (void)size, (void)more_size;
+	return MAP_FAILED;
+}
+#endif
+
+int mm__file_map_more(enum mm__file_kind kind, uint64_t pages, uint64_t more_pages, char **bytes)
 {
 	struct outside outside = go_out();
-	int fd_flags = flags_of(fd);
-	int error = come_back(outside, fd_flags < 0 || fstat(fd, status));
+	void *mapped = MAP_FAILED;
 
-	if (!error)
-		error = may_map(fd_flags, prot, flags);
-	if (!error && !S_ISREG(status->st_mode))
-		error = ENODEV;
-	return error;
+	if (fits(more_pages))
+		mapped = kind == MM__FILE_PRIVATE
+				 ? map_more_private(*bytes, size_of(pages), size_of(more_pages))
+				 : map_more_shared(*bytes, size_of(more_pages));
+	if (mapped != MAP_FAILED)
+		*bytes = mapped;
+	come_back(outside, false);
+	return mapped == MAP_FAILED ? ENOMEM : 0;
 }
 
-/* A descriptor of the same file, not of the same description if that has flags in our way. */
-static int copy(int fd, int fd_flags)
-{
-	char path[32];
-
-	if (!(fd_flags & (O_APPEND | O_DIRECT)))
-		return fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return open(path, (fd_flags & O_ACCMODE) | O_CLOEXEC);
-}
-
-/* Whether what is mapped so by this descriptor may be written, now or after mm_mprotect(). */
-static bool may_write(int fd_flags, int flags)
-{
-	return flags & MM_MAP_SHARED && (fd_flags & O_ACCMODE) == O_RDWR;
-}
-
-int mm__file_open(struct mm__file *file, int fd, int flags, const struct stat *status)
+void mm__file_withdraw(char *bytes, uint64_t pages)
 {
 	struct outside outside = go_out();
-	int fd_flags = flags_of(fd);
+	void *mapped = mmap(bytes, size_of(pages), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 
-	file->device = status->st_dev;
-	file->number = status->st_ino;
-	file->fd = fd_flags < 0 ? -1 : copy(fd, fd_flags);
-	atomic_init(&file->write_fd, may_write(fd_flags, flags) ? file->fd : -1);
-	return come_back(outside, file->fd < 0);
-}
-
-int mm__file_open_again(struct mm__file *file, int fd, int flags)
-{
-	struct outside outside = go_out();
-	int fd_flags = flags_of(fd);
-	int write_fd = atomic_load_explicit(&file->write_fd, memory_order_relaxed);
-
-	if (write_fd < 0 && fd_flags >= 0 && may_write(fd_flags, flags)) {
-		write_fd = copy(fd, fd_flags);
-		/* relaxed: the kernel knows the descriptor */
-		atomic_store_explicit(&file->write_fd, write_fd, memory_order_relaxed);
-		return come_back(outside, write_fd < 0);
-	}
-	return come_back(outside, fd_flags < 0);
-}
-
-void mm__file_close(struct mm__file *file)
-{
-	struct outside outside = go_out();
-	int write_fd = atomic_load_explicit(&file->write_fd, memory_order_relaxed);
-
-	if (write_fd >= 0 && write_fd != file->fd)
-		close(write_fd);
-	close(file->fd);
+	(void)mapped;
 	come_back(outside, false);
 }
 
-int mm__file_size(const struct mm__file *file, uint64_t *size)
+void mm__file_unmap(char *bytes, uint64_t pages)
 {
 	struct outside outside = go_out();
-	struct stat status;
-	int error = come_back(outside, fstat(file->fd, &status));
 
-	if (!error)
-		*size = (uint64_t)status.st_size;
-	return error;
+	munmap(bytes, size_of(pages));
+	come_back(outside, false);
 }
 
-/* As much as there is; less than 0: an error. */
-static ssize_t read_all(int fd, char *page, off_t offset)
-{
-	size_t done = 0;
-	ssize_t n = 1;
-
-	while (n && done < MM_PAGE_SIZE) {
-		n = pread(fd, page + done, MM_PAGE_SIZE - done, offset + (off_t)done);
-		if (n > 0)
-			done += (size_t)n;
-		else if (n < 0 && errno != EINTR)
-			return -1;
-	}
-	return (ssize_t)done;
-}
-
-int mm__file_read(const struct mm__file *file, void *page, uint64_t index)
+int mm__file_sync(char *bytes, uint64_t pages)
 {
 	struct outside outside = go_out();
-	ssize_t n = read_all(file->fd, page, (off_t)(index * MM_PAGE_SIZE));
 
-	if (come_back(outside, n < 0))
-		return EIO;
-	memset((char *)page + n, 0, MM_PAGE_SIZE - (size_t)n);
-	return n ? 0 : EFAULT;
-}
-
-static bool write_all(int fd, const char *bytes, size_t length, off_t offset)
-{
-	while (length) {
-		ssize_t n = pwrite(fd, bytes, length, offset);
-
-		if (n == 0)
-			errno = EIO;
-		if (n <= 0 && errno != EINTR)
-			return false;
-		if (n > 0) {
-			bytes += n;
-			length -= (size_t)n;
-			offset += n;
-		}
-	}
-	return true;
-}
-
-int mm__file_write(const struct mm__file *file, const void *page, uint64_t index)
-{
-	int fd = atomic_load_explicit(&file->write_fd, memory_order_relaxed);
-	uint64_t offset = index * MM_PAGE_SIZE;
-	struct outside outside;
-	uint64_t size;
-	int error = mm__file_size(file, &size);
-
-	if (error || offset >= size)
-		return error;
-	outside = go_out();
-	size -= offset;
-	return come_back(outside, !write_all(fd, page, size < MM_PAGE_SIZE ? size : MM_PAGE_SIZE,
-					     (off_t)offset));
+	return come_back(outside, msync(bytes, size_of(pages), MS_SYNC));
 }

@@ -1,54 +1,62 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * file - the descriptors by which the pages of a mapped file are read and written.
+ * file - what the address space asks of the system about files: whether a descriptor may be mapped,
+ * and mappings of the program's own that show pages of the file.
  *
- * A mapping outlives the descriptor it was made by, so the file's is a copy: one, or two when
- * somebody who may write came second. A copy shares the flags of the open file description, and
- * Linux appends what pwrite() writes where O_APPEND is set (pwrite(2), BUGS), and O_DIRECT wants
- * aligned lengths: then the file is opened anew, by /proc/self/fd.
+ * No descriptor is kept: a mapping is made while the caller's descriptor is open, and outlives it. So
+ * the record locks of the process (F_SETLK), which the close() of any descriptor of a file drops,
+ * stay.
  *
- * As close() of any descriptor does, the end of a mapped file drops the record locks (F_SETLK) that
- * the process has on it.
- *
- * Functions return 0 or an errno value and leave errno alone; no thread is cancelled in them.
+ * Functions return 0 or an errno value and leave errno alone; no thread is canceled in them.
  */
 #ifndef MM_FILE_H
 #define MM_FILE_H
 
-#include <stdatomic.h>
-#include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
-struct mm__file {
-	dev_t device;
-	ino_t number;
-	int fd;                /* for reading; -1: none */
-	_Atomic(int) write_fd; /* -1: nobody may write; may be the same */
+/*
+ * How a file is mapped. Areas of different kinds have different mappings of the program's own, because
+ * only a mapping with MAP_SHARED of a descriptor that is open for writing keeps F_SEAL_WRITE away, in
+ * Linux as here.
+ */
+enum mm__file_kind {
+	MM__FILE_PRIVATE,  /* it is read only, and what is written goes to copies */
+	MM__FILE_READABLE, /* shared, and can never be written to */
+	MM__FILE_WRITABLE  /* shared */
 };
 
+/* What a descriptor is. EBADF: no descriptor, or one of O_PATH. */
+int mm__file_status(int fd, struct stat *status);
+
 /*
- * Whether fd may be mapped so, as mmap(2), and what it is: EBADF; EACCES not open for reading, or
- * flags have MM_MAP_SHARED, prot has MM_PROT_WRITE, and it is not open for writing too; ENODEV not
- * a regular file. In this order, as do_mmap() in Linux's mm/mmap.c.
+ * Whether mmap(2) takes fd with these MM_PROT_ and MM_MAP_ bits, and which kind of mapping that is. The
+ * system itself answers, by a mapping that is gone again on return. EACCES, EPERM, ENODEV (also for
+ * what is no regular file), EINVAL MM_MAP_GROWSDOWN, and other errors of mmap(2).
  */
-int mm__file_check(int fd, int prot, int flags, struct stat *status);
+int mm__file_check(int fd, const struct stat *status, int prot, int flags,
+		   enum mm__file_kind *kind);
 
-/* Keeps a copy of fd, which mm__file_check() has found good. EMFILE and other errors of open(2). */
-int mm__file_open(struct mm__file *file, int fd, int flags, const struct stat *status);
+/* Maps pages [first, end) of the file. ENOMEM, and other errors of mmap(2). */
+int mm__file_map(int fd, enum mm__file_kind kind, uint64_t first, uint64_t end, char **bytes);
 
-/* The same file once more: keeps a copy for writing if this is the first that may. */
-int mm__file_open_again(struct mm__file *file, int fd, int flags);
+/*
+ * Maps pages again, more than before and without a descriptor: *bytes shows so many pages of the
+ * file, and is replaced by a mapping of more_pages that begins with the same page. What is mapped at
+ * the old place stays. ENOMEM, also where the system has no mremap(2) that does it.
+ */
+int mm__file_map_more(enum mm__file_kind kind, uint64_t pages, uint64_t more_pages, char **bytes);
 
-void mm__file_close(struct mm__file *file);
+/*
+ * Ends a mapping of a file, and leaves memory in its place that reads as zeroes, until
+ * mm__file_unmap(). Where there is no memory for that, the mapping stays until then.
+ */
+void mm__file_withdraw(char *bytes, uint64_t pages);
 
-/* Now. */
-int mm__file_size(const struct mm__file *file, uint64_t *size);
+void mm__file_unmap(char *bytes, uint64_t pages);
 
-/* Fills a page of real memory; zeroes behind the end. EFAULT: the file ends before it; EIO. */
-int mm__file_read(const struct mm__file *file, void *page, uint64_t index);
-
-/* Writes as much of a page as the file has. */
-int mm__file_write(const struct mm__file *file, const void *page, uint64_t index);
+/* msync(2) with MS_SYNC. Blocks. EIO, ENOSPC or another error of the file. */
+int mm__file_sync(char *bytes, uint64_t pages);
 
 #endif

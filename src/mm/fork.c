@@ -75,9 +75,6 @@ static int copy(struct mm__cpu *cpu, struct mm *child)
 	child->brk = cpu->mm->brk;
 	child->forked = true;
 	mm__unlock(cpu->mm, cpu);
-	atomic_store_explicit(&child->shares_files,
-			      atomic_load_explicit(&cpu->mm->shares_files, memory_order_relaxed),
-			      memory_order_relaxed);
 	error = copy_areas(cpu, child->own_cpu, &last);
 	end_changes(cpu, last.end);
 	return error;

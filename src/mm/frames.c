@@ -82,34 +82,6 @@ bool mm__frames_put(struct mm__frames *pool)
 	return true;
 }
 
-static pthread_mutex_t page_cache_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct mm__frames *page_cache;
-
-struct mm__frames *mm__frames_page_cache(void)
-{
-	struct mm__frames *pool;
-
-	pthread_mutex_lock(&page_cache_lock);
-	if (!page_cache)
-		page_cache = mm__frames_create(UINT64_MAX);
-	pool = page_cache;
-	pthread_mutex_unlock(&page_cache_lock);
-	return pool;
-}
-
-void mm__page_cache_before_fork(void)
-{
-	pthread_mutex_lock(&page_cache_lock);
-}
-
-void mm__page_cache_after_fork(bool child)
-{
-	/* Another thread may have held its lock. */
-	if (child)
-		page_cache = NULL;
-	pthread_mutex_unlock(&page_cache_lock);
-}
-
 /*
  * Zeroes what is not, and gives it a reference. A fault may still be copying what it was before, and
  * will throw the copy away.

@@ -10,8 +10,8 @@
  * free frame nor room for new ones empties the caches of all threads, and sees whether there really
  * is none.
  *
- * A frame has a count of references: one for each entry of a page table that maps it, and one of
- * the page cache. At 0 it is free. It remembers which of its lines were written, and only those are
+ * A frame has a count of references: one for each entry of a page table that maps it, and if it is a
+ * page of shared memory, one of that. At 0 it is free. It remembers which of its lines were written, and only those are
  * zeroed when it is handed out again: so a page costs what is done with it, and a fault is not mostly
  * the time to clear a page.
  *
@@ -77,12 +77,6 @@ bool mm__frames_put(struct mm__frames *pool);
 /* A space comes, or goes; it is a user meanwhile. Returns how many there are now. */
 uint64_t mm__frames_add_space(struct mm__frames *pool);
 uint64_t mm__frames_remove_space(struct mm__frames *pool);
-
-/* The pool of the page cache, which has no limit and no end. NULL: no memory. */
-struct mm__frames *mm__frames_page_cache(void);
-/* Around fork(2); see child.c. */
-void mm__page_cache_before_fork(void);
-void mm__page_cache_after_fork(bool child);
 
 /* A frame full of zeroes with one reference. NULL: the cache has none. */
 struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache);

@@ -1,132 +1,105 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks: files.lock holds the table of all files together; no other is taken under it. inode->lock
- * serialises changes to the cache's tree, and goes before none of ours either. No reading or writing
- * is done under these two, only the size is asked for. inode->sync_lock is held while pages are
- * written: of two that write the same page, the one that has copied its bytes first must not write
- * them last.
+ * Locks: files.lock holds the table of all files together; inode->lock serialises the making of pages
+ * and of windows. Neither is taken under the other, and no page of a file is accessed under them.
  */
 #include "inode.h"
 
-#include "bytes.h"
 #include "cpu.h"
 #include "file.h"
 #include "frames.h"
+#include "guard.h"
 #include "memory.h"
 #include "page_cache.h"
 #include "rcu.h"
+#include "window.h"
 
 #include <mmrange/mm.h>
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NR_BUCKETS 256u
 
-/* A page that is being read; on the stack of who reads it. */
-struct reading {
-	uint64_t index;
-	bool outdated; /* the file does not reach it any more */
-	struct reading *next;
-};
-
 struct mm__inode {
 	struct mm__garbage garbage;
-	_Atomic(uint64_t)
-		refs; /* of a file, becomes 0, and more than 0 again never, under files.lock */
-	struct mm__page_cache pages;
-	struct mm__frames *frames;
-	uint64_t nr_pages; /* of anonymous memory */
-	struct mm__file file;
-	struct mm__inode *next; /* in the table */
+	_Atomic(uint64_t) refs; /* a file's drops to 0 under files.lock */
 	pthread_mutex_t lock;
-	pthread_cond_t read; /* a reading has ended */
-	struct reading *readings;
-	uint64_t nr_cached; /* pages, at least */
-	pthread_mutex_t sync_lock;
+
+	/* Anonymous memory; of a file, NULL and empty. */
+	struct mm__frames *frames;
+	uint64_t nr_pages;
+	uint64_t nr_made; /* of them, with frames */
+	struct mm__page_cache pages;
+
+	/* A file. */
+	struct mm__windows windows;
+	dev_t device;
+	ino_t number;
+	struct mm__inode *next; /* in the table */
 };
 
-/* Files stay in the table until they are written back: who opens them then reads the new bytes. */
+/* All files with references. */
 static struct {
 	pthread_mutex_t lock;
-	pthread_cond_t gone; /* one with no references has left the table */
 	struct mm__inode *buckets[NR_BUCKETS];
-} files = { .lock = PTHREAD_MUTEX_INITIALIZER, .gone = PTHREAD_COND_INITIALIZER };
+} files = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* Not a point where a thread can be cancelled: it would keep the mutex. */
-static void wait_for(pthread_cond_t *cond, pthread_mutex_t *mutex)
+bool mm__inode_is_file(const struct mm__inode *inode)
 {
-	int state;
-
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-	pthread_cond_wait(cond, mutex);
-	pthread_setcancelstate(state, NULL);
+	return !inode->frames;
 }
 
-static bool is_file(const struct mm__inode *inode)
+static void free_inode(struct mm__garbage *garbage)
 {
-	return inode->file.fd >= 0;
-}
+	struct mm__inode *inode = (struct mm__inode *)garbage;
 
-static int init_locks(struct mm__inode *inode)
-{
-	if (pthread_mutex_init(&inode->lock, NULL))
-		return ENOMEM;
-	if (!pthread_mutex_init(&inode->sync_lock, NULL)) {
-		if (!pthread_cond_init(&inode->read, NULL))
-			return 0;
-		pthread_mutex_destroy(&inode->sync_lock);
-	}
-	pthread_mutex_destroy(&inode->lock);
-	return ENOMEM;
-}
-
-/* With one reference. NULL: no memory. */
-static struct mm__inode *new_inode(struct mm__frames *frames, uint64_t nr_pages)
-{
-	struct mm__inode *inode = frames ? mm__allocate_zeroed(sizeof(*inode)) : NULL;
-
-	if (!inode)
-		return NULL;
-	if (init_locks(inode)) {
-		mm__free(inode);
-		return NULL;
-	}
-	atomic_init(&inode->refs, 1);
-	mm__page_cache_init(&inode->pages);
-	inode->frames = frames;
-	inode->nr_pages = nr_pages;
-	inode->file.fd = -1;
-	return inode;
-}
-
-/* No thread can find it any more. Its file is closed. */
-static void free_inode(struct mm__inode *inode)
-{
+	mm__windows_destroy(&inode->windows);
 	mm__page_cache_destroy(&inode->pages);
-	if (!is_file(inode))
+	if (inode->frames)
 		mm__frames_put(inode->frames);
-	pthread_cond_destroy(&inode->read);
-	pthread_mutex_destroy(&inode->sync_lock);
 	pthread_mutex_destroy(&inode->lock);
 	mm__free(inode);
 }
 
+/* With one reference. NULL: no memory. */
+static struct mm__inode *new_inode(enum mm__file_kind kind)
+{
+	struct mm__inode *inode = mm__allocate_zeroed(sizeof(*inode));
+
+	if (!inode)
+		return NULL;
+	if (pthread_mutex_init(&inode->lock, NULL)) {
+		mm__free(inode);
+		return NULL;
+	}
+	inode->garbage.free = free_inode;
+	atomic_init(&inode->refs, 1);
+	mm__page_cache_init(&inode->pages);
+	mm__windows_init(&inode->windows, kind);
+	return inode;
+}
+
 int mm__inode_anonymous(struct mm__frames *frames, uint64_t pages, struct mm__inode **inode)
 {
-	struct mm__inode *made = new_inode(frames, pages);
+	struct mm__inode *made = new_inode(MM__FILE_WRITABLE);
 
 	if (!made)
 		return ENOMEM;
 	mm__frames_get(frames);
+	made->frames = frames;
+	made->nr_pages = pages;
 	/* relaxed: who asks has used some of it */
 	atomic_store_explicit(&frames->shared, true, memory_order_relaxed);
 	*inode = made;
 	return 0;
 }
+
+/*
+ * Files
+ */
 
 static struct mm__inode **bucket_of(dev_t device, ino_t number)
 {
@@ -135,71 +108,77 @@ static struct mm__inode **bucket_of(dev_t device, ino_t number)
 	return &files.buckets[hash >> 56 & (NR_BUCKETS - 1)];
 }
 
-/* With files.lock. */
-static struct mm__inode *lookup_file(const struct stat *status)
+static bool is(const struct mm__inode *inode, const struct stat *status, enum mm__file_kind kind)
 {
-	struct mm__inode *inode = *bucket_of(status->st_dev, status->st_ino);
+	return inode->device == status->st_dev && inode->number == status->st_ino &&
+	       inode->windows.kind == kind;
+}
 
-	while (inode &&
-	       (inode->file.device != status->st_dev || inode->file.number != status->st_ino))
-		inode = inode->next;
+/* With files.lock. NULL: no memory. */
+static struct mm__inode *add_file(const struct stat *status, enum mm__file_kind kind)
+{
+	struct mm__inode **bucket = bucket_of(status->st_dev, status->st_ino);
+	struct mm__inode *inode = new_inode(kind);
+
+	if (inode) {
+		inode->device = status->st_dev;
+		inode->number = status->st_ino;
+		inode->next = *bucket;
+		*bucket = inode;
+	}
 	return inode;
 }
 
-/* With files.lock. */
-static int add_file(int fd, int flags, const struct stat *status, struct mm__inode **inode)
+/* With a reference for the caller. NULL: no memory. */
+static struct mm__inode *get_file(const struct stat *status, enum mm__file_kind kind)
 {
-	struct mm__inode **bucket = bucket_of(status->st_dev, status->st_ino);
-	struct mm__inode *made = new_inode(mm__frames_page_cache(), 0);
-	int error;
+	struct mm__inode *inode;
 
-	if (!made)
+	pthread_mutex_lock(&files.lock);
+	inode = *bucket_of(status->st_dev, status->st_ino);
+	while (inode && !is(inode, status, kind))
+		inode = inode->next;
+	if (inode)
+		mm__inode_get(inode);
+	else
+		inode = add_file(status, kind);
+	pthread_mutex_unlock(&files.lock);
+	return inode;
+}
+
+int mm__inode_open(int fd, const struct stat *status, int prot, int flags, uint64_t first,
+		   uint64_t end, struct mm__inode **inode, bool *may_write)
+{
+	enum mm__file_kind kind;
+	struct mm__inode *found;
+	int error = mm__file_check(fd, status, prot, flags, &kind);
+
+	if (!error)
+		error = mm__guard_install();
+	if (error)
+		return error;
+	found = get_file(status, kind);
+	if (!found)
 		return ENOMEM;
-	error = mm__file_open(&made->file, fd, flags, status);
+	pthread_mutex_lock(&found->lock);
+	error = mm__windows_cover(&found->windows, fd, first, end);
+	pthread_mutex_unlock(&found->lock);
 	if (error) {
-		free_inode(made);
+		mm__inode_put(found);
 		return error;
 	}
-	made->next = *bucket;
-	*bucket = made;
-	*inode = made;
+	*may_write = kind != MM__FILE_READABLE;
+	*inode = found;
 	return 0;
 }
 
-int mm__inode_open(int fd, int prot, int flags, struct mm__inode **inode)
-{
-	struct mm__inode *found;
-	struct stat status;
-	int error = mm__file_check(fd, prot, flags, &status);
-
-	if (error)
-		return error;
-	pthread_mutex_lock(&files.lock);
-	while ((found = lookup_file(&status)) && !atomic_load(&found->refs))
-		wait_for(&files.gone, &files.lock);
-	if (!found) {
-		error = add_file(fd, flags, &status, inode);
-	} else {
-		error = mm__file_open_again(&found->file, fd, flags);
-		if (!error) {
-			mm__inode_get(found);
-			*inode = found;
-		}
-	}
-	pthread_mutex_unlock(&files.lock);
-	return error;
-}
-
-bool mm__inode_may_write(int fd, int flags)
-{
-	struct stat status;
-
-	return !(flags & MM_MAP_SHARED) || !mm__file_check(fd, MM_PROT_WRITE, flags, &status);
-}
+/*
+ * References
+ */
 
 void mm__inode_get(struct mm__inode *inode)
 {
-	/* relaxed: the caller's own reference keeps it */
+	/* relaxed: another reference keeps it */
 	atomic_fetch_add_explicit(&inode->refs, 1, memory_order_relaxed);
 }
 
@@ -217,7 +196,16 @@ static bool put_unless_last(struct mm__inode *inode)
 	return false;
 }
 
-/* Gives back a reference, and returns whether it was the last. Nobody opens the file meanwhile. */
+static void remove_file(struct mm__inode *inode)
+{
+	struct mm__inode **link = bucket_of(inode->device, inode->number);
+
+	while (*link != inode)
+		link = &(*link)->next;
+	*link = inode->next;
+}
+
+/* Gives back a reference, and returns whether it was the last: then no thread finds a file's inode. */
 static bool put_last(struct mm__inode *inode)
 {
 	bool last;
@@ -225,47 +213,27 @@ static bool put_last(struct mm__inode *inode)
 	pthread_mutex_lock(&files.lock);
 	/* release and acquire: see put_unless_last() */
 	last = atomic_fetch_sub_explicit(&inode->refs, 1, memory_order_acq_rel) == 1;
+	if (last && mm__inode_is_file(inode))
+		remove_file(inode);
 	pthread_mutex_unlock(&files.lock);
 	return last;
-}
-
-static void remove_file(struct mm__inode *inode)
-{
-	struct mm__inode **link = bucket_of(inode->file.device, inode->file.number);
-
-	pthread_mutex_lock(&files.lock);
-	while (*link != inode)
-		link = &(*link)->next;
-	*link = inode->next;
-	pthread_cond_broadcast(&files.gone);
-	pthread_mutex_unlock(&files.lock);
-}
-
-static void free_garbage(struct mm__garbage *garbage)
-{
-	free_inode((struct mm__inode *)garbage);
-}
-
-void mm__inode_put_unshared(struct mm__inode *inode)
-{
-	if (is_file(inode))
-		mm__inode_put(inode);
-	else if (!put_unless_last(inode) && put_last(inode))
-		free_inode(inode);
 }
 
 void mm__inode_put(struct mm__inode *inode)
 {
 	if (put_unless_last(inode) || !put_last(inode))
 		return;
-	if (is_file(inode)) {
-		mm__inode_sync(inode, 0, UINT64_MAX);
-		remove_file(inode);
-		/* Who finds it in a read section only looks for pages in the cache. */
-		mm__file_close(&inode->file);
-	}
-	inode->garbage.free = free_garbage;
-	mm__rcu_defer(&inode->garbage, 1 + MM__RCU_PAGE * inode->nr_cached);
+	mm__windows_withdraw(&inode->windows);
+	mm__rcu_defer(&inode->garbage,
+		      1 + MM__RCU_PAGE * inode->nr_made + mm__windows_weight(&inode->windows));
+}
+
+void mm__inode_put_unshared(struct mm__inode *inode)
+{
+	if (mm__inode_is_file(inode))
+		mm__inode_put(inode);
+	else if (!put_unless_last(inode) && put_last(inode))
+		free_inode(&inode->garbage);
 }
 
 void mm__inodes_before_fork(void)
@@ -275,188 +243,75 @@ void mm__inodes_before_fork(void)
 
 void mm__inodes_after_fork(bool child)
 {
-	if (child) {
-		/* The parent's: threads that are gone may hold their locks, or be reading their pages. */
+	/* The parent's: threads that are gone may hold their locks. */
+	if (child)
 		memset(files.buckets, 0, sizeof(files.buckets));
-		pthread_cond_init(&files.gone, NULL);
-	}
 	pthread_mutex_unlock(&files.lock);
 }
 
-struct mm__frame *mm__inode_find(struct mm__inode *inode, uint64_t index)
-{
-	return mm__page_cache_find(&inode->pages, index);
-}
-
-static int count_pages(const struct mm__inode *inode, uint64_t *pages)
-{
-	uint64_t size;
-
-	if (!is_file(inode)) {
-		*pages = inode->nr_pages;
-		return 0;
-	}
-	if (mm__file_size(&inode->file, &size))
-		return EIO;
-	*pages = (size + MM_PAGE_SIZE - 1) / MM_PAGE_SIZE;
-	return 0;
-}
-
-/* With inode->lock. */
-static void outdate(struct mm__inode *inode, uint64_t first)
-{
-	mm__page_cache_outdate(&inode->pages, first);
-	for (struct reading *reading = inode->readings; reading; reading = reading->next)
-		if (reading->index >= first)
-			reading->outdated = true;
-}
-
-/* 0, EFAULT or EIO. */
-static int check_within(struct mm__inode *inode, uint64_t index)
-{
-	uint64_t pages;
-	int error = count_pages(inode, &pages);
-
-	if (error || index < pages)
-		return error;
-	/*
-	 * Asked again under the lock: what has been read into the cache after the file grew again
-	 * may have been written to since, and must not be read once more.
-	 */
-	pthread_mutex_lock(&inode->lock);
-	error = count_pages(inode, &pages);
-	if (!error)
-		outdate(inode, pages);
-	pthread_mutex_unlock(&inode->lock);
-	return error ? error : EFAULT;
-}
-
-bool mm__inode_within(struct mm__inode *inode, uint64_t index)
-{
-	return !check_within(inode, index);
-}
-
-/* With inode->lock. */
-static bool is_being_read(const struct mm__inode *inode, uint64_t index)
-{
-	const struct reading *reading = inode->readings;
-
-	while (reading && reading->index != index)
-		reading = reading->next;
-	return reading != NULL;
-}
-
 /*
- * The page, if somebody else has read it by now; otherwise it is the caller's to read, until
- * end_reading().
+ * Pages
  */
-static struct mm__frame *begin_reading(struct mm__inode *inode, struct reading *mine)
+
+void *mm__inode_find(struct mm__inode *inode, uint64_t index)
 {
 	struct mm__frame *frame;
 
-	pthread_mutex_lock(&inode->lock);
-	while (!(frame = mm__inode_find(inode, mine->index)) && is_being_read(inode, mine->index))
-		wait_for(&inode->read, &inode->lock);
-	if (!frame) {
-		mine->next = inode->readings;
-		inode->readings = mine;
-	}
-	pthread_mutex_unlock(&inode->lock);
-	return frame;
+	if (mm__inode_is_file(inode))
+		return mm__windows_find(&inode->windows, index);
+	frame = mm__page_cache_find(&inode->pages, index);
+	return frame ? mm__frame_bytes(frame) : NULL;
 }
 
-/* Puts the page into the cache, unless there was an error. 0 or an errno value. */
-static int end_reading(struct mm__inode *inode, struct reading *mine, struct mm__frame *frame,
-		       int error)
+/* A page that lies behind what was mapped of the file: mm_mremap() has moved the end of an area. */
+static int extend(struct mm__inode *inode, uint64_t index)
 {
-	struct reading **link = &inode->readings;
+	int error;
 
 	pthread_mutex_lock(&inode->lock);
-	if (!error && mine->outdated)
-		error = EFAULT;
-	if (!error)
-		error = mm__page_cache_insert(&inode->pages, mine->index, frame);
-	if (!error)
-		inode->nr_cached++;
-	while (*link != mine)
-		link = &(*link)->next;
-	*link = mine->next;
-	pthread_cond_broadcast(&inode->read);
+	error = mm__windows_extend(&inode->windows, index);
 	pthread_mutex_unlock(&inode->lock);
 	return error;
 }
 
-static int read_page(struct mm__inode *inode, uint64_t index, struct mm__frame *frame)
+static int make_page_of_file(struct mm__inode *inode, uint64_t index, bool write)
 {
-	/* By way of the stack, as an outdated page may be mapped, and written to meanwhile. */
-	_Alignas(uint64_t) char bytes[MM_PAGE_SIZE];
-	int error = mm__file_read(&inode->file, bytes, index);
+	int error = mm__windows_make_ready(&inode->windows, index, write);
 
-	if (error)
+	if (error != ENOENT)
 		return error;
-	mm__bytes_copy(mm__frame_bytes(frame), bytes, sizeof(bytes));
-	mm__frame_dirtied(frame, 0, sizeof(bytes));
-	return 0;
+	error = extend(inode, index);
+	return error ? error : mm__windows_make_ready(&inode->windows, index, write);
 }
 
-/* A page that is the caller's to read. */
-static int make_page(struct mm__inode *inode, struct reading *mine, struct mm__frame **frame)
+static int make_frame(struct mm__inode *inode, uint64_t index)
 {
-	struct mm__frame *old = mm__page_cache_find_outdated(&inode->pages, mine->index);
-	struct mm__frame *made = old ? old : mm__cpus_take_frame(inode->frames);
-	int error = 0;
+	struct mm__frame *frame = mm__cpus_take_frame(inode->frames);
+	int error = frame ? 0 : ENOMEM;
 
-	if (!made)
-		error = ENOMEM;
-	else if (is_file(inode))
-		error = read_page(inode, mine->index, made);
-	error = end_reading(inode, mine, made, error);
+	pthread_mutex_lock(&inode->lock);
+	if (mm__page_cache_find(&inode->pages, index))
+		error = EEXIST;
 	if (!error)
-		*frame = made;
-	else if (made && !old)
-		mm__frame_put(made);
-	return error;
+		error = mm__page_cache_insert(&inode->pages, index, frame);
+	if (!error)
+		inode->nr_made++;
+	pthread_mutex_unlock(&inode->lock);
+	if (frame && error)
+		mm__frame_put(frame);
+	return error == EEXIST ? 0 : error;
 }
 
-int mm__inode_read(struct mm__inode *inode, uint64_t index, struct mm__frame **frame)
+int mm__inode_make(struct mm__inode *inode, uint64_t index, bool write)
 {
-	struct reading mine = { .index = index };
-	struct mm__frame *found;
-	int error = check_within(inode, index);
-
-	if (error)
-		return error;
-	found = begin_reading(inode, &mine);
-	if (!found)
-		return make_page(inode, &mine, frame);
-	*frame = found;
-	return 0;
-}
-
-void mm__inode_set_dirty(struct mm__inode *inode, uint64_t index)
-{
-	mm__page_cache_set_dirty(&inode->pages, index);
+	if (mm__inode_is_file(inode))
+		return make_page_of_file(inode, index, write);
+	if (index >= inode->nr_pages)
+		return EFAULT;
+	return mm__inode_find(inode, index) ? 0 : make_frame(inode, index);
 }
 
 int mm__inode_sync(struct mm__inode *inode, uint64_t first, uint64_t end)
 {
-	_Alignas(uint64_t) char bytes[MM_PAGE_SIZE];
-	struct mm__frame *frame;
-	uint64_t index = first;
-	int result = 0;
-
-	if (!is_file(inode))
-		return 0;
-	pthread_mutex_lock(&inode->sync_lock);
-	while ((frame = mm__page_cache_next_dirty(&inode->pages, &index, end))) {
-		int error;
-
-		mm__bytes_copy(bytes, mm__frame_bytes(frame), sizeof(bytes));
-		error = mm__file_write(&inode->file, bytes, index);
-		if (!result)
-			result = error;
-		index++;
-	}
-	pthread_mutex_unlock(&inode->sync_lock);
-	return result;
+	return mm__windows_sync(&inode->windows, first, end);
 }

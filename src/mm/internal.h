@@ -44,7 +44,6 @@ struct mm {
 	uint64_t id;
 	bool forked;
 	struct mm__frames *frames;
-	_Atomic(bool) shares_files; /* or did: only then there is something to write back */
 
 	struct mm__page_table page_table;
 
@@ -129,8 +128,8 @@ static inline void mm__lock_prepared(struct mm *mm)
 /* cpu counts how long it was held; NULL: it is not counted. */
 void mm__unlock(struct mm *mm, struct mm__cpu *cpu);
 /*
- * The same, but returns what areas were taken out, for mm__areas_free() once nobody can use their pages
- * any more: with the last of them a file is written back, and what is written then would be lost.
+ * The same, but returns what areas were taken out, for mm__areas_free() once no thread can use their
+ * pages any more: with the last of them a file is not mapped any more.
  */
 struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu);
 
@@ -263,7 +262,7 @@ void mm__areas_settle(struct mm *mm, struct mm__budget *budget, uint64_t start);
 
 /*
  * Gives back what areas hold that were taken out, and frees them when no fault can look at them any
- * more. Blocks, so no lock is held but ranges.
+ * more. No lock is held but ranges.
  */
 void mm__areas_free(struct mm__garbage *list);
 
@@ -300,6 +299,12 @@ int mm__fault(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo 
  */
 int mm__tlb_fill(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info);
 
+/*
+ * An access by this entry, in the TLB of the thread, has found that the file does not have the page any
+ * more. Says so in *info, and returns EFAULT. If the page was a private copy, that is gone.
+ */
+int mm__file_ended(struct mm__cpu *cpu, uint64_t addr, uint64_t entry, struct mm_siginfo *info);
+
 /* Makes the pages of [start, end) present, until one fails. */
 int mm__populate(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access);
 
@@ -311,15 +316,6 @@ void mm__populate_held(struct mm__cpu *cpu, uint64_t start, uint64_t end, int ac
  * ENOMEM where that is an error of the area; EAGAIN where there is no memory.
  */
 int mm__populate_locked(struct mm__cpu *cpu, uint64_t start, uint64_t end);
-
-/*
- * msync.c: writes what was written to files through areas in [start, end); with that range held.
- * ENOMEM: part of it is not mapped.
- */
-int mm__sync(struct mm__cpu *cpu, uint64_t start, uint64_t end);
-
-/* The same before areas are taken out, as far as there may be any of files. */
-void mm__sync_removed(struct mm__cpu *cpu, uint64_t start, uint64_t end);
 
 /*
  * mprotect.c: how many more areas there are when [start, end) of one has become another kind;

@@ -89,7 +89,6 @@ static void destroy(struct mm *mm)
 	/* Then no thread is in a read section where it finds the family's shared memory. */
 	bool last_of_family = !mm__frames_remove_space(frames);
 
-	mm__sync_removed(mm->own_cpu, 0, MM_ADDR_MAX);
 	mm__pages_zap(mm, mm->own_cpu, 0, MM_ADDR_MAX);
 	mm__areas_destroy(mm, last_of_family);
 	/* From here on no thread that ends knows the space. */

@@ -9,8 +9,9 @@
  */
 #include "internal.h"
 
+#include "file.h"
+
 #include <errno.h>
-#include <stdatomic.h>
 #include <sys/stat.h>
 
 #define FIXED     (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)
@@ -20,6 +21,8 @@
 struct mapping {
 	uint64_t start;
 	uint64_t end;
+	int fd;
+	struct stat status; /* of the file */
 	uint64_t file_offset;
 	int flags;                /* MM_MAP_..., all of them */
 	uint64_t greatest_offset; /* of a byte */
@@ -32,7 +35,7 @@ static bool flags_valid(int flags)
 	int type = flags & (MM_MAP_SHARED | MM_MAP_PRIVATE);
 
 	return !(flags & ~ALL_FLAGS) && (type == MM_MAP_SHARED || type == MM_MAP_PRIVATE) &&
-	       !(type == MM_MAP_SHARED && flags & MM_MAP_GROWSDOWN);
+	       !(type == MM_MAP_SHARED && flags & MM_MAP_GROWSDOWN && flags & MM_MAP_ANONYMOUS);
 }
 
 /* The errors that do not depend on the place, in the order of Linux. */
@@ -44,9 +47,8 @@ static int check_mapping(const struct mapping *map)
 }
 
 /* Linux checks these before it looks at the length. */
-static int open_file(struct mapping *map, int prot, int fd, uint64_t offset)
+static int check_file(struct mapping *map, uint64_t offset)
 {
-	struct stat status;
 	int error;
 
 	if (!mm__page_aligned(offset))
@@ -54,18 +56,24 @@ static int open_file(struct mapping *map, int prot, int fd, uint64_t offset)
 	if (map->flags & MM_MAP_ANONYMOUS)
 		return 0;
 	map->file_offset = offset;
-	if (!fstat(fd, &status) && S_ISREG(status.st_mode))
+	error = mm__file_status(map->fd, &map->status);
+	if (!error && S_ISREG(map->status.st_mode))
 		map->greatest_offset = INT64_MAX;
-	error = mm__inode_open(fd, prot, map->flags, &map->kind.inode);
-	if (error == EMFILE) {
-		/* Those of files that are not mapped any more may not have been closed yet. */
-		mm__rcu_barrier();
-		error = mm__inode_open(fd, prot, map->flags, &map->kind.inode);
-	}
-	if (error == EBADF || error == EMFILE || error == ENOMEM)
+	return error;
+}
+
+/* With no error so far. The errors but for want of memory come later. */
+static int open_file(struct mapping *map, uint64_t length)
+{
+	uint64_t first = map->file_offset >> MM_PAGE_SHIFT;
+	bool may_write = true;
+	int error = mm__inode_open(map->fd, &map->status, map->kind.prot, map->flags, first,
+				   first + (length >> MM_PAGE_SHIFT), &map->kind.inode, &may_write);
+
+	if (error == ENOMEM)
 		return error;
 	map->error = error;
-	if (!error && !mm__inode_may_write(fd, map->flags))
+	if (!may_write)
 		map->kind.flags |= MM__AREA_NO_WRITE;
 	return 0;
 }
@@ -73,10 +81,18 @@ static int open_file(struct mapping *map, int prot, int fd, uint64_t offset)
 /* Each mapping of shared anonymous memory is a file of its own. */
 static int open_shared(struct mm *mm, struct mapping *map, uint64_t length)
 {
-	if (!(map->flags & MM_MAP_SHARED) || !(map->flags & MM_MAP_ANONYMOUS) ||
-	    !flags_valid(map->flags))
+	if (!(map->flags & MM_MAP_SHARED))
 		return 0;
 	return mm__inode_anonymous(mm->frames, length >> MM_PAGE_SHIFT, &map->kind.inode);
+}
+
+/* What the mapping shows, unless there is an error anyway. 0 or ENOMEM. */
+static int open_inode(struct mm *mm, struct mapping *map, uint64_t length)
+{
+	if (map->error || !flags_valid(map->flags))
+		return 0;
+	return map->flags & MM_MAP_ANONYMOUS ? open_shared(mm, map, length)
+					     : open_file(map, length);
 }
 
 static bool too_many_areas(struct mm__cpu *cpu)
@@ -161,7 +177,6 @@ static int map_fixed(struct mm__cpu *cpu, const struct mapping *map)
 
 	if (error)
 		return error;
-	mm__sync_removed(cpu, map->start, map->end);
 	mm__lock_prepared(mm);
 	if (!(map->flags & MM_MAP_FIXED_NOREPLACE))
 		mm__areas_mark_all(cpu, &cut);
@@ -272,7 +287,7 @@ static int map_somewhere(struct mm__cpu *cpu, struct mapping *map, uint64_t addr
 		return ENOMEM;
 	if (map->file_offset >> MM_PAGE_SHIFT > (map->greatest_offset - length) >> MM_PAGE_SHIFT)
 		map->error = EOVERFLOW;
-	error = open_shared(cpu->mm, map, length);
+	error = open_inode(cpu->mm, map, length);
 	if (error)
 		return error;
 	if (!(map->flags & FIXED))
@@ -295,18 +310,16 @@ static void populate(struct mm__cpu *cpu, const struct mapping *map)
 int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot, int flags, int fd,
 	    uint64_t offset, uint64_t *result)
 {
-	struct mapping map = { .flags = flags,
+	struct mapping map = { .fd = fd,
+			       .flags = flags,
 			       .greatest_offset = UINT64_MAX,
 			       .kind = { .prot = prot & MM__PROT_ALL,
 					 .flags = flags & MM__AREA_FLAGS } };
 	struct mm__cpu *cpu = mm__this_cpu(mm);
-	int error = cpu ? open_file(&map, prot, fd, offset) : ENOMEM;
+	int error = cpu ? check_file(&map, offset) : ENOMEM;
 
 	if (error)
 		return error;
-	/* Before the range is held: who holds it after that, to unmap the area, is to know. */
-	if (flags & MM_MAP_SHARED)
-		atomic_store_explicit(&mm->shares_files, true, memory_order_relaxed);
 	error = length ? map_somewhere(cpu, &map, addr, length) : EINVAL;
 	if (!error && flags & MM_MAP_POPULATE)
 		populate(cpu, &map);

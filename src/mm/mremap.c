@@ -194,11 +194,8 @@ struct state {
 static int prepare(struct mm__cpu *cpu, struct state *state, const struct request *r,
 		   const struct plan *plan)
 {
-	if (r->old_length > r->new_length)
-		mm__sync_removed(cpu, r->old + r->new_length, r->old + r->old_length);
 	if (plan->kind != MOVE || plan->target == state->prepared)
 		return 0;
-	mm__sync_removed(cpu, plan->target, plan->target + r->new_length);
 	state->prepared = plan->target;
 	return mm__pages_prepare_move(cpu->mm, cpu, &state->pins, r->old, plan->target,
 				      mm__min(r->old_length, r->new_length));

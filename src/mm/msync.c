@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_msync(), and the writing back of what is about to be unmapped.
+ * mm_msync(). What was written is in the file, and read(2) finds it, before that; here the system is
+ * told to store it.
  */
 #include "internal.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 
 /* The part of [start, end) that the next area has there. */
 struct part {
@@ -36,15 +36,17 @@ static bool next_part(struct mm__cpu *cpu, uint64_t start, uint64_t end, struct 
 	return found;
 }
 
-static int sync_part(const struct part *part)
+static int sync_part(const struct part *part, int flags)
 {
-	int error;
+	int error = 0;
 
 	if (!part->inode)
 		return 0;
 	mm__order_may_block("a file is written");
-	error = mm__inode_sync(part->inode, (part->start + part->offset) >> MM_PAGE_SHIFT,
-			       (part->end + part->offset) >> MM_PAGE_SHIFT);
+	/* What MM_MS_ASYNC would begin, the system does by itself. */
+	if (flags & MM_MS_SYNC)
+		error = mm__inode_sync(part->inode, (part->start + part->offset) >> MM_PAGE_SHIFT,
+				       (part->end + part->offset) >> MM_PAGE_SHIFT);
 	mm__inode_put(part->inode);
 	return error;
 }
@@ -61,7 +63,7 @@ static int sync_range(struct mm__cpu *cpu, uint64_t start, uint64_t end, int fla
 			return ENOMEM;
 		if (part.start > start)
 			unmapped = ENOMEM;
-		error = sync_part(&part);
+		error = sync_part(&part, flags);
 		if (flags & MM_MS_INVALIDATE && part.flags & MM__AREA_LOCKED)
 			error = EBUSY;
 		if (error)
@@ -69,20 +71,6 @@ static int sync_range(struct mm__cpu *cpu, uint64_t start, uint64_t end, int fla
 		start = part.end;
 	}
 	return unmapped;
-}
-
-int mm__sync(struct mm__cpu *cpu, uint64_t start, uint64_t end)
-{
-	return sync_range(cpu, start, end, 0);
-}
-
-void mm__sync_removed(struct mm__cpu *cpu, uint64_t start, uint64_t end)
-{
-	/* relaxed: who has mapped a file here has held this range */
-	if (!atomic_load_explicit(&cpu->mm->shares_files, memory_order_relaxed))
-		return;
-	/* There is nobody to tell an error to, as in Linux. */
-	(void)mm__sync(cpu, start, end);
 }
 
 int mm_msync(struct mm *mm, uint64_t addr, uint64_t length, int flags)

@@ -36,7 +36,6 @@ int mm_munmap(struct mm *mm, uint64_t addr, uint64_t length)
 	error = cpu ? mm__hold_write(cpu, &hold, addr, end) : ENOMEM;
 	if (error)
 		return error;
-	mm__sync_removed(cpu, addr, end);
 	error = unmap(cpu, addr, end);
 	mm__release(cpu, &hold);
 	return error;

@@ -9,13 +9,10 @@
 
 #define SLOT_BITS 6u
 #define NR_SLOTS  (1u << SLOT_BITS)
-/* In the slot of a frame. */
-#define OUTDATED ((uintptr_t)1)
 
 struct mm__page_node {
 	unsigned int shift;                 /* of an index, for this node's part of it; 0: a leaf */
-	_Atomic(uint64_t) dirty;            /* in a leaf: bit i is slot i */
-	_Atomic(uintptr_t) slots[NR_SLOTS]; /* nodes; in a leaf frames, maybe | OUTDATED */
+	_Atomic(uintptr_t) slots[NR_SLOTS]; /* nodes; in a leaf frames */
 };
 
 static _Atomic(uintptr_t) *slot_of(struct mm__page_node *node, uint64_t index)
@@ -48,27 +45,14 @@ static struct mm__page_node *find_leaf(struct mm__page_cache *cache, uint64_t in
 	return node;
 }
 
-/* What is in the page's slot. */
-static uintptr_t load_page(struct mm__page_cache *cache, uint64_t index)
+struct mm__frame *mm__page_cache_find(struct mm__page_cache *cache, uint64_t index)
 {
 	struct mm__page_node *leaf = find_leaf(cache, index);
 
+	if (!leaf)
+		return NULL;
 	/* acquire: [P2] */
-	return leaf ? atomic_load_explicit(slot_of(leaf, index), memory_order_acquire) : 0;
-}
-
-struct mm__frame *mm__page_cache_find(struct mm__page_cache *cache, uint64_t index)
-{
-	uintptr_t page = load_page(cache, index);
-
-	return page & OUTDATED ? NULL : (struct mm__frame *)page;
-}
-
-struct mm__frame *mm__page_cache_find_outdated(struct mm__page_cache *cache, uint64_t index)
-{
-	uintptr_t page = load_page(cache, index);
-
-	return page & OUTDATED ? (struct mm__frame *)(page & ~OUTDATED) : NULL;
+	return (struct mm__frame *)atomic_load_explicit(slot_of(leaf, index), memory_order_acquire);
 }
 
 static struct mm__page_node *new_node(unsigned int shift)
@@ -78,7 +62,6 @@ static struct mm__page_node *new_node(unsigned int shift)
 	if (!node)
 		return NULL;
 	node->shift = shift;
-	atomic_init(&node->dirty, 0);
 	for (unsigned int i = 0; i < NR_SLOTS; i++)
 		atomic_init(&node->slots[i], 0);
 	return node;
@@ -126,81 +109,6 @@ int mm__page_cache_insert(struct mm__page_cache *cache, uint64_t index, struct m
 	return 0;
 }
 
-/*
- * The leaf of *index; if there is none, that of the first index behind it that has one, and that
- * index. NULL: there is none.
- */
-static struct mm__page_node *next_leaf(struct mm__page_cache *cache, uint64_t *index)
-{
-	/* acquire: [P2] */
-	struct mm__page_node *root = atomic_load_explicit(&cache->root, memory_order_acquire);
-
-	while (root && covers(root, *index)) {
-		struct mm__page_node *node = root;
-		unsigned int shift = 0;
-
-		while (node && node->shift) {
-			shift = node->shift;
-			node = load_node(slot_of(node, *index));
-		}
-		if (node)
-			return node;
-		*index = ((*index >> shift) + 1) << shift;
-	}
-	return NULL;
-}
-
-void mm__page_cache_outdate(struct mm__page_cache *cache, uint64_t first)
-{
-	uint64_t index = first;
-	struct mm__page_node *leaf;
-
-	while ((leaf = next_leaf(cache, &index))) {
-		do {
-			_Atomic(uintptr_t) *slot = slot_of(leaf, index);
-
-			/* relaxed: says nothing about bytes */
-			if (atomic_load_explicit(slot, memory_order_relaxed))
-				atomic_fetch_or_explicit(slot, OUTDATED, memory_order_relaxed);
-		} while (++index % NR_SLOTS);
-	}
-}
-
-static uint64_t bit_of(uint64_t index)
-{
-	return UINT64_C(1) << index % NR_SLOTS;
-}
-
-void mm__page_cache_set_dirty(struct mm__page_cache *cache, uint64_t index)
-{
-	struct mm__page_node *leaf = find_leaf(cache, index);
-
-	/* relaxed: who must see the bit has other means to know that it was set, see inode.h */
-	if (!(atomic_load_explicit(&leaf->dirty, memory_order_relaxed) & bit_of(index)))
-		atomic_fetch_or_explicit(&leaf->dirty, bit_of(index), memory_order_relaxed);
-}
-
-struct mm__frame *mm__page_cache_next_dirty(struct mm__page_cache *cache, uint64_t *index,
-					    uint64_t end)
-{
-	struct mm__page_node *leaf;
-
-	while (*index < end && (leaf = next_leaf(cache, index))) {
-		uint64_t dirty = atomic_load_explicit(&leaf->dirty, memory_order_relaxed);
-
-		do {
-			uintptr_t page = 0;
-
-			if (dirty & bit_of(*index)) /* acquire: [P2] */
-				page = atomic_load_explicit(slot_of(leaf, *index),
-							    memory_order_acquire);
-			if (page && !(page & OUTDATED))
-				return *index < end ? (struct mm__frame *)page : NULL;
-		} while (++*index % NR_SLOTS);
-	}
-	return NULL;
-}
-
 static void free_node(struct mm__page_node *node)
 {
 	for (unsigned int i = 0; i < NR_SLOTS; i++) {
@@ -210,7 +118,7 @@ static void free_node(struct mm__page_node *node)
 		if (slot && node->shift)
 			free_node((struct mm__page_node *)slot);
 		else if (slot)
-			mm__frame_put((struct mm__frame *)(slot & ~OUTDATED));
+			mm__frame_put((struct mm__frame *)slot);
 	}
 	mm__free(node);
 }

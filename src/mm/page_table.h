@@ -2,9 +2,11 @@
 /*
  * page_table - from addresses to frames: four levels of 512 entries, as on x86-64.
  *
- * An entry of a lowest table is 0, or the address of a frame with the accesses that it allows below,
- * and above the number of the cpu that may have it in its TLB; one above is 0, or the address of the
- * table below. Entries change only under the lock of their table, and are read by anybody.
+ * An entry of a lowest table is 0, or the address of a page's bytes with the accesses that it allows
+ * below, and above the number of the cpu that may have it in its TLB; one above is 0, or the address of
+ * the table below. Entries change only under the lock of their table, and are read by anybody. The
+ * bytes are those of a frame, to which the entry has a reference, or those of a page of a file
+ * (MM__FILE), which stay as long as the area.
  *
  * Tables are found in an RCU read section, made on demand, and freed through RCU when they are
  * empty: [P1] under the locks of its parent and its own, a table that has no entries and no pins is
@@ -50,8 +52,13 @@ struct mm__page_table {
 	struct mm__table top;
 };
 
-/* Beside MM_PROT_READ, MM_PROT_WRITE and MM_PROT_EXEC: there is a frame. */
+/*
+ * Beside MM_PROT_READ, MM_PROT_WRITE and MM_PROT_EXEC: there is a page; it is one of a file, and has
+ * no frame; it is a private copy of such a page, and to be used only while the file has that page.
+ */
 #define MM__PRESENT     UINT64_C(8)
+#define MM__FILE        UINT64_C(16)
+#define MM__COPY        UINT64_C(32)
 #define MM__PROT_BITS   UINT64_C(7)
 #define MM__OWNER_SHIFT 48
 #define MM__FRAME_BITS  (((UINT64_C(1) << MM__OWNER_SHIFT) - 1) & ~(MM_PAGE_SIZE - 1))
@@ -62,10 +69,16 @@ static inline int mm__effective_prot(int prot)
 	return prot ? prot | MM_PROT_READ : 0;
 }
 
+/* kind is 0, MM__FILE or MM__COPY. */
+static inline uint64_t mm__entry_of(const void *bytes, uint64_t kind, int prot, uint32_t owner)
+{
+	return (uint64_t)(uintptr_t)bytes | MM__PRESENT | kind | (uint64_t)prot |
+	       (uint64_t)owner << MM__OWNER_SHIFT;
+}
+
 static inline uint64_t mm__entry(const struct mm__frame *frame, int prot, uint32_t owner)
 {
-	return (uint64_t)(uintptr_t)mm__frame_bytes(frame) | MM__PRESENT | (uint64_t)prot |
-	       (uint64_t)owner << MM__OWNER_SHIFT;
+	return mm__entry_of(mm__frame_bytes(frame), 0, prot, owner);
 }
 
 static inline void *mm__entry_bytes(uint64_t entry)
@@ -73,6 +86,7 @@ static inline void *mm__entry_bytes(uint64_t entry)
 	return (void *)(uintptr_t)(entry & MM__FRAME_BITS);
 }
 
+/* Of an entry without MM__FILE. */
 static inline struct mm__frame *mm__entry_frame(uint64_t entry)
 {
 	return mm__frame_of(mm__entry_bytes(entry));

@@ -10,6 +10,7 @@
 struct gather {
 	struct mm__frame *frame[MM__TABLE_ENTRIES];
 	unsigned int count;
+	unsigned int pages; /* with those of files, which have no frames */
 };
 
 static void take(struct gather *gather, struct mm__cpu_set *set, struct mm__table *table,
@@ -21,7 +22,9 @@ static void take(struct gather *gather, struct mm__cpu_set *set, struct mm__tabl
 		return;
 	mm__entry_store(table, addr, 0);
 	mm__cpu_set_add(set, mm__entry_owner(entry));
-	gather->frame[gather->count++] = mm__entry_frame(entry);
+	gather->pages++;
+	if (!(entry & MM__FILE))
+		gather->frame[gather->count++] = mm__entry_frame(entry);
 }
 
 /*
@@ -37,6 +40,7 @@ static bool take_table(struct mm *mm, struct mm__cpu *cpu, uint64_t *start, uint
 	uint64_t stop;
 
 	gather->count = 0;
+	gather->pages = 0;
 	mm__rcu_read_lock();
 	table = mm__table_next(&mm->page_table, start, end);
 	if (!table) {
@@ -68,7 +72,7 @@ void mm__pages_zap(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t 
 	bool empty;
 
 	while (take_table(mm, cpu, &start, end, &gather, &empty)) {
-		mm__count_many(cpu, MM__PAGE_OUT, gather.count);
+		mm__count_many(cpu, MM__PAGE_OUT, gather.pages);
 		mm__cpu_drop_frames(cpu, gather.frame, gather.count);
 		if (empty)
 			mm__table_emptied(&mm->page_table, cpu, start - 1);
@@ -339,7 +343,8 @@ static unsigned int share_table(struct mm__table *from, struct mm__table *to, ui
 			mm__entry_store(from, start, only_read);
 			mm__cpu_set_add(set, mm__entry_owner(entry));
 		}
-		mm__frame_get(mm__entry_frame(entry));
+		if (!(entry & MM__FILE))
+			mm__frame_get(mm__entry_frame(entry));
 		mm__entry_store(to, start, mm__entry_with_owner(only_read, 0));
 		shared++;
 	}

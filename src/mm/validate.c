@@ -73,9 +73,35 @@ static int check_areas(struct mm *mm, struct report *report)
 	return error;
 }
 
-static int check_page(struct mm *mm, struct report *report, uint64_t addr, uint64_t entry)
+static int check_frame(struct mm *mm, struct report *report, uint64_t addr, uint64_t entry,
+		       const struct mm__area *area)
 {
 	struct mm__frame *frame = mm__entry_frame(entry);
+
+	if (entry & MM_PROT_WRITE && area->flags & MM_MAP_PRIVATE && !mm__frame_exclusive(frame))
+		return broken(report, "the page at %#" PRIx64 " can be written to, and is shared",
+			      addr);
+	if (!mm__frames_check_see(mm->frames, frame))
+		return broken(report, "the frame at %#" PRIx64 " is bad", addr);
+	return 0;
+}
+
+/* Pages of files are in areas of files, and may be written to if shared; copies are of private ones. */
+static bool kind_fits(uint64_t entry, const struct mm__area *area)
+{
+	bool file = area->inode && mm__inode_is_file(area->inode);
+	bool private = area->flags & MM_MAP_PRIVATE;
+
+	if (!file)
+		return !(entry & (MM__FILE | MM__COPY));
+	if (!private || entry & MM__FILE)
+		return entry & MM__FILE && !(entry & MM__COPY) &&
+		       !(private && entry & MM_PROT_WRITE);
+	return entry & MM__COPY;
+}
+
+static int check_page(struct mm *mm, struct report *report, uint64_t addr, uint64_t entry)
+{
 	struct mm__mapping m;
 
 	if (!(entry & MM__PRESENT))
@@ -87,14 +113,9 @@ static int check_page(struct mm *mm, struct report *report, uint64_t addr, uint6
 		return broken(report, "the page at %#" PRIx64 " allows %#x, its area %#x", addr,
 			      (unsigned int)(entry & MM__PROT_BITS),
 			      (unsigned int)mm__effective_prot(m.area->prot));
-	if (entry & MM_PROT_WRITE && m.area->flags & MM_MAP_PRIVATE && !mm__frame_exclusive(frame))
-		return broken(report, "the page at %#" PRIx64 " can be written to, and is shared",
-			      addr);
-	/* Pages of files come from elsewhere. */
-	if (mm__frame_pool(frame) != mm__frames_page_cache() &&
-	    !mm__frames_check_see(mm->frames, frame))
-		return broken(report, "the frame at %#" PRIx64 " is bad", addr);
-	return 0;
+	if (!kind_fits(entry, m.area))
+		return broken(report, "the page at %#" PRIx64 " is of the wrong kind", addr);
+	return entry & MM__FILE ? 0 : check_frame(mm, report, addr, entry, m.area);
 }
 
 /* Adds the table's pages to *pages. */

@@ -299,21 +299,40 @@ void mm__release(struct mm__cpu *cpu, struct mm__hold *hold)
 	(void)cpu, (void)hold;
 }
 
-void mm__sync_removed(struct mm__cpu *cpu, uint64_t start, uint64_t end)
-{
-	(void)cpu, (void)start, (void)end;
-}
-
 /*
- * A file of one page, which is in the cache.
+ * A file of one page, which is ready, and has one word.
  */
 
 static struct mm__frame *model_cached;
 
-struct mm__frame *mm__inode_find(struct mm__inode *inode, uint64_t index)
+bool mm__inode_is_file(const struct mm__inode *inode)
+{
+	(void)inode;
+	return true;
+}
+
+void *mm__inode_find(struct mm__inode *inode, uint64_t index)
 {
 	(void)inode, (void)index;
-	return model_cached;
+	return mm__frame_bytes(model_cached);
+}
+
+bool mm__guard_copy(void *to, const void *from, size_t n, const void *page)
+{
+	(void)n, (void)page;
+	mm__bytes_copy(to, from, sizeof(uint64_t));
+	return true;
+}
+
+bool mm__guard_probe(void *page, bool write)
+{
+	(void)page, (void)write;
+	return true;
+}
+
+static inline uint64_t model_file_entry(int prot, uint32_t owner)
+{
+	return mm__entry_of(mm__frame_bytes(model_cached), MM__FILE, prot, owner);
 }
 
 void mm__inode_get(struct mm__inode *inode)
@@ -412,8 +431,9 @@ static inline void model_translate(uint32_t number, uint64_t page, uint64_t entr
 static inline bool model_write(uint32_t number, uint64_t addr, uint64_t value)
 {
 	struct copy copy = { NULL, &value, sizeof(value) };
+	uint64_t entry;
 
-	return try_copy(&model_cpus[number], addr, &copy, MM_PROT_WRITE);
+	return try_copy(&model_cpus[number], addr, &copy, MM_PROT_WRITE, &entry) == COPIED;
 }
 
 /* mm__fault(), or with walks, mm__tlb_fill(), as far as no range is needed: whether it was served. */

@@ -33,7 +33,8 @@ static void check(void)
 {
 	uint64_t entry = model_entry(MODEL_HERE);
 
-	assert(!mm__entry_allows(entry, MM_PROT_WRITE) || mm__entry_frame(entry) != model_cached);
+	assert(!mm__entry_allows(entry, MM_PROT_WRITE) ||
+	       mm__entry_bytes(entry) != mm__frame_bytes(model_cached));
 }
 
 int main(void)
@@ -45,7 +46,7 @@ int main(void)
 	mm__frame_list_add(&model_cpus[WRITER].cache.loaded,
 			   model_frame(model_chunk(&model_pool), 0, 0));
 	model_map(MODEL_HERE, MM_PROT_READ | MM_PROT_WRITE, (struct mm__inode *)&model_mm);
-	mm__entry_store(model_table(), MODEL_HERE, mm__entry(model_cached, MM_PROT_READ, READER));
+	mm__entry_store(model_table(), MODEL_HERE, model_file_entry(MM_PROT_READ, READER));
 	mm__remembered[0].cpu = &model_cpus[READER];
 	start(reader, &threads[0]);
 	start(writer, &threads[1]);

@@ -27,6 +27,7 @@ int main(void)
 	struct mm__frame_chunk *chunk;
 	struct copy copy = { NULL, NULL, sizeof(uint64_t) };
 	uint64_t value = 1;
+	uint64_t entry;
 	pthread_t threads[2];
 
 	model_init();
@@ -45,7 +46,7 @@ int main(void)
 	start(faulter, &threads[1]);
 	copy.to = &value;
 	if (model_serve(WALKER, MODEL_HERE, MM_PROT_READ, true) &&
-	    try_copy(&model_cpus[WALKER], MODEL_HERE, &copy, MM_PROT_READ))
+	    try_copy(&model_cpus[WALKER], MODEL_HERE, &copy, MM_PROT_READ, &entry) == COPIED)
 		assert(value == 0);
 	finish(threads[0]);
 	finish(threads[1]);

@@ -148,9 +148,9 @@ mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
 		mm__pages_zap(mm, cpu, start, end);
 " TO "")
 mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
-  FROM "	mm__sync_removed(cpu, addr, end);
-" TO "	mm__sync_removed(cpu, addr, end);
-	mm__pages_zap(mm, cpu, addr, end);
+  FROM "	error = unmap(cpu, addr, end);
+" TO "	mm__pages_zap(mm, cpu, addr, end);
+	error = unmap(cpu, addr, end);
 ")
 mmrange_variant_fails(mm_munmap_zaps_first mm_stale_area
   no_page_is_installed_behind_munmap "thread.result is 0, not")
@@ -257,14 +257,14 @@ mmrange_variant_fails(mm_walk_looks_early mm_stale_tlb
 
 mmrange_variant(mm_commit_fills_late)
 mmrange_variant_change(mm_commit_fills_late FILE src/mm/fault.c
-  FROM "		mm__tlb_insert(f->cpu, f->page, entry);
+  FROM "		mm__tlb_insert(f->cpu, f->page, entry, f->file);
 " TO "")
 mmrange_variant_change(mm_commit_fills_late FILE src/mm/fault.c
   FROM "	mm__table_unlock(f->table);
 	return result;
 " TO "	mm__table_unlock(f->table);
 	if (!result)
-		mm__tlb_insert(f->cpu, f->page, entry);
+		mm__tlb_insert(f->cpu, f->page, entry, f->file);
 	return result;
 ")
 mmrange_variant_fails(mm_commit_fills_late mm_stale_tlb

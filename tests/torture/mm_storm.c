@@ -35,8 +35,8 @@ static unsigned int steps;
 
 struct mm__frame *__real_mm__frame_cache_get(struct mm__frame_cache *cache);
 struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache);
-struct mm__frame *__real_mm__inode_find(struct mm__inode *inode, uint64_t index);
-struct mm__frame *__wrap_mm__inode_find(struct mm__inode *inode, uint64_t index);
+void *__real_mm__inode_find(struct mm__inode *inode, uint64_t index);
+void *__wrap_mm__inode_find(struct mm__inode *inode, uint64_t index);
 
 static void let_others_go_first(void)
 {
@@ -52,12 +52,12 @@ struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache)
 	return __real_mm__frame_cache_get(cache);
 }
 
-struct mm__frame *__wrap_mm__inode_find(struct mm__inode *inode, uint64_t index)
+void *__wrap_mm__inode_find(struct mm__inode *inode, uint64_t index)
 {
-	struct mm__frame *frame = __real_mm__inode_find(inode, index);
+	void *bytes = __real_mm__inode_find(inode, index);
 
 	let_others_go_first();
-	return frame;
+	return bytes;
 }
 
 struct worker {

@@ -12,18 +12,18 @@ static atomic_bool hold_up; /* the next who looks */
 static sem_t is_held_up;
 static sem_t let_go;
 
-struct mm__frame *__real_mm__inode_find(struct mm__inode *inode, uint64_t index);
-struct mm__frame *__wrap_mm__inode_find(struct mm__inode *inode, uint64_t index);
+void *__real_mm__inode_find(struct mm__inode *inode, uint64_t index);
+void *__wrap_mm__inode_find(struct mm__inode *inode, uint64_t index);
 
-struct mm__frame *__wrap_mm__inode_find(struct mm__inode *inode, uint64_t index)
+void *__wrap_mm__inode_find(struct mm__inode *inode, uint64_t index)
 {
-	struct mm__frame *frame = __real_mm__inode_find(inode, index);
+	void *bytes = __real_mm__inode_find(inode, index);
 
 	if (atomic_exchange(&hold_up, false)) {
 		sem_post(&is_held_up);
 		sem_await(&let_go);
 	}
-	return frame;
+	return bytes;
 }
 
 static uint64_t served(const struct mm_stats *stats)

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+#include "window.h"
+
+#include "guard.h"
+#include "memory.h"
+
+#include <mmrange/mm.h>
+
+#include <errno.h>
+
+/* Windows begin and end at multiples of this many pages, which are pages of the system too. */
+#define STEP 64u
+/* A file has no page from here on: its size is less than 2^63. */
+#define LAST_END ((UINT64_C(1) << (63 - MM_PAGE_SHIFT)) - 1)
+/* Each so many windows, the next are made twice as large, up to a GiB. */
+#define WINDOWS_OF_A_SIZE 4u
+#define MAX_DOUBLINGS     12u
+
+struct mm__window {
+	struct mm__window *next;
+	uint64_t first;
+	uint64_t end;
+	char *bytes;
+	_Atomic(uint64_t) ready[]; /* a bit for each page */
+};
+
+void mm__windows_init(struct mm__windows *windows, enum mm__file_kind kind)
+{
+	atomic_init(&windows->newest, NULL);
+	windows->count = 0;
+	windows->kind = kind;
+}
+
+static struct mm__window *newest(const struct mm__windows *windows)
+{
+	/* acquire: [F2] */
+	return atomic_load_explicit(&windows->newest, memory_order_acquire);
+}
+
+/* The newest window with all of [first, end). NULL: there is none. */
+static struct mm__window *find_window(const struct mm__windows *windows, uint64_t first,
+				      uint64_t end)
+{
+	struct mm__window *window = newest(windows);
+
+	while (window && (first < window->first || end > window->end))
+		window = window->next;
+	return window;
+}
+
+static char *bytes_of(const struct mm__window *window, uint64_t index)
+{
+	return window->bytes + ((index - window->first) << MM_PAGE_SHIFT);
+}
+
+/* NULL: no memory. */
+static struct mm__window *new_window(uint64_t first, uint64_t end)
+{
+	uint64_t words = (end - first + 63) / 64;
+	struct mm__window *window;
+
+	if (words > SIZE_MAX / sizeof(uint64_t) - sizeof(*window))
+		return NULL;
+	window = mm__allocate_zeroed(sizeof(*window) + (size_t)words * sizeof(uint64_t));
+	if (window) {
+		window->first = first;
+		window->end = end;
+	}
+	return window;
+}
+
+static void add_window(struct mm__windows *windows, struct mm__window *window)
+{
+	/* relaxed: the caller alone stores it */
+	window->next = atomic_load_explicit(&windows->newest, memory_order_relaxed);
+	windows->count++;
+	/* release: [F1] */
+	atomic_store_explicit(&windows->newest, window, memory_order_release);
+}
+
+static uint64_t round_down(uint64_t index)
+{
+	return index & ~(uint64_t)(STEP - 1);
+}
+
+static uint64_t round_up(uint64_t index)
+{
+	uint64_t rounded = round_down(index + STEP - 1);
+
+	return rounded < LAST_END ? rounded : LAST_END;
+}
+
+/* How many pages a new window has at least. */
+static uint64_t usual_size(const struct mm__windows *windows)
+{
+	unsigned int doublings = windows->count / WINDOWS_OF_A_SIZE;
+
+	return (uint64_t)STEP << (doublings < MAX_DOUBLINGS ? doublings : MAX_DOUBLINGS);
+}
+
+static int map_window(struct mm__windows *windows, int fd, uint64_t first, uint64_t end)
+{
+	struct mm__window *window = new_window(first, end);
+	int error = window ? mm__file_map(fd, windows->kind, first, end, &window->bytes) : ENOMEM;
+
+	if (!error)
+		add_window(windows, window);
+	else
+		mm__free(window);
+	return error == EAGAIN ? ENOMEM : error;
+}
+
+int mm__windows_cover(struct mm__windows *windows, int fd, uint64_t first, uint64_t end)
+{
+	uint64_t start = round_down(first);
+	uint64_t needed = round_up(end);
+	uint64_t wanted = round_up(start + usual_size(windows));
+	int error = ENOMEM;
+
+	if (find_window(windows, first, end))
+		return 0;
+	if (wanted > needed)
+		error = map_window(windows, fd, start, wanted);
+	if (error == ENOMEM)
+		error = map_window(windows, fd, start, needed);
+	return error;
+}
+
+/* The window that ends last of those that end at or before the page. */
+static const struct mm__window *window_before(const struct mm__windows *windows, uint64_t index)
+{
+	const struct mm__window *found = NULL;
+
+	for (const struct mm__window *window = newest(windows); window; window = window->next)
+		if (window->end <= index && (!found || window->end > found->end))
+			found = window;
+	return found;
+}
+
+int mm__windows_extend(struct mm__windows *windows, uint64_t index)
+{
+	const struct mm__window *before = window_before(windows, index);
+	struct mm__window *window;
+	uint64_t size;
+	uint64_t pages;
+	int error;
+
+	if (find_window(windows, index, index + 1))
+		return 0;
+	if (index >= LAST_END)
+		return EFAULT;
+	if (!before)
+		return ENOMEM;
+	/* The last pages of that one, with what follows them. */
+	size = before->end - before->first < STEP ? before->end - before->first : STEP;
+	pages = round_up(index + usual_size(windows)) - (before->end - size);
+	window = new_window(before->end - size, before->end - size + pages);
+	if (!window)
+		return ENOMEM;
+	window->bytes = bytes_of(before, window->first);
+	error = mm__file_map_more(windows->kind, size, pages, &window->bytes);
+	if (!error)
+		add_window(windows, window);
+	else
+		mm__free(window);
+	return error;
+}
+
+static bool is_ready(const struct mm__window *window, uint64_t index)
+{
+	uint64_t i = index - window->first;
+
+	/* relaxed: a hint, and the system orders what is in the page */
+	return atomic_load_explicit(&window->ready[i / 64], memory_order_relaxed) >> i % 64 & 1;
+}
+
+static void set_ready(struct mm__window *window, uint64_t index)
+{
+	uint64_t i = index - window->first;
+
+	if (!is_ready(window, index))
+		atomic_fetch_or_explicit(&window->ready[i / 64], UINT64_C(1) << i % 64,
+					 memory_order_relaxed);
+}
+
+void *mm__windows_find(const struct mm__windows *windows, uint64_t index)
+{
+	const struct mm__window *window = find_window(windows, index, index + 1);
+
+	return window && is_ready(window, index) ? bytes_of(window, index) : NULL;
+}
+
+int mm__windows_make_ready(const struct mm__windows *windows, uint64_t index, bool write)
+{
+	struct mm__window *window = find_window(windows, index, index + 1);
+
+	if (!window)
+		return ENOENT;
+	if (!mm__guard_probe(bytes_of(window, index), write))
+		return EFAULT;
+	set_ready(window, index);
+	return 0;
+}
+
+/* The window that reaches furthest of those with the page; or the next behind it. */
+static const struct mm__window *next_window(const struct mm__windows *windows, uint64_t index)
+{
+	const struct mm__window *found = NULL;
+
+	for (const struct mm__window *window = newest(windows); window; window = window->next) {
+		bool better = !found || window->first < found->first ||
+			      (window->first <= index && window->end > found->end);
+
+		if (window->end > index && better)
+			found = window;
+	}
+	return found;
+}
+
+int mm__windows_sync(const struct mm__windows *windows, uint64_t first, uint64_t end)
+{
+	const struct mm__window *window;
+	int result = 0;
+
+	while (first < end && (window = next_window(windows, first)) && window->first < end) {
+		uint64_t start = first > window->first ? first : window->first;
+		uint64_t stop = end < window->end ? end : window->end;
+		int error = mm__file_sync(bytes_of(window, start), stop - start);
+
+		if (!result)
+			result = error;
+		first = stop;
+	}
+	return result;
+}
+
+void mm__windows_withdraw(struct mm__windows *windows)
+{
+	for (struct mm__window *window = newest(windows); window; window = window->next)
+		mm__file_withdraw(window->bytes, window->end - window->first);
+}
+
+uint64_t mm__windows_weight(const struct mm__windows *windows)
+{
+	uint64_t weight = 0;
+
+	for (struct mm__window *window = newest(windows); window; window = window->next)
+		weight += 16 + ((window->end - window->first) >> 12);
+	return weight;
+}
+
+void mm__windows_destroy(struct mm__windows *windows)
+{
+	struct mm__window *window = newest(windows);
+
+	while (window) {
+		struct mm__window *next = window->next;
+
+		mm__file_unmap(window->bytes, window->end - window->first);
+		mm__free(window);
+		window = next;
+	}
+}
