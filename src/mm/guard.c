@@ -17,12 +17,14 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <ucontext.h>
 
 /* Pages of the system are no larger, and some processors say only in which of them an access failed. */
 #define LARGEST_PAGE ((uintptr_t)1 << 16)
 
 struct guard {
 	sigjmp_buf env;
+	int saved_errno; /* sanitizers change it before they call a handler */
 	uintptr_t page;
 	struct guard *outer; /* of the access that a handler of the program has interrupted */
 };
@@ -87,13 +89,20 @@ static void pass_on(int number, siginfo_t *info, void *context)
 		do_default(number, info);
 }
 
+/* With the signals blocked that were before, as after any handler. */
+_Noreturn static void leave_access(struct guard *guard, void *context)
+{
+	pthread_sigmask(SIG_SETMASK, &((ucontext_t *)context)->uc_sigmask, NULL);
+	siglongjmp(guard->env, 1);
+}
+
 static void handle(int number, siginfo_t *info, void *context)
 {
 	struct guard *guard = innermost;
 	int saved = errno;
 
 	if (is_guarded(guard, info))
-		siglongjmp(guard->env, 1);
+		leave_access(guard, context);
 	pass_on(number, info, context);
 	errno = saved;
 }
@@ -105,7 +114,7 @@ static void install(void)
 
 	memset(&action, 0, sizeof(action));
 	action.sa_sigaction = handle;
-	/* The jump does not restore the mask, so the signal must not be blocked meanwhile. */
+	/* Which signals are blocked in the handler before is up to call_previous(). */
 	action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART;
 	sigemptyset(&action.sa_mask);
 	/* First, as the handler may run at once. */
@@ -154,6 +163,13 @@ static void prepare(struct guard *guard, const void *page)
 		unblock();
 	guard->page = (uintptr_t)page & ~((uintptr_t)MM_PAGE_SIZE - 1);
 	guard->outer = innermost;
+	guard->saved_errno = errno;
+}
+
+static void failed(const struct guard *guard)
+{
+	leave(guard);
+	errno = guard->saved_errno;
 }
 
 /* A function of its own, as variables that change after sigsetjmp() would be lost by the jump. */
@@ -168,7 +184,7 @@ bool mm__guard_copy(void *to, const void *from, size_t n, const void *page)
 
 	prepare(&guard, page);
 	if (sigsetjmp(guard.env, 0)) {
-		leave(&guard);
+		failed(&guard);
 		return false;
 	}
 	enter(&guard);
@@ -185,7 +201,7 @@ bool mm__guard_probe(void *page, bool write)
 
 	prepare(&guard, page);
 	if (sigsetjmp(guard.env, 0)) {
-		leave(&guard);
+		failed(&guard);
 		return false;
 	}
 	enter(&guard);

@@ -167,7 +167,7 @@ TEST(mm_truncate, every_access_succeeds_or_finds_the_end)
 {
 	static struct worker workers[2 * NR_THREADS];
 	pthread_t threads[2 * NR_THREADS], resizer;
-	uint64_t seed = test_seed("mm_truncate");
+	uint64_t seed = test_seed("mm_truncate"), sizes = test_random(&seed);
 
 	steps = test_scale(100000);
 	fd = new_file(0);
@@ -179,7 +179,7 @@ TEST(mm_truncate, every_access_succeeds_or_finds_the_end)
 		map_file_at(spaces[i], SHARED_AT, NR_PAGES, RW, MM_MAP_SHARED, fd, 0);
 		map_file_at(spaces[i], PRIVATE_AT, NR_PAGES, RW, MM_MAP_PRIVATE, fd, 0);
 	}
-	resizer = thread_start(change_size, &seed);
+	resizer = thread_start(change_size, &sizes);
 	for (unsigned int i = 0; i < 2 * NR_THREADS; i++) {
 		workers[i] = (struct worker){ .mm = spaces[i % 2],
 					      .number = i,
