@@ -328,3 +328,49 @@ mmrange_variant_change(mm_table_lock_wakes_nobody FILE src/mm/table_lock.c
 ")
 mmrange_variant_fails(mm_table_lock_wakes_nobody mm_table_lock
   who_waits_is_woken "atomic_load(&wakes) is 0, not")
+
+# What the random test of everything has to find, wherever it sees it first.
+function(mmrange_variant_is_found name)
+  mmrange_variant_fails(${name} mm_everything agrees_with_the_model "" "")
+endfunction()
+
+# Parent and child write to the same private pages.
+mmrange_variant(mm_fork_shares_private)
+mmrange_variant_change(mm_fork_shares_private FILE src/mm/pages.c
+  FROM "only_read = entry & ~(uint64_t)MM_PROT_WRITE;" TO "only_read = entry;")
+mmrange_variant_is_found(mm_fork_shares_private)
+
+# The child's areas are locked as those of the parent.
+mmrange_variant(mm_fork_keeps_locks)
+mmrange_variant_change(mm_fork_keeps_locks FILE src/mm/fork.c
+  FROM "kind.flags &= ~MM__AREA_LOCKED;" TO "")
+mmrange_variant_is_found(mm_fork_keeps_locks)
+
+# What is moved shows its file from where it would be at its new place.
+mmrange_variant(mm_mremap_keeps_offset)
+mmrange_variant_change(mm_mremap_keeps_offset FILE src/mm/mremap.c
+  FROM "kind.offset += r->old - target;" TO "kind.offset += 0;")
+mmrange_variant_is_found(mm_mremap_keeps_offset)
+
+# Locked areas that become writable are not made present.
+mmrange_variant(mm_mprotect_without_copies)
+mmrange_variant_change(mm_mprotect_without_copies FILE src/mm/mprotect.c
+  FROM "if (change.copies)" TO "if (false)")
+mmrange_variant_is_found(mm_mprotect_without_copies)
+
+# A stack keeps its gap to everything.
+mmrange_variant(mm_stack_keeps_gap_to_stacks)
+mmrange_variant_change(mm_stack_keeps_gap_to_stacks FILE src/mm/stack.c
+  FROM "below->flags & MM_MAP_GROWSDOWN || !below->prot" TO "!below->prot")
+mmrange_variant_is_found(mm_stack_keeps_gap_to_stacks)
+
+# A private copy is there after its file has become shorter.
+mmrange_variant(mm_copy_outlives_file)
+mmrange_variant_change(mm_copy_outlives_file FILE src/mm/fault.c
+  FROM "static void drop_copy(struct fault *f)
+{
+" TO "static void drop_copy(struct fault *f)
+{
+	return;
+")
+mmrange_variant_is_found(mm_copy_outlives_file)
