@@ -70,6 +70,9 @@ static void range(struct generator *g, struct op *op)
 
 static int protection(struct generator *g)
 {
+	/* What cannot be made present stays absent although it is locked. */
+	if (g->mode == MODE_LOCKED && one_in(g, 3))
+		return MM_PROT_NONE;
 	return one_in(g, 2) ? MM_PROT_READ | MM_PROT_WRITE : (int)below(g, 8);
 }
 
@@ -96,8 +99,7 @@ static int map_flags(struct generator *g)
 	/* At the limit it counts which areas Linux keeps apart for its accounting. */
 	if (one_in(g, 8) || g->mode == MODE_LIMIT)
 		flags |= MM_MAP_NORESERVE;
-	if ((g->features & FEATURE_GROWSDOWN) && (anonymous || g->features & FEATURE_SEALS) &&
-	    one_in(g, g->mode == MODE_STACKS ? 2 : 40))
+	if ((g->features & FEATURE_GROWSDOWN) && one_in(g, g->mode == MODE_STACKS ? 2 : 40))
 		flags |= MM_MAP_GROWSDOWN;
 	if ((g->features & FEATURE_STACK) && one_in(g, 8))
 		flags |= MM_MAP_STACK;
@@ -276,12 +278,13 @@ static void operation(struct generator *g, struct op *op)
 }
 
 /* Where all is mapped, less is refused. */
-static struct op map_whole_window(const struct generator *g)
+static struct op map_whole_window(struct generator *g)
 {
 	return (struct op){ .kind = OP_MMAP,
 			    .addr = WINDOW_START,
 			    .length = PAGES(g->pages),
-			    .prot = MM_PROT_READ | MM_PROT_WRITE,
+			    .prot = g->mode == MODE_LOCKED ? protection(g)
+							   : MM_PROT_READ | MM_PROT_WRITE,
 			    .flags = MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_FIXED |
 				     (g->mode == MODE_LIMIT ? MM_MAP_NORESERVE : 0) };
 }

@@ -7,10 +7,7 @@
 #include "record.h"
 
 /* What struct mm can do, of enum feature, and how many of enum mm_locking it has. */
-enum {
-	SIMULATED_FEATURES = FEATURE_ALL & ~(FEATURE_SIZES | FEATURE_SEALS),
-	SIMULATED_LOCKINGS = MM_LOCKING_SPECULATIVE + 1
-};
+enum { SIMULATED_FEATURES = FEATURE_ALL, SIMULATED_LOCKINGS = MM_LOCKING_SPECULATIVE + 1 };
 
 /*
  * Runs the sequence. Leaves out what the kernel's side has left out, and follows it where README.md
