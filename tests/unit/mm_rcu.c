@@ -1,68 +1,494 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * When garbage is freed. A period ends while no reader that was there at its beginning is in its
+ * section, so where the test says who is in one, it also knows what mm__rcu_poll() frees.
+ */
 #include "mm/cpu.h"
 #include "mm/rcu.h"
 #include "threads.h"
 
 #include <sys/wait.h>
 
-static struct mm__garbage *new_garbage(struct mm__garbage *next)
-{
-	struct mm__garbage *garbage = calloc(1, sizeof(*garbage));
+/* As in rcu.c. */
+#define BATCH 256u
+#define LIMIT 16384u
 
-	CHECK(garbage);
-	garbage->next = next;
-	return garbage;
+struct object {
+	struct mm__garbage garbage;
+	atomic_uint *freed;
+	struct object *another; /* which its function gives away */
+	sem_t *begun;           /* or NULL: it does not wait */
+	sem_t *go_on;
+};
+
+static void free_object(struct mm__garbage *garbage)
+{
+	struct object *object = (struct object *)garbage;
+
+	if (object->begun) {
+		sem_post(object->begun);
+		sem_await(object->go_on);
+	}
+	if (object->another)
+		mm__rcu_free(&object->another->garbage);
+	if (object->freed)
+		atomic_fetch_add(object->freed, 1);
+	free(object);
+}
+
+static struct object *new_object(atomic_uint *freed)
+{
+	struct object *object = calloc(1, sizeof(*object));
+
+	CHECK(object);
+	object->garbage.free = free_object;
+	object->freed = freed;
+	return object;
+}
+
+static void give(unsigned int n, atomic_uint *freed)
+{
+	for (unsigned int i = 0; i < n; i++)
+		mm__rcu_free(&new_object(freed)->garbage);
+}
+
+struct reader {
+	pthread_t thread;
+	sem_t inside;
+	sem_t leave;
+};
+
+static void *read_until_told(void *arg)
+{
+	struct reader *reader = arg;
+
+	CHECK(mm__thread_attach());
+	mm__rcu_read_lock();
+	/* Only the outer one counts. */
+	mm__rcu_read_lock();
+	mm__rcu_read_unlock();
+	sem_post(&reader->inside);
+	sem_await(&reader->leave);
+	mm__rcu_read_unlock();
+	return NULL;
+}
+
+static void enter(struct reader *reader)
+{
+	CHECK_EQ(sem_init(&reader->inside, 0, 0), 0);
+	CHECK_EQ(sem_init(&reader->leave, 0, 0), 0);
+	reader->thread = thread_start(read_until_told, reader);
+	sem_await(&reader->inside);
+}
+
+static void leave(struct reader *reader)
+{
+	sem_post(&reader->leave);
+	thread_join(reader->thread);
 }
 
 TEST(mm_rcu, nothing_is_freed_when_there_is_nothing_to_free)
 {
 	mm__rcu_free(NULL);
+	mm__rcu_defer(NULL, 1);
+	mm__rcu_throttle();
+	mm__rcu_poll();
 	mm__rcu_barrier();
 }
 
-static void *read_until_told(void *arg)
+static void poll_often(void)
 {
-	atomic_int *state = arg;
+	for (unsigned int i = 0; i < 100; i++)
+		mm__rcu_poll();
+}
+
+TEST(mm_rcu, what_a_reader_may_have_found_is_not_freed_before_it_leaves)
+{
+	atomic_uint freed = 0;
+	struct reader reader;
 
 	CHECK(mm__thread_attach());
-	mm__rcu_read_lock();
-	atomic_store(state, 1);
-	AWAIT(atomic_load(state) == 2);
-	mm__rcu_read_unlock();
+	enter(&reader);
+	give(3 * BATCH, &freed);
+	poll_often();
+	CHECK_EQ(atomic_load(&freed), 0);
+	leave(&reader);
+	poll_often();
+	CHECK_EQ(atomic_load(&freed), 3 * BATCH);
+}
+
+TEST(mm_rcu, a_reader_that_came_later_is_not_waited_for)
+{
+	struct reader first, second;
+	atomic_uint freed = 0;
+
+	CHECK(mm__thread_attach());
+	enter(&first);
+	give(1, &freed);
+	mm__rcu_poll();
+	enter(&second);
+	leave(&first);
+	mm__rcu_poll();
+	CHECK_EQ(atomic_load(&freed), 1);
+	/* For this one it did not come later. */
+	give(1, &freed);
+	poll_often();
+	CHECK_EQ(atomic_load(&freed), 1);
+	leave(&second);
+	mm__rcu_barrier();
+	CHECK_EQ(atomic_load(&freed), 2);
+}
+
+TEST(mm_rcu, what_is_given_during_a_period_waits_for_the_next)
+{
+	struct reader first, second;
+	atomic_uint early = 0, late = 0;
+
+	CHECK(mm__thread_attach());
+	enter(&first);
+	give(1, &early);
+	mm__rcu_poll();
+	enter(&second);
+	give(1, &late);
+	leave(&first);
+	poll_often();
+	CHECK_EQ(atomic_load(&early), 1);
+	CHECK_EQ(atomic_load(&late), 0);
+	leave(&second);
+	poll_often();
+	CHECK_EQ(atomic_load(&late), 1);
+}
+
+TEST(mm_rcu, without_readers_a_full_batch_is_freed_at_once)
+{
+	atomic_uint freed = 0;
+
+	CHECK(mm__thread_attach());
+	mm__rcu_barrier();
+	give(BATCH - 1, &freed);
+	CHECK_EQ(atomic_load(&freed), 0);
+	give(1, &freed);
+	CHECK_EQ(atomic_load(&freed), BATCH);
+}
+
+TEST(mm_rcu, what_is_heavy_fills_a_batch_sooner)
+{
+	atomic_uint freed = 0;
+
+	CHECK(mm__thread_attach());
+	mm__rcu_barrier();
+	mm__rcu_defer(&new_object(&freed)->garbage, BATCH);
+	CHECK_EQ(atomic_load(&freed), 0);
+	mm__rcu_throttle();
+	CHECK_EQ(atomic_load(&freed), 1);
+}
+
+static void *give_too_much(void *arg)
+{
+	atomic_uint *counts = arg;
+
+	CHECK(mm__thread_attach());
+	for (unsigned int i = 0; i < 2 * LIMIT; i++) {
+		atomic_fetch_add(&counts[0], 1);
+		give(1, &counts[1]);
+	}
 	return NULL;
 }
+
+TEST(mm_rcu, a_thread_waits_when_too_much_is_pending)
+{
+	atomic_uint counts[2] = { 0, 0 }; /* given, freed */
+	struct reader reader;
+	pthread_t thread;
+
+	enter(&reader);
+	thread = thread_start(give_too_much, counts);
+	AWAIT(atomic_load(&counts[0]) >= LIMIT);
+	for (unsigned int i = 0; i < 1000; i++)
+		sched_yield();
+	CHECK(atomic_load(&counts[0]) <= LIMIT + BATCH);
+	CHECK_EQ(atomic_load(&counts[1]), 0);
+	leave(&reader);
+	thread_join(thread);
+	CHECK_EQ(atomic_load(&counts[0]), 2 * LIMIT);
+	mm__rcu_barrier();
+	CHECK_EQ(atomic_load(&counts[1]), 2 * LIMIT);
+}
+
+/* It would wait for itself. */
+TEST(mm_rcu, a_reader_gives_away_without_waiting)
+{
+	atomic_uint freed = 0;
+
+	CHECK(mm__thread_attach());
+	mm__rcu_barrier();
+	mm__rcu_read_lock();
+	give(2 * LIMIT, &freed);
+	CHECK_EQ(atomic_load(&freed), 0);
+	mm__rcu_read_unlock();
+	give(1, &freed);
+	mm__rcu_barrier();
+	CHECK_EQ(atomic_load(&freed), 2 * LIMIT + 1);
+}
+
+TEST(mm_rcu, a_function_of_garbage_may_give_away_more)
+{
+	struct object *first = NULL;
+	atomic_uint freed = 0;
+
+	CHECK(mm__thread_attach());
+	for (unsigned int i = 0; i < 3 * BATCH; i++) {
+		struct object *object = new_object(&freed);
+
+		object->another = first;
+		first = object;
+	}
+	mm__rcu_free(&first->garbage);
+	for (unsigned int i = 1; i <= 3 * BATCH; i++) {
+		mm__rcu_barrier();
+		CHECK_EQ(atomic_load(&freed), i);
+	}
+}
+
+/*
+ * Other threads
+ */
+
+struct giver {
+	atomic_uint *freed;
+	sem_t given;
+	sem_t end;
+};
+
+static void *give_and_wait(void *arg)
+{
+	struct giver *giver = arg;
+
+	CHECK(mm__thread_attach());
+	give(3, giver->freed);
+	sem_post(&giver->given);
+	sem_await(&giver->end);
+	return NULL;
+}
+
+TEST(mm_rcu, a_barrier_frees_what_other_threads_gave)
+{
+	atomic_uint freed = 0;
+	struct giver giver = { .freed = &freed };
+	pthread_t threads[4];
+
+	CHECK_EQ(sem_init(&giver.given, 0, 0), 0);
+	CHECK_EQ(sem_init(&giver.end, 0, 0), 0);
+	for (unsigned int i = 0; i < 4; i++) {
+		threads[i] = thread_start(give_and_wait, &giver);
+		sem_await(&giver.given);
+	}
+	CHECK_EQ(atomic_load(&freed), 0);
+	mm__rcu_barrier();
+	CHECK_EQ(atomic_load(&freed), 12);
+	for (unsigned int i = 0; i < 4; i++)
+		sem_post(&giver.end);
+	for (unsigned int i = 0; i < 4; i++)
+		thread_join(threads[i]);
+}
+
+static void *free_one(void *object)
+{
+	CHECK(mm__thread_attach());
+	mm__rcu_free(object);
+	mm__rcu_poll();
+	return NULL;
+}
+
+static void *wait_for_all(void *arg)
+{
+	mm__rcu_barrier();
+	atomic_store((atomic_bool *)arg, true);
+	return NULL;
+}
+
+TEST(mm_rcu, a_barrier_waits_for_threads_that_are_freeing)
+{
+	struct object *object = new_object(NULL);
+	atomic_bool through = false;
+	pthread_t freer, waiter;
+	sem_t begun, go_on;
+
+	CHECK_EQ(sem_init(&begun, 0, 0), 0);
+	CHECK_EQ(sem_init(&go_on, 0, 0), 0);
+	object->begun = &begun;
+	object->go_on = &go_on;
+	freer = thread_start(free_one, object);
+	sem_await(&begun);
+	waiter = thread_start(wait_for_all, &through);
+	/* It cannot be through: but if it could, it would get the time for it. */
+	for (unsigned int i = 0; i < 10000 && !atomic_load(&through); i++)
+		sched_yield();
+	CHECK(!atomic_load(&through));
+	sem_post(&go_on);
+	thread_join(waiter);
+	thread_join(freer);
+}
+
+static void *give_and_end(void *freed)
+{
+	CHECK(mm__thread_attach());
+	give(10, freed);
+	return NULL;
+}
+
+TEST(mm_rcu, what_ended_threads_gave_does_not_pile_up)
+{
+	atomic_uint freed = 0;
+	unsigned int threads = test_scale(300);
+
+	for (unsigned int i = 0; i < threads; i++)
+		thread_join(thread_start(give_and_end, &freed));
+	CHECK_EQ(atomic_load(&freed), 10 * threads);
+}
+
+static void *give_unregistered(void *freed)
+{
+	give(10, freed);
+	CHECK(!mm__rcu_self);
+	return NULL;
+}
+
+TEST(mm_rcu, a_thread_that_does_not_read_may_give_away)
+{
+	atomic_uint freed = 0;
+
+	thread_join(thread_start(give_unregistered, &freed));
+	mm__rcu_barrier();
+	CHECK_EQ(atomic_load(&freed), 10);
+}
+
+/*
+ * All together: each slot has an object that says whether it was freed.
+ */
+
+enum { SLOTS = 4, SWAPPERS = 2, READERS = 2, ALIVE = 0x600d, DEAD = 0xdead };
+
+struct value {
+	struct mm__garbage garbage;
+	unsigned int state; /* plain: ThreadSanitizer sees who is too early */
+};
+
+static _Atomic(struct value *) slots[SLOTS];
+static atomic_bool stop;
+
+static void free_value(struct mm__garbage *garbage)
+{
+	struct value *value = (struct value *)garbage;
+
+	CHECK_EQ(value->state, ALIVE);
+	value->state = DEAD;
+	free(value);
+}
+
+static struct value *new_value(void)
+{
+	struct value *value = calloc(1, sizeof(*value));
+
+	CHECK(value);
+	value->garbage.free = free_value;
+	value->state = ALIVE;
+	return value;
+}
+
+static void *swap_values(void *arg)
+{
+	uint64_t seed = (uintptr_t)arg;
+
+	CHECK(mm__thread_attach());
+	for (unsigned int i = 0; i < test_scale(300000); i++) {
+		uint64_t at = test_random_below(&seed, SLOTS);
+		struct value *old = atomic_exchange(&slots[at], new_value());
+
+		mm__rcu_free(&old->garbage);
+		if (!test_random_below(&seed, 500))
+			mm__rcu_barrier();
+	}
+	return NULL;
+}
+
+static void *read_values(void *arg)
+{
+	uint64_t seed = (uintptr_t)arg;
+
+	CHECK(mm__thread_attach());
+	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+		struct value *value;
+
+		mm__rcu_read_lock();
+		/* acquire: pairs with the exchange */
+		value = atomic_load_explicit(&slots[test_random_below(&seed, SLOTS)],
+					     memory_order_acquire);
+		CHECK_EQ(value->state, ALIVE);
+		if (!test_random_below(&seed, 64))
+			sched_yield();
+		CHECK_EQ(value->state, ALIVE);
+		mm__rcu_read_unlock();
+	}
+	return NULL;
+}
+
+TEST(mm_rcu, readers_never_find_what_was_freed)
+{
+	pthread_t threads[SWAPPERS + READERS];
+	uint64_t seed = test_seed("mm_rcu");
+
+	for (unsigned int i = 0; i < SLOTS; i++)
+		atomic_store(&slots[i], new_value());
+	for (uintptr_t i = 0; i < SWAPPERS + READERS; i++)
+		threads[i] = thread_start(i < SWAPPERS ? swap_values : read_values,
+					  (void *)(uintptr_t)test_random(&seed));
+	for (unsigned int i = 0; i < SWAPPERS; i++)
+		thread_join(threads[i]);
+	atomic_store(&stop, true);
+	for (unsigned int i = 0; i < READERS; i++)
+		thread_join(threads[SWAPPERS + i]);
+	for (unsigned int i = 0; i < SLOTS; i++)
+		mm__rcu_free(&atomic_load(&slots[i])->garbage);
+	mm__rcu_barrier();
+}
+
+/*
+ * fork(2)
+ */
 
 /* The child has no such reader, and must not wait for one. */
 static void fork_beside_a_reader(void)
 {
-	atomic_int state = 0;
-	pthread_t reader = thread_start(read_until_told, &state);
+	atomic_uint freed = 0;
+	struct reader reader;
 	int status;
 	pid_t child;
 
-	AWAIT(atomic_load(&state) == 1);
+	enter(&reader);
 	child = fork();
 	CHECK(child >= 0);
 	if (!child) {
-		mm__rcu_free(new_garbage(new_garbage(NULL)));
+		give(2, &freed);
 		mm__rcu_barrier();
-		_exit(0);
+		_exit(atomic_load(&freed) == 2 ? 0 : 1);
 	}
 	CHECK_EQ(waitpid(child, &status, 0), child);
 	CHECK_EQ(status, 0);
-	atomic_store(&state, 2);
-	thread_join(reader);
+	leave(&reader);
 }
 
 TEST(mm_rcu, a_child_frees_without_the_readers_of_its_parent)
 {
-	if (under_thread_sanitizer()) {
-		printf("skipped: ThreadSanitizer starts no threads after a fork\n");
-		return;
-	}
+	atomic_uint freed = 0;
+
 	fork_beside_a_reader();
-	/* Again, when the parent has a thread that frees. */
-	mm__rcu_free(new_garbage(NULL));
+	CHECK(mm__thread_attach());
+	fork_beside_a_reader();
+	/* What the parent gave away before is the parent's. */
+	give(1, &freed);
+	fork_beside_a_reader();
+	CHECK_EQ(atomic_load(&freed), 0);
 	mm__rcu_barrier();
-	fork_beside_a_reader();
+	CHECK_EQ(atomic_load(&freed), 1);
 }
