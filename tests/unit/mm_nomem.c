@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every operation, with each of the allocations it makes refused in turn: it says so, and has
- * changed nothing. The linker lets the library's calls of malloc(), calloc(), realloc() and
- * posix_memalign() end here.
+ * Every operation, with each of the allocations it makes refused in turn, alone or with all that follow:
+ * it says so, and has changed nothing. The linker lets the library's calls of malloc(), calloc(),
+ * realloc(), posix_memalign(), pthread_setspecific(), and those that make locks, end here.
  */
 #include "files.h"
 #include "mm/rcu.h"
 #include "threads.h"
 
 #include <stdbool.h>
+#include <sys/mman.h>
 
 static bool limited;
-static unsigned int grants;
+static bool once; /* only one is refused */
+static unsigned int grants, refusals;
 
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
@@ -21,30 +23,84 @@ void *__real_realloc(void *memory, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
 int __real_posix_memalign(void **result, size_t align, size_t size);
 int __wrap_posix_memalign(void **result, size_t align, size_t size);
+int __real_pthread_setspecific(pthread_key_t key, const void *value);
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
+int __real_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr);
+int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr);
+int __real_pthread_rwlock_init(pthread_rwlock_t *rwlock, const pthread_rwlockattr_t *attr);
+int __wrap_pthread_rwlock_init(pthread_rwlock_t *rwlock, const pthread_rwlockattr_t *attr);
+int __real_pthread_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr);
+int __wrap_pthread_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr);
+
+void *__real_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 
 static bool refused(void)
 {
-	return limited && (!grants || !grants--);
+	if (!limited || grants--)
+		return false;
+	refusals++;
+	if (once)
+		limited = false;
+	else
+		grants = 0;
+	return true;
+}
+
+/* As these do. The caller's errno is to stay as it is. */
+static bool refused_with_errno(void)
+{
+	bool is_refused = refused();
+
+	if (is_refused)
+		errno = ENOMEM;
+	return is_refused;
+}
+
+int __wrap_pthread_setspecific(pthread_key_t key, const void *value)
+{
+	return refused_with_errno() ? ENOMEM : __real_pthread_setspecific(key, value);
+}
+
+void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	return refused_with_errno() ? MAP_FAILED :
+				      __real_mmap(addr, length, prot, flags, fd, offset);
+}
+
+int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
+{
+	return refused() ? ENOMEM : __real_pthread_mutex_init(mutex, attr);
+}
+
+int __wrap_pthread_rwlock_init(pthread_rwlock_t *rwlock, const pthread_rwlockattr_t *attr)
+{
+	return refused() ? ENOMEM : __real_pthread_rwlock_init(rwlock, attr);
+}
+
+int __wrap_pthread_cond_init(pthread_cond_t *cond, const pthread_condattr_t *attr)
+{
+	return refused() ? ENOMEM : __real_pthread_cond_init(cond, attr);
 }
 
 void *__wrap_malloc(size_t size)
 {
-	return refused() ? NULL : __real_malloc(size);
+	return refused_with_errno() ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-	return refused() ? NULL : __real_calloc(n, size);
+	return refused_with_errno() ? NULL : __real_calloc(n, size);
 }
 
 void *__wrap_realloc(void *memory, size_t size)
 {
-	return refused() ? NULL : __real_realloc(memory, size);
+	return refused_with_errno() ? NULL : __real_realloc(memory, size);
 }
 
 int __wrap_posix_memalign(void **result, size_t align, size_t size)
 {
-	return refused() ? ENOMEM : __real_posix_memalign(result, align, size);
+	return refused_with_errno() ? ENOMEM : __real_posix_memalign(result, align, size);
 }
 
 /* Three areas, the first with pages, and a heap; nearly nothing is reserved for more. */
@@ -87,9 +143,12 @@ static int limit(struct mm *mm, int (*run)(struct mm *mm), unsigned int allocati
 	int error;
 
 	grants = allocations;
+	refusals = 0;
 	limited = true;
+	errno = 4242;
 	error = run(mm);
 	limited = false;
+	CHECK_EQ(errno, 4242);
 	return error;
 }
 
@@ -473,14 +532,212 @@ TEST(mm_nomem, a_thread_that_gets_no_memory_can_begin_later)
 		threads[i] = thread_start(park, shared_space);
 		sem_await(&parked);
 	}
-	/* The thread, its table of spaces, its cpu, and room for one more with its number. */
+	/* The thread, its destructor, its table of spaces, its cpu, and room for one more and its number. */
 	again = false;
-	CHECK_EQ(begin_each(), 5);
+	CHECK_EQ(begin_each(), 6);
 	again = true;
-	CHECK_EQ(begin_each(), 3);
+	CHECK_EQ(begin_each(), 4);
 	for (unsigned int i = 0; i < PARKED; i++)
 		sem_post(&go);
 	for (unsigned int i = 0; i < PARKED; i++)
 		thread_join(threads[i]);
 	end_space(shared_space);
+}
+
+/*
+ * Every operation, on memory of every kind, as the first call of a thread: of each allocation only it
+ * is refused, or all that come after it too.
+ */
+
+#define RICH                                                                                       \
+	"0-8:rw-p 10-14:rw-s 20-24:rw-s 30-34:rw-p 40-41:r--p 42-43:r--p 44-45:r--p 46-47:r--p "   \
+	"48-49:r--p 50-51:r--p 52-53:r--p 54-55:r--p 56-57:r--p 58-59:r--p "                       \
+	"100-102:rw-p 2000-2002:rw-p"
+
+static struct mm *relative;
+
+/* Private pages that are to be copied, shared ones, pages of a file, and a stack. */
+static struct mm *prepare_rich(void)
+{
+	struct mm_attr attr;
+	struct mm *mm;
+	uint64_t brk;
+
+	mm__rcu_barrier();
+	mm_attr_init(&attr);
+	attr.brk_start = AT(100);
+	mm = new_space_with(&attr);
+	map(mm, 0, 8, RW);
+	map_as(mm, 10, 4, RW, SHARED);
+	map_file_at(mm, 20, 4, RW, MM_MAP_SHARED, fd, 0);
+	map_file_at(mm, 30, 4, RW, MM_MAP_PRIVATE, fd, 0);
+	for (unsigned int i = 0; i < 10; i++)
+		map(mm, 40 + 2 * i, 1, R);
+	map_as(mm, 2000, 2, RW, PRIVATE | MM_MAP_GROWSDOWN);
+	CHECK_EQ(mm_brk(mm, AT(102), &brk), 0);
+	for (unsigned int i = 0; i < 36; i += 10)
+		for (unsigned int page = 0; page < 2; page++)
+			CHECK_EQ(poke(mm, AT(i + page), (int)(i + page + 1)), 0);
+	CHECK_EQ(mm_fork(mm, &relative), 0);
+	return mm;
+}
+
+static void check_rich(struct mm *mm)
+{
+	CHECK_AREAS(mm, RICH);
+	check_space(mm);
+	for (unsigned int i = 0; i < 36; i += 10)
+		for (unsigned int page = 0; page < 2; page++)
+			CHECK_EQ(peek(mm, AT(i + page)), (int)(i + page + 1));
+	CHECK_EQ(peek(mm, AT(23)), file_pattern(PAGES(3)));
+	CHECK_EQ(peek(mm, AT(33)), file_pattern(PAGES(3)));
+}
+
+static uint64_t rich_result;
+static unsigned char rich_bytes[2 * 4096];
+
+#define RICH_MMAP(addr, flags, fd) mm_mmap(mm, addr, PAGES(2), RW, flags, fd, 0, &rich_result)
+#define RICH_MREMAP(at, old_pages, new_pages, flags, to)                                           \
+	mm_mremap(mm, AT(at), PAGES(old_pages), PAGES(new_pages), flags, AT(to), &rich_result)
+#define RICH_CALL(name, expression)                                                                \
+	static int name(struct mm *mm)                                                             \
+	{                                                                                          \
+		return expression;                                                                 \
+	}
+
+RICH_CALL(rich_map, RICH_MMAP(0, PRIVATE, -1))
+RICH_CALL(rich_map_shared, RICH_MMAP(0, SHARED, -1))
+RICH_CALL(rich_map_file, RICH_MMAP(0, MM_MAP_SHARED, fd))
+RICH_CALL(rich_map_file_private, RICH_MMAP(0, MM_MAP_PRIVATE, fd))
+RICH_CALL(rich_map_populated, RICH_MMAP(AT(5000), SHARED | MM_MAP_POPULATE, -1))
+RICH_CALL(rich_map_over, RICH_MMAP(AT(1), PRIVATE | MM_MAP_FIXED | MM_MAP_NORESERVE, -1))
+RICH_CALL(rich_map_over_shared, RICH_MMAP(AT(11), SHARED | MM_MAP_FIXED, -1))
+RICH_CALL(rich_map_over_file, RICH_MMAP(AT(21), MM_MAP_SHARED | MM_MAP_FIXED, fd))
+RICH_CALL(rich_unmap, mm_munmap(mm, AT(1), PAGES(2)))
+RICH_CALL(rich_unmap_shared, mm_munmap(mm, AT(11), PAGES(1)))
+RICH_CALL(rich_unmap_file, mm_munmap(mm, AT(21), PAGES(1)))
+RICH_CALL(rich_protect, mm_mprotect(mm, AT(1), PAGES(2), R))
+RICH_CALL(rich_protect_shared, mm_mprotect(mm, AT(11), PAGES(1), R))
+RICH_CALL(rich_protect_file, mm_mprotect(mm, AT(21), PAGES(1), NONE))
+RICH_CALL(rich_grow, RICH_MREMAP(30, 4, 6, 0, 0))
+RICH_CALL(rich_shrink, RICH_MREMAP(0, 8, 4, 0, 0))
+RICH_CALL(rich_shrink_shared, RICH_MREMAP(10, 4, 1, 0, 0))
+RICH_CALL(rich_move, RICH_MREMAP(0, 8, 1000, MM_MREMAP_MAYMOVE, 0))
+RICH_CALL(rich_move_shared, RICH_MREMAP(10, 2, 2, MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, 5000))
+RICH_CALL(rich_move_over_file, RICH_MREMAP(0, 2, 2, MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, 21))
+RICH_CALL(rich_move_file, RICH_MREMAP(21, 2, 2, MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, 6))
+RICH_CALL(rich_drop, mm_madvise(mm, AT(2), PAGES(4), MM_MADV_DONTNEED))
+RICH_CALL(rich_populate, mm_madvise(mm, AT(0), PAGES(8), MM_MADV_POPULATE_WRITE))
+RICH_CALL(rich_populate_shared, mm_madvise(mm, AT(10), PAGES(4), MM_MADV_POPULATE_WRITE))
+RICH_CALL(rich_populate_file, mm_madvise(mm, AT(20), PAGES(4), MM_MADV_POPULATE_READ))
+RICH_CALL(rich_lock, mm_mlock(mm, AT(1), PAGES(2)))
+RICH_CALL(rich_lock_shared, mm_mlock(mm, AT(11), PAGES(2)))
+RICH_CALL(rich_unlock, mm_munlock(mm, AT(0), PAGES(8)))
+RICH_CALL(rich_sync, mm_msync(mm, AT(20), PAGES(4), MM_MS_SYNC))
+RICH_CALL(rich_core, mm_mincore(mm, AT(0), PAGES(8), rich_bytes))
+RICH_CALL(rich_fault, mm_fault(mm, AT(4), R, NULL))
+RICH_CALL(rich_fault_shared, mm_fault(mm, AT(13), W, NULL))
+RICH_CALL(rich_fault_file, mm_fault(mm, AT(22), W, NULL))
+RICH_CALL(rich_fault_heap, mm_fault(mm, AT(101), W, NULL))
+RICH_CALL(rich_copy, mm_fault(mm, AT(0), W, NULL))
+RICH_CALL(rich_copy_file, mm_fault(mm, AT(32), W, NULL))
+RICH_CALL(rich_read, mm_read(mm, AT(3), rich_bytes, sizeof(rich_bytes), NULL))
+RICH_CALL(rich_write, mm_write(mm, AT(4), rich_bytes, sizeof(rich_bytes), NULL))
+RICH_CALL(rich_stack, mm_fault(mm, AT(1999), W, NULL))
+RICH_CALL(rich_stats, (mm_get_stats(mm, &(struct mm_stats){ 0 }), 0))
+RICH_CALL(rich_validate, mm_validate(mm, (char *)rich_bytes, sizeof(rich_bytes)))
+
+static int rich_brk(struct mm *mm)
+{
+	uint64_t end = AT(102);
+	int error = mm_brk(mm, AT(104), &end);
+
+	if (error)
+		return error;
+	return end == AT(104) ? 0 : ENOMEM;
+}
+
+static int rich_fork(struct mm *mm)
+{
+	int error = mm_fork(mm, &child);
+
+	if (!error)
+		mm_destroy(child);
+	return error;
+}
+
+static int rich_hold(struct mm *mm)
+{
+	struct mm_hold hold;
+	int error = mm_lock_range(mm, &hold, AT(0), AT(4), RANGE_WRITE);
+
+	if (!error)
+		mm_unlock_range(mm, &hold);
+	return error;
+}
+
+static int rich_hold_coarse(struct mm *mm)
+{
+	int error = mm_write_lock(mm);
+
+	if (!error)
+		mm_write_unlock(mm);
+	return error;
+}
+
+static int (*const rich_calls[])(struct mm *) = {
+	rich_map, rich_map_shared, rich_map_file, rich_map_file_private, rich_map_populated,
+	rich_map_over, rich_map_over_shared, rich_map_over_file, rich_unmap, rich_unmap_shared,
+	rich_unmap_file, rich_protect, rich_protect_shared, rich_protect_file, rich_grow, rich_shrink,
+	rich_shrink_shared, rich_move, rich_move_shared, rich_move_over_file, rich_move_file,
+	rich_drop, rich_populate, rich_populate_shared, rich_populate_file, rich_lock,
+	rich_lock_shared, rich_unlock, rich_sync, rich_core, rich_fault, rich_fault_shared,
+	rich_fault_file, rich_fault_heap, rich_copy, rich_copy_file, rich_read, rich_write,
+	rich_stack, rich_stats, rich_validate, rich_brk, rich_fork, rich_hold, rich_hold_coarse,
+	do_create,
+};
+
+static int (*rich_call)(struct mm *mm);
+
+static void *call_limited(void *mm)
+{
+	thread_error = limit(mm, rich_call, allocations);
+	return NULL;
+}
+
+/* Returns whether an allocation was refused. */
+static bool refuse_one(void)
+{
+	struct mm *mm = prepare_rich();
+
+	thread_join(thread_start(call_limited, mm));
+	CHECK(!thread_error || (refusals && (thread_error == ENOMEM || thread_error == EAGAIN)));
+	/* As in Linux, a stack may have grown that then gets no page. */
+	if (thread_error == ENOMEM && rich_call != rich_stack)
+		check_rich(mm);
+	check_space(mm);
+	check_space(relative);
+	/* With memory, it succeeds. */
+	if (thread_error)
+		CHECK_EQ(rich_call(mm), 0);
+	end_space(mm);
+	end_space(relative);
+	return refusals;
+}
+
+TEST(mm_nomem, no_allocation_of_any_operation_is_needed_to_stay_whole)
+{
+	fd = new_file(PAGES(4));
+	for (unsigned int i = 0; i < sizeof(rich_calls) / sizeof(rich_calls[0]); i++) {
+		rich_call = rich_calls[i];
+		for (unsigned int n = 0; n < 2; n++) {
+			once = n;
+			for (allocations = 0; refuse_one(); allocations++)
+				;
+			/* Those of the thread at least, where one is needed. */
+			CHECK(allocations >= 3 || rich_call == rich_validate);
+		}
+	}
+	once = false;
+	close(fd);
 }

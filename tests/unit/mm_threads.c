@@ -81,6 +81,89 @@ TEST(mm_threads, one_can_use_many_spaces)
 	}
 }
 
+/*
+ * A thread finds its part of a space without the lock of who uses what, however many spaces it uses and
+ * some of them were destroyed meanwhile.
+ */
+struct finder {
+	struct mm **spaces;
+	unsigned int n;
+	sem_t found;
+	sem_t again;
+};
+
+static void read_each(struct finder *finder)
+{
+	for (unsigned int i = 0; i < finder->n; i++)
+		if (finder->spaces[i])
+			CHECK_EQ(peek(finder->spaces[i], AT(0)), (int)(i % 100) + 1);
+}
+
+static void *find_each(void *arg)
+{
+	struct finder *finder = arg;
+
+	for (unsigned int round = 0; round < 2; round++) {
+		/* The first use of some. */
+		read_each(finder);
+		sem_post(&finder->found);
+		sem_await(&finder->again);
+		read_each(finder);
+		sem_post(&finder->found);
+		sem_await(&finder->again);
+	}
+	return NULL;
+}
+
+static void read_without_the_lock(struct finder *finder)
+{
+	sem_await(&finder->found);
+	pthread_mutex_lock(&mm__attach_lock);
+	sem_post(&finder->again);
+	sem_await(&finder->found);
+	pthread_mutex_unlock(&mm__attach_lock);
+}
+
+static struct mm *new_numbered_space(unsigned int i)
+{
+	struct mm *mm = new_space();
+
+	map(mm, 0, 1, RW);
+	CHECK_EQ(poke(mm, AT(0), (int)(i % 100) + 1), 0);
+	return mm;
+}
+
+TEST(mm_threads, find_what_they_have_of_a_space_without_a_lock)
+{
+	const unsigned int n = test_scale(1000);
+	struct finder finder = { .spaces = calloc(n, sizeof(struct mm *)), .n = n };
+	pthread_t thread;
+
+	CHECK_EQ(sem_init(&finder.found, 0, 0), 0);
+	CHECK_EQ(sem_init(&finder.again, 0, 0), 0);
+	for (unsigned int i = 0; i < n; i++)
+		finder.spaces[i] = new_numbered_space(i);
+	thread = thread_start(find_each, &finder);
+	read_without_the_lock(&finder);
+	/* Most are gone, and some are new. */
+	for (unsigned int i = 0; i < n; i++) {
+		if (i % 3)
+			mm_destroy(finder.spaces[i]);
+		if (i % 3 == 1)
+			finder.spaces[i] = new_numbered_space(i);
+		else if (i % 3)
+			finder.spaces[i] = NULL;
+	}
+	sem_post(&finder.again);
+	read_without_the_lock(&finder);
+	sem_post(&finder.again);
+	thread_join(thread);
+	for (unsigned int i = 0; i < n; i++)
+		if (finder.spaces[i])
+			mm_destroy(finder.spaces[i]);
+	free(finder.spaces);
+}
+
 /* Waits, with pages of the space in its TLB, and ends after the space. */
 struct survivor {
 	struct mm *mm;
