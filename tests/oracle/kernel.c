@@ -147,6 +147,18 @@ static bool may_limit_stack(void)
 	return limit.rlim_max >= MM_STACK_MAX;
 }
 
+/*
+ * Without random addresses the heap, and so the window, begins where the program's own data ends, and
+ * stacks keep their gap to that.
+ */
+static bool heap_is_apart(void)
+{
+	uint64_t heap = kernel_number("/proc/self/stat", 45);
+	unsigned char vec;
+
+	return heap && syscall(SYS_mincore, heap - MM_PAGE_SIZE, MM_PAGE_SIZE, &vec) == -1;
+}
+
 static unsigned int without(unsigned int features, unsigned int feature, bool possible,
 			    const char *why)
 {
@@ -167,6 +179,8 @@ unsigned int kernel_features(void)
 			   "mlock() in large windows: RLIMIT_MEMLOCK is too low");
 	features = without(features, FEATURE_GROWSDOWN, may_limit_stack(),
 			   "MAP_GROWSDOWN: RLIMIT_STACK is too low");
+	features = without(features, FEATURE_GROWSDOWN, heap_is_apart(),
+			   "MAP_GROWSDOWN: the program's data lies right below the window");
 	features = without(features, FEATURE_LIMIT, kernel_max_areas() <= 1 << 17,
 			   "the limit of areas: vm.max_map_count is too high to reach it");
 	features = without(features, FEATURE_SEALS, kernel_is_since(6, 13),

@@ -166,8 +166,11 @@ static bool leave_out_at_limit(const struct kernel *kernel, const struct op *op)
 		op->kind == OP_MPROTECT || op->kind == OP_MLOCK || op->kind == OP_MUNLOCK;
 
 	if (kernel->sequence->limit == NO_LIMIT || op->addr < WINDOW_START ||
-	    op->addr >= window_end(kernel->sequence) || length > window_size(kernel->sequence))
+	    op->addr >= window_end(kernel->sequence))
 		return false;
+	/* Those that are longer are refused, or wrap to a page at most. */
+	if (length > window_size(kernel->sequence))
+		length = MM_PAGE_SIZE;
 	kernel_areas(kernel, &areas, false);
 	return areas.count + 4 > kernel->sequence->limit &&
 	       (goes_over_boundary(&areas, op->addr, length, becomes_alike) ||

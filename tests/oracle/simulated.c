@@ -196,9 +196,13 @@ static void change_size(struct simulation *s, const struct op *op, struct record
 	bool shrinks = op->length < files_size(s->files, op->file);
 
 	files_do(s->files, op, record);
-	for (unsigned int i = 0; i < NR_SPACES && shrinks; i++)
-		if (s->spaces[i])
-			mm_for_each_area(s->spaces[i], use_copies, s->spaces[i]);
+	for (unsigned int i = 0; i < NR_SPACES && shrinks; i++) {
+		if (!s->spaces[i])
+			continue;
+		if (s->sequence->limit != NO_LIMIT)
+			s->spaces[i]->attr.max_areas = UINT64_MAX; /* until the next set_limit() */
+		mm_for_each_area(s->spaces[i], use_copies, s->spaces[i]);
+	}
 }
 
 /*
