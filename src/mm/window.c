@@ -107,7 +107,8 @@ static int map_window(struct mm__windows *windows, int fd, uint64_t first, uint6
 		add_window(windows, window);
 	else
 		mm__free(window);
-	return error == EAGAIN ? ENOMEM : error;
+	/* The system has mapped a page of it before, so only room can lack. */
+	return error ? ENOMEM : 0;
 }
 
 int mm__windows_cover(struct mm__windows *windows, int fd, uint64_t first, uint64_t end)
@@ -115,15 +116,12 @@ int mm__windows_cover(struct mm__windows *windows, int fd, uint64_t first, uint6
 	uint64_t start = round_down(first);
 	uint64_t needed = round_up(end);
 	uint64_t wanted = round_up(start + usual_size(windows));
-	int error = ENOMEM;
 
 	if (find_window(windows, first, end))
 		return 0;
-	if (wanted > needed)
-		error = map_window(windows, fd, start, wanted);
-	if (error == ENOMEM)
-		error = map_window(windows, fd, start, needed);
-	return error;
+	if (wanted > needed && !map_window(windows, fd, start, wanted))
+		return 0;
+	return map_window(windows, fd, start, needed);
 }
 
 /* The window that ends last of those that end at or before the page. */

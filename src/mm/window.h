@@ -37,8 +37,8 @@ struct mm__windows {
 void mm__windows_init(struct mm__windows *windows, enum mm__file_kind kind);
 
 /*
- * Makes sure that there is a window for pages [first, end). One caller at a time. 0; ENOMEM, or
- * another error of mmap(2).
+ * Makes sure that there is a window for pages [first, end) of a file that mm__file_check() has found
+ * good. One caller at a time. 0 or ENOMEM.
  */
 int mm__windows_cover(struct mm__windows *windows, int fd, uint64_t first, uint64_t end);
 

@@ -8,7 +8,7 @@
 #include "files.h"
 #include "threads.h"
 
-#define NR_THREADS 3u /* for each space */
+#define NR_THREADS 16u /* for each space */
 #define NR_PAGES   12u
 #define KEPT       4u /* pages that the file never loses */
 
@@ -150,8 +150,8 @@ static void *change_size(void *arg)
 
 	while (atomic_load(&working)) {
 		/* It ends behind the words of its last page, and what write() writes is none of them. */
-		uint64_t size = PAGES(KEPT + test_random_below(seed, NR_PAGES - KEPT)) + 100 +
-				test_random_below(seed, MM_PAGE_SIZE - 100);
+		uint64_t size = PAGES(KEPT + test_random_below(seed, NR_PAGES - KEPT)) + 300 +
+				test_random_below(seed, MM_PAGE_SIZE - 300);
 		unsigned char zero = 0;
 
 		if (test_random_below(seed, 2))
@@ -169,7 +169,7 @@ TEST(mm_truncate, every_access_succeeds_or_finds_the_end)
 	pthread_t threads[2 * NR_THREADS], resizer;
 	uint64_t seed = test_seed("mm_truncate"), sizes = test_random(&seed);
 
-	steps = test_scale(100000);
+	steps = test_scale(20000);
 	fd = new_file(0);
 	CHECK_EQ(ftruncate(fd, (off_t)PAGES(NR_PAGES)), 0);
 	spaces[0] = new_space();

@@ -160,6 +160,13 @@ TEST(mm_file, errors_are_those_of_mmap)
 	CHECK_EQ(try_map_file(mm, 0, R, MM_MAP_SHARED, reader, 0), EINVAL);
 	CHECK_EQ(try_map_file(mm, PAGES(2), R, MM_MAP_SHARED, fd, UINT64_MAX & ~(PAGES(1) - 1)),
 		 EOVERFLOW);
+	/* A stack of a file; what is not open for that comes first. */
+	CHECK_EQ(try_map_file(mm, PAGES(1), RW, MM_MAP_PRIVATE | MM_MAP_GROWSDOWN, fd, 0), EINVAL);
+	CHECK_EQ(try_map_file(mm, PAGES(1), RW, MM_MAP_SHARED | MM_MAP_GROWSDOWN, fd, 0), EINVAL);
+	CHECK_EQ(try_map_file(mm, PAGES(1), RW, MM_MAP_SHARED | MM_MAP_GROWSDOWN, reader, 0),
+		 EACCES);
+	CHECK_EQ(try_map_file(mm, PAGES(1), R, MM_MAP_PRIVATE | MM_MAP_GROWSDOWN, writer, 0),
+		 EACCES);
 	CHECK_AREAS(mm, "");
 	CHECK_EQ(try_map_file(mm, PAGES(1), RW, MM_MAP_PRIVATE, reader, 0), 0);
 	end_space(mm);
