@@ -212,7 +212,8 @@ MMRANGE_API int mm_munmap(struct mm *mm, uint64_t addr, uint64_t length);
  *
  * @return 0; EINVAL unaligned address or bad prot; ENOMEM part of the range is not mapped, or there
  *         are too many areas; EACCES MM_PROT_WRITE for a shared mapping of a file that is not open
- *         for writing: as in Linux, what lies before has been changed
+ *         for writing, or is sealed, or MM_PROT_EXEC for a file on a file system without execution: as
+ *         in Linux, what lies before has been changed
  *
  * Locks:     the range, for writing.   Since: 0.1
  */

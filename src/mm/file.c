@@ -102,19 +102,32 @@ static int refuse_other(int fd, int prot, int flags)
 	return ENODEV;
 }
 
-int mm__file_check(int fd, const struct stat *status, int prot, int flags, enum mm__file_kind *kind)
+/* Whether a mapping that mmap(2) takes may get another right, too. 0 or an errno value. */
+static int try_right(int fd, int prot, int flags, int right, bool *may)
+{
+	int error = prot & right ? 0 : try_map(fd, prot | right, flags);
+
+	*may = !error;
+	return error == EACCES || error == EPERM ? 0 : error;
+}
+
+int mm__file_check(int fd, const struct stat *status, int prot, int flags, enum mm__file_kind *kind,
+		   bool *may_exec)
 {
 	int error =
 		S_ISREG(status->st_mode) ? try_map(fd, prot, flags) : refuse_other(fd, prot, flags);
+	bool may_write = true;
 
+	if (!error)
+		error = try_right(fd, prot, flags, MM_PROT_EXEC, may_exec);
+	if (!error && flags & MM_MAP_SHARED)
+		error = try_right(fd, prot, flags, MM_PROT_WRITE, &may_write);
 	if (error)
 		return error == EAGAIN ? ENOMEM : error;
 	if (!(flags & MM_MAP_SHARED))
 		*kind = MM__FILE_PRIVATE;
-	else if (prot & MM_PROT_WRITE || !try_map(fd, MM_PROT_WRITE, flags))
-		*kind = MM__FILE_WRITABLE;
 	else
-		*kind = MM__FILE_READABLE;
+		*kind = may_write ? MM__FILE_WRITABLE : MM__FILE_READABLE;
 	return 0;
 }
 

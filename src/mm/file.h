@@ -31,12 +31,13 @@ enum mm__file_kind {
 int mm__file_status(int fd, struct stat *status);
 
 /*
- * Whether mmap(2) takes fd with these MM_PROT_ and MM_MAP_ bits, and which kind of mapping that is. The
- * system itself answers, by a mapping that is gone again on return. EACCES, EPERM, ENODEV (also for
- * what is no regular file), EINVAL MM_MAP_GROWSDOWN, and other errors of mmap(2).
+ * Whether mmap(2) takes fd with these MM_PROT_ and MM_MAP_ bits, which kind of mapping that is, and
+ * whether it may ever be made executable. The system itself answers, by mappings that are gone again on
+ * return. EACCES, EPERM, ENODEV (also for what is no regular file), EINVAL MM_MAP_GROWSDOWN, and other
+ * errors of mmap(2).
  */
-int mm__file_check(int fd, const struct stat *status, int prot, int flags,
-		   enum mm__file_kind *kind);
+int mm__file_check(int fd, const struct stat *status, int prot, int flags, enum mm__file_kind *kind,
+		   bool *may_exec);
 
 /* Maps pages [first, end) of the file. ENOMEM, and other errors of mmap(2). */
 int mm__file_map(int fd, enum mm__file_kind kind, uint64_t first, uint64_t end, char **bytes);

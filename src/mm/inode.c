@@ -147,11 +147,12 @@ static struct mm__inode *get_file(const struct stat *status, enum mm__file_kind 
 }
 
 int mm__inode_open(int fd, const struct stat *status, int prot, int flags, uint64_t first,
-		   uint64_t end, struct mm__inode **inode, bool *may_write)
+		   uint64_t end, struct mm__inode **inode, int *may)
 {
 	enum mm__file_kind kind;
 	struct mm__inode *found;
-	int error = mm__file_check(fd, status, prot, flags, &kind);
+	bool may_exec;
+	int error = mm__file_check(fd, status, prot, flags, &kind, &may_exec);
 
 	if (!error)
 		error = mm__guard_install();
@@ -167,7 +168,8 @@ int mm__inode_open(int fd, const struct stat *status, int prot, int flags, uint6
 		mm__inode_put(found);
 		return error;
 	}
-	*may_write = kind != MM__FILE_READABLE;
+	*may = MM_PROT_READ | (kind == MM__FILE_READABLE ? 0 : MM_PROT_WRITE) |
+	       (may_exec ? MM_PROT_EXEC : 0);
 	*inode = found;
 	return 0;
 }

@@ -35,13 +35,13 @@ struct mm__inode;
 
 /*
  * The file that fd is, with a reference for the caller and windows for pages [first, end); fd is not
- * needed afterwards. status is the file's. *may_write: whether mm_mprotect() may ever make the mapping
- * writable; if not, it fails with EACCES. Blocks.
+ * needed afterwards. status is the file's. *may: the accesses that mm_mprotect() may ever allow; for
+ * others it fails with EACCES. Blocks.
  *
  * The errors of mmap(2) but for EBADF and EOVERFLOW, see file.h; ENOMEM.
  */
 int mm__inode_open(int fd, const struct stat *status, int prot, int flags, uint64_t first,
-		   uint64_t end, struct mm__inode **inode, bool *may_write);
+		   uint64_t end, struct mm__inode **inode, int *may);
 
 /*
  * Shared anonymous memory of so many pages, with a reference for the caller. It gets its frames

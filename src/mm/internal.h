@@ -152,9 +152,10 @@ struct mm__area_kind {
 #define MM__AREA_FLAGS                                                                             \
 	(MM_MAP_SHARED | MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_GROWSDOWN | MM_MAP_NORESERVE | \
 	 MM_MAP_STACK)
-/* Beside those: mm_mlock(), and a shared mapping of a file that is not open for writing. */
+/* Beside those: mm_mlock(), and what mm_mprotect() cannot make writable, or executable, as its file is. */
 #define MM__AREA_LOCKED   (1 << 30)
 #define MM__AREA_NO_WRITE (1 << 29)
+#define MM__AREA_NO_EXEC  (1 << 28)
 
 struct mm__area_kind mm__kind_of(const struct mm__area *area);
 bool mm__same_kind(const struct mm__area *area, const struct mm__area_kind *kind);

@@ -66,15 +66,17 @@ static int check_file(struct mapping *map, uint64_t offset)
 static int open_file(struct mapping *map, uint64_t length)
 {
 	uint64_t first = map->file_offset >> MM_PAGE_SHIFT;
-	bool may_write = true;
+	int may = 0;
 	int error = mm__inode_open(map->fd, &map->status, map->kind.prot, map->flags, first,
-				   first + (length >> MM_PAGE_SHIFT), &map->kind.inode, &may_write);
+				   first + (length >> MM_PAGE_SHIFT), &map->kind.inode, &may);
 
 	if (error == ENOMEM)
 		return error;
 	map->error = error;
-	if (!may_write)
+	if (!error && !(may & MM_PROT_WRITE))
 		map->kind.flags |= MM__AREA_NO_WRITE;
+	if (!error && !(may & MM_PROT_EXEC))
+		map->kind.flags |= MM__AREA_NO_EXEC;
 	return 0;
 }
 

@@ -43,7 +43,8 @@ static int protect_area(struct mm *mm, struct mm__budget *budget, uint64_t *addr
 		return ENOMEM;
 	*addr = mm__min(m.end, end);
 	kind = mm__kind_of(m.area);
-	if (prot & MM_PROT_WRITE && kind.flags & MM__AREA_NO_WRITE)
+	if ((prot & MM_PROT_WRITE && kind.flags & MM__AREA_NO_WRITE) ||
+	    (prot & MM_PROT_EXEC && kind.flags & MM__AREA_NO_EXEC))
 		return EACCES;
 	if (kind.prot == prot)
 		return 0;

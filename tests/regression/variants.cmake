@@ -374,3 +374,44 @@ mmrange_variant_change(mm_copy_outlives_file FILE src/mm/fault.c
 	return;
 ")
 mmrange_variant_is_found(mm_copy_outlives_file)
+
+# A private copy is used without a look at the file.
+mmrange_variant(mm_copy_without_probe)
+mmrange_variant_change(mm_copy_without_probe FILE src/mm/access.c
+  FROM "copied = mm__guard_probe(slot->file, false);" TO "copied = true;")
+mmrange_variant_fails(mm_copy_without_probe mm_coherence
+  touched_pages_behind_the_end_of_a_file_that_shrinks_are_not_there "peek(mm, AT(page)) is 201, not")
+
+# It is found to be too far, and stays.
+mmrange_variant(mm_copy_stays)
+mmrange_variant_change(mm_copy_stays FILE src/mm/fault.c
+  FROM "	if (!(f->seen & MM__COPY))
+" TO "	if (true)
+")
+mmrange_variant_fails(mm_copy_stays mm_coherence
+  a_copy_that_is_found_behind_the_end_by_an_access_does_not_come_back "stats_of(mm).frames is 1, not")
+
+# A fault does not access the page of the file.
+mmrange_variant(mm_fault_without_probe)
+mmrange_variant_change(mm_fault_without_probe FILE src/mm/fault.c
+  FROM "return f->file && mm__guard_probe(f->file, false);" TO "return f->file;")
+mmrange_variant_fails(mm_fault_without_probe mm_coherence
+  touched_pages_behind_the_end_of_a_file_that_shrinks_are_not_there
+  "mm_fault(mm, AT(page), R, NULL) is 0, not")
+
+# The program maps the file until the grace period is over.
+mmrange_variant(mm_file_stays_mapped)
+mmrange_variant_change(mm_file_stays_mapped FILE src/mm/inode.c
+  FROM "	mm__windows_withdraw(&inode->windows);
+" TO "")
+mmrange_variant_fails(mm_file_stays_mapped mm_coherence
+  a_file_can_be_sealed_once_no_shared_mapping_can_write_to_it
+  "fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) is -1, not")
+
+# A private mapping has the same mapping of the program's own as a shared one.
+mmrange_variant(mm_file_of_one_kind)
+mmrange_variant_change(mm_file_of_one_kind FILE src/mm/file.c
+  FROM "*kind = MM__FILE_PRIVATE;" TO "*kind = MM__FILE_WRITABLE;")
+mmrange_variant_fails(mm_file_of_one_kind mm_coherence
+  a_file_can_be_sealed_once_no_shared_mapping_can_write_to_it
+  "fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) is -1, not")

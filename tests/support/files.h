@@ -6,6 +6,7 @@
 #include "spaces.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +55,22 @@ static inline int byte_in_file(int fd, uint64_t offset)
 
 	CHECK(n >= 0);
 	return n ? byte : -1;
+}
+
+/* Whether the system has an mremap() that maps a file again, for mappings that grow; else says so. */
+static inline bool can_map_again(int fd)
+{
+	struct mm *mm = new_space();
+	uint64_t addr;
+	int error;
+
+	CHECK_EQ(mm_mmap(mm, 0, PAGES(1), R, MM_MAP_PRIVATE, fd, 0, &addr), 0);
+	CHECK_EQ(mm_mremap(mm, addr, PAGES(1), PAGES(500), MM_MREMAP_MAYMOVE, 0, &addr), 0);
+	error = mm_fault(mm, addr + PAGES(200), R, NULL);
+	mm_destroy(mm);
+	if (error == ENOMEM)
+		puts("skipped: the system has no mremap() that maps a file again");
+	return error != ENOMEM;
 }
 
 /* Maps n pages of the file from page of it on at page first. */

@@ -76,11 +76,11 @@ static struct mm__inode *open_file(unsigned int file)
 {
 	struct mm__inode *inode = NULL;
 	struct stat status;
-	bool may_write;
+	int may;
 
 	CHECK_EQ(mm__file_status(files[file].fd, &status), 0);
 	CHECK_EQ(mm__inode_open(files[file].fd, &status, RW, MM_MAP_SHARED, 0, NR_PAGES, &inode,
-				&may_write),
+				&may),
 		 0);
 	return inode;
 }

@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Mappings of files. */
+/* Mappings of files. The linker lets the library's calls of mmap(2) end here. */
 #include "files.h"
 #include "mm/rcu.h"
+
+#include <sys/mman.h>
+
+static bool no_exec; /* as on a file system that is mounted so */
+
+void *__real_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+
+void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	if (!no_exec || fd < 0 || !(prot & PROT_EXEC))
+		return __real_mmap(addr, length, prot, flags, fd, offset);
+	errno = EPERM;
+	return MAP_FAILED;
+}
 
 static int try_map_file(struct mm *mm, uint64_t length, int prot, int flags, int fd,
 			uint64_t offset)
@@ -196,6 +211,28 @@ TEST(mm_file, what_is_shared_and_open_for_reading_only_never_becomes_writable)
 	end_space(mm);
 	CHECK_EQ(byte_in_file(fd, 0), 100);
 	close(reader);
+	close(fd);
+}
+
+TEST(mm_file, what_cannot_be_executed_never_becomes_executable)
+{
+	static const int types[] = { MM_MAP_SHARED, MM_MAP_PRIVATE };
+	struct mm *mm = new_space();
+	int fd = new_file(PAGES(1));
+
+	for (unsigned int i = 0; i < 2; i++) {
+		no_exec = true;
+		CHECK_EQ(try_map_file(mm, PAGES(1), R | X, types[i], fd, 0), EPERM);
+		map_file_at(mm, 0, 1, R, types[i], fd, 0);
+		no_exec = false;
+		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), R | X), EACCES);
+		CHECK_EQ(mm_fault(mm, AT(0), X, NULL), EFAULT);
+		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), RW), 0);
+		map_file_at(mm, 0, 1, R, types[i], fd, 0);
+		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), R | X), 0);
+		CHECK_EQ(mm_fault(mm, AT(0), X, NULL), 0);
+	}
+	end_space(mm);
 	close(fd);
 }
 

@@ -20,10 +20,10 @@ static struct mm__inode *open_pages(int fd, int prot, int flags, uint64_t first,
 {
 	struct mm__inode *inode = NULL;
 	struct stat status;
-	bool may_write;
+	int may;
 
 	CHECK_EQ(mm__file_status(fd, &status), 0);
-	CHECK_EQ(mm__inode_open(fd, &status, prot, flags, first, first + n, &inode, &may_write), 0);
+	CHECK_EQ(mm__inode_open(fd, &status, prot, flags, first, first + n, &inode, &may), 0);
 	return inode;
 }
 

@@ -340,6 +340,19 @@ static int do_map_file(struct mm *mm)
 	return mm_mmap(mm, AT(50), PAGES(2), RW, MM_MAP_SHARED | MM_MAP_FIXED, fd, 0, &addr);
 }
 
+/* It may become writable, whatever the system refuses meanwhile. */
+static int do_map_to_read(struct mm *mm)
+{
+	uint64_t addr;
+	int error = mm_mmap(mm, AT(50), PAGES(2), R, MM_MAP_SHARED | MM_MAP_FIXED, fd, 0, &addr);
+
+	if (!error) {
+		limited = false;
+		CHECK_EQ(mm_mprotect(mm, AT(50), PAGES(2), RW | X), 0);
+	}
+	return error;
+}
+
 static int do_map_shared(struct mm *mm)
 {
 	return try_map(mm, AT(50), PAGES(2), SHARED | MM_MAP_FIXED);
@@ -361,6 +374,7 @@ TEST(mm_nomem, a_mapping_of_a_file_that_gets_no_memory_keeps_nothing_of_it)
 	fd = new_file(PAGES(2));
 	next = next_fd();
 	CHECK(refuse_each(do_map_file) >= 1);
+	CHECK(refuse_each(do_map_to_read) >= 1);
 	CHECK(refuse_each(do_map_shared) >= 1);
 	mm__rcu_barrier();
 	CHECK_EQ(next_fd(), next);
@@ -375,6 +389,20 @@ static int do_read_file(struct mm *mm)
 static int do_write_file(struct mm *mm)
 {
 	return mm_fault(mm, AT(50), W, NULL);
+}
+
+static int do_map_and_grow(struct mm *mm)
+{
+	uint64_t addr;
+
+	CHECK_EQ(mm_mmap(mm, AT(600), PAGES(2), RW, MM_MAP_SHARED | MM_MAP_FIXED, fd, 0, &addr), 0);
+	return mm_mremap(mm, AT(600), PAGES(2), PAGES(300), 0, 0, &addr);
+}
+
+/* It has to be mapped again, as that was more than was mapped. */
+static int do_write_beyond(struct mm *mm)
+{
+	return mm_fault(mm, AT(600 + 200), W, NULL);
 }
 
 /* A fault needs so many allocations, at least. */
@@ -406,6 +434,8 @@ TEST(mm_nomem, a_page_that_gets_no_memory_can_be_used_later)
 	refuse_each_page(do_map_file, do_read_file, 0);
 	refuse_each_page(do_map_file, do_write_file, 0);
 	refuse_each_page(do_map_shared, do_write_file, 1);
+	if (can_map_again(fd))
+		refuse_each_page(do_map_and_grow, do_write_beyond, 1);
 	close(fd);
 }
 
