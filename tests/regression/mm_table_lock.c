@@ -4,8 +4,7 @@
  * sleeps; who unlocks wakes it. What goes wrong without that goes wrong seldom: so here each step is
  * looked at. tests/model/table_lock.c has the orders between them.
  */
-#include "mm/table_lock.h"
-#include "threads.h"
+#include "stepper.h"
 
 #define THREADS 4u
 
@@ -19,8 +18,6 @@ int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t c
 			 const struct timespec *deadline);
 void __real_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
 void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
-bool __real_mmrange__heavy_fence(void);
-bool __wrap_mmrange__heavy_fence(void);
 
 int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
 			 const struct timespec *deadline)
@@ -37,11 +34,10 @@ void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
 	__real_mmrange__unpark(word, all);
 }
 
-bool __wrap_mmrange__heavy_fence(void)
+static void at_fence(void)
 {
 	atomic_fetch_add(&fences, 1);
 	atomic_store(&waiters_at_fence, atomic_load(&table_lock.waiters));
-	return __real_mmrange__heavy_fence();
 }
 
 static void begin(void)
@@ -51,6 +47,7 @@ static void begin(void)
 	atomic_store(&wakes, 0);
 	atomic_store(&fences, 0);
 	sum = 0;
+	step_at_fence = at_fence;
 }
 
 static void *lock_once(void *arg)

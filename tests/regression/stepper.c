@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "stepper.h"
 
+void (*step_at_fence)(void);
+
 static _Thread_local struct stepper *self;
 
 /*
@@ -138,6 +140,8 @@ int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __real_sched_yield(void);
 int __wrap_sched_yield(void);
+bool __real_mmrange__heavy_fence(void);
+bool __wrap_mmrange__heavy_fence(void);
 void __real_free(void *memory);
 void __wrap_free(void *memory);
 
@@ -247,6 +251,13 @@ void watch_free(const void *memory)
 bool was_freed(void)
 {
 	return atomic_load(&freed);
+}
+
+bool __wrap_mmrange__heavy_fence(void)
+{
+	if (step_at_fence)
+		step_at_fence();
+	return __real_mmrange__heavy_fence();
 }
 
 /* The same memory may be got again, and freed for another reason. */

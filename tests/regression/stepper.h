@@ -66,6 +66,9 @@ struct stepper {
 	sem_t go;
 };
 
+/* Called, if it is not NULL, before each heavy fence of any thread. */
+extern void (*step_at_fence)(void);
+
 /* Starts a thread, and waits until it pauses, or ends. */
 void step_start(struct stepper *thread, void (*run)(struct stepper *self), struct mm *mm);
 

@@ -415,3 +415,79 @@ mmrange_variant_change(mm_file_of_one_kind FILE src/mm/file.c
 mmrange_variant_fails(mm_file_of_one_kind mm_coherence
   a_file_can_be_sealed_once_no_shared_mapping_can_write_to_it
   "fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) is -1, not")
+
+# A grace period begins without a fence, or with one that comes too late.
+mmrange_variant(mm_rcu_without_fence)
+mmrange_variant_change(mm_rcu_without_fence FILE src/mm/rcu.c
+  FROM "	mm__heavy_fence(); /* [RCU-G1] */
+" TO "")
+mmrange_variant_fails(mm_rcu_without_fence mm_grace_period
+  begins_with_a_fence_and_then_the_epoch "fences is 0, not")
+
+mmrange_variant(mm_rcu_fences_late)
+mmrange_variant_change(mm_rcu_fences_late FILE src/mm/rcu.c
+  FROM "	mm__heavy_fence(); /* [RCU-G1] */
+" TO "")
+mmrange_variant_change(mm_rcu_fences_late FILE src/mm/rcu.c
+  FROM "epoch_now() + 1, memory_order_relaxed);
+" TO "epoch_now() + 1, memory_order_relaxed);
+	mm__heavy_fence();
+")
+mmrange_variant_fails(mm_rcu_fences_late mm_grace_period
+  begins_with_a_fence_and_then_the_epoch "epoch_at_fence is")
+
+# It waits for no reader, or for those who came later too.
+mmrange_variant(mm_rcu_without_readers)
+mmrange_variant_change(mm_rcu_without_readers FILE src/mm/rcu.c
+  FROM "if (seen && seen < epoch)" TO "if (false)")
+mmrange_variant_fails(mm_rcu_without_readers mm_rcu
+  what_a_reader_may_have_found_is_not_freed_before_it_leaves "atomic_load(&freed) is 768, not")
+mmrange_variant_fails(mm_rcu_without_readers mm_rcu
+  readers_never_find_what_was_freed "value->state is")
+
+mmrange_variant(mm_rcu_waits_for_all)
+mmrange_variant_change(mm_rcu_waits_for_all FILE src/mm/rcu.c
+  FROM "if (seen && seen < epoch)" TO "if (seen)")
+mmrange_variant_fails(mm_rcu_waits_for_all mm_rcu
+  a_reader_that_came_later_is_not_waited_for "atomic_load(&freed) is 0, not")
+
+# What is given away during a period is freed with it.
+mmrange_variant(mm_rcu_joins_period)
+mmrange_variant_change(mm_rcu_joins_period FILE src/mm/rcu.c
+  FROM "	rcu.wanted = epoch_now() + 1;
+" TO "	rcu.wanted = rcu.completed + 1;
+")
+mmrange_variant_fails(mm_rcu_joins_period mm_rcu
+  what_another_thread_gives_during_a_period_waits_for_the_next "atomic_load(&giver.freed) is 1, not")
+
+# mm__rcu_barrier() frees what the calling thread gave away, or does not wait for other threads that free.
+mmrange_variant(mm_rcu_barrier_of_one_thread)
+mmrange_variant_change(mm_rcu_barrier_of_one_thread FILE src/mm/rcu.c
+  FROM "		empty(&thread->limbo, batch);
+" TO "		if (thread == self)
+			empty(&thread->limbo, batch);
+")
+mmrange_variant_fails(mm_rcu_barrier_of_one_thread mm_rcu
+  a_barrier_frees_what_other_threads_gave "atomic_load(&freed) is 0, not")
+
+mmrange_variant(mm_rcu_barrier_leaves_early)
+mmrange_variant_change(mm_rcu_barrier_leaves_early FILE src/mm/rcu.c
+  FROM "	wait_until(freed_before, ticket);
+" TO "")
+mmrange_variant_fails(mm_rcu_barrier_leaves_early mm_rcu
+  a_barrier_waits_for_threads_that_are_freeing "!atomic_load(&through)")
+
+# No thread waits, however much is pending.
+mmrange_variant(mm_rcu_without_limit)
+mmrange_variant_change(mm_rcu_without_limit FILE src/mm/rcu.c
+  FROM "*heavy = limbo->weight >= LIMIT;" TO "*heavy = false;")
+mmrange_variant_fails(mm_rcu_without_limit mm_rcu
+  a_thread_waits_when_too_much_is_pending "atomic_load(&counts[0]) <= LIMIT + BATCH")
+
+# The child of fork(2) keeps the readers of its parent.
+mmrange_variant(mm_rcu_child_keeps_readers)
+mmrange_variant_change(mm_rcu_child_keeps_readers FILE src/mm/rcu.c
+  FROM "		forget_other_threads();
+" TO "")
+mmrange_variant_fails(mm_rcu_child_keeps_readers mm_rcu
+  a_child_frees_without_the_readers_of_its_parent "status is")

@@ -52,38 +52,65 @@ static void give(unsigned int n, atomic_uint *freed)
 		mm__rcu_free(&new_object(freed)->garbage);
 }
 
+/* Is in a read section when it is told. */
 struct reader {
 	pthread_t thread;
-	sem_t inside;
-	sem_t leave;
+	bool ends;
+	sem_t next;
+	sem_t done;
 };
+
+static void await_next(struct reader *reader)
+{
+	sem_post(&reader->done);
+	sem_await(&reader->next);
+}
 
 static void *read_until_told(void *arg)
 {
 	struct reader *reader = arg;
 
 	CHECK(mm__thread_attach());
-	mm__rcu_read_lock();
-	/* Only the outer one counts. */
-	mm__rcu_read_lock();
-	mm__rcu_read_unlock();
-	sem_post(&reader->inside);
-	sem_await(&reader->leave);
-	mm__rcu_read_unlock();
+	await_next(reader);
+	while (!reader->ends) {
+		mm__rcu_read_lock();
+		/* Only the outer one counts. */
+		mm__rcu_read_lock();
+		mm__rcu_read_unlock();
+		await_next(reader);
+		mm__rcu_read_unlock();
+		await_next(reader);
+	}
 	return NULL;
+}
+
+static void step(struct reader *reader)
+{
+	sem_post(&reader->next);
+	sem_await(&reader->done);
 }
 
 static void enter(struct reader *reader)
 {
-	CHECK_EQ(sem_init(&reader->inside, 0, 0), 0);
-	CHECK_EQ(sem_init(&reader->leave, 0, 0), 0);
+	reader->ends = false;
+	CHECK_EQ(sem_init(&reader->next, 0, 0), 0);
+	CHECK_EQ(sem_init(&reader->done, 0, 0), 0);
 	reader->thread = thread_start(read_until_told, reader);
-	sem_await(&reader->inside);
+	sem_await(&reader->done);
+	step(reader);
+}
+
+static void leave_and_enter(struct reader *reader)
+{
+	step(reader);
+	step(reader);
 }
 
 static void leave(struct reader *reader)
 {
-	sem_post(&reader->leave);
+	step(reader);
+	reader->ends = true;
+	sem_post(&reader->next);
 	thread_join(reader->thread);
 }
 
@@ -119,22 +146,27 @@ TEST(mm_rcu, what_a_reader_may_have_found_is_not_freed_before_it_leaves)
 
 TEST(mm_rcu, a_reader_that_came_later_is_not_waited_for)
 {
-	struct reader first, second;
+	struct reader first, second, third;
 	atomic_uint freed = 0;
 
 	CHECK(mm__thread_attach());
 	enter(&first);
+	enter(&second);
 	give(1, &freed);
 	mm__rcu_poll();
-	enter(&second);
+	enter(&third);
+	leave_and_enter(&second);
 	leave(&first);
 	mm__rcu_poll();
 	CHECK_EQ(atomic_load(&freed), 1);
-	/* For this one it did not come later. */
+	/* For these two it did not come later. */
 	give(1, &freed);
 	poll_often();
 	CHECK_EQ(atomic_load(&freed), 1);
 	leave(&second);
+	poll_often();
+	CHECK_EQ(atomic_load(&freed), 1);
+	leave(&third);
 	mm__rcu_barrier();
 	CHECK_EQ(atomic_load(&freed), 2);
 }
@@ -157,6 +189,61 @@ TEST(mm_rcu, what_is_given_during_a_period_waits_for_the_next)
 	leave(&second);
 	poll_often();
 	CHECK_EQ(atomic_load(&late), 1);
+}
+
+struct late_giver {
+	atomic_uint freed;
+	sem_t go;
+	sem_t done;
+};
+
+static void *give_late(void *arg)
+{
+	struct late_giver *giver = arg;
+
+	CHECK(mm__thread_attach());
+	for (unsigned int i = 0; i < 2; i++) {
+		sem_await(&giver->go);
+		if (!i)
+			give(1, &giver->freed);
+		poll_often();
+		sem_post(&giver->done);
+	}
+	return NULL;
+}
+
+static void go_on(struct late_giver *giver)
+{
+	sem_post(&giver->go);
+	sem_await(&giver->done);
+}
+
+TEST(mm_rcu, what_another_thread_gives_during_a_period_waits_for_the_next)
+{
+	struct late_giver giver = { .freed = 0 };
+	struct reader first, second;
+	atomic_uint early = 0;
+	pthread_t thread;
+
+	CHECK(mm__thread_attach());
+	CHECK_EQ(sem_init(&giver.go, 0, 0), 0);
+	CHECK_EQ(sem_init(&giver.done, 0, 0), 0);
+	thread = thread_start(give_late, &giver);
+	enter(&first);
+	give(1, &early);
+	mm__rcu_poll();
+	/* In the period of the early one. */
+	enter(&second);
+	go_on(&giver);
+	leave(&first);
+	poll_often();
+	CHECK_EQ(atomic_load(&early), 1);
+	go_on(&giver);
+	CHECK_EQ(atomic_load(&giver.freed), 0);
+	leave(&second);
+	thread_join(thread);
+	mm__rcu_barrier();
+	CHECK_EQ(atomic_load(&giver.freed), 1);
 }
 
 TEST(mm_rcu, without_readers_a_full_batch_is_freed_at_once)
@@ -372,9 +459,11 @@ enum { SLOTS = 4, SWAPPERS = 2, READERS = 2, ALIVE = 0x600d, DEAD = 0xdead };
 struct value {
 	struct mm__garbage garbage;
 	unsigned int state; /* plain: ThreadSanitizer sees who is too early */
+	struct value *next_dead;
 };
 
 static _Atomic(struct value *) slots[SLOTS];
+static _Atomic(struct value *) dead; /* kept to the end, so that their state stays */
 static atomic_bool stop;
 
 static void free_value(struct mm__garbage *garbage)
@@ -383,7 +472,21 @@ static void free_value(struct mm__garbage *garbage)
 
 	CHECK_EQ(value->state, ALIVE);
 	value->state = DEAD;
-	free(value);
+	value->next_dead = atomic_load(&dead);
+	while (!atomic_compare_exchange_weak(&dead, &value->next_dead, value))
+		;
+}
+
+static void free_dead(void)
+{
+	struct value *value = atomic_load(&dead);
+
+	while (value) {
+		struct value *next = value->next_dead;
+
+		free(value);
+		value = next;
+	}
 }
 
 static struct value *new_value(void)
@@ -451,6 +554,7 @@ TEST(mm_rcu, readers_never_find_what_was_freed)
 	for (unsigned int i = 0; i < SLOTS; i++)
 		mm__rcu_free(&atomic_load(&slots[i])->garbage);
 	mm__rcu_barrier();
+	free_dead();
 }
 
 /*
@@ -469,6 +573,7 @@ static void fork_beside_a_reader(void)
 	child = fork();
 	CHECK(child >= 0);
 	if (!child) {
+		alarm(5);
 		give(2, &freed);
 		mm__rcu_barrier();
 		_exit(atomic_load(&freed) == 2 ? 0 : 1);
