@@ -138,6 +138,8 @@ MMRANGE_API int mm_create(struct mm **mm, const struct mm_attr *attr);
  * Ends an address space and frees all its pages.
  *
  * Requires:  nobody else uses mm any more.
+ * Progress:  waits for other threads to leave a fault, twice at most, if shared memory of the space was
+ *            unmapped and is not freed yet.
  * Cost:      O(areas + tables + pages).   Since: 0.1
  */
 MMRANGE_API void mm_destroy(struct mm *mm);
@@ -483,7 +485,12 @@ MMRANGE_API uint64_t mm_hold_time_end(unsigned int i);
 struct mm_stats {
 	uint64_t areas;          /* now */
 	uint64_t pages;          /* present now */
-	uint64_t frames;         /* in use now, by this space and its relatives by mm_fork(); files have none */
+	/*
+	 * In use now, by this space and its relatives by mm_fork(); files have none. Shared memory that
+	 * is not mapped any more is in use until no fault can still look at it: 4,096 pages, or one
+	 * mapping, for each thread at most.
+	 */
+	uint64_t frames;
 	uint64_t tables;         /* page tables now, of all levels */
 	uint64_t faults;         /* so far: all faults, whatever came of them */
 	uint64_t faults_minor;   /* .. that made a page present */

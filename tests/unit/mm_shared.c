@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Shared anonymous memory: a file of its own for each mapping, as long as any of it is mapped. */
-#include "mm/rcu.h"
+#include "mm/internal.h"
 #include "spaces.h"
+#include "threads.h"
 
 static int remap(struct mm *mm, unsigned int from, uint64_t old, uint64_t new, unsigned int to)
 {
@@ -151,5 +152,140 @@ TEST(mm_shared, without_pages_it_says_so)
 	/* They are kept. */
 	CHECK_EQ(mm_write(mm, AT(2), "x", 1, NULL), ENOMEM);
 	CHECK_EQ(peek(mm, AT(1)), 2);
+	end_space(mm);
+}
+
+/*
+ * When it is freed: no reader may be looking at it
+ */
+
+struct reader {
+	pthread_t thread;
+	sem_t inside;
+	sem_t leave;
+};
+
+static void *read_until_told(void *arg)
+{
+	struct reader *reader = arg;
+
+	CHECK(mm__thread_attach());
+	mm__rcu_read_lock();
+	sem_post(&reader->inside);
+	sem_await(&reader->leave);
+	mm__rcu_read_unlock();
+	return NULL;
+}
+
+static void enter(struct reader *reader)
+{
+	CHECK_EQ(sem_init(&reader->inside, 0, 0), 0);
+	CHECK_EQ(sem_init(&reader->leave, 0, 0), 0);
+	reader->thread = thread_start(read_until_told, reader);
+	sem_await(&reader->inside);
+}
+
+static void leave(struct reader *reader)
+{
+	sem_post(&reader->leave);
+	thread_join(reader->thread);
+}
+
+static void map_many(struct mm *mm, unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
+		map_as(mm, 2 * i, 1, i % 2 ? RW : R, SHARED);
+		if (i % 2)
+			CHECK_EQ(poke(mm, AT(2 * i), 1), 0);
+	}
+}
+
+TEST(mm_shared, a_space_that_ends_does_not_wait_for_readers_elsewhere)
+{
+	struct mm *mm = new_space(), *child;
+	struct reader reader;
+
+	enter(&reader);
+	map_many(mm, 500);
+	CHECK_EQ(mm_fork(mm, &child), 0);
+	mm_destroy(mm);
+	CHECK_EQ(stats_of(child).frames, 250);
+	mm_destroy(child);
+	leave(&reader);
+}
+
+static void *destroy(void *mm)
+{
+	mm_destroy(mm);
+	return NULL;
+}
+
+/* Its frames are in a pool of the space's. */
+TEST(mm_shared, a_space_that_ends_waits_for_what_was_unmapped)
+{
+	struct mm *mm = new_space();
+	struct reader reader;
+	pthread_t thread;
+
+	map_many(mm, 10);
+	enter(&reader);
+	CHECK_EQ(mm_munmap(mm, AT(0), PAGES(20)), 0);
+	CHECK_EQ(stats_of(mm).frames, 5);
+	thread = thread_start(destroy, mm);
+	leave(&reader);
+	thread_join(thread);
+}
+
+#define ROUNDS 2000u
+
+static void churn_once(struct mm *mm)
+{
+	uint64_t addr;
+
+	CHECK_EQ(mm_mmap(mm, 0, PAGES(4), RW, SHARED, -1, 0, &addr), 0);
+	for (unsigned int i = 0; i < 4; i++)
+		CHECK_EQ(poke(mm, addr + PAGES(i), 1), 0);
+	CHECK_EQ(mm_munmap(mm, addr, PAGES(4)), 0);
+}
+
+static atomic_uint churned;
+
+static void *churn(void *mm)
+{
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		churn_once(mm);
+		atomic_fetch_add(&churned, 1);
+	}
+	return NULL;
+}
+
+TEST(mm_shared, what_was_unmapped_holds_a_bounded_number_of_frames)
+{
+	struct mm *mm = new_space();
+	struct reader reader;
+	pthread_t thread;
+	unsigned int rounds;
+
+	/* Without readers: a batch. */
+	for (unsigned int i = 0; i < 200; i++) {
+		churn_once(mm);
+		CHECK(mm__frames_used(mm->frames) <= 64 + 4);
+	}
+	mm__rcu_barrier();
+	/* With one, as much as may be pending; then it waits. */
+	enter(&reader);
+	thread = thread_start(churn, mm);
+	do {
+		rounds = atomic_load(&churned);
+		for (unsigned int i = 0; i < 1000; i++)
+			sched_yield();
+	} while (rounds < 500 || rounds != atomic_load(&churned));
+	CHECK(rounds < ROUNDS);
+	CHECK(mm__frames_used(mm->frames) <= 4096 + 4);
+	leave(&reader);
+	thread_join(thread);
+	CHECK_EQ(atomic_load(&churned), ROUNDS);
+	mm__rcu_barrier();
+	CHECK_EQ(stats_of(mm).frames, 0);
 	end_space(mm);
 }
