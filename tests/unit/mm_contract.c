@@ -137,7 +137,7 @@ static void *use_all(void *arg)
 
 TEST(mm_contract, no_function_changes_errno)
 {
-	enum { THREADS = 16 }; /* more readers than liburcu has room for at first */
+	enum { THREADS = 16 }; /* each of them is new to the library */
 	pthread_t threads[THREADS];
 
 	for (size_t i = 0; i < NR_LOCKINGS; i++) {
