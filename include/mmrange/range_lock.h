@@ -60,14 +60,20 @@
  * that is in use, use or destruction of a destroyed lock, and what the function of
  * range_lock_foreach() must not do.
  *
- * It also finds deadlocks among the ranges of one lock. A thread that waits for a range that it
- * acquired itself gets EDEADLK. Where threads without a deadline wait for each other in a cycle,
- * the one that came last to wait gets EDEADLK, and the cycle is shown on stderr: who holds what,
- * and who waits for whom. If that one closes the cycle, this happens at once; if a waiter does so
- * by becoming starving, about a tenth of a second later. The thread that acquired a range is taken
- * for the one that will release it. That another one does, or that somebody calls range_cancel(),
- * cannot be foreseen, and a cycle is reported that would have ended: a program that relies on this
- * takes EDEADLK as a request to try again, or does without the checked build.
+ * It also finds deadlocks. A thread that waits for a range that it acquired itself gets EDEADLK.
+ * Where threads without a deadline wait for each other in a cycle, over any number of range locks,
+ * the thread that came last to wait gets EDEADLK. This happens at once, when a thread or a waiter
+ * that becomes starving closes the cycle. Before its call returns, the thread writes the cycle to
+ * stderr: which thread holds which range of which lock, and which thread it waits for. The thread
+ * that acquired a range is taken for the one that will release it. The library cannot foresee that
+ * another thread releases the range, or calls range_cancel(), and reports a cycle that would have
+ * ended: a program that relies on this takes EDEADLK as a request to try again, or does without the
+ * checked build. If another thread extends or upgrades a range while the thread that acquired it
+ * waits, a cycle that this closes is not found.
+ *
+ * In the checked build, each acquisition and each release locks a mutex twice more, or three times
+ * if it has to wait. The library writes each message by one write(2), without stdio, and aborts the
+ * process after it, unless it reports a deadlock. fork() takes O(ranges in use) longer.
  */
 #ifndef MMRANGE_RANGE_LOCK_H
 #define MMRANGE_RANGE_LOCK_H
@@ -169,6 +175,7 @@ struct range__leaf {
 
 struct range__forest;
 struct range__slot;
+struct range__wait;
 
 /**
  * The lock: caller's storage, at most 256 bytes, wherever the caller likes; all fields are private.
@@ -221,14 +228,16 @@ struct range {
 	uint64_t end;
 	uint64_t max_end;
 	uint64_t max_write_end;
-	struct range *parent;
+	union {
+		struct range *parent;
+		struct range__wait *checked_wait; /* while it waits; NULL: with a deadline */
+	};
 	struct range *left;
 	struct range *right;
 	uint8_t mode;
 	uint8_t height;
 	uint8_t starving;
 	uint8_t checked_held;
-	uint8_t checked_timed;
 	/* 64 bytes so far, which is all that others read of a range that is held. */
 	RANGE__ATOMIC(uint64_t) state;
 	struct range__leaf *leaf;

@@ -1,62 +1,104 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * The registry: a hash table of the ranges in use, keyed by their addresses and linked by
+ * checked_next. It has so many buckets that a million ranges make short chains. Pages of it that no
+ * range hashes to are never touched.
+ *
+ * The child of fork() keeps the ranges of its thread and forgets those of the others, which may have
+ * been on their stacks. If the parent had no other thread, a thread that had ended may have left a
+ * range for another one to release: then the child keeps all.
+ *
+ * Another thread of the parent may have been anywhere in the registry, and its changes may be seen
+ * up to any of them, in order. So each store to a link leaves the chain whole, and is a release,
+ * after which the child sees what was stored before: this is [K], which pairs with the child's walk.
+ * nr_ranges of a shard is never less than the number of ranges that are linked in it.
+ */
 #include "checked.h"
 
 #ifdef MMRANGE_CHECKED
 
+#include "deadlock.h"
+#include "platform/message.h"
 #include "platform/platform.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <pthread.h>
 
-enum { NR_BUCKETS = 256 };
+enum {
+	SHARD_BITS = 6,
+	NR_SHARDS = 1 << SHARD_BITS,
+	BUCKET_BITS = 12,
+	NR_BUCKETS = 1 << BUCKET_BITS, /* of a shard */
+	NR_COUNTS = 4096,
+};
 
-/*
- * Ranges in use, linked by checked_next. The child of fork() may find a bucket busy for ever, and
- * goes through it all the same: so each store to a link leaves the list whole, and is a release,
- * after which the child sees what was stored before.
- */
 typedef _Atomic(struct range *) link_t;
 
-static struct bucket {
-	atomic_flag busy;
-	link_t first;
-} buckets[NR_BUCKETS];
+static struct shard {
+	atomic_size_t nr_ranges;
+	link_t first[NR_BUCKETS];
+} shards[NR_SHARDS];
 
-static _Noreturn void stop(const char *what, const struct range_lock *lock,
-			   const struct range *range)
-{
-	fprintf(stderr, "libmmrange: %s (range_lock %p, range %p)\n", what, (const void *)lock,
-		(const void *)range);
-	abort();
-}
+/* Each protects a shard. The owner of one takes no other lock. */
+static pthread_mutex_t mutexes[NR_SHARDS];
+
+/*
+ * How many ranges are held of threads with the same remainder of their numbers: 0 says that the
+ * thread holds none.
+ */
+static atomic_size_t nr_held[NR_COUNTS];
+
+MMRANGE__THREAD_LOCAL uint64_t range__checked_steps;
+
+/* Threads that have begun a range and have not ended, and whether the calling thread is one. */
+static atomic_size_t nr_threads;
+static MMRANGE__THREAD_LOCAL bool is_counted;
+
+/* Its destructor sees threads end. Without it, nr_threads only grows. */
+static pthread_key_t key;
+static bool have_key;
+
+/* Whether the child of fork() has forgotten what it must by itself. */
+static bool have_handler;
 
 _Noreturn void range__checked_stop(const char *what, const struct range_lock *lock,
 				   const struct range *range)
 {
-	stop(what, lock, range);
+	mmrange__stop("%s (range_lock %p, range %p)", what, (const void *)lock,
+		      (const void *)range);
 }
 
-static void acquire_bucket(struct bucket *bucket)
+static atomic_size_t *count_of(uint64_t thread)
 {
-	/* acquire: pairs with the release in unlock_bucket() */
-	while (atomic_flag_test_and_set_explicit(&bucket->busy, memory_order_acquire))
-		mmrange__relax();
+	return &nr_held[(uint32_t)thread % NR_COUNTS];
 }
 
-static struct bucket *lock_bucket(const struct range *range)
+/* Multiplicative hashing by the golden ratio (Knuth): the high bits depend on all of the address. */
+static uint64_t hash(const struct range *range)
 {
-	struct bucket *bucket = &buckets[((uintptr_t)range >> 4) * 2654435761u / 64 % NR_BUCKETS];
-
-	acquire_bucket(bucket);
-	return bucket;
+	return (uint64_t)(uintptr_t)range * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static void unlock_bucket(struct bucket *bucket)
+static uint64_t shard_of(const struct range *range)
 {
-	atomic_flag_clear_explicit(&bucket->busy, memory_order_release);
+	return hash(range) >> (64 - SHARD_BITS);
 }
 
-/* relaxed: under the bucket's lock, but for a look whether there is anything */
+/* The chain of a range, locked. */
+static link_t *lock_chain(const struct range *range)
+{
+	uint64_t shard = shard_of(range);
+
+	pthread_mutex_lock(&mutexes[shard]);
+	return &shards[shard]
+			.first[hash(range) >> (64 - SHARD_BITS - BUCKET_BITS) & (NR_BUCKETS - 1)];
+}
+
+static void unlock_chain(const struct range *range)
+{
+	pthread_mutex_unlock(&mutexes[shard_of(range)]);
+}
+
+/* relaxed: under the shard's mutex, or in the child of fork() */
 static struct range *linked(link_t *link)
 {
 	return atomic_load_explicit(link, memory_order_relaxed);
@@ -64,142 +106,217 @@ static struct range *linked(link_t *link)
 
 static void set_link(link_t *link, struct range *range)
 {
-	atomic_store_explicit(link, range, memory_order_release);
+	atomic_store_explicit(link, range, memory_order_release); /* [K] */
 }
 
-static void unlink_at(link_t *link)
+static void unlink_at(struct shard *shard, link_t *link)
 {
 	set_link(link, linked(&linked(link)->checked_next));
+	/* release: [K] */
+	atomic_fetch_sub_explicit(&shard->nr_ranges, 1, memory_order_release);
 }
 
-/* Where the range hangs in its bucket, or where NULL stands at the end. */
-static link_t *find(struct bucket *bucket, const struct range *range)
+/* Where the range hangs in its chain, or where NULL stands at the end. */
+static link_t *find(link_t *link, const struct range *range)
 {
-	link_t *link = &bucket->first;
-
-	while (linked(link) && linked(link) != range)
+	while (linked(link) && linked(link) != range) {
 		link = &linked(link)->checked_next;
+		range__checked_steps++;
+	}
 	return link;
 }
 
 void range__checked_lock(const struct range_lock *lock)
 {
 	if (lock->magic == (uint32_t)~RANGE__MAGIC)
-		stop("use of a lock that was destroyed", lock, NULL);
+		range__checked_stop("use of a lock that was destroyed", lock, NULL);
 	if (lock->magic != RANGE__MAGIC)
-		stop("use of a lock that was not initialised", lock, NULL);
+		range__checked_stop("use of a lock that was not initialised", lock, NULL);
 	if (range__walks > 0)
 		range__checked_still_in_walk(lock);
 }
 
+static void count_thread(void)
+{
+	if (is_counted)
+		return;
+	is_counted = true;
+	/* relaxed: fork() stops the writes of a thread in order */
+	atomic_fetch_add_explicit(&nr_threads, 1, memory_order_relaxed);
+	if (have_key)
+		(void)pthread_setspecific(key, &is_counted);
+}
+
+/* A thread ends. If another destructor uses a lock after this one, the thread is counted again. */
+static void discount_thread(void *arg)
+{
+	(void)arg;
+	is_counted = false;
+	/* release: [K] */
+	atomic_fetch_sub_explicit(&nr_threads, 1, memory_order_release);
+}
+
 void range__checked_begin(struct range_lock *lock, struct range *range)
 {
-	struct bucket *bucket;
+	link_t *chain;
 
 	range__checked_lock(lock);
-	bucket = lock_bucket(range);
-	if (linked(find(bucket, range)))
-		stop("locking with a range that is in use", lock, range);
+	count_thread();
+	chain = lock_chain(range);
+	if (linked(find(chain, range)))
+		range__checked_stop("locking with a range that is in use", lock, range);
 	range->checked_lock = lock;
 	range->checked_held = 0;
 	range->owner = mmrange__self();
-	set_link(&range->checked_next, linked(&bucket->first));
-	set_link(&bucket->first, range);
-	unlock_bucket(bucket);
+	atomic_fetch_add_explicit(&shards[shard_of(range)].nr_ranges, 1, memory_order_relaxed);
+	set_link(&range->checked_next, linked(chain));
+	set_link(chain, range);
+	unlock_chain(range);
 }
 
 void range__checked_end(struct range *range, int error)
 {
-	struct bucket *bucket = lock_bucket(range);
+	link_t *chain = lock_chain(range);
 
-	if (error)
-		unlink_at(find(bucket, range));
-	else
+	if (error) {
+		unlink_at(&shards[shard_of(range)], find(chain, range));
+	} else {
 		range->checked_held = 1;
-	unlock_bucket(bucket);
+		/* relaxed: the thread itself has to see it; others are told by the leaf's lock */
+		atomic_fetch_add_explicit(count_of(range->owner), 1, memory_order_relaxed);
+	}
+	unlock_chain(range);
 }
 
-/* The range's place in its bucket, which is locked; stops if it is not held in this lock. */
-static link_t *find_held(struct bucket *bucket, struct range_lock *lock, const struct range *range)
+/* The range's place in its chain, which is locked; stops if it is not held in this lock. */
+static link_t *find_held(link_t *chain, struct range_lock *lock, const struct range *range)
 {
-	link_t *link = find(bucket, range);
+	link_t *link = find(chain, range);
 
 	if (!linked(link))
-		stop("use of a range that is not held", lock, range);
+		range__checked_stop("use of a range that is not held", lock, range);
 	if (linked(link)->checked_lock != lock)
-		stop("use of a range that is held in another lock", lock, range);
+		range__checked_stop("use of a range that is held in another lock", lock, range);
 	if (!linked(link)->checked_held)
-		stop("use of a range that still waits", lock, range);
+		range__checked_stop("use of a range that still waits", lock, range);
 	return link;
 }
 
 void range__checked_held(struct range_lock *lock, const struct range *range)
 {
-	struct bucket *bucket;
-
 	range__checked_lock(lock);
-	bucket = lock_bucket(range);
-	find_held(bucket, lock, range);
-	unlock_bucket(bucket);
+	find_held(lock_chain(range), lock, range);
+	unlock_chain(range);
 }
 
 void range__checked_release(struct range_lock *lock, struct range *range)
 {
-	struct bucket *bucket;
-
 	range__checked_lock(lock);
-	bucket = lock_bucket(range);
-	unlink_at(find_held(bucket, lock, range));
-	unlock_bucket(bucket);
+	unlink_at(&shards[shard_of(range)], find_held(lock_chain(range), lock, range));
+	atomic_fetch_sub_explicit(count_of(range->owner), 1, memory_order_relaxed);
+	unlock_chain(range);
+}
+
+bool range__checked_holds(uint64_t thread)
+{
+	return atomic_load_explicit(count_of(thread), memory_order_relaxed) > 0;
+}
+
+/* Which ranges the child of fork() forgets. */
+struct forgotten {
+	const struct range_lock *lock; /* those of this one */
+	bool others;                   /* those of other threads */
+};
+
+static bool is_forgotten(const struct range *range, const struct forgotten *forgotten)
+{
+	return range->checked_lock == forgotten->lock ||
+	       (forgotten->others && !mmrange__same_thread(range->owner, mmrange__self()));
+}
+
+static void forget_in(struct shard *shard, const struct forgotten *forgotten)
+{
+	for (int i = 0; i < NR_BUCKETS; i++) {
+		link_t *link = &shard->first[i];
+
+		while (linked(link)) {
+			struct range *range = linked(link);
+
+			if (is_forgotten(range, forgotten)) {
+				unlink_at(shard, link);
+				continue;
+			}
+			if (range->checked_held)
+				atomic_fetch_add_explicit(count_of(range->owner), 1,
+							  memory_order_relaxed);
+			link = &range->checked_next;
+		}
+	}
+}
+
+static void forget(const struct forgotten *forgotten)
+{
+	for (int i = 0; i < NR_COUNTS; i++)
+		atomic_store_explicit(&nr_held[i], 0, memory_order_relaxed);
+	for (int i = 0; i < NR_SHARDS; i++)
+		if (atomic_load_explicit(&shards[i].nr_ranges, memory_order_relaxed) > 0)
+			forget_in(&shards[i], forgotten);
+}
+
+static void make_mutexes(void)
+{
+	for (int i = 0; i < NR_SHARDS; i++)
+		pthread_mutex_init(&mutexes[i], NULL);
+}
+
+static void child(void)
+{
+	const struct forgotten forgotten = { .others = true };
+
+	/* relaxed: there is one thread */
+	if (atomic_load_explicit(&nr_threads, memory_order_relaxed) <= is_counted)
+		return;
+	/* A thread that is gone may hold any of them. */
+	make_mutexes();
+	range__deadlock_child();
+	forget(&forgotten);
+	atomic_store_explicit(&nr_threads, is_counted, memory_order_relaxed);
 }
 
 void range__checked_child(const struct range_lock *lock)
 {
-	for (int i = 0; i < NR_BUCKETS; i++) {
-		link_t *link = &buckets[i].first;
+	const struct forgotten forgotten = { .lock = lock };
 
-		while (linked(link)) {
-			const struct range *range = linked(link);
-
-			if (range->checked_lock == lock ||
-			    !mmrange__same_thread(range->owner, mmrange__self()))
-				unlink_at(link);
-			else
-				link = &linked(link)->checked_next;
-		}
-		unlock_bucket(&buckets[i]);
-	}
+	if (!have_handler)
+		child();
+	forget(&forgotten);
 }
 
-static bool holds(struct bucket *bucket, const struct range_lock *lock)
+/*
+ * Early among the constructors, as those of the program may use locks. With glibc, the first 32 keys
+ * need no memory in pthread_setspecific() (nptl/pthread_setspecific.c), which a lock inside malloc()
+ * must not ask for. Without memory for the handler, a child still is as it must be after
+ * range_lock_child().
+ */
+__attribute__((constructor(101))) static void begin(void)
 {
-	const struct range *r = linked(&bucket->first);
-
-	while (r && (r->checked_lock != lock || !r->checked_held ||
-		     !mmrange__same_thread(r->owner, mmrange__self())))
-		r = atomic_load_explicit(&r->checked_next, memory_order_relaxed);
-	return r != NULL;
-}
-
-bool range__checked_holds(const struct range_lock *lock)
-{
-	bool found = false;
-
-	for (int i = 0; i < NR_BUCKETS && !found; i++) {
-		/* What this thread has put into it, it sees without the lock. */
-		if (!linked(&buckets[i].first))
-			continue;
-		acquire_bucket(&buckets[i]);
-		found = holds(&buckets[i], lock);
-		unlock_bucket(&buckets[i]);
+	have_key = pthread_key_create(&key, discount_thread) == 0;
+#ifdef __GLIBC__
+	if (have_key && key >= 32) {
+		pthread_key_delete(key);
+		have_key = false;
 	}
-	return found;
+#endif
+	make_mutexes();
+	have_handler = pthread_atfork(NULL, NULL, child) == 0;
 }
 
 bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range)
 {
 	struct range *r;
 
+	if (!range__checked_holds(range->owner))
+		return false;
 	for (r = range__tree_first(leaf->held, range->start, range->end); r;
 	     r = range__tree_next(r, range->start, range->end))
 		if (mmrange__same_thread(r->owner, range->owner) &&

@@ -27,12 +27,18 @@ void range__checked_held(struct range_lock *lock, const struct range *range);
 /* A release begins; stops if the range is not held in this lock. */
 void range__checked_release(struct range_lock *lock, struct range *range);
 
-/* Whether the calling thread holds a range of this lock that it acquired itself. */
-bool range__checked_holds(const struct range_lock *lock);
+/*
+ * Whether a thread holds a range that it acquired itself, of any lock. If it does not, this may be
+ * true all the same.
+ */
+bool range__checked_holds(uint64_t thread);
+
+/* How many ranges the calling thread has passed in the registry. For tests. */
+extern MMRANGE__THREAD_LOCAL uint64_t range__checked_steps;
 
 /*
- * In the child of fork(): forgets the ranges of this lock, and those of the threads that are gone,
- * on whose stacks they may have been.
+ * In the child of fork(): forgets the ranges of this lock. The child has forgotten those of threads
+ * that are gone by itself.
  */
 void range__checked_child(const struct range_lock *lock);
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * deadlock - finds threads that wait for each other in a cycle, in builds with MMRANGE_CHECKED. In
- * other builds a waiter just parks.
+ * deadlock - finds threads that wait for each other in a cycle, over any number of locks, in builds
+ * with MMRANGE_CHECKED. In other builds a waiter just parks.
  *
- * A waiting range waits for each held range that conflicts with it, and so for what the thread
- * waits for that acquired it; and for each conflicting waiter before it that is starving. It needs
- * all of them to go, so that a cycle never ends. A wait with a deadline does end, and is left out.
+ * A waiting range waits for each held range that conflicts with it, and so for the wait of the
+ * thread that acquired that one. It also waits for each conflicting waiter before it that is
+ * starving. It needs all of them to go, so a cycle never ends. A wait with a deadline does end, and
+ * is left out.
  *
  * A cycle comes into being when its last thread begins to wait, or when a waiter becomes starving.
- * So it is looked for when a thread that holds something begins to wait, and again from time to
- * time.
+ * So there are two looks for a cycle: by a thread that begins to wait and holds a range, and by a
+ * waiter that becomes starving. No thread waits for a thread that holds no range, so such a thread
+ * closes no cycle when it begins to wait.
  */
 #ifndef RANGE_LOCK_DEADLOCK_H
 #define RANGE_LOCK_DEADLOCK_H
@@ -19,31 +21,128 @@
 
 #ifdef MMRANGE_CHECKED
 
+/* One range of a cycle. */
+struct range__line {
+	const struct range_lock *lock;
+	uint64_t start;
+	uint64_t end;
+	uint8_t mode;
+	bool held;
+	bool starving;      /* if it waits */
+	uint32_t thread;    /* that holds it, or waits for it */
+	uint32_t waits_for; /* a thread, if it waits */
+};
+
+enum { RANGE__MOST_LINES = 28 };
+
+struct range__report {
+	unsigned int n; /* may be more than there is room for */
+	struct range__line lines[RANGE__MOST_LINES];
+};
+
 /*
- * Looks for a cycle that a range is in, which the calling thread queued. If there is one, the range
- * in it that was queued last is taken out of its queue as RANGE_DEADLOCKED, and the cycle is
- * reported.
+ * A wait, on the stack of the thread that waits. If it has no deadline, it is registered from
+ * range__deadlock_enter() to range__deadlock_leave().
  */
-void range__deadlock_look(struct range_lock *lock, struct range *range);
+struct range__wait {
+	/* Set before the range is queued. */
+	struct range_lock *lock;
+	struct range *range;
+	uint64_t since;
+	bool timed;
+	/* Under the leaf's lock: false from the moment on in which the thread leaves the queue. */
+	bool queued;
+	/* Set under the leaf's lock, when the waiter becomes starving; cleared by the waiter. */
+	atomic_bool promoted;
+	/* The waiter's own: a look could not see all, and is to be repeated. */
+	bool again;
+	/* What follows is under the mutex of deadlock.c. */
+	bool registered;
+	struct range__wait *next;
+	struct range__wait **link;
+	/* The state of the search with this number, which has reached it: */
+	uint64_t search;
+	struct range__wait *from; /* this one waits for it */
+	struct range__wait *todo; /* the next one to go on from */
+	struct range__line held;  /* from waits for this range of the same thread, if it is held */
+	bool starving;
+	struct range__report report; /* for the one that has to give up */
+};
 
-/* The same, after a range was queued, if it can have closed a cycle. */
-void range__deadlock_enter(struct range_lock *lock, struct range *range);
+/* With the leaf locked, before the range is queued: prepares a wait, with a deadline or without. */
+void range__deadlock_prepare(struct range__wait *wait, struct range_lock *lock, struct range *range,
+			     bool timed);
 
-/* Parks a waiter, with a look now and then: 0 or ETIMEDOUT, and may return early for no reason. */
-int range__deadlock_park(struct range_lock *lock, struct range *range,
+/* After the range was queued: registers a wait without a deadline. */
+void range__deadlock_register(struct range__wait *wait);
+
+/*
+ * Looks for cycles that a registered wait is in. Of each, the range that was queued last is taken
+ * out of its queue as RANGE_DEADLOCKED. False: the look is to be repeated, as it could not see all.
+ */
+bool range__deadlock_look(struct range__wait *wait);
+
+/* After the range was queued: registers its wait, and looks if it can have closed a cycle. */
+void range__deadlock_enter(struct range__wait *wait);
+
+/* With the leaf locked: its own thread takes the range out of the queue. */
+static inline void range__deadlock_dequeued(struct range__wait *wait)
+{
+	wait->queued = false;
+}
+
+/* With nothing locked: the wait has ended, with 0 or an error. EDEADLK is reported. */
+void range__deadlock_leave(struct range__wait *wait, int error);
+
+/* With the leaf locked: a waiter, or NULL, has become starving. It is to look. */
+void range__deadlock_promoted(struct range *range);
+
+/* Parks a waiter, with a look if it has to: 0 or ETIMEDOUT, and may return early for no reason. */
+int range__deadlock_park(struct range__wait *wait, struct range *range,
 			 const struct range__limit *limit);
+
+/* In the child of fork(): no thread waits. */
+void range__deadlock_child(void);
+
+/* How many ranges all searches have looked at. For tests, when no thread uses a lock. */
+extern uint64_t range__deadlock_steps;
 
 #else
 
-static inline void range__deadlock_enter(struct range_lock *lock, struct range *range)
+struct range__wait {
+	char unused;
+};
+
+static inline void range__deadlock_prepare(struct range__wait *wait, struct range_lock *lock,
+					   struct range *range, bool timed)
 {
-	(void)lock, (void)range;
+	(void)wait, (void)lock, (void)range, (void)timed;
 }
 
-static inline int range__deadlock_park(struct range_lock *lock, struct range *range,
+static inline void range__deadlock_enter(struct range__wait *wait)
+{
+	(void)wait;
+}
+
+static inline void range__deadlock_dequeued(struct range__wait *wait)
+{
+	(void)wait;
+}
+
+static inline void range__deadlock_leave(struct range__wait *wait, int error)
+{
+	(void)wait, (void)error;
+}
+
+static inline void range__deadlock_promoted(struct range *range)
+{
+	(void)range;
+}
+
+static inline int range__deadlock_park(struct range__wait *wait, struct range *range,
 				       const struct range__limit *limit)
 {
-	(void)lock;
+	(void)wait;
 	return mmrange__park(&range->state, RANGE_WAITING, limit->clock, limit->deadline);
 }
 

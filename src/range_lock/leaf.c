@@ -286,16 +286,16 @@ void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
 	}
 }
 
-void range__leaf_promote(struct range__leaf *leaf, uint64_t bound)
+struct range *range__leaf_promote(struct range__leaf *leaf, uint64_t bound)
 {
 	struct range *w = leaf->wait_first;
 	uint64_t now;
 
 	if (!w)
-		return;
+		return NULL;
 	now = mmrange__now();
 	if (now - leaf->fair_at < bound || now - w->stamp < bound)
-		return;
+		return NULL;
 	/*
 	 * Also if it is in vain: many that are starving are not to be looked through at each
 	 * release.
@@ -308,9 +308,10 @@ void range__leaf_promote(struct range__leaf *leaf, uint64_t bound)
 		if (!w->starving && !behind_starving(leaf, w)) {
 			w->starving = 1;
 			leaf->nr_starving++;
-			return;
+			return w;
 		}
 	}
+	return NULL;
 }
 
 bool range__leaf_crossed(struct range__leaf *leaf, uint64_t point)

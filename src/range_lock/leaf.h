@@ -76,9 +76,11 @@
 
 /*
  * What struct range's state says of a waiter. Written under the leaf's lock; the waiter itself
- * reads it without. After the last two it is in no queue any more, see [C].
+ * reads it without. After CANCELED and DEADLOCKED it is in no queue any more, see [C]. LOOKS is
+ * for the checked build: the range waits as in WAITING, but its thread has something to do before
+ * it parks again, and makes it WAITING by a compare-and-swap, see deadlock.c.
  */
-enum { RANGE_WAITING, RANGE_WOKEN, RANGE_CANCELED, RANGE_DEADLOCKED };
+enum { RANGE_WAITING, RANGE_WOKEN, RANGE_CANCELED, RANGE_DEADLOCKED, RANGE_LOOKS };
 
 _Static_assert(_Alignof(struct range) % 8 == 0, "the low bits of the address are tags");
 
@@ -197,9 +199,9 @@ void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
  * With the leaf locked, when something in it was released or a waiter was passed: makes one waiter
  * starving, the first that is neither starving nor behind one that is, if it has waited for bound
  * nanoseconds, and the last promotion in this leaf was that long ago. Whose range was released does
- * not matter: only so do no more than those before it come before it.
+ * not matter: only so do no more than those before it come before it. Returns it, or NULL.
  */
-void range__leaf_promote(struct range__leaf *leaf, uint64_t bound);
+struct range *range__leaf_promote(struct range__leaf *leaf, uint64_t bound);
 
 /*
  * With both leaves locked, adjacent, and left before right: moves everything and the bounds from

@@ -78,20 +78,26 @@ static bool spin(struct range_lock *lock, struct range *range)
 	return false;
 }
 
+static bool is_asleep(const struct range *range)
+{
+	/* relaxed: the leaf's lock, taken next, orders everything */
+	uint64_t state = atomic_load_explicit(&range->state, memory_order_relaxed);
+
+	return state == RANGE_WAITING || state == RANGE_LOOKS;
+}
+
 /* Sleeps until the range is woken or canceled, or the deadline has passed: 0 or ETIMEDOUT. */
-static int sleep_until_woken(struct range_lock *lock, struct range *range,
+static int sleep_until_woken(struct range__wait *self, struct range *range,
 			     const struct range__limit *limit)
 {
 	int spins = mmrange__spinning_helps() ? WAKE_SPINS : 0;
 	int error = 0;
 
-	/* relaxed: the leaf's lock, taken next, orders everything */
-	while (atomic_load_explicit(&range->state, memory_order_relaxed) == RANGE_WAITING &&
-	       !error) {
+	while (is_asleep(range) && !error) {
 		if (spins-- > 0)
 			mmrange__relax();
 		else
-			error = range__deadlock_park(lock, range, limit);
+			error = range__deadlock_park(self, range, limit);
 	}
 	return error;
 }
@@ -100,7 +106,7 @@ void range__wake(struct range_lock *lock, struct range__leaf *leaf, uint64_t sta
 		 struct range__wakes *wakes)
 {
 	if (lock->fairness == RANGE_FAIRNESS_BARGING)
-		range__leaf_promote(leaf, lock->starvation_ns);
+		range__deadlock_promoted(range__leaf_promote(leaf, lock->starvation_ns));
 	range__leaf_wake(leaf, start, end, wakes);
 }
 
@@ -129,10 +135,11 @@ static int expelled(const struct range *range)
 }
 
 /* The range is in the leaf's queue, or has been taken out of it by another thread. */
-static int wait(struct range_lock *lock, struct range *range, const struct range__limit *limit)
+static int wait(struct range_lock *lock, struct range *range, const struct range__limit *limit,
+		struct range__wait *self)
 {
 	for (;;) {
-		int error = sleep_until_woken(lock, range, limit);
+		int error = sleep_until_woken(self, range, limit);
 		int out = expelled(range);
 		struct range__leaf *leaf;
 
@@ -148,12 +155,14 @@ static int wait(struct range_lock *lock, struct range *range, const struct range
 		}
 		if (!range__leaf_blocks(leaf, range)) {
 			range__leaf_dequeue(leaf, range);
+			range__deadlock_dequeued(self);
 			range__slots_consider(leaf, range);
 			range__leaf_hold_and_unlock(leaf, range);
 			return 0;
 		}
 		if (error) {
 			range__leaf_dequeue(leaf, range);
+			range__deadlock_dequeued(self);
 			wake_and_unlock(lock, leaf, range);
 			return error;
 		}
@@ -161,6 +170,25 @@ static int wait(struct range_lock *lock, struct range *range, const struct range
 		range__leaf_wait_again(leaf, range);
 		wake_and_unlock(lock, leaf, range);
 	}
+}
+
+/* With the leaf locked, which is unlocked: a newcomer queues and waits. */
+static int queue_and_wait(struct range_lock *lock, struct range__leaf *leaf, struct range *range,
+			  const struct range__limit *limit)
+{
+	struct range__wait self;
+	int error;
+
+	range->stamp = mmrange__now();
+	range->starving = lock->fairness == RANGE_FAIRNESS_FIFO;
+	range__deadlock_prepare(&self, lock, range, limit->deadline != NULL);
+	range__leaf_enqueue(leaf, range);
+	range__leaf_count_wait(leaf);
+	range__leaf_unlock(leaf, NULL);
+	range__deadlock_enter(&self);
+	error = wait(lock, range, limit, &self);
+	range__deadlock_leave(&self, error);
+	return error;
 }
 
 static struct range__leaf *lock_leaf(struct range_lock *lock, const struct range *range,
@@ -185,11 +213,10 @@ static bool enter_instead(struct range_lock *lock, struct range__leaf *leaf, str
 int range__acquire_slow(struct range_lock *lock, struct range *range,
 			const struct range__limit *limit)
 {
-	bool fifo = lock->fairness == RANGE_FAIRNESS_FIFO;
 	struct range__leaf *leaf;
 	int error = 0;
 
-	if (!limit->try && !fifo && spin(lock, range))
+	if (!limit->try && lock->fairness == RANGE_FAIRNESS_BARGING && spin(lock, range))
 		return 0;
 	leaf = lock_leaf(lock, range, NULL, limit->try);
 	if (leaf && range__leaf_biased(leaf) && range__slot_find()) {
@@ -213,14 +240,7 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 		range__leaf_unlock(leaf, NULL);
 		return EDEADLK;
 	} else {
-		range->stamp = mmrange__now();
-		range->starving = fifo;
-		range->checked_timed = limit->deadline != NULL;
-		range__leaf_enqueue(leaf, range);
-		range__leaf_count_wait(leaf);
-		range__leaf_unlock(leaf, NULL);
-		range__deadlock_enter(lock, range);
-		error = wait(lock, range, limit);
+		error = queue_and_wait(lock, leaf, range, limit);
 	}
 	if (!error &&
 	    atomic_load_explicit(&range->leaf->last_owner, memory_order_relaxed) != range->owner)

@@ -64,7 +64,10 @@ static inline int wait_queued(const struct timespec *deadline)
 {
 	struct range__limit limit = { .clock = CLOCK_MONOTONIC, .deadline = deadline };
 
-	return wait(&model_lock, model_range(), &limit);
+	struct range__wait self;
+
+	range__deadlock_prepare(&self, &model_lock, model_range(), deadline != NULL);
+	return wait(&model_lock, model_range(), &limit, &self);
 }
 
 static inline void start(void *(*run)(void *), pthread_t *threads, uintptr_t first, uintptr_t last)
