@@ -89,6 +89,25 @@ TEST(checked, unlock_of_what_is_not_held_stops)
 	check_stops(unlock_a_copy, "not held");
 }
 
+/* The thread is canceled when it gets to a cancellation point, which the message is not. */
+static void *unlock_in_a_canceled_thread(void *arg)
+{
+	pthread_cancel(pthread_self());
+	unlock_what_never_was_locked();
+	return arg;
+}
+
+static void unlock_with_a_cancellation_pending(void)
+{
+	thread_join(thread_start(unlock_in_a_canceled_thread, NULL));
+}
+
+TEST(checked, a_message_is_no_cancellation_point)
+{
+	if (!skipped())
+		check_stops(unlock_with_a_cancellation_pending, "not held");
+}
+
 static void unlock_while_it_waits(void)
 {
 	take(&lock, &held, 0, 1, RANGE_WRITE);
@@ -253,6 +272,34 @@ TEST(checked, a_thread_that_would_wait_for_itself_gets_edeadlk)
 	CHECK_EQ(range_lock(&mine, &r, 9, 11, RANGE_WRITE), 0);
 	range_unlock(&mine, &r);
 	range_unlock(&mine, &writer);
+	check_quiet_and_destroy(&mine);
+}
+
+/* However the thread came to hold it. */
+TEST(checked, ranges_of_several_split_and_extended_ones_are_its_own)
+{
+	struct range_lock mine = RANGE_LOCK_INITIALIZER;
+	struct range ranges[2], upper, r;
+	struct range_request requests[2] = { { &ranges[0], 0, 10, RANGE_WRITE },
+					     { &ranges[1], 20, 30, RANGE_WRITE } };
+
+	if (skipped())
+		return;
+	CHECK_EQ(range_lock_many(&mine, requests, 2), 0);
+	CHECK_EQ(range_lock(&mine, &r, 5, 6, RANGE_READ), EDEADLK);
+	CHECK_EQ(range_lock(&mine, &r, 25, 26, RANGE_READ), EDEADLK);
+	CHECK_EQ(range_split(&mine, &ranges[0], 5, &upper), 0);
+	CHECK_EQ(range_lock(&mine, &r, 4, 5, RANGE_READ), EDEADLK);
+	CHECK_EQ(range_lock(&mine, &r, 5, 6, RANGE_READ), EDEADLK);
+	range_unlock(&mine, &ranges[0]);
+	CHECK_EQ(range_lock(&mine, &r, 5, 6, RANGE_READ), EDEADLK);
+	CHECK_EQ(range_tryextend(&mine, &upper, 5, 15), 0);
+	CHECK_EQ(range_lock(&mine, &r, 14, 15, RANGE_READ), EDEADLK);
+	CHECK_EQ(range_shrink(&mine, &upper, 5, 7), 0);
+	take(&mine, &r, 7, 15, RANGE_WRITE);
+	range_unlock(&mine, &r);
+	range_unlock(&mine, &upper);
+	range_unlock(&mine, &ranges[1]);
 	check_quiet_and_destroy(&mine);
 }
 

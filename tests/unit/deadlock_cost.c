@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* The checked build does little work for those that wait: it is counted, not timed. */
+#include "actors.h"
+
+#include "range_lock/checked.h"
+#include "range_lock/deadlock.h"
+#include "range_lock/forest.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+enum { THREADS = 4000 };
+
+static struct range_lock lock;
+
+/* Calls of all threads but the test's own. The linker makes them of these, --wrap. */
+static _Thread_local bool is_counted = true;
+static atomic_uint mutex_locks, parks, timed_parks;
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __real_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+			 const struct timespec *deadline);
+int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+			 const struct timespec *deadline);
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	if (is_counted)
+		atomic_fetch_add(&mutex_locks, 1);
+	return __real_pthread_mutex_lock(mutex);
+}
+
+int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+			 const struct timespec *deadline)
+{
+	if (is_counted) {
+		atomic_fetch_add(&parks, 1);
+		atomic_fetch_add(&timed_parks, deadline != NULL);
+	}
+	return __real_mmrange__park(word, expected, clock, deadline);
+}
+
+static void start_counting(void)
+{
+	atomic_store(&mutex_locks, 0);
+	atomic_store(&parks, 0);
+	atomic_store(&timed_parks, 0);
+	range__deadlock_steps = 0;
+	is_counted = false;
+}
+
+static void *wait_for_key(void *arg)
+{
+	struct range range;
+
+	CHECK_EQ(range_lock(&lock, &range, 5, 6, RANGE_WRITE), 0);
+	range_unlock(&lock, &range);
+	return arg;
+}
+
+static pthread_t start_small(void *(*run)(void *))
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	CHECK_EQ(pthread_attr_init(&attr), 0);
+	CHECK_EQ(pthread_attr_setstacksize(&attr, PTHREAD_STACK_MIN + 65536), 0);
+	CHECK_EQ(pthread_create(&thread, &attr, run, NULL), 0);
+	pthread_attr_destroy(&attr);
+	return thread;
+}
+
+static void drain(enum range_fairness fairness, unsigned int n)
+{
+	static pthread_t threads[THREADS];
+	struct range held;
+
+	init_lock(&lock, fairness, 8);
+	take(&lock, &held, 0, 10, RANGE_WRITE);
+	start_counting();
+	for (unsigned int i = 0; i < n; i++)
+		threads[i] = start_small(wait_for_key);
+	AWAIT(lock_stats(&lock).waits == n);
+	range_unlock(&lock, &held);
+	for (unsigned int i = 0; i < n; i++)
+		thread_join(threads[i]);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(deadlock_cost, waiters_that_hold_nothing_drain_in_a_few_lock_operations_each)
+{
+	unsigned int n = test_scale(THREADS);
+
+	for (int fair = 0; fair < 2; fair++) {
+		drain(fairnesses[fair], n);
+		printf("%u waiters: %u mutexes locked, %u times parked, %" PRIu64 " looked at\n", n,
+		       atomic_load(&mutex_locks), atomic_load(&parks), range__deadlock_steps);
+		/* Three for the range, two for the wait, and one for each of a few looks. */
+		CHECK(atomic_load(&mutex_locks) <= 10 * n);
+		/* None of them gets up to look now and then. */
+		CHECK_EQ(atomic_load(&timed_parks), 0);
+		/* A waiter that becomes starving has nothing before it but the holder. */
+		CHECK(range__deadlock_steps <= 10 * n);
+	}
+}
+
+/* Waiters that do not exist, each of a thread that holds a range of its own. */
+struct pretended {
+	struct range range, held;
+	struct range__wait wait;
+};
+
+static void hold_and_queue(struct pretended *p, uint64_t thread, uint64_t start, uint64_t end)
+{
+	uint64_t self = mmrange__self();
+	struct range__leaf *leaf;
+
+	mmrange__thread = thread << 32 | thread;
+	take(&lock, &p->held, 1000000 + thread, 1000001 + thread, RANGE_WRITE);
+	p->range.owner = mmrange__thread;
+	mmrange__thread = self;
+	p->range.start = start;
+	p->range.end = end;
+	p->range.mode = RANGE_WRITE;
+	p->range.stamp = thread;
+	p->range.starving = true;
+	leaf = range__forest_lock(&lock, &p->range, NULL, false);
+	range__deadlock_prepare(&p->wait, &lock, &p->range, false);
+	range__leaf_enqueue(leaf, &p->range);
+	range__leaf_unlock(leaf, NULL);
+	range__deadlock_register(&p->wait);
+}
+
+/* What the last one's look costs, if waiter i of n waits for [start(i), end(i)). */
+static uint64_t look_of_last(unsigned int n, uint64_t (*start)(uint64_t i),
+			     uint64_t (*end)(uint64_t i))
+{
+	struct pretended *all = calloc(n, sizeof *all);
+	struct range held;
+	uint64_t steps;
+
+	CHECK(all);
+	init_lock(&lock, RANGE_FAIRNESS_FIFO, 8);
+	take(&lock, &held, 0, 100000, RANGE_WRITE);
+	for (unsigned int i = 0; i < n; i++)
+		hold_and_queue(&all[i], 1000 + i, start(i), end(i));
+	range__deadlock_steps = 0;
+	CHECK(range__deadlock_look(&all[n - 1].wait));
+	steps = range__deadlock_steps;
+	for (unsigned int i = 0; i < n; i++) {
+		CHECK_EQ(range_cancel(&lock, &all[n - 1 - i].range), 0);
+		range__deadlock_leave(&all[n - 1 - i].wait, 0);
+		range_unlock(&lock, &all[n - 1 - i].held);
+	}
+	range_unlock(&lock, &held);
+	check_quiet_and_destroy(&lock);
+	free(all);
+	return steps;
+}
+
+static uint64_t zero(uint64_t i)
+{
+	(void)i;
+	return 0;
+}
+
+static uint64_t constant(uint64_t i)
+{
+	(void)i;
+	return 10000;
+}
+
+static uint64_t rising(uint64_t i)
+{
+	return 10000 + i;
+}
+
+static uint64_t falling(uint64_t i)
+{
+	return 10000 - i;
+}
+
+TEST(deadlock_cost, a_look_goes_through_the_queue_a_few_times_at_most)
+{
+	unsigned int n = test_scale(THREADS);
+
+	CHECK(look_of_last(n, zero, constant) <= 20 * n);
+	CHECK(look_of_last(n, zero, rising) <= 20 * n);
+	CHECK(look_of_last(n, zero, falling) <= 20 * n);
+}

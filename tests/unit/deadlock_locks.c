@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* Cycles of threads over several locks, and how the checked build reports them. */
+#include "actors.h"
+#include "child.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { LOCKS = 3 };
+
+static struct range_lock locks[LOCKS];
+static atomic_uint writes;
+
+/* The linker makes these of write(), --wrap. */
+ssize_t __real_write(int file, const void *data, size_t size);
+ssize_t __wrap_write(int file, const void *data, size_t size);
+
+ssize_t __wrap_write(int file, const void *data, size_t size)
+{
+	atomic_fetch_add(&writes, file == STDERR_FILENO);
+	return __real_write(file, data, size);
+}
+
+static unsigned int count(const char *text, const char *what)
+{
+	unsigned int n = 0;
+
+	while ((text = strstr(text, what))) {
+		text += strlen(what);
+		n++;
+	}
+	return n;
+}
+
+static void run_and_capture(void (*run)(void), char errors[8192])
+{
+	int status = run_in_child(run, errors, 8192);
+
+	if (status)
+		test_fail(__FILE__, __LINE__, "status %#x and: %s", (unsigned int)status, errors);
+}
+
+/* A thread that holds a range of one lock, and is told to wait for one of another lock. */
+struct party {
+	struct range first, second;
+	struct range_lock *in, *next;
+	uint64_t start, end, next_start, next_end;
+	bool canceled, timed;
+	pthread_t thread;
+	sem_t go;
+	atomic_bool holds, through;
+	int result;
+};
+
+static int wait_for_next(struct party *p)
+{
+	struct timespec soon = time_after(CLOCK_MONOTONIC, SECOND / 4);
+
+	if (p->canceled)
+		pthread_cancel(pthread_self());
+	errno = 4711;
+	return range_timedlock(p->next, &p->second, p->next_start, p->next_end, RANGE_WRITE,
+			       CLOCK_MONOTONIC, p->timed ? &soon : NULL);
+}
+
+static void *act(void *arg)
+{
+	struct party *p = arg;
+
+	take(p->in, &p->first, p->start, p->end, RANGE_WRITE);
+	atomic_store(&p->holds, true);
+	sem_await(&p->go);
+	p->result = wait_for_next(p);
+	CHECK_EQ(errno, 4711);
+	atomic_store(&p->through, true);
+	if (!p->result)
+		range_unlock(p->next, &p->second);
+	range_unlock(p->in, &p->first);
+	return NULL;
+}
+
+static void party_start(struct party *p, struct range_lock *in, uint64_t start, uint64_t end)
+{
+	memset(p, 0, sizeof *p);
+	p->in = in;
+	p->start = start;
+	p->end = end;
+	CHECK_EQ(sem_init(&p->go, 0, 0), 0);
+	p->thread = thread_start(act, p);
+	AWAIT(atomic_load(&p->holds));
+}
+
+/* Returns when it waits, or has been told that it must not. */
+static void party_go_on(struct party *p, struct range_lock *next, uint64_t start, uint64_t end)
+{
+	uint64_t waits = lock_stats(next).waits;
+
+	p->next = next;
+	p->next_start = start;
+	p->next_end = end;
+	sem_post(&p->go);
+	AWAIT(lock_stats(next).waits > waits || atomic_load(&p->through));
+}
+
+static int party_finish(struct party *p)
+{
+	thread_join(p->thread);
+	sem_destroy(&p->go);
+	return p->result;
+}
+
+/* n threads, each of which holds a range of a lock and waits for one of the next lock. */
+static void go_round(unsigned int n, bool mixed)
+{
+	struct party parties[LOCKS];
+
+	for (unsigned int i = 0; i < n; i++) {
+		init_lock(&locks[i], fairnesses[mixed && i % 2], 8);
+		party_start(&parties[i], &locks[i], 0, 2);
+	}
+	for (unsigned int i = 0; i < n; i++)
+		party_go_on(&parties[i], &locks[(i + 1) % n], 1, 3);
+	for (unsigned int i = 0; i < n; i++)
+		CHECK_EQ(party_finish(&parties[i]), i + 1 < n ? 0 : EDEADLK);
+	for (unsigned int i = 0; i < n; i++) {
+		fprintf(stderr, "lock %p\n", (void *)&locks[i]);
+		check_quiet_and_destroy(&locks[i]);
+	}
+}
+
+static void two(void)
+{
+	go_round(2, false);
+}
+
+static void two_of_different_fairness(void)
+{
+	go_round(2, true);
+}
+
+static void three(void)
+{
+	go_round(3, false);
+}
+
+static void three_of_different_fairness(void)
+{
+	go_round(3, true);
+}
+
+static void check_report(void (*run)(void), unsigned int n)
+{
+	char errors[8192];
+
+	run_and_capture(run, errors);
+	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
+	CHECK_EQ(count(errors, ": [0, 0x2) for writing, held\n"), n);
+	CHECK_EQ(count(errors, ": [0x1, 0x3) for writing, waits for thread"), n);
+	CHECK_EQ(count(errors, "\nlock "), n);
+	/* One thread holds a range of each lock, and one waits. */
+	for (const char *line = errors; (line = strstr(line, "\nlock ")); line++) {
+		char name[64];
+
+		CHECK_EQ(sscanf(line, "\nlock %60s", name), 1);
+		CHECK_EQ(count(errors, name), 3);
+	}
+}
+
+TEST(deadlock_locks, the_thread_that_closes_a_cycle_over_locks_is_told)
+{
+	check_report(two, 2);
+	check_report(two_of_different_fairness, 2);
+	check_report(three, 3);
+	check_report(three_of_different_fairness, 3);
+}
+
+/*
+ * The climber waits in a lock behind a starving waiter, which waits for what the holder holds, which
+ * waits in another lock for what the climber holds.
+ */
+static void climb(bool starving_first)
+{
+	struct party climber, holder;
+	struct actor starving;
+	struct range range;
+
+	for (unsigned int i = 0; i < 2; i++) {
+		init_lock(&locks[i], RANGE_FAIRNESS_BARGING, 8);
+		locks[i].starvation_ns = 1;
+	}
+	party_start(&climber, &locks[0], 0, 2);
+	party_start(&holder, &locks[1], 5, 10);
+	take(&locks[1], &range, 1, 3, RANGE_WRITE);
+	actor_queue(&starving, &locks[1], 0, 10, RANGE_WRITE);
+	actor_let_go(&starving);
+	party_go_on(&holder, &locks[0], 1, 3);
+	if (starving_first)
+		range_unlock(&locks[1], &range);
+	party_go_on(&climber, &locks[1], 1, 3);
+	if (!starving_first) {
+		CHECK(!atomic_load(&climber.through));
+		range_unlock(&locks[1], &range);
+	}
+	CHECK_EQ(party_finish(&climber), EDEADLK);
+	CHECK_EQ(party_finish(&holder), 0);
+	CHECK_EQ(actor_finish(&starving), 0);
+	check_quiet_and_destroy(&locks[0]);
+	check_quiet_and_destroy(&locks[1]);
+}
+
+static void behind_one_that_is_starving(void)
+{
+	climb(true);
+}
+
+static void behind_one_that_becomes_starving(void)
+{
+	climb(false);
+}
+
+TEST(deadlock_locks, a_cycle_over_locks_and_a_starving_waiter_is_found)
+{
+	void (*const runs[])(void) = { behind_one_that_is_starving,
+				       behind_one_that_becomes_starving };
+
+	for (unsigned int i = 0; i < 2; i++) {
+		char errors[8192];
+
+		run_and_capture(runs[i], errors);
+		CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
+		CHECK_EQ(count(errors, ", starving\n"), 1);
+		CHECK_EQ(count(errors, "held\n"), 2);
+		CHECK_EQ(count(errors, "waits for thread"), 3);
+	}
+}
+
+/* Two threads that wait for each other, in two locks. */
+static void cross(struct party parties[2])
+{
+	for (unsigned int i = 0; i < 2; i++)
+		party_go_on(&parties[i], &locks[1 - i], 1, 3);
+}
+
+static void start_two(struct party parties[2])
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		init_lock(&locks[i], RANGE_FAIRNESS_BARGING, 8);
+		party_start(&parties[i], &locks[i], 0, 2);
+	}
+}
+
+static void with_a_deadline(void)
+{
+	struct party parties[2];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		start_two(parties);
+		parties[i].timed = true;
+		cross(parties);
+		CHECK_EQ(party_finish(&parties[i]), ETIMEDOUT);
+		CHECK_EQ(party_finish(&parties[1 - i]), 0);
+	}
+}
+
+TEST(deadlock_locks, nothing_is_said_where_a_wait_in_the_cycle_has_a_deadline)
+{
+	char errors[8192];
+
+	run_and_capture(with_a_deadline, errors);
+	CHECK(!strstr(errors, "deadlock"));
+}
+
+/* The thread that reports is canceled after its call, and not in it. */
+static void *meet_a_canceled_thread(void *arg)
+{
+	struct party parties[2];
+
+	start_two(parties);
+	parties[1].canceled = true;
+	atomic_store(&writes, 0);
+	cross(parties);
+	CHECK_EQ(party_finish(&parties[0]), 0);
+	CHECK_EQ(party_finish(&parties[1]), EDEADLK);
+	CHECK_EQ(atomic_load(&writes), 1);
+	return arg;
+}
+
+static void report_in_a_canceled_thread(void)
+{
+	thread_join(thread_start(meet_a_canceled_thread, NULL));
+	fputs("stderr works\n", stderr);
+}
+
+TEST(deadlock_locks, a_report_is_one_write_and_no_cancellation_point)
+{
+	char errors[8192];
+
+	run_and_capture(report_in_a_canceled_thread, errors);
+	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
+	CHECK(strstr(errors, "stderr works"));
+}
