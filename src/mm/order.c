@@ -6,8 +6,7 @@
 
 #ifdef MMRANGE_CHECKED
 
-#include <stdio.h>
-#include <stdlib.h>
+#include "../platform/message.h"
 
 #define MAX_HELD 16u
 
@@ -32,8 +31,7 @@ static const char *const names[] = {
 
 void mm__breach(const char *what)
 {
-	fprintf(stderr, "mmrange: %s\n", what);
-	abort();
+	mmrange__stop("%s", what);
 }
 
 /* Whether new may be taken while old is held. */
@@ -53,9 +51,7 @@ void mm__order_take(enum mm__order order, unsigned int level, uint64_t addr)
 	for (unsigned int i = 0; i < nr_held; i++) {
 		if (may_follow(&held[i], &new))
 			continue;
-		fprintf(stderr, "mmrange: %s is taken while %s is held\n", names[order],
-			names[held[i].order]);
-		abort();
+		mmrange__stop("%s is taken while %s is held", names[order], names[held[i].order]);
 	}
 	if (nr_held == MAX_HELD)
 		mm__breach("a thread holds too many locks");
@@ -79,8 +75,7 @@ void mm__order_may_block(const char *what)
 {
 	if (!nr_held)
 		return;
-	fprintf(stderr, "mmrange: %s while %s is held\n", what, names[held[nr_held - 1].order]);
-	abort();
+	mmrange__stop("%s while %s is held", what, names[held[nr_held - 1].order]);
 }
 
 #endif
