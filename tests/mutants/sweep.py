@@ -20,6 +20,7 @@ keeps in DIR/results:
     stillborn   MUTANT  it does not compile
 
 A sweep that was interrupted goes on where it was, with the same arguments. Mutants of the lock are
+not shown to the tests of the address space. RESULTS.md has the sweeps so far, and their survivors.
 """
 import argparse
 import collections

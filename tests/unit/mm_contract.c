@@ -33,6 +33,8 @@ static void map_and_use(struct mm *mm, int file, int read_only, int directory)
 	CHECK_RESULT(map_at(mm, 0, PRIVATE, -1), 0);
 	CHECK_RESULT(map_at(mm, 4, MM_MAP_SHARED, file), 0);
 	CHECK_RESULT(map_at(mm, 8, SHARED | MM_MAP_POPULATE, -1), 0);
+	CHECK_RESULT(map_at(mm, 12, MM_MAP_PRIVATE, -1), EBADF);
+	CHECK_RESULT(map_at(mm, 12, MM_MAP_PRIVATE, 1 << 20), EBADF);
 	CHECK_RESULT(map_at(mm, 12, MM_MAP_PRIVATE, directory), ENODEV);
 	CHECK_RESULT(map_at(mm, 12, MM_MAP_SHARED, read_only), EACCES);
 	CHECK_RESULT(mm_mmap(mm, 0, 0, RW, PRIVATE, -1, 0, &addr), EINVAL);
@@ -155,6 +157,8 @@ TEST(mm_contract, results_are_written_only_on_success)
 	struct mm *mm = new_space(), *none = mm;
 	struct mm_siginfo info = { 4711, MM_BUS_ADRERR };
 	struct mm_attr attr;
+	unsigned char present[2] = { 7, 7 };
+	struct mm_hold hold;
 	uint64_t addr = 4711;
 	char byte = 7;
 
@@ -176,6 +180,10 @@ TEST(mm_contract, results_are_written_only_on_success)
 	CHECK_EQ(mm_read(mm, AT(1), &byte, 1, &info), 0);
 	CHECK(info.addr == 4711 && info.code == MM_BUS_ADRERR);
 	CHECK_EQ(byte, 0);
+	CHECK_EQ(mm_lock_range(mm, &hold, AT(1), AT(3), RANGE_WRITE), 0);
+	CHECK_EQ(mm_mincore(mm, AT(0), PAGES(2), present), EDEADLK);
+	CHECK(present[0] == 7 && present[1] == 7);
+	mm_unlock_range(mm, &hold);
 	CHECK_EQ(mm_write(mm, AT(1), &byte, 1, &info), EFAULT);
 	CHECK(info.addr == AT(1) && info.code == MM_SEGV_ACCERR);
 	end_space(mm);
