@@ -263,7 +263,7 @@ void mm__area_tree_erase_range(struct mm__area_tree *tree, struct mm__area_budge
 	struct path path, right;
 	bool low[MAX_LEVELS];
 
-	tree->budget = budget;
+	mm__area_change(tree, budget);
 	mm__path_descend(tree, start, &path);
 	mm__path_descend(tree, end - 1, &right);
 	path.owned = build_up(tree, &path, &right, start, end, low);

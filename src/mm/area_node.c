@@ -135,7 +135,7 @@ int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *bu
 {
 	unsigned int nodes[2];
 
-	*budget = (struct mm__area_budget){ { 0, 0 } };
+	*budget = (struct mm__area_budget){ 0, { 0, 0 } };
 	for (int inner = 0; inner < 2; inner++) {
 		nodes[inner] = nodes_for(tree, needs, inner);
 		if (fill_up(&tree->spares, inner, nodes[inner] + reserved(tree, inner), 0))
@@ -145,6 +145,7 @@ int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *bu
 		budget->nodes[inner] = nodes[inner];
 		set_reserved(tree, inner, reserved(tree, inner) + nodes[inner]);
 	}
+	budget->changes = needs->now + needs->later;
 	return 0;
 }
 
@@ -154,6 +155,15 @@ void mm__area_tree_release(struct mm__area_tree *tree, struct mm__area_budget *b
 		set_reserved(tree, inner, reserved(tree, inner) - budget->nodes[inner]);
 		budget->nodes[inner] = 0;
 	}
+	budget->changes = 0;
+}
+
+void mm__area_change(struct mm__area_tree *tree, struct mm__area_budget *budget)
+{
+	mm__check(budget->changes,
+		  "an operation changes the areas more often than it reserved for");
+	budget->changes--;
+	tree->budget = budget;
 }
 
 /* The change at hand has taken a node, or given one back. */

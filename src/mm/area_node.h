@@ -126,6 +126,9 @@ static inline unsigned int mm__begun(const struct leaf *leaf, uint64_t addr)
 	return mm__search(leaf->start, (LEAF_SLOTS + 1) / 2, addr);
 }
 
+/* A change begins that uses this budget. */
+void mm__area_change(struct mm__area_tree *tree, struct mm__area_budget *budget);
+
 /* An empty node, of what was reserved. */
 struct mm__area_node *mm__area_node_take(struct mm__area_tree *tree, unsigned int level);
 

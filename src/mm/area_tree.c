@@ -265,7 +265,7 @@ void mm__area_tree_insert(struct mm__area_tree *tree, struct mm__area_budget *bu
 	uint64_t key = 0;
 	unsigned int i;
 
-	tree->budget = budget;
+	mm__area_change(tree, budget);
 	if (mm__root(tree))
 		mm__path_descend(tree, m->start, &path);
 	else
@@ -302,7 +302,7 @@ void mm__area_tree_set(struct mm__area_tree *tree, struct mm__area_budget *budge
 	struct path path;
 	struct mm__area_node *leaf;
 
-	tree->budget = budget;
+	mm__area_change(tree, budget);
 	mm__path_descend(tree, start, &path);
 	leaf = mm__path_own(tree, &path, 0);
 	make_way(tree, &path, m->start, m->end);

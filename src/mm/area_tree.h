@@ -61,8 +61,9 @@ struct mm__area_needs {
 	uint64_t most;      /* mappings that the tree may have by then */
 };
 
-/* The spares that a writer may still use: leaves [0] and inner nodes [1]. */
+/* What a writer may still do, and the spares that it may still use: leaves [0] and inner nodes [1]. */
 struct mm__area_budget {
+	unsigned int changes;
 	unsigned int nodes[2];
 };
 

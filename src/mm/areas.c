@@ -173,6 +173,11 @@ int mm__areas_reserve(struct mm *mm, struct mm__budget *budget, unsigned int cut
 	return 0;
 }
 
+bool mm__areas_reserved(const struct mm *mm)
+{
+	return nr_reserved(mm) || mm->areas.reserved[0] || mm->areas.reserved[1];
+}
+
 void mm__areas_release(struct mm *mm, struct mm__budget *budget)
 {
 	mm__area_tree_release(&mm->areas, &budget->nodes);

@@ -192,6 +192,9 @@ struct mm__budget {
 int mm__areas_reserve(struct mm *mm, struct mm__budget *budget, unsigned int cuts,
 		      unsigned int puts, unsigned int settles);
 
+/* Whether some operation has reserved something that it has not used. */
+bool mm__areas_reserved(const struct mm *mm);
+
 /* Lets others have what the operation has not used. With the mm lock, as all of these. */
 void mm__areas_release(struct mm *mm, struct mm__budget *budget);
 

@@ -62,6 +62,8 @@ static int check_areas(struct mm *mm, struct report *report)
 
 	if (!mm__area_tree_valid(&mm->areas, &what))
 		return broken(report, "%s", what);
+	if (mm__areas_reserved(mm))
+		return broken(report, "an operation has kept what it reserved");
 	while (!error && mm__area_tree_find(&mm->areas, left.end, &m)) {
 		error = check_area(report, &m);
 		/* See fork.c for what may be so in a child. */

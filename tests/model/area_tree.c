@@ -43,7 +43,7 @@ int posix_memalign(void **memory, size_t alignment, size_t size);
 #include "mm/area.h"
 
 static struct mm__area_tree tree;
-static struct mm__area_budget budget = { { LEAVES, 0 } };
+static struct mm__area_budget budget = { LEAVES, { LEAVES, 0 } };
 static struct mm__area old_areas[LEAVES];
 static struct mm__area new_areas[LEAVES];
 static struct inner root;

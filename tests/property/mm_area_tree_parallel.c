@@ -248,7 +248,7 @@ static void run(uint64_t between, const char *name)
 	pthread_t threads[READERS];
 
 	mm__area_tree_init(&world.tree);
-	world.budget = (struct mm__area_budget){ { 0, 0 } };
+	world.budget = (struct mm__area_budget){ 0, { 0, 0 } };
 	world.between = between;
 	for (uint64_t i = 0; i < KEYS / between; i++) {
 		uint64_t key = steady_key(&world, i);

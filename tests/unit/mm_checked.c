@@ -136,6 +136,53 @@ TEST(mm_checked, locks_in_the_wrong_order_are_found)
 	check_stops(drop_what_is_not_held, "a lock is dropped that is not held");
 }
 
+static void use_more_areas_than_reserved(void)
+{
+	struct mm__area_kind kind = { R, PRIVATE, NULL, 0 };
+	struct mm__budget budget;
+
+	prepare();
+	mm__lock(mm);
+	CHECK_EQ(mm__areas_reserve(mm, &budget, 0, 1, 0), 0);
+	mm__areas_put(mm, &budget, AT(2000), AT(2001), &kind);
+	mm__areas_put(mm, &budget, AT(2002), AT(2003), &kind);
+}
+
+static void change_areas_more_often_than_reserved(void)
+{
+	struct mm__budget budget;
+
+	prepare();
+	mm__lock(mm);
+	CHECK_EQ(mm__areas_reserve(mm, &budget, 1, 0, 0), 0);
+	/* Two changes, one, and one too many. */
+	mm__areas_cut_one(mm, &budget, AT(1), AT(7));
+	mm__areas_cut_one(mm, &budget, AT(0), AT(1));
+	mm__areas_cut_one(mm, &budget, AT(7), AT(1024));
+}
+
+static void use_more_nodes_than_reserved(void)
+{
+	struct mm__area_needs needs = { .now = 1 };
+	struct mm__area_budget budget;
+	struct mm__mapping m = { AT(2000), AT(2001), NULL };
+
+	prepare();
+	mm__lock(mm);
+	CHECK_EQ(mm__area_tree_reserve(&mm->areas, &budget, &needs), 0);
+	budget.nodes[0] = 0;
+	mm__area_tree_insert(&mm->areas, &budget, &m);
+}
+
+TEST(mm_checked, an_operation_that_uses_more_than_it_reserved_is_found)
+{
+	say_if_skipped();
+	check_stops(use_more_areas_than_reserved, "uses more areas than it reserved");
+	check_stops(change_areas_more_often_than_reserved,
+		    "changes the areas more often than it reserved for");
+	check_stops(use_more_nodes_than_reserved, "uses more nodes than were reserved");
+}
+
 /* A file has to be read for this page. */
 static uint64_t map_file(void)
 {

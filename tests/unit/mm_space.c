@@ -158,6 +158,15 @@ TEST(mm_validate, finds_areas_that_are_not_merged)
 	check_broken(mm, "not merged");
 }
 
+TEST(mm_validate, finds_a_reservation_that_was_not_given_back)
+{
+	struct mm *mm = space_to_break();
+	struct mm__budget budget;
+
+	CHECK_EQ(mm__areas_reserve(mm, &budget, 0, 1, 0), 0);
+	check_broken(mm, "kept what it reserved");
+}
+
 TEST(mm_validate, finds_an_area_that_is_not_aligned)
 {
 	struct mm *mm = space_to_break();

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations over many areas: they take the memory of a few changes, however many there are, and hold
+ * the mm lock for a bounded number of areas at a time. The linker lets the library's allocations end
+ * here. What is counted is all that is allocated during a call, whether it is freed again or not.
+ */
+#include "spaces.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define MOST_BYTES UINT64_C(1048576)
+/* internal.h's MM__AREAS_AT_ONCE, and what each operation holds the lock for beside that. */
+#define AT_ONCE 64u
+
+static bool counting;
+static uint64_t allocated;
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+int __real_posix_memalign(void **result, size_t align, size_t size);
+int __wrap_posix_memalign(void **result, size_t align, size_t size);
+
+static void count(size_t size)
+{
+	allocated += counting ? size : 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	count(size);
+	return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	count(n * size);
+	return __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+	count(size);
+	return __real_realloc(memory, size);
+}
+
+int __wrap_posix_memalign(void **result, size_t align, size_t size)
+{
+	count(size);
+	return __real_posix_memalign(result, align, size);
+}
+
+/*
+ * n areas of two pages at page first. With an odd start and end, an operation on all but the first and
+ * the last page splits two.
+ */
+static void map_many(struct mm *mm, unsigned int first, unsigned int n)
+{
+	map(mm, first, 2 * n, RW);
+	for (unsigned int i = 1; i < n; i += 2)
+		CHECK_EQ(mm_mprotect(mm, AT(first + 2 * i), PAGES(2), R), 0);
+}
+
+static struct mm *new_big_space(void)
+{
+	struct mm_attr attr;
+
+	mm_attr_init(&attr);
+	attr.max_areas = UINT64_MAX;
+	attr.brk_start = BASE;
+	return new_space_with(&attr);
+}
+
+static uint64_t holds(struct mm *mm)
+{
+	struct mm_stats stats = stats_of(mm);
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < MM_NR_HOLD_TIMES; i++)
+		sum += stats.hold_times[i];
+	return sum;
+}
+
+static struct mm *mm;
+static unsigned int nr_areas;
+static uint64_t holds_before;
+
+static void begin(void)
+{
+	nr_areas = (unsigned int)test_scale(65000) & ~1u;
+	mm = new_big_space();
+}
+
+static void begin_call(void)
+{
+	holds_before = holds(mm);
+	allocated = 0;
+	counting = true;
+}
+
+/* looked_at: how many areas the call has to look at. */
+static void end_call(uint64_t looked_at)
+{
+	counting = false;
+	if (allocated > MOST_BYTES)
+		test_fail(__FILE__, __LINE__, "%" PRIu64 " bytes were allocated", allocated);
+	/* A hold looks at so many: fewer holds would be longer ones. */
+	CHECK(holds(mm) - holds_before >= looked_at / AT_ONCE);
+	check_space(mm);
+}
+
+TEST(mm_many, munmap_takes_little_memory_for_many_areas)
+{
+	begin();
+	map_many(mm, 0, nr_areas);
+	begin_call();
+	CHECK_EQ(mm_munmap(mm, AT(1), PAGES(2 * nr_areas - 2)), 0);
+	end_call(nr_areas);
+	CHECK_EQ(stats_of(mm).areas, 2);
+	CHECK_EQ(peek(mm, AT(0)), 0);
+	CHECK_EQ(peek(mm, AT(1)), -MM_SEGV_MAPERR);
+	CHECK_EQ(peek(mm, AT(2 * nr_areas - 1)), 0);
+	end_space(mm);
+}
+
+TEST(mm_many, a_fixed_mapping_takes_little_memory_to_replace_many_areas)
+{
+	begin();
+	map_many(mm, 0, nr_areas);
+	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	CHECK_EQ(poke(mm, AT(4), 2), 0);
+	begin_call();
+	map_as(mm, 1, 2 * nr_areas - 2, RW, PRIVATE | MM_MAP_NORESERVE);
+	end_call(nr_areas);
+	CHECK_EQ(stats_of(mm).areas, 3);
+	CHECK_EQ(peek(mm, AT(0)), 1);
+	CHECK_EQ(peek(mm, AT(4)), 0);
+	end_space(mm);
+}
+
+TEST(mm_many, mremap_takes_little_memory_to_replace_and_to_drop_many_areas)
+{
+	unsigned int pages, target;
+	uint64_t result;
+
+	begin();
+	pages = 2 * nr_areas;
+	target = 3 * pages;
+	map(mm, 0, pages, RW);
+	map_many(mm, pages, nr_areas);
+	map_many(mm, target, nr_areas);
+	CHECK_EQ(poke(mm, AT(7), 7), 0);
+	begin_call();
+	/* All four ends split an area. */
+	CHECK_EQ(mm_mremap(mm, AT(1), PAGES(2 * pages - 2), PAGES(pages - 2),
+			   MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, AT(target + 1), &result),
+		 0);
+	end_call(2 * (uint64_t)nr_areas);
+	CHECK_EQ(peek(mm, AT(target + 7)), 7);
+	CHECK_EQ(peek(mm, AT(7)), -MM_SEGV_MAPERR);
+	/* The first page at the target is of the same kind as the one that has moved. */
+	CHECK_EQ(stats_of(mm).areas, 4);
+	end_space(mm);
+}
+
+TEST(mm_many, mremap_takes_little_memory_to_shrink_over_many_areas)
+{
+	uint64_t result;
+
+	begin();
+	map_many(mm, 0, nr_areas);
+	begin_call();
+	CHECK_EQ(mm_mremap(mm, AT(0), PAGES(2 * nr_areas - 1), PAGES(1), 0, 0, &result), 0);
+	end_call(nr_areas);
+	CHECK_EQ(stats_of(mm).areas, 2);
+	end_space(mm);
+}
+
+TEST(mm_many, brk_takes_little_memory_to_shrink_over_many_areas)
+{
+	uint64_t result;
+
+	begin();
+	CHECK_EQ(mm_brk(mm, AT(2 * nr_areas), &result), 0);
+	for (unsigned int i = 1; i < nr_areas; i += 2)
+		CHECK_EQ(mm_mprotect(mm, AT(2 * i), PAGES(2), R), 0);
+	begin_call();
+	CHECK_EQ(mm_brk(mm, AT(1), &result), 0);
+	end_call(nr_areas);
+	CHECK_EQ(result, AT(1));
+	CHECK_AREAS(mm, "0-1:rw-p");
+	end_space(mm);
+}
+
+TEST(mm_many, mincore_holds_the_lock_for_few_areas_at_a_time)
+{
+	unsigned char *vec;
+
+	begin();
+	map_many(mm, 0, nr_areas);
+	vec = malloc(2 * nr_areas);
+	CHECK(vec);
+	begin_call();
+	CHECK_EQ(mm_mincore(mm, AT(0), PAGES(2 * nr_areas), vec), 0);
+	end_call(nr_areas);
+	free(vec);
+	end_space(mm);
+}
