@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All functions of a range lock, as a table: those of the library, or those of a lock that a test
+ * makes for itself, and passes as a struct range_lock *.
+ */
+#ifndef TESTS_LOCK_FUNCTIONS_H
+#define TESTS_LOCK_FUNCTIONS_H
+
+#include <mmrange/range_lock.h>
+
+struct lock_functions {
+	int (*destroy)(struct range_lock *lock);
+	int (*lock)(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+		    enum range_mode mode);
+	int (*trylock)(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+		       enum range_mode mode);
+	int (*timedlock)(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+			 enum range_mode mode, clockid_t clock, const struct timespec *deadline);
+	int (*lock_many)(struct range_lock *lock, struct range_request *requests, size_t n);
+	int (*cancel)(struct range_lock *lock, struct range *range);
+	void (*unlock)(struct range_lock *lock, struct range *range);
+	void (*downgrade)(struct range_lock *lock, struct range *range);
+	int (*tryupgrade)(struct range_lock *lock, struct range *range);
+	int (*shrink)(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end);
+	int (*tryextend)(struct range_lock *lock, struct range *range, uint64_t start,
+			 uint64_t end);
+	int (*split)(struct range_lock *lock, struct range *range, uint64_t point,
+		     struct range *upper);
+	void (*stats)(struct range_lock *lock, struct range_lock_stats *stats);
+	int (*foreach)(struct range_lock *lock, int (*fn)(const struct range_info *info, void *arg),
+		       void *arg);
+	void (*child)(struct range_lock *lock);
+};
+
+static const struct lock_functions library_functions = {
+	.destroy = range_lock_destroy,
+	.lock = range_lock,
+	.trylock = range_trylock,
+	.timedlock = range_timedlock,
+	.lock_many = range_lock_many,
+	.cancel = range_cancel,
+	.unlock = range_unlock,
+	.downgrade = range_downgrade,
+	.tryupgrade = range_tryupgrade,
+	.shrink = range_shrink,
+	.tryextend = range_tryextend,
+	.split = range_split,
+	.stats = range_lock_stats,
+	.foreach = range_lock_foreach,
+	.child = range_lock_child,
+};
+
+#endif
