@@ -321,3 +321,34 @@ TEST(adaptation, errno_stays_as_it_was_whatever_the_memory_hooks_do)
 		CHECK_EQ(atomic_load(&refusals) > 0, refuses);
 	}
 }
+
+/*
+ * A leaf loses patience while the mutex is taken, and is split at the next chance. By then both points
+ * where the last two ranges begin and end are bounds of the leaf already: there is nothing to split.
+ */
+TEST(adaptation, a_leaf_is_not_split_at_its_own_bounds)
+{
+	for (int upper = 0; upper < 2; upper++) {
+		struct range_lock lock;
+		struct range_lock_stats before;
+		struct range last, range;
+
+		init_lock(&lock, RANGE_FAIRNESS_BARGING, 64);
+		make_leaves(&lock, 3);
+		before = lock_stats(&lock);
+		CHECK_EQ(leaves_below(&lock, 10), 1);
+		CHECK_EQ(pthread_mutex_lock(&lock.mutex), 0);
+		alternate(&lock, 1, 8, 1000);
+		play_thread(0);
+		take(&lock, &last, upper ? 5 : 0, upper ? 10 : 5, RANGE_WRITE);
+		range_unlock(&lock, &last);
+		CHECK_EQ(pthread_mutex_unlock(&lock.mutex), 0);
+		/* It begins at the lower bound; the last one ended at the upper one, or within. */
+		play_thread(1);
+		take(&lock, &range, 0, upper ? 8 : 10, RANGE_WRITE);
+		CHECK_EQ(lock_stats(&lock).splits, before.splits);
+		CHECK_EQ(lock_stats(&lock).leaves, before.leaves);
+		range_unlock(&lock, &range);
+		check_quiet_and_destroy(&lock);
+	}
+}

@@ -529,3 +529,44 @@ TEST(fork, threads_of_the_child_wait_and_wake_each_other)
 	CHECK_EQ(actor_finish(&waiter), 0);
 	check_quiet_and_destroy(&lock);
 }
+
+/* A thread that has all its slots in use. */
+static struct range published[3];
+
+static void *publish_three(void *arg)
+{
+	struct bystander *b = arg;
+
+	for (uint64_t i = 0; i < 3; i++)
+		take_published(&lock, &published[i], 20 * i, 20 * i + 10);
+	sem_post(&b->began);
+	sem_await(&b->over);
+	for (int i = 0; i < 3; i++)
+		range_unlock(&lock, &published[i]);
+	return NULL;
+}
+
+static void find_none_in_a_new_lock(void *arg)
+{
+	(void)arg;
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+	make_biased(&lock, 1000);
+	for (uint64_t i = 0; i < 3; i++)
+		CHECK(is_free(&lock, 20 * i, 20 * i + 10, RANGE_WRITE));
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(fork, no_slot_of_a_thread_that_is_gone_is_in_use_in_the_child)
+{
+	struct bystander b;
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+	make_biased(&lock, 1000);
+	CHECK_EQ(sem_init(&b.began, 0, 0), 0);
+	CHECK_EQ(sem_init(&b.over, 0, 0), 0);
+	b.thread = thread_start(publish_three, &b);
+	sem_await(&b.began);
+	check_in_child(find_none_in_a_new_lock, NULL);
+	bystander_finish(&b);
+	check_quiet_and_destroy(&lock);
+}

@@ -138,3 +138,46 @@ TEST(many, it_gets_them_in_the_end_though_one_is_always_taken)
 	thread_join(thread);
 	check_quiet_and_destroy(&lock);
 }
+
+struct three {
+	struct range_lock *lock;
+	struct range ranges[3];
+	int result;
+};
+
+static void *lock_three(void *arg)
+{
+	struct three *three = arg;
+	struct range_request requests[3] = {
+		want(&three->ranges[0], 0, 10, RANGE_WRITE),
+		want(&three->ranges[1], 20, 30, RANGE_WRITE),
+		want(&three->ranges[2], 40, 50, RANGE_WRITE),
+	};
+
+	three->result = range_lock_many(three->lock, requests, 3);
+	if (!three->result)
+		unlock_all(three->lock, requests, 3);
+	return NULL;
+}
+
+/* Also those that it had when it came to the one that is taken are free again. */
+TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
+{
+	for (uint64_t taken = 0; taken < 3; taken++) {
+		struct range_lock lock = RANGE_LOCK_INITIALIZER;
+		struct three three = { .lock = &lock };
+		struct range held;
+		pthread_t thread;
+
+		take(&lock, &held, 20 * taken + 5, 20 * taken + 6, RANGE_READ);
+		thread = thread_start(lock_three, &three);
+		await_waits(&lock, 1);
+		for (uint64_t i = 0; i < 3; i++)
+			CHECK(is_free(&lock, 20 * i, 20 * i + 5, RANGE_WRITE));
+		CHECK(is_free(&lock, 10, 20, RANGE_WRITE) && is_free(&lock, 30, 40, RANGE_WRITE));
+		range_unlock(&lock, &held);
+		thread_join(thread);
+		CHECK_EQ(three.result, 0);
+		check_quiet_and_destroy(&lock);
+	}
+}

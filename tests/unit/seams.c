@@ -474,3 +474,25 @@ TEST(seams, a_leaf_with_seams_can_be_split_and_each_part_has_its_own)
 		CHECK(apart_at(&lock, k * 10));
 	check_quiet_and_destroy(&lock);
 }
+
+/*
+ * The lock has as many leaves as it may have, those that are kept for seams included, and the release
+ * that should have opened them had no mutex. An acquisition that would split the leaf opens them.
+ */
+TEST(seams, an_acquisition_opens_those_of_a_lock_that_has_all_its_leaves)
+{
+	struct range_lock lock;
+	struct layout layout = begin(&lock, RANGE_FAIRNESS_BARGING, LEAVES);
+	struct range full, range;
+
+	take_as(20, &lock, &full, FULL, RANGE_WRITE);
+	CHECK_EQ(pthread_mutex_lock(&lock.mutex), 0);
+	range_unlock(&lock, &full);
+	alternate(&lock, 32, 42, 1000);
+	CHECK_EQ(pthread_mutex_unlock(&lock.mutex), 0);
+	CHECK_EQ(lock_stats(&lock).leaves, 1);
+	take_as(21, &lock, &range, 32, 33, RANGE_WRITE);
+	check_layout(&lock, &layout);
+	range_unlock(&lock, &range);
+	check_quiet_and_destroy(&lock);
+}

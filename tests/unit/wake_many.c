@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A release that frees many waiters at once unparks each of them: some after it has unlocked the
+ * leaf, those that it has no room to remember at once. The waiters have no threads here, and the
+ * linker wraps the call that would unpark them.
+ */
+#include "actors.h"
+
+#include "platform/platform.h"
+#include "range_lock/forest.h"
+
+void __real_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
+void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
+
+enum { MOST = 200 };
+
+static struct range_lock lock;
+static struct range waiters[MOST];
+static unsigned int unparked[MOST];
+
+void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
+{
+	for (unsigned int i = 0; i < MOST; i++)
+		unparked[i] += word == &waiters[i].state;
+	__real_mmrange__unpark(word, all);
+}
+
+static void queue_nobody(struct range *range)
+{
+	*range = (struct range){ .start = 0, .end = 10, .mode = RANGE_READ };
+	range->owner = mmrange__self();
+	range__leaf_lock(&lock.root);
+	range__leaf_enqueue(&lock.root, range);
+	range__leaf_unlock(&lock.root, NULL);
+}
+
+TEST(wake_many, each_of_many_waiters_that_one_release_frees_is_unparked_once)
+{
+	for (unsigned int n = 60; n <= MOST; n += n < 70 ? 1 : 65) {
+		struct range held;
+
+		init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+		take(&lock, &held, 0, 10, RANGE_WRITE);
+		for (unsigned int i = 0; i < MOST; i++) {
+			unparked[i] = 0;
+			if (i < n)
+				queue_nobody(&waiters[i]);
+		}
+		range_unlock(&lock, &held);
+		for (unsigned int i = 0; i < n; i++) {
+			CHECK_EQ(atomic_load(&waiters[i].state), RANGE_WOKEN);
+			CHECK_EQ(unparked[i], 1);
+		}
+		for (unsigned int i = 0; i < n; i++)
+			CHECK_EQ(range_cancel(&lock, &waiters[i]), 0);
+		check_quiet_and_destroy(&lock);
+	}
+}
