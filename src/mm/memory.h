@@ -4,7 +4,18 @@
 #define MM_MEMORY_H
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+
+/*
+ * Compilers take it that functions that allocate leave errno alone, and remove what only restores it.
+ * The C library may set it all the same: the fence, which is for the compiler only, says so.
+ */
+static inline void mm__restore_errno(int saved)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	errno = saved;
+}
 
 /* NULL: no memory. The memory is not cleared. */
 static inline void *mm__allocate(size_t alignment, size_t size)
@@ -14,7 +25,7 @@ static inline void *mm__allocate(size_t alignment, size_t size)
 
 	if (posix_memalign(&memory, alignment, size))
 		memory = NULL;
-	errno = saved;
+	mm__restore_errno(saved);
 	return memory;
 }
 
@@ -23,7 +34,7 @@ static inline void *mm__allocate_zeroed(size_t size)
 	int saved = errno;
 	void *memory = calloc(1, size);
 
-	errno = saved;
+	mm__restore_errno(saved);
 	return memory;
 }
 
@@ -33,7 +44,7 @@ static inline void *mm__reallocate(void *array, size_t count, size_t size)
 	int saved = errno;
 	void *memory = realloc(array, count * size);
 
-	errno = saved;
+	mm__restore_errno(saved);
 	return memory;
 }
 
@@ -43,7 +54,7 @@ static inline void mm__free(void *memory)
 	int saved = errno;
 
 	free(memory);
-	errno = saved;
+	mm__restore_errno(saved);
 }
 
 #endif
