@@ -21,6 +21,7 @@
 #include "platform/message.h"
 #include "platform/platform.h"
 
+#include <errno.h>
 #include <pthread.h>
 
 enum {
@@ -138,6 +139,8 @@ void range__checked_lock(const struct range_lock *lock)
 
 static void count_thread(void)
 {
+	int saved = errno;
+
 	if (is_counted)
 		return;
 	is_counted = true;
@@ -145,6 +148,8 @@ static void count_thread(void)
 	atomic_fetch_add_explicit(&nr_threads, 1, memory_order_relaxed);
 	if (have_key)
 		(void)pthread_setspecific(key, &is_counted);
+	/* Without memory for it, it may set errno. */
+	errno = saved;
 }
 
 /* A thread ends. If another destructor uses a lock after this one, the thread is counted again. */
