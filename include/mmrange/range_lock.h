@@ -35,8 +35,18 @@
  * biased again before readers without a bias have paid as much. A thread has room for three ranges
  * that it reads in biased leaves, and there is room for 256 threads; others lock the leaf. All who
  * use a lock must use the same copy of this library: the readers are in a table of the library's.
- * If a filter of system calls forbids membarrier() while a leaf is biased, the process is stopped
- * with a message; before that, it only keeps leaves from becoming biased.
+ *
+ * A program may forbid itself system calls. The library asks the system for what it needs to know
+ * before main(), or while the program loads it. After that, on Linux, no function opens a file, or
+ * makes a system call other than futex(), membarrier(), mmap(), munmap(), clock_gettime() and
+ * sched_yield(); with memory hooks it needs neither mmap() nor munmap(). Only messages on stderr take
+ * others. If membarrier() is forbidden while a leaf is biased, the next thread that ends its bias
+ * aborts the process with a message; if it is forbidden before, leaves do not become biased.
+ *
+ * No thread waits for another one's progress by spinning without bound: it sleeps, after some
+ * microseconds at most, so that the other thread can run even if it has a lower priority. No internal
+ * lock inherits priorities: a thread of high priority may have to wait for as long as the scheduler
+ * does not run a thread of low priority that is at work in the same part of the lock.
  *
  * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is
  * safe in a signal handler.

@@ -67,14 +67,25 @@ bool range__reader_enter(struct range_lock *lock, struct range__leaf *leaf, stru
 	return undisturbed(range) || settle(lock, range);
 }
 
-static void leave_slowly(struct range_lock *lock, struct range *range)
+/*
+ * The slot keeps range__slots_drain() from freeing the leaf until this thread does not need it any
+ * more. A range that was adopted does so as well, until the leaf is unlocked: so the slot is free by
+ * the time when the release wakes a thread, which may have a higher priority, run at once, and
+ * destroy the lock.
+ */
+static void leave_slowly(struct range_lock *lock, struct range *range, uint64_t next)
 {
 	struct range__leaf *leaf = range__forest_lock_published(lock, range);
+	struct range__slot *slot = range->slot;
 
-	if (leaf && range__slot_adopted(range))
+	if (leaf && range__slot_adopted(range)) {
+		range__slot_free(slot, next);
 		range__release_and_unlock(lock, leaf, range);
-	else if (leaf)
+		return;
+	}
+	if (leaf)
 		range__leaf_unlock(leaf, NULL);
+	range__slot_free(slot, next);
 }
 
 void range__reader_leave(struct range_lock *lock, struct range *range)
@@ -82,7 +93,8 @@ void range__reader_leave(struct range_lock *lock, struct range *range)
 	struct range__slot *slot = range->slot;
 	uint64_t next = range__slot_leave(slot);
 
-	if (!undisturbed(range))
-		leave_slowly(lock, range);
-	range__slot_free(slot, next);
+	if (undisturbed(range))
+		range__slot_free(slot, next);
+	else
+		leave_slowly(lock, range, next);
 }

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "slots.h"
 #include "forest.h"
+#include "platform/message.h"
 
 #include <pthread.h>
-#include <sched.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 enum {
 	NR_GROUPS = 256,
 	/* The bounds of what ending a bias is taken to cost, in nanoseconds. */
 	MIN_PRICE = 1000,
 	MAX_PRICE = 100000,
+	/* Nanoseconds between two looks at a slot that a thread leaves. */
+	DRAIN_SLEEP = 100000,
 };
 
 /* Those of all locks. */
@@ -163,6 +163,24 @@ static bool says(struct range__slot *slot, uint64_t what, const struct range_loc
 	       range__forest_owns(lock, atomic_load_explicit(&slot->leaf, memory_order_acquire));
 }
 
+/*
+ * Sleeps until the slot may be free. A thread that leaves it wakes none, as it must not pay for this:
+ * it has a few instructions to go, or an internal lock to wait for, unless the scheduler has stopped
+ * it there. Then it needs the processor, which to yield would not give it, if this thread has a
+ * higher priority.
+ */
+static void await_leaving(struct range__slot *slot)
+{
+	/* relaxed: the caller loads it again */
+	uint64_t state = atomic_load_explicit(&slot->state, memory_order_relaxed);
+	uint64_t end = mmrange__now() + DRAIN_SLEEP;
+	struct timespec time = { .tv_sec = (time_t)(end / 1000000000u),
+				 .tv_nsec = (long)(end % 1000000000u) };
+
+	if ((state & SLOT_TAG) == SLOT_LEAVING)
+		mmrange__park(&slot->state, state, CLOCK_MONOTONIC, &time);
+}
+
 void range__slots_drain(const struct range_lock *lock)
 {
 	unsigned int n = atomic_load_explicit(&nr_used, memory_order_relaxed);
@@ -170,7 +188,7 @@ void range__slots_drain(const struct range_lock *lock)
 	for (unsigned int i = 0; i < n; i++)
 		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
 			while (says(&groups[i].slot[k], SLOT_LEAVING, lock))
-				sched_yield();
+				await_leaving(&groups[i].slot[k]);
 }
 
 void range__slots_forget(const struct range_lock *lock)
@@ -230,11 +248,8 @@ void range__slots_revoke(struct range__leaf *leaf)
 	/* relaxed, in all of this file: rent is a guess, any value does */
 	atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
 	if (!mmrange__heavy_fence()) { /* [H] */
-		/* Since the leaf became biased: nobody can say who is in it. */
-		mmrange__cancel_disable();
-		fputs("libmmrange: membarrier() has been forbidden while the lock was used\n",
-		      stderr);
-		abort();
+		/* Since the leaf became biased: the readers in it cannot be found. */
+		mmrange__stop("membarrier() has been forbidden while the lock was used");
 	}
 	n = atomic_load_explicit(&nr_used, memory_order_relaxed);
 	for (unsigned int i = 0; i < n; i++)

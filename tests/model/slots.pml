@@ -224,21 +224,27 @@ inline release(r, s)
 	:: stamp[r] != NOWHERE ->
 		state[s] = LEAVING;
 		if
-		:: word_is(stamp[r]) || BROKEN == 2
+		:: word_is(stamp[r]) || BROKEN == 2 ->
+			atomic { stamp[r] = NOWHERE; in_use[r] = false }
+			free_slot(s)
 		:: else ->
 			lock();
-			atomic {
-				if
-				:: adopted[r] ->
+			if
+			:: adopted[r] ->
+				free_slot(s);
+				atomic {
 					assert(tree & (1 << r));
-					tree = tree & ~(1 << r)
-				:: else
-				fi;
-				unlock()
-			}
-		fi;
-		atomic { stamp[r] = NOWHERE; in_use[r] = false }
-		free_slot(s)
+					tree = tree & ~(1 << r);
+					stamp[r] = NOWHERE;
+					in_use[r] = false;
+					unlock()
+				}
+			:: else ->
+				unlock();
+				atomic { stamp[r] = NOWHERE; in_use[r] = false }
+				free_slot(s)
+			fi
+		fi
 	:: else ->
 		lock();
 		atomic {

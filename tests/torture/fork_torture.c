@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Threads do all they can with a lock while the process is forked again and again. Wherever they
- * were, the child has a lock that is as new.
+ * were, the child has a lock that is as new, and locks that they did not use are as they were.
  */
 #include "actors.h"
 #include "forks.h"
@@ -13,6 +13,9 @@
 enum { THREADS = 6, KEYS = 2000 };
 
 static struct range_lock lock;
+/* One key, for which threads wait all the time; and the lock of the thread that forks. */
+static struct range_lock narrow = RANGE_LOCK_INITIALIZER, mine = RANGE_LOCK_INITIALIZER;
+static struct range mine_held;
 static struct memory_books books;
 static atomic_bool over;
 
@@ -41,6 +44,19 @@ static void acquire_and_release(uint64_t *seed)
 		CHECK_EQ(error, ETIMEDOUT);
 }
 
+/* Most of these park, for a moment, which is when places where threads park are locked. */
+static void wait_for_a_moment(uint64_t *seed)
+{
+	static const struct timespec past = { 1, 0 };
+	struct range range;
+
+	if (range_timedlock(&narrow, &range, 0, 1, RANGE_WRITE, CLOCK_MONOTONIC, &past))
+		return;
+	for (volatile uint64_t i = test_random_below(seed, 2000); i > 0; i--)
+		;
+	range_unlock(&narrow, &range);
+}
+
 static void *work(void *arg)
 {
 	struct worker *worker = arg;
@@ -48,6 +64,8 @@ static void *work(void *arg)
 	while (!atomic_load(&over)) {
 		for (int i = 0; i < 64; i++)
 			acquire_and_release(&worker->seed);
+		for (int i = 0; i < 4; i++)
+			wait_for_a_moment(&worker->seed);
 		make_impatient(&lock);
 	}
 	return NULL;
@@ -83,11 +101,39 @@ static void lock_with_many_ranges(void)
 	}
 }
 
+/* Waits at many addresses for what the child's only thread holds, and so until a deadline. */
+static void wait_everywhere(struct range_lock *own)
+{
+	static const struct timespec past = { 1, 0 };
+	static struct range ranges[64];
+
+	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+		CHECK_EQ(range_timedlock(own, &ranges[i], 0, 1, RANGE_READ, CLOCK_MONOTONIC, &past),
+			 checked_build ? EDEADLK : ETIMEDOUT);
+}
+
+/* Before range_lock_child(), which these do not need. */
+static void use_own_locks(void)
+{
+	struct range_lock fresh = RANGE_LOCK_INITIALIZER;
+	struct range held;
+
+	take(&fresh, &held, 0, 1, RANGE_WRITE);
+	wait_everywhere(&fresh);
+	range_unlock(&fresh, &held);
+	make_biased(&fresh, 0);
+	check_quiet_and_destroy(&fresh);
+	wait_everywhere(&mine);
+	range_unlock(&mine, &mine_held);
+	check_quiet_and_destroy(&mine);
+}
+
 static void use(void *arg)
 {
 	struct range range[3];
 
 	(void)arg;
+	use_own_locks();
 	range_lock_child(&lock);
 	wake_nobody_everywhere();
 	lock_with_many_ranges();
@@ -110,6 +156,7 @@ static void torture(const char *test, const struct range_lock_attr *attr)
 
 	CHECK_EQ(range_lock_init(&lock, attr), 0);
 	atomic_store(&over, false);
+	take(&mine, &mine_held, 0, 10, RANGE_WRITE);
 	for (int i = 0; i < THREADS; i++) {
 		workers[i].seed = test_random(&seed);
 		workers[i].thread = thread_start(work, &workers[i]);
@@ -123,6 +170,7 @@ static void torture(const char *test, const struct range_lock_attr *attr)
 	atomic_store(&over, true);
 	for (int i = 0; i < THREADS; i++)
 		thread_join(workers[i].thread);
+	range_unlock(&mine, &mine_held);
 	check_quiet_and_destroy(&lock);
 }
 

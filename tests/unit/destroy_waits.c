@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * range_lock_destroy() and a reader that is still on its way out of a slot: the thread that destroys
+ * sleeps, and does not spin, so that the reader gets the processor whatever their priorities are.
+ * And a release frees its slot before it wakes a thread, so that this is rare. The linker wraps the
+ * calls that sleep and wake.
+ */
+#include "actors.h"
+
+#include "platform/platform.h"
+#include "range_lock/slots.h"
+
+#include <errno.h>
+
+int __real_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+			 const struct timespec *deadline);
+int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+			 const struct timespec *deadline);
+void __real_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
+void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
+
+static struct range_lock lock;
+static struct range range;
+static struct actor writer;
+/* The slot that is watched, and what frees it; 0: it is not left. */
+static struct range__slot *slot;
+static uint64_t free_again;
+static unsigned int sleeps, wakes;
+
+int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
+			 const struct timespec *deadline)
+{
+	int result = __real_mmrange__park(word, expected, clock, deadline);
+
+	if (!slot || word != &slot->state)
+		return result;
+	/* The reader takes three sleeps for the rest of its way. */
+	CHECK(deadline);
+	CHECK_EQ(result, ETIMEDOUT);
+	if (++sleeps == 3)
+		range__slot_free(slot, free_again);
+	return result;
+}
+
+void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
+{
+	if (slot && word == &writer.range.state) {
+		CHECK_EQ(atomic_load(&slot->state) & SLOT_TAG, SLOT_FREE);
+		wakes++;
+	}
+	__real_mmrange__unpark(word, all);
+}
+
+TEST(destroy_waits, for_a_reader_that_leaves_a_slot_it_sleeps)
+{
+	/* It is never released by range_unlock(). */
+	static struct range left;
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+	make_biased(&lock, 0);
+	take_published(&lock, &left, 0, 10);
+	sleeps = 0;
+	slot = left.slot;
+	free_again = range__slot_leave(slot);
+	CHECK_EQ(range_lock_destroy(&lock), 0);
+	CHECK_EQ(sleeps, 3);
+	slot = NULL;
+}
+
+/* The writer, which may preempt this thread then, finds nothing to wait for. */
+TEST(destroy_waits, a_slot_is_free_before_the_release_wakes_a_waiter)
+{
+	for (int fair = 0; fair < 2; fair++) {
+		init_lock(&lock, fairnesses[fair], 1);
+		make_biased(&lock, 0);
+		take_published(&lock, &range, 0, 10);
+		actor_queue(&writer, &lock, 5, 6, RANGE_WRITE);
+		wakes = 0;
+		slot = range.slot;
+		range_unlock(&lock, &range);
+		CHECK_EQ(wakes, 1);
+		slot = NULL;
+		CHECK_EQ(actor_finish(&writer), 0);
+		check_quiet_and_destroy(&lock);
+	}
+}
