@@ -164,11 +164,16 @@ static void *lock_three(void *arg)
 TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
 {
 	for (uint64_t taken = 0; taken < 3; taken++) {
-		struct range_lock lock = RANGE_LOCK_INITIALIZER;
+		struct range_lock lock;
 		struct three three = { .lock = &lock };
+		struct range_lock_attr attr;
 		struct range held;
 		pthread_t thread;
 
+		/* A waiter that became starving would keep newcomers out. */
+		range_lock_attr_init(&attr);
+		attr.starvation_ns = UINT64_MAX;
+		CHECK_EQ(range_lock_init(&lock, &attr), 0);
 		take(&lock, &held, 20 * taken + 5, 20 * taken + 6, RANGE_READ);
 		thread = thread_start(lock_three, &three);
 		await_waits(&lock, 1);
