@@ -360,7 +360,10 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock(struct range_lock *lock, st
  *               that one's wait that ends.
  * @return 0: that call returns ECANCELED; ESRCH no call waited with range in this lock all the
  *         while: the call has not come to wait yet, or has come to wait only meanwhile, the range is
- *         held, or the call has returned
+ *         held, or the call has returned. A call waits with a range from the moment at which
+ *         range_lock_foreach() can report it waiting until it is granted, its deadline has passed,
+ *         or the wait is ended; also after a release has woken its thread, and wherever leaves split
+ *         and merge
  *
  * Ensures:   of a grant, a deadline and range_cancel(), one decides; what this returns agrees with
  *            what the waiter's call returns. From the return on, nobody is held back by the waiter.
@@ -368,8 +371,10 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock(struct range_lock *lock, st
  * Progress:  never waits for the holder of a range; may wait for short internal locks. Delays other
  *            threads only in the leaf that it examines.
  * Safety:    any number of threads, also from the function of range_lock_foreach(); not from signal
- *            handlers. range_lock_many() waits with one of its ranges at a time, and with nothing in
- *            between: to end it, try each of them until one returns 0 or the call has returned.
+ *            handlers. range_lock_many() waits with one of its ranges at a time, and with none while
+ *            it holds that one and tries the others: then each of its ranges gives ESRCH, although
+ *            the call may wait again. To end it, try each of them until one returns 0 or the call has
+ *            returned.
  * Lifetime:  *range may go as soon as the waiter's call has returned, the lock as well.
  * Cost:      allocates nothing; O(leaves + waiters), and locks each leaf for a moment.   Since: 0.1
  */
@@ -488,7 +493,8 @@ struct range_request {
  * Ordering:  acquire, as range_lock() for each.
  * Progress:  blocking. After a few rounds of waiting for one and trying the others it waits for a
  *            range that spans all of them, so that the bounds of range_lock() hold; what lies
- *            between them is then locked for a moment, too.
+ *            between them is then locked for a moment, too. In each round it holds for a moment what
+ *            it has got so far, so that range_trylock() of another thread may return EBUSY.
  * Cost:      allocates nothing. O(n) acquisitions per round, O(n^2) to sort.   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_many(struct range_lock *lock,
