@@ -263,13 +263,14 @@ static bool show_waiting(struct lock_model *model, struct object *o, const struc
 	return true;
 }
 
-static bool show(struct lock_model *model, const struct range_info *info)
+static bool show(struct lock_model *model, const struct range_info *info, unsigned int place)
 {
 	struct object *o = model_object(model, info->range);
 
 	if (o->shown)
 		return disagree(model, "a range is shown twice", o);
 	o->shown = true;
+	o->place = place;
 	if (info->state != RANGE_STATE_HELD)
 		return show_waiting(model, o, info);
 	if (o->use != HELD)
@@ -289,7 +290,7 @@ static bool find_cause(const struct lock_model *model, const struct object *obje
 
 		if (o != object && o->caused && o->use == WAITS && o->starving &&
 		    conflicts(o, object->start, object->end, object->mode) &&
-		    (o->several || object->several || came_before(o, object)))
+		    o->place < object->place)
 			return true;
 	}
 	return false;
@@ -324,17 +325,31 @@ static bool one_waits(const struct lock_model *model, unsigned int call)
 	return false;
 }
 
+/* Whether those that came before a waiter, and conflict with it, were shown before it. */
+static bool shown_in_order(const struct lock_model *model, const struct object *object)
+{
+	for (int i = 0; i < OBJECTS && !object->several; i++) {
+		const struct object *o = &model->objects[i];
+
+		if (o->use == WAITS && o->shown && came_before(o, object) &&
+		    conflicts(o, object->start, object->end, object->mode) &&
+		    o->place > object->place)
+			return false;
+	}
+	return true;
+}
+
 static bool is_explained(struct lock_model *model, struct object *o)
 {
 	if (o->use == HELD && !o->shown)
 		return disagree(model, "a held range is not shown", o);
-	if (o->several && o->use == WAITS && !o->shown)
-		o->use = CALLED;
 	if ((o->use == CALLED || o->use == WAITS) && !o->shown &&
 	    !(o->several && one_waits(model, o->call)))
 		return disagree(model, "a waiter is not shown", o);
 	if (o->use == WAITS && !o->caused)
 		return disagree(model, "a waiter waits for nothing", o);
+	if (o->use == WAITS && !shown_in_order(model, o))
+		return disagree(model, "a waiter is shown before one that came before it", o);
 	return true;
 }
 
@@ -343,8 +358,14 @@ bool model_agrees(struct lock_model *model, const struct range_info *infos, unsi
 	for (int i = 0; i < OBJECTS; i++)
 		model->objects[i].shown = false;
 	for (unsigned int i = 0; i < n; i++)
-		if (!show(model, &infos[i]))
+		if (!show(model, &infos[i], i))
 			return false;
+	for (int i = 0; i < OBJECTS; i++) {
+		struct object *o = &model->objects[i];
+
+		if (o->several && o->use == WAITS && !o->shown)
+			o->use = CALLED;
+	}
 	find_causes(model);
 	for (int i = 0; i < OBJECTS; i++)
 		if (!is_explained(model, &model->objects[i]))

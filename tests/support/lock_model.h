@@ -40,6 +40,7 @@ struct object {
 		enum range_mode mode;
 	} before;
 	bool shown;
+	unsigned int place; /* where it was shown last: waiters that conflict are in order */
 	bool caused; /* it waits for something that is held, or for a waiter that does */
 };
 
@@ -95,6 +96,11 @@ bool model_waits_for_itself(const struct lock_model *model, const struct object 
 /*
  * Takes over what range_lock_foreach() shows. False, with a reason, if that is not what the model
  * says, or a waiter has no reason to wait: it may become so while threads are on their way.
+ *
+ * True means that no thread is on its way. Waiters that conflict are in the same leaf, and so is
+ * what they wait for: so all that makes one wait was shown as it was at one moment, also the order
+ * of arrival, and stays so until the next operation. No waiter has been woken that could go on. This
+ * needs the order: a waiter that is woken conflicts with starving waiters, too, that came after it.
  */
 bool model_agrees(struct lock_model *model, const struct range_info *infos, unsigned int n);
 

@@ -7,9 +7,9 @@
 #include <stdatomic.h>
 
 const char *const fault_names[NR_FAULTS] = {
-	"none",        "last key",      "lost wake-up",   "cancel grants", "timeout grants",
-	"split loses", "shrink keeps",  "extend blind",   "upgrade blind", "silent downgrade",
-	"many first",  "hidden waiter", "uncounted wait", "child holds",
+	"none",        "last key",      "lost wake-up", "cancel grants",  "timeout grants",
+	"split loses", "shrink keeps",  "extend blind", "upgrade blind",  "silent downgrade",
+	"many first",  "hidden waiter", "waiter ahead", "uncounted wait", "child holds",
 };
 
 enum { WAITS, CANCELED };
@@ -374,6 +374,12 @@ static int simple_foreach(struct range_lock *lock,
 	}
 	if (l->fault == FAULT_HIDDEN_WAITER && l->waiting)
 		n--;
+	if (l->fault == FAULT_WAITER_AHEAD && l->waiting && l->waiting->next) {
+		struct range_info last = infos[n - 1];
+
+		infos[n - 1] = infos[n - 2];
+		infos[n - 2] = last;
+	}
 	leave(l, false, 0);
 	for (unsigned int i = 0; i < n && !result; i++)
 		result = fn(&infos[i], arg);

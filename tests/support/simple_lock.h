@@ -24,6 +24,7 @@ enum fault {
 	FAULT_SILENT_DOWNGRADE, /* a downgrade wakes no thread */
 	FAULT_MANY_FIRST,       /* of several ranges, only the first is looked at */
 	FAULT_HIDDEN_WAITER,    /* the last waiter is not shown */
+	FAULT_WAITER_AHEAD,     /* the last waiter is shown before the last but one */
 	FAULT_UNCOUNTED_WAIT,   /* a wait with a deadline is not counted */
 	FAULT_CHILD_HOLDS,      /* the child of fork() has what the parent held */
 	NR_FAULTS
