@@ -9,6 +9,8 @@
 #include "files.h"
 #include "modes.h"
 
+#define HUGE_PAGES 512u /* the pages of a huge one on x86-64 */
+
 static uint64_t end_of_window(const struct generator *g)
 {
 	return WINDOW_START + PAGES(g->pages);
@@ -132,6 +134,14 @@ static bool in_window(const struct generator *g, const struct op *op)
 	return op->addr >= WINDOW_START && op->addr < end_of_window(g);
 }
 
+/* Linux looks for an aligned place for whole huge pages, which the simulated space does not have. */
+static uint64_t not_huge(uint64_t length)
+{
+	uint64_t pages = (length + MM_PAGE_SIZE - 1) / MM_PAGE_SIZE;
+
+	return pages && pages % HUGE_PAGES == 0 ? length - MM_PAGE_SIZE : length;
+}
+
 static void map(struct generator *g, struct op *op)
 {
 	op->flags = map_flags(g);
@@ -145,6 +155,8 @@ static void map(struct generator *g, struct op *op)
 		op->addr = one_in(g, 8) ? MM_ADDR_MAX - MM_PAGE_SIZE : 0;
 		op->length = PAGES(1 + below(g, one_in(g, 8) ? g->pages + 16 : 6));
 	}
+	if (!(op->flags & (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)))
+		op->length = not_huge(op->length);
 	/* A hint up there has a meaning of its own where there are five levels of tables. */
 	if (op->addr > MM_ADDR_MAX && !(op->flags & (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)))
 		op->addr = 0;
@@ -172,6 +184,8 @@ static void remap(struct generator *g, struct op *op)
 	}
 	if (one_in(g, 40))
 		op->new_length = too_long(g);
+	if (!(op->flags & MM_MREMAP_FIXED))
+		op->new_length = not_huge(op->new_length);
 }
 
 static void advise(struct generator *g, struct op *op)
