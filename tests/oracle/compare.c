@@ -66,6 +66,8 @@ static bool same_error(const struct op *op, int kernel, int simulated)
 		return simulated == EFAULT || simulated == EINVAL;
 	if (op->kind == OP_MLOCK && wraps && kernel == ENOMEM)
 		return simulated == ENOMEM || simulated == EINVAL;
+	if (op->kind == OP_MREMAP && op->new_length > LARGE_WINDOW * MM_PAGE_SIZE && kernel == EAGAIN)
+		return simulated == ENOMEM;
 	if (op->kind == OP_MMAP && op->file >= FILES_BAD && (op->prot & MM_PROT_EXEC) &&
 	    kernel == EPERM)
 		return simulated == EPERM || simulated == ENODEV;
