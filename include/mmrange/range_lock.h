@@ -142,12 +142,21 @@ struct range_lock_attr {
 	 */
 	uint64_t starvation_ns;
 	/**
-	 * Memory for leaves, asked for at splits only. alloc returns size bytes aligned to align (a
-	 * power of two, at most 4096), or NULL: the lock then stays coarser, and works. free gets
-	 * what alloc returned, with the same size, from range_lock_destroy() and range_lock_child()
-	 * only. alloc is called in the middle of an acquisition: it must not use the lock, nor wait
-	 * for anything that a thread holds while it does. Default: mmap() and munmap(), so that the
-	 * lock can be used inside malloc().
+	 * Memory for leaves. alloc returns size bytes aligned to align (a power of two, at most
+	 * 4096), or NULL: the lock then stays coarser, and works. free gets what alloc returned, with
+	 * the same size. Default: mmap() and munmap(), so that the lock can be used inside malloc().
+	 *
+	 * range_lock(), range_trylock(), range_timedlock() and range_lock_many() call alloc, once at
+	 * most each time that they acquire a range, when the lock splits a leaf.
+	 * range_lock_destroy() and range_lock_child() call free. No other function calls a hook.
+	 *
+	 * While alloc runs, the calling thread holds the range already, and an internal mutex of the
+	 * lock. Other threads that acquire or release ranges that lie in one leaf go on; calls on the
+	 * lock that need the mutex wait until alloc has returned, also range_trylock(). So a hook
+	 * must not call a function on its lock, nor wait for a thread that calls one, nor for
+	 * anything that a thread holds while it calls one. It may use other locks, if their hooks and
+	 * holders do not wait for this one. It must return: not leave by longjmp() or an exception,
+	 * and not end its thread.
 	 */
 	void *(*alloc)(size_t size, size_t align, void *arg);
 	void (*free)(void *memory, size_t size, void *arg);
@@ -311,11 +320,12 @@ MMRANGE_API int range_lock_destroy(struct range_lock *lock);
  *            that do not. Bounded bypass: see struct range_lock_attr.
  * Safety:    any number of threads; not from signal handlers; not a cancellation point.
  * Lifetime:  *range must stay in place until range_unlock() returns.
- * Cost:      never allocates and never fails for want of memory. Uncontended: one compare-and-swap,
- *            or for a reader in a biased leaf, stores to a line of its own; plus O(log leaves) to
- *            find the leaf. Whoever ends a bias waits for that. Otherwise O(log n) in the ranges of
- *            the leaf, and O(waiters) while one of them is starving. A range that spans leaves
- *            merges them: O(leaves).   Since: 0.1
+ * Cost:      needs no memory, and never fails for want of it; may ask for some to split a leaf (see
+ *            alloc in struct range_lock_attr). Uncontended: one compare-and-swap, or for a reader in
+ *            a biased leaf, stores to a line of its own; plus O(log leaves) to find the leaf. An
+ *            acquisition that ends a bias waits for that. Otherwise O(log n) in the ranges of the
+ *            leaf, and O(waiters) while one of them is starving. A range that spans leaves merges
+ *            them: O(leaves).   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_lock(struct range_lock *lock, struct range *range,
 						uint64_t start, uint64_t end, enum range_mode mode);
@@ -327,7 +337,8 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_lock(struct range_lock *lock, struct 
  *         waiter): nothing is held; EINVAL as range_lock(): nothing is held
  *
  * Ordering:  as range_lock() if it returns 0, otherwise none.
- * Progress:  never waits for the holder of a range; may wait for short internal locks.
+ * Progress:  never waits for the holder of a range; may wait for short internal locks, and for a
+ *            memory hook that another thread is in.
  * Otherwise as range_lock().   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_trylock(struct range_lock *lock, struct range *range,
@@ -495,7 +506,7 @@ struct range_request {
  *            range that spans all of them, so that the bounds of range_lock() hold; what lies
  *            between them is then locked for a moment, too. In each round it holds for a moment what
  *            it has got so far, so that range_trylock() of another thread may return EBUSY.
- * Cost:      allocates nothing. O(n) acquisitions per round, O(n^2) to sort.   Since: 0.1
+ * Cost:      memory as range_lock(). O(n) acquisitions per round, O(n^2) to sort.   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_many(struct range_lock *lock,
 						     struct range_request *requests, size_t n);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* Which functions call a memory hook, what is held meanwhile, and what a hook may do. */
+#include "actors.h"
+
+#include <errno.h>
+
+static struct range_lock lock;
+
+static struct hook {
+	unsigned int calls;
+	void (*inside)(void); /* what it does */
+} hook;
+
+static void *alloc(size_t size, size_t align, void *books)
+{
+	hook.calls++;
+	if (hook.inside)
+		hook.inside();
+	return memory_alloc(size, align, books);
+}
+
+/* A lock that splits at the next acquisition of another thread at another place. */
+static void make_lock(struct memory_books *books, void (*inside)(void))
+{
+	struct range_lock_attr attr;
+
+	range_lock_attr_init(&attr);
+	use_memory_books(&attr, books, UINT32_MAX);
+	attr.alloc = alloc;
+	CHECK_EQ(range_lock_init(&lock, &attr), 0);
+	hook = (struct hook){ .calls = 0 };
+	for (unsigned int i = 0; i < RANGE__PATIENCE; i++)
+		visit(&lock, i % 2, i % 2 ? 200 : 100);
+	CHECK_EQ(hook.calls, 0);
+	hook.inside = inside;
+}
+
+static void end_lock(struct memory_books *books)
+{
+	check_quiet_and_destroy(&lock);
+	check_memory_balanced(books);
+}
+
+static int acquire(int how, struct range *range, uint64_t start)
+{
+	struct range_request request = { range, start, start + 10, RANGE_WRITE };
+
+	return how < 3 ? acquire_somehow(how, &lock, range, start, start + 10, RANGE_WRITE)
+		       : range_lock_many(&lock, &request, 1);
+}
+
+TEST(memory_hooks, each_way_to_acquire_a_range_calls_alloc_once_when_a_leaf_splits)
+{
+	struct memory_books books;
+	struct range range;
+
+	for (int how = 0; how < 4; how++) {
+		unsigned int visits = 0;
+
+		make_lock(&books, NULL);
+		while (lock_stats(&lock).splits == 0) {
+			unsigned int before = hook.calls;
+
+			CHECK(visits < 100);
+			play_thread(visits % 2);
+			CHECK_EQ(acquire(how, &range, visits % 2 ? 200 : 100), 0);
+			CHECK(hook.calls <= before + 1);
+			before = hook.calls;
+			range_unlock(&lock, &range);
+			CHECK_EQ(hook.calls, before);
+			visits++;
+		}
+		CHECK_EQ(hook.calls, 1);
+		end_lock(&books);
+	}
+}
+
+/* By another thread: the range that is being acquired is held, and the rest of the leaf is free. */
+static void *use_the_leaf(void *start)
+{
+	uint64_t taken = *(const uint64_t *)start;
+	struct range range;
+
+	CHECK_EQ(range_trylock(&lock, &range, taken, taken + 1, RANGE_READ), EBUSY);
+	CHECK_EQ(range_lock(&lock, &range, taken + 10, taken + 20, RANGE_WRITE), 0);
+	range_unlock(&lock, &range);
+	return NULL;
+}
+
+static uint64_t start_acquired;
+
+static void let_another_thread_in(void)
+{
+	thread_join(thread_start(use_the_leaf, &start_acquired));
+}
+
+static struct range_lock other_lock = RANGE_LOCK_INITIALIZER;
+
+static int look(const struct range_info *info, void *arg)
+{
+	(void)info;
+	++*(unsigned int *)arg;
+	return 0;
+}
+
+static void use_another_lock(void)
+{
+	unsigned int seen = 0;
+	struct range range;
+
+	CHECK_EQ(range_lock(&other_lock, &range, 0, 10, RANGE_WRITE), 0);
+	CHECK_EQ(range_lock_foreach(&other_lock, look, &seen), 0);
+	CHECK_EQ(seen, 1);
+	range_unlock(&other_lock, &range);
+}
+
+static void acquire_until_it_splits(void (*inside)(void))
+{
+	struct memory_books books;
+	struct range range;
+
+	make_lock(&books, inside);
+	for (unsigned int visits = 0; lock_stats(&lock).splits == 0; visits++) {
+		CHECK(visits < 100);
+		play_thread(visits % 2);
+		start_acquired = visits % 2 ? 200 : 100;
+		CHECK_EQ(acquire(0, &range, start_acquired), 0);
+		range_unlock(&lock, &range);
+	}
+	CHECK_EQ(hook.calls, 1);
+	end_lock(&books);
+}
+
+TEST(memory_hooks, while_alloc_runs_the_range_is_held_and_others_go_on_in_the_leaf)
+{
+	acquire_until_it_splits(let_another_thread_in);
+}
+
+TEST(memory_hooks, alloc_may_use_another_lock)
+{
+	acquire_until_it_splits(use_another_lock);
+	check_quiet_and_destroy(&other_lock);
+}
