@@ -25,6 +25,10 @@
  * overlap happen one after the other; accesses to bytes are ordered by nothing, as on hardware. A
  * thread keeps some memory for each space that it has used, until it ends or the space does. The child
  * of fork(2) may make spaces of its own, but not use those of its parent.
+ *
+ * A space belongs to the copy of the library that made it (see range_lock.h). If a function of
+ * another copy is called with the space, the call names the files of both copies on stderr, and aborts
+ * the process. After a copy has made 2^28 spaces, this is not certain any more.
  */
 #ifndef MMRANGE_MM_H
 #define MMRANGE_MM_H

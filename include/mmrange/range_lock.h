@@ -33,8 +33,15 @@
  * reader ends the bias of the leaf first, which takes a few microseconds: all other threads are
  * made to pass a fence (on Linux by membarrier()), and the readers are looked for. A leaf is not
  * biased again before readers without a bias have paid as much. A thread has room for three ranges
- * that it reads in biased leaves, and there is room for 256 threads; others lock the leaf. All who
- * use a lock must use the same copy of this library: the readers are in a table of the library's.
+ * that it reads in biased leaves, and there is room for 256 threads; others lock the leaf.
+ *
+ * A process can have several copies of this library, as when two plugins link the static library. A
+ * copy does not see the readers of another copy. So a lock belongs to the first copy that uses it,
+ * until range_lock_destroy() returns 0 or range_lock_child() returns; range_lock_init() does not count
+ * as a use. If any other function of a second copy is called with the lock, the call names the files
+ * of both copies on stderr, and aborts the process; if another argument is invalid, it may return
+ * EINVAL instead. A lock stays with a copy that has been unloaded. Plugins that link the shared library
+ * share one copy, and a module that is loaded twice has one.
  *
  * A program may forbid itself system calls. The library asks the system for what it needs to know
  * before main(), or while the program loads it. After that, on Linux, no function opens a file, or
@@ -71,15 +78,15 @@
  * range_lock_foreach() must not do.
  *
  * It also finds deadlocks. A thread that waits for a range that it acquired itself gets EDEADLK.
- * Where threads without a deadline wait for each other in a cycle, over any number of range locks,
- * the thread that came last to wait gets EDEADLK. This happens at once, when a thread or a waiter
- * that becomes starving closes the cycle. Before its call returns, the thread writes the cycle to
- * stderr: which thread holds which range of which lock, and which thread it waits for. The thread
- * that acquired a range is taken for the one that will release it. The library cannot foresee that
- * another thread releases the range, or calls range_cancel(), and reports a cycle that would have
- * ended: a program that relies on this takes EDEADLK as a request to try again, or does without the
- * checked build. If another thread extends or upgrades a range while the thread that acquired it
- * waits, a cycle that this closes is not found.
+ * Where threads without a deadline wait for each other in a cycle, over any number of range locks
+ * that belong to one copy of the library, the thread that came last to wait gets EDEADLK. This
+ * happens at once, when a thread or a waiter that becomes starving closes the cycle. Before its call
+ * returns, the thread writes the cycle to stderr: which thread holds which range of which lock, and
+ * which thread it waits for. The thread that acquired a range is taken for the one that will release
+ * it. The library cannot foresee that another thread releases the range, or calls range_cancel(), and
+ * reports a cycle that would have ended: a program that relies on this takes EDEADLK as a request to
+ * try again, or does without the checked build. If another thread extends or upgrades a range while
+ * the thread that acquired it waits, a cycle that this closes is not found.
  *
  * In the checked build, each acquisition and each release locks a mutex twice more, or three times
  * if it has to wait. The library writes each message by one write(2), without stdio, and aborts the
@@ -204,6 +211,7 @@ struct range__wait;
  */
 struct range_lock {
 	RANGE__ATOMIC(struct range__forest *) forest;
+	RANGE__ATOMIC(const void *) copy; /* of the library, that uses it; NULL: none has */
 	uint32_t magic;
 	uint32_t max_leaves;
 	uint64_t starvation_ns;
@@ -228,8 +236,9 @@ struct range_lock {
 /** A lock with the default attributes; it needs no range_lock_init(). */
 #define RANGE_LOCK_INITIALIZER                                                                     \
 	{                                                                                          \
-		NULL, RANGE__MAGIC, RANGE__MAX_LEAVES, RANGE__STARVATION, RANGE_FAIRNESS_BARGING,  \
-			0, 0, 0, PTHREAD_MUTEX_INITIALIZER, RANGE__LEAF_INITIALIZER                \
+		NULL, NULL, RANGE__MAGIC, RANGE__MAX_LEAVES, RANGE__STARVATION,                    \
+			RANGE_FAIRNESS_BARGING, 0, 0, 0, PTHREAD_MUTEX_INITIALIZER,                \
+			RANGE__LEAF_INITIALIZER                                                    \
 	}
 
 /**

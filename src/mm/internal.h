@@ -21,6 +21,7 @@
 #ifndef MM_INTERNAL_H
 #define MM_INTERNAL_H
 
+#include "../platform/copy.h"
 #include "area.h"
 #include "area_tree.h"
 #include "cpu.h"
@@ -42,6 +43,7 @@ struct mm {
 	/* Only read. */
 	struct mm_attr attr;
 	uint64_t id;
+	const void *copy; /* of the library, that made it */
 	bool forked;
 	struct mm__frames *frames;
 
@@ -66,6 +68,16 @@ struct mm {
 
 /* mm.c: with a pool of frames that is the new space's from then on, if that succeeds. */
 int mm__create(struct mm **result, const struct mm_attr *attr, struct mm__frames *frames);
+
+/*
+ * Stops if the space is of another copy of the library, which knows neither the calling thread as a
+ * reader of RCU nor its TLB. For what does not need the thread's cpu: mm__cpu_attach() looks, too.
+ */
+static inline void mm__check_copy(const struct mm *mm)
+{
+	if (mm->copy != &mmrange__copy)
+		mmrange__copy_stop("address space", mm, mm->copy);
+}
 
 /* The calling thread's cpu. NULL: no memory, or too many threads. */
 static inline struct mm__cpu *mm__this_cpu(struct mm *mm)

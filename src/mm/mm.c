@@ -108,6 +108,7 @@ void mm_destroy(struct mm *mm)
 	struct mm__rcu_thread stand_in;
 	bool registered = mm__rcu_self;
 
+	mm__check_copy(mm);
 	/* A thread that has not used any space need not get memory to end one. */
 	if (!registered)
 		mm__rcu_begin_thread(&stand_in);

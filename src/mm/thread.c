@@ -249,6 +249,7 @@ struct mm__cpu *mm__cpu_attach(struct mm *mm, uint64_t id)
 	struct mm__cpu *cpu = find_cpu(self, id);
 
 	if (!cpu) {
+		mm__check_copy(mm);
 		lock_attach();
 		cpu = attach(mm, id);
 		unlock_attach();
@@ -268,13 +269,24 @@ bool mm__thread_attach(void)
 	return begun;
 }
 
+/*
+ * Where the numbers of this copy of the library begin. Two copies are a page apart or more, so that no
+ * number of one is a number of the other before one of them has made 2^28 spaces. Until then, a thread
+ * finds no cpu of its own for a space of the other copy, and comes to mm__check_copy().
+ */
+static uint64_t first_id(void)
+{
+	return (uint64_t)(uintptr_t)&mmrange__copy << 16;
+}
+
 int mm__cpus_init(struct mm *mm)
 {
-	static _Atomic(uint64_t) last_id;
+	static _Atomic(uint64_t) nr_made;
 
 	if (pthread_mutex_init(&mm->cpus.lock, NULL))
 		return ENOMEM;
-	mm->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+	mm->copy = &mmrange__copy;
+	mm->id = first_id() + atomic_fetch_add_explicit(&nr_made, 1, memory_order_relaxed);
 	lock_attach();
 	mm->own_cpu = mm__children_handled() ? make_cpu(NULL, mm) : NULL;
 	unlock_attach();

@@ -187,8 +187,10 @@ int mm_validate(struct mm *mm, char *message, size_t size)
 {
 	struct report report = { message, size };
 	uint64_t events[MM__NR_EVENTS];
-	int error = check_areas(mm, &report);
+	int error;
 
+	mm__check_copy(mm);
+	error = check_areas(mm, &report);
 	mm__events(mm, events);
 	mm__frames_lock(mm->frames);
 	if (!error)

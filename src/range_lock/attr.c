@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The beginning and the end of a lock. */
 #include "checked.h"
+#include "copy.h"
 #include "forest.h"
 
 #include <errno.h>
@@ -40,6 +41,7 @@ int range_lock_destroy(struct range_lock *lock)
 {
 	int error;
 
+	range__copy_check(lock);
 	range__checked_lock(lock);
 	range__checked_not_walked(lock);
 	error = range__forest_destroy(lock);
@@ -50,6 +52,7 @@ int range_lock_destroy(struct range_lock *lock)
 
 void range_lock_stats(struct range_lock *lock, struct range_lock_stats *stats)
 {
+	range__copy_check(lock);
 	range__checked_lock(lock);
 	range__forest_stats(lock, stats);
 }

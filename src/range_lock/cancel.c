@@ -9,6 +9,7 @@
  * move it, or to see it in a search for deadlocks.
  */
 #include "checked.h"
+#include "copy.h"
 #include "forest.h"
 #include "platform/platform.h"
 #include "wait.h"
@@ -40,6 +41,7 @@ int range_cancel(struct range_lock *lock, struct range *range)
 {
 	struct range__wakes wakes = { .n = 0 };
 
+	range__copy_check(lock);
 	range__checked_lock(lock);
 	for (uint64_t key = 0; key < UINT64_MAX;) {
 		struct range__leaf *leaf =

@@ -6,6 +6,7 @@
  * that, the list of chunks (forest.c) and the registry (checked.c), is whole at any time.
  */
 #include "checked.h"
+#include "copy.h"
 #include "forest.h"
 #include "slots.h"
 
@@ -20,6 +21,7 @@ void range_lock_child(struct range_lock *lock)
 		.arg = lock->arg,
 	};
 
+	range__copy_check(lock);
 	range__checked_lock(lock);
 	range__checked_child(lock);
 	range__slots_forget(lock);

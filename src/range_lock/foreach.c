@@ -29,6 +29,7 @@
  * By WALK-3, a steady range is shown; by WALK-1 and WALK-2, once.
  */
 #include "checked.h"
+#include "copy.h"
 #include "forest.h"
 #include "platform/platform.h"
 
@@ -192,6 +193,7 @@ int range_lock_foreach(struct range_lock *lock, int (*fn)(const struct range_inf
 	struct walk walk = { .lock = lock };
 	int cancel_state, result = 0;
 
+	range__copy_check(lock);
 	range__checked_lock(lock);
 	cancel_state = mmrange__cancel_disable();
 	while (!result && collect(&walk))

@@ -5,6 +5,7 @@
  */
 #include "adapt.h"
 #include "checked.h"
+#include "copy.h"
 #include "forest.h"
 #include "platform/platform.h"
 #include "reader.h"
@@ -74,7 +75,8 @@ static int acquire(struct range_lock *lock, struct range *range, const struct ra
 {
 	int error = 0;
 
-	if (!range__acquire_fast(lock, range))
+	/* The slow path claims the lock for this copy of the library, or stops. */
+	if (!range__copy_owns(lock) || !range__acquire_fast(lock, range))
 		error = range__acquire_slow(lock, range, limit);
 	range__checked_end(range, error);
 	return error;
@@ -112,10 +114,21 @@ int range_timedlock(struct range_lock *lock, struct range *range, uint64_t start
 	return error ? error : acquire(lock, range, &limit);
 }
 
+/* Out of line, so that range_unlock() needs no stack. */
+__attribute__((noinline)) static void claim_and_unlock(struct range_lock *lock, struct range *range)
+{
+	range__copy_check(lock);
+	range_unlock(lock, range);
+}
+
 void range_unlock(struct range_lock *lock, struct range *range)
 {
 	uint64_t word = range__word_single(range);
 
+	if (!range__copy_owns(lock)) {
+		claim_and_unlock(lock, range);
+		return;
+	}
 	range__checked_release(lock, range);
 	if (range__word_biased(range->stamp))
 		range__reader_leave(lock, range);

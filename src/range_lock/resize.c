@@ -4,6 +4,7 @@
  * leaf, where the range is in the tree; whatever this frees is woken as by a release.
  */
 #include "checked.h"
+#include "copy.h"
 #include "forest.h"
 #include "seams.h"
 #include "slots.h"
@@ -34,6 +35,7 @@ void range_downgrade(struct range_lock *lock, struct range *range)
 	struct range__wakes wakes = { .n = 0 };
 	struct range__leaf *leaf;
 
+	range__copy_check(lock);
 	range__checked_held(lock, range);
 	if (range->mode == RANGE_READ)
 		return;
@@ -49,6 +51,7 @@ int range_tryupgrade(struct range_lock *lock, struct range *range)
 	struct range__leaf *leaf;
 	int error = 0;
 
+	range__copy_check(lock);
 	range__checked_held(lock, range);
 	if (range->mode == RANGE_WRITE)
 		return 0;
@@ -69,6 +72,7 @@ int range_shrink(struct range_lock *lock, struct range *range, uint64_t start, u
 	struct range__leaf *leaf;
 	uint64_t old_start, old_end;
 
+	range__copy_check(lock);
 	range__checked_held(lock, range);
 	old_start = range->start;
 	old_end = range->end;
@@ -91,6 +95,7 @@ int range_tryextend(struct range_lock *lock, struct range *range, uint64_t start
 {
 	struct range__leaf *leaf;
 
+	range__copy_check(lock);
 	range__checked_held(lock, range);
 	if (start > range->start || end < range->end)
 		return EINVAL;
@@ -110,6 +115,7 @@ int range_split(struct range_lock *lock, struct range *range, uint64_t point, st
 {
 	struct range__leaf *leaf;
 
+	range__copy_check(lock);
 	range__checked_held(lock, range);
 	if (point <= range->start || range->end <= point)
 		return EINVAL;

@@ -7,6 +7,7 @@
 #include "wait.h"
 #include "adapt.h"
 #include "checked.h"
+#include "copy.h"
 #include "deadlock.h"
 #include "forest.h"
 #include "platform/platform.h"
@@ -216,6 +217,7 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 	struct range__leaf *leaf;
 	int error = 0;
 
+	range__copy_check(lock);
 	if (!limit->try && lock->fairness == RANGE_FAIRNESS_BARGING && spin(lock, range))
 		return 0;
 	leaf = lock_leaf(lock, range, NULL, limit->try);

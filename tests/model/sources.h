@@ -6,6 +6,7 @@
 #include "model.h"
 
 #include "range_lock/adapt.c"
+#include "range_lock/copy.c"
 #include "range_lock/forest.c"
 #include "range_lock/index.c"
 #include "range_lock/interval_tree.c"
@@ -94,6 +95,7 @@ static inline void check_quiet(void)
 
 static void init_lock(void)
 {
+	atomic_init(&model_lock.copy, &mmrange__copy);
 	model_lock.max_leaves = 1;
 	atomic_init(&model_lock.root.last_owner, mmrange__thread);
 	model_lock.fairness = FAIRNESS;

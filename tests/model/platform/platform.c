@@ -12,6 +12,7 @@
  */
 #include "model.h"
 
+#include "platform/copy.h"
 #include "platform/platform.h"
 
 #include <errno.h>
@@ -21,6 +22,9 @@
  * depends on, and would only multiply the states.
  */
 MMRANGE__THREAD_LOCAL uint64_t mmrange__thread = 1;
+
+/* There is one copy of the library. */
+const char mmrange__copy = 0;
 
 /* Both fences are full ones. */
 bool mmrange__fence_is_heavy;

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#include "copy.h"
+#include "checked.h"
+#include "platform/message.h"
+
+void range__copy_claim(struct range_lock *lock)
+{
+	const void *owner = NULL;
+
+	range__checked_lock(lock);
+	/* relaxed: as in range__copy_owns() */
+	if (atomic_compare_exchange_strong_explicit(&lock->copy, &owner, &mmrange__copy,
+						    memory_order_relaxed, memory_order_relaxed) ||
+	    owner == &mmrange__copy)
+		return;
+	if (lock->magic != RANGE__MAGIC)
+		mmrange__stop("use of a lock that was not initialised (range_lock %p)",
+			      (const void *)lock);
+	mmrange__copy_stop("range_lock", lock, owner);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * copy - which copy of the library a lock belongs to: the one that uses it first, until the lock is
+ * initialised again.
+ *
+ * Each function that takes a lock first checks that, before it looks at anything that another copy
+ * may have put into the lock, and before the checked build looks into its registry.
+ */
+#ifndef RANGE_LOCK_COPY_H
+#define RANGE_LOCK_COPY_H
+
+#include "platform/copy.h"
+
+#include <mmrange/range_lock.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/* Makes a lock this copy's that is no copy's; stops if it is another one's. */
+void range__copy_claim(struct range_lock *lock);
+
+static inline bool range__copy_owns(const struct range_lock *lock)
+{
+	/* relaxed: the address alone matters, and while the lock is in use it changes once */
+	return atomic_load_explicit(&lock->copy, memory_order_relaxed) == &mmrange__copy;
+}
+
+static inline void range__copy_check(struct range_lock *lock)
+{
+	if (!range__copy_owns(lock))
+		range__copy_claim(lock);
+}
+
+#endif
