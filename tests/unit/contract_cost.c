@@ -6,6 +6,8 @@
 #include "actors.h"
 #include "instructions.h"
 
+#include "platform/platform.h"
+
 #include <errno.h>
 
 /* The costs are those of release builds: the checked build also keeps books. */
@@ -161,8 +163,9 @@ TEST(contract_cost, a_reader_in_a_biased_leaf_needs_no_atomic_operation)
 	make_biased(&lock, 0);
 	cost = count_instructions(read_first_key, &lock);
 	printf("%" PRIu64 " instructions, %" PRIu64 " of them atomic\n", cost.all, cost.atomic);
-#ifdef __linux__
-	CHECK_EQ(cost.atomic, 0);
+#ifdef __x86_64__
+	/* Where threads fence for themselves: one to publish the range, one to leave. */
+	CHECK_EQ(cost.atomic, mmrange__fence_is_heavy ? 0 : 2);
 #endif
 	CHECK(cost.all < 400);
 	check_quiet_and_destroy(&lock);

@@ -12,6 +12,10 @@
 #include <errno.h>
 #include <string.h>
 
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
 TEST(corners, a_lock_knows_its_own_leaves_and_no_others)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER, other = RANGE_LOCK_INITIALIZER;
@@ -59,7 +63,7 @@ static void *lock_the_leaf(void *arg)
 {
 	struct sleeper *sleeper = arg;
 
-	atomic_store(&sleeper->thread, (pid_t)(mmrange__self() >> 32));
+	atomic_store(&sleeper->thread, (pid_t)syscall(SYS_gettid));
 	range__leaf_lock(sleeper->leaf);
 	range__leaf_unlock(sleeper->leaf, NULL);
 	return NULL;
