@@ -10,7 +10,7 @@
 #include <time.h>
 
 #define THREADS 4u
-#define ROUNDS  1500u
+#define ROUNDS  500u
 
 struct worker {
 	struct arena *arena;

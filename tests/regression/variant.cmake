@@ -5,9 +5,9 @@
 #
 # Builds the tests of this folder with the library, but for what mmrange_variant_change() changes.
 function(mmrange_variant name)
-  add_executable(${name} $<TARGET_OBJECTS:regression_tests>)
+  add_executable(${name} $<TARGET_OBJECTS:regression_tests> $<TARGET_OBJECTS:test_runner>)
   # A file that is changed takes the place of the library's: an archive gives only what is missing.
-  target_link_libraries(${name} PRIVATE mmrange_build mmrange_static ${wrapped})
+  target_link_libraries(${name} PRIVATE mmrange_build test_support mmrange_static ${wrapped})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/mm)
 endfunction()
 
