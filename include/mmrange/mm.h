@@ -22,9 +22,16 @@
  * Functions return 0 or a positive errno value and leave errno alone. All of them may be called by
  * any number of threads at once, except mm_create(), mm_destroy() and mm_validate(), which say what
  * they require. What they do is atomic towards each other as it is in Linux: operations whose pages
- * overlap happen one after the other; accesses to bytes are ordered by nothing, as on hardware. A
- * thread keeps some memory for each space that it has used, until it ends or the space does. The child
- * of fork(2) may make spaces of its own, but not use those of its parent.
+ * overlap happen one after the other; accesses to bytes are ordered by nothing, as on hardware.
+ *
+ * Where an allocation fails, a call succeeds all the same, or fails with ENOMEM and has changed nothing
+ * but which pages are present. Only mm_mlock(), mm_brk(), and a fault that makes a stack grow may do
+ * otherwise, and say so. An operation needs the memory of a few changes, however many areas lie in its
+ * range, and holds the short mm lock for 32 of them at a time. mm_fork() needs memory for all areas, and
+ * for the page tables. A thread keeps some memory for each space that it has used, until it ends or the
+ * space does.
+ *
+ * The child of fork(2) may make spaces of its own, but not use those of its parent.
  *
  * A space belongs to the copy of the library that made it (see range_lock.h). If a function of
  * another copy is called with the space, the call names the files of both copies on stderr, and aborts
@@ -216,12 +223,17 @@ MMRANGE_API int mm_munmap(struct mm *mm, uint64_t addr, uint64_t length);
 /**
  * Sets the protection of all areas in [addr, addr + length); see mprotect(2).
  *
- * @return 0; EINVAL unaligned address or bad prot; ENOMEM part of the range is not mapped, or there
- *         are too many areas; EACCES MM_PROT_WRITE for a shared mapping of a file that is not open
- *         for writing, or is sealed, or MM_PROT_EXEC for a file on a file system without execution: as
- *         in Linux, what lies before has been changed
+ * @return 0; EINVAL unaligned address or bad prot: nothing has changed; ENOMEM there is no memory:
+ *         nothing has changed; ENOMEM part of the range is not mapped, or there are too many areas;
+ *         EACCES MM_PROT_WRITE for a shared mapping of a file that is not open for writing, or is
+ *         sealed, or MM_PROT_EXEC for a file on a file system without execution: as in Linux, what
+ *         lies before has been changed
  *
- * Locks:     the range, for writing.   Since: 0.1
+ * Locks:     the range, for writing.
+ * Progress:  where there is no memory for areas to merge, it uses that of parts of the area tree that
+ *            earlier merges of the call replaced, and waits for other threads to leave a fault before
+ *            each merge.
+ * Cost:      O(areas in the range * log areas + page tables there).   Since: 0.1
  */
 MMRANGE_API int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int prot);
 
@@ -255,7 +267,8 @@ MMRANGE_API int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length,
  *                access
  * @return 0; EINVAL unaligned address, or advice not known, or the area is locked by mm_mlock() or
  *         does not allow the access; ENOMEM part of the range is not mapped: the rest has been done
- *         (when populating, what lies before); EFAULT a file ends before
+ *         (when populating, what lies before); ENOMEM, when populating only, there is no memory: what
+ *         lies before is present; EFAULT a file ends before
  *
  * Locks:     the range, for reading: faults in it may go on.   Since: 0.1
  */
@@ -266,7 +279,9 @@ MMRANGE_API int mm_madvise(struct mm *mm, uint64_t addr, uint64_t length, int ad
  *
  * @param brk     where to, or 0 to ask
  * @param result  the end of the heap after the call: brk, if it could be moved there
- * @return 0, also when the end could not be moved
+ * @return 0, also when the end could not be moved, for want of memory or for another reason: then the
+ *         heap is as it was; EDEADLK see mm_lock_range(); ENOMEM this is the thread's first use of mm,
+ *         and there is no memory
  *
  * Locks:     the heap that changes, for writing.   Since: 0.1
  */
@@ -317,7 +332,8 @@ MMRANGE_API int mm_write(struct mm *mm, uint64_t addr, const void *buffer, size_
  *
  * @param access  one or more of MM_PROT_READ, MM_PROT_WRITE, MM_PROT_EXEC
  * @return 0, also when it was present already; EFAULT with *info (may be NULL); EINVAL no access,
- *         or not one of these; ENOMEM; EDEADLK a stack has to grow, and the thread holds a range
+ *         or not one of these; ENOMEM (a stack may have grown for a page that it does not get, as in
+ *         Linux); EDEADLK a stack has to grow, and the thread holds a range
  *
  * Locks:     none; or the page, for reading; or everything, for writing.
  * Progress:  a fault that is served without a lock waits for nothing but the table's lock, which is
@@ -390,14 +406,28 @@ MMRANGE_API int mm_msync(struct mm *mm, uint64_t addr, uint64_t length, int flag
  * Locks the pages of [addr, addr + length): makes them present, and keeps MM_MADV_DONTNEED away;
  * see mlock(2). addr needs no alignment: whole pages are locked. There is no limit.
  *
- * @return 0; ENOMEM part of the range is not mapped, or there are too many areas: what lies before
- *         is locked; EAGAIN a page could not be made present; EINVAL the range wraps
+ * @return 0; ENOMEM there is no memory to change areas: nothing has changed; ENOMEM part of the range
+ *         is not mapped, or there are too many areas: what lies before is locked, but not made
+ *         present; ENOMEM an area, or its file, does not let a page be made present, or EAGAIN there
+ *         is no memory for a page: all of the range is locked, and what lies before is present;
+ *         EINVAL the range wraps
  *
- * Locks:     the range, for writing, then for reading.   Since: 0.1
+ * Locks:     the range, for writing; then each page, for reading.
+ * Progress:  as mm_mprotect().
+ * Cost:      O(areas in the range * log areas + pages that are made present).   Since: 0.1
  */
 MMRANGE_API int mm_mlock(struct mm *mm, uint64_t addr, uint64_t length);
 
-/** Undoes mm_mlock(), however often that was called.   Since: 0.1 */
+/**
+ * Undoes mm_mlock(), however often that was called.
+ *
+ * @return 0; ENOMEM there is no memory: nothing has changed; ENOMEM part of the range is not mapped,
+ *         or there are too many areas: what lies before is not locked any more; EINVAL the range wraps
+ *
+ * Locks:     the range, for writing.
+ * Progress:  as mm_mprotect().
+ * Cost:      O(areas in the range * log areas).   Since: 0.1
+ */
 MMRANGE_API int mm_munlock(struct mm *mm, uint64_t addr, uint64_t length);
 
 /*
@@ -513,7 +543,17 @@ struct mm_stats {
 };
 
 /**
- * Reads the statistics; counters that change meanwhile may be from before or after.   Since: 0.1
+ * Reads the statistics; counters that change meanwhile may be from before or after.
+ *
+ * Before it counts frames it frees what the calling thread, and threads that have ended, gave away, as
+ * far as no fault can look at it any more.
+ *
+ * Locks:     no range. The short mm lock for a constant time; and the locks of the lists of threads, of
+ *            free frames, and of range_lock_stats(), for as long as it takes to read them.
+ * Cost:      O(threads that use the space or a relative by mm_fork(), threads that use any space, most
+ *            leaves of the range lock so far, and what is freed); nothing for each area or page. Reads
+ *            lines that other threads write: not for hot paths. Allocates nothing, but at the
+ *            thread's first use of mm, where it does without.   Since: 0.1
  */
 MMRANGE_API void mm_get_stats(struct mm *mm, struct mm_stats *stats);
 

@@ -2,9 +2,11 @@
 /*
  * area - what is mapped somewhere, and the sequence count by which a fault notices that it changes.
  *
- * An area never changes, but for its count: what is to become different is taken out of the tree and
- * something new put in. Where it lies is in the tree alone, so it may grow when it merges with what
- * is put beside it. Its memory is freed through RCU.
+ * An area shows the same memory as long as it lives. Its protection and MM__AREA_LOCKED change in
+ * place, while its count is odd; anything else is taken out of the tree, and something new put in.
+ * Where it lies is in the tree alone, so it may grow when it merges with what is put beside it; but it
+ * never becomes smaller, since a fault that found it may think that it still is where it was. Its memory
+ * is freed through RCU.
  *
  * The count is odd while the area, or the page table entries under it, are being changed, and for
  * ever once the area is not in the tree any more. It only grows. Whoever changes it holds the mm
@@ -20,12 +22,16 @@
  *
  * [W1] ends with a full fence: W3 may find that there is no table, and so take no lock. Then the
  * table was linked in later, and a fault that finds it sees W1. (On machines where all threads see
- * stores in one order, which are all that this is for.)
+ * stores in one order, which are all that this is for.) Where several areas are changed, one fence
+ * after the last of them will do, if it is before the first W3.
  *
  * The table's lock decides. Where the fault has it first, W3 finds what was installed and changes
  * that too. Where W3 has it first, Q2 sees W1, as W1 was before W3 in the same thread. Q1's acquire
  * pairs with W5's release: who sees the even count of W5 reads entries and bytes as they are after
  * W4, and not as another thread still wrote them before through its TLB.
+ *
+ * A protection that changes in place is a release after W1, and is read by acquire: a fault that finds
+ * the new one before W5 sees W1 at Q2.
  */
 #ifndef MM_AREA_H
 #define MM_AREA_H
@@ -42,11 +48,35 @@ struct mm__inode;
 struct mm__area {
 	_Alignas(64) struct mm__garbage garbage;
 	_Atomic(uint64_t) seq;
-	int prot;
-	int flags;               /* MM_MAP_... that tell areas apart, and MM__AREA_LOCKED */
+	_Atomic(int) prot;
+	_Atomic(int) flags;      /* MM_MAP_... that tell areas apart, and MM__AREA_... */
 	struct mm__inode *inode; /* NULL: private anonymous memory */
 	uint64_t offset;         /* of address 0 in the inode: so it does not depend on the start */
 };
+
+static inline int mm__area_prot(const struct mm__area *area)
+{
+	/* acquire: pairs with mm__area_set_prot() */
+	return atomic_load_explicit(&area->prot, memory_order_acquire);
+}
+
+static inline int mm__area_flags(const struct mm__area *area)
+{
+	/* relaxed: of what changes in place, faults look at nothing */
+	return atomic_load_explicit(&area->flags, memory_order_relaxed);
+}
+
+/* [W2] With an odd count, and the mm lock. */
+static inline void mm__area_set_prot(struct mm__area *area, int prot)
+{
+	/* release: pairs with mm__area_prot() */
+	atomic_store_explicit(&area->prot, prot, memory_order_release);
+}
+
+static inline void mm__area_set_flags(struct mm__area *area, int flags)
+{
+	atomic_store_explicit(&area->flags, flags, memory_order_relaxed);
+}
 
 /* [Q1] Returns the count; false: it is odd. */
 static inline bool mm__area_begin(const struct mm__area *area, uint64_t *seq)
@@ -68,13 +98,19 @@ static inline bool mm__area_changing(const struct mm__area *area)
 	return atomic_load_explicit(&area->seq, memory_order_relaxed) & 1;
 }
 
-/* [W1] */
-static inline void mm__area_change_begin(struct mm__area *area)
+/* [W1] without the fence, which is to follow. */
+static inline void mm__area_mark(struct mm__area *area)
 {
 	uint64_t seq = atomic_load_explicit(&area->seq, memory_order_relaxed);
 
 	/* relaxed: the lock of the table, or the fence, orders it before [Q2] */
 	atomic_store_explicit(&area->seq, seq + 1, memory_order_relaxed);
+}
+
+/* [W1] */
+static inline void mm__area_change_begin(struct mm__area *area)
+{
+	mm__area_mark(area);
 	mmrange__full_fence();
 }
 

@@ -1,185 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "area_node.h"
 
-#include "lock.h"
 #include "memory.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <string.h>
-
-#define LINE 64u
-
-/*
- * Memory
- */
-
-static size_t node_size(bool inner)
-{
-	return inner ? sizeof(struct inner) : sizeof(struct leaf);
-}
-
-static unsigned int spare_count(const struct mm__area_spares *spares, bool inner)
-{
-	return atomic_load_explicit(&spares->count[inner], memory_order_relaxed);
-}
-
-/* A writer's alone, or the caller's: no need for an atomic addition. */
-static void put_spare(struct mm__area_spares *spares, bool inner, struct mm__garbage *spare)
-{
-	spare->next = spares->first[inner];
-	spares->first[inner] = spare;
-	atomic_store_explicit(&spares->count[inner], spare_count(spares, inner) + 1,
-			      memory_order_relaxed);
-}
-
-static struct mm__garbage *get_spare(struct mm__area_spares *spares, bool inner)
-{
-	struct mm__garbage *spare = spares->first[inner];
-
-	if (!spare)
-		return NULL;
-	spares->first[inner] = spare->next;
-	atomic_store_explicit(&spares->count[inner], spare_count(spares, inner) - 1,
-			      memory_order_relaxed);
-	return spare;
-}
-
-/*
- * Allocates until there are n, with those that others have. All keys of a spare are UINT64_MAX; and
- * all of it has just been written, so that who fills it under a lock finds it in the cache.
- */
-static int fill_up(struct mm__area_spares *spares, bool inner, unsigned int n, unsigned int others)
-{
-	while (spare_count(spares, inner) + others < n) {
-		void *spare = mm__allocate(LINE, node_size(inner));
-
-		if (!spare)
-			return ENOMEM;
-		memset(spare, 0xff, node_size(inner));
-		put_spare(spares, inner, spare);
-	}
-	return 0;
-}
-
-/* How many levels a tree of so many mappings has at most. */
-static unsigned int most_levels(uint64_t mappings)
-{
-	uint64_t least = 2 * (LEAF_SLOTS / 3); /* in a tree of one level more */
-	unsigned int levels = 1;
-
-	for (; mappings >= least; levels++) {
-		if (least > UINT64_MAX / (INNER_SLOTS / 3))
-			return levels + 1;
-		least *= INNER_SLOTS / 3;
-	}
-	return levels;
-}
-
-/*
- * A change replaces or makes at most two nodes on a level, and one as a root. A tree that becomes one
- * level higher meanwhile needs no more: its new root is replaced, and is not divided before it is
- * full. That takes 16 more insertions at least.
- */
-static unsigned int inners_for(unsigned int changes, unsigned int levels)
-{
-	return levels ? changes * (2 * levels - 1) : 0;
-}
-
-/* How many spares of a kind are needed. */
-static unsigned int nodes_for(const struct mm__area_tree *tree, const struct mm__area_needs *needs,
-			      bool inner)
-{
-	unsigned int levels = atomic_load_explicit(&tree->levels, memory_order_relaxed);
-
-	if (!inner)
-		return 2 * (needs->now + needs->later);
-	return inners_for(needs->now, levels + needs->now / 16) +
-	       (needs->later ? inners_for(needs->later, most_levels(needs->most)) : 0);
-}
-
-static unsigned int reserved(const struct mm__area_tree *tree, bool inner)
-{
-	return atomic_load_explicit(&tree->reserved[inner], memory_order_relaxed);
-}
-
-static void set_reserved(struct mm__area_tree *tree, bool inner, unsigned int n)
-{
-	atomic_store_explicit(&tree->reserved[inner], n, memory_order_relaxed);
-}
-
-void mm__area_tree_preload(const struct mm__area_tree *tree, const struct mm__area_needs *needs,
-			   struct mm__area_spares *spares)
-{
-	int error = 0;
-
-	memset(spares, 0, sizeof(*spares));
-	for (int inner = 0; inner < 2 && !error; inner++)
-		error = fill_up(spares, inner,
-				nodes_for(tree, needs, inner) + reserved(tree, inner),
-				spare_count(&tree->spares, inner));
-}
-
-void mm__area_tree_stock(struct mm__area_tree *tree, struct mm__area_spares *spares)
-{
-	for (int inner = 0; inner < 2; inner++) {
-		struct mm__garbage *spare;
-
-		while ((spare = get_spare(spares, inner)))
-			put_spare(&tree->spares, inner, spare);
-	}
-}
-
-int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *budget,
-			  const struct mm__area_needs *needs)
-{
-	unsigned int nodes[2];
-
-	*budget = (struct mm__area_budget){ 0, { 0, 0 } };
-	for (int inner = 0; inner < 2; inner++) {
-		nodes[inner] = nodes_for(tree, needs, inner);
-		if (fill_up(&tree->spares, inner, nodes[inner] + reserved(tree, inner), 0))
-			return ENOMEM;
-	}
-	for (int inner = 0; inner < 2; inner++) {
-		budget->nodes[inner] = nodes[inner];
-		set_reserved(tree, inner, reserved(tree, inner) + nodes[inner]);
-	}
-	budget->changes = needs->now + needs->later;
-	return 0;
-}
-
-void mm__area_tree_release(struct mm__area_tree *tree, struct mm__area_budget *budget)
-{
-	for (int inner = 0; inner < 2; inner++) {
-		set_reserved(tree, inner, reserved(tree, inner) - budget->nodes[inner]);
-		budget->nodes[inner] = 0;
-	}
-	budget->changes = 0;
-}
-
-void mm__area_change(struct mm__area_tree *tree, struct mm__area_budget *budget)
-{
-	mm__check(budget->changes,
-		  "an operation changes the areas more often than it reserved for");
-	budget->changes--;
-	tree->budget = budget;
-}
-
-/* The change at hand has taken a node, or given one back. */
-static void spend(struct mm__area_tree *tree, bool inner)
-{
-	mm__check(tree->budget->nodes[inner] && tree->spares.first[inner],
-		  "a change of the areas uses more nodes than were reserved");
-	tree->budget->nodes[inner]--;
-	set_reserved(tree, inner, reserved(tree, inner) - 1);
-}
-
-static void unspend(struct mm__area_tree *tree, bool inner)
-{
-	tree->budget->nodes[inner]++;
-	set_reserved(tree, inner, reserved(tree, inner) + 1);
-}
 
 static void clear_from(struct mm__area_node *node, unsigned int n)
 {
@@ -195,10 +19,8 @@ static void clear_from(struct mm__area_node *node, unsigned int n)
 
 struct mm__area_node *mm__area_node_take(struct mm__area_tree *tree, unsigned int level)
 {
-	struct mm__area_node *node;
+	struct mm__area_node *node = mm__area_spare_take(tree, level);
 
-	spend(tree, level);
-	node = (void *)get_spare(&tree->spares, level);
 	node->level = level;
 	node->count = 0;
 	return node;
@@ -207,8 +29,7 @@ struct mm__area_node *mm__area_node_take(struct mm__area_tree *tree, unsigned in
 void mm__area_node_give(struct mm__area_tree *tree, struct mm__area_node *node)
 {
 	clear_from(node, 0);
-	put_spare(&tree->spares, node->level, &node->garbage);
-	unspend(tree, node->level);
+	mm__area_spare_give(tree, node, node->level);
 }
 
 /*
@@ -246,13 +67,18 @@ static void free_subtree(struct mm__area_node *node)
 	mm__free(node);
 }
 
+void mm__area_node_free_detached(struct mm__area_node *node)
+{
+	for (unsigned int i = node->first_detached; i < node->end_detached; i++)
+		free_subtree(mm__child(node, i));
+}
+
 static void free_retired(struct mm__garbage *garbage)
 {
 	/* The garbage is the first member. */
 	struct mm__area_node *node = (struct mm__area_node *)garbage;
 
-	for (unsigned int i = node->first_detached; i < node->end_detached; i++)
-		free_subtree(mm__child(node, i));
+	mm__area_node_free_detached(node);
 	mm__free(node);
 }
 
@@ -369,8 +195,7 @@ void mm__area_tree_destroy(struct mm__area_tree *tree)
 
 	if (root)
 		free_subtree(root);
-	while ((node = get_spare(&tree->spares, false)) || (node = get_spare(&tree->spares, true)))
-		mm__free(node);
+	mm__area_spares_free(&tree->spares);
 	while ((node = tree->retired)) {
 		tree->retired = node->next;
 		free_retired(node);

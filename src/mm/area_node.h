@@ -129,6 +129,17 @@ static inline unsigned int mm__begun(const struct leaf *leaf, uint64_t addr)
 /* A change begins that uses this budget. */
 void mm__area_change(struct mm__area_tree *tree, struct mm__area_budget *budget);
 
+/*
+ * area_spares.c: memory for a node of the change at hand, of what was reserved, in which all keys are
+ * UINT64_MAX; or what such a node was made of, with its keys made so again.
+ */
+void *mm__area_spare_take(struct mm__area_tree *tree, bool inner);
+void mm__area_spare_give(struct mm__area_tree *tree, void *spare, bool inner);
+void mm__area_spares_free(struct mm__area_spares *spares);
+
+/* Frees what left the tree together with a retired node, when nobody reads it any more. */
+void mm__area_node_free_detached(struct mm__area_node *node);
+
 /* An empty node, of what was reserved. */
 struct mm__area_node *mm__area_node_take(struct mm__area_tree *tree, unsigned int level);
 

@@ -87,28 +87,52 @@ bool mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm
 	return true;
 }
 
-bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
+/* The leaf, and the slot in it, of the first mapping that ends above addr. NULL: there is none. */
+static const struct leaf *find_leaf(const struct mm__area_tree *tree, uint64_t addr,
+				    unsigned int *slot)
 {
 	const struct mm__area_node *node = mm__root(tree);
 	unsigned int i;
 
 	if (!node || addr == UINT64_MAX)
-		return false;
+		return NULL;
 	for (; node->level; node = mm__child(node, i)) {
 		i = mm__route(mm__inner(node), addr);
 		if (mm__inner(node)->sum[i].hi <= addr)
 			i++;
 		/* Only in the root: further down, the last slot ends above addr. */
 		if (i == node->count)
-			return false;
+			return NULL;
 	}
 	i = mm__begun(mm__leaf(node), addr);
 	if (i && mm__leaf(node)->rest[i - 1].end > addr)
 		i--;
-	if (i == node->count)
-		return false;
-	get_mapping(mm__leaf(node), i, m);
-	return true;
+	*slot = i;
+	return i == node->count ? NULL : mm__leaf(node);
+}
+
+bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
+{
+	unsigned int i;
+	const struct leaf *leaf = find_leaf(tree, addr, &i);
+
+	if (leaf)
+		get_mapping(leaf, i, m);
+	return leaf;
+}
+
+_Static_assert(MM__AREA_LIST >= LEAF_SLOTS, "a list has room for a leaf");
+
+bool mm__area_tree_list(const struct mm__area_tree *tree, uint64_t addr,
+			struct mm__area_list *list)
+{
+	unsigned int i;
+	const struct leaf *leaf = find_leaf(tree, addr, &i);
+
+	list->count = list->next = 0;
+	for (; leaf && i < leaf->node.count; i++)
+		get_mapping(leaf, i, &list->m[list->count++]);
+	return leaf;
 }
 
 /*

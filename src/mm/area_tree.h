@@ -57,7 +57,7 @@ struct mm__area_spares {
 /* How many changes a writer is about to make. */
 struct mm__area_needs {
 	unsigned int now;   /* before it drops the lock */
-	unsigned int later; /* after that; none of them an insertion */
+	unsigned int later; /* after that */
 	uint64_t most;      /* mappings that the tree may have by then */
 };
 
@@ -97,6 +97,31 @@ bool mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm
  */
 bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m);
 
+/* Some mappings in a row, which are next to each other in the tree. */
+#define MM__AREA_LIST 15u
+struct mm__area_list {
+	unsigned int count;
+	unsigned int next; /* the first that mm__area_list_next() has not given yet */
+	struct mm__mapping m[MM__AREA_LIST];
+};
+
+/* Lists the first mappings that end above addr; false: there are none. For writers only. O(log n). */
+bool mm__area_tree_list(const struct mm__area_tree *tree, uint64_t addr,
+			struct mm__area_list *list);
+
+/*
+ * As mm__area_tree_find(), for one mapping after the other: addr is the end of the one before. The list
+ * is empty at first, and when the tree has been changed. For writers only. O(1) on average.
+ */
+static inline bool mm__area_list_next(const struct mm__area_tree *tree, struct mm__area_list *list,
+				      uint64_t addr, struct mm__mapping *m)
+{
+	if (list->next == list->count && !mm__area_tree_list(tree, addr, list))
+		return false;
+	*m = list->m[list->next++];
+	return true;
+}
+
 /*
  * The highest address of length free bytes in [low, high), in *addr; false if there are none.
  * length > 0. For writers only. O(log n).
@@ -124,6 +149,33 @@ void mm__area_tree_stock(struct mm__area_tree *tree, struct mm__area_spares *spa
  */
 int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *budget,
 			  const struct mm__area_needs *needs);
+
+/*
+ * Several changes in turn, for which the budget of one of them is enough. Every change but an insertion
+ * retires at least as many nodes of each kind as it takes. So a writer that keeps what was retired since
+ * its budget was full can fill it again, whether or not there is memory:
+ *
+ *	error = mm__area_tree_prepare_refill(&budget, &needs, &spares);		without the lock
+ *	if there is an error
+ *		wait until nobody reads what was retired
+ *		mm__area_tree_reuse(&budget, &needs, retired, &spares);
+ *	lock
+ *	mm__area_tree_refill(tree, &budget, &needs, &spares);
+ *
+ * needs->later is how many changes the budget is for after that; needs->now is not looked at.
+ */
+
+/* Allocates what the budget lacks. 0; or ENOMEM, and *spares has a part of it. */
+int mm__area_tree_prepare_refill(const struct mm__area_budget *budget,
+				 const struct mm__area_needs *needs,
+				 struct mm__area_spares *spares);
+
+/* Takes the rest from what was retired, and frees what is not needed. */
+void mm__area_tree_reuse(const struct mm__area_budget *budget, const struct mm__area_needs *needs,
+			 struct mm__garbage *retired, struct mm__area_spares *spares);
+
+void mm__area_tree_refill(struct mm__area_tree *tree, struct mm__area_budget *budget,
+			  const struct mm__area_needs *needs, struct mm__area_spares *spares);
 
 /* Lets others have what is left of the budget. */
 void mm__area_tree_release(struct mm__area_tree *tree, struct mm__area_budget *budget);

@@ -20,12 +20,13 @@
 
 struct mm__area_kind mm__kind_of(const struct mm__area *area)
 {
-	return (struct mm__area_kind){ area->prot, area->flags, area->inode, area->offset };
+	return (struct mm__area_kind){ mm__area_prot(area), mm__area_flags(area), area->inode,
+				       area->offset };
 }
 
 bool mm__same_kind(const struct mm__area *area, const struct mm__area_kind *kind)
 {
-	return area->prot == kind->prot && area->flags == kind->flags &&
+	return mm__area_prot(area) == kind->prot && mm__area_flags(area) == kind->flags &&
 	       area->inode == kind->inode && area->offset == kind->offset;
 }
 
@@ -56,135 +57,6 @@ unsigned int mm__cut_adds(const struct mm *mm, uint64_t start, uint64_t end)
 	return mm__area_tree_at(&mm->areas, start, &m) && m.start < start && end < m.end;
 }
 
-/*
- * Memory
- */
-
-static struct mm__area *next_spare(struct mm__area *area)
-{
-	return (struct mm__area *)area->garbage.next;
-}
-
-static unsigned int nr_spares(const struct mm *mm)
-{
-	/* relaxed: it changes under the mm lock only, and without it, is a hint */
-	return atomic_load_explicit(&mm->nr_spare_areas, memory_order_relaxed);
-}
-
-static void set_nr_spares(struct mm *mm, unsigned int n)
-{
-	atomic_store_explicit(&mm->nr_spare_areas, n, memory_order_relaxed);
-}
-
-static bool add_spare(struct mm__area **list)
-{
-	struct mm__area *area = mm__allocate(_Alignof(struct mm__area), sizeof(*area));
-
-	if (!area)
-		return false;
-	area->garbage.next = (struct mm__garbage *)*list;
-	*list = area;
-	return true;
-}
-
-static unsigned int nr_reserved(const struct mm *mm)
-{
-	return atomic_load_explicit(&mm->reserved_areas, memory_order_relaxed);
-}
-
-static void set_nr_reserved(struct mm *mm, unsigned int n)
-{
-	atomic_store_explicit(&mm->reserved_areas, n, memory_order_relaxed);
-}
-
-/* A cut changes the areas at both ends, and erases the rest, or leaves one area in two parts. */
-#define CUT_CHANGES 3u
-#define CUT_AREAS   2u
-/* One neighbour goes, the other grows. */
-#define PUT_CHANGES    2u
-#define SETTLE_CHANGES 2u
-
-static struct mm__area_needs needs_of(const struct mm *mm, unsigned int cuts, unsigned int puts,
-				      unsigned int settles)
-{
-	/* Each of the threads may have divided an area that is to be one again. */
-	uint64_t more = 3 * (uint64_t)MM__CPU_MANY;
-	uint64_t most = mm->attr.max_areas;
-
-	return (struct mm__area_needs){ CUT_CHANGES * cuts + PUT_CHANGES * puts,
-					SETTLE_CHANGES * settles,
-					most > UINT64_MAX - more ? UINT64_MAX : most + more };
-}
-
-static unsigned int areas_for(unsigned int cuts, unsigned int puts)
-{
-	return CUT_AREAS * cuts + puts;
-}
-
-static struct mm__area *preload_areas(const struct mm *mm, unsigned int cuts)
-{
-	unsigned int wanted = nr_reserved(mm) + areas_for(cuts, 1);
-	struct mm__area *list = NULL;
-
-	for (unsigned int n = nr_spares(mm); n < wanted && add_spare(&list); n++)
-		;
-	return list;
-}
-
-static void stock_areas(struct mm *mm, struct mm__area *list)
-{
-	while (list) {
-		struct mm__area *area = list;
-
-		list = next_spare(area);
-		area->garbage.next = (struct mm__garbage *)mm->spare_areas;
-		mm->spare_areas = area;
-		set_nr_spares(mm, nr_spares(mm) + 1);
-	}
-}
-
-void mm__lock_prepared_for(struct mm *mm, unsigned int cuts)
-{
-	struct mm__area_needs needs = needs_of(mm, cuts, 1, 1);
-	struct mm__area_spares nodes;
-	struct mm__area *areas = preload_areas(mm, cuts);
-
-	mm__area_tree_preload(&mm->areas, &needs, &nodes);
-	mm__lock(mm);
-	mm__area_tree_stock(&mm->areas, &nodes);
-	stock_areas(mm, areas);
-}
-
-int mm__areas_reserve(struct mm *mm, struct mm__budget *budget, unsigned int cuts,
-		      unsigned int puts, unsigned int settles)
-{
-	struct mm__area_needs needs = needs_of(mm, cuts, puts, settles);
-	unsigned int areas = areas_for(cuts, puts);
-
-	while (nr_spares(mm) < nr_reserved(mm) + areas) {
-		if (!add_spare(&mm->spare_areas))
-			return ENOMEM;
-		set_nr_spares(mm, nr_spares(mm) + 1);
-	}
-	if (mm__area_tree_reserve(&mm->areas, &budget->nodes, &needs))
-		return ENOMEM;
-	budget->areas = areas;
-	set_nr_reserved(mm, nr_reserved(mm) + areas);
-	return 0;
-}
-
-bool mm__areas_reserved(const struct mm *mm)
-{
-	return nr_reserved(mm) || mm->areas.reserved[0] || mm->areas.reserved[1];
-}
-
-void mm__areas_release(struct mm *mm, struct mm__budget *budget)
-{
-	mm__area_tree_release(&mm->areas, &budget->nodes);
-	set_nr_reserved(mm, nr_reserved(mm) - budget->areas);
-	budget->areas = 0;
-}
-
 static void put_inode(const struct mm__area *area)
 {
 	if (area->inode)
@@ -202,17 +74,12 @@ void mm__areas_free(struct mm__garbage *list)
 static struct mm__area *new_area(struct mm *mm, struct mm__budget *budget,
 				 const struct mm__area_kind *kind, bool changing)
 {
-	struct mm__area *area = mm->spare_areas;
+	struct mm__area *area = mm__spare_area_take(mm, budget);
 
-	mm__check(budget->areas && area, "an operation uses more areas than it reserved");
-	budget->areas--;
-	set_nr_reserved(mm, nr_reserved(mm) - 1);
-	mm->spare_areas = next_spare(area);
-	set_nr_spares(mm, nr_spares(mm) - 1);
 	memset(area, 0, sizeof(*area));
 	atomic_init(&area->seq, changing);
-	area->prot = kind->prot;
-	area->flags = kind->flags;
+	atomic_init(&area->prot, kind->prot);
+	atomic_init(&area->flags, kind->flags);
 	area->inode = kind->inode;
 	area->offset = kind->offset;
 	if (area->inode)
@@ -241,12 +108,7 @@ void mm__areas_destroy(struct mm *mm, bool unshared)
 		mm__free(m.area);
 	}
 	mm__area_tree_destroy(&mm->areas);
-	while (mm->spare_areas) {
-		struct mm__area *area = mm->spare_areas;
-
-		mm->spare_areas = next_spare(area);
-		mm__free(area);
-	}
+	mm__spare_areas_free(mm);
 }
 
 /*
@@ -259,24 +121,33 @@ static bool lies_inside(const struct mm__mapping *m, const struct mm__cut *cut)
 	return cut->start < m->start && m->end < cut->end;
 }
 
+static void mark(struct mm__area *area, struct mm__cut *cut)
+{
+	mm__area_mark(area);
+	area->garbage.next = cut->first;
+	cut->first = &area->garbage;
+	if (!cut->last)
+		cut->last = cut->first;
+	cut->count++;
+}
+
 bool mm__areas_mark(struct mm *mm, struct mm__cut *cut)
 {
+	struct mm__area_list list = { .count = 0 };
 	struct mm__mapping m;
+	bool more = true;
 
-	for (unsigned int n = 0; n < MM__AREAS_AT_ONCE; n++) {
-		if (!mm__area_tree_find(&mm->areas, cut->next, &m) || m.end >= cut->end)
-			return true;
+	for (unsigned int n = 0; n < MM__AREAS_AT_ONCE && more; n++) {
+		more = mm__area_list_next(&mm->areas, &list, cut->next, &m) && m.end < cut->end;
+		if (!more)
+			break;
 		cut->next = m.end;
-		if (!lies_inside(&m, cut))
-			continue;
-		mm__area_change_begin(m.area);
-		m.area->garbage.next = cut->first;
-		cut->first = &m.area->garbage;
-		if (!cut->last)
-			cut->last = cut->first;
-		cut->count++;
+		if (lies_inside(&m, cut))
+			mark(m.area, cut);
 	}
-	return false;
+	/* [W1], for all of them */
+	mmrange__full_fence();
+	return !more;
 }
 
 void mm__areas_mark_all(struct mm__cpu *cpu, struct mm__cut *cut)
@@ -437,6 +308,78 @@ void mm__areas_put_changing(struct mm *mm, struct mm__budget *budget, uint64_t s
 			    const struct mm__area_kind *kind)
 {
 	put_apart(mm, budget, start, end, kind, true);
+}
+
+/* Areas of one kind in a row, which are being changed. */
+struct group {
+	uint64_t start;
+	uint64_t end;
+	struct mm__area_kind kind;
+	unsigned int count;
+	uint64_t second; /* where the second begins, if there is one */
+	struct mm__area *area[MM__AREAS_AT_ONCE];
+};
+
+/* Those from *m on, which begin below end; at most so many. */
+static void gather(const struct mm *mm, struct mm__mapping m, uint64_t end, unsigned int most,
+		   struct group *group)
+{
+	struct mm__area_list list = { .count = 0 };
+
+	group->start = m.start;
+	group->end = m.start;
+	group->kind = mm__kind_of(m.area);
+	group->count = 0;
+	while (group->count < most && group->end < end &&
+	       mm__area_list_next(&mm->areas, &list, group->end, &m) && m.start == group->end &&
+	       mm__area_changing(m.area) && mm__same_kind(m.area, &group->kind)) {
+		if (group->count == 1)
+			group->second = m.start;
+		group->area[group->count++] = m.area;
+		group->end = m.end;
+	}
+}
+
+/* Merges a group into one area, or into a neighbour. True: the tree has been changed. */
+static bool merge(struct mm *mm, struct mm__budget *budget, const struct group *group)
+{
+	struct mm__mapping first = { group->start, group->end, group->area[0] };
+	bool grown =
+		grow_neighbour(mm, budget, group->start, group->end, group->count, &group->kind);
+
+	if (!grown && group->count > 1) {
+		mm__area_tree_erase_range(&mm->areas, &budget->nodes, group->second, group->end,
+					  group->count - 1);
+		mm__area_tree_set(&mm->areas, &budget->nodes, group->start, &first);
+	}
+	for (unsigned int i = grown ? 0 : 1; i < group->count; i++)
+		kill(mm, group->area[i]);
+	if (!grown)
+		mm__area_change_end(group->area[0]);
+	return grown || group->count > 1;
+}
+
+bool mm__areas_settle_some(struct mm *mm, struct mm__budget *budget, uint64_t *addr, uint64_t end,
+			   bool *merged)
+{
+	struct mm__mapping m;
+
+	*merged = false;
+	for (unsigned int n = 0; n < MM__AREAS_AT_ONCE && *addr < end && !*merged;) {
+		struct group group = { .count = 0 };
+
+		mm__area_tree_at(&mm->areas, *addr, &m);
+		if (mm__area_changing(m.area)) {
+			gather(mm, m, end, MM__AREAS_AT_ONCE - n, &group);
+			*merged = merge(mm, budget, &group);
+			n += group.count;
+			*addr = group.end;
+		} else {
+			n++;
+			*addr = m.end;
+		}
+	}
+	return *addr >= end;
 }
 
 void mm__areas_settle(struct mm *mm, struct mm__budget *budget, uint64_t start)

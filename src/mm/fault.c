@@ -104,7 +104,7 @@ static int claim(struct fault *f)
 /* The accesses that an entry allows when this one has been granted. */
 static int entry_prot(const struct fault *f, bool writable)
 {
-	int prot = mm__effective_prot(f->area->prot);
+	int prot = mm__effective_prot(mm__area_prot(f->area));
 
 	return writable ? prot : prot & ~MM_PROT_WRITE;
 }
@@ -112,8 +112,7 @@ static int entry_prot(const struct fault *f, bool writable)
 /* Maps a page where there is none, or another. kind is 0, MM__FILE or MM__COPY. */
 static int map_page(struct fault *f, const void *bytes, uint64_t kind, bool writable)
 {
-	int result =
-		commit(f, mm__entry_of(bytes, kind, entry_prot(f, writable), f->cpu->number));
+	int result = commit(f, mm__entry_of(bytes, kind, entry_prot(f, writable), f->cpu->number));
 
 	if (!result && !f->seen)
 		mm__count(f->cpu, MM__PAGE_IN);
@@ -233,7 +232,7 @@ static int map_new(struct fault *f, bool write)
 		return map_zeroes(f);
 	if (!f->file)
 		return map_shared(f, write);
-	if (write && f->area->flags & MM_MAP_PRIVATE)
+	if (write && mm__area_flags(f->area) & MM_MAP_PRIVATE)
 		return copy_on_write(f, NULL);
 	return map_page(f, f->file, MM__FILE, write);
 }
@@ -243,7 +242,7 @@ static int allow_more(struct fault *f, bool write)
 {
 	struct mm__frame *frame;
 
-	if (!write || f->area->flags & MM_MAP_SHARED)
+	if (!write || mm__area_flags(f->area) & MM_MAP_SHARED)
 		return allow(f, write);
 	if (f->seen & MM__FILE)
 		return copy_on_write(f, NULL);
@@ -290,7 +289,7 @@ static int try_speculative(struct fault *f)
 	f->area = m.area;
 	if (MM__LOCKING && !mm__area_begin(m.area, &f->seq))
 		return fall_back(MM_FALLBACK_CHANGING);
-	if (f->access & ~mm__effective_prot(m.area->prot))
+	if (f->access & ~mm__effective_prot(mm__area_prot(m.area)))
 		return fall_back(MM_FALLBACK_ACCESS);
 	return f->table ? serve(f) : fall_back(MM_FALLBACK_NO_TABLE);
 }
@@ -376,7 +375,7 @@ static int try_ranged(struct fault *f, struct mm_siginfo *info, struct missing *
 
 	if (!find_area(f))
 		return fail(info, f->page, MM_SEGV_MAPERR);
-	if (f->access & ~mm__effective_prot(f->area->prot))
+	if (f->access & ~mm__effective_prot(mm__area_prot(f->area)))
 		return fail(info, f->page, MM_SEGV_ACCERR);
 	f->table = mm__table_make(&f->mm->page_table, f->cpu, f->page);
 	if (!f->table)
@@ -385,7 +384,8 @@ static int try_ranged(struct fault *f, struct mm_siginfo *info, struct missing *
 	if (result == fall_back(MM_FALLBACK_NO_PAGE)) {
 		missing->inode = f->area->inode;
 		missing->index = file_index(f);
-		missing->write = f->access & MM_PROT_WRITE && f->area->flags & MM_MAP_SHARED;
+		missing->write =
+			f->access & MM_PROT_WRITE && mm__area_flags(f->area) & MM_MAP_SHARED;
 		/* While the range is held, some area keeps it, though maybe not f->area any more. */
 		mm__inode_get(missing->inode);
 	}
@@ -605,9 +605,7 @@ void mm__populate_held(struct mm__cpu *cpu, uint64_t start, uint64_t end, int ac
 	int error = 0;
 
 	for (; start < end && !error; start += MM_PAGE_SIZE) {
-		struct fault fault = {
-			.mm = cpu->mm, .cpu = cpu, .page = start, .access = access
-		};
+		struct fault fault = { .mm = cpu->mm, .cpu = cpu, .page = start, .access = access };
 
 		error = serve_ranged(&fault, NULL);
 		mm__count(cpu, MM__SERVED_RANGED);

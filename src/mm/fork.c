@@ -51,7 +51,7 @@ static int copy_areas(struct mm__cpu *cpu, struct mm__cpu *child, struct mm__map
 	while (!error && next_area(cpu, m)) {
 		mm__area_change_begin(m->area);
 		error = copy_area(child, m);
-		if (!error && m->area->flags & MM_MAP_PRIVATE)
+		if (!error && mm__area_flags(m->area) & MM_MAP_PRIVATE)
 			error = mm__pages_share(cpu->mm, child, m->start, m->end, &set);
 	}
 	mm__tlb_flush(cpu->mm, cpu, &set, 0, MM_ADDR_MAX);

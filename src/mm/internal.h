@@ -145,6 +145,10 @@ void mm__unlock(struct mm *mm, struct mm__cpu *cpu);
  */
 struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu);
 
+/* The same, and returns what nodes were replaced, too, which the caller frees or uses again. */
+struct mm__garbage *mm__unlock_keeping(struct mm *mm, struct mm__cpu *cpu,
+				       struct mm__garbage **nodes);
+
 /* stats.c: which hold_times[] of struct mm_stats counts so many nanoseconds. */
 unsigned int mm__hold_time_index(uint64_t ns);
 
@@ -204,6 +208,24 @@ struct mm__budget {
 int mm__areas_reserve(struct mm *mm, struct mm__budget *budget, unsigned int cuts,
 		      unsigned int puts, unsigned int settles);
 
+/*
+ * For mm__areas_change(): locks, and reserves for the two areas that may stick out of the range, of which
+ * the first is cut before the lock is dropped, and for a merge. 0 or ENOMEM; the mm lock is held anyway.
+ */
+int mm__lock_and_reserve_change(struct mm *mm, struct mm__budget *budget);
+
+/*
+ * Locks, after a merge, with as much reserved as before it: for the next one, and if may_split for the
+ * last area to be cut. retired: the nodes that the merge has replaced. Where there is no memory it waits
+ * until these can be used again, so it cannot fail.
+ */
+void mm__lock_refilled(struct mm *mm, struct mm__budget *budget, bool may_split,
+		       struct mm__garbage *retired);
+
+/* For areas.c: the memory of an area, of what was reserved; and, at the end of the space, of all spares. */
+struct mm__area *mm__spare_area_take(struct mm *mm, struct mm__budget *budget);
+void mm__spare_areas_free(struct mm *mm);
+
 /* Whether some operation has reserved something that it has not used. */
 bool mm__areas_reserved(const struct mm *mm);
 
@@ -229,7 +251,7 @@ struct mm__cut {
 };
 
 /* How many areas are looked at before the mm lock is dropped for a moment. */
-#define MM__AREAS_AT_ONCE 64u
+#define MM__AREAS_AT_ONCE 32u
 
 static inline struct mm__cut mm__cut_of(uint64_t start, uint64_t end)
 {
@@ -275,6 +297,23 @@ void mm__areas_put(struct mm *mm, struct mm__budget *budget, uint64_t start, uin
 void mm__areas_put_changing(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
 			    const struct mm__area_kind *kind);
 void mm__areas_settle(struct mm *mm, struct mm__budget *budget, uint64_t start);
+
+/*
+ * Settles areas in [*addr, end), where there is no hole, and moves *addr over them: some, and no more
+ * after the first merge, for which is reserved. True: that was all.
+ */
+bool mm__areas_settle_some(struct mm *mm, struct mm__budget *budget, uint64_t *addr, uint64_t end,
+			   bool *merged);
+
+/*
+ * areas_change.c: makes what lies in [start, end) another kind, area by area up to the first error: of
+ * change(), which changes protection and MM__AREA_LOCKED only, or ENOMEM where there is a hole, or an
+ * area would have to be split and there are too many. ENOMEM for want of memory comes before anything
+ * has changed. The caller holds the range for writing. Pages come to allow no more than their areas, and
+ * those of locked areas that become writable are copied.
+ */
+int mm__areas_change(struct mm__cpu *cpu, uint64_t start, uint64_t end,
+		     int (*change)(struct mm__area_kind *kind, int how), int how);
 
 /*
  * Gives back what areas hold that were taken out, and frees them when no fault can look at them any
@@ -332,13 +371,6 @@ void mm__populate_held(struct mm__cpu *cpu, uint64_t start, uint64_t end, int ac
  * ENOMEM where that is an error of the area; EAGAIN where there is no memory.
  */
 int mm__populate_locked(struct mm__cpu *cpu, uint64_t start, uint64_t end);
-
-/*
- * mprotect.c: how many more areas there are when [start, end) of one has become another kind;
- * negative if it merges with both neighbours. With the mm lock held.
- */
-int mm__areas_added(const struct mm *mm, const struct mm__mapping *m, uint64_t start, uint64_t end,
-		    const struct mm__area_kind *kind);
 
 /* Rounds up to pages; 0 when that wraps. */
 static inline uint64_t mm__page_align(uint64_t length)

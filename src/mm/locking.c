@@ -210,12 +210,13 @@ void mm__lock(struct mm *mm)
 		mm->lock_taken = mmrange__now();
 }
 
-struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu)
+struct mm__garbage *mm__unlock_keeping(struct mm *mm, struct mm__cpu *cpu,
+				       struct mm__garbage **nodes)
 {
-	struct mm__garbage *nodes = mm__area_tree_take_retired(&mm->areas);
 	struct mm__garbage *areas = mm->dead_areas;
 	uint64_t held = 0;
 
+	*nodes = mm__area_tree_take_retired(&mm->areas);
 	mm->dead_areas = NULL;
 	/* Before it is unlocked: waking others is not holding it. */
 	if (MM__LOCKING)
@@ -223,6 +224,14 @@ struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu)
 	mm__mutex_unlock(&mm->lock, MM__ORDER_MM);
 	if (MM__LOCKING && cpu)
 		mm__count(cpu, MM__HOLD_TIME + mm__hold_time_index(held));
+	return areas;
+}
+
+struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu)
+{
+	struct mm__garbage *nodes;
+	struct mm__garbage *areas = mm__unlock_keeping(mm, cpu, &nodes);
+
 	mm__rcu_free(nodes);
 	return areas;
 }

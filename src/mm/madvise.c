@@ -20,8 +20,8 @@ static bool next_part(struct mm__cpu *cpu, uint64_t *start, uint64_t *end, int *
 	if (found) {
 		*start = mm__max(*start, m.start);
 		*end = mm__min(*end, m.end);
-		*prot = m.area->prot;
-		*flags = m.area->flags;
+		*prot = mm__area_prot(m.area);
+		*flags = mm__area_flags(m.area);
 	}
 	mm__unlock(cpu->mm, cpu);
 	return found;

@@ -11,10 +11,11 @@
 /* Moves *addr over some areas; false: there is a hole at *addr. With the mm lock held. */
 static bool pass_areas(const struct mm *mm, uint64_t *addr, uint64_t end)
 {
+	struct mm__area_list list = { .count = 0 };
 	struct mm__mapping m;
 
 	for (unsigned int n = 0; *addr < end && n < MM__AREAS_AT_ONCE; n++) {
-		if (!mm__area_tree_at(&mm->areas, *addr, &m))
+		if (!mm__area_list_next(&mm->areas, &list, *addr, &m) || m.start > *addr)
 			return false;
 		*addr = m.end;
 	}

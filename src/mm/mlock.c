@@ -7,47 +7,20 @@
 
 #include <errno.h>
 
-/*
- * Changes the area at *addr, as far as it lies below end, and says in *addr how far that was. With
- * the mm lock held.
- */
-static int change_area(struct mm *mm, uint64_t *addr, uint64_t end, bool lock)
+static int set_locked(struct mm__area_kind *kind, int locked)
 {
-	uint64_t start = *addr;
-	struct mm__area_kind kind;
-	struct mm__budget budget;
-	struct mm__mapping m;
-	int added;
-
-	if (!mm__area_tree_at(&mm->areas, start, &m))
-		return ENOMEM;
-	*addr = mm__min(m.end, end);
-	kind = mm__kind_of(m.area);
-	if (lock == !!(kind.flags & MM__AREA_LOCKED))
-		return 0;
-	kind.flags ^= MM__AREA_LOCKED;
-	added = mm__areas_added(mm, &m, start, *addr, &kind);
-	if ((added > 0 && !mm__room_for_areas(mm, (uint64_t)added)) ||
-	    mm__areas_reserve(mm, &budget, 1, 1, 0))
-		return ENOMEM;
-	mm__areas_cut_one(mm, &budget, start, *addr);
-	mm__areas_put(mm, &budget, start, *addr, &kind);
-	mm__areas_release(mm, &budget);
+	kind->flags = (kind->flags & ~MM__AREA_LOCKED) | locked;
 	return 0;
 }
 
-static int change(struct mm__cpu *cpu, uint64_t addr, uint64_t end, bool lock)
+static int change(struct mm__cpu *cpu, uint64_t addr, uint64_t end, int locked)
 {
 	struct mm__hold hold;
 	int error = mm__hold_write(cpu, &hold, addr, end);
 
 	if (error)
 		return error;
-	while (addr < end && !error) {
-		mm__lock_prepared(cpu->mm);
-		error = change_area(cpu->mm, &addr, end, lock);
-		mm__unlock(cpu->mm, cpu);
-	}
+	error = mm__areas_change(cpu, addr, end, set_locked, locked);
 	mm__release(cpu, &hold);
 	return error;
 }
@@ -55,10 +28,11 @@ static int change(struct mm__cpu *cpu, uint64_t addr, uint64_t end, bool lock)
 /* How the pages of an area are made present; 0: they are not. */
 static int access_of(const struct mm__area *area)
 {
-	if (!(area->flags & MM__AREA_LOCKED))
+	if (!(mm__area_flags(area) & MM__AREA_LOCKED))
 		return 0;
-	return area->prot & MM_PROT_WRITE && area->flags & MM_MAP_PRIVATE ? MM_PROT_WRITE :
-									   MM_PROT_READ;
+	return mm__area_prot(area) & MM_PROT_WRITE && mm__area_flags(area) & MM_MAP_PRIVATE
+		       ? MM_PROT_WRITE
+		       : MM_PROT_READ;
 }
 
 /*
@@ -67,12 +41,13 @@ static int access_of(const struct mm__area *area)
  */
 static int pass_areas(const struct mm *mm, uint64_t *start, uint64_t *end)
 {
+	struct mm__area_list list = { .count = 0 };
 	struct mm__mapping m;
 
 	for (unsigned int n = 0; n < MM__AREAS_AT_ONCE; n++) {
 		int access;
 
-		if (!mm__area_tree_find(&mm->areas, *start, &m) || m.start >= *end) {
+		if (!mm__area_list_next(&mm->areas, &list, *start, &m) || m.start >= *end) {
 			*start = *end;
 			return 0;
 		}
@@ -150,7 +125,7 @@ int mm_mlock(struct mm *mm, uint64_t addr, uint64_t length)
 
 	if (error || addr == end)
 		return error;
-	error = change(cpu, addr, end, true);
+	error = change(cpu, addr, end, MM__AREA_LOCKED);
 	return error ? error : mm__populate_locked(cpu, addr, end);
 }
 
@@ -162,5 +137,5 @@ int mm_munlock(struct mm *mm, uint64_t addr, uint64_t length)
 
 	if (error || addr == end)
 		return error;
-	return change(cpu, addr, end, false);
+	return change(cpu, addr, end, 0);
 }

@@ -98,7 +98,7 @@ static bool can_grow_here(const struct mm *mm, const struct request *r, const st
 /* Only shared memory can be seen twice. */
 static bool may_move(const struct request *r, const struct mm__mapping *m)
 {
-	return r->old_length || m->area->flags & MM_MAP_SHARED;
+	return r->old_length || mm__area_flags(m->area) & MM_MAP_SHARED;
 }
 
 static struct plan plan_grow(const struct mm *mm, const struct request *r,

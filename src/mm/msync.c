@@ -25,10 +25,11 @@ static bool next_part(struct mm__cpu *cpu, uint64_t start, uint64_t end, struct 
 	found = mm__area_tree_find(&cpu->mm->areas, start, &m) && m.start < end;
 	if (found) {
 		const struct mm__area *area = m.area;
-		bool shared_file = area->inode && area->flags & MM_MAP_SHARED;
+		bool shared_file = area->inode && mm__area_flags(area) & MM_MAP_SHARED;
 
-		*part = (struct part){ mm__max(start, m.start), mm__min(end, m.end), area->flags,
-				       shared_file ? area->inode : NULL, area->offset };
+		*part = (struct part){ mm__max(start, m.start), mm__min(end, m.end),
+				       mm__area_flags(area), shared_file ? area->inode : NULL,
+				       area->offset };
 		if (part->inode)
 			mm__inode_get(part->inode);
 	}

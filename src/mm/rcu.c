@@ -445,6 +445,19 @@ static void wait_until(bool (*is_true)(uint64_t number), uint64_t number)
 		mm__backoff(&backoff);
 }
 
+void mm__rcu_wait(void)
+{
+	uint64_t target;
+
+	if (!MM__RCU)
+		return;
+	mm__check(!mm__rcu_self || !mm__rcu_self->nesting, "a reader waits for itself");
+	lock();
+	target = next_period();
+	unlock();
+	wait_until(is_over, target);
+}
+
 void mm__rcu_barrier(void)
 {
 	struct mm__rcu_batch batch = { .first = NULL };

@@ -147,6 +147,12 @@ void mm__rcu_free(struct mm__garbage *list);
 /* What mm__rcu_free() does beside giving away, for what was given to mm__rcu_defer(). */
 void mm__rcu_throttle(void);
 
+/*
+ * Waits until all sections are over that are open now. Allocates nothing, and frees nothing. In no read
+ * section, and with no lock held that a reader takes.
+ */
+void mm__rcu_wait(void);
+
 /* Frees what can be freed of what this thread gave away, without waiting. No lock is held. */
 void mm__rcu_poll(void);
 

@@ -8,8 +8,9 @@
 /* Where the area begins, with the gap if it is a stack. */
 static uint64_t start_of_gap(const struct mm__mapping *m)
 {
-	return m->area->flags & MM_MAP_GROWSDOWN ? m->start - mm__min(m->start, MM_STACK_GAP)
-						 : m->start;
+	return mm__area_flags(m->area) & MM_MAP_GROWSDOWN
+		       ? m->start - mm__min(m->start, MM_STACK_GAP)
+		       : m->start;
 }
 
 bool mm__place_free(const struct mm *mm, uint64_t start, uint64_t end)
@@ -67,13 +68,13 @@ static bool keeps_gap(const struct mm *mm, uint64_t page)
 
 	while (mm__area_tree_find(&mm->areas, m.end, &m) && m.start < page)
 		below = m.area;
-	return !below || below->flags & MM_MAP_GROWSDOWN || !below->prot;
+	return !below || mm__area_flags(below) & MM_MAP_GROWSDOWN || !mm__area_prot(below);
 }
 
 bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *stack)
 {
 	return mm__area_tree_find(&mm->areas, page, stack) && stack->start > page &&
-	       stack->area->flags & MM_MAP_GROWSDOWN && page >= MM_ADDR_MIN &&
+	       mm__area_flags(stack->area) & MM_MAP_GROWSDOWN && page >= MM_ADDR_MIN &&
 	       stack->end - page <= MM_STACK_MAX && keeps_gap(mm, page);
 }
 

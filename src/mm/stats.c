@@ -21,8 +21,8 @@ static bool next_area(struct mm *mm, uint64_t addr, struct mm_area *result)
 		/* What was already shown of an area that has grown since is not shown again. */
 		result->start = mm__max(m.start, addr);
 		result->end = m.end;
-		result->prot = m.area->prot;
-		result->flags = m.area->flags & PUBLIC_FLAGS;
+		result->prot = mm__area_prot(m.area);
+		result->flags = mm__area_flags(m.area) & PUBLIC_FLAGS;
 	}
 	mm__unlock(mm, cpu);
 	return found;

@@ -35,14 +35,14 @@ __attribute__((format(printf, 2, 3))) static int broken(struct report *report, c
 static int check_area(struct report *report, const struct mm__mapping *m)
 {
 	const struct mm__area *area = m->area;
-	int type = area->flags & (MM_MAP_SHARED | MM_MAP_PRIVATE);
-	bool maps_inode = type == MM_MAP_SHARED || !(area->flags & MM_MAP_ANONYMOUS);
+	int type = mm__area_flags(area) & (MM_MAP_SHARED | MM_MAP_PRIVATE);
+	bool maps_inode = type == MM_MAP_SHARED || !(mm__area_flags(area) & MM_MAP_ANONYMOUS);
 
 	if (m->start < MM_ADDR_MIN || m->end > MM_ADDR_MAX)
 		return broken(report, "the area at %#" PRIx64 " is out of bounds", m->start);
 	if (!mm__page_aligned(m->start) || !mm__page_aligned(m->end))
 		return broken(report, "the area at %#" PRIx64 " is not aligned", m->start);
-	if (area->prot & ~MM__PROT_ALL)
+	if (mm__area_prot(area) & ~MM__PROT_ALL)
 		return broken(report, "the area at %#" PRIx64 " has a bad protection", m->start);
 	if (type != MM_MAP_SHARED && type != MM_MAP_PRIVATE)
 		return broken(report, "the area at %#" PRIx64 " has bad flags", m->start);
@@ -80,7 +80,8 @@ static int check_frame(struct mm *mm, struct report *report, uint64_t addr, uint
 {
 	struct mm__frame *frame = mm__entry_frame(entry);
 
-	if (entry & MM_PROT_WRITE && area->flags & MM_MAP_PRIVATE && !mm__frame_exclusive(frame))
+	if (entry & MM_PROT_WRITE && mm__area_flags(area) & MM_MAP_PRIVATE &&
+	    !mm__frame_exclusive(frame))
 		return broken(report, "the page at %#" PRIx64 " can be written to, and is shared",
 			      addr);
 	if (!mm__frames_check_see(mm->frames, frame))
@@ -92,7 +93,7 @@ static int check_frame(struct mm *mm, struct report *report, uint64_t addr, uint
 static bool kind_fits(uint64_t entry, const struct mm__area *area)
 {
 	bool file = area->inode && mm__inode_is_file(area->inode);
-	bool private = area->flags & MM_MAP_PRIVATE;
+	bool private = mm__area_flags(area) & MM_MAP_PRIVATE;
 
 	if (!file)
 		return !(entry & (MM__FILE | MM__COPY));
@@ -111,10 +112,10 @@ static int check_page(struct mm *mm, struct report *report, uint64_t addr, uint6
 			      addr);
 	if (!mm__area_tree_at(&mm->areas, addr, &m))
 		return broken(report, "the page at %#" PRIx64 " lies in no area", addr);
-	if (entry & MM__PROT_BITS & ~(uint64_t)mm__effective_prot(m.area->prot))
+	if (entry & MM__PROT_BITS & ~(uint64_t)mm__effective_prot(mm__area_prot(m.area)))
 		return broken(report, "the page at %#" PRIx64 " allows %#x, its area %#x", addr,
 			      (unsigned int)(entry & MM__PROT_BITS),
-			      (unsigned int)mm__effective_prot(m.area->prot));
+			      (unsigned int)mm__effective_prot(mm__area_prot(m.area)));
 	if (!kind_fits(entry, m.area))
 		return broken(report, "the page at %#" PRIx64 " is of the wrong kind", addr);
 	return entry & MM__FILE ? 0 : check_frame(mm, report, addr, entry, m.area);

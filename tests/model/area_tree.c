@@ -38,6 +38,7 @@ int posix_memalign(void **memory, size_t alignment, size_t size);
 #endif
 
 #include "mm/area_node.c"
+#include "mm/area_spares.c"
 #include "mm/area_tree.c"
 
 #include "mm/area.h"
@@ -73,7 +74,7 @@ static void plant(void)
 	for (unsigned int i = 0; i < LEAVES; i++) {
 		struct leaf *leaf = new_leaf();
 
-		old_areas[i].prot = 1;
+		atomic_init(&old_areas[i].prot, 1);
 		leaf->start[0] = start_of(i);
 		leaf->rest[0].end = start_of(i) + 10;
 		leaf->rest[0].area = &old_areas[i];
@@ -106,7 +107,7 @@ static void *reader(void *arg)
 	assert(found);
 	assert((m.area == &old_areas[LEAVES - 1] && m.end == start_of(LEAVES - 1) + 10) ||
 	       (m.area == &new_areas[LEAVES - 1] && m.end == start_of(LEAVES - 1) + 20));
-	assert(m.area->prot == 1);
+	assert(atomic_load_explicit(&m.area->prot, memory_order_relaxed) == 1);
 	return NULL;
 }
 
@@ -114,7 +115,7 @@ static void replace(unsigned int i)
 {
 	struct mm__mapping m = { start_of(i), start_of(i) + 20, &new_areas[i] };
 
-	new_areas[i].prot = 1;
+	atomic_init(&new_areas[i].prot, 1);
 	mm__area_tree_set(&tree, &budget, m.start, &m);
 	free_replaced();
 }

@@ -17,6 +17,7 @@
 #endif
 #include "mm.h"
 
+#include "mm/areas_change.c"
 #include "mm/fork.c"
 #include "mm/mprotect.c"
 #include "mm/munmap.c"

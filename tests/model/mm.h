@@ -120,6 +120,7 @@ void mm__backoff(struct mm__backoff *backoff)
 #include "mm/pages.c"
 
 #include "mm/areas.c"
+#include "mm/areas_reserve.c"
 
 #include "mm/access.c"
 #include "mm/fault.c"
@@ -152,6 +153,12 @@ void mm__rcu_free(struct mm__garbage *list)
 
 void mm__rcu_throttle(void)
 {
+}
+
+/* Not called: there is memory. */
+void mm__rcu_wait(void)
+{
+	assert(false);
 }
 
 /*
@@ -196,6 +203,14 @@ bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct 
 		    mm__area_tree_at(tree, places[i].start, m))
 			return true;
 	return false;
+}
+
+bool mm__area_tree_list(const struct mm__area_tree *tree, uint64_t addr,
+			struct mm__area_list *list)
+{
+	list->next = 0;
+	list->count = mm__area_tree_find(tree, addr, &list->m[0]);
+	return list->count;
 }
 
 /* No stacks here. */
@@ -256,6 +271,25 @@ int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *bu
 	return 0;
 }
 
+int mm__area_tree_prepare_refill(const struct mm__area_budget *budget,
+				 const struct mm__area_needs *needs, struct mm__area_spares *spares)
+{
+	(void)budget, (void)needs, (void)spares;
+	return 0;
+}
+
+void mm__area_tree_reuse(const struct mm__area_budget *budget, const struct mm__area_needs *needs,
+			 struct mm__garbage *retired, struct mm__area_spares *spares)
+{
+	(void)budget, (void)needs, (void)retired, (void)spares;
+}
+
+void mm__area_tree_refill(struct mm__area_tree *tree, struct mm__area_budget *budget,
+			  const struct mm__area_needs *needs, struct mm__area_spares *spares)
+{
+	(void)tree, (void)budget, (void)needs, (void)spares;
+}
+
 void mm__area_tree_release(struct mm__area_tree *tree, struct mm__area_budget *budget)
 {
 	(void)tree, (void)budget;
@@ -280,6 +314,13 @@ struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu)
 {
 	mm__unlock(mm, cpu);
 	return NULL;
+}
+
+struct mm__garbage *mm__unlock_keeping(struct mm *mm, struct mm__cpu *cpu,
+				       struct mm__garbage **nodes)
+{
+	*nodes = NULL;
+	return mm__unlock_removed(mm, cpu);
 }
 
 int mm__hold_read(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)

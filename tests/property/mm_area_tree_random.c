@@ -4,6 +4,7 @@
  * so that gaps close and open all the time, and mappings are many, so that the tree has several
  * levels.
  */
+#include "mm/area_node.h"
 #include "mm/area_tree.h"
 #include "mm/rcu.h"
 #include "test.h"
@@ -14,6 +15,7 @@
 
 static struct mm__area_tree tree;
 static struct mm__area_budget budget;
+static struct mm__area_budget full; /* before the change */
 static uint64_t owner[KEYS];           /* the start of the mapping, plus 1; 0: free */
 static struct mm__area *area_of[KEYS]; /* of the mapping that starts there */
 
@@ -43,6 +45,23 @@ static void check_find(uint64_t key)
 	CHECK(owner[m.end - 1] == owner[i] && (m.end == KEYS || owner[m.end] != owner[i]));
 	if (i == key)
 		CHECK(same.start == m.start && same.end == m.end && same.area == m.area);
+}
+
+/* Lists have what would be found one after the other. */
+static void check_lists(uint64_t key)
+{
+	struct mm__area_list list = { .count = 0 };
+
+	for (unsigned int i = 0; i < 3 * MM__AREA_LIST; i++) {
+		struct mm__mapping m, found;
+		bool more = mm__area_list_next(&tree, &list, key, &m);
+
+		CHECK_EQ(more, mm__area_tree_find(&tree, key, &found));
+		if (!more)
+			return;
+		CHECK(m.start == found.start && m.end == found.end && m.area == found.area);
+		key = m.end;
+	}
 }
 
 static void check_gap(uint64_t length, uint64_t low, uint64_t high)
@@ -141,12 +160,30 @@ static void erase_range_at(uint64_t key, uint64_t *seed)
 	mm__area_tree_erase_range(&tree, &budget, start, end, n);
 }
 
+/*
+ * What a change has retired is enough for the budget to be full again, but for an insertion. The nodes
+ * are used again: nobody reads.
+ */
+static void refill(struct mm__area_tree *of, const struct mm__area_needs *needs)
+{
+	struct mm__area_spares spares;
+
+	memset(&spares, 0, sizeof(spares));
+	mm__area_tree_reuse(&budget, needs, mm__area_tree_take_retired(of), &spares);
+	mm__area_tree_refill(of, &budget, needs, &spares);
+	CHECK_EQ(budget.changes, full.changes);
+	CHECK(budget.nodes[0] >= full.nodes[0] && budget.nodes[1] >= full.nodes[1]);
+}
+
 static void step(uint64_t *seed, uint64_t growth)
 {
 	uint64_t key = test_random_below(seed, KEYS);
-	struct mm__area_needs needs = { .now = 1 };
+	bool later = test_random_below(seed, 2);
+	struct mm__area_needs needs = { !later, later, KEYS };
+	uint64_t before = tree.count;
 
 	CHECK_EQ(mm__area_tree_reserve(&tree, &budget, &needs), 0);
+	full = budget;
 	if (!owner[key]) {
 		if (test_random_below(seed, 10) < growth)
 			insert_at(key, 1 + test_random_below(seed, 4));
@@ -157,6 +194,8 @@ static void step(uint64_t *seed, uint64_t growth)
 	} else if (test_random_below(seed, 4) == 0) {
 		change_at(key, seed);
 	}
+	if (later && tree.count <= before)
+		refill(&tree, &needs);
 	mm__area_tree_release(&tree, &budget);
 	mm__rcu_free(mm__area_tree_take_retired(&tree));
 }
@@ -188,6 +227,7 @@ TEST(mm_area_tree, random_changes_leave_it_as_an_array_would_be)
 			check_find(test_random_below(&seed, KEYS + 10) % KEYS);
 			if (i % 16)
 				continue;
+			check_lists(low);
 			check_gap(1 + test_random_below(&seed, 40), 0, KEYS);
 			check_lowest_gap(1 + test_random_below(&seed, 40), low, KEYS);
 			check_lowest_gap(1 + test_random_below(&seed, 10), 0, low);
@@ -205,7 +245,7 @@ TEST(mm_area_tree, random_changes_leave_it_as_an_array_would_be)
 
 static uint64_t erase_some(struct mm__area_tree *many, bool *present, uint64_t *seed)
 {
-	struct mm__area_needs needs = { .now = 1 };
+	struct mm__area_needs needs = { .later = 1, .most = MANY };
 	uint64_t size = test_random_below(seed, 2) ? MANY / 2 : 300;
 	uint64_t start = test_random_below(seed, MANY);
 	uint64_t end = start + 1 + test_random_below(seed, size);
@@ -219,7 +259,9 @@ static uint64_t erase_some(struct mm__area_tree *many, bool *present, uint64_t *
 		return 0;
 	memset(present + start, 0, (end - start) * sizeof(*present));
 	CHECK_EQ(mm__area_tree_reserve(many, &budget, &needs), 0);
+	full = budget;
 	mm__area_tree_erase_range(many, &budget, start * 2, end * 2, n);
+	refill(many, &needs);
 	mm__area_tree_release(many, &budget);
 	mm__rcu_free(mm__area_tree_take_retired(many));
 	return n;

@@ -354,14 +354,14 @@ mmrange_variant_is_found(mm_mremap_keeps_offset)
 
 # Locked areas that become writable are not made present.
 mmrange_variant(mm_mprotect_without_copies)
-mmrange_variant_change(mm_mprotect_without_copies FILE src/mm/mprotect.c
-  FROM "if (change.copies)" TO "if (false)")
+mmrange_variant_change(mm_mprotect_without_copies FILE src/mm/areas_change.c
+  FROM "if (run->copies)" TO "if (false)")
 mmrange_variant_is_found(mm_mprotect_without_copies)
 
 # A stack keeps its gap to everything.
 mmrange_variant(mm_stack_keeps_gap_to_stacks)
 mmrange_variant_change(mm_stack_keeps_gap_to_stacks FILE src/mm/stack.c
-  FROM "below->flags & MM_MAP_GROWSDOWN || !below->prot" TO "!below->prot")
+  FROM "mm__area_flags(below) & MM_MAP_GROWSDOWN ||" TO "")
 mmrange_variant_is_found(mm_stack_keeps_gap_to_stacks)
 
 # A private copy is there after its file has become shorter.

@@ -103,3 +103,26 @@ TEST(mm_cost, of_a_mapping_grows_with_the_logarithm_of_the_areas)
 	if (can_count())
 		check_logarithmic("mmap and munmap", map_and_unmap);
 }
+
+static void read_statistics(void *arg)
+{
+	struct town *town = arg;
+	struct mm_stats stats;
+
+	if (!town->mm)
+		build(town);
+	mm_get_stats(town->mm, &stats);
+}
+
+/* Once the lock of ranges has as many leaves as in the other space: there is one thread. */
+TEST(mm_cost, of_statistics_does_not_depend_on_the_areas)
+{
+	uint64_t few, many;
+
+	if (!can_count())
+		return;
+	few = cost_in(8, read_statistics).all;
+	many = cost_in(8192, read_statistics).all;
+	printf("%" PRIu64 " instructions in a space of 8 areas, %" PRIu64 " of 8192\n", few, many);
+	CHECK(many <= few + few / 4);
+}

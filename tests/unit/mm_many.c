@@ -11,9 +11,10 @@
 
 #define MOST_BYTES UINT64_C(1048576)
 /* internal.h's MM__AREAS_AT_ONCE, and what each operation holds the lock for beside that. */
-#define AT_ONCE 64u
+#define AT_ONCE 32u
 
 static bool counting;
+static bool refusing; /* what would be more than MOST_BYTES */
 static uint64_t allocated;
 
 void *__real_malloc(size_t size);
@@ -25,33 +26,33 @@ void *__wrap_realloc(void *memory, size_t size);
 int __real_posix_memalign(void **result, size_t align, size_t size);
 int __wrap_posix_memalign(void **result, size_t align, size_t size);
 
-static void count(size_t size)
+/* Returns whether that is too much. */
+static bool count(size_t size)
 {
+	if (refusing && allocated + size > MOST_BYTES)
+		return true;
 	allocated += counting ? size : 0;
+	return false;
 }
 
 void *__wrap_malloc(size_t size)
 {
-	count(size);
-	return __real_malloc(size);
+	return count(size) ? NULL : __real_malloc(size);
 }
 
 void *__wrap_calloc(size_t n, size_t size)
 {
-	count(n * size);
-	return __real_calloc(n, size);
+	return count(n * size) ? NULL : __real_calloc(n, size);
 }
 
 void *__wrap_realloc(void *memory, size_t size)
 {
-	count(size);
-	return __real_realloc(memory, size);
+	return count(size) ? NULL : __real_realloc(memory, size);
 }
 
 int __wrap_posix_memalign(void **result, size_t align, size_t size)
 {
-	count(size);
-	return __real_posix_memalign(result, align, size);
+	return count(size) ? ENOMEM : __real_posix_memalign(result, align, size);
 }
 
 /*
@@ -98,14 +99,22 @@ static void begin(void)
 static void begin_call(void)
 {
 	holds_before = holds(mm);
+	refusing = false;
 	allocated = 0;
 	counting = true;
+}
+
+/* For a call that may do with less memory than it would take. */
+static void begin_refusing(void)
+{
+	begin_call();
+	refusing = true;
 }
 
 /* looked_at: how many areas the call has to look at. */
 static void end_call(uint64_t looked_at)
 {
-	counting = false;
+	counting = refusing = false;
 	if (allocated > MOST_BYTES)
 		test_fail(__FILE__, __LINE__, "%" PRIu64 " bytes were allocated", allocated);
 	/* A hold looks at so many: fewer holds would be longer ones. */
@@ -193,6 +202,32 @@ TEST(mm_many, brk_takes_little_memory_to_shrink_over_many_areas)
 	end_call(nr_areas);
 	CHECK_EQ(result, AT(1));
 	CHECK_AREAS(mm, "0-1:rw-p");
+	end_space(mm);
+}
+
+TEST(mm_many, mprotect_does_with_little_memory_for_many_areas)
+{
+	begin();
+	map_many(mm, 0, nr_areas);
+	begin_refusing();
+	CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(2 * nr_areas - 2), NONE), 0);
+	end_call(2 * (uint64_t)nr_areas);
+	CHECK_EQ(stats_of(mm).areas, 3);
+	end_space(mm);
+}
+
+/* Every other area is locked; what cannot be accessed has no pages. */
+TEST(mm_many, munlock_does_with_little_memory_for_many_areas)
+{
+	begin();
+	map(mm, 0, 2 * nr_areas, NONE);
+	for (unsigned int i = 1; i < nr_areas; i += 2)
+		CHECK_EQ(mm_mlock(mm, AT(2 * i), PAGES(2)), ENOMEM);
+	CHECK_EQ(stats_of(mm).areas, nr_areas);
+	begin_refusing();
+	CHECK_EQ(mm_munlock(mm, AT(1), PAGES(2 * nr_areas - 2)), 0);
+	end_call(2 * (uint64_t)nr_areas);
+	CHECK_EQ(stats_of(mm).areas, 2);
 	end_space(mm);
 }
 

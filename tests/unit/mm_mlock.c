@@ -120,8 +120,13 @@ TEST(mm_mlock, without_pages_it_says_so)
 	attr.max_pages = 2;
 	mm = new_space_with(&attr);
 	map(mm, 0, 3, RW);
-	CHECK_EQ(mm_mlock(mm, AT(0), PAGES(3)), EAGAIN);
+	map(mm, 3, 1, R);
+	CHECK_EQ(mm_mlock(mm, AT(0), PAGES(4)), EAGAIN);
+	/* What lies before is present, and all is locked. */
 	CHECK_EQ(stats_of(mm).pages, 2);
+	CHECK_EQ(mm_fault(mm, AT(1), W, NULL), 0);
+	CHECK_EQ(mm_madvise(mm, AT(2), PAGES(1), MM_MADV_DONTNEED), EINVAL);
+	CHECK_EQ(mm_madvise(mm, AT(3), PAGES(1), MM_MADV_DONTNEED), EINVAL);
 	end_space(mm);
 }
 

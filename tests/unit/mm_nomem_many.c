@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations over many areas, with each allocation refused, and with all refused from one on: they
+ * Operations over hundreds of areas, with each allocation refused, and with all refused from one on: they
  * succeed, or say ENOMEM and have changed nothing. The linker lets the library's allocations end here.
  */
 #include "mm/internal.h"
 #include "spaces.h"
+#include "threads.h"
 
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
-/* More than one hold of the mm lock looks at; a tree of three levels. */
-#define NR_AREAS 150u
-
-static bool limited;
-static bool only_one;         /* is refused, and not those after it */
-static unsigned int grants;   /* before the first that is refused */
-static unsigned int attempts; /* allocations asked for */
+/* Of the thread that is limited, and no other. */
+static _Thread_local bool limited;
+static _Thread_local bool only_one;         /* is refused, and not those after it */
+static _Thread_local unsigned int grants;   /* before the first that is refused */
+static _Thread_local unsigned int attempts; /* allocations asked for */
 
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
@@ -24,6 +25,17 @@ void *__real_realloc(void *memory, size_t size);
 void *__wrap_realloc(void *memory, size_t size);
 int __real_posix_memalign(void **result, size_t align, size_t size);
 int __wrap_posix_memalign(void **result, size_t align, size_t size);
+
+void __real_mm__rcu_wait(void);
+void __wrap_mm__rcu_wait(void);
+
+static atomic_bool waiting; /* some thread has come to wait for readers */
+
+void __wrap_mm__rcu_wait(void)
+{
+	atomic_store(&waiting, true);
+	__real_mm__rcu_wait();
+}
 
 static bool refused(void)
 {
@@ -56,21 +68,105 @@ int __wrap_posix_memalign(void **result, size_t align, size_t size)
 }
 
 /*
- * The space before: two rows of areas of two pages, of which each third page has a byte, and a heap
- * of many areas.
+ * Rows of areas of two pages. Neighbours differ by
  */
-#define ROW    (2 * NR_AREAS)
-#define TARGET (4 * ROW)
-#define HEAP   (8 * ROW)
+enum row {
+	PLAIN, /* the protection */
+	PAIRS, /* the protection; and each two of them by MM_MAP_NORESERVE from the two before */
+	LOCKS, /* whether they are locked; and each two of them by the protection */
+};
 
-static void map_row(struct mm *mm, unsigned int first)
+enum { MOST_AREAS = 400, ROW_PAGES = 2 * MOST_AREAS, TARGET = 4 * ROW_PAGES, HEAP = 8 * ROW_PAGES };
+
+/* More than one hold of the mm lock changes, even where tests are to be short. */
+static unsigned int nr_areas(void)
 {
-	map(mm, first, ROW, RW);
-	for (unsigned int i = 0; i < ROW; i += 3)
-		CHECK_EQ(poke(mm, AT(first + i), (int)i % 251 + 1), 0);
-	for (unsigned int i = 1; i < NR_AREAS; i += 2)
-		CHECK_EQ(mm_mprotect(mm, AT(first + 2 * i), PAGES(2), R), 0);
+	return test_scale(MOST_AREAS);
 }
+
+static unsigned int row_end(void)
+{
+	return 2 * nr_areas();
+}
+
+static void map_row(struct mm *mm, unsigned int first, enum row row)
+{
+	for (unsigned int i = 0; i < nr_areas(); i++) {
+		bool pair = i / 2 % 2;
+		int prot = (row == LOCKS ? pair : i % 2) ? R : RW;
+
+		map_as(mm, first + 2 * i, 2, RW,
+		       row == PAIRS && pair ? PRIVATE | MM_MAP_NORESERVE : PRIVATE);
+		/* All pages are present, so that locking them needs no memory. */
+		CHECK_EQ(poke(mm, AT(first + 2 * i), (int)i % 251 + 1), 0);
+		CHECK_EQ(poke(mm, AT(first + 2 * i + 1), (int)i % 251 + 2), 0);
+		CHECK_EQ(mm_mprotect(mm, AT(first + 2 * i), PAGES(2), prot), 0);
+		if (row == LOCKS && i % 2)
+			CHECK_EQ(mm_mlock(mm, AT(first + 2 * i), PAGES(2)), 0);
+	}
+}
+
+static void check_row(struct mm *mm, unsigned int first)
+{
+	for (unsigned int i = 0; i < nr_areas(); i++) {
+		CHECK_EQ(peek(mm, AT(first + 2 * i)), (int)i % 251 + 1);
+		CHECK_EQ(peek(mm, AT(first + 2 * i + 1)), (int)i % 251 + 2);
+	}
+}
+
+/* What there is to see of the areas, and of what kind they are. */
+struct listing {
+	uint64_t pages;
+	uint64_t locked; /* bytes */
+	unsigned int count;
+	struct listed {
+		uint64_t start;
+		uint64_t end;
+		struct mm__area_kind kind;
+	} area[3 * MOST_AREAS];
+};
+
+static void list_areas(struct mm *mm, struct listing *listing)
+{
+	struct mm__mapping m = { 0, 0, NULL };
+
+	memset(listing, 0, sizeof(*listing));
+	listing->pages = stats_of(mm).pages;
+	while (mm__area_tree_find(&mm->areas, m.end, &m)) {
+		struct listed *area = &listing->area[listing->count++];
+
+		area->start = m.start;
+		area->end = m.end;
+		area->kind = mm__kind_of(m.area);
+		if (area->kind.flags & MM__AREA_LOCKED)
+			listing->locked += m.end - m.start;
+	}
+	CHECK_EQ(listing->count, stats_of(mm).areas);
+}
+
+static void check_same(const struct listing *a, const struct listing *b)
+{
+	CHECK_EQ(a->pages, b->pages);
+	CHECK_EQ(a->locked, b->locked);
+	CHECK_EQ(a->count, b->count);
+	for (unsigned int i = 0; i < a->count; i++) {
+		CHECK_EQ(a->area[i].start, b->area[i].start);
+		CHECK_EQ(a->area[i].end, b->area[i].end);
+		CHECK_EQ(a->area[i].kind.prot, b->area[i].kind.prot);
+		CHECK_EQ(a->area[i].kind.flags, b->area[i].kind.flags);
+	}
+}
+
+/*
+ * What is done, and where.
+ */
+struct operation {
+	enum row row;
+	bool has_target; /* there is a row at TARGET, too, or a heap of many areas */
+	bool has_heap;
+	unsigned int needed; /* that many allocations at least */
+	int (*run)(struct mm *mm);
+};
 
 /* No spare is left, so that all that is reserved has to be allocated. */
 static void drop_spares(struct mm *mm)
@@ -93,53 +189,49 @@ static void drop_spares(struct mm *mm)
 	atomic_store(&mm->nr_spare_areas, 0);
 }
 
-static struct mm *prepare(void)
+static void map_heap(struct mm *mm)
+{
+	uint64_t brk;
+
+	CHECK_EQ(mm_brk(mm, AT(HEAP + row_end()), &brk), 0);
+	for (unsigned int i = 1; i < nr_areas(); i += 2)
+		CHECK_EQ(mm_mprotect(mm, AT(HEAP + 2 * i), PAGES(2), R), 0);
+}
+
+static struct mm *prepare(const struct operation *op)
 {
 	struct mm_attr attr;
 	struct mm *mm;
-	uint64_t brk;
 
 	mm_attr_init(&attr);
 	attr.brk_start = AT(HEAP);
 	mm = new_space_with(&attr);
-	map_row(mm, 0);
-	map_row(mm, TARGET);
-	CHECK_EQ(mm_brk(mm, AT(HEAP + ROW), &brk), 0);
-	for (unsigned int i = 1; i < NR_AREAS; i += 2)
-		CHECK_EQ(mm_mprotect(mm, AT(HEAP + 2 * i), PAGES(2), R), 0);
+	map_row(mm, 0, op->row);
+	if (op->has_target)
+		map_row(mm, TARGET, PLAIN);
+	if (op->has_heap)
+		map_heap(mm);
 	drop_spares(mm);
 	return mm;
 }
 
-static int check_next(const struct mm_area *area, void *arg)
+static struct listing before, after, now;
+
+static void check_unchanged(struct mm *mm, const struct operation *op)
 {
-	unsigned int *next = arg; /* its number */
-	unsigned int i = *next % NR_AREAS;
-	unsigned int row = *next / NR_AREAS;
-	uint64_t start = AT((row == 0 ? 0 : row == 1 ? TARGET : HEAP) + 2 * i);
-
-	CHECK_EQ(area->start, start);
-	CHECK_EQ(area->end, start + PAGES(2));
-	CHECK_EQ(area->prot, i % 2 ? R : RW);
-	++*next;
-	return 0;
-}
-
-static void check_row(struct mm *mm, unsigned int first)
-{
-	for (unsigned int i = 0; i < ROW; i += 3)
-		CHECK_EQ(peek(mm, AT(first + i)), (int)i % 251 + 1);
-}
-
-static void check_unchanged(struct mm *mm)
-{
-	unsigned int next = 0;
-
-	CHECK_EQ(mm_for_each_area(mm, check_next, &next), 0);
-	CHECK_EQ(next, 3 * NR_AREAS);
-	CHECK_EQ(stats_of(mm).pages, 2 * ((ROW + 2) / 3));
+	list_areas(mm, &now);
+	check_same(&now, &before);
 	check_row(mm, 0);
-	check_row(mm, TARGET);
+	if (op->has_target)
+		check_row(mm, TARGET);
+	check_space(mm);
+}
+
+/* As without a limit, and so all of it. */
+static void check_changed(struct mm *mm)
+{
+	list_areas(mm, &now);
+	check_same(&now, &after);
 	check_space(mm);
 }
 
@@ -155,49 +247,69 @@ static int limit(struct mm *mm, int (*run)(struct mm *mm), unsigned int n)
 	return error;
 }
 
-static void end_quietly(struct mm *mm)
+/* Returns how many allocations the operation asks for when all are granted. */
+static unsigned int list_both(const struct operation *op)
 {
+	struct mm *mm = prepare(op);
+
+	list_areas(mm, &before);
+	CHECK_EQ(limit(mm, op->run, UINT_MAX), 0);
+	list_areas(mm, &after);
 	check_space(mm);
 	mm_destroy(mm);
+	return attempts;
 }
 
-/* Returns how many allocations the operation asks for. */
-static unsigned int refuse_each(int (*run)(struct mm *mm))
+/*
+ * Each allocation; or, where there are very many, or tests are to be short, some of them from a random
+ * one on.
+ */
+static void refuse_each(const struct operation *op, uint64_t *seed)
 {
-	for (unsigned int n = 0;; n++) {
-		struct mm *mm = prepare();
-		int error = limit(mm, run, n);
-		bool all_granted = attempts <= n;
+	unsigned int all = list_both(op);
+	unsigned int stride = 1 + all / (2 * test_scale(100));
+	unsigned int n = (unsigned int)test_random_below(seed, stride);
+	bool granted = false;
+	struct mm *mm = prepare(op);
 
-		CHECK(!error || error == ENOMEM);
-		CHECK(!all_granted || !error);
+	CHECK(all >= op->needed);
+	while (!granted) {
+		int error = limit(mm, op->run, n);
+
+		granted = attempts <= n;
+		CHECK(!error || (error == ENOMEM && !granted));
 		if (error) {
-			check_unchanged(mm);
-			/* And it can be repeated. */
-			CHECK_EQ(run(mm), 0);
+			check_unchanged(mm, op);
+			drop_spares(mm);
+		} else {
+			check_changed(mm);
+			mm_destroy(mm);
+			mm = granted ? NULL : prepare(op);
 		}
-		end_quietly(mm);
-		if (all_granted)
-			return n;
+		n += stride;
 	}
 }
 
-static void refuse_all_ways(int (*run)(struct mm *mm), unsigned int least)
+static void refuse_all_ways(const struct operation *op)
 {
+	uint64_t seed = test_seed("mm_nomem_many");
+
 	only_one = false;
-	CHECK(refuse_each(run) >= least);
+	refuse_each(op, &seed);
 	only_one = true;
-	CHECK(refuse_each(run) >= least);
+	refuse_each(op, &seed);
 }
+
+#define ENDS_SPLIT AT(1), PAGES(row_end() - 2)
 
 static int do_munmap(struct mm *mm)
 {
-	return mm_munmap(mm, AT(1), PAGES(ROW - 2));
+	return mm_munmap(mm, ENDS_SPLIT);
 }
 
 static int do_map_fixed(struct mm *mm)
 {
-	return try_map(mm, AT(1), PAGES(ROW - 2), PRIVATE | MM_MAP_NORESERVE | MM_MAP_FIXED);
+	return try_map(mm, ENDS_SPLIT, PRIVATE | MM_MAP_NORESERVE | MM_MAP_FIXED);
 }
 
 static int do_mremap(struct mm *mm)
@@ -205,15 +317,15 @@ static int do_mremap(struct mm *mm)
 	uint64_t result;
 
 	/* Moves a page, drops many areas behind it, and replaces many. */
-	return mm_mremap(mm, AT(1), PAGES(ROW / 2), PAGES(1), MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED,
-			 AT(TARGET + 1), &result);
+	return mm_mremap(mm, AT(1), PAGES(row_end() / 2), PAGES(1),
+			 MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, AT(TARGET + 1), &result);
 }
 
 static int do_mremap_grow(struct mm *mm)
 {
 	uint64_t result;
 
-	return mm_mremap(mm, AT(0), PAGES(2), PAGES(ROW), MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED,
+	return mm_mremap(mm, AT(0), PAGES(2), PAGES(row_end()), MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED,
 			 AT(TARGET), &result);
 }
 
@@ -221,7 +333,7 @@ static int do_shrink(struct mm *mm)
 {
 	uint64_t result;
 
-	return mm_mremap(mm, AT(0), PAGES(ROW - 1), PAGES(1), 0, 0, &result);
+	return mm_mremap(mm, AT(0), PAGES(row_end() - 1), PAGES(1), 0, 0, &result);
 }
 
 static int do_brk(struct mm *mm)
@@ -242,29 +354,208 @@ static int do_fork(struct mm *mm)
 	return error;
 }
 
+static int take_all_rights(struct mm *mm)
+{
+	return mm_mprotect(mm, ENDS_SPLIT, NONE);
+}
+
+static int make_readable(struct mm *mm)
+{
+	return mm_mprotect(mm, ENDS_SPLIT, R);
+}
+
+static int make_writable(struct mm *mm)
+{
+	return mm_mprotect(mm, ENDS_SPLIT, RW);
+}
+
+static int do_mlock(struct mm *mm)
+{
+	return mm_mlock(mm, ENDS_SPLIT);
+}
+
+static int do_munlock(struct mm *mm)
+{
+	return mm_munlock(mm, ENDS_SPLIT);
+}
+
 TEST(mm_nomem_many, munmap_changes_all_or_nothing)
 {
-	refuse_all_ways(do_munmap, 8);
+	refuse_all_ways(&(struct operation){ .run = do_munmap, .needed = 8 });
 }
 
 TEST(mm_nomem_many, a_fixed_mapping_changes_all_or_nothing)
 {
-	refuse_all_ways(do_map_fixed, 8);
+	refuse_all_ways(&(struct operation){ .run = do_map_fixed, .needed = 8 });
 }
 
 TEST(mm_nomem_many, mremap_changes_all_or_nothing)
 {
-	refuse_all_ways(do_mremap, 8);
-	refuse_all_ways(do_mremap_grow, 8);
-	refuse_all_ways(do_shrink, 8);
+	refuse_all_ways(&(struct operation){ .run = do_mremap, .has_target = true, .needed = 8 });
+	refuse_all_ways(
+		&(struct operation){ .run = do_mremap_grow, .has_target = true, .needed = 8 });
+	refuse_all_ways(&(struct operation){ .run = do_shrink, .needed = 8 });
 }
 
 TEST(mm_nomem_many, brk_changes_all_or_nothing)
 {
-	refuse_all_ways(do_brk, 8);
+	refuse_all_ways(&(struct operation){ .run = do_brk, .has_heap = true, .needed = 8 });
 }
 
 TEST(mm_nomem_many, fork_makes_a_child_or_changes_nothing)
 {
-	refuse_all_ways(do_fork, 8);
+	refuse_all_ways(&(struct operation){ .run = do_fork, .needed = 8 });
+}
+
+/* As many merges as there are holds of the mm lock, and as half of the areas. */
+TEST(mm_nomem_many, mprotect_changes_all_or_nothing)
+{
+	refuse_all_ways(&(struct operation){ PLAIN, .run = take_all_rights, .needed = 8 });
+	refuse_all_ways(
+		&(struct operation){ PAIRS, .run = make_readable, .needed = nr_areas() / 2 });
+	refuse_all_ways(&(struct operation){ LOCKS, .run = make_writable, .needed = 8 });
+}
+
+TEST(mm_nomem_many, mlock_changes_all_or_nothing)
+{
+	refuse_all_ways(&(struct operation){ PLAIN, .run = do_mlock, .needed = 8 });
+	refuse_all_ways(&(struct operation){ LOCKS, .run = do_mlock, .needed = nr_areas() / 2 });
+}
+
+TEST(mm_nomem_many, munlock_changes_all_or_nothing)
+{
+	refuse_all_ways(&(struct operation){ LOCKS, .run = do_munlock, .needed = nr_areas() / 2 });
+}
+
+/*
+ * As in Linux, it changes what lies before a hole. With less and less memory it does so, too, until it
+ * changes nothing.
+ */
+TEST(mm_nomem_many, mprotect_up_to_a_hole_changes_all_or_nothing)
+{
+	struct operation op = { PAIRS, .run = make_readable };
+	bool changed = false;
+
+	only_one = false;
+	for (unsigned int n = 0; !changed; n++) {
+		struct mm *mm = prepare(&op);
+
+		CHECK_EQ(mm_munmap(mm, AT(row_end() - 4), PAGES(2)), 0);
+		drop_spares(mm);
+		list_areas(mm, &before);
+		CHECK_EQ(limit(mm, op.run, n), ENOMEM);
+		CHECK(attempts > n);
+		list_areas(mm, &now);
+		changed = now.count != before.count;
+		if (changed) {
+			/* Now with memory, up to the hole: it has nothing left to do. */
+			CHECK_EQ(op.run(mm), ENOMEM);
+			list_areas(mm, &after);
+			check_same(&now, &after);
+			CHECK_EQ(now.count, nr_areas() / 2 + 1);
+		} else {
+			check_same(&now, &before);
+		}
+		check_space(mm);
+		mm_destroy(mm);
+	}
+}
+
+TEST(mm_nomem_many, discarding_and_looking_need_no_memory)
+{
+	struct mm *mm = prepare(&(struct operation){ .row = PLAIN });
+	static unsigned char vec[ROW_PAGES];
+
+	only_one = false;
+	grants = attempts = 0;
+	limited = true;
+	CHECK_EQ(mm_mincore(mm, ENDS_SPLIT, vec), 0);
+	CHECK_EQ(mm_msync(mm, ENDS_SPLIT, MM_MS_SYNC), 0);
+	CHECK_EQ(mm_madvise(mm, ENDS_SPLIT, MM_MADV_DONTNEED), 0);
+	limited = false;
+	CHECK_EQ(stats_of(mm).pages, 2);
+	check_space(mm);
+	mm_destroy(mm);
+}
+
+/*
+ * Where there is no memory for another merge, nodes are used again that were taken out of the tree.
+ */
+
+/* Makes a row readable with the least memory that it can do with. */
+static void change_with_least(struct mm *mm)
+{
+	only_one = false;
+	for (unsigned int n = 0; limit(mm, make_readable, n); n++)
+		drop_spares(mm);
+}
+
+struct changer {
+	struct mm *mm;
+	atomic_bool done;
+};
+
+static void *change_alone(void *arg)
+{
+	struct changer *changer = arg;
+
+	change_with_least(changer->mm);
+	atomic_store(&changer->done, true);
+	return NULL;
+}
+
+TEST(mm_nomem_many, nodes_are_used_again_only_when_their_readers_have_left)
+{
+	struct operation op = { PAIRS, .run = make_readable };
+	struct changer changer = { .mm = NULL };
+	pthread_t thread;
+
+	list_both(&op);
+	changer.mm = prepare(&op);
+	atomic_store(&waiting, false);
+	mm__rcu_read_lock();
+	thread = thread_start(change_alone, &changer);
+	AWAIT(atomic_load(&waiting) || atomic_load(&changer.done));
+	for (unsigned int i = 0; i < 100; i++)
+		sched_yield();
+	CHECK(atomic_load(&waiting));
+	CHECK(!atomic_load(&changer.done));
+	mm__rcu_read_unlock();
+	thread_join(thread);
+	check_changed(changer.mm);
+	mm_destroy(changer.mm);
+}
+
+struct reader {
+	struct mm *mm;
+	atomic_bool stop;
+};
+
+static void *fault_on_and_on(void *arg)
+{
+	struct reader *reader = arg;
+
+	while (!atomic_load(&reader->stop))
+		for (unsigned int i = 0; i < row_end(); i++)
+			CHECK_EQ(mm_fault(reader->mm, AT(TARGET + i), R, NULL), 0);
+	return NULL;
+}
+
+TEST(mm_nomem_many, faults_go_on_while_nodes_are_used_again)
+{
+	struct operation op = { PAIRS, .has_target = true, .run = make_readable };
+
+	list_both(&op);
+	for (unsigned int i = 0; i < test_scale(20); i++) {
+		struct reader reader = { .mm = prepare(&op) };
+		pthread_t thread = thread_start(fault_on_and_on, &reader);
+
+		change_with_least(reader.mm);
+		atomic_store(&reader.stop, true);
+		thread_join(thread);
+		check_changed(reader.mm);
+		check_row(reader.mm, 0);
+		check_row(reader.mm, TARGET);
+		mm_destroy(reader.mm);
+	}
 }

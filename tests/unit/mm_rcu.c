@@ -417,6 +417,34 @@ TEST(mm_rcu, a_barrier_waits_for_threads_that_are_freeing)
 	thread_join(freer);
 }
 
+static void *wait_for_readers(void *done)
+{
+	mm__rcu_wait();
+	atomic_store((atomic_bool *)done, true);
+	return NULL;
+}
+
+TEST(mm_rcu, a_wait_ends_when_the_readers_that_were_there_have_left)
+{
+	struct reader first, second;
+	atomic_bool done = false;
+	pthread_t thread;
+	uint64_t epoch = atomic_load(&mm__rcu_epoch.now);
+
+	enter(&first);
+	thread = thread_start(wait_for_readers, &done);
+	/* The period has begun: this one comes too late. */
+	AWAIT(atomic_load(&mm__rcu_epoch.now) != epoch);
+	enter(&second);
+	for (unsigned int i = 0; i < 1000; i++)
+		sched_yield();
+	CHECK(!atomic_load(&done));
+	leave(&first);
+	AWAIT(atomic_load(&done));
+	thread_join(thread);
+	leave(&second);
+}
+
 static void *give_and_end(void *freed)
 {
 	CHECK(mm__thread_attach());
