@@ -7,9 +7,9 @@
 
 #include "backoff.h"
 #include "internal.h"
+#include "../platform/message.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,10 +41,8 @@ static void stop(struct mm__cpu *cpu)
 
 void mm__heavy_fence(void)
 {
-	if (mmrange__heavy_fence())
-		return;
-	fputs("mmrange: the system does not do membarrier() any more, which it did\n", stderr);
-	abort();
+	if (!mmrange__heavy_fence())
+		mmrange__stop("the system does not do membarrier() any more, which it did");
 }
 
 static void wait_stopped(struct mm__cpu *cpu)
