@@ -8,6 +8,7 @@
 #include "platform/platform.h"
 #include "range_lock/forest.h"
 #include "range_lock/leaf.h"
+#include "range_lock/seams.h"
 
 #include <errno.h>
 #include <string.h>
@@ -123,4 +124,77 @@ TEST(corners, the_validator_of_trees_sees_a_tree_that_leans_to_either_side)
 		top->max_end = ranges[2].end;
 		CHECK(!range__tree_valid(top));
 	}
+}
+
+static void fill(struct range *range, uint64_t start, uint64_t end)
+{
+	memset(range, 0, sizeof(*range));
+	range->start = start;
+	range->end = end;
+	range->mode = RANGE_WRITE;
+}
+
+TEST(corners, the_validator_of_leaves_sees_wrong_counts_of_waiters)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range__leaf *leaf = &lock.root;
+	struct range held, waiters[2];
+
+	range__leaf_lock(leaf);
+	fill(&held, 0, 10);
+	range__tree_insert(&leaf->held, &held);
+	for (unsigned int i = 0; i < 2; i++) {
+		fill(&waiters[i], i, 10);
+		range__leaf_enqueue(leaf, &waiters[i]);
+	}
+	CHECK(range__leaf_valid(leaf));
+	leaf->nr_woken++;
+	CHECK(!range__leaf_valid(leaf));
+	leaf->nr_woken--;
+	leaf->nr_starving++;
+	CHECK(!range__leaf_valid(leaf));
+	leaf->nr_starving--;
+	leaf->wait_last = &waiters[0];
+	CHECK(!range__leaf_valid(leaf));
+	leaf->wait_last = &waiters[1];
+	for (unsigned int i = 0; i < 2; i++)
+		range__leaf_dequeue(leaf, &waiters[i]);
+	range__tree_erase(&leaf->held, &held);
+	CHECK(range__leaf_valid(leaf));
+	range__leaf_unlock(leaf, NULL);
+	check_quiet_and_destroy(&lock);
+}
+
+static bool seam_is_valid_at(struct range__leaf *leaf, uint64_t point)
+{
+	struct range__leaf seam;
+	uint32_t n = 0;
+	bool valid;
+
+	memset(&seam, 0, sizeof(seam));
+	range__leaf_init(&seam);
+	atomic_store(&seam.lo, point);
+	atomic_store(&seam.hi, point);
+	leaf->seams = &seam;
+	valid = range__seams_valid(leaf, &n);
+	CHECK(!valid || n == 1);
+	leaf->seams = NULL;
+	return valid;
+}
+
+TEST(corners, the_validator_of_seams_sees_one_at_a_bound_of_its_leaf)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+
+	range__leaf_lock(&lock.root);
+	atomic_store(&lock.root.lo, 10);
+	atomic_store(&lock.root.hi, 20);
+	CHECK(!seam_is_valid_at(&lock.root, 10));
+	CHECK(seam_is_valid_at(&lock.root, 11));
+	CHECK(seam_is_valid_at(&lock.root, 19));
+	CHECK(!seam_is_valid_at(&lock.root, 20));
+	atomic_store(&lock.root.lo, 0);
+	atomic_store(&lock.root.hi, UINT64_MAX);
+	range__leaf_unlock(&lock.root, NULL);
+	check_quiet_and_destroy(&lock);
 }

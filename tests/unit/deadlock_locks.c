@@ -299,3 +299,34 @@ TEST(deadlock_locks, a_report_is_one_write_and_no_cancellation_point)
 	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
 	CHECK(strstr(errors, "stderr works"));
 }
+
+/* More threads than a report has room for: two lines for each. */
+enum { MANY = 20, ROOM = 28 };
+
+static void long_cycle(void)
+{
+	static struct party parties[MANY];
+
+	init_lock(&locks[0], RANGE_FAIRNESS_BARGING, 8);
+	for (unsigned int i = 0; i < MANY; i++)
+		party_start(&parties[i], &locks[0], 10 * i, 10 * i + 2);
+	for (unsigned int i = 0; i < MANY; i++) {
+		uint64_t next = 10 * ((i + 1) % MANY);
+
+		party_go_on(&parties[i], &locks[0], next + 1, next + 3);
+	}
+	for (unsigned int i = 0; i < MANY; i++)
+		CHECK_EQ(party_finish(&parties[i]), i + 1 < MANY ? 0 : EDEADLK);
+	check_quiet_and_destroy(&locks[0]);
+}
+
+TEST(deadlock_locks, a_report_without_room_for_all_says_how_many_are_missing)
+{
+	char errors[8192];
+
+	run_and_capture(long_cycle, errors);
+	CHECK_EQ(count(errors, "libmmrange: deadlock\n"), 1);
+	CHECK_EQ(count(errors, "\n  thread "), ROOM);
+	CHECK_EQ(count(errors, "\n  and 12 more\n"), 1);
+	CHECK_EQ(count(errors, "\n"), 1 + ROOM + 1);
+}

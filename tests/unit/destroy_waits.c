@@ -61,6 +61,9 @@ TEST(destroy_waits, for_a_reader_that_leaves_a_slot_it_sleeps)
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	make_biased(&lock, 0);
+	/* Not the first use of the slot: its state has a version. */
+	take_published(&lock, &left, 0, 10);
+	range_unlock(&lock, &left);
 	take_published(&lock, &left, 0, 10);
 	sleeps = 0;
 	free_again = range__slot_leave(left.slot);

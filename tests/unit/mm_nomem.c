@@ -327,6 +327,59 @@ TEST(mm_nomem, a_fork_that_gets_no_memory_leaves_no_child)
 	CHECK(n > 8);
 }
 
+/* The table of the page is the last that a fork needs memory for. */
+TEST(mm_nomem, a_child_has_all_pages)
+{
+	unsigned int n = 0;
+	int error;
+
+	do {
+		struct mm *mm = new_space();
+
+		map(mm, 0, 1, RW);
+		CHECK_EQ(poke(mm, AT(0), 5), 0);
+		child = NULL;
+		error = limit(mm, do_fork, n++);
+		if (error) {
+			CHECK_EQ(error, ENOMEM);
+		} else {
+			CHECK_EQ(peek(child, AT(0)), 5);
+			end_space(child);
+		}
+		CHECK_EQ(peek(mm, AT(0)), 5);
+		end_space(mm);
+	} while (error);
+	CHECK(n > 5);
+}
+
+static int do_move_tables(struct mm *mm)
+{
+	uint64_t addr;
+
+	return mm_mremap(mm, AT(0), PAGES(4 * 512), PAGES(4 * 512),
+			 MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, AT(100 * 512), &addr);
+}
+
+TEST(mm_nomem, a_move_of_several_tables_loses_no_page)
+{
+	unsigned int n = 0;
+	int error;
+
+	do {
+		struct mm *mm = new_space();
+
+		map(mm, 0, 4 * 512, RW);
+		for (unsigned int i = 0; i < 4; i++)
+			CHECK_EQ(poke(mm, AT(512 * i), (int)i + 1), 0);
+		error = limit(mm, do_move_tables, n++);
+		CHECK(!error || error == ENOMEM);
+		for (unsigned int i = 0; i < 4; i++)
+			CHECK_EQ(peek(mm, AT(512 * (error ? i : 100 + i))), i + 1);
+		end_space(mm);
+	} while (error);
+	CHECK(n > 4);
+}
+
 /*
  * Files
  */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+#include "mm/area_node.h"
 #include "mm/internal.h"
 #include "spaces.h"
+#include "threads.h"
 
 TEST(mm_space, defaults_are_as_documented)
 {
@@ -203,6 +205,51 @@ TEST(mm_validate, finds_an_entry_that_allows_too_much)
 	check_broken(mm, "allows");
 }
 
+TEST(mm_validate, finds_an_entry_that_is_not_present)
+{
+	struct mm *mm = space_to_break();
+
+	mm__entry_store(table_of(mm, 7), AT(7), entry_of(mm, 7) & ~MM__PRESENT);
+	check_broken(mm, "not present");
+}
+
+/* One node, and a tree of them. */
+TEST(mm_validate, finds_a_wrong_number_of_areas)
+{
+	for (unsigned int n = 1; n <= 1000; n *= 1000) {
+		struct mm *mm = new_space();
+
+		for (unsigned int i = 0; i < n; i++)
+			map(mm, 2 * i, 1, RW);
+		mm->areas.count++;
+		CHECK(mm_validate(mm, NULL, 0) != 0);
+		mm->areas.count--;
+		end_space(mm);
+	}
+}
+
+TEST(mm_validate, finds_a_root_without_areas)
+{
+	struct mm *mm = new_space();
+	struct mm__area_node *root;
+	struct leaf *leaf;
+	uint64_t start;
+
+	map(mm, 0, 1, RW);
+	root = mm__root(&mm->areas);
+	CHECK_EQ(root->count, 1);
+	leaf = (struct leaf *)root;
+	start = leaf->start[0];
+	leaf->start[0] = UINT64_MAX;
+	root->count = 0;
+	mm->areas.count = 0;
+	CHECK(mm_validate(mm, NULL, 0) != 0);
+	mm->areas.count = 1;
+	root->count = 1;
+	leaf->start[0] = start;
+	end_space(mm);
+}
+
 TEST(mm_validate, finds_a_page_that_is_mapped_twice)
 {
 	struct mm *mm = space_to_break();
@@ -301,5 +348,56 @@ TEST(mm_space, empty_tables_are_freed_but_for_the_last_few)
 		CHECK_EQ(mm_munmap(mm, AT(512 * i), PAGES(1)), 0);
 	CHECK(stats_of(mm).tables <= before - 100 + MM__KEPT_TABLES);
 	check_space(mm);
+	end_space(mm);
+}
+
+/* After an unmapping that ends where a table does, and after a move that was prepared only. */
+static void *leave_empty_tables(void *arg)
+{
+	struct mm *mm = arg;
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__pins pins = { NULL, 0, 0 };
+
+	for (unsigned int i = 0; i < 3; i++) {
+		map(mm, 512 * i + 511, 1, RW);
+		CHECK_EQ(poke(mm, AT(512 * i + 511), 1), 0);
+		CHECK_EQ(mm_munmap(mm, AT(512 * i + 511), PAGES(1)), 0);
+	}
+	CHECK_EQ(mm__pages_prepare_move(mm, cpu, &pins, AT(512 * 20), AT(512 * 30), PAGES(1)), 0);
+	mm__pages_unpin(mm, cpu, &pins);
+	CHECK(stats_of(mm).tables > 1);
+	return NULL;
+}
+
+TEST(mm_space, a_thread_that_ends_leaves_no_empty_table)
+{
+	struct mm *mm = new_space();
+
+	thread_join(thread_start(leave_empty_tables, mm));
+	CHECK_EQ(stats_of(mm).tables, 1);
+	end_space(mm);
+}
+
+/* It overlaps two tables where it goes, of which the move before may have made none. */
+TEST(mm_space, the_last_table_of_pages_that_move_may_come_late)
+{
+	struct mm *mm = new_space();
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__pins pins = { NULL, 0, 0 };
+	const unsigned int from = 256, n = 1024, to = 10 * 512 + 128, last = 1024;
+	const unsigned int moved[] = { last, last + 127, last + 128, from + n - 1 };
+
+	map(mm, from, n + 1, RW);
+	CHECK_EQ(mm__pages_prepare_move(mm, cpu, &pins, AT(from), AT(to), PAGES(n)), 0);
+	CHECK_EQ(poke(mm, AT(from + n), 9), 0);
+	for (unsigned int i = 0; i < 4; i++)
+		CHECK_EQ(poke(mm, AT(moved[i]), (int)i), 0);
+	mm__pages_move(mm, cpu, AT(from), AT(to), PAGES(n));
+	for (unsigned int i = 0; i < 4; i++)
+		CHECK(entry_of(mm, moved[i] - from + to) != 0);
+	mm__pages_move(mm, cpu, AT(to), AT(from), PAGES(n));
+	mm__pages_unpin(mm, cpu, &pins);
+	for (unsigned int i = 0; i < 4; i++)
+		CHECK_EQ(peek(mm, AT(moved[i])), i);
 	end_space(mm);
 }

@@ -201,10 +201,27 @@ static void destroy_twice(void)
 	range_lock_destroy(&lock);
 }
 
+/* Held in another lock, so that its state is no reason to stop. */
+static void shrink_after_destroy(void)
+{
+	take(&other_lock, &range, 0, 10, RANGE_WRITE);
+	range_lock_destroy(&lock);
+	(void)!range_shrink(&lock, &range, 0, 5);
+}
+
+static void downgrade_after_destroy(void)
+{
+	take(&other_lock, &range, 0, 10, RANGE_WRITE);
+	range_lock_destroy(&lock);
+	range_downgrade(&lock, &range);
+}
+
 TEST(checked, use_of_a_destroyed_lock_stops)
 {
 	if (skipped())
 		return;
+	check_stops(shrink_after_destroy, "destroyed");
+	check_stops(downgrade_after_destroy, "destroyed");
 	check_stops(lock_after_destroy, "destroyed");
 	check_stops(try_after_destroy, "destroyed");
 	check_stops(timedlock_after_destroy, "destroyed");

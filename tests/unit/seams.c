@@ -496,3 +496,39 @@ TEST(seams, an_acquisition_opens_those_of_a_lock_that_has_all_its_leaves)
 	range_unlock(&lock, &range);
 	check_quiet_and_destroy(&lock);
 }
+
+struct releaser {
+	struct range_lock *lock;
+	struct range range;
+	atomic_bool done;
+};
+
+static void *release_it(void *arg)
+{
+	struct releaser *releaser = arg;
+
+	range_unlock(releaser->lock, &releaser->range);
+	atomic_store(&releaser->done, true);
+	return NULL;
+}
+
+/* A thread that comes late may have locked it, although its keys are in another leaf (R2). */
+TEST(seams, a_leaf_that_comes_back_is_locked_until_it_has_its_keys)
+{
+	struct range_lock lock;
+	struct layout layout = begin(&lock, RANGE_FAIRNESS_BARGING, 64);
+	struct range__leaf *seam = layout.leaf[LEAVES / 2];
+	struct releaser releaser = { .lock = &lock };
+	pthread_t thread;
+
+	take_as(20, &lock, &releaser.range, FULL, RANGE_WRITE);
+	CHECK_EQ(lock_stats(&lock).leaves, 1);
+	range__leaf_lock(seam);
+	thread = thread_start(release_it, &releaser);
+	AWAIT(atomic_load(&seam->word) & WORD_SLEEPERS || atomic_load(&releaser.done));
+	CHECK(!atomic_load(&releaser.done));
+	range__leaf_unlock(seam, NULL);
+	thread_join(thread);
+	check_layout(&lock, &layout);
+	check_quiet_and_destroy(&lock);
+}

@@ -871,6 +871,7 @@ TEST(slots, downgrading_a_published_range_changes_nothing)
 	take_published(&lock, &range, 0, 10);
 	range_downgrade(&lock, &range);
 	CHECK_EQ(range.mode, RANGE_READ);
+	CHECK(is_biased(&lock, 0) && is_published(&range));
 	check_read_held(&lock, 0, 10);
 	make_biased(&lock, 0);
 	check_read_held(&lock, 0, 10);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A walk that the index misleads each time it looks for a key. It asks under lock->mutex, where the
- * index is exact. This program puts the index right there: it has the call wrapped by the linker.
+ * A thread that the index misleads each time it looks for a key. It asks under lock->mutex, where the
+ * index is exact. This program puts the index right there: the linker wraps the calls.
  */
 #include "actors.h"
 
@@ -12,6 +12,8 @@
 
 int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
 
 static struct range_lock lock;
 static struct range held[2];
@@ -22,17 +24,25 @@ static uint32_t entry;
 static struct range__leaf *right;
 static unsigned int corrections;
 
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+static int correct(const pthread_mutex_t *mutex, int error)
 {
-	int error = __real_pthread_mutex_lock(mutex);
-
-	if (mutex == &lock.mutex && right) {
+	if (!error && mutex == &lock.mutex && right) {
 		range__index_set(forest_of(&lock), entry, range__index_lo(forest_of(&lock), entry),
 				 right);
 		right = NULL;
 		corrections++;
 	}
 	return error;
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	return correct(mutex, __real_pthread_mutex_lock(mutex));
+}
+
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex)
+{
+	return correct(mutex, __real_pthread_mutex_trylock(mutex));
 }
 
 /* As where another thread is just splitting or merging leaves. */
@@ -97,4 +107,16 @@ TEST(walk_stale_index, a_waiter_is_canceled)
 	mislead(55);
 	CHECK_EQ(range_cancel(&lock, &waiter.range), 0);
 	end(ECANCELED);
+}
+
+TEST(walk_stale_index, a_held_range_is_extended)
+{
+	begin();
+	/* The leaf that it was acquired in has other keys by now. */
+	held[0].leaf = range__index_leaf(forest_of(&lock), 1);
+	mislead(5);
+	CHECK_EQ(range_tryextend(&lock, &held[0], 5, 8), 0);
+	CHECK_EQ(held[0].end, 8);
+	CHECK(is_free(&lock, 8, 9, RANGE_WRITE) && !is_free(&lock, 7, 8, RANGE_READ));
+	end(0);
 }
