@@ -41,7 +41,7 @@ struct object {
 	} before;
 	bool shown;
 	unsigned int place; /* where it was shown last: waiters that conflict are in order */
-	bool caused; /* it waits for something that is held, or for a waiter that does */
+	bool caused;        /* it waits for something that is held, or for a waiter that does */
 };
 
 struct lock_model {
