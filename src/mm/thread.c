@@ -35,7 +35,7 @@ static MMRANGE__THREAD_LOCAL struct mm__thread *self;
 pthread_mutex_t mm__attach_lock = PTHREAD_MUTEX_INITIALIZER;
 /* With the attach lock. */
 static pthread_key_t thread_key;
-static bool have_key;
+static atomic_bool have_key;
 
 static void detach_all(void *thread);
 
@@ -52,8 +52,16 @@ static void unlock_attach(void)
 /* Tries again where it has failed before. */
 static bool make_key(void)
 {
-	have_key = have_key || !pthread_key_create(&thread_key, detach_all);
-	return have_key;
+	if (!atomic_load(&have_key))
+		atomic_store(&have_key, !pthread_key_create(&thread_key, detach_all));
+	return atomic_load(&have_key);
+}
+
+/* The library may be unloaded, after the last space was destroyed, while threads go on. */
+__attribute__((destructor)) static void delete_key(void)
+{
+	if (atomic_exchange(&have_key, false))
+		pthread_key_delete(thread_key);
 }
 
 /*

@@ -56,7 +56,7 @@ static MMRANGE__THREAD_LOCAL bool is_counted;
 
 /* Its destructor sees threads end. Without it, nr_threads only grows. */
 static pthread_key_t key;
-static bool have_key;
+static atomic_bool have_key;
 
 /* Whether the child of fork() has forgotten what it must by itself. */
 static bool have_handler;
@@ -146,7 +146,7 @@ static void count_thread(void)
 	is_counted = true;
 	/* relaxed: fork() stops the writes of a thread in order */
 	atomic_fetch_add_explicit(&nr_threads, 1, memory_order_relaxed);
-	if (have_key)
+	if (atomic_load(&have_key))
 		(void)pthread_setspecific(key, &is_counted);
 	/* Without memory for it, it may set errno. */
 	errno = saved;
@@ -305,15 +305,24 @@ void range__checked_child(const struct range_lock *lock)
  */
 __attribute__((constructor(101))) static void begin(void)
 {
-	have_key = pthread_key_create(&key, discount_thread) == 0;
+	bool made = pthread_key_create(&key, discount_thread) == 0;
+
 #ifdef __GLIBC__
-	if (have_key && key >= 32) {
+	if (made && key >= 32) {
 		pthread_key_delete(key);
-		have_key = false;
+		made = false;
 	}
 #endif
+	atomic_store(&have_key, made);
 	make_mutexes();
 	have_handler = pthread_atfork(NULL, NULL, child) == 0;
+}
+
+/* The library may be unloaded while threads go on. */
+__attribute__((destructor)) static void delete_key(void)
+{
+	if (atomic_exchange(&have_key, false))
+		pthread_key_delete(key);
 }
 
 bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range)

@@ -343,6 +343,43 @@ TEST(mm_area_tree, a_range_is_erased_at_the_cost_of_one_mapping)
 	mm__area_tree_destroy(&tree);
 }
 
+/* Erases all but the first k, or all but the last k, of n mappings at 0, 2, .. */
+static void check_rest(uint64_t n, uint64_t k, bool first)
+{
+	struct mm__area_needs needs = { .now = 1 };
+	struct mm__area_tree tree;
+	struct mm__mapping m;
+
+	mm__area_tree_init(&tree);
+	for (uint64_t i = 0; i < n; i++)
+		insert(&tree, i * 2, i * 2 + 1);
+	CHECK_EQ(mm__area_tree_reserve(&tree, &budget, &needs), 0);
+	if (first)
+		mm__area_tree_erase_range(&tree, &budget, k * 2, n * 2, n - k);
+	else
+		mm__area_tree_erase_range(&tree, &budget, 0, (n - k) * 2, n - k);
+	mm__rcu_free(end_changes(&tree));
+	check_tree(&tree);
+	CHECK_EQ(tree.count, k);
+	for (uint64_t i = first ? 0 : n - k; i < (first ? k : n); i++) {
+		CHECK(mm__area_tree_at(&tree, i * 2, &m));
+		check_mapping(&m, i * 2, i * 2 + 1, i * 2 + 1);
+	}
+	mm__area_tree_destroy(&tree);
+}
+
+/* Among these are whole leaves, and one leaf alone that no end of the range is in. */
+TEST(mm_area_tree, any_number_of_mappings_stays_at_either_end)
+{
+	const uint64_t n = 120;
+
+	for (uint64_t k = 0; k < n; k++) {
+		check_rest(n, k, true);
+		check_rest(n, k, false);
+	}
+	mm__rcu_barrier();
+}
+
 TEST(mm_area_tree, what_is_reserved_stays_for_the_writer_that_reserved_it)
 {
 	struct mm__area_needs needs = { .now = 1, .later = 2, .most = 100000 };

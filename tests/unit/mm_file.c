@@ -168,6 +168,7 @@ TEST(mm_file, errors_are_those_of_mmap)
 	CHECK_EQ(try_map_file(mm, PAGES(1), R, MM_MAP_PRIVATE, -1, 0), EBADF);
 	CHECK_EQ(try_map_file(mm, PAGES(1), R, MM_MAP_PRIVATE, 999, 0), EBADF);
 	CHECK_EQ(try_map_file(mm, PAGES(1), R, MM_MAP_PRIVATE, ends[0], 0), ENODEV);
+	CHECK_EQ(try_map_file(mm, PAGES(1), R, MM_MAP_SHARED, ends[0], 0), ENODEV);
 	CHECK_EQ(try_map_file(mm, PAGES(1), R, MM_MAP_PRIVATE, writer, 0), EACCES);
 	CHECK_EQ(try_map_file(mm, PAGES(1), R, MM_MAP_SHARED, writer, 0), EACCES);
 	CHECK_EQ(try_map_file(mm, PAGES(1), RW, MM_MAP_SHARED, reader, 0), EACCES);

@@ -15,6 +15,20 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+/* The linker lets the library's calls of sigaction() end here, which a program may forbid itself. */
+static bool forbidden;
+
+int __real_sigaction(int number, const struct sigaction *action, struct sigaction *old);
+int __wrap_sigaction(int number, const struct sigaction *action, struct sigaction *old);
+
+int __wrap_sigaction(int number, const struct sigaction *action, struct sigaction *old)
+{
+	if (!forbidden)
+		return __real_sigaction(number, action, old);
+	errno = EPERM;
+	return -1;
+}
+
 /* A mapping of the program's own of so many pages, of which the file has one. */
 static char *map_short_file(size_t pages)
 {
@@ -72,6 +86,26 @@ static void tell_pages(void)
 TEST(mm_guard, tells_pages_that_can_be_accessed_from_others)
 {
 	CHECK(survived(tell_pages));
+}
+
+static void map_without_a_handler(void)
+{
+	struct mm *mm = new_space();
+	int fd = new_file(PAGES(1));
+	uint64_t addr;
+
+	forbidden = true;
+	errno = 4711;
+	CHECK_EQ(mm_mmap(mm, 0, PAGES(1), R, MM_MAP_PRIVATE, fd, 0, &addr), EPERM);
+	CHECK_EQ(errno, 4711);
+	forbidden = false;
+	end_space(mm);
+	close(fd);
+}
+
+TEST(mm_guard, no_file_is_mapped_where_the_handler_is_forbidden_and_errno_stays)
+{
+	CHECK(survived(map_without_a_handler));
 }
 
 static void *probe_blocked(void *bytes)

@@ -25,6 +25,25 @@ int __wrap_msync(void *addr, size_t length, int flags)
 	return -1;
 }
 
+/* The system has two mappings of the file, of which the newer one has the pages. */
+TEST(mm_msync, stores_pages_below_those_that_were_mapped_first)
+{
+	struct mm *mm = new_space();
+	int fd = new_file(PAGES(1));
+
+	CHECK_EQ(ftruncate(fd, PAGES(100001)), 0);
+	map_file_at(mm, 10, 1, RW, MM_MAP_SHARED, fd, 100000);
+	map_file_at(mm, 0, 1, RW, MM_MAP_SHARED, fd, 0);
+	CHECK_EQ(poke(mm, AT(0), 200), 0);
+	calls = 0;
+	stored = 0;
+	CHECK_EQ(mm_msync(mm, AT(0), PAGES(1), MM_MS_SYNC), 0);
+	CHECK_EQ(calls, 1);
+	CHECK_EQ(stored, PAGES(1));
+	end_space(mm);
+	close(fd);
+}
+
 TEST(mm_msync, tells_the_system_to_store_the_part_of_each_file)
 {
 	struct mm *mm = new_space(), *child;
