@@ -45,13 +45,18 @@ struct work {
 	unsigned int nr_runs;
 };
 
+static bool continues(const struct run *last, const struct run *new)
+{
+	return last->end == new->start && last->prot == new->prot &&
+	       last->protect == new->protect && !last->copies && !new->copies;
+}
+
 static void add_run(struct work *work, const struct run *new)
 {
-	struct run *last = &work->run[work->nr_runs - 1];
+	unsigned int n = work->nr_runs;
 
-	if (work->nr_runs && last->end == new->start && last->prot == new->prot &&
-	    last->protect == new->protect && !last->copies && !new->copies)
-		last->end = new->end;
+	if (n && continues(&work->run[n - 1], new))
+		work->run[n - 1].end = new->end;
 	else
 		work->run[work->nr_runs++] = *new;
 }
