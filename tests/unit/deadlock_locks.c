@@ -157,6 +157,7 @@ static void check_report(void (*run)(void), unsigned int n)
 	CHECK_EQ(count(errors, ": [0, 0x2) for writing, held\n"), n);
 	CHECK_EQ(count(errors, ": [0x1, 0x3) for writing, waits for thread"), n);
 	CHECK_EQ(count(errors, "\nlock "), n);
+	CHECK_EQ(count(errors, "thread 0"), 0);
 	/* One thread holds a range of each lock, and one waits. */
 	for (const char *line = errors; (line = strstr(line, "\nlock ")); line++) {
 		char name[64];

@@ -77,10 +77,26 @@ static void unlock_a_copy(void)
 	range_unlock(&lock, &range);
 }
 
+static void shrink_what_is_not_held(void)
+{
+	take(&lock, &range, 0, 10, RANGE_WRITE);
+	range_unlock(&lock, &range);
+	(void)!range_shrink(&lock, &range, 0, 5);
+}
+
+static void downgrade_what_is_not_held(void)
+{
+	take(&lock, &range, 0, 10, RANGE_READ);
+	range_unlock(&lock, &range);
+	range_downgrade(&lock, &range);
+}
+
 TEST(checked, unlock_of_what_is_not_held_stops)
 {
 	if (skipped())
 		return;
+	check_stops(shrink_what_is_not_held, "not held");
+	check_stops(downgrade_what_is_not_held, "not held");
 	check_stops(unlock_what_never_was_locked, "not held");
 	check_stops(unlock_twice, "not held");
 	check_stops(unlock_twice_beside_others, "not held");
