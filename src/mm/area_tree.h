@@ -105,6 +105,12 @@ struct mm__area_list {
 	struct mm__mapping m[MM__AREA_LIST];
 };
 
+/* Makes it empty, without touching the rest. */
+static inline void mm__area_list_init(struct mm__area_list *list)
+{
+	list->count = list->next = 0;
+}
+
 /* Lists the first mappings that end above addr; false: there are none. For writers only. O(log n). */
 bool mm__area_tree_list(const struct mm__area_tree *tree, uint64_t addr,
 			struct mm__area_list *list);

@@ -133,10 +133,12 @@ static void mark(struct mm__area *area, struct mm__cut *cut)
 
 bool mm__areas_mark(struct mm *mm, struct mm__cut *cut)
 {
-	struct mm__area_list list = { .count = 0 };
+	struct mm__garbage *before = cut->first;
+	struct mm__area_list list;
 	struct mm__mapping m;
 	bool more = true;
 
+	mm__area_list_init(&list);
 	for (unsigned int n = 0; n < MM__AREAS_AT_ONCE && more; n++) {
 		more = mm__area_list_next(&mm->areas, &list, cut->next, &m) && m.end < cut->end;
 		if (!more)
@@ -146,7 +148,8 @@ bool mm__areas_mark(struct mm *mm, struct mm__cut *cut)
 			mark(m.area, cut);
 	}
 	/* [W1], for all of them */
-	mmrange__full_fence();
+	if (cut->first != before)
+		mmrange__full_fence();
 	return !more;
 }
 
@@ -324,8 +327,9 @@ struct group {
 static void gather(const struct mm *mm, struct mm__mapping m, uint64_t end, unsigned int most,
 		   struct group *group)
 {
-	struct mm__area_list list = { .count = 0 };
+	struct mm__area_list list;
 
+	mm__area_list_init(&list);
 	group->start = m.start;
 	group->end = m.start;
 	group->kind = mm__kind_of(m.area);
@@ -366,7 +370,7 @@ bool mm__areas_settle_some(struct mm *mm, struct mm__budget *budget, uint64_t *a
 
 	*merged = false;
 	for (unsigned int n = 0; n < MM__AREAS_AT_ONCE && *addr < end && !*merged;) {
-		struct group group = { .count = 0 };
+		struct group group;
 
 		mm__area_tree_at(&mm->areas, *addr, &m);
 		if (mm__area_changing(m.area)) {

@@ -134,9 +134,10 @@ static int change_area(struct work *work, const struct mm__mapping *m, bool *spl
 static int change_some(struct work *work)
 {
 	struct mm *mm = work->cpu->mm;
-	struct mm__area_list list = { .count = 0 };
+	struct mm__area_list list;
 	int error = 0;
 
+	mm__area_list_init(&list);
 	for (unsigned int n = 0; n < MM__AREAS_AT_ONCE && work->addr < work->end && !error; n++) {
 		struct mm__mapping m;
 		bool split = false;
@@ -146,10 +147,11 @@ static int change_some(struct work *work)
 		else
 			error = change_area(work, &m, &split);
 		if (split)
-			list = (struct mm__area_list){ .count = 0 };
+			mm__area_list_init(&list);
 	}
 	/* [W1], for all of them */
-	mmrange__full_fence();
+	if (work->nr_runs)
+		mmrange__full_fence();
 	return error;
 }
 

@@ -11,9 +11,10 @@
 /* Moves *addr over some areas; false: there is a hole at *addr. With the mm lock held. */
 static bool pass_areas(const struct mm *mm, uint64_t *addr, uint64_t end)
 {
-	struct mm__area_list list = { .count = 0 };
+	struct mm__area_list list;
 	struct mm__mapping m;
 
+	mm__area_list_init(&list);
 	for (unsigned int n = 0; *addr < end && n < MM__AREAS_AT_ONCE; n++) {
 		if (!mm__area_list_next(&mm->areas, &list, *addr, &m) || m.start > *addr)
 			return false;

@@ -41,9 +41,10 @@ static int access_of(const struct mm__area *area)
  */
 static int pass_areas(const struct mm *mm, uint64_t *start, uint64_t *end)
 {
-	struct mm__area_list list = { .count = 0 };
+	struct mm__area_list list;
 	struct mm__mapping m;
 
+	mm__area_list_init(&list);
 	for (unsigned int n = 0; n < MM__AREAS_AT_ONCE; n++) {
 		int access;
 
