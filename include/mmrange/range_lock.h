@@ -88,6 +88,9 @@
  * try again, or does without the checked build. If another thread extends or upgrades a range while
  * the thread that acquired it waits, a cycle that this closes is not found.
  *
+ * A program may tell the library about its mutexes (range_lock_mutex_wait()). The checked build then
+ * finds cycles over ranges and mutexes, and cycles over mutexes alone.
+ *
  * In the checked build, each acquisition and each release locks a mutex twice more, or three times
  * if it has to wait. The library writes each message by one write(2), without stdio, and aborts the
  * process after it, unless it reports a deadlock. fork() takes O(ranges in use) longer.
@@ -637,6 +640,81 @@ MMRANGE_API int range_lock_foreach(struct range_lock *lock,
  *            in the process).   Since: 0.1
  */
 MMRANGE_API void range_lock_child(struct range_lock *lock);
+
+/**
+ * Tells the library that the calling thread is about to block on a mutex of the program, so that the
+ * checked build finds deadlocks over ranges and mutexes. Other builds do nothing.
+ *
+ * The program calls this before it blocks, range_lock_mutex_locked() as soon as it has the mutex, and
+ * range_lock_mutex_unlocked() before it unlocks the mutex:
+ *
+ *	if (pthread_mutex_trylock(&mutex)) {
+ *		if (range_lock_mutex_wait(&mutex))
+ *			... release what others wait for, and try again ...
+ *		pthread_mutex_lock(&mutex);
+ *	}
+ *	range_lock_mutex_locked(&mutex);
+ *	...
+ *	range_lock_mutex_unlocked(&mutex);
+ *	pthread_mutex_unlock(&mutex);
+ *
+ * (Annotations for thread sanitizers are placed in the same way: __tsan_mutex_pre_lock(),
+ * __tsan_mutex_post_lock(), __tsan_mutex_pre_unlock().)
+ *
+ * A mutex is anything that one thread at a time owns, blocks others, and is unlocked by its owner. A
+ * thread that waits with a deadline must not call this function, nor one that waits for a mutex that
+ * lets in several owners, as a read-write lock does. Around a wait on a condition variable, the
+ * program calls range_lock_mutex_unlocked() before it, and range_lock_mutex_locked() after it.
+ *
+ * @param mutex  an address to compare, not read; any that the program uses for this mutex alone
+ * @return 0; checked build only: EDEADLK the wait would not end, because threads that wait without a
+ *         deadline, for mutexes or ranges, wait for each other: the library has written the cycle to
+ *         stderr, and forgotten the wait. Blocking on the mutex all the same is a deadlock.
+ *
+ * Requires:  from the return with 0 until range_lock_mutex_locked(), or range_lock_mutex_unlocked()
+ *            if the program does not get the mutex, the thread calls no other function of the
+ *            library. A thread that owns a recursive mutex does not call this function for it again,
+ *            as above.
+ * Ensures:   if a later wait completes a cycle, that one finds it: range_lock(), range_timedlock()
+ *            without a deadline, range_lock_many() or this function returns EDEADLK. Where a waiter
+ *            for a range closes a cycle by becoming starving, the youngest wait for a range ends.
+ * Progress:  never waits for the owner of a mutex or the holder of a range. May wait for short internal
+ *            locks; in the checked build at most about 0.1 s for parts of a lock that are changing.
+ *            After that time it may miss a cycle.
+ * Safety:    any thread; not from signal handlers; not a cancellation point. After fork() the child
+ *            knows the mutexes that its thread owns, and no others.
+ * Lifetime:  the mutex may be destroyed, and its memory reused, when no thread owns it or waits for it.
+ * Cost:      allocates nothing. The library has room for some thousand mutexes that are locked, and
+ *            some hundred threads that wait for one; of more it forgets some, and may miss cycles, but
+ *            reports none that does not exist. O(1) if the thread holds no range and owns no mutex;
+ *            otherwise O(waits and ranges that it reaches).   Since: 0.1
+ */
+MMRANGE_API int range_lock_mutex_wait(const void *mutex);
+
+/**
+ * Tells the library that the calling thread now owns a mutex, whether it called
+ * range_lock_mutex_wait() or did not have to wait. Other builds than the checked one do nothing.
+ *
+ * A thread that locks a recursive mutex again calls this function again; the mutex is the thread's
+ * until it has called range_lock_mutex_unlocked() as often.
+ *
+ * Progress:  never waits for the owner of a mutex or the holder of a range.
+ * Safety:    as range_lock_mutex_wait().
+ * Cost:      cannot fail; allocates nothing; O(1), under an internal mutex.   Since: 0.1
+ */
+MMRANGE_API void range_lock_mutex_locked(const void *mutex);
+
+/**
+ * Tells the library that the calling thread is about to unlock a mutex, or has given up its wait
+ * for it. Other builds than the checked one do nothing.
+ *
+ * If another thread owns the mutex, or none does, only a wait of the calling thread ends. A thread that
+ * unlocks a mutex without this call is taken for its owner until another thread calls
+ * range_lock_mutex_locked(), and may be part of a cycle that does not exist.
+ *
+ * Otherwise as range_lock_mutex_locked().   Since: 0.1
+ */
+MMRANGE_API void range_lock_mutex_unlocked(const void *mutex);
 
 #ifdef __cplusplus
 #pragma GCC diagnostic pop

@@ -50,7 +50,7 @@ static atomic_size_t nr_held[NR_COUNTS];
 
 MMRANGE__THREAD_LOCAL uint64_t range__checked_steps;
 
-/* Threads that have begun a range and have not ended, and whether the calling thread is one. */
+/* Threads that have begun a range, or told of a mutex, and have not ended, and whether the calling thread is one. */
 static atomic_size_t nr_threads;
 static MMRANGE__THREAD_LOCAL bool is_counted;
 
@@ -137,7 +137,7 @@ void range__checked_lock(const struct range_lock *lock)
 		range__checked_still_in_walk(lock);
 }
 
-static void count_thread(void)
+void range__checked_thread(void)
 {
 	int saved = errno;
 
@@ -166,7 +166,7 @@ void range__checked_begin(struct range_lock *lock, struct range *range)
 	link_t *chain;
 
 	range__checked_lock(lock);
-	count_thread();
+	range__checked_thread();
 	chain = lock_chain(range);
 	if (linked(find(chain, range)))
 		range__checked_stop("locking with a range that is in use", lock, range);

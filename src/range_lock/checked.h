@@ -15,6 +15,9 @@
 /* Stops if the lock is not alive. */
 void range__checked_lock(const struct range_lock *lock);
 
+/* The calling thread uses the library: children of fork() count such threads. */
+void range__checked_thread(void);
+
 /* An acquisition begins; stops if the range is in use. */
 void range__checked_begin(struct range_lock *lock, struct range *range);
 

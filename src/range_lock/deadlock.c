@@ -18,6 +18,11 @@
  * it cannot see, it looks for again after a millisecond: a leaf that is just being merged or split,
  * and a starving waiter that has been queued but not registered yet.
  *
+ * A wait for a mutex is registered like one for a range, and leads to the owner of the mutex: see
+ * mutex.c. An edge to a mutex that is owned stays as long as its thread does not go on, too. The
+ * library can tell a thread of a cycle before the thread blocks on a mutex, but not end its wait
+ * later. A cycle that a waiter closes by becoming starving has a wait for a range, which it can end.
+ *
  * Cost: a search visits a wait once, and does not visit a wait that conflicts with nothing but what
  * a wait visited before it conflicts with. With one key, it goes through the queue once.
  *
@@ -30,10 +35,8 @@
 
 #include "checked.h"
 #include "forest.h"
-#include "platform/message.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 
 enum {
@@ -55,6 +58,16 @@ static uint64_t searches;
 
 uint64_t range__deadlock_steps;
 
+void range__deadlock_lock(void)
+{
+	pthread_mutex_lock(&mutex);
+}
+
+void range__deadlock_unlock(void)
+{
+	pthread_mutex_unlock(&mutex);
+}
+
 struct search {
 	struct range__wait *start;
 	struct range__wait **last; /* of the list of those to go on from */
@@ -62,19 +75,14 @@ struct search {
 	bool unsure;
 };
 
-static uint32_t thread_of(const struct range *range)
-{
-	return (uint32_t)(range->owner >> 32);
-}
-
 static struct range__wait **chain_of(uint64_t thread)
 {
 	return &chains[(uint32_t)thread % NR_CHAINS];
 }
 
-static void enter(struct range__wait *wait)
+void range__deadlock_add(struct range__wait *wait)
 {
-	struct range__wait **chain = chain_of(wait->range->owner);
+	struct range__wait **chain = chain_of(wait->thread);
 
 	wait->next = *chain;
 	wait->link = chain;
@@ -84,19 +92,19 @@ static void enter(struct range__wait *wait)
 	wait->registered = true;
 }
 
-static void leave(struct range__wait *wait)
+void range__deadlock_remove(struct range__wait *wait)
 {
 	*wait->link = wait->next;
 	if (wait->next)
 		wait->next->link = wait->link;
+	wait->registered = false;
 }
 
-/* What a thread waits with, if that does not end by itself. */
-static struct range__wait *wait_of(uint64_t thread)
+struct range__wait *range__deadlock_wait_of(uint64_t thread)
 {
 	struct range__wait *wait = *chain_of(thread);
 
-	while (wait && !mmrange__same_thread(wait->range->owner, thread)) {
+	while (wait && !mmrange__same_thread(wait->thread, thread)) {
 		wait = wait->next;
 		range__deadlock_steps++;
 	}
@@ -144,21 +152,27 @@ static bool covers(const struct range *a, const struct range *b)
 	       (a->mode == RANGE_WRITE || b->mode == RANGE_READ);
 }
 
-/* from waits for to: for a range that its thread holds, or, if held is NULL, for its wait itself. */
+/*
+ * from waits for to: for a range or, if held is NULL, the mutex that its thread owner holds; or, if
+ * owner is 0, for its wait itself.
+ */
 static void reach(struct search *search, struct range__wait *to, struct range__wait *from,
-		  const struct range *held)
+		  uint64_t owner, const struct range *held)
 {
 	if (!to || to->search == searches)
 		return;
 	to->search = searches;
 	to->from = from;
-	to->held = (struct range__line){ .held = held != NULL };
-	if (held) {
+	to->held = (struct range__line){ .held = owner != 0 };
+	if (owner) {
 		to->held.lock = from->lock;
+		to->held.mutex = from->mutex;
+		to->held.thread = range__thread_of(owner);
+	}
+	if (held) {
 		to->held.start = held->start;
 		to->held.end = held->end;
 		to->held.mode = held->mode;
-		to->held.thread = thread_of(held);
 	}
 	to->todo = NULL;
 	*search->last = to;
@@ -176,7 +190,7 @@ static void reach_held(struct search *search, struct range__leaf *leaf, struct r
 	     r = range__tree_next(r, range->start, range->end)) {
 		range__deadlock_steps++;
 		if (excludes(r, range))
-			reach(search, wait_of(r->owner), wait, r);
+			reach(search, range__deadlock_wait_of(r->owner), wait, r->owner, r);
 	}
 }
 
@@ -201,7 +215,7 @@ static bool reach_starving(struct search *search, struct range__leaf *leaf,
 		if (excludes(w, range) && range__overlap(w, range->start, range->end) &&
 		    (other == search->start || !covers(range, w))) {
 			if (other->registered)
-				reach(search, other, wait, NULL);
+				reach(search, other, wait, 0, NULL);
 			else
 				search->unsure = true;
 		}
@@ -211,7 +225,7 @@ static bool reach_starving(struct search *search, struct range__leaf *leaf,
 	return false;
 }
 
-static void go_on_from(struct search *search, struct range__wait *wait)
+static void go_on_from_range(struct search *search, struct range__wait *wait)
 {
 	struct range__leaf *leaf = lock_leaf(wait);
 
@@ -227,8 +241,20 @@ static void go_on_from(struct search *search, struct range__wait *wait)
 	range__leaf_unlock(leaf, NULL);
 }
 
-/* Whether start is in a cycle; then from leads around it, against the direction of waiting. */
-static bool find_cycle(struct range__wait *start, bool *unsure)
+static void go_on_from(struct search *search, struct range__wait *wait)
+{
+	uint64_t owner;
+
+	if (wait->range) {
+		go_on_from_range(search, wait);
+		return;
+	}
+	owner = range__mutex_owner(wait->mutex);
+	if (owner)
+		reach(search, range__deadlock_wait_of(owner), wait, owner, NULL);
+}
+
+bool range__deadlock_find(struct range__wait *start, bool *unsure)
 {
 	struct range__wait *first = NULL;
 	struct search search = { .start = start, .last = &first };
@@ -241,46 +267,13 @@ static bool find_cycle(struct range__wait *start, bool *unsure)
 	return search.found;
 }
 
-static void note(struct range__report *report, struct range__line line)
-{
-	if (report->n < RANGE__MOST_LINES)
-		report->lines[report->n] = line;
-	report->n++;
-}
-
-static void note_wait(struct range__report *report, const struct range__wait *wait,
-		      const struct range__wait *waits_for)
-{
-	note(report, (struct range__line){
-			     .lock = wait->lock,
-			     .start = wait->range->start,
-			     .end = wait->range->end,
-			     .mode = wait->range->mode,
-			     .starving = wait->starving,
-			     .thread = thread_of(wait->range),
-			     .waits_for = thread_of(waits_for->range),
-		     });
-}
-
-static void note_cycle(struct range__report *report, const struct range__wait *start)
-{
-	const struct range__wait *wait = start;
-
-	report->n = 0;
-	do {
-		if (wait->held.held)
-			note(report, wait->held);
-		note_wait(report, wait->from, wait);
-		wait = wait->from;
-	} while (wait != start);
-}
-
+/* A wait for a mutex is passed over: the library cannot end it. */
 static struct range__wait *youngest_in_cycle(struct range__wait *start)
 {
 	struct range__wait *youngest = start;
 
 	for (struct range__wait *wait = start->from; wait != start; wait = wait->from)
-		if (wait->since > youngest->since)
+		if (wait->range && wait->since > youngest->since)
 			youngest = wait;
 	return youngest;
 }
@@ -306,13 +299,13 @@ bool range__deadlock_look(struct range__wait *wait)
 	struct range__wait *victim = NULL;
 	bool unsure = false;
 
-	pthread_mutex_lock(&mutex);
-	while (victim != wait && !unsure && find_cycle(wait, &unsure)) {
+	range__deadlock_lock();
+	while (victim != wait && !unsure && range__deadlock_find(wait, &unsure)) {
 		victim = youngest_in_cycle(wait);
-		note_cycle(&victim->report, wait);
+		range__deadlock_note(&victim->report, wait);
 		unsure = !expel(victim);
 	}
-	pthread_mutex_unlock(&mutex);
+	range__deadlock_unlock();
 	return !unsure;
 }
 
@@ -322,6 +315,8 @@ void range__deadlock_prepare(struct range__wait *wait, struct range_lock *lock, 
 	range->checked_wait = timed ? NULL : wait;
 	wait->lock = lock;
 	wait->range = range;
+	wait->mutex = NULL;
+	wait->thread = range->owner;
 	wait->since = range->stamp;
 	wait->timed = timed;
 	wait->queued = true;
@@ -332,9 +327,9 @@ void range__deadlock_prepare(struct range__wait *wait, struct range_lock *lock, 
 
 void range__deadlock_register(struct range__wait *wait)
 {
-	pthread_mutex_lock(&mutex);
-	enter(wait);
-	pthread_mutex_unlock(&mutex);
+	range__deadlock_lock();
+	range__deadlock_add(wait);
+	range__deadlock_unlock();
 }
 
 void range__deadlock_enter(struct range__wait *wait)
@@ -342,43 +337,19 @@ void range__deadlock_enter(struct range__wait *wait)
 	if (wait->timed)
 		return;
 	range__deadlock_register(wait);
-	if (range__checked_holds(wait->range->owner))
+	if (range__checked_holds(wait->thread) || range__mutexes_owned > 0)
 		wait->again = !range__deadlock_look(wait);
-}
-
-static void print(const struct range__report *report)
-{
-	struct mmrange__text text = { .length = 0 };
-
-	mmrange__text_add(&text, "libmmrange: deadlock\n");
-	for (unsigned int i = 0; i < report->n && i < RANGE__MOST_LINES; i++) {
-		const struct range__line *line = &report->lines[i];
-
-		mmrange__text_add(&text,
-				  "  thread %" PRIu32 ", range_lock %p: [%#" PRIx64 ", %#" PRIx64
-				  ") for %s, ",
-				  line->thread, (const void *)line->lock, line->start, line->end,
-				  line->mode == RANGE_WRITE ? "writing" : "reading");
-		if (line->held)
-			mmrange__text_add(&text, "held\n");
-		else
-			mmrange__text_add(&text, "waits for thread %" PRIu32 "%s\n",
-					  line->waits_for, line->starving ? ", starving" : "");
-	}
-	if (report->n > RANGE__MOST_LINES)
-		mmrange__text_add(&text, "  and %u more\n", report->n - RANGE__MOST_LINES);
-	mmrange__text_write(&text);
 }
 
 void range__deadlock_leave(struct range__wait *wait, int error)
 {
 	if (wait->timed)
 		return;
-	pthread_mutex_lock(&mutex);
-	leave(wait);
-	pthread_mutex_unlock(&mutex);
+	range__deadlock_lock();
+	range__deadlock_remove(wait);
+	range__deadlock_unlock();
 	if (error == EDEADLK)
-		print(&wait->report);
+		range__deadlock_print(&wait->report);
 }
 
 void range__deadlock_promoted(struct range *range)
@@ -395,11 +366,26 @@ void range__deadlock_promoted(struct range *range)
 		mmrange__unpark(&range->state, false);
 }
 
+static void park_briefly(_Atomic(uint64_t) *word, uint64_t expected)
+{
+	uint64_t end = mmrange__now() + AGAIN_INTERVAL;
+	const struct timespec time = { .tv_sec = (time_t)(end / 1000000000u),
+				       .tv_nsec = (long)(end % 1000000000u) };
+
+	mmrange__park(word, expected, CLOCK_MONOTONIC, &time);
+}
+
+void range__deadlock_nap(void)
+{
+	_Atomic(uint64_t) word = 0;
+
+	park_briefly(&word, 0);
+}
+
 int range__deadlock_park(struct range__wait *wait, struct range *range,
 			 const struct range__limit *limit)
 {
-	uint64_t state = RANGE_LOOKS, next;
-	struct timespec time;
+	uint64_t state = RANGE_LOOKS;
 
 	if (limit->deadline)
 		return mmrange__park(&range->state, RANGE_WAITING, limit->clock, limit->deadline);
@@ -410,10 +396,7 @@ int range__deadlock_park(struct range__wait *wait, struct range *range,
 		wait->again = !range__deadlock_look(wait);
 	if (!wait->again)
 		return mmrange__park(&range->state, RANGE_WAITING, limit->clock, NULL);
-	next = mmrange__now() + AGAIN_INTERVAL;
-	time.tv_sec = (time_t)(next / 1000000000u);
-	time.tv_nsec = (long)(next % 1000000000u);
-	mmrange__park(&range->state, RANGE_WAITING, CLOCK_MONOTONIC, &time);
+	park_briefly(&range->state, RANGE_WAITING);
 	return 0;
 }
 
@@ -422,6 +405,7 @@ void range__deadlock_child(void)
 	pthread_mutex_init(&mutex, NULL);
 	for (int i = 0; i < NR_CHAINS; i++)
 		chains[i] = NULL;
+	range__mutex_child();
 }
 
 #endif

@@ -9,9 +9,9 @@
  * is left out.
  *
  * A cycle comes into being when its last thread begins to wait, or when a waiter becomes starving.
- * So there are two looks for a cycle: by a thread that begins to wait and holds a range, and by a
- * waiter that becomes starving. No thread waits for a thread that holds no range, so such a thread
- * closes no cycle when it begins to wait.
+ * So there are two looks for a cycle: by a thread that begins to wait and holds a range or a mutex,
+ * and by a waiter that becomes starving. No thread waits for a thread that holds neither, so such a
+ * thread closes no cycle when it begins to wait.
  */
 #ifndef RANGE_LOCK_DEADLOCK_H
 #define RANGE_LOCK_DEADLOCK_H
@@ -21,9 +21,10 @@
 
 #ifdef MMRANGE_CHECKED
 
-/* One range of a cycle. */
+/* One range, or mutex, of a cycle. */
 struct range__line {
-	const struct range_lock *lock;
+	const struct range_lock *lock; /* NULL: a mutex */
+	const void *mutex;
 	uint64_t start;
 	uint64_t end;
 	uint8_t mode;
@@ -46,8 +47,10 @@ struct range__report {
  */
 struct range__wait {
 	/* Set before the range is queued. */
+	uint64_t thread;
 	struct range_lock *lock;
-	struct range *range;
+	struct range *range; /* NULL: it is for a mutex, in mutex.c, and has no lock */
+	const void *mutex;
 	uint64_t since;
 	bool timed;
 	/* Under the leaf's lock: false from the moment on in which the thread leaves the queue. */
@@ -101,8 +104,44 @@ void range__deadlock_promoted(struct range *range);
 int range__deadlock_park(struct range__wait *wait, struct range *range,
 			 const struct range__limit *limit);
 
-/* In the child of fork(): no thread waits. */
+/* Sleeps until a look is to be repeated. */
+void range__deadlock_nap(void);
+
+/* In the child of fork(): no thread waits, and the others own no mutex. */
 void range__deadlock_child(void);
+
+/* The mutex of the register of waits. What follows needs it, but for the reports. */
+void range__deadlock_lock(void);
+void range__deadlock_unlock(void);
+
+void range__deadlock_add(struct range__wait *wait);
+void range__deadlock_remove(struct range__wait *wait);
+
+/* What a thread waits with, if that does not end by itself. */
+struct range__wait *range__deadlock_wait_of(uint64_t thread);
+
+/*
+ * Whether a wait is in a cycle; then from leads around it, against the direction of waiting.
+ * *unsure: it could not see all.
+ */
+bool range__deadlock_find(struct range__wait *start, bool *unsure);
+
+/* The thread that owns a mutex of the program, or 0. */
+uint64_t range__mutex_owner(const void *mutex);
+void range__mutex_child(void);
+
+/* How many mutexes are registered as the calling thread's. It may be more than it owns. */
+extern MMRANGE__THREAD_LOCAL unsigned int range__mutexes_owned;
+
+/* Writes down a cycle that was found, under the mutex, and tells it, without. */
+void range__deadlock_note(struct range__report *report, const struct range__wait *start);
+void range__deadlock_print(const struct range__report *report);
+
+/* A thread's number in the system. */
+static inline uint32_t range__thread_of(uint64_t thread)
+{
+	return (uint32_t)(thread >> 32);
+}
 
 /* How many ranges all searches have looked at. For tests, when no thread uses a lock. */
 extern uint64_t range__deadlock_steps;
