@@ -189,8 +189,9 @@ MMRANGE_API void mm_destroy(struct mm *mm);
  *   accessed.
  * - Where the file has become too short, accesses fail with MM_BUS_ADRERR, also to pages that were
  *   present before, and are still counted so; where it grows again it reads as zeroes. So do private
- *   copies of its pages, but that one stays which nothing accesses while the file is short (in Linux
- *   it does not). Where pages of the system are larger than MM_PAGE_SIZE, the end of the file is that
+ *   copies of its pages, but a copy stays unless an access to it begins and ends while the file is
+ *   short (in Linux no copy stays). What is written to a copy is lost only if the file becomes too
+ *   short after that. Where pages of the system are larger than MM_PAGE_SIZE, the end of the file is that
  *   of its last such page.
  * - An area that mm_mremap() makes longer than all that was mapped of the file before can be accessed
  *   there as far as the system can map the file again without a descriptor (Linux can, and a private

@@ -392,12 +392,38 @@ static int try_ranged(struct fault *f, struct mm_siginfo *info, struct missing *
 	return result;
 }
 
-/* With the range held; f->seen is, or was, the entry of a page that the file does not have any more. */
-static void drop_copy(struct fault *f)
+/*
+ * Takes the copy out of the locked table, unless the file has the page. Returns its frame, or NULL.
+ *
+ * [COPY-L] A copy is dropped only if the file does not have the page at a moment when no thread can
+ * write to the copy, and no thread has written to it since. The fault that found the page missing is
+ * no such moment: the file may have grown since, and another thread may have written to the copy
+ * through its TLB. So the entry goes first; then the flush, after which all writes through TLBs are
+ * over; then the file is asked again, with the table still locked, so that no fault gives the copy to
+ * a thread in between. If the file lacks the page then, a truncation came after the last write, and
+ * has discarded it as in Linux: what the file does later changes nothing, because faults copy the page
+ * anew. If the file has the page, the copy goes back, and no thread has it in its TLB.
+ */
+static struct mm__frame *take_copy(struct fault *f)
 {
 	const uint64_t same = MM__FRAME_BITS | MM__PRESENT | MM__COPY;
-	const uint64_t end = f->page + MM_PAGE_SIZE;
+	uint64_t entry = mm__entry_load(f->table, f->page);
 	struct mm__cpu_set set = { .all = false };
+
+	if ((entry ^ f->seen) & same)
+		return NULL;
+	mm__entry_store(f->table, f->page, 0);
+	mm__cpu_set_add(&set, mm__entry_owner(entry));
+	mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
+	if (!mm__inode_has(f->area->inode, file_index(f)))
+		return mm__entry_frame(entry);
+	mm__entry_store(f->table, f->page, mm__entry_with_owner(entry, 0));
+	return NULL;
+}
+
+/* With the range held; f->seen is, or was, the entry of a page that the file did not have. */
+static void drop_copy(struct fault *f)
+{
 	struct mm__frame *frame = NULL;
 	bool empty = false;
 
@@ -405,16 +431,10 @@ static void drop_copy(struct fault *f)
 		return;
 	mm__rcu_read_lock();
 	f->table = mm__table_find(&f->mm->page_table, f->page);
-	if (f->table && mm__table_lock(f->table, f->page)) {
-		uint64_t entry = mm__entry_load(f->table, f->page);
-
-		if (!((entry ^ f->seen) & same)) {
-			mm__entry_store(f->table, f->page, 0);
-			mm__cpu_set_add(&set, mm__entry_owner(entry));
-			mm__tlb_flush(f->mm, f->cpu, &set, f->page, end);
-			frame = mm__entry_frame(entry);
-			empty = !f->table->nr_used;
-		}
+	/* The area before the table: it may take the mm lock, which comes before in lock.h. */
+	if (f->table && find_area(f) && mm__table_lock(f->table, f->page)) {
+		frame = take_copy(f);
+		empty = !f->table->nr_used;
 		mm__table_unlock(f->table);
 	}
 	mm__rcu_read_unlock();

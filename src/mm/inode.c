@@ -146,8 +146,8 @@ static struct mm__inode *get_file(const struct stat *status, enum mm__file_kind 
 	return inode;
 }
 
-int mm__inode_open(int fd, const struct stat *status, int prot, int flags, uint64_t first,
-		   uint64_t end, struct mm__inode **inode, int *may)
+static int open_once(int fd, const struct stat *status, int prot, int flags, uint64_t first,
+		     uint64_t end, struct mm__inode **inode, int *may)
 {
 	enum mm__file_kind kind;
 	struct mm__inode *found;
@@ -172,6 +172,18 @@ int mm__inode_open(int fd, const struct stat *status, int prot, int flags, uint6
 	       (may_exec ? MM_PROT_EXEC : 0);
 	*inode = found;
 	return 0;
+}
+
+/* The process may lack addresses, or mappings, which inodes have that wait for a grace period. */
+int mm__inode_open(int fd, const struct stat *status, int prot, int flags, uint64_t first,
+		   uint64_t end, struct mm__inode **inode, int *may)
+{
+	int error = open_once(fd, status, prot, flags, first, end, inode, may);
+
+	if (error != ENOMEM)
+		return error;
+	mm__rcu_barrier();
+	return open_once(fd, status, prot, flags, first, end, inode, may);
 }
 
 /*
@@ -302,6 +314,11 @@ static int make_frame(struct mm__inode *inode, uint64_t index)
 	if (frame && error)
 		mm__frame_put(frame);
 	return error == EEXIST ? 0 : error;
+}
+
+bool mm__inode_has(struct mm__inode *inode, uint64_t index)
+{
+	return !mm__windows_make_ready(&inode->windows, index, false);
 }
 
 int mm__inode_make(struct mm__inode *inode, uint64_t index, bool write)

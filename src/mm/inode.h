@@ -79,6 +79,12 @@ void *mm__inode_find(struct mm__inode *inode, uint64_t index);
 int mm__inode_make(struct mm__inode *inode, uint64_t index, bool write);
 
 /*
+ * Whether a file now has the page, which mm__inode_make() has made at some time. Takes no lock; the
+ * system may read the page from the file meanwhile.
+ */
+bool mm__inode_has(struct mm__inode *inode, uint64_t index);
+
+/*
  * Has the system write what is dirty in [first, end) to the file, as msync(2) with MS_SYNC. Goes on
  * after an error, and returns the first. Nothing to do for anonymous memory. Blocks.
  */

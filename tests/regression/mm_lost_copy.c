@@ -8,6 +8,7 @@
  * The entry has the number of the thread in it that may have it in its TLB, so not much makes it
  * what it was; but a page that was moved away and back has none, as in a child of mm_fork().
  */
+#include "files.h"
 #include "stepper.h"
 
 static void write_fault(struct stepper *self)
@@ -92,4 +93,52 @@ TEST(mm_lost_copy, a_copy_is_not_installed_when_another_wrote_in_place)
 	end_space(other);
 	end_space(mm);
 	end_space(parent);
+}
+
+/*
+ * Private copies of pages of a file, which go when the file becomes too short
+ */
+
+static void read_twice(struct stepper *self)
+{
+	CHECK_EQ(peek(self->mm, AT(0)), 1);
+	step_pause(self);
+	self->result = peek(self->mm, AT(0));
+}
+
+/* A reader finds the end of the file, and is stopped; the file grows, and the copy is written to. */
+static void write_while_a_reader_is(enum point where)
+{
+	struct mm *mm = new_space();
+	struct stepper reader;
+	int fd = new_file(PAGES(1));
+
+	map_file_at(mm, 0, 1, RW, MM_MAP_PRIVATE, fd, 0);
+	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	step_start(&reader, read_twice, mm);
+	CHECK_EQ(peek(mm, AT(0)), 1);
+	CHECK_EQ(ftruncate(fd, 0), 0);
+	CHECK_EQ(step_to(&reader, where), where);
+	CHECK_EQ(ftruncate(fd, (off_t)PAGES(1)), 0);
+	CHECK_EQ(poke(mm, AT(0), 2), 0);
+	step_to_end(&reader);
+	CHECK_EQ(reader.result, -MM_BUS_ADRERR);
+	CHECK_EQ(peek(mm, AT(0)), 2);
+	CHECK_EQ(stats_of(mm).pages, 1);
+	/* And it goes as any other. */
+	CHECK_EQ(ftruncate(fd, 0), 0);
+	CHECK_EQ(peek(mm, AT(0)), -MM_BUS_ADRERR);
+	CHECK_EQ(stats_of(mm).frames, 0);
+	end_space(mm);
+	close(fd);
+}
+
+TEST(mm_lost_copy, a_copy_that_was_written_to_after_the_file_had_grown_is_not_dropped)
+{
+	write_while_a_reader_is(AT_RANGE_LOCK);
+}
+
+TEST(mm_lost_copy, a_copy_that_is_written_to_until_the_flush_is_not_dropped)
+{
+	write_while_a_reader_is(AT_FLUSH);
 }

@@ -391,6 +391,31 @@ mmrange_variant_change(mm_copy_stays FILE src/mm/fault.c
 mmrange_variant_fails(mm_copy_stays mm_coherence
   a_copy_that_is_found_behind_the_end_by_an_access_does_not_come_back "stats_of(mm).frames is 1, not")
 
+# It is dropped although the file has grown, or the file is asked while threads can write to the copy.
+mmrange_variant(mm_copy_without_second_look)
+mmrange_variant_change(mm_copy_without_second_look FILE src/mm/fault.c
+  FROM "if (!mm__inode_has(f->area->inode, file_index(f)))" TO "if (true)")
+mmrange_variant_fails(mm_copy_without_second_look mm_lost_copy
+  a_copy_that_was_written_to_after_the_file_had_grown_is_not_dropped "peek(mm, AT(0)) is 0, not")
+mmrange_variant_fails(mm_copy_without_second_look mm_lost_copy
+  a_copy_that_is_written_to_until_the_flush_is_not_dropped "peek(mm, AT(0)) is 0, not")
+
+mmrange_variant(mm_copy_looks_early)
+mmrange_variant_change(mm_copy_looks_early FILE src/mm/fault.c
+  FROM "	mm__entry_store(f->table, f->page, 0);
+	mm__cpu_set_add(&set, mm__entry_owner(entry));
+	mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
+	if (!mm__inode_has(f->area->inode, file_index(f)))
+" TO "	bool has = mm__inode_has(f->area->inode, file_index(f));
+
+	mm__entry_store(f->table, f->page, 0);
+	mm__cpu_set_add(&set, mm__entry_owner(entry));
+	mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
+	if (!has)
+")
+mmrange_variant_fails(mm_copy_looks_early mm_lost_copy
+  a_copy_that_is_written_to_until_the_flush_is_not_dropped "peek(mm, AT(0)) is 0, not")
+
 # A fault does not access the page of the file.
 mmrange_variant(mm_fault_without_probe)
 mmrange_variant_change(mm_fault_without_probe FILE src/mm/fault.c
