@@ -206,7 +206,8 @@ int mm__file_map_more(enum mm__file_kind kind, uint64_t pages, uint64_t more_pag
 void mm__file_withdraw(char *bytes, uint64_t pages)
 {
 	struct outside outside = go_out();
-	void *mapped = mmap(bytes, size_of(pages), PROT_READ | PROT_WRITE,
+	/* What cannot be written to is no data: RLIMIT_DATA and overcommit leave it out. */
+	void *mapped = mmap(bytes, size_of(pages), PROT_READ,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 
 	(void)mapped;

@@ -50,8 +50,8 @@ int mm__file_map(int fd, enum mm__file_kind kind, uint64_t first, uint64_t end, 
 int mm__file_map_more(enum mm__file_kind kind, uint64_t pages, uint64_t more_pages, char **bytes);
 
 /*
- * Ends a mapping of a file, and leaves memory in its place that reads as zeroes, until
- * mm__file_unmap(). Where there is no memory for that, the mapping stays until then.
+ * Ends a mapping of a file, and leaves pages in its place that read as zeroes and cannot be stored
+ * to, until mm__file_unmap(). Where there is no memory for that, the mapping stays until then.
  */
 void mm__file_withdraw(char *bytes, uint64_t pages);
 

@@ -325,9 +325,11 @@ int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot, int flags, 
 	error = length ? map_somewhere(cpu, &map, addr, length) : EINVAL;
 	if (!error && flags & MM_MAP_POPULATE)
 		populate(cpu, &map);
-	/* The areas have references of their own. */
-	if (map.kind.inode)
+	/* The areas have references of their own; after an error this may have been the last one. */
+	if (map.kind.inode) {
 		mm__inode_put(map.kind.inode);
+		mm__rcu_throttle();
+	}
 	if (!error)
 		*result = map.start;
 	return error;

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE /* memfd_create() */
 #include "files.h"
 #include "forks.h"
+#include "mm/rcu.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -465,6 +466,35 @@ TEST(mm_coherence, a_file_can_be_sealed_once_no_shared_mapping_can_write_to_it)
 	end_space(mm);
 	close(fd);
 }
+
+/* What stays in place of a file's mapping until the grace period is over. */
+static void unmap_without_data(void *arg)
+{
+	const struct rlimit none = { 0, 0 };
+	struct mm *mm = new_space();
+	int fd = *(int *)arg;
+	uint64_t addr;
+
+	CHECK_EQ(mm_mmap(mm, 0, PAGES(1000), RW, MM_MAP_SHARED, fd, 0, &addr), 0);
+	CHECK_EQ(poke(mm, addr, 200), 0);
+	CHECK_EQ(setrlimit(RLIMIT_DATA, &none), 0);
+	CHECK_EQ(mm_munmap(mm, addr, PAGES(1000)), 0);
+	/* An ended mapping of a file lets it be sealed. */
+	CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+}
+
+TEST(mm_coherence, a_mapping_ends_at_once_where_the_process_may_have_no_more_data)
+{
+	int fd = new_memfd(0);
+
+	if (test_scale(10) < 10) {
+		puts("skipped: a sanitizer needs data of its own");
+	} else {
+		check_in_child(unmap_without_data, &fd);
+		CHECK_EQ(byte_in_file(fd, 0), 200);
+	}
+	close(fd);
+}
 #endif
 
 /*
@@ -491,6 +521,101 @@ TEST(mm_coherence, large_mappings_come_and_go)
 		CHECK_EQ(mm_munmap(mm, addr, UINT64_C(1) << 40), 0);
 	}
 	end_space(mm);
+	close(fd);
+}
+
+/* Nor does a call that fails keep what it has mapped: a process has addresses for few of these. */
+TEST(mm_coherence, large_mappings_that_fail_leave_room)
+{
+	unsigned int rounds = test_scale(400);
+	struct mm *mm = new_space();
+	int fd = new_file(PAGES(1));
+
+	CHECK_EQ(try_map(mm, AT(0), UINT64_C(1) << 40, PRIVATE | MM_MAP_FIXED), 0);
+	for (unsigned int i = 0; i < rounds; i++) {
+		uint64_t addr;
+		int error = mm_mmap(mm, AT(0), UINT64_C(1) << 40, RW,
+				    MM_MAP_SHARED | MM_MAP_FIXED_NOREPLACE, fd, 0, &addr);
+
+		if (!i && error == ENOMEM) {
+			puts("skipped: a process has no TiB of addresses here");
+			break;
+		}
+		CHECK_EQ(error, EEXIST);
+		/* For the program, too. */
+		if (i % 40 == 39) {
+			void *own = mmap(NULL, PAGES(100), PROT_READ, MAP_SHARED, fd, 0);
+
+			CHECK(own != MAP_FAILED);
+			CHECK_EQ(munmap(own, PAGES(100)), 0);
+		}
+	}
+	end_space(mm);
+	close(fd);
+}
+
+/* Too little to be freed at once: a call that lacks room waits for it. */
+static void *map_much(void *arg)
+{
+	uint64_t addr;
+	int fd = *(int *)arg;
+	struct mm *mm = new_space();
+
+	for (unsigned int i = 0; i < 2; i++) {
+		CHECK_EQ(mm_mmap(mm, 0, PAGES(1 << 16), RW, MM_MAP_SHARED, fd, 0, &addr), 0);
+		CHECK_EQ(mm_munmap(mm, addr, PAGES(1 << 16)), 0);
+	}
+	mm_destroy(mm);
+	return NULL;
+}
+
+/* The size of the process's address space, in pages of the system; 0: the system does not say. */
+static unsigned long long size_of_process(void)
+{
+	FILE *file = fopen("/proc/self/statm", "r");
+	unsigned long long size = 0;
+
+	if (file && fscanf(file, "%llu", &size) != 1)
+		size = 0;
+	if (file)
+		fclose(file);
+	return size;
+}
+
+static void map_with_little_room(void *arg)
+{
+	struct mm *mm = new_space();
+	struct rlimit limit;
+	unsigned long long size;
+	uint64_t addr;
+
+	/* What a thread needs of its own is there. */
+	CHECK_EQ(mm_mmap(mm, 0, PAGES(1), RW, MM_MAP_SHARED, *(int *)arg, 0, &addr), 0);
+	CHECK_EQ(mm_munmap(mm, addr, PAGES(1)), 0);
+	mm__rcu_barrier();
+	size = size_of_process();
+	if (!size) {
+		puts("skipped: the system does not say how large the process is");
+		mm_destroy(mm);
+		return;
+	}
+	CHECK_EQ(getrlimit(RLIMIT_AS, &limit), 0);
+	/* Room for one mapping of 256 MiB, and not for two. */
+	limit.rlim_cur =
+		(rlim_t)(size * (unsigned long long)sysconf(_SC_PAGESIZE) + (384ULL << 20));
+	CHECK_EQ(setrlimit(RLIMIT_AS, &limit), 0);
+	map_much(arg);
+	mm_destroy(mm);
+}
+
+TEST(mm_coherence, a_file_is_mapped_into_the_room_of_one_that_was_unmapped)
+{
+	int fd = new_file(PAGES(1));
+
+	if (test_scale(10) < 10)
+		puts("skipped: a sanitizer takes addresses as it likes");
+	else
+		check_in_child(map_with_little_room, &fd);
 	close(fd);
 }
 
