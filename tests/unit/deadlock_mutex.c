@@ -285,6 +285,7 @@ static void wait_for_own(void)
 	init_things();
 	CHECK_EQ(lock_mutex(&mutexes[0]), 0);
 	CHECK_EQ(range_lock_mutex_wait(&mutexes[0]), EDEADLK);
+	CHECK(!range__deadlock_wait_of(mmrange__self()));
 	CHECK_EQ(range_lock_mutex_wait(&mutexes[1]), 0);
 	range_lock_mutex_unlocked(&mutexes[1]);
 	unlock_mutex(&mutexes[0]);
@@ -465,6 +466,7 @@ static void get(void)
 	CHECK_EQ(range_lock_mutex_wait(&mutexes[0]), 0);
 	CHECK_EQ(pthread_mutex_lock(&mutexes[0]), 0);
 	range_lock_mutex_locked(&mutexes[0]);
+	CHECK(!range__deadlock_wait_of(mmrange__self()));
 	unlock_mutex(&mutexes[0]);
 	party_start(&waiter, locks[0], NULL);
 	CHECK(!party_go_on(&waiter, keys[0]));
@@ -695,12 +697,25 @@ static void fill_owners(void)
 	CHECK_EQ(nr_known() + range__mutexes_owned, 0);
 }
 
-/* More threads wait than there is room for. A wait of each that was registered ends. */
+static void wait_in_child(void *arg)
+{
+	CHECK_EQ(range_lock_mutex_wait(arg), 0);
+	CHECK(range__deadlock_wait_of(mmrange__self()));
+}
+
+/*
+ * More threads wait than there is room for, but not in a child. A wait of each that was registered
+ * ends.
+ */
 static void fill_waits(void)
 {
 	uint64_t self = mmrange__self();
+	struct party other;
 	unsigned int known = 0;
 
+	init_things();
+	/* The child of a process with one thread would keep all. */
+	party_start(&other, locks[0], NULL);
 	for (uint64_t i = 1000; i < 5000; i++) {
 		mmrange__thread = i << 32 | i;
 		CHECK_EQ(range_lock_mutex_wait(&addresses[0]), 0);
@@ -708,12 +723,19 @@ static void fill_waits(void)
 		known += range__deadlock_wait_of(mmrange__thread) != NULL;
 	}
 	CHECK(known >= 256 && known < 4000);
+	mmrange__thread = self;
+	CHECK_EQ(range_lock_mutex_wait(&addresses[1]), 0);
+	CHECK(!range__deadlock_wait_of(self));
+	check_in_child(wait_in_child, &addresses[1]);
 	for (uint64_t i = 1000; i < 5000; i++) {
 		mmrange__thread = i << 32 | i;
 		range_lock_mutex_unlocked(&addresses[1]);
 		CHECK(!range__deadlock_wait_of(mmrange__thread));
 	}
 	mmrange__thread = self;
+	party_go_on(&other, locks[1]);
+	CHECK_EQ(party_finish(&other), 0);
+	end_things();
 }
 
 TEST(deadlock_mutex, without_room_waits_and_owners_are_forgotten)
