@@ -337,7 +337,7 @@ void range__deadlock_enter(struct range__wait *wait)
 	if (wait->timed)
 		return;
 	range__deadlock_register(wait);
-	if (range__checked_holds(wait->thread) || range__mutexes_owned > 0)
+	if (range__checked_holds(wait->thread) || range__mutex_owns(wait->thread))
 		wait->again = !range__deadlock_look(wait);
 }
 

@@ -130,8 +130,8 @@ bool range__deadlock_find(struct range__wait *start, bool *unsure);
 uint64_t range__mutex_owner(const void *mutex);
 void range__mutex_child(void);
 
-/* How many mutexes are registered as the calling thread's. It may be more than it owns. */
-extern MMRANGE__THREAD_LOCAL unsigned int range__mutexes_owned;
+/* Whether a thread owns a mutex. If it does not, this may be true all the same. */
+bool range__mutex_owns(uint64_t thread);
 
 /* Writes down a cycle that was found, under the mutex, and tells it, without. */
 void range__deadlock_note(struct range__report *report, const struct range__wait *start);

@@ -25,6 +25,7 @@ enum {
 	OWNER_BITS = 14,
 	NR_OWNERS = 1 << OWNER_BITS,
 	NR_WAITS = 1024,
+	NR_COUNTS = 1024,
 	PROBES = 32,
 	/* Searches, a millisecond apart, for what a search could not see. */
 	ATTEMPTS = 100,
@@ -39,7 +40,32 @@ static struct owner {
 /* A place is free while its wait is not registered. */
 static struct range__wait waits[NR_WAITS];
 
-MMRANGE__THREAD_LOCAL unsigned int range__mutexes_owned;
+/*
+ * How many mutexes threads with the same remainder of their numbers own. It is no variable of the
+ * thread: modules that link a copy of the library each have little room for those.
+ */
+static atomic_uint nr_owned[NR_COUNTS];
+
+static atomic_uint *count_of(uint64_t thread)
+{
+	return &nr_owned[(uint32_t)thread % NR_COUNTS];
+}
+
+/* relaxed, here and below: a thread has to see its own changes; others change it under the mutex */
+bool range__mutex_owns(uint64_t thread)
+{
+	return atomic_load_explicit(count_of(thread), memory_order_relaxed) > 0;
+}
+
+/* The place becomes a thread's, or, for 0, free. */
+static void set_owner(struct owner *owner, uint64_t thread)
+{
+	if (owner->thread)
+		atomic_fetch_sub_explicit(count_of(owner->thread), 1, memory_order_relaxed);
+	if (thread)
+		atomic_fetch_add_explicit(count_of(thread), 1, memory_order_relaxed);
+	owner->thread = thread;
+}
 
 /* Where a mutex is registered, or else where it can be; NULL: there is no place. */
 static struct owner *find(const void *mutex)
@@ -120,7 +146,7 @@ static int wait_and_look(const void *mutex, struct range__report *report)
 
 	range__deadlock_lock();
 	wait = begin_wait(mutex);
-	if (wait && (range__mutexes_owned > 0 || range__checked_holds(wait->thread)))
+	if (wait && (range__mutex_owns(wait->thread) || range__checked_holds(wait->thread)))
 		error = look(wait, report);
 	range__deadlock_unlock();
 	return error;
@@ -151,8 +177,9 @@ static void own(struct owner *owner, const void *mutex)
 	if (!owner)
 		return;
 	if (!mmrange__same_thread(owner->thread, self)) {
-		*owner = (struct owner){ .mutex = mutex, .thread = self };
-		range__mutexes_owned++;
+		set_owner(owner, self);
+		owner->mutex = mutex;
+		owner->depth = 0;
 	}
 	owner->depth++;
 }
@@ -174,19 +201,27 @@ void range_lock_mutex_unlocked(const void *mutex)
 	range__deadlock_lock();
 	end_wait();
 	owner = find(mutex);
-	if (owner && mmrange__same_thread(owner->thread, mmrange__self()) && --owner->depth == 0) {
-		owner->thread = 0;
-		range__mutexes_owned--;
-	}
+	if (owner && mmrange__same_thread(owner->thread, mmrange__self()) && --owner->depth == 0)
+		set_owner(owner, 0);
 	range__deadlock_unlock();
 }
 
 /* What the calling thread owns was written by itself, whatever the others were doing. */
 void range__mutex_child(void)
 {
-	for (unsigned int i = 0; i < NR_OWNERS; i++)
-		if (owners[i].thread && !mmrange__same_thread(owners[i].thread, mmrange__self()))
-			owners[i].thread = 0;
+	uint64_t self = mmrange__self();
+
+	for (unsigned int i = 0; i < NR_COUNTS; i++)
+		atomic_store_explicit(&nr_owned[i], 0, memory_order_relaxed);
+	for (unsigned int i = 0; i < NR_OWNERS; i++) {
+		uint64_t thread = owners[i].thread;
+
+		if (!thread)
+			continue;
+		owners[i].thread = 0;
+		if (mmrange__same_thread(thread, self))
+			set_owner(&owners[i], thread);
+	}
 	for (unsigned int i = 0; i < NR_WAITS; i++)
 		if (waits[i].registered)
 			waits[i].registered = false;
