@@ -586,9 +586,14 @@ struct range_info {
  * Meanwhile ranges come and go. A range that is held from the beginning of the call to its end is
  * reported exactly once, and so is a range that waits from the beginning to the end. From the moment
  * at which a range begins to wait, or is granted at once, until it is released, it is reported once
- * at most; a range that is granted during the call may be left out. If range_shrink() or
- * range_tryextend() moves the start of a range during the call, these promises do not hold for that
- * range.
+ * at most. A wait that begins during the call is not reported, and a range that is granted, or made
+ * by range_split(), during the call may be left out. If range_shrink() or range_tryextend() moves the
+ * start of a range during the call, these promises do not hold for that range.
+ *
+ * The call ends although other threads come again and again: of a part it reports no more waiters
+ * than waited when the call began, and no held range that starts beyond the last one that was held
+ * there when the call came to the part. If a part has more than 64 held ranges, ranges that are
+ * granted meanwhile below that start, and behind the last one reported, are reported too.
  *
  * To end all waits, for a shutdown, let fn call range_cancel() for each range that is not held. A
  * thread that has not come to wait yet is not found. So the threads must first be told, by a flag for

@@ -25,8 +25,14 @@
  *	        each (see range__forest_lock_key()); and copies the first of those behind the last
  *	        one that was shown. If it copies less than fits into a batch, then all of this kind
  *	        have been shown
+ *	WALK-4  a look copies no waiter that arrived after the walk had begun, and no held range that
+ *	        starts beyond the last one that its part had when the walk came to it. So a part has
+ *	        at most as many waiters to show as waited when the walk began; and however many threads
+ *	        come again and again, the held ranges that are shown do not go beyond that start
  *
- * By WALK-3, a steady range is shown; by WALK-1 and WALK-2, once.
+ * By WALK-3, a steady range is shown; by WALK-1 and WALK-2, once. By WALK-4 that is all of them: a
+ * steady waiter arrived before the walk began, and a steady held range was in its part when the walk
+ * came to it.
  */
 #include "checked.h"
 #include "copy.h"
@@ -51,6 +57,8 @@ struct walk {
 	uint64_t lo, hi; /* the part */
 	enum { NEXT_PART, HELD, WAITING } next;
 	struct place last;   /* one shown of that kind in the part */
+	uint64_t begun;      /* when the walk began */
+	uint64_t last_start; /* of what was held when the walk came to the part */
 	uint64_t key;        /* what the look has come to */
 	unsigned int sorted; /* where that kind begins in the batch */
 	unsigned int n;
@@ -97,21 +105,21 @@ static void offer(struct walk *walk, struct range *range, uint64_t at, enum rang
 	walk->batch[k] = (struct entry){ place, info_of(range, state) };
 }
 
-/* With the leaf locked. The ranges are in the order of their starts. */
+/* With the leaf locked. The ranges are in the order in which they are shown. */
 static void offer_held(struct walk *walk, struct range__leaf *leaf)
 {
-	struct range *r = range__tree_from(leaf->held, walk->key);
+	uintptr_t address = walk->key == walk->last.at ? walk->last.address : 0;
+	struct range *r = range__tree_from(leaf->held, walk->key, address);
 
-	for (; r && r->start < walk->hi &&
-	       (walk->n < BATCH || r->start <= walk->batch[BATCH - 1].place.at);
+	for (; r && r->start < walk->hi && r->start <= walk->last_start && walk->n < BATCH;
 	     r = range__tree_next(r, 0, UINT64_MAX))
 		offer(walk, r, r->start, RANGE_STATE_HELD);
 }
 
-/* With the leaf locked. */
+/* With the leaf locked. The queue is in the order of arrival. */
 static void offer_waiting(struct walk *walk, struct range__leaf *leaf)
 {
-	for (struct range *w = leaf->wait_first; w; w = w->next)
+	for (struct range *w = leaf->wait_first; w && w->stamp <= walk->begun; w = w->next)
 		offer(walk, w, w->stamp, w->starving ? RANGE_STATE_STARVING : RANGE_STATE_WAITING);
 }
 
@@ -130,6 +138,13 @@ static uint64_t upper_bound(struct range__leaf *leaf)
 	return atomic_load_explicit(&leaf->hi, memory_order_relaxed);
 }
 
+static uint64_t last_start(const struct range *root)
+{
+	while (root && root->right)
+		root = root->right;
+	return root ? root->start : 0;
+}
+
 /* Begins a part. If all of it fits into the batch, it is copied at one moment. */
 static void look_at_next_part(struct walk *walk)
 {
@@ -140,6 +155,7 @@ static void look_at_next_part(struct walk *walk)
 	walk->hi = upper_bound(leaf);
 	walk->last = beginning(walk->lo);
 	walk->next = HELD;
+	walk->last_start = last_start(leaf->held);
 	offer_held(walk, leaf);
 	if (walk->n < BATCH) {
 		walk->sorted = walk->n;
@@ -195,6 +211,7 @@ int range_lock_foreach(struct range_lock *lock, int (*fn)(const struct range_inf
 
 	range__copy_check(lock);
 	range__checked_lock(lock);
+	walk.begun = mmrange__now();
 	cancel_state = mmrange__cancel_disable();
 	while (!result && collect(&walk))
 		for (unsigned int i = 0; i < walk.n && !result; i++)

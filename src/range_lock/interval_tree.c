@@ -141,6 +141,12 @@ static void rebalance(struct range **root, struct range *node)
 	}
 }
 
+/* Where b is in a tree, and a is not. */
+static bool before(const struct range *a, const struct range *b)
+{
+	return a->start < b->start || (a->start == b->start && (uintptr_t)a < (uintptr_t)b);
+}
+
 void range__tree_insert(struct range **root, struct range *range)
 {
 	struct range **link = root;
@@ -148,7 +154,7 @@ void range__tree_insert(struct range **root, struct range *range)
 
 	while (*link) {
 		parent = *link;
-		link = range->start < parent->start ? &parent->left : &parent->right;
+		link = before(range, parent) ? &parent->left : &parent->right;
 	}
 	range->left = range->right = NULL;
 	range->parent = parent;
@@ -248,12 +254,12 @@ struct range *range__tree_next(struct range *range, uint64_t start, uint64_t end
 	}
 }
 
-struct range *range__tree_from(struct range *root, uint64_t from)
+struct range *range__tree_from(struct range *root, uint64_t from, uintptr_t address)
 {
 	struct range *found = NULL;
 
 	while (root) {
-		if (root->start >= from) {
+		if (root->start > from || (root->start == from && (uintptr_t)root >= address)) {
 			found = root;
 			root = root->left;
 		} else {
@@ -340,7 +346,7 @@ static bool subtree_valid(const struct range *node, const struct range *parent,
 		return false;
 	if (!subtree_valid(node->left, node, previous))
 		return false;
-	if (*previous && (*previous)->start > node->start)
+	if (*previous && !before(*previous, node))
 		return false;
 	*previous = node;
 	return subtree_valid(node->right, node, previous);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * interval_tree - ranges ordered by start, in an AVL tree augmented with the greatest end of each
+ * interval_tree - ranges ordered by start and then by address, in an AVL tree augmented with the greatest end of each
  * subtree, once of all ranges and once of the writers. It knows nothing of locks: the caller
  * serialises.
  *
@@ -42,13 +42,16 @@ struct range *range__tree_overlap(struct range *root, uint64_t start, uint64_t e
 struct range *range__tree_first(struct range *root, uint64_t start, uint64_t end);
 struct range *range__tree_next(struct range *range, uint64_t start, uint64_t end);
 
-/* The first range in order with start >= from; NULL if there is none. O(log n). */
-struct range *range__tree_from(struct range *root, uint64_t from);
+/*
+ * The first range in order with start > from, or with start == from and that address or a greater
+ * one; NULL if there is none. O(log n).
+ */
+struct range *range__tree_from(struct range *root, uint64_t from, uintptr_t address);
 
 /* Moves the ranges with start >= point from *root to *right, which was empty. O(log n). */
 void range__tree_split(struct range **root, uint64_t point, struct range **right);
 
-/* Appends the tree right, in which every start is >= those in *root. O(log n). */
+/* Appends the tree right, which comes after *root in order. O(log n). */
 void range__tree_join(struct range **root, struct range *right);
 
 /* Whether order, balance, augmentation and parents are right. O(n); for tests. */

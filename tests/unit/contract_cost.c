@@ -186,3 +186,45 @@ TEST(contract_cost, of_finding_a_leaf_grows_with_the_logarithm_of_the_leaves)
 	CHECK(many <= 2 * few);
 	check_quiet_and_destroy(&lock);
 }
+
+static int look_on(const struct range_info *info, void *arg)
+{
+	(void)info, (void)arg;
+	return 0;
+}
+
+static void walk_all(void *lock)
+{
+	CHECK_EQ(range_lock_foreach(lock, look_on, NULL), 0);
+}
+
+/* n readers of one key are held. */
+static uint64_t cost_of_a_walk(unsigned int n)
+{
+	struct range_lock lock;
+	struct range *held = calloc(n, sizeof *held);
+	uint64_t cost;
+
+	CHECK(held);
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+	for (unsigned int i = 0; i < n; i++)
+		take(&lock, &held[i], 0, 10, RANGE_READ);
+	cost = count_instructions(walk_all, &lock).all;
+	for (unsigned int i = 0; i < n; i++)
+		range_unlock(&lock, &held[i]);
+	check_quiet_and_destroy(&lock);
+	free(held);
+	return cost;
+}
+
+TEST(contract_cost, of_a_walk_grows_with_the_ranges_also_if_all_start_at_one_key)
+{
+	uint64_t few, many;
+
+	if (!can_count())
+		return;
+	few = cost_of_a_walk(128);
+	many = cost_of_a_walk(2048);
+	printf("%" PRIu64 " instructions for 128 ranges, %" PRIu64 " for 2048\n", few, many);
+	CHECK(many <= 2 * 16 * few);
+}

@@ -356,6 +356,60 @@ TEST(foreach_calls, hundreds_of_waiters_come_once_by_arrival_while_others_are_ca
 	check_quiet_and_destroy(&lock);
 }
 
+/* Ends the wait that is shown, which begins again at once, as often as a walk may go on. */
+static int wait_again(const struct range_info *info, void *arg)
+{
+	unsigned int *calls = arg;
+
+	if (info->state == RANGE_STATE_HELD)
+		return 0;
+	CHECK_EQ(range_cancel(&lock, info->range), 0);
+	queue_nobody(info->range, info->start, mmrange__now());
+	return ++*calls > 10 * MANY;
+}
+
+TEST(foreach_calls, a_walk_ends_although_waiters_come_again_and_again)
+{
+	unsigned int calls = 0;
+	struct range all;
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+	take(&lock, &all, 0, 1000, RANGE_READ);
+	for (unsigned int i = 0; i < MANY; i++)
+		queue_nobody(&many[i], i, mmrange__now());
+	CHECK_EQ(range_lock_foreach(&lock, wait_again, &calls), 0);
+	CHECK_EQ(calls, MANY);
+	for (unsigned int i = 0; i < MANY; i++)
+		CHECK_EQ(range_cancel(&lock, &many[i]), 0);
+	range_unlock(&lock, &all);
+	check_quiet_and_destroy(&lock);
+}
+
+/* Releases the range that is shown, and acquires it again beyond all others, as those who append. */
+static int append(const struct range_info *info, void *arg)
+{
+	unsigned int *calls = arg;
+	uint64_t start = MANY + *calls;
+
+	range_unlock(&lock, info->range);
+	take(&lock, info->range, start, start + 1, RANGE_WRITE);
+	return ++*calls > 10 * MANY;
+}
+
+TEST(foreach_calls, a_walk_ends_although_ranges_beyond_the_others_come_again_and_again)
+{
+	unsigned int calls = 0;
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+	for (unsigned int i = 0; i < MANY; i++)
+		take(&lock, &many[i], i, i + 1, RANGE_WRITE);
+	CHECK_EQ(range_lock_foreach(&lock, append, &calls), 0);
+	CHECK_EQ(calls, MANY);
+	for (unsigned int i = 0; i < MANY; i++)
+		range_unlock(&lock, &many[i]);
+	check_quiet_and_destroy(&lock);
+}
+
 /* This thread has lock->mutex itself. */
 TEST(foreach_calls, walks_do_not_wait_for_the_lock_that_merges_take)
 {

@@ -82,37 +82,44 @@ static void check_overlap(struct model *model, int tree, uint64_t start, uint64_
 	CHECK(!writers || found->mode == RANGE_WRITE);
 }
 
+/* Whether the range comes, in order, at (start, place) or later. */
+static bool comes_from(const struct range *range, uint64_t start, const struct range *place)
+{
+	return range->start > start || (range->start == start && range >= place);
+}
+
 static void check_walk(struct model *model, int tree, uint64_t start, uint64_t end)
 {
 	struct range *found = range__tree_first(model->roots[tree - 1], start, end);
 	bool seen[POOL] = { false };
-	uint64_t last = 0;
+	const struct range *last = NULL;
 
 	for (; found; found = range__tree_next(found, start, end)) {
 		long i = found - model->pool;
 
 		CHECK_EQ(model->where[i], tree);
 		CHECK(overlaps(found, start, end));
-		CHECK(found->start >= last);
+		CHECK(!last || comes_from(found, last->start, last));
 		CHECK(!seen[i]);
 		seen[i] = true;
-		last = found->start;
+		last = found;
 	}
 	for (int i = 0; i < POOL; i++)
 		if (model->where[i] == tree && overlaps(&model->pool[i], start, end))
 			CHECK(seen[i]);
 }
 
-/* From the first in order that starts at from, or later, the walk comes to all of these. */
+/* From the first in order that comes there, or later, the walk comes to all of these. */
 static void check_from(struct model *model, int tree, uint64_t from)
 {
-	struct range *found = range__tree_from(model->roots[tree - 1], from);
+	struct range *place = &model->pool[test_random_below(&model->state, POOL)];
+	struct range *found = range__tree_from(model->roots[tree - 1], from, (uintptr_t)place);
 	int expected = 0, n = 0;
 
 	for (int i = 0; i < POOL; i++)
-		expected += model->where[i] == tree && model->pool[i].start >= from;
+		expected += model->where[i] == tree && comes_from(&model->pool[i], from, place);
 	for (; found; found = range__tree_next(found, 0, UINT64_MAX), n++)
-		CHECK(found->start >= from);
+		CHECK(comes_from(found, from, place));
 	CHECK_EQ(n, expected);
 }
 
@@ -210,36 +217,38 @@ TEST(interval_tree, split_and_join_agree_with_brute_force)
 
 TEST(interval_tree, split_and_join_work_on_empty_and_one_sided_trees)
 {
-	struct range a, b, *root = NULL, *right = NULL;
+	struct range both[2], *root = NULL, *right = NULL;
 
 	range__tree_split(&root, 5, &right);
 	CHECK(!root && !right);
 	range__tree_join(&root, NULL);
 	CHECK(!root);
 
-	set_range(&a, 5, 6, RANGE_READ);
-	range__tree_insert(&root, &a);
+	set_range(&both[0], 5, 6, RANGE_READ);
+	range__tree_insert(&root, &both[0]);
 	range__tree_split(&root, 5, &right);
-	CHECK(!root && right == &a);
+	CHECK(!root && right == &both[0]);
 	CHECK(range__tree_valid(right));
 	range__tree_join(&root, right);
-	CHECK(root == &a);
+	CHECK(root == &both[0]);
 	right = NULL;
 	range__tree_split(&root, 6, &right);
-	CHECK(root == &a && !right);
+	CHECK(root == &both[0] && !right);
 	range__tree_join(&root, NULL);
-	CHECK(root == &a);
+	CHECK(root == &both[0]);
 
-	/* Equal starts may come together from both sides. */
-	set_range(&b, 5, 6, RANGE_WRITE);
-	range__tree_insert(&right, &b);
+	/* Equal starts may come together from both sides, in the order of addresses. */
+	set_range(&both[1], 5, 6, RANGE_WRITE);
+	range__tree_insert(&right, &both[1]);
 	range__tree_join(&root, right);
 	CHECK(range__tree_valid(root));
 	right = NULL;
 	range__tree_split(&root, 5, &right);
 	CHECK(!root);
 	CHECK(range__tree_valid(right));
-	CHECK(range__tree_overlap(right, 5, 6, true) == &b);
+	CHECK(range__tree_overlap(right, 5, 6, true) == &both[1]);
+	CHECK(range__tree_from(right, 5, 0) == &both[0]);
+	CHECK(range__tree_from(right, 5, (uintptr_t)&both[1]) == &both[1]);
 }
 
 TEST(interval_tree, equal_ranges_are_kept_apart)
