@@ -84,11 +84,15 @@ static uint64_t shard_of(const struct range *range)
 	return hash(range) >> (64 - SHARD_BITS);
 }
 
-/* The chain of a range, locked. */
+/*
+ * The chain of a range, locked. The calling thread counts from now on, also if it only releases what
+ * others acquired: a child of fork() must know that the mutex may be locked.
+ */
 static link_t *lock_chain(const struct range *range)
 {
 	uint64_t shard = shard_of(range);
 
+	range__checked_thread();
 	pthread_mutex_lock(&mutexes[shard]);
 	return &shards[shard]
 			.first[hash(range) >> (64 - SHARD_BITS - BUCKET_BITS) & (NR_BUCKETS - 1)];
@@ -166,7 +170,6 @@ void range__checked_begin(struct range_lock *lock, struct range *range)
 	link_t *chain;
 
 	range__checked_lock(lock);
-	range__checked_thread();
 	chain = lock_chain(range);
 	if (linked(find(chain, range)))
 		range__checked_stop("locking with a range that is in use", lock, range);

@@ -16,7 +16,8 @@
  * A search misses nothing, because the last of the events that close a cycle is followed by one: see
  * deadlock.h. The edges that came before the event are there when the search locks the mutex. What
  * it cannot see, it looks for again after a millisecond: a leaf that is just being merged or split,
- * and a starving waiter that has been queued but not registered yet.
+ * a starving waiter that has been queued but not registered yet, and what a waiter waited for that
+ * was reached and then canceled, before the search went on from it.
  *
  * A wait for a mutex is registered like one for a range, and leads to the owner of the mutex: see
  * mutex.c. An edge to a mutex that is owned stays as long as its thread does not go on, too. The
@@ -225,6 +226,13 @@ static bool reach_starving(struct search *search, struct range__leaf *leaf,
 	return false;
 }
 
+/* With the leaf locked. Waiters that stood behind it wait for what it waited for. */
+static bool was_canceled(const struct range__wait *wait)
+{
+	/* relaxed: it was changed under the leaf's lock */
+	return atomic_load_explicit(&wait->range->state, memory_order_relaxed) == RANGE_CANCELED;
+}
+
 static void go_on_from_range(struct search *search, struct range__wait *wait)
 {
 	struct range__leaf *leaf = lock_leaf(wait);
@@ -237,6 +245,8 @@ static void go_on_from_range(struct search *search, struct range__wait *wait)
 		wait->starving = wait->range->starving;
 		if (!reach_starving(search, leaf, wait))
 			reach_held(search, leaf, wait);
+	} else if (wait != search->start && was_canceled(wait)) {
+		search->unsure = true;
 	}
 	range__leaf_unlock(leaf, NULL);
 }

@@ -112,6 +112,60 @@ TEST(checked_registry, children_of_a_process_whose_threads_use_it_go_on)
 	check_quiet_and_destroy(&forked);
 }
 
+/* A thread that is about to give back the mutex of a part of the registry stops there. */
+static _Thread_local bool stops;
+static sem_t stopped, go_on;
+
+/* The linker makes these of pthread_mutex_unlock(), --wrap. */
+int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
+
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+	if (stops) {
+		stops = false;
+		sem_post(&stopped);
+		sem_await(&go_on);
+	}
+	return __real_pthread_mutex_unlock(mutex);
+}
+
+static void *release_slowly(void *arg)
+{
+	stops = true;
+	range_unlock(&forked, arg);
+	return NULL;
+}
+
+static void *shrink_slowly(void *arg)
+{
+	stops = true;
+	CHECK_EQ(range_shrink(&forked, arg, 1, 2), 0);
+	return NULL;
+}
+
+static void check_child_beside(void *(*act)(void *range), struct range *range)
+{
+	pthread_t thread = thread_start(act, range);
+
+	sem_await(&stopped);
+	check_in_child(use_locks, NULL);
+	sem_post(&go_on);
+	thread_join(thread);
+}
+
+TEST(checked_registry, children_of_a_process_with_a_thread_that_acquires_nothing_go_on)
+{
+	struct range range;
+
+	CHECK(sem_init(&stopped, 0, 0) == 0 && sem_init(&go_on, 0, 0) == 0);
+	init_lock(&forked, RANGE_FAIRNESS_BARGING, 1);
+	take(&forked, &range, 0, 10, RANGE_WRITE);
+	check_child_beside(shrink_slowly, &range);
+	check_child_beside(release_slowly, &range);
+	check_quiet_and_destroy(&forked);
+}
+
 static void *release(void *arg)
 {
 	range_unlock(&lock, arg);

@@ -3,6 +3,9 @@
 #include "actors.h"
 #include "child.h"
 
+#include "range_lock/deadlock.h"
+#include "range_lock/leaf.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -19,6 +22,37 @@ ssize_t __wrap_write(int file, const void *data, size_t size)
 {
 	atomic_fetch_add(&writes, file == STDERR_FILENO);
 	return __real_write(file, data, size);
+}
+
+/* While it is set, the thread is about to search, and ends the wait of behind before the second step. */
+static _Thread_local struct actor *behind;
+static _Thread_local unsigned int steps;
+static atomic_uint parks;
+
+void __real_range__leaf_lock_reader(struct range__leaf *leaf);
+void __wrap_range__leaf_lock_reader(struct range__leaf *leaf);
+
+void __wrap_range__leaf_lock_reader(struct range__leaf *leaf)
+{
+	struct actor *actor = behind;
+
+	if (actor && ++steps == 2) {
+		behind = NULL;
+		CHECK_EQ(range_cancel(actor->lock, &actor->range), 0);
+	}
+	__real_range__leaf_lock_reader(leaf);
+}
+
+int __real_range__deadlock_park(struct range__wait *wait, struct range *range,
+				const struct range__limit *limit);
+int __wrap_range__deadlock_park(struct range__wait *wait, struct range *range,
+				const struct range__limit *limit);
+
+int __wrap_range__deadlock_park(struct range__wait *wait, struct range *range,
+				const struct range__limit *limit)
+{
+	atomic_fetch_add(&parks, 1);
+	return __real_range__deadlock_park(wait, range, limit);
 }
 
 static unsigned int count(const char *text, const char *what)
@@ -46,6 +80,7 @@ struct party {
 	struct range_lock *in, *next;
 	uint64_t start, end, next_start, next_end;
 	bool canceled, timed;
+	struct actor *behind;
 	pthread_t thread;
 	sem_t go;
 	atomic_bool holds, through;
@@ -59,6 +94,7 @@ static int wait_for_next(struct party *p)
 	if (p->canceled)
 		pthread_cancel(pthread_self());
 	errno = 4711;
+	behind = p->behind;
 	return range_timedlock(p->next, &p->second, p->next_start, p->next_end, RANGE_WRITE,
 			       CLOCK_MONOTONIC, p->timed ? &soon : NULL);
 }
@@ -330,4 +366,39 @@ TEST(deadlock_locks, a_report_without_room_for_all_says_how_many_are_missing)
 	CHECK_EQ(count(errors, "\n  thread "), ROOM);
 	CHECK_EQ(count(errors, "\n  and 12 more\n"), 1);
 	CHECK_EQ(count(errors, "\n"), 1 + ROOM + 1);
+}
+
+/*
+ * The second party waits behind a starving waiter, whose wait ends when the search has come to it and
+ * has not yet seen what it waits for: which is the first party, that waits for the second one.
+ */
+static void cancel_in_a_search(void)
+{
+	struct party parties[2];
+	struct actor starving;
+	unsigned int before;
+
+	for (int i = 0; i < 2; i++) {
+		init_lock(&locks[i], RANGE_FAIRNESS_FIFO, 1);
+		party_start(&parties[i], &locks[i], 0, 10);
+	}
+	actor_queue(&starving, &locks[0], 0, 20, RANGE_WRITE);
+	before = atomic_load(&parks);
+	party_go_on(&parties[0], &locks[1], 0, 10);
+	AWAIT(atomic_load(&parks) > before);
+	parties[1].behind = &starving;
+	party_go_on(&parties[1], &locks[0], 0, 10);
+	CHECK_EQ(party_finish(&parties[1]), EDEADLK);
+	CHECK_EQ(party_finish(&parties[0]), 0);
+	CHECK_EQ(actor_finish(&starving), ECANCELED);
+	for (int i = 0; i < 2; i++)
+		check_quiet_and_destroy(&locks[i]);
+}
+
+TEST(deadlock_locks, a_cycle_is_found_although_a_waiter_in_it_is_canceled_during_the_search)
+{
+	char errors[8192];
+
+	run_and_capture(cancel_in_a_search, errors);
+	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
 }
