@@ -62,7 +62,9 @@
  * thread of the parent ever used; such a lock is as it was in the parent. For every other lock the
  * child first calls range_lock_child(). A thread must not call fork() in a memory hook or in a
  * function that range_lock_foreach() calls. A child that was made without the handlers of
- * pthread_atfork(), as by _Fork() or vfork(), must not use any lock.
+ * pthread_atfork(), as by _Fork() or vfork(), must not use any lock, nor must a handler of
+ * pthread_atfork() in the child that was registered before the library was loaded: it runs before
+ * those of the library.
  *
  * The compiler warns where a caller ignores the result of a function whose failure leaves it without
  * a range that it would go on to use or to unlock (MMRANGE_CHECK_RESULT).
@@ -91,9 +93,10 @@
  * A program may tell the library about its mutexes (range_lock_mutex_wait()). The checked build then
  * finds cycles over ranges and mutexes, and cycles over mutexes alone.
  *
- * In the checked build, each acquisition and each release locks a mutex twice more, or three times
- * if it has to wait. The library writes each message by one write(2), without stdio, and aborts the
- * process after it, unless it reports a deadlock. fork() takes O(ranges in use) longer.
+ * In the checked build, each acquisition locks a mutex twice more, and each release once more. An
+ * acquisition that waits without a deadline locks one four times, and once more for each search for
+ * a cycle. The library writes each message by one write(2), without stdio, and aborts the process
+ * after it, unless it reports a deadlock. fork() takes O(ranges in use) longer.
  */
 #ifndef MMRANGE_RANGE_LOCK_H
 #define MMRANGE_RANGE_LOCK_H
@@ -252,7 +255,9 @@ struct range_lock {
  * Lifetime: in use from the call that acquires it (range_lock() and its kin, range_lock_many(), or
  * range_split() for the upper part) until that has failed or range_unlock() has returned; it must
  * not be moved, copied or freed meanwhile, and no two threads may call functions on it at the same
- * time, but for range_cancel(). It may be on the stack.
+ * time, but for range_cancel(). It may be on the stack. It must be in memory that is the process's
+ * own, and that a child of fork() has as it was: not shared, nor under MADV_DONTFORK or
+ * MADV_WIPEONFORK.
  */
 struct range {
 	uint64_t start;
@@ -602,8 +607,8 @@ struct range_info {
  *
  * @param fn   may call any function on any lock, and wait, but must not destroy or initialise this
  *             lock, nor call range_lock_child() on it. It must return: not leave by longjmp() or an
- *             exception, and not end its thread. What info points to is gone when it returns.
- *             Another result than 0 ends the walk.
+ *             exception, not switch to another stack, as by swapcontext(), and not end its thread.
+ *             What info points to is gone when it returns. Another result than 0 ends the walk.
  * @param arg  for fn
  * @return 0, or the result of fn that ended the walk
  *
@@ -628,6 +633,10 @@ MMRANGE_API int range_lock_foreach(struct range_lock *lock,
  * the child's storage again, and is not to be unlocked there. Of the data that ranges stand for,
  * the child has what was in memory at the moment of fork(), maybe half written. If it needs them
  * whole, acquire the full range before fork(), and release it in the parent afterwards.
+ *
+ * The child also calls this, for each lock that another thread of the parent may have used, before it
+ * uses the lock's memory, or that of a range that the thread that called fork() held in it, for
+ * anything else, also for another lock or range.
  *
  * A child of a process that had only one thread may leave this out, and then has its copy of
  * everything that is held. Any child may leave it out that uses no lock before it executes another

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In the child of fork(), before anything else of the program runs there: the platform forgets the
- * threads that the child does not have. So the child can use locks without telling the library first.
+ * In the child of fork(), before fork() returns there: the platform forgets the
+ * threads that the child does not have. So the child can use locks without telling the library first;
+ * but not in a handler of the program that was registered before this one, as handlers run in the
+ * order in which they were registered.
  */
 #include "platform.h"
 

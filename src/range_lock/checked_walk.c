@@ -11,8 +11,8 @@
 
 enum {
 	MOST_WALKS = 8, /* that are recorded; those inside of these are not */
-	/* Bytes of stack. A thread that leaves the function by longjmp() seldom goes further up; one
-	 * that switches to another stack inside the function seldom finds it as near. */
+	/* Bytes of stack. A thread that leaves the function by longjmp() seldom goes further up. The
+	 * function must not switch to another stack; one that does so seldom finds it as near. */
 	NEAR = 1 << 20
 };
 

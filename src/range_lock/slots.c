@@ -53,13 +53,13 @@ static void empty(struct range__slot *slot)
 		range__slot_free(slot, range__slot_leave(slot));
 }
 
-/* Another thread was about to release what the calling thread has published. */
-static void finish_leaving(struct range__slots *own)
+/* A thread that is gone was about to release what the group's thread has published. */
+static void finish_leaving(struct range__slots *group)
 {
 	for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
-		if ((atomic_load_explicit(&own->slot[k].state, memory_order_relaxed) & SLOT_TAG) ==
+		if ((atomic_load_explicit(&group->slot[k].state, memory_order_relaxed) & SLOT_TAG) ==
 		    SLOT_LEAVING)
-			empty(&own->slot[k]);
+			empty(&group->slot[k]);
 }
 
 /*
@@ -69,10 +69,9 @@ static void finish_leaving(struct range__slots *own)
 static void child(void)
 {
 	for (unsigned int i = 0; i < NR_GROUPS; i++) {
-		if (!atomic_load_explicit(&groups[i].taken, memory_order_relaxed))
-			continue;
-		if (&groups[i] == range__slots_own) {
-			finish_leaving(range__slots_own);
+		if (&groups[i] == range__slots_own ||
+		    !atomic_load_explicit(&groups[i].taken, memory_order_relaxed)) {
+			finish_leaving(&groups[i]);
 			continue;
 		}
 		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)

@@ -502,6 +502,27 @@ TEST(fork, a_slot_that_another_thread_was_leaving_is_free_in_the_child)
 	bystander_finish(&b);
 }
 
+static struct range left;
+
+static void *leave_published(void *arg)
+{
+	take_published(&lock, &left, 0, 10);
+	return arg;
+}
+
+TEST(fork, a_slot_of_a_thread_that_had_ended_that_another_was_leaving_is_free_in_the_child)
+{
+	struct bystander b;
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
+	make_biased(&lock, 1000);
+	thread_join(thread_start(leave_published, NULL));
+	my_slot = left.slot;
+	bystander_start(&b, begin_to_release_what_i_read, end_to_release_what_i_read);
+	check_in_child(have_all_slots, NULL);
+	bystander_finish(&b);
+}
+
 static void use_threads_in_child(void *arg)
 {
 	(void)arg;

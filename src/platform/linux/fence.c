@@ -12,14 +12,25 @@
 
 bool mmrange__fence_is_heavy;
 
+/* So that another thread can give back memory, whatever its priority. */
+static void nap(void)
+{
+	uint64_t end = mmrange__now() + 1000000;
+	const struct timespec time = { .tv_sec = (time_t)(end / 1000000000u),
+				       .tv_nsec = (long)(end % 1000000000u) };
+	_Atomic(uint64_t) word = 0;
+
+	mmrange__park(&word, 0, CLOCK_MONOTONIC, &time);
+}
+
 static bool membarrier(int command)
 {
 	int saved = errno;
 	long result;
 
-	do
-		result = syscall(SYS_membarrier, command, 0, 0);
-	while (result < 0 && errno == ENOMEM); /* a list of processors, in the kernel */
+	/* The kernel needs memory for a list of processors. */
+	while ((result = syscall(SYS_membarrier, command, 0, 0)) < 0 && errno == ENOMEM)
+		nap();
 	errno = saved;
 	return result == 0;
 }
