@@ -198,8 +198,9 @@ MMRANGE_API void mm_destroy(struct mm *mm);
  *   one since 5.13): if not, ENOMEM.
  *
  * The first mapping of a file in the process installs a handler of SIGBUS, by which the failure of such
- * accesses is noticed. It passes every other SIGBUS on to what was installed before. A program that
- * installs a handler later has to pass on to this one each SIGBUS that is not its own; if it does not,
+ * accesses is noticed. It passes every other SIGBUS on to what was installed before, which gets it as
+ * from the system: on the stack and with the mask of its flags, and only once with SA_RESETHAND. A
+ * program that installs a handler later has to pass on each SIGBUS that is not its own; if it does not,
  * an access behind the end of a file ends in the program's handler. Each thread that accesses a page of
  * a file unblocks SIGBUS for itself, once, and must not block it after that.
  *

@@ -3,22 +3,25 @@
  * fork(2): all that the spaces of a process share is locked while it forks, so that the child finds it
  * whole. The child forgets the spaces of the parent, which it may not use, and the parent's threads.
  */
+#include "guard.h"
 #include "internal.h"
 
 #include <errno.h>
 
 static bool handled;
 
-/* In the order of lock.h; what takes none of those locks is first. */
+/* In the order of lock.h; files.lock comes before those, and none is taken under the guard's lock. */
 static void before_fork(void)
 {
 	mm__inodes_before_fork();
 	mm__threads_before_fork();
 	mm__rcu_before_fork();
+	mm__guard_before_fork();
 }
 
 static void after_fork(bool child)
 {
+	mm__guard_after_fork();
 	mm__rcu_after_fork(child);
 	mm__threads_after_fork(child);
 	mm__inodes_after_fork(child);

@@ -32,8 +32,13 @@ struct guard {
 static MMRANGE__THREAD_LOCAL struct guard *innermost;
 static MMRANGE__THREAD_LOCAL bool unblocked;
 
+/* Locked while fork(2) copies the process, so that a child finds the handler and the flag agree. */
+static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool installed;
+
+/* Not changed any more once the handler is installed: it runs in several threads at once. */
 static struct sigaction previous;
-static int install_error;
+static atomic_flag previous_reset = ATOMIC_FLAG_INIT; /* it had SA_RESETHAND, and was called */
 
 /*
  * The signal
@@ -47,7 +52,22 @@ static bool is_guarded(const struct guard *guard, const siginfo_t *info)
 	       addr < guard->page + MM_PAGE_SIZE;
 }
 
-/* As the system would have called it, but for its stack. */
+/* By the pointer alone, as the system does: SA_SIGINFO may be set without a handler. */
+static bool is_handler(const struct sigaction *action)
+{
+	return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
+}
+
+/* Whether the system would call the earlier handler now. One with SA_RESETHAND it calls once. */
+static bool take_previous(void)
+{
+	if (!is_handler(&previous))
+		return false;
+	return !(previous.sa_flags & (int)SA_RESETHAND) ||
+	       !atomic_flag_test_and_set(&previous_reset);
+}
+
+/* As the system would have called it; the stack is right since the handler was installed. */
 static void call_previous(int number, siginfo_t *info, void *context)
 {
 	sigset_t mask = previous.sa_mask;
@@ -79,12 +99,10 @@ static void do_default(int number, const siginfo_t *info)
 static void pass_on(int number, siginfo_t *info, void *context)
 {
 	bool by_access = info->si_code > 0;
-	bool has_handler = previous.sa_flags & SA_SIGINFO ||
-			   (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN);
 
-	if (has_handler)
+	if (take_previous())
 		call_previous(number, info, context);
-	else if (previous.sa_handler == SIG_DFL || by_access)
+	else if (previous.sa_handler != SIG_IGN || by_access)
 		/* The system ignores no signal of an access. */
 		do_default(number, info);
 }
@@ -107,28 +125,56 @@ static void handle(int number, siginfo_t *info, void *context)
 	errno = saved;
 }
 
-static void install(void)
+/* Where the earlier handler would run, and whether calls of the system would go on after it. */
+static int flags_of_previous(void)
+{
+	int flags = SA_ONSTACK | SA_RESTART;
+
+	return is_handler(&previous) ? previous.sa_flags & flags : flags;
+}
+
+/* 0, or an errno value. */
+static int install(void)
 {
 	struct sigaction action;
 	int saved = errno;
+	int error = 0;
 
 	memset(&action, 0, sizeof(action));
 	action.sa_sigaction = handle;
-	/* Which signals are blocked in the handler before is up to call_previous(). */
-	action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART;
 	sigemptyset(&action.sa_mask);
 	/* First, as the handler may run at once. */
-	if (sigaction(SIGBUS, NULL, &previous) || sigaction(SIGBUS, &action, NULL))
-		install_error = errno;
+	if (sigaction(SIGBUS, NULL, &previous))
+		error = errno;
+	/* Which signals are blocked in the earlier handler is up to call_previous(). */
+	action.sa_flags = SA_SIGINFO | SA_NODEFER | flags_of_previous();
+	if (!error && sigaction(SIGBUS, &action, NULL))
+		error = errno;
 	errno = saved;
+	return error;
 }
 
 int mm__guard_install(void)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	int error = 0;
 
-	pthread_once(&once, install);
-	return install_error;
+	pthread_mutex_lock(&install_lock);
+	if (!installed)
+		error = install();
+	if (!error)
+		installed = true;
+	pthread_mutex_unlock(&install_lock);
+	return error;
+}
+
+void mm__guard_before_fork(void)
+{
+	pthread_mutex_lock(&install_lock);
+}
+
+void mm__guard_after_fork(void)
+{
+	pthread_mutex_unlock(&install_lock);
 }
 
 /*

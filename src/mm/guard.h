@@ -22,6 +22,10 @@
  */
 int mm__guard_install(void);
 
+/* Around fork(2), in the parent, and after it in the child too: no thread is just installing it. */
+void mm__guard_before_fork(void);
+void mm__guard_after_fork(void);
+
 /*
  * Copies n bytes, of which either source or target lie in this page of a file; neither crosses the end
  * of a page. False: the page cannot be accessed; then any of the bytes may have been copied.

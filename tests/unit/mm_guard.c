@@ -7,7 +7,7 @@
 
 #include "child.h"
 #include "files.h"
-#include "threads.h"
+#include "forks.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -18,15 +18,40 @@
 /* The linker lets the library's calls of sigaction() end here, which a program may forbid itself. */
 static bool forbidden;
 
+/* The thread in mm__guard_install() waits where it has installed the handler until fork() is seen. */
+static atomic_bool hold_installer, installer_held, fork_waits, fork_done;
+static _Thread_local bool in_fork;
+
 int __real_sigaction(int number, const struct sigaction *action, struct sigaction *old);
 int __wrap_sigaction(int number, const struct sigaction *action, struct sigaction *old);
 
 int __wrap_sigaction(int number, const struct sigaction *action, struct sigaction *old)
 {
-	if (!forbidden)
-		return __real_sigaction(number, action, old);
-	errno = EPERM;
-	return -1;
+	int result;
+
+	if (forbidden) {
+		errno = EPERM;
+		return -1;
+	}
+	result = __real_sigaction(number, action, old);
+	if (action && number == SIGBUS && atomic_load(&hold_installer)) {
+		atomic_store(&installer_held, true);
+		AWAIT(atomic_load(&fork_waits) || atomic_load(&fork_done));
+	}
+	return result;
+}
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	if (!in_fork)
+		return __real_pthread_mutex_lock(mutex);
+	if (!pthread_mutex_trylock(mutex))
+		return 0;
+	atomic_store(&fork_waits, true);
+	return __real_pthread_mutex_lock(mutex);
 }
 
 /* A mapping of the program's own of so many pages, of which the file has one. */
@@ -286,4 +311,202 @@ static void install_later(void)
 TEST(mm_guard, a_handler_that_the_program_installs_later_may_pass_on_what_is_ours)
 {
 	CHECK(survived(install_later));
+}
+
+/*
+ * What the earlier action says besides its handler.
+ */
+
+static void count(int number)
+{
+	CHECK_EQ(number, SIGBUS);
+	seen++;
+}
+
+static void expect_death_by_second(void)
+{
+	install(count, NULL, (int)SA_RESETHAND);
+	use_a_space();
+	raise(SIGBUS);
+	if (seen != 1)
+		_exit(0);
+	raise(SIGBUS);
+}
+
+/* A handler that returns and repairs nothing is called again if it stays. */
+static void count_accesses(int number)
+{
+	count(number);
+	if (seen > 1)
+		_exit(0);
+}
+
+static void expect_death_by_second_access(void)
+{
+	install(count_accesses, NULL, (int)SA_RESETHAND);
+	expect_death_by_access();
+}
+
+static void use_spaces_after_reset(void)
+{
+	install(count, NULL, (int)SA_RESETHAND);
+	use_a_space();
+	raise(SIGBUS);
+	use_a_space();
+	CHECK_EQ(seen, 1);
+}
+
+TEST(mm_guard, an_earlier_handler_with_sa_resethand_is_called_once_and_then_the_default_applies)
+{
+	CHECK(died(expect_death_by_second));
+	CHECK(died(expect_death_by_second_access));
+	CHECK(survived(use_spaces_after_reset));
+}
+
+static void install_no_handler(void (*handler)(int))
+{
+	struct sigaction new;
+
+	memset(&new, 0, sizeof(new));
+	sigemptyset(&new.sa_mask);
+	new.sa_handler = handler;
+	new.sa_flags = SA_SIGINFO;
+	CHECK_EQ(sigaction(SIGBUS, &new, NULL), 0);
+}
+
+static void expect_death_by_default(void)
+{
+	install_no_handler(SIG_DFL);
+	expect_death_by_access();
+}
+
+static void ignore_kill_with_info(void)
+{
+	install_no_handler(SIG_IGN);
+	use_a_space();
+	raise(SIGBUS);
+}
+
+TEST(mm_guard, an_earlier_default_with_sa_siginfo_is_no_handler)
+{
+	int status;
+	char errors[4096];
+
+	status = run_in_child(expect_death_by_default, errors, sizeof(errors));
+	CHECK(WIFSIGNALED(status));
+	CHECK_EQ(WTERMSIG(status), SIGBUS);
+	CHECK(survived(ignore_kill_with_info));
+}
+
+static char *alternate; /* the stack */
+static size_t alternate_size;
+static volatile bool on_alternate;
+
+static void say_where(int number)
+{
+	volatile char here = 0;
+
+	count(number);
+	on_alternate = (char *)&here >= alternate && (char *)&here < alternate + alternate_size;
+}
+
+/* Whether a handler with these flags runs on the alternate stack, and what the system has of them. */
+static void check_stack(int flags, bool expected)
+{
+	stack_t stack = { .ss_flags = 0 };
+
+	alternate_size = (size_t)SIGSTKSZ + 65536;
+	alternate = mmap(NULL, alternate_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
+	CHECK(alternate != MAP_FAILED);
+	stack.ss_sp = alternate;
+	stack.ss_size = alternate_size;
+	CHECK_EQ(sigaltstack(&stack, NULL), 0);
+	install(say_where, NULL, flags);
+	use_a_space();
+	raise(SIGBUS);
+	CHECK_EQ(seen, 1);
+	CHECK_EQ(on_alternate, expected);
+	CHECK_EQ(sigaction(SIGBUS, NULL, &ours), 0);
+	CHECK_EQ(ours.sa_flags & (SA_ONSTACK | SA_RESTART), flags);
+	stack.ss_flags = SS_DISABLE;
+	CHECK_EQ(sigaltstack(&stack, NULL), 0);
+	CHECK_EQ(munmap(alternate, alternate_size), 0);
+}
+
+static void stay_on_the_stack(void)
+{
+	check_stack(0, false);
+}
+
+static void use_the_alternate_stack(void)
+{
+	check_stack(SA_ONSTACK | SA_RESTART, true);
+}
+
+static void have_no_handler(void)
+{
+	install_no_handler(SIG_DFL);
+	use_a_space();
+	CHECK_EQ(sigaction(SIGBUS, NULL, &ours), 0);
+	CHECK(ours.sa_flags & SA_ONSTACK);
+	CHECK(ours.sa_flags & SA_RESTART);
+}
+
+TEST(mm_guard, an_earlier_handler_runs_on_the_stack_that_it_asked_for)
+{
+	CHECK(survived(stay_on_the_stack));
+	CHECK(survived(use_the_alternate_stack));
+	CHECK(survived(have_no_handler));
+}
+
+/*
+ * fork(2) while another thread installs the handler.
+ */
+
+static void *install_first(void *fd)
+{
+	struct mm *mm = new_space();
+
+	map_file_at(mm, 0, 1, RW, MM_MAP_SHARED, *(int *)fd, 0);
+	end_space(mm);
+	return NULL;
+}
+
+static void be_a_child(void)
+{
+	alarm(60);
+	atomic_store(&hold_installer, false);
+	use_a_space();
+	raise(SIGBUS);
+	CHECK_EQ(seen, 1);
+	_exit(0);
+}
+
+static void fork_while_installing(void)
+{
+	int fd = new_file(PAGES(1)), status;
+	pthread_t installer;
+	pid_t child;
+
+	install(count, NULL, 0);
+	atomic_store(&hold_installer, true);
+	installer = thread_start(install_first, &fd);
+	AWAIT(atomic_load(&installer_held));
+	in_fork = true;
+	child = fork();
+	in_fork = false;
+	CHECK(child >= 0);
+	if (!child)
+		be_a_child();
+	atomic_store(&fork_done, true);
+	thread_join(installer);
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, 0);
+	close(fd);
+}
+
+TEST(mm_guard, the_child_of_fork_while_the_handler_is_installed_passes_on_to_the_earlier_one)
+{
+	CHECK(survived(fork_while_installing));
 }
