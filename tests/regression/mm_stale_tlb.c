@@ -5,6 +5,8 @@
 #include "files.h"
 #include "stepper.h"
 
+#include <signal.h>
+
 /* Has the page in its TLB, and later reads it again, and again. */
 static void read_again(struct stepper *self)
 {
@@ -312,11 +314,19 @@ TEST(mm_stale_tlb, nothing_is_written_to_a_page_that_another_has_replaced)
 	end_space(mm);
 }
 
+/* What takes the place of a file that is not mapped any more can only be read. */
+static void fail_by_write(int number)
+{
+	(void)number;
+	test_fail(__FILE__, __LINE__, "written to a file that is not mapped any more");
+}
+
 /* A file is mapped as long as an area of it is there, and that goes after its pages have gone. */
 TEST(mm_stale_tlb, nothing_is_lost_that_is_written_to_a_file_until_the_flush)
 {
 	struct mm *mm = new_space();
 	int fd = new_file(MM_PAGE_SIZE);
+	void (*handler)(int number) = signal(SIGSEGV, fail_by_write);
 	struct stepper unmapper;
 	struct stepper writer;
 
@@ -330,4 +340,5 @@ TEST(mm_stale_tlb, nothing_is_lost_that_is_written_to_a_file_until_the_flush)
 	CHECK_EQ(byte_in_file(fd, 0), 3);
 	CHECK_EQ(close(fd), 0);
 	end_space(mm);
+	signal(SIGSEGV, handler);
 }

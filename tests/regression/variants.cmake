@@ -234,7 +234,8 @@ mmrange_variant_change(mm_munmap_frees_areas_first FILE src/mm/munmap.c
 	mm__areas_free(removed);
 ")
 mmrange_variant_fails(mm_munmap_frees_areas_first mm_stale_tlb
-  nothing_is_lost_that_is_written_to_a_file_until_the_flush "byte_in_file(fd, 0) is 1, not")
+  nothing_is_lost_that_is_written_to_a_file_until_the_flush
+  "written to a file that is not mapped any more")
 
 # A thread puts an entry into its TLB, and the entry does not say so.
 mmrange_variant(mm_walk_without_owner)
