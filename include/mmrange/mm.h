@@ -168,17 +168,19 @@ MMRANGE_API void mm_destroy(struct mm *mm);
  *                without; what MM_MAP_POPULATE cannot make present is no error
  * @param fd      without MM_MAP_ANONYMOUS: a regular file, open for reading, and for writing too if
  *                a shared mapping is to be written to. It may be closed after the call: the space
- *                keeps no descriptor, and no record lock (F_SETLK) of the process is lost.
+ *                keeps no descriptor, and no record lock (F_SETLK) of the process is lost. It must
+ *                stay the same file during the call: if another thread replaces it by dup2(), the call
+ *                fails with EBADF, or this mapping and later ones of the file may show the wrong file
  * @param offset  a multiple of the page size: where in the file
  * @param result  the address of the mapping; written only on success
  * @return 0; EINVAL length 0, unaligned fixed address or offset, or bad flags; ENOMEM no room, too
  *         many areas, or a fixed mapping that would end above MM_ADDR_MAX; EPERM fixed below
  *         MM_ADDR_MIN, a file on a file system without execution and MM_PROT_EXEC, or a sealed file
  *         (F_SEAL_WRITE, F_SEAL_FUTURE_WRITE) that is to be written to; EEXIST
- *         MM_MAP_FIXED_NOREPLACE and something is there; EBADF fd is none; EACCES fd is not open for
- *         that; ENODEV no regular file; EINVAL a file and MM_MAP_GROWSDOWN; EOVERFLOW the file cannot
- *         be that large; EDEADLK see mm_lock_range(); other errors of mmap(2) of the file. On error
- *         nothing has changed.
+ *         MM_MAP_FIXED_NOREPLACE and something is there; EBADF fd is none, or has become another file;
+ *         EACCES fd is not open for that; ENODEV no regular file; EINVAL a file and MM_MAP_GROWSDOWN;
+ *         EOVERFLOW the file cannot be that large; EDEADLK see mm_lock_range(); other errors of mmap(2)
+ *         of the file. On error nothing has changed.
  *
  * A mapping of a file shows the file itself, by a mapping of the program's own that the space makes of
  * it and all spaces of the process share:
@@ -191,11 +193,16 @@ MMRANGE_API void mm_destroy(struct mm *mm);
  *   present before, and are still counted so; where it grows again it reads as zeroes. So do private
  *   copies of its pages, but a copy stays unless an access to it begins and ends while the file is
  *   short (in Linux no copy stays). What is written to a copy is lost only if the file becomes too
- *   short after that. Where pages of the system are larger than MM_PAGE_SIZE, the end of the file is that
- *   of its last such page.
+ *   short after that, or if the system cannot have the page of the file when the copy is accessed, for
+ *   want of room or by an I/O error. Where pages of the system are larger than MM_PAGE_SIZE, the end of
+ *   the file is that of its last such page.
  * - An area that mm_mremap() makes longer than all that was mapped of the file before can be accessed
  *   there as far as the system can map the file again without a descriptor (Linux can, and a private
  *   one since 5.13): if not, ENOMEM.
+ * - Two files are the same if fstat(2) gives them the same st_dev and st_ino. Where a file system gives
+ *   those to different contents, a mapping may show the contents of an earlier one that is still there.
+ *   Overlayfs does so for descriptors from before and after it copies a file up, which it does when the
+ *   file is first opened for writing; FUSE and 9p may do so for any two files.
  *
  * The first mapping of a file in the process installs a handler of SIGBUS, by which the failure of such
  * accesses is noticed. It passes every other SIGBUS on to what was installed before, which gets it as
@@ -304,7 +311,9 @@ struct mm_siginfo {
 /**
  * Copies length bytes out of the address space, faulting pages in as hardware would.
  *
- * @param info  written on EFAULT; may be NULL
+ * @param buffer  length bytes that the program can access. A signal handler must not jump out of the
+ *                call, not even for a signal that an access to the buffer has raised
+ * @param info    written on EFAULT; may be NULL
  * @return 0; EFAULT a byte is not mapped for reading: what lies before info->addr has been copied;
  *         ENOMEM no page could be had
  *
@@ -312,7 +321,9 @@ struct mm_siginfo {
  *            a byte never, nor a word (of a pointer's size) where addr and buffer have the same
  *            alignment.
  * Progress:  an access to what is present takes no lock and waits for nobody, but for an operation
- *            of another thread that takes the page away.
+ *            of another thread that takes the page away. An access to a page of a file waits until
+ *            the system has the page: that may take as long as a file system on a network does not
+ *            answer, and an operation that takes the page away waits for the access.
  * Cost:      a present page that was used lately, O(1). See mm_fault() for the others.
  *
  * Since: 0.1

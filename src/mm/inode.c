@@ -162,7 +162,7 @@ static int open_once(int fd, const struct stat *status, int prot, int flags, uin
 	if (!found)
 		return ENOMEM;
 	pthread_mutex_lock(&found->lock);
-	error = mm__windows_cover(&found->windows, fd, first, end);
+	error = mm__windows_cover(&found->windows, fd, status, first, end);
 	pthread_mutex_unlock(&found->lock);
 	if (error) {
 		mm__inode_put(found);

@@ -98,20 +98,35 @@ static uint64_t usual_size(const struct mm__windows *windows)
 	return (uint64_t)STEP << (doublings < MAX_DOUBLINGS ? doublings : MAX_DOUBLINGS);
 }
 
-static int map_window(struct mm__windows *windows, int fd, uint64_t first, uint64_t end)
+/* Another thread may have closed fd meanwhile, and the number may be that of another file. */
+static bool is_same_file(int fd, const struct stat *status)
+{
+	struct stat now;
+
+	return !mm__file_status(fd, &now) && now.st_dev == status->st_dev &&
+	       now.st_ino == status->st_ino;
+}
+
+static int map_window(struct mm__windows *windows, int fd, const struct stat *status,
+		      uint64_t first, uint64_t end)
 {
 	struct mm__window *window = new_window(first, end);
 	int error = window ? mm__file_map(fd, windows->kind, first, end, &window->bytes) : ENOMEM;
 
+	if (!error && !is_same_file(fd, status)) {
+		mm__file_unmap(window->bytes, end - first);
+		error = EBADF;
+	}
 	if (!error)
 		add_window(windows, window);
 	else
 		mm__free(window);
 	/* The system has mapped a page of it before, so only room can lack. */
-	return error ? ENOMEM : 0;
+	return error && error != EBADF ? ENOMEM : error;
 }
 
-int mm__windows_cover(struct mm__windows *windows, int fd, uint64_t first, uint64_t end)
+int mm__windows_cover(struct mm__windows *windows, int fd, const struct stat *status,
+		      uint64_t first, uint64_t end)
 {
 	uint64_t start = round_down(first);
 	uint64_t needed = round_up(end);
@@ -119,9 +134,9 @@ int mm__windows_cover(struct mm__windows *windows, int fd, uint64_t first, uint6
 
 	if (find_window(windows, first, end))
 		return 0;
-	if (wanted > needed && !map_window(windows, fd, start, wanted))
+	if (wanted > needed && !map_window(windows, fd, status, start, wanted))
 		return 0;
-	return map_window(windows, fd, start, needed);
+	return map_window(windows, fd, status, start, needed);
 }
 
 /* The window that ends last of those that end at or before the page. */

@@ -38,9 +38,10 @@ void mm__windows_init(struct mm__windows *windows, enum mm__file_kind kind);
 
 /*
  * Makes sure that there is a window for pages [first, end) of a file that mm__file_check() has found
- * good. One caller at a time. 0 or ENOMEM.
+ * good. One caller at a time. 0; ENOMEM; EBADF fd is not the file of status any more.
  */
-int mm__windows_cover(struct mm__windows *windows, int fd, uint64_t first, uint64_t end);
+int mm__windows_cover(struct mm__windows *windows, int fd, const struct stat *status, uint64_t first,
+		      uint64_t end);
 
 /*
  * Makes sure that there is one for a page behind some window, which the file was mapped to further down.

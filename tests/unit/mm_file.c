@@ -6,12 +6,16 @@
 #include <sys/mman.h>
 
 static bool no_exec; /* as on a file system that is mounted so */
+static int replacement =
+	-1; /* what another thread makes of a descriptor while a window is mapped */
 
 void *__real_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 
 void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
+	if (replacement >= 0 && fd >= 0 && length > MM_PAGE_SIZE)
+		CHECK_EQ(dup2(replacement, fd), fd);
 	if (!no_exec || fd < 0 || !(prot & PROT_EXEC))
 		return __real_mmap(addr, length, prot, flags, fd, offset);
 	errno = EPERM;
@@ -191,6 +195,33 @@ TEST(mm_file, errors_are_those_of_mmap)
 	close(reader);
 	close(writer);
 	close(fd);
+}
+
+/* The byte at the start of another file, which takes the place of fd during the call. */
+static void check_replaced(int flags)
+{
+	struct mm *mm = new_space();
+	int file = new_file(PAGES(1)), other = new_file(PAGES(1)), fd = dup(file);
+
+	CHECK_EQ(pwrite(other, "o", 1, 0), 1);
+	replacement = other;
+	CHECK_EQ(try_map_file(mm, PAGES(1), R, flags, fd, 0), EBADF);
+	replacement = -1;
+	CHECK_AREAS(mm, "");
+	map_file_at(mm, 0, 1, R, flags, file, 0);
+	CHECK_EQ(peek(mm, AT(0)), file_pattern(0));
+	map_file_at(mm, 2, 1, R, flags, fd, 0);
+	CHECK_EQ(peek(mm, AT(2)), 'o');
+	end_space(mm);
+	close(file);
+	close(other);
+	close(fd);
+}
+
+TEST(mm_file, a_descriptor_that_becomes_another_file_during_the_call_is_refused)
+{
+	check_replaced(MM_MAP_SHARED);
+	check_replaced(MM_MAP_PRIVATE);
 }
 
 TEST(mm_file, what_is_shared_and_open_for_reading_only_never_becomes_writable)
