@@ -3,6 +3,7 @@
  * Files and shared anonymous memory, as the areas of all address spaces share them. What the program
  * maps of a file is seen in /proc/self/maps, if there is such a file.
  */
+#define _GNU_SOURCE /* mremap() */
 #include "mm/inode.h"
 
 #include "files.h"
@@ -11,10 +12,12 @@
 #include "mm/file.h"
 #include "mm/frames.h"
 #include "mm/rcu.h"
+#include "mm/window.h"
 #include "threads.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static struct mm__inode *open_pages(int fd, int prot, int flags, uint64_t first, uint64_t n)
 {
@@ -200,6 +203,65 @@ TEST(mm_inode, has_few_windows_however_much_is_mapped_piece_by_piece)
 	check_mappings(fd, 0, 0);
 	close(fd);
 }
+
+TEST(mm_inode, a_window_reaches_to_the_last_page_that_was_asked_for)
+{
+	static const uint64_t ends[] = { 1, 63, 64, 65, 127, 128, 129, 193, 4097 };
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		struct mm__windows windows;
+		int fd = new_file(PAGES(ends[i]));
+		struct stat status;
+
+		CHECK_EQ(mm__file_status(fd, &status), 0);
+		mm__windows_init(&windows, MM__FILE_WRITABLE);
+		CHECK_EQ(mm__windows_cover(&windows, fd, &status, 0, ends[i]), 0);
+		for (uint64_t page = 0; page < ends[i]; page++)
+			CHECK_EQ(mm__windows_make_ready(&windows, page, false), 0);
+		mm__windows_destroy(&windows);
+		close(fd);
+	}
+}
+
+#ifdef MREMAP_DONTUNMAP
+void *__real_mremap(void *old, size_t old_size, size_t new_size, int flags, ...);
+void *__wrap_mremap(void *old, size_t old_size, size_t new_size, int flags, ...);
+
+/* Set: pages that move have room to grow behind their new place. */
+static size_t room;
+
+void *__wrap_mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
+{
+	char *place;
+
+	if (!room || !(flags & MREMAP_DONTUNMAP))
+		return __real_mremap(old, old_size, new_size, flags);
+	place = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(place != MAP_FAILED);
+	CHECK_EQ(munmap(place + new_size, room - new_size), 0);
+	return __real_mremap(old, old_size, new_size, flags | MREMAP_FIXED, place);
+}
+
+TEST(mm_inode, a_mapping_that_grew_where_it_was_is_there)
+{
+	int fd = new_file(PAGES(8));
+	char *bytes, *grown;
+
+	CHECK_EQ(mm__file_map(fd, MM__FILE_PRIVATE, 0, 2, &bytes), 0);
+	grown = bytes;
+	room = PAGES(8);
+	if (mm__file_map_more(MM__FILE_PRIVATE, 2, 8, &grown)) {
+		puts("skipped: mremap(2) does not keep the old mapping of a file");
+	} else {
+		CHECK_EQ((unsigned char)grown[0], file_pattern(0));
+		CHECK_EQ((unsigned char)grown[PAGES(7)], file_pattern(PAGES(7)));
+		mm__file_unmap(grown, 8);
+	}
+	room = 0;
+	mm__file_unmap(bytes, 2);
+	close(fd);
+}
+#endif
 
 TEST(mm_inode, reaches_as_far_as_mappings_grow)
 {

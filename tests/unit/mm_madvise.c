@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "mm/rcu.h"
 #include "spaces.h"
 
 #define DONTNEED MM_MADV_DONTNEED
@@ -76,5 +77,22 @@ TEST(mm_madvise, bad_calls_are_refused)
 	CHECK_EQ(mm_madvise(mm, AT(0), UINT64_MAX - 8191, DONTNEED), EINVAL);
 	CHECK_EQ(mm_madvise(mm, AT(0), 0, DONTNEED), 0);
 	CHECK_EQ(mm_madvise(mm, AT(9), 0, DONTNEED), 0);
+	end_space(mm);
+}
+
+/* No thread frees in the background: one that only empties tables frees those that it emptied before. */
+TEST(mm_madvise, empty_tables_do_not_pile_up_in_a_thread_that_does_nothing_else)
+{
+	enum { TABLES = 1000 };
+	struct mm *mm = new_space();
+
+	map(mm, 0, TABLES * 512, RW);
+	for (unsigned int i = 0; i < TABLES; i++)
+		CHECK_EQ(poke(mm, AT(i * 512), 1), 0);
+	for (unsigned int i = 0; i < TABLES; i++) {
+		CHECK_EQ(mm_madvise(mm, AT(i * 512), PAGES(1), DONTNEED), 0);
+		/* A quarter of them. */
+		CHECK(mm__rcu_self->limbo.weight <= TABLES * MM__RCU_PAGE / 4);
+	}
 	end_space(mm);
 }
