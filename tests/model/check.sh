@@ -25,7 +25,8 @@ cp -r "$root/src" "$root/include" "$scratch"
 cp -r "$root/tests/model" "$scratch/tests"
 sed -i 's/\*state\[64\]/*state[2]/' "$scratch/src/range_lock/leaf.h"
 mm=$scratch/src/mm
-sed -i 's/MMRANGE__THREAD_LOCAL \(struct mm__remembered\)/\1/' "$mm/cpu.h" "$mm/cpu.c"
+sed -i 's/MMRANGE__THREAD_LOCAL \(struct mm__remembered\)/\1/' "$mm/cpu.h" \
+	"$scratch/tests/model/mm.h"
 sed -i 's/\(MM__TLB_ENTRIES \)64u/\12u/' "$mm/cpu.h"
 sed -i 's/\(MM__TABLE_ENTRIES \)512u/\14u/' "$mm/page_table.h"
 sed -i 's/\(MM__LINE_SHIFT \)6u/\13u/; s/\(MM__CHUNK_FRAMES \)508u/\112u/
