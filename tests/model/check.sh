@@ -31,6 +31,8 @@ sed -i 's/\(MM__TLB_ENTRIES \)64u/\12u/' "$mm/cpu.h"
 sed -i 's/\(MM__TABLE_ENTRIES \)512u/\14u/' "$mm/page_table.h"
 sed -i 's/\(MM__LINE_SHIFT \)6u/\13u/; s/\(MM__CHUNK_FRAMES \)508u/\112u/
 	s/\(MM__CHUNK_SIZE .*\) 21/\1 16/' "$mm/frames.h"
+# Too large for two registers, in which it would be returned as two words.
+sed -i '/^struct mm__area_needs {/,/^}/s/\(unsigned int\|uint32_t\) /uint64_t /' "$mm/area_tree.h"
 options=
 while [ $# -gt 0 ]; do
 	if [ "$1" = -w ]; then

@@ -131,8 +131,11 @@ static struct mm model_mm;
 static struct mm__budget model_budget = { .areas = 4 };
 
 /*
- * RCU
+ * RCU. Read sections load these, but do nothing with them.
  */
+
+MMRANGE__THREAD_LOCAL struct mm__rcu_thread *mm__rcu_self;
+struct mm__rcu_epoch mm__rcu_epoch;
 
 void mm__rcu_defer(struct mm__garbage *list, uint64_t weight)
 {

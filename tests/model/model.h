@@ -16,7 +16,14 @@
 
 /* What the checker's headers lack. There are no keys of threads: the harnesses hand slots out. */
 #ifdef MODEL_GENMC
+#include <errno.h>
+
 #define ECANCELED 125
+
+/* The checker's is common to all threads. */
+static _Thread_local int model_errno;
+#undef errno
+#define errno model_errno
 
 typedef unsigned int pthread_key_t;
 

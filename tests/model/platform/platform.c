@@ -73,7 +73,7 @@ static bool fall_asleep(struct bucket *bucket, _Atomic(uint64_t) *word, uint64_t
 }
 
 /* The deadline has passed: whether that is what ends the sleep, and not a wake-up just before. */
-static bool leave(struct bucket *bucket)
+static bool stop_sleeping(struct bucket *bucket)
 {
 	bool asleep;
 
@@ -105,7 +105,7 @@ int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
 		over = sleep_is_over(deadline != NULL);
 		__VERIFIER_spin_end(over);
 	} while (!over);
-	return deadline && leave(bucket) ? ETIMEDOUT : 0;
+	return deadline && stop_sleeping(bucket) ? ETIMEDOUT : 0;
 }
 
 void mmrange__unpark(_Atomic(uint64_t) *word, bool all)

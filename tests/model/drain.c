@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A reader releases its range in a biased leaf, while a writer that it has let in destroys the lock
+ * and writes to its memory, as the next user of that memory would: the reader may not look at the
+ * leaf any more. UNDRAINED: destroy does not wait for slots.
+ *
+ * Time passes when the reader is through. Run with GENMC_OPTIONS=--unroll=4: the loads of a slot that
+ * come before that are repeated for as long as they see the same.
+ */
+#include "sources.h"
+
+static int data;
+
+static void enter(void *arg)
+{
+	model_self = (uintptr_t)arg;
+	range__slots_own = &groups[(uintptr_t)arg - 1];
+}
+
+static void *reader(void *arg)
+{
+	enter(arg);
+	assert(data >= 0);
+	range_unlock(&model_lock, &model_ranges[1]);
+	model_deadline_passes();
+	return NULL;
+}
+
+static void destroy(void)
+{
+#ifndef UNDRAINED
+	int error = range__forest_destroy(&model_lock);
+
+	assert(!error);
+	(void)error;
+#endif
+	*(uint64_t *)(void *)&model_lock.root.word = 1;
+}
+
+/* Of a leaf on which nothing has happened yet. */
+static void bias(struct range__leaf *leaf)
+{
+	leaf->bias = 1;
+	leaf->generation = 1;
+	atomic_init(&leaf->word, range__word_of_bias(leaf->generation));
+}
+
+int main(void)
+{
+	pthread_t threads[MODEL_THREADS + 1];
+
+	init_lock();
+	bias(&model_lock.root);
+	atomic_init(&nr_used, 1);
+	enter((void *)1);
+	model_lock_range(&model_ranges[1], 0, 10, RANGE_READ);
+	start(reader, threads, 1, 1);
+	enter((void *)2);
+	if (!range_trylock(&model_lock, model_range(), 5, 15, RANGE_WRITE)) {
+		data++;
+		range_unlock(&model_lock, model_range());
+		destroy();
+	}
+	finish(threads, 1, 1);
+	return 0;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread unlinks an object, gives it away, and waits until it is freed, while readers look for it.
+ * What an object holds is plain memory, which the function of garbage overwrites before it frees it:
+ * a reader that can still reach it then is a data race, or an access to freed memory.
+ *
+ * READERS	how many threads read, registered by main(); they take no lock of rcu.c
+ * SECTIONS	how many read sections each of them has, one after the other
+ * REGISTERS	one more registers itself, reads, and does not end
+ * POLL		the thread looks once whether it can free, and does not wait
+ * GIVER	another thread unlinks and gives away; the one that waits is not told whether it has
+ *
+ * The locks of limbos are mutexes: table_lock.c is about the real ones. A thread that has to wait for a
+ * grace period is only looked at where its first look shows that the period is over.
+ */
+#include "model.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef MODEL_GENMC
+#define PTHREAD_ONCE_INIT 0
+typedef int pthread_once_t;
+typedef int pthread_rwlock_t;
+
+/* Not called. */
+void *calloc(size_t count, size_t size);
+void *realloc(void *memory, size_t size);
+int posix_memalign(void **memory, size_t alignment, size_t size);
+#endif
+
+void __VERIFIER_assume(bool condition);
+
+/* The checker takes it for a fence; it is one for the compiler only. */
+#undef atomic_signal_fence
+#define atomic_signal_fence(order) ((void)(order))
+
+/* In place of table_lock.h: what it promises. */
+#define MM_TABLE_LOCK_H
+
+struct mm__table_lock {
+	pthread_mutex_t mutex;
+};
+
+static inline void mm__table_lock_init(struct mm__table_lock *lock)
+{
+	pthread_mutex_init(&lock->mutex, NULL);
+}
+
+static inline void mm__table_lock_take(struct mm__table_lock *lock)
+{
+	pthread_mutex_lock(&lock->mutex);
+}
+
+static inline void mm__table_lock_drop(struct mm__table_lock *lock)
+{
+	pthread_mutex_unlock(&lock->mutex);
+}
+
+#include "mm/rcu.c"
+
+#include "platform/platform.c"
+
+#ifndef READERS
+#define READERS 1
+#endif
+#ifndef SECTIONS
+#define SECTIONS 1
+#endif
+
+void mm__heavy_fence(void)
+{
+	(void)mmrange__heavy_fence();
+}
+
+void mm__backoff(struct mm__backoff *backoff)
+{
+	(void)backoff;
+	__VERIFIER_assume(false);
+}
+
+struct object {
+	struct mm__garbage garbage;
+	int value;
+};
+
+static _Atomic(struct object *) published;
+static struct mm__rcu_thread readers[READERS];
+static struct mm__rcu_thread waiter;
+#if defined(REGISTERS) || defined(GIVER)
+static struct mm__rcu_thread other;
+#endif
+
+static void free_object(struct mm__garbage *garbage)
+{
+	struct object *object = (struct object *)garbage;
+
+	object->value = 0;
+	free(object);
+}
+
+static void read_section(void)
+{
+	const struct object *object;
+
+	mm__rcu_read_lock();
+	object = atomic_load_explicit(&published, memory_order_acquire);
+	if (object)
+		assert(object->value == 1);
+	mm__rcu_read_unlock();
+}
+
+static void *reader(void *arg)
+{
+	mm__rcu_self = arg;
+	for (int i = 0; i < SECTIONS; i++)
+		read_section();
+	return NULL;
+}
+
+static inline void *registering(void *arg)
+{
+	mm__rcu_begin_thread(arg);
+	read_section();
+	return NULL;
+}
+
+static void unlink_and_give(void)
+{
+	struct object *object = atomic_load_explicit(&published, memory_order_relaxed);
+
+	/* relaxed: what is unlinked is ordered by the grace period alone */
+	atomic_store_explicit(&published, NULL, memory_order_relaxed);
+	mm__rcu_defer(&object->garbage, 0);
+}
+
+static inline void *giver(void *arg)
+{
+	mm__rcu_self = arg;
+	unlink_and_give();
+	return NULL;
+}
+
+static void publish(void)
+{
+	struct object *object = malloc(sizeof(*object));
+
+	object->garbage.next = NULL;
+	object->garbage.free = free_object;
+	object->value = 1;
+	atomic_init(&published, object);
+}
+
+int main(void)
+{
+	pthread_t threads[READERS + 1];
+
+	publish();
+	for (int i = 0; i < READERS; i++)
+		mm__rcu_begin_thread(&readers[i]);
+#ifdef GIVER
+	mm__rcu_begin_thread(&other);
+#endif
+	mm__rcu_begin_thread(&waiter);
+	for (int i = 0; i < READERS; i++)
+		pthread_create(&threads[i], NULL, reader, &readers[i]);
+#if defined(REGISTERS)
+	pthread_create(&threads[READERS], NULL, registering, &other);
+#elif defined(GIVER)
+	pthread_create(&threads[READERS], NULL, giver, &other);
+#endif
+#ifndef GIVER
+	unlink_and_give();
+#endif
+#ifdef POLL
+	mm__rcu_poll();
+#else
+	mm__rcu_barrier();
+#endif
+	for (int i = 0; i < READERS; i++)
+		pthread_join(threads[i], NULL);
+#if defined(REGISTERS) || defined(GIVER)
+	pthread_join(threads[READERS], NULL);
+#endif
+	return 0;
+}
