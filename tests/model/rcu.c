@@ -119,12 +119,14 @@ static void *reader(void *arg)
 	return NULL;
 }
 
-static inline void *registering(void *arg)
+#ifdef REGISTERS
+static void *registering(void *arg)
 {
 	mm__rcu_begin_thread(arg);
 	read_section();
 	return NULL;
 }
+#endif
 
 static void unlink_and_give(void)
 {
@@ -135,12 +137,14 @@ static void unlink_and_give(void)
 	mm__rcu_defer(&object->garbage, 0);
 }
 
-static inline void *giver(void *arg)
+#ifdef GIVER
+static void *giver(void *arg)
 {
 	mm__rcu_self = arg;
 	unlink_and_give();
 	return NULL;
 }
+#endif
 
 static void publish(void)
 {
