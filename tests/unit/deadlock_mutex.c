@@ -541,6 +541,9 @@ static void choose(struct worker *w, struct thing things[3])
 			things[i] = all[(first + step * i) % 3];
 }
 
+/* Some thread has been told of a cycle. */
+static atomic_bool found;
+
 static void work_once(struct worker *w)
 {
 	struct range ranges[3];
@@ -552,14 +555,22 @@ static void work_once(struct worker *w)
 	while (n < 3 && !(error = acquire(things[n], &ranges[n])))
 		n++;
 	CHECK(!error || (error == EDEADLK && !w->ascending));
+	if (error)
+		atomic_store(&found, true);
 	while (n-- > 0)
 		release(things[n], &ranges[n]);
 }
 
+/* In any order, all go on until there was a cycle. */
 static void *work(void *arg)
 {
-	for (unsigned int i = 0; i < test_scale(2000); i++)
-		work_once(arg);
+	struct worker *w = arg;
+	unsigned int left = test_scale(2000);
+
+	while (left || !(w->ascending || atomic_load(&found))) {
+		work_once(w);
+		left -= left > 0;
+	}
 	return NULL;
 }
 
@@ -605,6 +616,19 @@ TEST(deadlock_mutex, nothing_is_said_of_threads_that_lock_in_ascending_order)
 	check_silent(work_in_ascending_order);
 }
 
+/*
+ * In a child of a process with threads, ThreadSanitizer lets no thread start, and AddressSanitizer of
+ * GCC 12 may hang, as its locks stay locked that another thread had.
+ */
+static bool may_start_threads(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	return false;
+#else
+	return !under_thread_sanitizer();
+#endif
+}
+
 static void be_forked(void *arg)
 {
 	const struct party *owner = arg;
@@ -621,8 +645,7 @@ static void be_forked(void *arg)
 	CHECK_EQ(range_lock_mutex_wait(&mutexes[0]), EDEADLK);
 	range_lock_mutex_unlocked(&mutexes[0]);
 	CHECK(!range__mutex_owns(mmrange__self()));
-	/* ThreadSanitizer lets no child of a process with threads start one. */
-	if (!under_thread_sanitizer())
+	if (may_start_threads())
 		go_round(2, 1, 0);
 }
 
@@ -668,7 +691,7 @@ TEST(deadlock_mutex, the_child_of_fork_knows_what_its_thread_owns_and_nothing_el
 	if (run_in_child(fork_often, errors, sizeof errors))
 		test_fail(__FILE__, __LINE__, "%s", errors);
 	CHECK_EQ(count(errors, "libmmrange: deadlock\n"),
-		 (under_thread_sanitizer() ? 1 : 2) * test_scale(100));
+		 (may_start_threads() ? 2 : 1) * test_scale(100));
 }
 
 static char addresses[FILL];
