@@ -13,11 +13,12 @@ enum { LOCKED_SPINS = 100 };
 
 static bool undisturbed(const struct range *range)
 {
-	int spins = mmrange__spinning_helps() ? LOCKED_SPINS : 0;
 	uint64_t word;
+	int spins;
 
 	if (range__slot_undisturbed(range))
 		return true;
+	spins = mmrange__spinning_helps() ? LOCKED_SPINS : 0;
 	do {
 		/* relaxed: as in range__slot_undisturbed() */
 		word = atomic_load_explicit(&range->leaf->word, memory_order_relaxed);
