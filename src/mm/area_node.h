@@ -137,7 +137,7 @@ void *mm__area_spare_take(struct mm__area_tree *tree, bool inner);
 void mm__area_spare_give(struct mm__area_tree *tree, void *spare, bool inner);
 void mm__area_spares_free(struct mm__area_spares *spares);
 
-/* Frees what left the tree together with a retired node, when nobody reads it any more. */
+/* Frees what left the tree together with a retired node, when no thread reads it any more. */
 void mm__area_node_free_detached(struct mm__area_node *node);
 
 /* An empty node, of what was reserved. */

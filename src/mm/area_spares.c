@@ -42,7 +42,7 @@ static void *get_spare(struct mm__area_spares *spares, bool inner)
 	return spare;
 }
 
-/* All keys of a spare are UINT64_MAX; and who fills it under a lock finds it in the cache. */
+/* All keys of a spare are UINT64_MAX. The thread that fills it under a lock finds it in the cache. */
 static void put_new_spare(struct mm__area_spares *spares, bool inner, void *memory)
 {
 	memset(memory, 0xff, node_size(inner));

@@ -163,7 +163,7 @@ int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *bu
  *
  *	error = mm__area_tree_prepare_refill(&budget, &needs, &spares);		without the lock
  *	if there is an error
- *		wait until nobody reads what was retired
+ *		wait until no thread reads what was retired
  *		mm__area_tree_reuse(&budget, &needs, retired, &spares);
  *	lock
  *	mm__area_tree_refill(tree, &budget, &needs, &spares);
@@ -176,7 +176,7 @@ int mm__area_tree_prepare_refill(const struct mm__area_budget *budget,
 				 const struct mm__area_needs *needs,
 				 struct mm__area_spares *spares);
 
-/* Takes the rest from what was retired, and frees what is not needed. */
+/* Takes the rest from the retired nodes, and frees those that are not needed. */
 void mm__area_tree_reuse(const struct mm__area_budget *budget, const struct mm__area_needs *needs,
 			 struct mm__garbage *retired, struct mm__area_spares *spares);
 

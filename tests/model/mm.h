@@ -68,27 +68,7 @@ static inline void model_clear(void *memory, size_t size)
 #define memset(memory, byte, size) (model_clear(memory, size), (void *)(memory))
 #define memcpy(to, from, size)     ((void)(to), (void)(from))
 
-/* In place of table_lock.h, which table_lock.c is about: what it promises. */
-#define MM_TABLE_LOCK_H
-
-struct mm__table_lock {
-	pthread_mutex_t mutex;
-};
-
-static inline void mm__table_lock_init(struct mm__table_lock *lock)
-{
-	pthread_mutex_init(&lock->mutex, NULL);
-}
-
-static inline void mm__table_lock_take(struct mm__table_lock *lock)
-{
-	pthread_mutex_lock(&lock->mutex);
-}
-
-static inline void mm__table_lock_drop(struct mm__table_lock *lock)
-{
-	pthread_mutex_unlock(&lock->mutex);
-}
+#include "table_mutex.h"
 
 /* Read sections cost nothing, as no grace period ends. */
 #define MM__NO_READERS

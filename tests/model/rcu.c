@@ -36,27 +36,7 @@ void __VERIFIER_assume(bool condition);
 #undef atomic_signal_fence
 #define atomic_signal_fence(order) ((void)(order))
 
-/* In place of table_lock.h: what it promises. */
-#define MM_TABLE_LOCK_H
-
-struct mm__table_lock {
-	pthread_mutex_t mutex;
-};
-
-static inline void mm__table_lock_init(struct mm__table_lock *lock)
-{
-	pthread_mutex_init(&lock->mutex, NULL);
-}
-
-static inline void mm__table_lock_take(struct mm__table_lock *lock)
-{
-	pthread_mutex_lock(&lock->mutex);
-}
-
-static inline void mm__table_lock_drop(struct mm__table_lock *lock)
-{
-	pthread_mutex_unlock(&lock->mutex);
-}
+#include "table_mutex.h"
 
 #include "mm/rcu.c"
 

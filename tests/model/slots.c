@@ -61,14 +61,6 @@ static void *writer(void *arg)
 	return NULL;
 }
 
-/* Of a leaf on which nothing has happened yet. */
-static void bias(struct range__leaf *leaf)
-{
-	leaf->bias = 1;
-	leaf->generation = 1;
-	atomic_init(&leaf->word, range__word_of_bias(leaf->generation));
-}
-
 int main(void)
 {
 	pthread_t threads[MODEL_THREADS + 1];

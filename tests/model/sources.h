@@ -93,6 +93,14 @@ static inline void check_quiet(void)
 	assert(model_lock.root.nr_woken == 0 && model_lock.root.nr_starving == 0);
 }
 
+/* Of a leaf on which nothing has happened yet. */
+static inline void bias(struct range__leaf *leaf)
+{
+	leaf->bias = 1;
+	leaf->generation = 1;
+	atomic_init(&leaf->word, range__word_of_bias(leaf->generation));
+}
+
 static void init_lock(void)
 {
 	atomic_init(&model_lock.copy, &mmrange__copy);
