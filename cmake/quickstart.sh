@@ -117,9 +117,11 @@ bench() {
 passed=0
 failed=0
 summary=
+failures=
 
-# count RESULTS STATUS: adds up what ctest wrote, and shows what was skipped. What neither passed
-# nor was skipped failed, and a ctest that fails has a failure to show.
+# count RESULTS STATUS: adds up what ctest wrote, shows what was skipped, and notes the names of the
+# tests that failed. What neither passed nor was skipped failed, and a ctest that fails has a failure
+# to show.
 count() {
 	ran=$(grep -c '<testcase ' "$1") || :
 	good=$(grep -c '<testcase .* status="run"' "$1") || :
@@ -128,6 +130,7 @@ count() {
 	if [ "$2" -ne 0 ] && [ "$bad" -eq 0 ]; then
 		bad=1
 	fi
+	failures=$failures$(sed -n "s|.*<testcase name=\"\([^\"]*\)\".*status=\"fail\".*|$name: \1 failed;|p" "$1")
 	awk '/<testcase / { test = $0 } /<skipped message="SKIP_/ { print test; show = 1 } show
 	     /<\/testcase>/ { show = 0 }' "$1"
 }
@@ -180,6 +183,7 @@ run_tests() {
 
 	say "summary"
 	echo "$summary"
+	echo "$failures" | tr ';' '\n'
 	echo "$passed passed, $failed failed"
 	[ "$failed" -eq 0 ]
 }
