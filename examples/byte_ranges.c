@@ -34,7 +34,7 @@ static int64_t get(unsigned int account)
 }
 
 /* Without range_cancel(), and with bounds that are right, it cannot fail. */
-static void lock_range(struct range *range, uint64_t start, uint64_t end, enum range_mode mode)
+static void lock_range(struct range_hold *range, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	if (range_lock(&lock, range, start, end, mode))
 		abort();
@@ -49,7 +49,7 @@ static void put(unsigned int account, int64_t balance)
 /* Moves an amount from low to high, low < high; a negative one the other way. */
 static void transfer(unsigned int low, unsigned int high, int64_t amount)
 {
-	struct range first, second;
+	struct range_hold first, second;
 	int both;
 
 	lock_range(&first, offset_of(low), offset_of(low + 1), RANGE_WRITE);
@@ -68,7 +68,7 @@ static void transfer(unsigned int low, unsigned int high, int64_t amount)
 
 static int64_t audit(void)
 {
-	struct range range;
+	struct range_hold range;
 	int64_t total = 0;
 
 	lock_range(&range, 0, offset_of(ACCOUNTS), RANGE_READ);

@@ -12,7 +12,7 @@ static void *count(void *arg)
 {
 	for (unsigned int i = 0; i < 630000; i++) {
 		unsigned int start = i % 63;
-		struct range range;
+		struct range_hold range;
 
 		if (range_lock(&lock, &range, start, start + 2, RANGE_WRITE))
 			abort();

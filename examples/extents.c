@@ -34,7 +34,7 @@ static size_t first_not_of(struct run run, unsigned char whose)
 /* Takes a run for whom if it is free; otherwise says how far to move on. */
 static size_t take(struct run run, unsigned char whom)
 {
-	struct range range;
+	struct range_hold range;
 	size_t free;
 
 	if (range_trylock(&lock, &range, run.start, run.start + run.length, RANGE_WRITE))
@@ -63,7 +63,7 @@ static struct run extent_alloc(size_t hint, size_t length, unsigned char whom)
 
 static void extent_free(struct run run, unsigned char whose)
 {
-	struct range range;
+	struct range_hold range;
 
 	if (range_lock(&lock, &range, run.start, run.start + run.length, RANGE_WRITE) ||
 	    first_not_of(run, whose) != run.length)

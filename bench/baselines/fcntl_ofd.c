@@ -65,7 +65,7 @@ static void leave(void *lock, void *thread)
 
 static int set(const struct lock_node *node, int command, short type)
 {
-	const struct range *range = &node->range;
+	const struct range_hold *range = &node->range;
 	const int *own = node->thread;
 	struct flock flock = {
 		.l_type = type,

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct lock_node {
-	_Alignas(64) struct range range; /* first: it is what the interval tree links */
+	_Alignas(64) struct range_hold range; /* first: it is what the interval tree links */
 	/* tree_spinlock's. */
 	struct lock_node *next;
 	uint32_t blockers;

@@ -24,7 +24,7 @@ enum grant { WAITING, PARKED, GRANTED };
 
 struct tree_spinlock {
 	atomic_bool locked;
-	struct range *root;
+	struct range_hold *root;
 };
 
 static void spin_lock(struct tree_spinlock *tree)
@@ -48,7 +48,7 @@ static void spin_unlock(struct tree_spinlock *tree)
 	atomic_store_explicit(&tree->locked, false, memory_order_release);
 }
 
-static bool conflict(const struct range *a, const struct range *b)
+static bool conflict(const struct range_hold *a, const struct range_hold *b)
 {
 	return a->mode == RANGE_WRITE || b->mode == RANGE_WRITE;
 }
@@ -102,7 +102,7 @@ static int lock_range(void *lock, struct lock_node *node, uint64_t start, uint64
 		      enum range_mode mode)
 {
 	struct tree_spinlock *tree = lock;
-	struct range *other;
+	struct range_hold *other;
 	uint32_t blockers = 0;
 
 	node->range.start = start;
@@ -128,7 +128,7 @@ static void unlock_range(void *lock, struct lock_node *node)
 	uint64_t start = node->range.start;
 	uint64_t end = node->range.end;
 	struct lock_node *granted = NULL;
-	struct range *other;
+	struct range_hold *other;
 
 	spin_lock(tree);
 	range__tree_erase(&tree->root, &node->range);

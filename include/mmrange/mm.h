@@ -459,7 +459,7 @@ MMRANGE_API int mm_munlock(struct mm *mm, uint64_t addr, uint64_t length);
 
 /** What mm_lock_range() holds. The caller's storage, until mm_unlock_range(). */
 struct mm_hold {
-	struct range range;
+	struct range_hold range;
 	uint64_t start;
 	uint64_t end;
 	enum range_mode mode;

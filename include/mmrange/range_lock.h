@@ -2,7 +2,7 @@
 /*
  * range_lock - a reader/writer lock over ranges of a 64-bit key space.
  *
- * A struct range_lock covers the keys [0, UINT64_MAX). A struct range is one acquisition of a
+ * A struct range_lock covers the keys [0, UINT64_MAX). A struct range_hold is one acquisition of a
  * half-open part of it, for reading or for writing. Two ranges conflict when they overlap and at
  * least one of them is a writer; conflicting ranges are never held together, all others are held in
  * parallel, and operations on ranges that overlap nothing write no cache line that another thread
@@ -10,7 +10,7 @@
  *
  *	static struct range_lock lock = RANGE_LOCK_INITIALIZER;
  *
- *	struct range r;
+ *	struct range_hold r;
  *	if (range_lock(&lock, &r, offset, offset + length, RANGE_WRITE) == 0) {
  *		... no other thread reads or writes [offset, offset + length) ...
  *		range_unlock(&lock, &r);
@@ -19,7 +19,7 @@
  * What differs from a pthread_rwlock_t:
  *  - the unit of exclusion is a range; the full range is [0, UINT64_MAX), and behaves like one
  *    rwlock;
- *  - every acquisition needs a struct range that stays where it is, untouched, until the unlock;
+ *  - every acquisition needs a struct range_hold that stays where it is, untouched, until the unlock;
  *  - one thread may hold several ranges. To wait for one while holding another can deadlock, and an
  *    order of addresses alone does not prevent it: the wait may be for a starving waiter (below)
  *    whose range overlaps the one that is held. So use range_lock_many(), or range_trylock() for
@@ -75,7 +75,7 @@
  * calls one must not have enabled asynchronous cancellation (PTHREAD_CANCEL_ASYNCHRONOUS).
  *
  * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message
- * on: unlock of a range that is not held or is held in another lock, locking with a struct range
+ * on: unlock of a range that is not held or is held in another lock, locking with a struct range_hold
  * that is in use, use or destruction of a destroyed lock, and what the function of
  * range_lock_foreach() must not do.
  *
@@ -191,9 +191,9 @@ struct range__leaf {
 	RANGE__ATOMIC(uint32_t) patience;
 	RANGE__ATOMIC(uint32_t) rent;
 	RANGE__ATOMIC(uint32_t) bias;
-	struct range *held;
-	struct range *wait_first;
-	struct range *wait_last;
+	struct range_hold *held;
+	struct range_hold *wait_first;
+	struct range_hold *wait_last;
 	struct range__leaf *seams; /* see src/range_lock/seams.h */
 	uint64_t generation;
 	union {
@@ -259,17 +259,17 @@ struct range_lock {
  * own, and that a child of fork() has as it was: not shared, nor under MADV_DONTFORK or
  * MADV_WIPEONFORK.
  */
-struct range {
+struct range_hold {
 	uint64_t start;
 	uint64_t end;
 	uint64_t max_end;
 	uint64_t max_write_end;
 	union {
-		struct range *parent;
+		struct range_hold *parent;
 		struct range__wait *checked_wait; /* while it waits; NULL: with a deadline */
 	};
-	struct range *left;
-	struct range *right;
+	struct range_hold *left;
+	struct range_hold *right;
 	uint8_t mode;
 	uint8_t height;
 	uint8_t starving;
@@ -280,12 +280,12 @@ struct range {
 	uint64_t stamp;
 	uint64_t owner; /* the thread: its number in the system in the upper half */
 	union {
-		struct range *next;       /* while it waits */
+		struct range_hold *next;       /* while it waits */
 		struct range__slot *slot; /* while it is held through a slot */
 	};
-	struct range *prev;
+	struct range_hold *prev;
 	/* checked_... are used by the checked build only; the layout is the same in both. */
-	RANGE__ATOMIC(struct range *) checked_next;
+	RANGE__ATOMIC(struct range_hold *) checked_next;
 	struct range_lock *checked_lock;
 };
 
@@ -344,7 +344,7 @@ MMRANGE_API int range_lock_destroy(struct range_lock *lock);
  *            leaf, and O(waiters) while one of them is starving. A range that spans leaves merges
  *            them: O(leaves).   Since: 0.1
  */
-MMRANGE_API MMRANGE_CHECK_RESULT int range_lock(struct range_lock *lock, struct range *range,
+MMRANGE_API MMRANGE_CHECK_RESULT int range_lock(struct range_lock *lock, struct range_hold *range,
 						uint64_t start, uint64_t end, enum range_mode mode);
 
 /**
@@ -358,7 +358,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_lock(struct range_lock *lock, struct 
  *            memory hook that another thread is in.
  * Otherwise as range_lock().   Since: 0.1
  */
-MMRANGE_API MMRANGE_CHECK_RESULT int range_trylock(struct range_lock *lock, struct range *range,
+MMRANGE_API MMRANGE_CHECK_RESULT int range_trylock(struct range_lock *lock, struct range_hold *range,
 						   uint64_t start, uint64_t end,
 						   enum range_mode mode);
 
@@ -374,7 +374,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_trylock(struct range_lock *lock, stru
  *
  * Otherwise as range_lock().   Since: 0.1
  */
-MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock(struct range_lock *lock, struct range *range,
+MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock(struct range_lock *lock, struct range_hold *range,
 						     uint64_t start, uint64_t end,
 						     enum range_mode mode, clockid_t clock,
 						     const struct timespec *deadline);
@@ -406,7 +406,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock(struct range_lock *lock, st
  * Lifetime:  *range may go as soon as the waiter's call has returned, the lock as well.
  * Cost:      allocates nothing; O(leaves + waiters), and locks each leaf for a moment.   Since: 0.1
  */
-MMRANGE_API int range_cancel(struct range_lock *lock, struct range *range);
+MMRANGE_API int range_cancel(struct range_lock *lock, struct range_hold *range);
 
 /**
  * Releases a range.
@@ -422,7 +422,7 @@ MMRANGE_API int range_cancel(struct range_lock *lock, struct range *range);
  *            woken. A range that merged leaves splits them again: O(leaves), and O(waiters) for
  *            each.   Since: 0.1
  */
-MMRANGE_API void range_unlock(struct range_lock *lock, struct range *range);
+MMRANGE_API void range_unlock(struct range_lock *lock, struct range_hold *range);
 
 /**
  * Makes a range that is held for writing one that is held for reading, without letting go of it.
@@ -434,7 +434,7 @@ MMRANGE_API void range_unlock(struct range_lock *lock, struct range *range);
  * Cost:      cannot fail; allocates nothing. Ends the bias of the leaf; O(log n) in the ranges of
  *            the leaf, and the waiters as range_unlock().   Since: 0.1
  */
-MMRANGE_API void range_downgrade(struct range_lock *lock, struct range *range);
+MMRANGE_API void range_downgrade(struct range_lock *lock, struct range_hold *range);
 
 /**
  * Makes a range that is held for reading one that is held for writing, if that needs no waiting.
@@ -450,7 +450,7 @@ MMRANGE_API void range_downgrade(struct range_lock *lock, struct range *range);
  * Cost:      ends the bias of the leaf; O(log n) in the ranges of the leaf; O(waiters) if there are
  *            any.   Since: 0.1
  */
-MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock, struct range *range);
+MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock, struct range_hold *range);
 
 /**
  * Releases a part of a range, at either end or both.
@@ -463,7 +463,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock, s
  * Ordering:  release of the part that is released, as range_unlock().
  * Cost:      allocates nothing; ends the bias of the leaf, and as range_unlock().   Since: 0.1
  */
-MMRANGE_API int range_shrink(struct range_lock *lock, struct range *range, uint64_t start,
+MMRANGE_API int range_shrink(struct range_lock *lock, struct range_hold *range, uint64_t start,
 			     uint64_t end);
 
 /**
@@ -479,7 +479,7 @@ MMRANGE_API int range_shrink(struct range_lock *lock, struct range *range, uint6
  * Progress:  never waits for the holder of a range; may wait for short internal locks.
  * Cost:      allocates nothing; as range_trylock() of what is added for writing.   Since: 0.1
  */
-MMRANGE_API MMRANGE_CHECK_RESULT int range_tryextend(struct range_lock *lock, struct range *range,
+MMRANGE_API MMRANGE_CHECK_RESULT int range_tryextend(struct range_lock *lock, struct range_hold *range,
 						     uint64_t start, uint64_t end);
 
 /**
@@ -494,12 +494,12 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_tryextend(struct range_lock *lock, st
  * Cost:      allocates nothing; ends the bias of the leaf; O(log n) in the ranges of the
  *            leaf.   Since: 0.1
  */
-MMRANGE_API MMRANGE_CHECK_RESULT int range_split(struct range_lock *lock, struct range *range,
-						 uint64_t point, struct range *upper);
+MMRANGE_API MMRANGE_CHECK_RESULT int range_split(struct range_lock *lock, struct range_hold *range,
+						 uint64_t point, struct range_hold *upper);
 
 /** One of several ranges that range_lock_many() acquires together. */
 struct range_request {
-	struct range *range; /* caller's storage, not in use, different for each request */
+	struct range_hold *range; /* caller's storage, not in use, different for each request */
 	uint64_t start;
 	uint64_t end;
 	enum range_mode mode;
@@ -566,7 +566,7 @@ struct range_info {
 	 * Which one it is: an address to compare, or for range_cancel(). The range may have been
 	 * released, and its storage reused, by now.
 	 */
-	struct range *range;
+	struct range_hold *range;
 	uint64_t start;
 	uint64_t end;
 	enum range_mode mode;

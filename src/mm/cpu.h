@@ -71,7 +71,7 @@ struct mm__cpu {
 	uint64_t empty_table[MM__KEPT_TABLES]; /* address with 1 added; see page_table.h */
 	unsigned int next_empty;
 	struct mm_hold coarse;
-	struct range whole; /* where the lock knows no ranges: see hold.c */
+	struct range_hold whole; /* where the lock knows no ranges: see hold.c */
 	enum range_mode whole_mode;
 	struct mm__tlb_entry tlb[MM__TLB_ENTRIES];
 	_Atomic(uint64_t) events[MM__NR_EVENTS];

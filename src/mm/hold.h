@@ -29,8 +29,8 @@ static inline int mm__held(const struct mm__cpu *cpu, uint64_t start, uint64_t e
 
 /* locking.c */
 bool mm__knows_ranges(const struct mm *mm);
-void mm__range_acquire(struct mm *mm, struct range *range, uint64_t start, uint64_t end,
+void mm__range_acquire(struct mm *mm, struct range_hold *range, uint64_t start, uint64_t end,
 		       enum range_mode mode);
-void mm__range_release(struct mm *mm, struct range *range);
+void mm__range_release(struct mm *mm, struct range_hold *range);
 
 #endif

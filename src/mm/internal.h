@@ -100,8 +100,8 @@ struct mm__hold {
 	uint64_t other_end;
 	bool nested; /* by the thread, with mm_lock_range() */
 	bool other_nested;
-	struct range range;
-	struct range other;
+	struct range_hold range;
+	struct range_hold other;
 };
 
 /* 0, or ENOMEM. */

@@ -60,7 +60,7 @@ bool mm__knows_ranges(const struct mm *mm)
 	return mm->attr.locking == MM_LOCKING_RANGE || mm->attr.locking == MM_LOCKING_SPECULATIVE;
 }
 
-void mm__range_acquire(struct mm *mm, struct range *range, uint64_t start, uint64_t end,
+void mm__range_acquire(struct mm *mm, struct range_hold *range, uint64_t start, uint64_t end,
 		       enum range_mode mode)
 {
 	if (!MM__LOCKING)
@@ -75,7 +75,7 @@ void mm__range_acquire(struct mm *mm, struct range *range, uint64_t start, uint6
 		must(pthread_rwlock_wrlock(&mm->rwlock));
 }
 
-static int try_acquire(struct mm *mm, struct range *range, uint64_t start, uint64_t end)
+static int try_acquire(struct mm *mm, struct range_hold *range, uint64_t start, uint64_t end)
 {
 	int error;
 
@@ -90,7 +90,7 @@ static int try_acquire(struct mm *mm, struct range *range, uint64_t start, uint6
 	return error;
 }
 
-void mm__range_release(struct mm *mm, struct range *range)
+void mm__range_release(struct mm *mm, struct range_hold *range)
 {
 	if (!MM__LOCKING)
 		return;

@@ -222,7 +222,8 @@ static void split(struct range_lock *lock, struct range__leaf *leaf, const uint6
 	errno = saved;
 }
 
-void range__adapt_note(struct range_lock *lock, struct range__leaf *leaf, const struct range *range)
+void range__adapt_note(struct range_lock *lock, struct range__leaf *leaf,
+		       const struct range_hold *range)
 {
 	/* relaxed: all of this is a guess about where a split would help; any values do */
 	uint64_t last_start = atomic_load_explicit(&leaf->last_start, memory_order_relaxed);

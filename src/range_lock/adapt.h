@@ -29,7 +29,7 @@
  * pays.
  */
 void range__adapt_note(struct range_lock *lock, struct range__leaf *leaf,
-		       const struct range *range);
+		       const struct range_hold *range);
 
 /* With both leaves locked: one goes on where the other was. */
 void range__adapt_inherit(struct range__leaf *to, struct range__leaf *from);

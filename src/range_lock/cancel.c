@@ -17,16 +17,16 @@
 #include <errno.h>
 
 /* With the leaf locked. */
-static bool waits_in(const struct range__leaf *leaf, const struct range *range)
+static bool waits_in(const struct range__leaf *leaf, const struct range_hold *range)
 {
-	const struct range *w = leaf->wait_first;
+	const struct range_hold *w = leaf->wait_first;
 
 	while (w && w != range)
 		w = w->next;
 	return w != NULL;
 }
 
-void range__expel(struct range_lock *lock, struct range__leaf *leaf, struct range *range,
+void range__expel(struct range_lock *lock, struct range__leaf *leaf, struct range_hold *range,
 		  uint64_t why, struct range__wakes *wakes)
 {
 	uint64_t start = range->start, end = range->end;
@@ -37,7 +37,7 @@ void range__expel(struct range_lock *lock, struct range__leaf *leaf, struct rang
 	atomic_store_explicit(&range->state, why, memory_order_release);
 }
 
-int range_cancel(struct range_lock *lock, struct range *range)
+int range_cancel(struct range_lock *lock, struct range_hold *range)
 {
 	struct range__wakes wakes = { .n = 0 };
 

@@ -32,7 +32,7 @@ enum {
 	NR_COUNTS = 4096,
 };
 
-typedef _Atomic(struct range *) link_t;
+typedef _Atomic(struct range_hold *) link_t;
 
 static struct shard {
 	atomic_size_t nr_ranges;
@@ -62,7 +62,7 @@ static atomic_bool have_key;
 static bool have_handler;
 
 _Noreturn void range__checked_stop(const char *what, const struct range_lock *lock,
-				   const struct range *range)
+				   const struct range_hold *range)
 {
 	mmrange__stop("%s (range_lock %p, range %p)", what, (const void *)lock,
 		      (const void *)range);
@@ -74,12 +74,12 @@ static atomic_size_t *count_of(uint64_t thread)
 }
 
 /* Multiplicative hashing by the golden ratio (Knuth): the high bits depend on all of the address. */
-static uint64_t hash(const struct range *range)
+static uint64_t hash(const struct range_hold *range)
 {
 	return (uint64_t)(uintptr_t)range * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static uint64_t shard_of(const struct range *range)
+static uint64_t shard_of(const struct range_hold *range)
 {
 	return hash(range) >> (64 - SHARD_BITS);
 }
@@ -88,7 +88,7 @@ static uint64_t shard_of(const struct range *range)
  * The chain of a range, locked. The calling thread counts from now on, also if it only releases what
  * others acquired: a child of fork() must know that the mutex may be locked.
  */
-static link_t *lock_chain(const struct range *range)
+static link_t *lock_chain(const struct range_hold *range)
 {
 	uint64_t shard = shard_of(range);
 
@@ -98,18 +98,18 @@ static link_t *lock_chain(const struct range *range)
 			.first[hash(range) >> (64 - SHARD_BITS - BUCKET_BITS) & (NR_BUCKETS - 1)];
 }
 
-static void unlock_chain(const struct range *range)
+static void unlock_chain(const struct range_hold *range)
 {
 	pthread_mutex_unlock(&mutexes[shard_of(range)]);
 }
 
 /* relaxed: under the shard's mutex, or in the child of fork() */
-static struct range *linked(link_t *link)
+static struct range_hold *linked(link_t *link)
 {
 	return atomic_load_explicit(link, memory_order_relaxed);
 }
 
-static void set_link(link_t *link, struct range *range)
+static void set_link(link_t *link, struct range_hold *range)
 {
 	atomic_store_explicit(link, range, memory_order_release); /* [K] */
 }
@@ -122,7 +122,7 @@ static void unlink_at(struct shard *shard, link_t *link)
 }
 
 /* Where the range hangs in its chain, or where NULL stands at the end. */
-static link_t *find(link_t *link, const struct range *range)
+static link_t *find(link_t *link, const struct range_hold *range)
 {
 	while (linked(link) && linked(link) != range) {
 		link = &linked(link)->checked_next;
@@ -165,7 +165,7 @@ static void discount_thread(void *arg)
 	atomic_fetch_sub_explicit(&nr_threads, 1, memory_order_release);
 }
 
-void range__checked_begin(struct range_lock *lock, struct range *range)
+void range__checked_begin(struct range_lock *lock, struct range_hold *range)
 {
 	link_t *chain;
 
@@ -182,7 +182,7 @@ void range__checked_begin(struct range_lock *lock, struct range *range)
 	unlock_chain(range);
 }
 
-void range__checked_end(struct range *range, int error)
+void range__checked_end(struct range_hold *range, int error)
 {
 	link_t *chain = lock_chain(range);
 
@@ -197,7 +197,7 @@ void range__checked_end(struct range *range, int error)
 }
 
 /* The range's place in its chain, which is locked; stops if it is not held in this lock. */
-static link_t *find_held(link_t *chain, struct range_lock *lock, const struct range *range)
+static link_t *find_held(link_t *chain, struct range_lock *lock, const struct range_hold *range)
 {
 	link_t *link = find(chain, range);
 
@@ -210,14 +210,14 @@ static link_t *find_held(link_t *chain, struct range_lock *lock, const struct ra
 	return link;
 }
 
-void range__checked_held(struct range_lock *lock, const struct range *range)
+void range__checked_held(struct range_lock *lock, const struct range_hold *range)
 {
 	range__checked_lock(lock);
 	find_held(lock_chain(range), lock, range);
 	unlock_chain(range);
 }
 
-void range__checked_release(struct range_lock *lock, struct range *range)
+void range__checked_release(struct range_lock *lock, struct range_hold *range)
 {
 	range__checked_lock(lock);
 	unlink_at(&shards[shard_of(range)], find_held(lock_chain(range), lock, range));
@@ -236,7 +236,7 @@ struct forgotten {
 	bool others;                   /* those of other threads */
 };
 
-static bool is_forgotten(const struct range *range, const struct forgotten *forgotten)
+static bool is_forgotten(const struct range_hold *range, const struct forgotten *forgotten)
 {
 	return range->checked_lock == forgotten->lock ||
 	       (forgotten->others && !mmrange__same_thread(range->owner, mmrange__self()));
@@ -248,7 +248,7 @@ static void forget_in(struct shard *shard, const struct forgotten *forgotten)
 		link_t *link = &shard->first[i];
 
 		while (linked(link)) {
-			struct range *range = linked(link);
+			struct range_hold *range = linked(link);
 
 			if (is_forgotten(range, forgotten)) {
 				unlink_at(shard, link);
@@ -328,9 +328,9 @@ __attribute__((destructor)) static void delete_key(void)
 		pthread_key_delete(key);
 }
 
-bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range)
+bool range__checked_deadlock(struct range__leaf *leaf, const struct range_hold *range)
 {
-	struct range *r;
+	struct range_hold *r;
 
 	if (!range__checked_holds(range->owner))
 		return false;

@@ -19,16 +19,16 @@ void range__checked_lock(const struct range_lock *lock);
 void range__checked_thread(void);
 
 /* An acquisition begins; stops if the range is in use. */
-void range__checked_begin(struct range_lock *lock, struct range *range);
+void range__checked_begin(struct range_lock *lock, struct range_hold *range);
 
 /* It has ended, with 0 or an error. */
-void range__checked_end(struct range *range, int error);
+void range__checked_end(struct range_hold *range, int error);
 
 /* Stops if the range is not held in this lock. */
-void range__checked_held(struct range_lock *lock, const struct range *range);
+void range__checked_held(struct range_lock *lock, const struct range_hold *range);
 
 /* A release begins; stops if the range is not held in this lock. */
-void range__checked_release(struct range_lock *lock, struct range *range);
+void range__checked_release(struct range_lock *lock, struct range_hold *range);
 
 /*
  * Whether a thread holds a range that it acquired itself, of any lock. If it does not, this may be
@@ -47,7 +47,7 @@ void range__checked_child(const struct range_lock *lock);
 
 /* With the leaf locked: whether the calling thread would wait for a range that it acquired itself.
  */
-bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range);
+bool range__checked_deadlock(struct range__leaf *leaf, const struct range_hold *range);
 
 /* In range_lock_foreach(): calls the caller's function; stops if the thread ends in it. */
 int range__checked_tell(struct range_lock *lock,
@@ -65,7 +65,7 @@ void range__checked_still_in_walk(const struct range_lock *lock);
 
 /* Stops the process with a message. */
 _Noreturn void range__checked_stop(const char *what, const struct range_lock *lock,
-				   const struct range *range);
+				   const struct range_hold *range);
 
 #else
 
@@ -74,22 +74,22 @@ static inline void range__checked_lock(const struct range_lock *lock)
 	(void)lock;
 }
 
-static inline void range__checked_begin(struct range_lock *lock, struct range *range)
+static inline void range__checked_begin(struct range_lock *lock, struct range_hold *range)
 {
 	(void)lock, (void)range;
 }
 
-static inline void range__checked_end(struct range *range, int error)
+static inline void range__checked_end(struct range_hold *range, int error)
 {
 	(void)range, (void)error;
 }
 
-static inline void range__checked_held(struct range_lock *lock, const struct range *range)
+static inline void range__checked_held(struct range_lock *lock, const struct range_hold *range)
 {
 	(void)lock, (void)range;
 }
 
-static inline void range__checked_release(struct range_lock *lock, struct range *range)
+static inline void range__checked_release(struct range_lock *lock, struct range_hold *range)
 {
 	(void)lock, (void)range;
 }
@@ -99,7 +99,7 @@ static inline void range__checked_child(const struct range_lock *lock)
 	(void)lock;
 }
 
-static inline bool range__checked_deadlock(struct range__leaf *leaf, const struct range *range)
+static inline bool range__checked_deadlock(struct range__leaf *leaf, const struct range_hold *range)
 {
 	(void)leaf, (void)range;
 	return false;

@@ -118,7 +118,7 @@ struct range__wait *range__deadlock_wait_of(uint64_t thread)
  */
 static struct range__leaf *lock_leaf(const struct range__wait *wait)
 {
-	const struct range *range = wait->range;
+	const struct range_hold *range = wait->range;
 
 	for (int look = 0; look < LOOKS; look++) {
 		struct range__leaf *leaf = range__index_find(wait->lock, range->start);
@@ -141,13 +141,13 @@ static bool still_waits(const struct range__wait *wait)
 	return wait->queued && state != RANGE_CANCELED && state != RANGE_DEADLOCKED;
 }
 
-static bool excludes(const struct range *a, const struct range *b)
+static bool excludes(const struct range_hold *a, const struct range_hold *b)
 {
 	return a->mode == RANGE_WRITE || b->mode == RANGE_WRITE;
 }
 
 /* Whether a conflicts with all that b conflicts with. */
-static bool covers(const struct range *a, const struct range *b)
+static bool covers(const struct range_hold *a, const struct range_hold *b)
 {
 	return a->start <= b->start && b->end <= a->end &&
 	       (a->mode == RANGE_WRITE || b->mode == RANGE_READ);
@@ -158,7 +158,7 @@ static bool covers(const struct range *a, const struct range *b)
  * owner is 0, for its wait itself.
  */
 static void reach(struct search *search, struct range__wait *to, struct range__wait *from,
-		  uint64_t owner, const struct range *held)
+		  uint64_t owner, const struct range_hold *held)
 {
 	if (!to || to->search == searches)
 		return;
@@ -184,8 +184,8 @@ static void reach(struct search *search, struct range__wait *to, struct range__w
 
 static void reach_held(struct search *search, struct range__leaf *leaf, struct range__wait *wait)
 {
-	const struct range *range = wait->range;
-	struct range *r;
+	const struct range_hold *range = wait->range;
+	struct range_hold *r;
 
 	for (r = range__tree_first(leaf->held, range->start, range->end); r;
 	     r = range__tree_next(r, range->start, range->end)) {
@@ -203,11 +203,11 @@ static void reach_held(struct search *search, struct range__leaf *leaf, struct r
 static bool reach_starving(struct search *search, struct range__leaf *leaf,
 			   struct range__wait *wait)
 {
-	const struct range *range = wait->range;
+	const struct range_hold *range = wait->range;
 
 	if (leaf->nr_starving == 0)
 		return false;
-	for (struct range *w = range->prev; w; w = w->prev) {
+	for (struct range_hold *w = range->prev; w; w = w->prev) {
 		struct range__wait *other = w->checked_wait;
 
 		range__deadlock_steps++;
@@ -319,8 +319,8 @@ bool range__deadlock_look(struct range__wait *wait)
 	return !unsure;
 }
 
-void range__deadlock_prepare(struct range__wait *wait, struct range_lock *lock, struct range *range,
-			     bool timed)
+void range__deadlock_prepare(struct range__wait *wait, struct range_lock *lock,
+			     struct range_hold *range, bool timed)
 {
 	range->checked_wait = timed ? NULL : wait;
 	wait->lock = lock;
@@ -362,7 +362,7 @@ void range__deadlock_leave(struct range__wait *wait, int error)
 		range__deadlock_print(&wait->report);
 }
 
-void range__deadlock_promoted(struct range *range)
+void range__deadlock_promoted(struct range_hold *range)
 {
 	uint64_t state = RANGE_WAITING;
 
@@ -392,7 +392,7 @@ void range__deadlock_nap(void)
 	park_briefly(&word, 0);
 }
 
-int range__deadlock_park(struct range__wait *wait, struct range *range,
+int range__deadlock_park(struct range__wait *wait, struct range_hold *range,
 			 const struct range__limit *limit)
 {
 	uint64_t state = RANGE_LOOKS;

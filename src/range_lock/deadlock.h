@@ -49,7 +49,7 @@ struct range__wait {
 	/* Set before the range is queued. */
 	uint64_t thread;
 	struct range_lock *lock;
-	struct range *range; /* NULL: it is for a mutex, in mutex.c, and has no lock */
+	struct range_hold *range; /* NULL: it is for a mutex, in mutex.c, and has no lock */
 	const void *mutex;
 	uint64_t since;
 	bool timed;
@@ -73,8 +73,8 @@ struct range__wait {
 };
 
 /* With the leaf locked, before the range is queued: prepares a wait, with a deadline or without. */
-void range__deadlock_prepare(struct range__wait *wait, struct range_lock *lock, struct range *range,
-			     bool timed);
+void range__deadlock_prepare(struct range__wait *wait, struct range_lock *lock,
+			     struct range_hold *range, bool timed);
 
 /* After the range was queued: registers a wait without a deadline. */
 void range__deadlock_register(struct range__wait *wait);
@@ -98,10 +98,10 @@ static inline void range__deadlock_dequeued(struct range__wait *wait)
 void range__deadlock_leave(struct range__wait *wait, int error);
 
 /* With the leaf locked: a waiter, or NULL, has become starving. It is to look. */
-void range__deadlock_promoted(struct range *range);
+void range__deadlock_promoted(struct range_hold *range);
 
 /* Parks a waiter, with a look if it has to: 0 or ETIMEDOUT, and may return early for no reason. */
-int range__deadlock_park(struct range__wait *wait, struct range *range,
+int range__deadlock_park(struct range__wait *wait, struct range_hold *range,
 			 const struct range__limit *limit);
 
 /* Sleeps until a look is to be repeated. */
@@ -153,7 +153,7 @@ struct range__wait {
 };
 
 static inline void range__deadlock_prepare(struct range__wait *wait, struct range_lock *lock,
-					   struct range *range, bool timed)
+					   struct range_hold *range, bool timed)
 {
 	(void)wait, (void)lock, (void)range, (void)timed;
 }
@@ -173,12 +173,12 @@ static inline void range__deadlock_leave(struct range__wait *wait, int error)
 	(void)wait, (void)error;
 }
 
-static inline void range__deadlock_promoted(struct range *range)
+static inline void range__deadlock_promoted(struct range_hold *range)
 {
 	(void)range;
 }
 
-static inline int range__deadlock_park(struct range__wait *wait, struct range *range,
+static inline int range__deadlock_park(struct range__wait *wait, struct range_hold *range,
 				       const struct range__limit *limit)
 {
 	(void)wait;

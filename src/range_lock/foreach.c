@@ -76,7 +76,7 @@ static struct place beginning(uint64_t lo)
 	return (struct place){ .at = lo };
 }
 
-static struct range_info info_of(struct range *range, enum range_state state)
+static struct range_info info_of(struct range_hold *range, enum range_state state)
 {
 	return (struct range_info){
 		.range = range,
@@ -89,7 +89,7 @@ static struct range_info info_of(struct range *range, enum range_state state)
 }
 
 /* Puts a range into the batch; if that is full, the last one in the order goes, or the range does. */
-static void offer(struct walk *walk, struct range *range, uint64_t at, enum range_state state)
+static void offer(struct walk *walk, struct range_hold *range, uint64_t at, enum range_state state)
 {
 	const struct place place = { at, (uintptr_t)range };
 	unsigned int k = walk->n;
@@ -109,7 +109,7 @@ static void offer(struct walk *walk, struct range *range, uint64_t at, enum rang
 static void offer_held(struct walk *walk, struct range__leaf *leaf)
 {
 	uintptr_t address = walk->key == walk->last.at ? walk->last.address : 0;
-	struct range *r = range__tree_from(leaf->held, walk->key, address);
+	struct range_hold *r = range__tree_from(leaf->held, walk->key, address);
 
 	for (; r && r->start < walk->hi && r->start <= walk->last_start && walk->n < BATCH;
 	     r = range__tree_next(r, 0, UINT64_MAX))
@@ -119,7 +119,7 @@ static void offer_held(struct walk *walk, struct range__leaf *leaf)
 /* With the leaf locked. The queue is in the order of arrival. */
 static void offer_waiting(struct walk *walk, struct range__leaf *leaf)
 {
-	for (struct range *w = leaf->wait_first; w && w->stamp <= walk->begun; w = w->next)
+	for (struct range_hold *w = leaf->wait_first; w && w->stamp <= walk->begun; w = w->next)
 		offer(walk, w, w->stamp, w->starving ? RANGE_STATE_STARVING : RANGE_STATE_WAITING);
 }
 
@@ -138,7 +138,7 @@ static uint64_t upper_bound(struct range__leaf *leaf)
 	return atomic_load_explicit(&leaf->hi, memory_order_relaxed);
 }
 
-static uint64_t last_start(const struct range *root)
+static uint64_t last_start(const struct range_hold *root)
 {
 	while (root && root->right)
 		root = root->right;

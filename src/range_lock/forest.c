@@ -194,7 +194,7 @@ static void lock_mutex(struct range_lock *lock)
 }
 
 /* Whether one of the n ranges has to wait in a leaf, which is locked. */
-static bool blocks_any(struct range__leaf *leaf, const struct range *ranges, unsigned int n)
+static bool blocks_any(struct range__leaf *leaf, const struct range_hold *ranges, unsigned int n)
 {
 	for (unsigned int i = 0; i < n; i++)
 		if (range__leaf_blocks(leaf, &ranges[i]))
@@ -207,7 +207,7 @@ static bool blocks_any(struct range__leaf *leaf, const struct range *ranges, uns
  * ranges would have to wait; then nothing has changed.
  */
 static struct range__leaf *lock_spanning(struct range_lock *lock, uint64_t start, uint64_t end,
-					 const struct range *wanted, unsigned int n)
+					 const struct range_hold *wanted, unsigned int n)
 {
 	struct range__forest *forest;
 	uint32_t i = 0, leaves = 1, locked = 0;
@@ -239,7 +239,7 @@ static struct range__leaf *lock_spanning(struct range_lock *lock, uint64_t start
 }
 
 /* The leaf that holds the range, if it is one, locked by lock_leaf(); otherwise NULL. */
-static struct range__leaf *lock_one(struct range_lock *lock, const struct range *range,
+static struct range__leaf *lock_one(struct range_lock *lock, const struct range_hold *range,
 				    struct range__leaf *hint,
 				    void (*lock_leaf)(struct range__leaf *leaf))
 {
@@ -261,7 +261,7 @@ static struct range__leaf *lock_one(struct range_lock *lock, const struct range 
 	return NULL;
 }
 
-struct range__leaf *range__forest_lock(struct range_lock *lock, const struct range *range,
+struct range__leaf *range__forest_lock(struct range_lock *lock, const struct range_hold *range,
 				       struct range__leaf *hint, bool try)
 {
 	struct range__leaf *leaf = lock_one(lock, range, hint, range__leaf_lock);
@@ -269,7 +269,8 @@ struct range__leaf *range__forest_lock(struct range_lock *lock, const struct ran
 	return leaf ? leaf : lock_spanning(lock, range->start, range->end, range, try ? 1 : 0);
 }
 
-struct range__leaf *range__forest_lock_reader(struct range_lock *lock, const struct range *range,
+struct range__leaf *range__forest_lock_reader(struct range_lock *lock,
+					      const struct range_hold *range,
 					      struct range__leaf *hint, bool try)
 {
 	struct range__leaf *leaf = lock_one(lock, range, hint, range__leaf_lock_reader);
@@ -278,7 +279,7 @@ struct range__leaf *range__forest_lock_reader(struct range_lock *lock, const str
 }
 
 /* The same, after a look under lock->mutex if the index keeps changing: exact (R2). */
-static struct range__leaf *lock_exactly(struct range_lock *lock, const struct range *range,
+static struct range__leaf *lock_exactly(struct range_lock *lock, const struct range_hold *range,
 					struct range__leaf *hint,
 					void (*lock_leaf)(struct range__leaf *leaf))
 {
@@ -298,7 +299,8 @@ static struct range__leaf *lock_exactly(struct range_lock *lock, const struct ra
 	return leaf;
 }
 
-struct range__leaf *range__forest_lock_published(struct range_lock *lock, const struct range *range)
+struct range__leaf *range__forest_lock_published(struct range_lock *lock,
+						 const struct range_hold *range)
 {
 	return lock_exactly(lock, range, range->leaf, range__leaf_lock_reader);
 }
@@ -306,23 +308,26 @@ struct range__leaf *range__forest_lock_published(struct range_lock *lock, const 
 struct range__leaf *range__forest_lock_key(struct range_lock *lock, uint64_t key,
 					   void (*lock_leaf)(struct range__leaf *leaf))
 {
-	const struct range one = { .start = key, .end = key + 1 };
+	const struct range_hold one = { .start = key, .end = key + 1 };
 
 	return lock_exactly(lock, &one, NULL, lock_leaf);
 }
 
-struct range__leaf *range__forest_lock_extension(struct range_lock *lock, const struct range *range,
-						 uint64_t start, uint64_t end)
+struct range__leaf *range__forest_lock_extension(struct range_lock *lock,
+						 const struct range_hold *range, uint64_t start,
+						 uint64_t end)
 {
 	struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf, false);
-	struct range parts[2];
+	struct range_hold parts[2];
 	unsigned int n = 0;
 
 	if (start < range->start)
-		parts[n++] =
-			(struct range){ .start = start, .end = range->start, .mode = range->mode };
+		parts[n++] = (struct range_hold){ .start = start,
+						  .end = range->start,
+						  .mode = range->mode };
 	if (range->end < end)
-		parts[n++] = (struct range){ .start = range->end, .end = end, .mode = range->mode };
+		parts[n++] =
+			(struct range_hold){ .start = range->end, .end = end, .mode = range->mode };
 	if (range__leaf_covers(leaf, start, end)) {
 		if (!blocks_any(leaf, parts, n))
 			return leaf;

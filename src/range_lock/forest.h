@@ -25,14 +25,15 @@
  * is where to look first, and may be any leaf of the lock, or NULL. With try, a range that would
  * have to wait merges nothing: then the result is NULL.
  */
-struct range__leaf *range__forest_lock(struct range_lock *lock, const struct range *range,
+struct range__leaf *range__forest_lock(struct range_lock *lock, const struct range_hold *range,
 				       struct range__leaf *hint, bool try);
 
 /*
  * The same for a reader, which is about to be held, or is held: a leaf that is biased stays so.
  * Only if there are several they are merged.
  */
-struct range__leaf *range__forest_lock_reader(struct range_lock *lock, const struct range *range,
+struct range__leaf *range__forest_lock_reader(struct range_lock *lock,
+					      const struct range_hold *range,
 					      struct range__leaf *hint, bool try);
 
 /*
@@ -40,7 +41,7 @@ struct range__leaf *range__forest_lock_reader(struct range_lock *lock, const str
  * range__leaf_lock_reader(); NULL: there are several, so that it has not been adopted yet.
  */
 struct range__leaf *range__forest_lock_published(struct range_lock *lock,
-						 const struct range *range);
+						 const struct range_hold *range);
 
 /*
  * The leaf that holds key, locked by lock_leaf(), for a walk through the lock. What stays in the
@@ -55,8 +56,9 @@ struct range__leaf *range__forest_lock_key(struct range_lock *lock, uint64_t key
  * Locks the leaf of a range that is held, if that can be extended to [start, end), which contains
  * it, merging leaves as above. NULL: it would have to wait; then nothing has changed.
  */
-struct range__leaf *range__forest_lock_extension(struct range_lock *lock, const struct range *range,
-						 uint64_t start, uint64_t end);
+struct range__leaf *range__forest_lock_extension(struct range_lock *lock,
+						 const struct range_hold *range, uint64_t start,
+						 uint64_t end);
 
 /* Under lock->mutex: the forest, made of lock->root if there is none yet; NULL without memory. */
 struct range__forest *range__forest_get(struct range_lock *lock);

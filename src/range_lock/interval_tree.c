@@ -6,7 +6,7 @@
  */
 #include "interval_tree.h"
 
-static unsigned int height(const struct range *node)
+static unsigned int height(const struct range_hold *node)
 {
 	return node ? node->height : 0;
 }
@@ -23,9 +23,9 @@ struct summary {
 	unsigned int height;
 };
 
-static struct summary summarize(const struct range *node)
+static struct summary summarize(const struct range_hold *node)
 {
-	const struct range *left = node->left, *right = node->right;
+	const struct range_hold *left = node->left, *right = node->right;
 	struct summary s = {
 		.max_end = node->end,
 		.max_write_end = node->mode == RANGE_WRITE ? node->end : 0,
@@ -43,13 +43,13 @@ static struct summary summarize(const struct range *node)
 	return s;
 }
 
-static bool summary_is(const struct range *node, struct summary s)
+static bool summary_is(const struct range_hold *node, struct summary s)
 {
 	return node->height == s.height && node->max_end == s.max_end &&
 	       node->max_write_end == s.max_write_end;
 }
 
-static void update(struct range *node)
+static void update(struct range_hold *node)
 {
 	struct summary s = summarize(node);
 
@@ -58,14 +58,14 @@ static void update(struct range *node)
 	node->max_write_end = s.max_write_end;
 }
 
-static void set_left(struct range *node, struct range *child)
+static void set_left(struct range_hold *node, struct range_hold *child)
 {
 	node->left = child;
 	if (child)
 		child->parent = node;
 }
 
-static void set_right(struct range *node, struct range *child)
+static void set_right(struct range_hold *node, struct range_hold *child)
 {
 	node->right = child;
 	if (child)
@@ -73,8 +73,8 @@ static void set_right(struct range *node, struct range *child)
 }
 
 /* Puts new where old hangs. */
-static void replace_child(struct range **root, struct range *parent, struct range *old,
-			  struct range *new)
+static void replace_child(struct range_hold **root, struct range_hold *parent,
+			  struct range_hold *old, struct range_hold *new)
 {
 	if (!parent)
 		*root = new;
@@ -86,9 +86,9 @@ static void replace_child(struct range **root, struct range *parent, struct rang
 		new->parent = parent;
 }
 
-static struct range *rotate_left(struct range **root, struct range *node)
+static struct range_hold *rotate_left(struct range_hold **root, struct range_hold *node)
 {
-	struct range *up = node->right;
+	struct range_hold *up = node->right;
 
 	replace_child(root, node->parent, node, up);
 	set_right(node, up->left);
@@ -98,9 +98,9 @@ static struct range *rotate_left(struct range **root, struct range *node)
 	return up;
 }
 
-static struct range *rotate_right(struct range **root, struct range *node)
+static struct range_hold *rotate_right(struct range_hold **root, struct range_hold *node)
 {
-	struct range *up = node->left;
+	struct range_hold *up = node->left;
 
 	replace_child(root, node->parent, node, up);
 	set_left(node, up->right);
@@ -111,7 +111,7 @@ static struct range *rotate_right(struct range **root, struct range *node)
 }
 
 /* Rotates if one side of node is two higher than the other; returns the root of the subtree. */
-static struct range *balance(struct range **root, struct range *node)
+static struct range_hold *balance(struct range_hold **root, struct range_hold *node)
 {
 	unsigned int left = height(node->left), right = height(node->right);
 
@@ -128,7 +128,7 @@ static struct range *balance(struct range **root, struct range *node)
 	return node;
 }
 
-static void rebalance(struct range **root, struct range *node)
+static void rebalance(struct range_hold **root, struct range_hold *node)
 {
 	while (node) {
 		struct summary before = { node->max_end, node->max_write_end, node->height };
@@ -142,15 +142,15 @@ static void rebalance(struct range **root, struct range *node)
 }
 
 /* Where b is in a tree, and a is not. */
-static bool before(const struct range *a, const struct range *b)
+static bool before(const struct range_hold *a, const struct range_hold *b)
 {
 	return a->start < b->start || (a->start == b->start && (uintptr_t)a < (uintptr_t)b);
 }
 
-void range__tree_insert(struct range **root, struct range *range)
+void range__tree_insert(struct range_hold **root, struct range_hold *range)
 {
-	struct range **link = root;
-	struct range *parent = NULL;
+	struct range_hold **link = root;
+	struct range_hold *parent = NULL;
 
 	while (*link) {
 		parent = *link;
@@ -163,10 +163,10 @@ void range__tree_insert(struct range **root, struct range *range)
 	rebalance(root, parent);
 }
 
-void range__tree_erase(struct range **root, struct range *range)
+void range__tree_erase(struct range_hold **root, struct range_hold *range)
 {
-	struct range *parent = range->parent;
-	struct range *next;
+	struct range_hold *parent = range->parent;
+	struct range_hold *next;
 
 	if (!range->left || !range->right) {
 		replace_child(root, parent, range, range->left ? range->left : range->right);
@@ -194,15 +194,15 @@ void range__tree_erase(struct range **root, struct range *range)
 		rebalance(root, next);
 }
 
-void range__tree_update(struct range **root, struct range *range)
+void range__tree_update(struct range_hold **root, struct range_hold *range)
 {
 	rebalance(root, range);
 }
 
-struct range *range__tree_overlap(struct range *root, uint64_t start, uint64_t end,
-				  bool writers_only)
+struct range_hold *range__tree_overlap(struct range_hold *root, uint64_t start, uint64_t end,
+				       bool writers_only)
 {
-	struct range *node = root;
+	struct range_hold *node = root;
 
 	/*
 	 * If something in the left subtree ends after start, then either something in it overlaps,
@@ -210,7 +210,7 @@ struct range *range__tree_overlap(struct range *root, uint64_t start, uint64_t e
 	 * seen.
 	 */
 	while (node) {
-		const struct range *left = node->left;
+		const struct range_hold *left = node->left;
 
 		/* Both at once: in a tree that is not in the cache, waiting for them is all there
 		 * is to it. */
@@ -228,17 +228,17 @@ struct range *range__tree_overlap(struct range *root, uint64_t start, uint64_t e
 	return NULL;
 }
 
-struct range *range__tree_first(struct range *root, uint64_t start, uint64_t end)
+struct range_hold *range__tree_first(struct range_hold *root, uint64_t start, uint64_t end)
 {
 	return range__tree_overlap(root, start, end, false);
 }
 
-struct range *range__tree_next(struct range *range, uint64_t start, uint64_t end)
+struct range_hold *range__tree_next(struct range_hold *range, uint64_t start, uint64_t end)
 {
-	struct range *node = range;
+	struct range_hold *node = range;
 
 	for (;;) {
-		struct range *parent;
+		struct range_hold *parent;
 
 		/* If one there ends after start and none overlaps, all that follows starts too
 		 * late. */
@@ -254,9 +254,9 @@ struct range *range__tree_next(struct range *range, uint64_t start, uint64_t end
 	}
 }
 
-struct range *range__tree_from(struct range *root, uint64_t from, uintptr_t address)
+struct range_hold *range__tree_from(struct range_hold *root, uint64_t from, uintptr_t address)
 {
-	struct range *found = NULL;
+	struct range_hold *found = NULL;
 
 	while (root) {
 		if (root->start > from || (root->start == from && (uintptr_t)root >= address)) {
@@ -270,9 +270,10 @@ struct range *range__tree_from(struct range *root, uint64_t from, uintptr_t addr
 }
 
 /* The tree of left, then middle, then right; left and right may be empty and of any height. */
-static struct range *join(struct range *left, struct range *middle, struct range *right)
+static struct range_hold *join(struct range_hold *left, struct range_hold *middle,
+			       struct range_hold *right)
 {
-	struct range *root = middle, *parent = NULL;
+	struct range_hold *root = middle, *parent = NULL;
 
 	middle->parent = NULL;
 	if (height(left) > height(right) + 1) {
@@ -293,17 +294,17 @@ static struct range *join(struct range *left, struct range *middle, struct range
 	return root;
 }
 
-static struct range *detach(struct range *node)
+static struct range_hold *detach(struct range_hold *node)
 {
 	if (node)
 		node->parent = NULL;
 	return node;
 }
 
-void range__tree_split(struct range **root, uint64_t point, struct range **right)
+void range__tree_split(struct range_hold **root, uint64_t point, struct range_hold **right)
 {
-	struct range *node = *root, *last = NULL, *parent;
-	struct range *below = NULL, *above = NULL;
+	struct range_hold *node = *root, *last = NULL, *parent;
+	struct range_hold *below = NULL, *above = NULL;
 
 	while (node) {
 		last = node;
@@ -322,9 +323,9 @@ void range__tree_split(struct range **root, uint64_t point, struct range **right
 	*right = above;
 }
 
-void range__tree_join(struct range **root, struct range *right)
+void range__tree_join(struct range_hold **root, struct range_hold *right)
 {
-	struct range *middle = right;
+	struct range_hold *middle = right;
 
 	if (!right)
 		return;
@@ -334,8 +335,8 @@ void range__tree_join(struct range **root, struct range *right)
 	*root = join(*root, middle, right);
 }
 
-static bool subtree_valid(const struct range *node, const struct range *parent,
-			  const struct range **previous)
+static bool subtree_valid(const struct range_hold *node, const struct range_hold *parent,
+			  const struct range_hold **previous)
 {
 	if (!node)
 		return true;
@@ -352,9 +353,9 @@ static bool subtree_valid(const struct range *node, const struct range *parent,
 	return subtree_valid(node->right, node, previous);
 }
 
-bool range__tree_valid(const struct range *root)
+bool range__tree_valid(const struct range_hold *root)
 {
-	const struct range *previous = NULL;
+	const struct range_hold *previous = NULL;
 
 	return subtree_valid(root, NULL, &previous);
 }

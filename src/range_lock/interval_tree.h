@@ -18,43 +18,43 @@
 
 #include <stdbool.h>
 
-static inline bool range__overlap(const struct range *range, uint64_t start, uint64_t end)
+static inline bool range__overlap(const struct range_hold *range, uint64_t start, uint64_t end)
 {
 	return range->start < end && start < range->end;
 }
 
 /* O(log n). */
-void range__tree_insert(struct range **root, struct range *range);
+void range__tree_insert(struct range_hold **root, struct range_hold *range);
 
 /* O(log n). The range must be in the tree. */
-void range__tree_erase(struct range **root, struct range *range);
+void range__tree_erase(struct range_hold **root, struct range_hold *range);
 
 /* After the end or the mode of a range in the tree has changed; its start may not. O(log n). */
-void range__tree_update(struct range **root, struct range *range);
+void range__tree_update(struct range_hold **root, struct range_hold *range);
 
 /* Some range that overlaps [start, end), a writer if writers_only; NULL if there is none. O(log n).
  */
-struct range *range__tree_overlap(struct range *root, uint64_t start, uint64_t end,
-				  bool writers_only);
+struct range_hold *range__tree_overlap(struct range_hold *root, uint64_t start, uint64_t end,
+				       bool writers_only);
 
 /* The first range in order that overlaps [start, end), and the next one; NULL at the end. O(log n)
  * each. */
-struct range *range__tree_first(struct range *root, uint64_t start, uint64_t end);
-struct range *range__tree_next(struct range *range, uint64_t start, uint64_t end);
+struct range_hold *range__tree_first(struct range_hold *root, uint64_t start, uint64_t end);
+struct range_hold *range__tree_next(struct range_hold *range, uint64_t start, uint64_t end);
 
 /*
  * The first range in order with start > from, or with start == from and that address or a greater
  * one; NULL if there is none. O(log n).
  */
-struct range *range__tree_from(struct range *root, uint64_t from, uintptr_t address);
+struct range_hold *range__tree_from(struct range_hold *root, uint64_t from, uintptr_t address);
 
 /* Moves the ranges with start >= point from *root to *right, which was empty. O(log n). */
-void range__tree_split(struct range **root, uint64_t point, struct range **right);
+void range__tree_split(struct range_hold **root, uint64_t point, struct range_hold **right);
 
 /* Appends the tree right, which comes after *root in order. O(log n). */
-void range__tree_join(struct range **root, struct range *right);
+void range__tree_join(struct range_hold **root, struct range_hold *right);
 
 /* Whether order, balance, augmentation and parents are right. O(n); for tests. */
-bool range__tree_valid(const struct range *root);
+bool range__tree_valid(const struct range_hold *root);
 
 #endif

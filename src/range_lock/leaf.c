@@ -36,9 +36,9 @@ enum {
 };
 
 /* The range in a SINGLE word. */
-static struct range *range_in(uint64_t word)
+static struct range_hold *range_in(uint64_t word)
 {
-	return (struct range *)(uintptr_t)(word & ~(WORD_TAG | WORD_WRITER));
+	return (struct range_hold *)(uintptr_t)(word & ~(WORD_TAG | WORD_WRITER));
 }
 
 void range__leaf_init(struct range__leaf *leaf)
@@ -134,7 +134,7 @@ void range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wak
 	unlock_to(leaf, unlocked_word(leaf), wakes);
 }
 
-void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range *range)
+void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range_hold *range)
 {
 	bool alone = range__leaf_vacant(leaf) && !range__leaf_biased(leaf);
 
@@ -151,19 +151,19 @@ void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range *range)
 	}
 }
 
-static bool conflict(const struct range *a, const struct range *b)
+static bool conflict(const struct range_hold *a, const struct range_hold *b)
 {
 	return (a->mode == RANGE_WRITE || b->mode == RANGE_WRITE) &&
 	       range__overlap(a, b->start, b->end);
 }
 
-static bool held_conflict(struct range__leaf *leaf, const struct range *range)
+static bool held_conflict(struct range__leaf *leaf, const struct range_hold *range)
 {
 	return range__tree_overlap(leaf->held, range->start, range->end,
 				   range->mode == RANGE_READ) != NULL;
 }
 
-static bool is_woken(const struct range *range)
+static bool is_woken(const struct range_hold *range)
 {
 	/* relaxed: under the leaf's lock */
 	return atomic_load_explicit(&range->state, memory_order_relaxed) == RANGE_WOKEN;
@@ -171,21 +171,21 @@ static bool is_woken(const struct range *range)
 
 /* Whether a starving waiter that came before range conflicts with it; all waiters came before a
  * newcomer. */
-static bool behind_starving(const struct range__leaf *leaf, const struct range *range)
+static bool behind_starving(const struct range__leaf *leaf, const struct range_hold *range)
 {
 	if (leaf->nr_starving == 0)
 		return false;
-	for (const struct range *w = leaf->wait_first; w && w != range; w = w->next)
+	for (const struct range_hold *w = leaf->wait_first; w && w != range; w = w->next)
 		if (w->starving && conflict(w, range))
 			return true;
 	return false;
 }
 
-static bool behind_woken(const struct range__leaf *leaf, const struct range *range)
+static bool behind_woken(const struct range__leaf *leaf, const struct range_hold *range)
 {
 	unsigned int left = leaf->nr_woken;
 
-	for (const struct range *w = leaf->wait_first; w && left > 0; w = w->next) {
+	for (const struct range_hold *w = leaf->wait_first; w && left > 0; w = w->next) {
 		if (!is_woken(w))
 			continue;
 		left--;
@@ -195,14 +195,14 @@ static bool behind_woken(const struct range__leaf *leaf, const struct range *ran
 	return false;
 }
 
-bool range__leaf_blocks(struct range__leaf *leaf, const struct range *range)
+bool range__leaf_blocks(struct range__leaf *leaf, const struct range_hold *range)
 {
 	return held_conflict(leaf, range) || behind_starving(leaf, range);
 }
 
-bool range__leaf_upgradable(struct range__leaf *leaf, const struct range *range)
+bool range__leaf_upgradable(struct range__leaf *leaf, const struct range_hold *range)
 {
-	struct range *r;
+	struct range_hold *r;
 
 	for (r = range__tree_first(leaf->held, range->start, range->end); r;
 	     r = range__tree_next(r, range->start, range->end))
@@ -217,7 +217,7 @@ bool range__leaf_upgradable(struct range__leaf *leaf, const struct range *range)
 
 /* Does not write the state: a waiter that saw it WAITING for a moment could fall asleep after its
  * wake-up. */
-static void queue_last(struct range__leaf *leaf, struct range *range)
+static void queue_last(struct range__leaf *leaf, struct range_hold *range)
 {
 	range->next = NULL;
 	range->prev = leaf->wait_last;
@@ -230,13 +230,13 @@ static void queue_last(struct range__leaf *leaf, struct range *range)
 	leaf->nr_woken += is_woken(range);
 }
 
-void range__leaf_enqueue(struct range__leaf *leaf, struct range *range)
+void range__leaf_enqueue(struct range__leaf *leaf, struct range_hold *range)
 {
 	atomic_store_explicit(&range->state, RANGE_WAITING, memory_order_relaxed);
 	queue_last(leaf, range);
 }
 
-void range__leaf_dequeue(struct range__leaf *leaf, struct range *range)
+void range__leaf_dequeue(struct range__leaf *leaf, struct range_hold *range)
 {
 	if (range->prev)
 		range->prev->next = range->next;
@@ -250,7 +250,7 @@ void range__leaf_dequeue(struct range__leaf *leaf, struct range *range)
 	leaf->nr_woken -= is_woken(range);
 }
 
-void range__leaf_wait_again(struct range__leaf *leaf, struct range *range)
+void range__leaf_wait_again(struct range__leaf *leaf, struct range_hold *range)
 {
 	if (is_woken(range)) {
 		leaf->nr_woken--;
@@ -258,7 +258,7 @@ void range__leaf_wait_again(struct range__leaf *leaf, struct range *range)
 	}
 }
 
-static void wake_one(struct range__leaf *leaf, struct range *range, struct range__wakes *wakes)
+static void wake_one(struct range__leaf *leaf, struct range_hold *range, struct range__wakes *wakes)
 {
 	leaf->nr_woken++;
 	/* relaxed: the waiter goes on to lock the leaf before it looks at anything else */
@@ -272,7 +272,7 @@ static void wake_one(struct range__leaf *leaf, struct range *range, struct range
 void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
 		      struct range__wakes *wakes)
 {
-	for (struct range *w = leaf->wait_first; w; w = w->next) {
+	for (struct range_hold *w = leaf->wait_first; w; w = w->next) {
 		if (!range__overlap(w, start, end))
 			continue;
 		if (!is_woken(w) && !held_conflict(leaf, w) && !behind_starving(leaf, w) &&
@@ -286,9 +286,9 @@ void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
 	}
 }
 
-struct range *range__leaf_promote(struct range__leaf *leaf, uint64_t bound)
+struct range_hold *range__leaf_promote(struct range__leaf *leaf, uint64_t bound)
 {
-	struct range *w = leaf->wait_first;
+	struct range_hold *w = leaf->wait_first;
 	uint64_t now;
 
 	if (!w)
@@ -319,7 +319,7 @@ bool range__leaf_crossed(struct range__leaf *leaf, uint64_t point)
 	/* What overlaps the empty [point, point) starts before it and ends after it. */
 	if (range__tree_overlap(leaf->held, point, point, false))
 		return true;
-	for (const struct range *w = leaf->wait_first; w; w = w->next)
+	for (const struct range_hold *w = leaf->wait_first; w; w = w->next)
 		if (range__overlap(w, point, point))
 			return true;
 	return false;
@@ -336,13 +336,13 @@ static void set_bounds(struct range__leaf *leaf, uint64_t lo, uint64_t hi)
 /* Merges two queues by the time of arrival, which range->stamp is while a range waits. */
 static void merge_queues(struct range__leaf *to, struct range__leaf *from)
 {
-	struct range *a = to->wait_first, *b = from->wait_first;
+	struct range_hold *a = to->wait_first, *b = from->wait_first;
 
 	to->wait_first = to->wait_last = from->wait_first = from->wait_last = NULL;
 	to->nr_woken = to->nr_starving = from->nr_woken = from->nr_starving = 0;
 	while (a || b) {
-		struct range **queue = !a || (b && b->stamp < a->stamp) ? &b : &a;
-		struct range *oldest = *queue;
+		struct range_hold **queue = !a || (b && b->stamp < a->stamp) ? &b : &a;
+		struct range_hold *oldest = *queue;
 
 		*queue = oldest->next;
 		queue_last(to, oldest);
@@ -377,7 +377,7 @@ void range__leaf_absorb(struct range__leaf *to, struct range__leaf *from)
 
 void range__leaf_split(struct range__leaf *leaf, uint64_t point, struct range__leaf *right)
 {
-	struct range *w, *next;
+	struct range_hold *w, *next;
 
 	range__tree_split(&leaf->held, point, &right->held);
 	for (w = leaf->wait_first; w; w = next) {
@@ -394,13 +394,13 @@ void range__leaf_split(struct range__leaf *leaf, uint64_t point, struct range__l
 
 /* Whether a waiter has a cause, as the head of this file lists them; earlier ones have been seen to
  * have one. */
-static bool has_cause(struct range__leaf *leaf, const struct range *range)
+static bool has_cause(struct range__leaf *leaf, const struct range_hold *range)
 {
 	return is_woken(range) || held_conflict(leaf, range) || behind_woken(leaf, range) ||
 	       behind_starving(leaf, range);
 }
 
-static bool inside(struct range__leaf *leaf, const struct range *range)
+static bool inside(struct range__leaf *leaf, const struct range_hold *range)
 {
 	return range->start < range->end && range__leaf_covers(leaf, range->start, range->end);
 }
@@ -408,13 +408,13 @@ static bool inside(struct range__leaf *leaf, const struct range *range)
 bool range__leaf_valid(struct range__leaf *leaf)
 {
 	uint32_t woken = 0, starving = 0;
-	const struct range *prev = NULL;
+	const struct range_hold *prev = NULL;
 
 	if (!range__tree_valid(leaf->held) || range__leaf_biased(leaf))
 		return false;
-	for (struct range *r = range__tree_first(leaf->held, 0, UINT64_MAX); r;
+	for (struct range_hold *r = range__tree_first(leaf->held, 0, UINT64_MAX); r;
 	     r = range__tree_next(r, 0, UINT64_MAX)) {
-		struct range *other = range__tree_first(leaf->held, r->start, r->end);
+		struct range_hold *other = range__tree_first(leaf->held, r->start, r->end);
 
 		if (!inside(leaf, r))
 			return false;
@@ -422,7 +422,7 @@ bool range__leaf_valid(struct range__leaf *leaf)
 			if (other != r && conflict(r, other))
 				return false;
 	}
-	for (struct range *w = leaf->wait_first; w; prev = w, w = w->next) {
+	for (struct range_hold *w = leaf->wait_first; w; prev = w, w = w->next) {
 		if (w->prev != prev || !inside(leaf, w) || !has_cause(leaf, w))
 			return false;
 		woken += is_woken(w);

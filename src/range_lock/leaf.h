@@ -59,7 +59,7 @@
 #include <stdatomic.h>
 
 /*
- * Tags in the low bits; a struct range is aligned to 8. The low 32 bits of a LOCKED word are like
+ * Tags in the low bits; a struct range_hold is aligned to 8. The low 32 bits of a LOCKED word are like
  * those of no other word, so that threads can be parked on it.
  */
 #define WORD_TAG              UINT64_C(3)
@@ -75,14 +75,14 @@
 #define WORD_GENERATION_SHIFT 3
 
 /*
- * What struct range's state says of a waiter. Written under the leaf's lock; the waiter itself
+ * What struct range_hold's state says of a waiter. Written under the leaf's lock; the waiter itself
  * reads it without. After CANCELED and DEADLOCKED it is in no queue any more, see [C]. LOOKS is
  * for the checked build: the range waits as in WAITING, but its thread has something to do before
  * it parks again, and makes it WAITING by a compare-and-swap, see deadlock.c.
  */
 enum { RANGE_WAITING, RANGE_WOKEN, RANGE_CANCELED, RANGE_DEADLOCKED, RANGE_LOOKS };
 
-_Static_assert(_Alignof(struct range) % 8 == 0, "the low bits of the address are tags");
+_Static_assert(_Alignof(struct range_hold) % 8 == 0, "the low bits of the address are tags");
 
 /* Waiters to be woken after the leaf is unlocked. */
 struct range__wakes {
@@ -105,7 +105,7 @@ static inline bool range__word_biased(uint64_t word)
 	return (word & (WORD_TAG | WORD_BIASED)) == (WORD_TREE | WORD_BIASED);
 }
 
-static inline uint64_t range__word_single(const struct range *range)
+static inline uint64_t range__word_single(const struct range_hold *range)
 {
 	return (uint64_t)(uintptr_t)range | WORD_SINGLE |
 	       (range->mode == RANGE_WRITE ? WORD_WRITER : 0);
@@ -167,26 +167,26 @@ void range__leaf_lock(struct range__leaf *leaf);
 void range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wakes);
 
 /* With the leaf locked: whether range must wait. It may be a newcomer or in the queue. */
-bool range__leaf_blocks(struct range__leaf *leaf, const struct range *range);
+bool range__leaf_blocks(struct range__leaf *leaf, const struct range_hold *range);
 
 /*
  * With the leaf locked: whether a range held for reading may be held for writing: nothing else
  * overlaps it, and no reader that is starving waits for a part of it. Writers that wait for it are
  * not hurt.
  */
-bool range__leaf_upgradable(struct range__leaf *leaf, const struct range *range);
+bool range__leaf_upgradable(struct range__leaf *leaf, const struct range_hold *range);
 
 /* With the leaf locked: makes a newcomer held, and unlocks. */
-void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range *range);
+void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range_hold *range);
 
 /* With the leaf locked: puts a newcomer at the end of the queue. */
-void range__leaf_enqueue(struct range__leaf *leaf, struct range *range);
+void range__leaf_enqueue(struct range__leaf *leaf, struct range_hold *range);
 
 /* With the leaf locked: takes a range out of the queue. */
-void range__leaf_dequeue(struct range__leaf *leaf, struct range *range);
+void range__leaf_dequeue(struct range__leaf *leaf, struct range_hold *range);
 
 /* With the leaf locked: makes a range of the queue that has been woken wait again. */
-void range__leaf_wait_again(struct range__leaf *leaf, struct range *range);
+void range__leaf_wait_again(struct range__leaf *leaf, struct range_hold *range);
 
 /*
  * With the leaf locked, after a range [start, end) was released, or stopped holding waiters back:
@@ -201,7 +201,7 @@ void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
  * nanoseconds, and the last promotion in this leaf was that long ago. Whose range was released does
  * not matter: only so do no more than those before it come before it. Returns it, or NULL.
  */
-struct range *range__leaf_promote(struct range__leaf *leaf, uint64_t bound);
+struct range_hold *range__leaf_promote(struct range__leaf *leaf, uint64_t bound);
 
 /*
  * With both leaves locked, adjacent, and left before right: moves everything and the bounds from

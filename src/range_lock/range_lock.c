@@ -17,7 +17,7 @@
 enum { PASSES = 64 };
 
 /* In the checked build, also registers the range as in use. */
-static int prepare(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+static int prepare(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end,
 		   enum range_mode mode)
 {
 	if (start >= end || (mode != RANGE_READ && mode != RANGE_WRITE))
@@ -40,7 +40,7 @@ static bool may_pass(uint64_t word)
 	return !(word & WORD_WAITERS) || ++range__passed < PASSES;
 }
 
-bool range__acquire_fast(struct range_lock *lock, struct range *range)
+bool range__acquire_fast(struct range_lock *lock, struct range_hold *range)
 {
 	struct range__leaf *leaf = range__index_find(lock, range->start);
 	/* acquire: [B] */
@@ -71,7 +71,8 @@ bool range__acquire_fast(struct range_lock *lock, struct range *range)
 	return true;
 }
 
-static int acquire(struct range_lock *lock, struct range *range, const struct range__limit *limit)
+static int acquire(struct range_lock *lock, struct range_hold *range,
+		   const struct range__limit *limit)
 {
 	int error = 0;
 
@@ -82,7 +83,7 @@ static int acquire(struct range_lock *lock, struct range *range, const struct ra
 	return error;
 }
 
-int range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+int range_lock(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end,
 	       enum range_mode mode)
 {
 	static const struct range__limit limit = { .clock = CLOCK_MONOTONIC };
@@ -91,7 +92,7 @@ int range_lock(struct range_lock *lock, struct range *range, uint64_t start, uin
 	return error ? error : acquire(lock, range, &limit);
 }
 
-int range_trylock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+int range_trylock(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end,
 		  enum range_mode mode)
 {
 	static const struct range__limit limit = { .try = true, .clock = CLOCK_MONOTONIC };
@@ -100,7 +101,7 @@ int range_trylock(struct range_lock *lock, struct range *range, uint64_t start, 
 	return error ? error : acquire(lock, range, &limit);
 }
 
-int range_timedlock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+int range_timedlock(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end,
 		    enum range_mode mode, clockid_t clock, const struct timespec *deadline)
 {
 	struct range__limit limit = { .clock = clock, .deadline = deadline };
@@ -115,13 +116,14 @@ int range_timedlock(struct range_lock *lock, struct range *range, uint64_t start
 }
 
 /* Out of line, so that range_unlock() needs no stack. */
-__attribute__((noinline)) static void claim_and_unlock(struct range_lock *lock, struct range *range)
+__attribute__((noinline)) static void claim_and_unlock(struct range_lock *lock,
+						       struct range_hold *range)
 {
 	range__copy_check(lock);
 	range_unlock(lock, range);
 }
 
-void range_unlock(struct range_lock *lock, struct range *range)
+void range_unlock(struct range_lock *lock, struct range_hold *range)
 {
 	uint64_t word = range__word_single(range);
 

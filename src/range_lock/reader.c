@@ -11,7 +11,7 @@
 /* Looks at a leaf that is locked, maybe by a reader, before locking it. */
 enum { LOCKED_SPINS = 100 };
 
-static bool undisturbed(const struct range *range)
+static bool undisturbed(const struct range_hold *range)
 {
 	uint64_t word;
 	int spins;
@@ -33,7 +33,7 @@ static bool undisturbed(const struct range *range)
  * The leaf was not as it should be after publishing the range in it: finds out whether the range is
  * held, through the slot or the tree. If not through the slot, takes it out of there.
  */
-static bool settle(struct range_lock *lock, struct range *range)
+static bool settle(struct range_lock *lock, struct range_hold *range)
 {
 	struct range__leaf *leaf = range__forest_lock_published(lock, range);
 	struct range__slot *slot = range->slot;
@@ -58,8 +58,8 @@ static bool settle(struct range_lock *lock, struct range *range)
 	return held;
 }
 
-bool range__reader_enter(struct range_lock *lock, struct range__leaf *leaf, struct range *range,
-			 uint64_t word)
+bool range__reader_enter(struct range_lock *lock, struct range__leaf *leaf,
+			 struct range_hold *range, uint64_t word)
 {
 	range->leaf = leaf;
 	range->stamp = word;
@@ -74,7 +74,7 @@ bool range__reader_enter(struct range_lock *lock, struct range__leaf *leaf, stru
  * the time when the release wakes a thread, which may have a higher priority, run at once, and
  * destroy the lock.
  */
-static void leave_slowly(struct range_lock *lock, struct range *range, uint64_t next)
+static void leave_slowly(struct range_lock *lock, struct range_hold *range, uint64_t next)
 {
 	struct range__leaf *leaf = range__forest_lock_published(lock, range);
 	struct range__slot *slot = range->slot;
@@ -89,7 +89,7 @@ static void leave_slowly(struct range_lock *lock, struct range *range, uint64_t 
 	range__slot_free(slot, next);
 }
 
-void range__reader_leave(struct range_lock *lock, struct range *range)
+void range__reader_leave(struct range_lock *lock, struct range_hold *range)
 {
 	struct range__slot *slot = range->slot;
 	uint64_t next = range__slot_leave(slot);

@@ -11,10 +11,10 @@
  * With the range's fields set, and word being the leaf's, BIASED, with bounds that cover it: makes
  * the range held. False: there is no free slot, or the leaf has changed; nothing is held.
  */
-bool range__reader_enter(struct range_lock *lock, struct range__leaf *leaf, struct range *range,
-			 uint64_t word);
+bool range__reader_enter(struct range_lock *lock, struct range__leaf *leaf,
+			 struct range_hold *range, uint64_t word);
 
 /* Releases a range whose stamp is a BIASED word. */
-void range__reader_leave(struct range_lock *lock, struct range *range);
+void range__reader_leave(struct range_lock *lock, struct range_hold *range);
 
 #endif

@@ -12,7 +12,7 @@
 
 #include <errno.h>
 
-static struct range__leaf *lock_leaf(struct range_lock *lock, struct range *range)
+static struct range__leaf *lock_leaf(struct range_lock *lock, struct range_hold *range)
 {
 	struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf, false);
 
@@ -22,7 +22,8 @@ static struct range__leaf *lock_leaf(struct range_lock *lock, struct range *rang
 }
 
 /* With the leaf locked. The order of the tree is that of the starts. */
-static void set_bounds(struct range__leaf *leaf, struct range *range, uint64_t start, uint64_t end)
+static void set_bounds(struct range__leaf *leaf, struct range_hold *range, uint64_t start,
+		       uint64_t end)
 {
 	range__tree_erase(&leaf->held, range);
 	range->start = start;
@@ -30,7 +31,7 @@ static void set_bounds(struct range__leaf *leaf, struct range *range, uint64_t s
 	range__tree_insert(&leaf->held, range);
 }
 
-void range_downgrade(struct range_lock *lock, struct range *range)
+void range_downgrade(struct range_lock *lock, struct range_hold *range)
 {
 	struct range__wakes wakes = { .n = 0 };
 	struct range__leaf *leaf;
@@ -46,7 +47,7 @@ void range_downgrade(struct range_lock *lock, struct range *range)
 	range__leaf_unlock(leaf, &wakes);
 }
 
-int range_tryupgrade(struct range_lock *lock, struct range *range)
+int range_tryupgrade(struct range_lock *lock, struct range_hold *range)
 {
 	struct range__leaf *leaf;
 	int error = 0;
@@ -66,7 +67,7 @@ int range_tryupgrade(struct range_lock *lock, struct range *range)
 	return error;
 }
 
-int range_shrink(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end)
+int range_shrink(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end)
 {
 	struct range__wakes wakes = { .n = 0 };
 	struct range__leaf *leaf;
@@ -91,7 +92,7 @@ int range_shrink(struct range_lock *lock, struct range *range, uint64_t start, u
 	return 0;
 }
 
-int range_tryextend(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end)
+int range_tryextend(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end)
 {
 	struct range__leaf *leaf;
 
@@ -111,7 +112,8 @@ int range_tryextend(struct range_lock *lock, struct range *range, uint64_t start
 	return 0;
 }
 
-int range_split(struct range_lock *lock, struct range *range, uint64_t point, struct range *upper)
+int range_split(struct range_lock *lock, struct range_hold *range, uint64_t point,
+		struct range_hold *upper)
 {
 	struct range__leaf *leaf;
 

@@ -144,7 +144,7 @@ struct range__slots *range__slots_take(void)
 	return range__slots_own;
 }
 
-void range__slot_vacate(struct range *range)
+void range__slot_vacate(struct range_hold *range)
 {
 	if (!range__word_biased(range->stamp))
 		return;
@@ -207,7 +207,7 @@ static void adopt(struct range__leaf *leaf, struct range__slot *slot)
 	uint64_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
 	uint64_t start = atomic_load_explicit(&slot->start, memory_order_acquire);
 	uint64_t end = atomic_load_explicit(&slot->end, memory_order_acquire);
-	struct range *range = atomic_load_explicit(&slot->range, memory_order_acquire);
+	struct range_hold *range = atomic_load_explicit(&slot->range, memory_order_acquire);
 
 	if ((state & SLOT_TAG) != SLOT_IN ||
 	    atomic_load_explicit(&slot->leaf, memory_order_acquire) != leaf ||
@@ -270,7 +270,7 @@ static bool can_be_biased(struct range__leaf *leaf)
 	       range__slot_find() && mmrange__heavy_fence();
 }
 
-void range__slots_consider(struct range__leaf *leaf, const struct range *range)
+void range__slots_consider(struct range__leaf *leaf, const struct range_hold *range)
 {
 	uint32_t rent = atomic_load_explicit(&leaf->rent, memory_order_relaxed);
 

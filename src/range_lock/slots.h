@@ -28,7 +28,7 @@
  *	S2  a reader that has seen the word unchanged after publishing is adopted before the leaf's
  *	    bounds change, before a writer is granted anything in it, and before anybody looks for a
  *	    conflict in it
- *	S3  a struct range is adopted once at most, and while its owner cannot have gone on: who
+ *	S3  a struct range_hold is adopted once at most, and while its owner cannot have gone on: who
  *	    adopts has the leaf locked that holds it, has seen IN after the fence of [H], and so its
  *	    owner will see the word changed, if it has not yet, and lock that leaf before it returns
  *	S4  while a range is in a slot its bounds do not change: what changes them takes it out
@@ -75,7 +75,7 @@ struct range__slot {
 	_Atomic(uint64_t) start;
 	_Atomic(uint64_t) end;
 	_Atomic(struct range__leaf *) leaf;
-	_Atomic(struct range *) range;
+	_Atomic(struct range_hold *) range;
 };
 
 /* With the version above: FREE of the next one is one more than LEAVING. */
@@ -117,7 +117,7 @@ static inline struct range__slot *range__slot_find(void)
  * Publishes a range whose fields are set, leaf and stamp being the leaf and the word that were
  * seen. False: there is no free slot.
  */
-static inline bool range__slot_publish(struct range *range)
+static inline bool range__slot_publish(struct range_hold *range)
 {
 	struct range__slot *slot = range__slot_find();
 	uint64_t state;
@@ -157,7 +157,7 @@ static inline void range__slot_free(struct range__slot *slot, uint64_t next)
  * After range__slot_publish() or range__slot_leave(): whether nobody but readers has locked the
  * leaf since the range's stamp was loaded. Otherwise it may have been adopted.
  */
-static inline bool range__slot_undisturbed(const struct range *range)
+static inline bool range__slot_undisturbed(const struct range_hold *range)
 {
 	mmrange__light_fence(); /* [L] */
 	/* relaxed: if it is unchanged, the first load of it has acquired */
@@ -168,13 +168,13 @@ static inline bool range__slot_undisturbed(const struct range *range)
  * With the leaf locked that holds a range which has been published: whether it is in the tree. One
  * that is in no tree says so until it is adopted.
  */
-static inline bool range__slot_adopted(const struct range *range)
+static inline bool range__slot_adopted(const struct range_hold *range)
 {
 	return range->height != 0;
 }
 
 /* With the leaf locked and not biased: a range that is held leaves its slot, if it has one. */
-void range__slot_vacate(struct range *range);
+void range__slot_vacate(struct range_hold *range);
 
 /*
  * When nothing is held in the lock any more: returns when those who released it through slots do
@@ -198,7 +198,7 @@ void range__slots_revoke(struct range__leaf *leaf);
 bool range__slots_due(struct range__leaf *leaf);
 
 /* After the fast path has acquired range: shared says whether another thread came before. */
-static inline void range__slots_pay(struct range__leaf *leaf, const struct range *range,
+static inline void range__slots_pay(struct range__leaf *leaf, const struct range_hold *range,
 				    bool shared)
 {
 	/* relaxed: a guess, any value does */
@@ -218,6 +218,6 @@ static inline void range__slots_pay(struct range__leaf *leaf, const struct range
  * is in no slot: pays, and makes the leaf biased if that is enough. In a leaf that is biased
  * already those pay who had no slot; and that ends the bias if it is enough.
  */
-void range__slots_consider(struct range__leaf *leaf, const struct range *range);
+void range__slots_consider(struct range__leaf *leaf, const struct range_hold *range);
 
 #endif

@@ -30,7 +30,7 @@ MMRANGE__THREAD_LOCAL unsigned int range__passed;
  * conflicts. What that range is cannot be known without locking the leaf; the last owner's is a
  * guess.
  */
-static bool worth_spinning(struct range__leaf *leaf, uint64_t word, const struct range *range)
+static bool worth_spinning(struct range__leaf *leaf, uint64_t word, const struct range_hold *range)
 {
 	bool alone = word == (WORD_TREE | WORD_ALONE); /* a writer, too */
 
@@ -49,13 +49,13 @@ static bool worth_spinning(struct range__leaf *leaf, uint64_t word, const struct
 			      atomic_load_explicit(&leaf->last_end, memory_order_relaxed));
 }
 
-static bool may_be_free(uint64_t word, const struct range *range)
+static bool may_be_free(uint64_t word, const struct range_hold *range)
 {
 	return (word & WORD_TAG) == WORD_EMPTY ||
 	       (range__word_biased(word) && range->mode == RANGE_READ);
 }
 
-static bool spin(struct range_lock *lock, struct range *range)
+static bool spin(struct range_lock *lock, struct range_hold *range)
 {
 	unsigned int pause = 1;
 
@@ -79,7 +79,7 @@ static bool spin(struct range_lock *lock, struct range *range)
 	return false;
 }
 
-static bool is_asleep(const struct range *range)
+static bool is_asleep(const struct range_hold *range)
 {
 	/* relaxed: the leaf's lock, taken next, orders everything */
 	uint64_t state = atomic_load_explicit(&range->state, memory_order_relaxed);
@@ -88,7 +88,7 @@ static bool is_asleep(const struct range *range)
 }
 
 /* Sleeps until the range is woken or canceled, or the deadline has passed: 0 or ETIMEDOUT. */
-static int sleep_until_woken(struct range__wait *self, struct range *range,
+static int sleep_until_woken(struct range__wait *self, struct range_hold *range,
 			     const struct range__limit *limit)
 {
 	int spins = mmrange__spinning_helps() ? WAKE_SPINS : 0;
@@ -112,7 +112,7 @@ void range__wake(struct range_lock *lock, struct range__leaf *leaf, uint64_t sta
 }
 
 static void wake_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
-			    const struct range *range)
+			    const struct range_hold *range)
 {
 	struct range__wakes wakes = { .n = 0 };
 
@@ -122,7 +122,7 @@ static void wake_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
 }
 
 /* What a waiter's call returns that has been taken out of the queue; 0: it has not. */
-static int expelled(const struct range *range)
+static int expelled(const struct range_hold *range)
 {
 	/* acquire: [C] */
 	switch (atomic_load_explicit(&range->state, memory_order_acquire)) {
@@ -136,7 +136,7 @@ static int expelled(const struct range *range)
 }
 
 /* The range is in the leaf's queue, or has been taken out of it by another thread. */
-static int wait(struct range_lock *lock, struct range *range, const struct range__limit *limit,
+static int wait(struct range_lock *lock, struct range_hold *range, const struct range__limit *limit,
 		struct range__wait *self)
 {
 	for (;;) {
@@ -174,8 +174,8 @@ static int wait(struct range_lock *lock, struct range *range, const struct range
 }
 
 /* With the leaf locked, which is unlocked: a newcomer queues and waits. */
-static int queue_and_wait(struct range_lock *lock, struct range__leaf *leaf, struct range *range,
-			  const struct range__limit *limit)
+static int queue_and_wait(struct range_lock *lock, struct range__leaf *leaf,
+			  struct range_hold *range, const struct range__limit *limit)
 {
 	struct range__wait self;
 	int error;
@@ -192,7 +192,7 @@ static int queue_and_wait(struct range_lock *lock, struct range__leaf *leaf, str
 	return error;
 }
 
-static struct range__leaf *lock_leaf(struct range_lock *lock, const struct range *range,
+static struct range__leaf *lock_leaf(struct range_lock *lock, const struct range_hold *range,
 				     struct range__leaf *hint, bool try)
 {
 	if (range->mode == RANGE_READ)
@@ -203,7 +203,8 @@ static struct range__leaf *lock_leaf(struct range_lock *lock, const struct range
 /*
  * A reader found the leaf locked, maybe by another one, but it is biased: a slot is still better.
  */
-static bool enter_instead(struct range_lock *lock, struct range__leaf *leaf, struct range *range)
+static bool enter_instead(struct range_lock *lock, struct range__leaf *leaf,
+			  struct range_hold *range)
 {
 	uint64_t word = range__word_of_bias(leaf->generation);
 
@@ -211,7 +212,7 @@ static bool enter_instead(struct range_lock *lock, struct range__leaf *leaf, str
 	return range__reader_enter(lock, leaf, range, word);
 }
 
-int range__acquire_slow(struct range_lock *lock, struct range *range,
+int range__acquire_slow(struct range_lock *lock, struct range_hold *range,
 			const struct range__limit *limit)
 {
 	struct range__leaf *leaf;
@@ -250,7 +251,7 @@ int range__acquire_slow(struct range_lock *lock, struct range *range,
 	return error;
 }
 
-void range__release_slow(struct range_lock *lock, struct range *range)
+void range__release_slow(struct range_lock *lock, struct range_hold *range)
 {
 	struct range__leaf *leaf = lock_leaf(lock, range, range->leaf, false);
 
@@ -258,7 +259,7 @@ void range__release_slow(struct range_lock *lock, struct range *range)
 }
 
 void range__release_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
-			       struct range *range)
+			       struct range_hold *range)
 {
 	range__tree_erase(&leaf->held, range);
 	wake_and_unlock(lock, leaf, range);

@@ -21,17 +21,17 @@ struct range__limit {
 extern MMRANGE__THREAD_LOCAL unsigned int range__passed;
 
 /* One swap, if the leaf is empty: see leaf.h. The range's fields are set. */
-bool range__acquire_fast(struct range_lock *lock, struct range *range);
+bool range__acquire_fast(struct range_lock *lock, struct range_hold *range);
 
 /* 0, EBUSY, ETIMEDOUT, ECANCELED; in the checked build EDEADLK. The range's fields are set. */
-int range__acquire_slow(struct range_lock *lock, struct range *range,
+int range__acquire_slow(struct range_lock *lock, struct range_hold *range,
 			const struct range__limit *limit);
 
-void range__release_slow(struct range_lock *lock, struct range *range);
+void range__release_slow(struct range_lock *lock, struct range_hold *range);
 
 /* With the leaf locked that holds range in its tree: releases it, and unlocks. */
 void range__release_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
-			       struct range *range);
+			       struct range_hold *range);
 
 /*
  * With the leaf locked, after [start, end) was released: makes a waiter starving if it is time, and
@@ -45,7 +45,7 @@ void range__wake(struct range_lock *lock, struct range__leaf *leaf, uint64_t sta
  * RANGE_DEADLOCKED), and lists whom it held back. The waiter may be gone then: its address is to
  * be unparked after the leaf has been unlocked.
  */
-void range__expel(struct range_lock *lock, struct range__leaf *leaf, struct range *range,
+void range__expel(struct range_lock *lock, struct range__leaf *leaf, struct range_hold *range,
 		  uint64_t why, struct range__wakes *wakes);
 
 #endif

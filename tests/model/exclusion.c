@@ -25,7 +25,7 @@ static void use(enum range_mode mode)
 
 static void *first(void *arg)
 {
-	struct range *range;
+	struct range_hold *range;
 
 	model_self = (uintptr_t)arg;
 	range = model_range();
@@ -37,7 +37,7 @@ static void *first(void *arg)
 
 static void *second(void *arg)
 {
-	struct range *range;
+	struct range_hold *range;
 
 	model_self = (uintptr_t)arg;
 	range = model_range();

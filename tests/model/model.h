@@ -59,7 +59,7 @@ static inline int pthread_atfork(void (*prepare)(void), void (*parent)(void), vo
 enum { MODEL_THREADS = 4 };
 
 /* One range for each thread, and not on its stack: others park on its state. */
-static struct range model_ranges[MODEL_THREADS + 1];
+static struct range_hold model_ranges[MODEL_THREADS + 1];
 
 /* Which of them the calling one is: a harness's thread says so when it begins. */
 static _Thread_local uintptr_t model_self;

@@ -29,13 +29,13 @@
 
 static struct range_lock model_lock = RANGE_LOCK_INITIALIZER;
 
-static inline struct range *model_range(void)
+static inline struct range_hold *model_range(void)
 {
 	return &model_ranges[model_self];
 }
 
 /* Without a deadline nothing ends it early. */
-static inline void model_lock_range(struct range *range, uint64_t start, uint64_t end,
+static inline void model_lock_range(struct range_hold *range, uint64_t start, uint64_t end,
 				    enum range_mode mode)
 {
 	int error = range_lock(&model_lock, range, start, end, mode);
@@ -47,7 +47,7 @@ static inline void model_lock_range(struct range *range, uint64_t start, uint64_
 /* By main(), before there are threads: a thread's range comes to where another one is held. */
 static inline void queue_up(uintptr_t number, enum range_mode mode)
 {
-	struct range *range = &model_ranges[number];
+	struct range_hold *range = &model_ranges[number];
 
 	range->start = 0;
 	range->end = 10;

@@ -32,7 +32,7 @@ static void plant(void)
 
 static void *acquire_once(void *arg)
 {
-	struct range *range;
+	struct range_hold *range;
 
 	model_self = (uintptr_t)arg;
 	range = model_range();

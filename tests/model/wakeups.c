@@ -16,7 +16,7 @@ static int data;
 
 static void use_and_release(void)
 {
-	struct range *range = model_range();
+	struct range_hold *range = model_range();
 
 	if (range->mode == RANGE_WRITE)
 		data++;

@@ -3,7 +3,7 @@
 #include <mmrange/mmrange.h>
 
 extern struct range_lock lock;
-extern struct range range, upper;
+extern struct range_hold range, upper;
 extern struct range_request request;
 extern struct mm *space;
 extern struct mm_hold hold;

@@ -6,7 +6,7 @@
 #include <cstring>
 
 static_assert(sizeof(struct range_lock) <= 256, "promised in range_lock.h");
-static_assert(sizeof(struct range) <= 128, "promised in range_lock.h");
+static_assert(sizeof(struct range_hold) <= 128, "promised in range_lock.h");
 
 extern "C" {
 extern struct range_lock c_lock;
@@ -19,7 +19,7 @@ int main()
 {
 	const size_t cxx_sizes[6] = { sizeof(struct range_lock),
 				      sizeof(struct range__leaf),
-				      sizeof(struct range),
+				      sizeof(struct range_hold),
 				      sizeof(struct range_lock_attr),
 				      sizeof(struct range_lock_stats),
 				      sizeof(struct range_info) };
@@ -37,7 +37,7 @@ int main()
 		std::puts("the headers' version is not the library's");
 		return 1;
 	}
-	struct range range;
+	struct range_hold range;
 	int error = range_lock(&cxx_lock, &range, 0, UINT64_MAX, RANGE_WRITE);
 
 	if (error)

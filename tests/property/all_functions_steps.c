@@ -101,7 +101,7 @@ static int lock_until(struct steps *steps, struct command *c)
 static int execute(struct steps *steps, struct command *c)
 {
 	const struct lock_functions *f = steps->functions;
-	struct range *range = &c->objects[0]->range;
+	struct range_hold *range = &c->objects[0]->range;
 
 	switch (c->operation) {
 	case LOCK:
@@ -175,7 +175,7 @@ static int take_info(const struct range_info *info, void *arg)
 	/* What is told may call. */
 	if (below(steps, 32) == 0) {
 		steps->functions->stats(steps->lock, &stats);
-		CHECK_EQ(steps->functions->cancel(steps->lock, (struct range *)steps), ESRCH);
+		CHECK_EQ(steps->functions->cancel(steps->lock, (struct range_hold *)steps), ESRCH);
 	}
 	return 0;
 }
@@ -571,7 +571,7 @@ static void use_in_child(void *arg)
 {
 	struct steps *steps = arg;
 	struct range_lock other = RANGE_LOCK_INITIALIZER;
-	struct range range;
+	struct range_hold range;
 
 	steps->functions->child(steps->lock);
 	CHECK_EQ(steps->functions->trylock(steps->lock, &range, FULL, RANGE_WRITE), 0);

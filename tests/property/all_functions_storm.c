@@ -29,7 +29,7 @@ struct worker {
 	struct storm *storm;
 	pthread_t thread;
 	uint64_t seed;
-	struct range ranges[MOST];
+	struct range_hold ranges[MOST];
 	bool held[MOST];
 	unsigned int nr_held;
 	unsigned int stay_shown[STAY];
@@ -46,7 +46,7 @@ struct storm {
 	uint64_t seed, patience;
 	struct key keys[KEYS];
 	struct worker workers[MOST_THREADS];
-	struct range stay[STAY]; /* held throughout, beyond the keys */
+	struct range_hold stay[STAY]; /* held throughout, beyond the keys */
 	struct memory_books books;
 	atomic_uint canceled, gave_up;
 	atomic_uint_fast64_t progress, counts[16];
@@ -97,7 +97,7 @@ static void leave(struct worker *w, uint64_t start, uint64_t end, int mode)
 }
 
 /* From one mode to the other; a reader that becomes a writer is alone, as a writer is. */
-static void change(struct worker *w, const struct range *r, unsigned int from, unsigned int to)
+static void change(struct worker *w, const struct range_hold *r, unsigned int from, unsigned int to)
 {
 	for (unsigned int i = (unsigned int)r->start; i < last_key(r->end); i++) {
 		unsigned int inside = atomic_fetch_add_explicit(&w->storm->keys[i].inside,
@@ -107,7 +107,7 @@ static void change(struct worker *w, const struct range *r, unsigned int from, u
 	}
 }
 
-static void use(struct worker *w, const struct range *r)
+static void use(struct worker *w, const struct range_hold *r)
 {
 	for (unsigned int i = (unsigned int)r->start; i < last_key(r->end); i++) {
 		struct key *key = &w->storm->keys[i];
@@ -134,7 +134,7 @@ static enum range_mode random_mode(struct worker *w)
 	return below(w, 3) ? RANGE_READ : RANGE_WRITE;
 }
 
-static void poison(struct range *range)
+static void poison(struct range_hold *range)
 {
 	/* What still touches it now is a data race, or finds anything. */
 	memset(range, 0xff, sizeof *range);
@@ -235,7 +235,7 @@ static void acquire_many(struct worker *w)
 
 static void release(struct worker *w, int i)
 {
-	struct range *r = &w->ranges[i];
+	struct range_hold *r = &w->ranges[i];
 
 	use(w, r);
 	leave(w, r->start, r->end, r->mode);
@@ -245,7 +245,7 @@ static void release(struct worker *w, int i)
 	poison(r);
 }
 
-static void change_mode(struct worker *w, struct range *r)
+static void change_mode(struct worker *w, struct range_hold *r)
 {
 	const struct lock_functions *f = w->storm->functions;
 
@@ -259,7 +259,7 @@ static void change_mode(struct worker *w, struct range *r)
 	}
 }
 
-static void shrink(struct worker *w, struct range *r)
+static void shrink(struct worker *w, struct range_hold *r)
 {
 	uint64_t start = r->start + below(w, r->end - r->start);
 	uint64_t end = start + 1 + below(w, r->end - start);
@@ -269,7 +269,7 @@ static void shrink(struct worker *w, struct range *r)
 	CHECK_EQ(w->storm->functions->shrink(w->storm->lock, r, start, end), 0);
 }
 
-static void extend(struct worker *w, struct range *r)
+static void extend(struct worker *w, struct range_hold *r)
 {
 	uint64_t old_start = r->start, old_end = r->end;
 	uint64_t start = r->start - below(w, r->start < 3 ? r->start + 1 : 3);
@@ -285,7 +285,7 @@ static void extend(struct worker *w, struct range *r)
 	enter(w, old_end, end, r->mode);
 }
 
-static void split(struct worker *w, struct range *r)
+static void split(struct worker *w, struct range_hold *r)
 {
 	int i = unused(w);
 
@@ -300,7 +300,7 @@ static void split(struct worker *w, struct range *r)
 }
 
 /* The address may be out of date. */
-static void cancel(struct worker *w, struct range *range)
+static void cancel(struct worker *w, struct range_hold *range)
 {
 	int error = w->storm->functions->cancel(w->storm->lock, range);
 
@@ -427,7 +427,7 @@ static void use_in_child(void *arg)
 {
 	struct storm *storm = arg;
 	struct range_lock other = RANGE_LOCK_INITIALIZER;
-	struct range range;
+	struct range_hold range;
 
 	storm->functions->child(storm->lock);
 	CHECK_EQ(storm->functions->trylock(storm->lock, &range, FULL, RANGE_WRITE), 0);

@@ -114,7 +114,7 @@ TEST(exclusion, a_lock_without_a_flaw_is_not_blamed)
 }
 
 /* A lock that excludes, but orders nothing: only ThreadSanitizer can tell. */
-static int unordered_lock(void *lock, struct range *range, uint64_t start, uint64_t end,
+static int unordered_lock(void *lock, struct range_hold *range, uint64_t start, uint64_t end,
 			  enum range_mode mode, enum how how, const struct timespec *deadline)
 {
 	(void)how, (void)deadline;
@@ -126,7 +126,7 @@ static int unordered_lock(void *lock, struct range *range, uint64_t start, uint6
 	return 0;
 }
 
-static void unordered_unlock(void *lock, struct range *range)
+static void unordered_unlock(void *lock, struct range_hold *range)
 {
 	(void)range;
 	atomic_flag_clear_explicit((atomic_flag *)lock, memory_order_relaxed);

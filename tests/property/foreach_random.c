@@ -23,7 +23,7 @@ enum { PLACES = 24, STAY = 180, COME = 60 };
 enum life { GONE, HELD, WAITS };
 
 struct one {
-	struct range range;
+	struct range_hold range;
 	enum life life;
 	bool stays;
 	bool spent; /* it has ended during this walk: what is shown may be of its last life */
@@ -44,11 +44,11 @@ static uint64_t below(struct world *world, uint64_t limit)
 }
 
 /* A waiter whose thread does not come. It waits for a reader that stays in its place. */
-static void queue_nobody(struct world *world, struct range *range, uint64_t start)
+static void queue_nobody(struct world *world, struct range_hold *range, uint64_t start)
 {
 	struct range__leaf *leaf;
 
-	*range = (struct range){ .start = start, .end = start + 1, .mode = RANGE_WRITE };
+	*range = (struct range_hold){ .start = start, .end = start + 1, .mode = RANGE_WRITE };
 	range->stamp = below(world, 8) ? mmrange__now() : 5;
 	range->owner = mmrange__self();
 	leaf = range__forest_lock(&world->lock, range, NULL, false);
@@ -91,7 +91,7 @@ static void end_life(struct world *world, struct one *one)
 static void split_somewhere(struct world *world)
 {
 	uint64_t a = 8 * below(world, PLACES) + 5, b = 8 * below(world, PLACES) + 6;
-	struct range range;
+	struct range_hold range;
 
 	make_impatient(&world->lock);
 	for (unsigned int i = 0; i < 6; i++) {
@@ -107,7 +107,7 @@ static void merge_somewhere(struct world *world)
 {
 	uint64_t start = below(world, END), end = start + 1 + below(world, END);
 
-	struct range range;
+	struct range_hold range;
 
 	if (!range_trylock(&world->lock, &range, start, end, RANGE_READ))
 		range_unlock(&world->lock, &range);
@@ -137,7 +137,7 @@ static void do_something(struct world *world)
 	}
 }
 
-static struct one *one_of(struct world *world, const struct range *range)
+static struct one *one_of(struct world *world, const struct range_hold *range)
 {
 	size_t i = (size_t)((const char *)range - (const char *)world->ones) / sizeof *world->ones;
 
@@ -278,7 +278,7 @@ static void *storm(void *arg)
 		uint64_t start = test_random_below(&me->seed, END);
 		bool wide = test_random_below(&me->seed, 8) == 0;
 		uint64_t end = start + 1 + test_random_below(&me->seed, wide ? END : 2);
-		struct range range;
+		struct range_hold range;
 
 		if (!range_trylock(me->lock, &range, start, end,
 				   test_random_below(&me->seed, 3) ? RANGE_READ : RANGE_WRITE))

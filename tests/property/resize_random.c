@@ -16,7 +16,7 @@ enum { KEYS = 64, RANGES = 24 };
 
 struct world {
 	struct range_lock lock;
-	struct range ranges[RANGES];
+	struct range_hold ranges[RANGES];
 	bool held[RANGES];
 	unsigned int readers[KEYS];
 	bool written[KEYS];
@@ -81,7 +81,7 @@ static void try_lock(struct world *world, unsigned int i)
 
 static void unlock(struct world *world, unsigned int i)
 {
-	struct range *r = &world->ranges[i];
+	struct range_hold *r = &world->ranges[i];
 
 	drop(world, r->start, r->end, r->mode);
 	range_unlock(&world->lock, r);
@@ -90,7 +90,7 @@ static void unlock(struct world *world, unsigned int i)
 
 static void change_mode(struct world *world, unsigned int i)
 {
-	struct range *r = &world->ranges[i];
+	struct range_hold *r = &world->ranges[i];
 	uint64_t start = r->start, end = r->end;
 	int mode = r->mode;
 	bool expected;
@@ -111,7 +111,7 @@ static void change_mode(struct world *world, unsigned int i)
 
 static void shrink(struct world *world, unsigned int i)
 {
-	struct range *r = &world->ranges[i];
+	struct range_hold *r = &world->ranges[i];
 	uint64_t start, end;
 
 	random_bounds(world, r->start, r->end, &start, &end);
@@ -122,7 +122,7 @@ static void shrink(struct world *world, unsigned int i)
 
 static void extend(struct world *world, unsigned int i)
 {
-	struct range *r = &world->ranges[i];
+	struct range_hold *r = &world->ranges[i];
 	uint64_t start = below(world, r->start + 1);
 	uint64_t end = r->end + below(world, KEYS - r->end + 1);
 	bool expected =
@@ -137,7 +137,7 @@ static void extend(struct world *world, unsigned int i)
 
 static void split(struct world *world, unsigned int i)
 {
-	struct range *r = &world->ranges[i];
+	struct range_hold *r = &world->ranges[i];
 	unsigned int other = (unsigned int)below(world, RANGES);
 
 	if (world->held[other] || r->end - r->start < 2)

@@ -122,10 +122,10 @@ void __real_mm__cpu_wait(struct mm__cpu *cpu);
 void __wrap_mm__cpu_wait(struct mm__cpu *cpu);
 struct mm__frame *__real_mm__frame_cache_get(struct mm__frame_cache *cache);
 struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache);
-int __real_range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
-		      enum range_mode mode);
-int __wrap_range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
-		      enum range_mode mode);
+int __real_range_lock(struct range_lock *lock, struct range_hold *range, uint64_t start,
+		      uint64_t end, enum range_mode mode);
+int __wrap_range_lock(struct range_lock *lock, struct range_hold *range, uint64_t start,
+		      uint64_t end, enum range_mode mode);
 void __real_mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set *set,
 			  uint64_t start, uint64_t end);
 void __wrap_mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set *set,
@@ -188,8 +188,8 @@ struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache)
 	return __real_mm__frame_cache_get(cache);
 }
 
-int __wrap_range_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
-		      enum range_mode mode)
+int __wrap_range_lock(struct range_lock *lock, struct range_hold *range, uint64_t start,
+		      uint64_t end, enum range_mode mode)
 {
 	check_stoppable();
 	stop_at(AT_RANGE_LOCK);

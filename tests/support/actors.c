@@ -115,13 +115,13 @@ int actor_finish(struct actor *actor)
 	return actor->result;
 }
 
-void take(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+void take(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end,
 	  enum range_mode mode)
 {
 	CHECK_EQ(range_trylock(lock, range, start, end, mode), 0);
 }
 
-int acquire_somehow(int how, struct range_lock *lock, struct range *range, uint64_t start,
+int acquire_somehow(int how, struct range_lock *lock, struct range_hold *range, uint64_t start,
 		    uint64_t end, enum range_mode mode)
 {
 	static const struct timespec past = { 1, 0 };
@@ -143,7 +143,7 @@ struct range_lock_stats lock_stats(struct range_lock *lock)
 
 bool is_free(struct range_lock *lock, uint64_t start, uint64_t end, enum range_mode mode)
 {
-	struct range range;
+	struct range_hold range;
 	int result = range_trylock(lock, &range, start, end, mode);
 
 	if (!result)
@@ -193,7 +193,7 @@ static void *take_turns(void *arg)
 {
 	struct turn_taker *taker = arg;
 	uint64_t splits = lock_stats(taker->lock).splits;
-	struct range range;
+	struct range_hold range;
 
 	for (unsigned int i = 0; i < taker->rounds && !atomic_load(taker->done); i++) {
 		sem_await(&taker->mine);
@@ -246,7 +246,7 @@ void play_thread(unsigned int thread)
 
 void visit(struct range_lock *lock, unsigned int thread, uint64_t key)
 {
-	struct range range;
+	struct range_hold range;
 
 	play_thread(thread);
 	CHECK_EQ(range_lock(lock, &range, key, key + 1, RANGE_WRITE), 0);
@@ -299,7 +299,7 @@ bool is_biased(struct range_lock *lock, uint64_t key)
 
 void make_biased(struct range_lock *lock, uint64_t key)
 {
-	struct range range;
+	struct range_hold range;
 
 	/* The first reader that comes from another thread may split the leaf. */
 	for (int i = 0; i < 2 && !is_biased(lock, key); i++) {
@@ -310,12 +310,12 @@ void make_biased(struct range_lock *lock, uint64_t key)
 	CHECK(is_biased(lock, key));
 }
 
-bool is_published(const struct range *range)
+bool is_published(const struct range_hold *range)
 {
 	return range__word_biased(range->stamp);
 }
 
-void take_published(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end)
+void take_published(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end)
 {
 	take(lock, range, start, end, RANGE_READ);
 	CHECK(is_published(range));

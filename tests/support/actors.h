@@ -22,7 +22,7 @@ enum { ACTOR_WAITS, ACTOR_HOLDS, ACTOR_FAILED };
  */
 struct actor {
 	struct range_lock *lock;
-	struct range range;
+	struct range_hold range;
 	uint64_t start;
 	uint64_t end;
 	enum range_mode mode;
@@ -66,14 +66,14 @@ void actor_let_go(struct actor *actor);
 int actor_finish(struct actor *actor);
 
 /* Acquires what must be free, without waiting. */
-void take(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+void take(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end,
 	  enum range_mode mode);
 
 /*
  * One of the three ways to acquire a range: how is 0 to 2; the last one with a deadline that has
  * passed.
  */
-int acquire_somehow(int how, struct range_lock *lock, struct range *range, uint64_t start,
+int acquire_somehow(int how, struct range_lock *lock, struct range_hold *range, uint64_t start,
 		    uint64_t end, enum range_mode mode);
 
 struct range_lock_stats lock_stats(struct range_lock *lock);
@@ -130,10 +130,11 @@ bool is_biased(struct range_lock *lock, uint64_t key);
 void make_biased(struct range_lock *lock, uint64_t key);
 
 /* Whether a range that is held for reading came into a slot, and has not been taken out of it. */
-bool is_published(const struct range *range);
+bool is_published(const struct range_hold *range);
 
 /* Acquires what must be free, through a slot. */
-void take_published(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end);
+void take_published(struct range_lock *lock, struct range_hold *range, uint64_t start,
+		    uint64_t end);
 
 /* Memory hooks that keep books; arg is the struct. */
 struct memory_books {

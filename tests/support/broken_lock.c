@@ -16,7 +16,7 @@ void broken_lock_init(struct broken_lock *lock, enum flaw flaw)
 	CHECK_EQ(pthread_mutex_init(&lock->mutex, NULL), 0);
 }
 
-static bool conflict(enum flaw flaw, const struct range *held, const struct range *wanted)
+static bool conflict(enum flaw flaw, const struct range_hold *held, const struct range_hold *wanted)
 {
 	uint64_t held_end = held->end;
 
@@ -33,9 +33,9 @@ static bool conflict(enum flaw flaw, const struct range *held, const struct rang
 	return held->start < wanted->end && wanted->start < held_end;
 }
 
-static bool blocked(const struct broken_lock *lock, const struct range *wanted)
+static bool blocked(const struct broken_lock *lock, const struct range_hold *wanted)
 {
-	for (const struct range *held = lock->held; held; held = held->next) {
+	for (const struct range_hold *held = lock->held; held; held = held->next) {
 		if (conflict(lock->flaw, held, wanted))
 			return true;
 		if (lock->flaw == FLAW_FIRST_ONLY)
@@ -44,13 +44,13 @@ static bool blocked(const struct broken_lock *lock, const struct range *wanted)
 	return false;
 }
 
-static void insert(struct broken_lock *lock, struct range *range)
+static void insert(struct broken_lock *lock, struct range_hold *range)
 {
 	range->next = lock->held;
 	lock->held = range;
 }
 
-static bool try_once(struct broken_lock *lock, struct range *range)
+static bool try_once(struct broken_lock *lock, struct range_hold *range)
 {
 	bool free;
 
@@ -72,7 +72,7 @@ static bool passed(const struct timespec *deadline)
 	return (uint64_t)deadline->tv_sec * SECOND + (uint64_t)deadline->tv_nsec <= now_ns();
 }
 
-static int broken_acquire(void *arg, struct range *range, uint64_t start, uint64_t end,
+static int broken_acquire(void *arg, struct range_hold *range, uint64_t start, uint64_t end,
 			  enum range_mode mode, enum how how, const struct timespec *deadline)
 {
 	struct broken_lock *lock = arg;
@@ -97,15 +97,15 @@ static int broken_acquire(void *arg, struct range *range, uint64_t start, uint64
 	return 0;
 }
 
-static void broken_release(void *arg, struct range *range)
+static void broken_release(void *arg, struct range_hold *range)
 {
 	struct broken_lock *lock = arg;
 	bool all = lock->flaw == FLAW_EARLY_RELEASE && range->mode == RANGE_READ;
-	struct range **link = &lock->held;
+	struct range_hold **link = &lock->held;
 
 	pthread_mutex_lock(&lock->mutex);
 	while (*link) {
-		struct range *r = *link;
+		struct range_hold *r = *link;
 
 		if (r == range || (all && r->mode == RANGE_READ && r->start == range->start))
 			*link = r->next;

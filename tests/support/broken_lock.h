@@ -27,7 +27,7 @@ extern const char *const flaw_names[NR_FLAWS];
 struct broken_lock {
 	enum flaw flaw;
 	pthread_mutex_t mutex;
-	struct range *held; /* linked by next */
+	struct range_hold *held; /* linked by next */
 };
 
 void broken_lock_init(struct broken_lock *lock, enum flaw flaw);

@@ -13,7 +13,7 @@ uint64_t counting_below(struct counting *counting, uint64_t limit)
 	return test_random_below(&counting->seed, limit);
 }
 
-void counting_use(struct counting *counting, const struct range *range)
+void counting_use(struct counting *counting, const struct range_hold *range)
 {
 	for (uint64_t key = range->start; key < range->end; key++) {
 		if (range->mode == RANGE_WRITE) {

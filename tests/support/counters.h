@@ -24,7 +24,7 @@ struct counting {
 uint64_t counting_below(struct counting *counting, uint64_t limit);
 
 /* Does what holding the range allows: reads its counters, or adds to them. */
-void counting_use(struct counting *counting, const struct range *range);
+void counting_use(struct counting *counting, const struct range_hold *range);
 
 /*
  * Runs threads, each with a struct counting as its argument, on a new lock; then checks the

@@ -18,7 +18,7 @@ struct worker {
 	uint64_t writes[SLOTS];
 };
 
-static int mmrange_lock(void *lock, struct range *range, uint64_t start, uint64_t end,
+static int mmrange_lock(void *lock, struct range_hold *range, uint64_t start, uint64_t end,
 			enum range_mode mode, enum how how, const struct timespec *deadline)
 {
 	if (how == BLOCK)
@@ -28,14 +28,14 @@ static int mmrange_lock(void *lock, struct range *range, uint64_t start, uint64_
 	return range_timedlock(lock, range, start, end, mode, CLOCK_MONOTONIC, deadline);
 }
 
-static void mmrange_unlock(void *lock, struct range *range)
+static void mmrange_unlock(void *lock, struct range_hold *range)
 {
 	range_unlock(lock, range);
 }
 
 const struct lock_table mmrange_table = { mmrange_lock, mmrange_unlock };
 
-static void report(struct exclusion *e, const struct range *range, unsigned int slot,
+static void report(struct exclusion *e, const struct range_hold *range, unsigned int slot,
 		   const char *what, unsigned int inside)
 {
 	if (atomic_exchange(&e->violated, true))
@@ -47,7 +47,7 @@ static void report(struct exclusion *e, const struct range *range, unsigned int 
 }
 
 /* relaxed in enter() and leave(): the lock orders; see exclusion.h */
-static void enter(struct exclusion *e, const struct range *range, unsigned int i)
+static void enter(struct exclusion *e, const struct range_hold *range, unsigned int i)
 {
 	unsigned int mine = range->mode == RANGE_WRITE ? WRITER : 1;
 	unsigned int inside =
@@ -57,7 +57,7 @@ static void enter(struct exclusion *e, const struct range *range, unsigned int i
 		report(e, range, i, "enters", inside);
 }
 
-static void leave(struct exclusion *e, const struct range *range, unsigned int i)
+static void leave(struct exclusion *e, const struct range_hold *range, unsigned int i)
 {
 	unsigned int mine = range->mode == RANGE_WRITE ? WRITER : 1;
 	unsigned int inside =
@@ -67,7 +67,7 @@ static void leave(struct exclusion *e, const struct range *range, unsigned int i
 		report(e, range, i, "leaves", inside - mine);
 }
 
-static void touch(struct exclusion *e, struct worker *worker, const struct range *range,
+static void touch(struct exclusion *e, struct worker *worker, const struct range_hold *range,
 		  unsigned int i)
 {
 	struct slot *slot = &e->slot[i];
@@ -98,7 +98,7 @@ static void let_others_run(const struct exclusion *e)
 }
 
 /* Between the way in and the way out, a thread sometimes gives others the chance to come in. */
-static void use(struct exclusion *e, struct worker *worker, const struct range *range)
+static void use(struct exclusion *e, struct worker *worker, const struct range_hold *range)
 {
 	unsigned int first = (unsigned int)range->start;
 	unsigned int end = range->end < e->slots ? (unsigned int)range->end : e->slots;
@@ -138,7 +138,7 @@ static void random_range(struct exclusion *e, struct worker *worker, uint64_t *s
 }
 
 /* Says whether the range is held now. */
-static bool acquire_random(struct exclusion *e, struct worker *worker, struct range *range,
+static bool acquire_random(struct exclusion *e, struct worker *worker, struct range_hold *range,
 			   enum how how)
 {
 	enum range_mode mode =
@@ -170,7 +170,7 @@ static void one_round(struct exclusion *e, struct worker *worker)
 {
 	uint64_t kind = test_random_below(&worker->state, 8);
 	enum how how = kind == 0 ? TRY : kind == 1 ? TIMED : BLOCK;
-	struct range ranges[2], *last = &ranges[0];
+	struct range_hold ranges[2], *last = &ranges[0];
 
 	if (!acquire_random(e, worker, &ranges[0], how))
 		return;

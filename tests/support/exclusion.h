@@ -24,9 +24,9 @@ enum how { BLOCK, TRY, TIMED };
  * kin do.
  */
 struct lock_table {
-	int (*lock)(void *lock, struct range *range, uint64_t start, uint64_t end,
+	int (*lock)(void *lock, struct range_hold *range, uint64_t start, uint64_t end,
 		    enum range_mode mode, enum how how, const struct timespec *deadline);
-	void (*unlock)(void *lock, struct range *range);
+	void (*unlock)(void *lock, struct range_hold *range);
 };
 
 extern const struct lock_table mmrange_table;

@@ -27,14 +27,14 @@ static bool chance(struct leaf_sim *sim, unsigned int of)
 	return test_random_below(&sim->random, of) == 0;
 }
 
-static bool is_woken(const struct range *range)
+static bool is_woken(const struct range_hold *range)
 {
 	return atomic_load(&range->state) == RANGE_WOKEN;
 }
 
-static bool behind_woken(const struct range__leaf *leaf, const struct range *range)
+static bool behind_woken(const struct range__leaf *leaf, const struct range_hold *range)
 {
-	for (const struct range *w = leaf->wait_first; w; w = w->next)
+	for (const struct range_hold *w = leaf->wait_first; w; w = w->next)
 		if (is_woken(w) && leaf_sim_conflict(w, range))
 			return true;
 	return false;
@@ -43,8 +43,8 @@ static bool behind_woken(const struct range__leaf *leaf, const struct range *ran
 /*
  * Whether waking ends at the waiter, as it may at one that all others in [start, end) are behind.
  */
-static bool ends_waking(enum sim_flaw flaw, const struct range__leaf *leaf, const struct range *w,
-			uint64_t start, uint64_t end)
+static bool ends_waking(enum sim_flaw flaw, const struct range__leaf *leaf,
+			const struct range_hold *w, uint64_t start, uint64_t end)
 {
 	bool covers = w->start <= start && end <= w->end;
 	bool goes_on = w->starving || (is_woken(w) && leaf->nr_starving == 0);
@@ -56,7 +56,7 @@ static bool ends_waking(enum sim_flaw flaw, const struct range__leaf *leaf, cons
 /* A copy of range__leaf_wake(), with flaws. */
 static void copied_wake(enum sim_flaw flaw, struct range__leaf *leaf, uint64_t start, uint64_t end)
 {
-	for (struct range *w = leaf->wait_first; w; w = w->next) {
+	for (struct range_hold *w = leaf->wait_first; w; w = w->next) {
 		if (!range__overlap(w, start, end))
 			continue;
 		if (!is_woken(w) && (w->starving || !behind_woken(leaf, w)) &&
@@ -72,7 +72,7 @@ static void copied_wake(enum sim_flaw flaw, struct range__leaf *leaf, uint64_t s
 }
 
 static void wake_and_unlock(struct leaf_sim *sim, struct range__leaf *leaf,
-			    const struct range *range)
+			    const struct range_hold *range)
 {
 	uint64_t end = sim->flaw == SIM_WAKES_AT_START ? range->start + 1 : range->end;
 	struct range__wakes wakes = { .n = 0 };
@@ -134,7 +134,7 @@ static void split_at(struct leaf_sim *sim, struct range__leaf *leaf, struct rang
 {
 	range__leaf_split(leaf, point, right);
 	if (sim->flaw == SIM_SPLIT_PUTS_ASLEEP)
-		for (struct range *w = right->wait_first; w; w = w->next)
+		for (struct range_hold *w = right->wait_first; w; w = w->next)
 			range__leaf_wait_again(right, w);
 	sim->counts.splits++;
 }
@@ -156,7 +156,7 @@ static void split(struct leaf_sim *sim, uint64_t point)
 }
 
 /* Locks the leaf of the range, made of several if need be. */
-static struct range__leaf *lock_leaf(struct leaf_sim *sim, struct range *range)
+static struct range__leaf *lock_leaf(struct leaf_sim *sim, struct range_hold *range)
 {
 	struct range__leaf *leaf = leaf_at(sim, range->start);
 
@@ -175,7 +175,7 @@ static struct range__leaf *lock_leaf(struct leaf_sim *sim, struct range *range)
  */
 static bool look_fast(struct leaf_sim *sim, struct sim_thread *thread)
 {
-	struct range *range = &thread->range;
+	struct range_hold *range = &thread->range;
 	struct range__leaf *leaf = leaf_at(sim, range->start);
 	uint64_t word = atomic_load(&leaf->word);
 
@@ -188,7 +188,7 @@ static bool look_fast(struct leaf_sim *sim, struct sim_thread *thread)
 
 static bool swap(struct leaf_sim *sim, struct sim_thread *thread)
 {
-	struct range *range = &thread->range;
+	struct range_hold *range = &thread->range;
 	uint64_t word = range->stamp;
 
 	if (!atomic_compare_exchange_strong(&range->leaf->word, &word, range__word_single(range)))
@@ -222,7 +222,7 @@ static void enqueue(struct leaf_sim *sim, struct range__leaf *leaf, struct sim_t
 
 static void acquire_slow(struct leaf_sim *sim, struct sim_thread *thread)
 {
-	struct range *range = &thread->range;
+	struct range_hold *range = &thread->range;
 	bool try = chance(sim, 8), wait = leaf_sim_has_to_wait(sim, thread), blocked;
 	struct range__leaf *leaf;
 
@@ -245,7 +245,7 @@ static void acquire_slow(struct leaf_sim *sim, struct sim_thread *thread)
 
 static void arrive(struct leaf_sim *sim, struct sim_thread *thread)
 {
-	struct range *range = &thread->range;
+	struct range_hold *range = &thread->range;
 	uint64_t length = chance(sim, 4) ? SIM_KEYS : 3;
 
 	range->start = test_random_below(&sim->random, SIM_KEYS);
@@ -305,7 +305,7 @@ static void look_again(struct leaf_sim *sim, struct sim_thread *thread, bool tim
 
 static void release(struct leaf_sim *sim, struct sim_thread *thread)
 {
-	struct range *range = &thread->range;
+	struct range_hold *range = &thread->range;
 	struct range__leaf *leaf = range->leaf;
 	uint64_t word = range__word_single(range);
 

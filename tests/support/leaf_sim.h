@@ -42,7 +42,7 @@ extern const char *const sim_flaw_names[NR_SIM_FLAWS];
 enum sim_state { SIM_IDLE, SIM_SWAPS, SIM_WAITS, SIM_HOLDS };
 
 struct sim_thread {
-	struct range range;
+	struct range_hold range;
 	enum sim_state state;
 	uint64_t arrival; /* in the queue */
 };
@@ -83,7 +83,7 @@ const char *leaf_sim_run(struct leaf_sim *sim);
 /* Notes a violation if something is not right, and keeps the first. */
 void leaf_sim_expect(struct leaf_sim *sim, bool right, const char *what);
 
-bool leaf_sim_conflict(const struct range *a, const struct range *b);
+bool leaf_sim_conflict(const struct range_hold *a, const struct range_hold *b);
 
 /* Whether a held range conflicts with that of the thread, or an earlier waiter that is starving. */
 bool leaf_sim_has_to_wait(const struct leaf_sim *sim, const struct sim_thread *thread);

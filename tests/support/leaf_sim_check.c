@@ -8,7 +8,7 @@ void leaf_sim_expect(struct leaf_sim *sim, bool right, const char *what)
 		sim->violation = what;
 }
 
-bool leaf_sim_conflict(const struct range *a, const struct range *b)
+bool leaf_sim_conflict(const struct range_hold *a, const struct range_hold *b)
 {
 	return (a->mode == RANGE_WRITE || b->mode == RANGE_WRITE) && a->start < b->end &&
 	       b->start < a->end;
@@ -51,7 +51,7 @@ static void check_queue(struct leaf_sim *sim, struct range__leaf *leaf)
 {
 	const struct sim_thread *last = NULL;
 
-	for (const struct range *w = leaf->wait_first; w; w = w->next) {
+	for (const struct range_hold *w = leaf->wait_first; w; w = w->next) {
 		const struct sim_thread *thread = (const struct sim_thread *)(const void *)w;
 
 		leaf_sim_expect(sim, thread->state == SIM_WAITS,

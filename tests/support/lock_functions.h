@@ -10,22 +10,24 @@
 
 struct lock_functions {
 	int (*destroy)(struct range_lock *lock);
-	int (*lock)(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
+	int (*lock)(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end,
 		    enum range_mode mode);
-	int (*trylock)(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
-		       enum range_mode mode);
-	int (*timedlock)(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
-			 enum range_mode mode, clockid_t clock, const struct timespec *deadline);
+	int (*trylock)(struct range_lock *lock, struct range_hold *range, uint64_t start,
+		       uint64_t end, enum range_mode mode);
+	int (*timedlock)(struct range_lock *lock, struct range_hold *range, uint64_t start,
+			 uint64_t end, enum range_mode mode, clockid_t clock,
+			 const struct timespec *deadline);
 	int (*lock_many)(struct range_lock *lock, struct range_request *requests, size_t n);
-	int (*cancel)(struct range_lock *lock, struct range *range);
-	void (*unlock)(struct range_lock *lock, struct range *range);
-	void (*downgrade)(struct range_lock *lock, struct range *range);
-	int (*tryupgrade)(struct range_lock *lock, struct range *range);
-	int (*shrink)(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end);
-	int (*tryextend)(struct range_lock *lock, struct range *range, uint64_t start,
+	int (*cancel)(struct range_lock *lock, struct range_hold *range);
+	void (*unlock)(struct range_lock *lock, struct range_hold *range);
+	void (*downgrade)(struct range_lock *lock, struct range_hold *range);
+	int (*tryupgrade)(struct range_lock *lock, struct range_hold *range);
+	int (*shrink)(struct range_lock *lock, struct range_hold *range, uint64_t start,
+		      uint64_t end);
+	int (*tryextend)(struct range_lock *lock, struct range_hold *range, uint64_t start,
 			 uint64_t end);
-	int (*split)(struct range_lock *lock, struct range *range, uint64_t point,
-		     struct range *upper);
+	int (*split)(struct range_lock *lock, struct range_hold *range, uint64_t point,
+		     struct range_hold *upper);
 	void (*stats)(struct range_lock *lock, struct range_lock_stats *stats);
 	int (*foreach)(struct range_lock *lock, int (*fn)(const struct range_info *info, void *arg),
 		       void *arg);

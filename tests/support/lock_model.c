@@ -60,7 +60,7 @@ struct object *model_held(struct lock_model *model, uint64_t random)
 	return find(model, random, HELD);
 }
 
-struct object *model_object(struct lock_model *model, const struct range *range)
+struct object *model_object(struct lock_model *model, const struct range_hold *range)
 {
 	uintptr_t at = (uintptr_t)range - (uintptr_t)model->objects;
 	struct object *object = &model->objects[at / sizeof *object];

@@ -4,7 +4,7 @@
  * for each operation which results are legal. Where barging allows several outcomes, the model takes
  * over the one that it sees, if it is one of these.
  *
- * An object is a struct range and what the model knows of it. Its storage is filled with a pattern
+ * An object is a struct range_hold and what the model knows of it. Its storage is filled with a pattern
  * while it is not in use, so that a lock which touches it then is found.
  */
 #ifndef TESTS_LOCK_MODEL_H
@@ -21,7 +21,7 @@ enum { OBJECTS = 40 };
 enum use { UNUSED, CALLED, WAITS, HELD };
 
 struct object {
-	struct range range;
+	struct range_hold range;
 	enum use use; /* CALLED: an acquisition has been begun; WAITS: and is shown waiting */
 	uint64_t start;
 	uint64_t end;
@@ -61,7 +61,7 @@ struct object *model_unused(struct lock_model *model, uint64_t random);
 /* An object that is held, or NULL. */
 struct object *model_held(struct lock_model *model, uint64_t random);
 
-struct object *model_object(struct lock_model *model, const struct range *range);
+struct object *model_object(struct lock_model *model, const struct range_hold *range);
 
 /* Whether a thread acquired what is held now. */
 bool model_owns(const struct lock_model *model, unsigned int owner);

@@ -31,7 +31,7 @@ static int leave(struct simple_lock *l, bool wake, int result)
 	return result;
 }
 
-static void push(struct range **list, struct range *range)
+static void push(struct range_hold **list, struct range_hold *range)
 {
 	while (*list)
 		list = &(*list)->next;
@@ -39,7 +39,7 @@ static void push(struct range **list, struct range *range)
 	*list = range;
 }
 
-static void take_out(struct range **list, struct range *range)
+static void take_out(struct range_hold **list, struct range_hold *range)
 {
 	while (*list && *list != range)
 		list = &(*list)->next;
@@ -48,10 +48,10 @@ static void take_out(struct range **list, struct range *range)
 }
 
 /* Whether [start, end) conflicts with a range of the list before the given one. */
-static bool conflicts(const struct simple_lock *l, const struct range *list,
-		      const struct range *range, uint64_t start, uint64_t end, int mode)
+static bool conflicts(const struct simple_lock *l, const struct range_hold *list,
+		      const struct range_hold *range, uint64_t start, uint64_t end, int mode)
 {
-	for (const struct range *r = list; r && (list == l->held || r != range); r = r->next) {
+	for (const struct range_hold *r = list; r && (list == l->held || r != range); r = r->next) {
 		uint64_t r_end = r->end;
 
 		if (l->fault == FAULT_LAST_KEY && r->end - r->start > 1)
@@ -64,20 +64,20 @@ static bool conflicts(const struct simple_lock *l, const struct range *list,
 }
 
 /* Whether a range has to wait at its place in the queue, or at the place of another one. */
-static bool blocked_at(const struct simple_lock *l, const struct range *range,
-		       const struct range *place)
+static bool blocked_at(const struct simple_lock *l, const struct range_hold *range,
+		       const struct range_hold *place)
 {
 	return conflicts(l, l->held, range, range->start, range->end, range->mode) ||
 	       (l->fifo && l->waiting &&
 		conflicts(l, l->waiting, place, range->start, range->end, range->mode));
 }
 
-static bool blocked(const struct simple_lock *l, const struct range *range)
+static bool blocked(const struct simple_lock *l, const struct range_hold *range)
 {
 	return blocked_at(l, range, range);
 }
 
-static void set(struct range *range, uint64_t start, uint64_t end, enum range_mode mode)
+static void set(struct range_hold *range, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	range->start = start;
 	range->end = end;
@@ -91,7 +91,7 @@ static bool bad(uint64_t start, uint64_t end, enum range_mode mode)
 }
 
 /* 0 when the range, which is in the queue, is not blocked any more; it is in the queue no more. */
-static int wait(struct simple_lock *l, struct range *range, const struct timespec *deadline)
+static int wait(struct simple_lock *l, struct range_hold *range, const struct timespec *deadline)
 {
 	int error = 0;
 
@@ -108,7 +108,7 @@ static int wait(struct simple_lock *l, struct range *range, const struct timespe
 	return error;
 }
 
-static int acquire(struct range_lock *lock, struct range *range, bool try,
+static int acquire(struct range_lock *lock, struct range_hold *range, bool try,
 		   const struct timespec *deadline)
 {
 	struct simple_lock *l = enter(lock);
@@ -126,8 +126,8 @@ static int acquire(struct range_lock *lock, struct range *range, bool try,
 	return leave(l, error != 0, error);
 }
 
-static int simple_lock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
-		       enum range_mode mode)
+static int simple_lock(struct range_lock *lock, struct range_hold *range, uint64_t start,
+		       uint64_t end, enum range_mode mode)
 {
 	if (bad(start, end, mode))
 		return EINVAL;
@@ -135,7 +135,7 @@ static int simple_lock(struct range_lock *lock, struct range *range, uint64_t st
 	return acquire(lock, range, false, NULL);
 }
 
-static int simple_trylock(struct range_lock *lock, struct range *range, uint64_t start,
+static int simple_trylock(struct range_lock *lock, struct range_hold *range, uint64_t start,
 			  uint64_t end, enum range_mode mode)
 {
 	if (bad(start, end, mode))
@@ -144,7 +144,7 @@ static int simple_trylock(struct range_lock *lock, struct range *range, uint64_t
 	return acquire(lock, range, true, NULL);
 }
 
-static int simple_timedlock(struct range_lock *lock, struct range *range, uint64_t start,
+static int simple_timedlock(struct range_lock *lock, struct range_hold *range, uint64_t start,
 			    uint64_t end, enum range_mode mode, clockid_t clock,
 			    const struct timespec *deadline)
 {
@@ -172,9 +172,9 @@ static bool bad_requests(struct range_request *requests, size_t n)
 }
 
 /* The first that has to wait, NULL if none has. */
-static struct range *first_blocked(const struct simple_lock *l,
-				   const struct range_request *requests, size_t n,
-				   const struct range *place)
+static struct range_hold *first_blocked(const struct simple_lock *l,
+					const struct range_request *requests, size_t n,
+					const struct range_hold *place)
 {
 	for (size_t i = 0; i < n; i++)
 		if (blocked_at(l, requests[i].range, place))
@@ -184,7 +184,7 @@ static struct range *first_blocked(const struct simple_lock *l,
 	return NULL;
 }
 
-static void put_in_place(struct range **list, struct range *old, struct range *new)
+static void put_in_place(struct range_hold **list, struct range_hold *old, struct range_hold *new)
 {
 	while (*list != old)
 		list = &(*list)->next;
@@ -194,14 +194,14 @@ static void put_in_place(struct range **list, struct range *old, struct range *n
 
 /* The one that waits is in the queue for all of them. */
 static int wait_for_all(struct simple_lock *l, const struct range_request *requests, size_t n,
-			struct range *first)
+			struct range_hold *first)
 {
 	int error = 0;
 
 	push(&l->waiting, first);
 	l->waits++;
 	while (!error) {
-		struct range *next = first_blocked(l, requests, n, first);
+		struct range_hold *next = first_blocked(l, requests, n, first);
 
 		if (!next)
 			break;
@@ -222,7 +222,7 @@ static int wait_for_all(struct simple_lock *l, const struct range_request *reque
 static int simple_lock_many(struct range_lock *lock, struct range_request *requests, size_t n)
 {
 	struct simple_lock *l;
-	struct range *first;
+	struct range_hold *first;
 	int error = 0;
 
 	if (bad_requests(requests, n))
@@ -238,11 +238,11 @@ static int simple_lock_many(struct range_lock *lock, struct range_request *reque
 	return leave(l, true, error);
 }
 
-static int simple_cancel(struct range_lock *lock, struct range *range)
+static int simple_cancel(struct range_lock *lock, struct range_hold *range)
 {
 	struct simple_lock *l = enter(lock);
 
-	for (struct range *w = l->waiting; w; w = w->next)
+	for (struct range_hold *w = l->waiting; w; w = w->next)
 		if (w == range) {
 			take_out(&l->waiting, range);
 			atomic_store(&range->state, CANCELED);
@@ -251,7 +251,7 @@ static int simple_cancel(struct range_lock *lock, struct range *range)
 	return leave(l, false, ESRCH);
 }
 
-static void simple_unlock(struct range_lock *lock, struct range *range)
+static void simple_unlock(struct range_lock *lock, struct range_hold *range)
 {
 	struct simple_lock *l = enter(lock);
 
@@ -259,7 +259,7 @@ static void simple_unlock(struct range_lock *lock, struct range *range)
 	leave(l, l->fault != FAULT_LOST_WAKEUP, 0);
 }
 
-static void simple_downgrade(struct range_lock *lock, struct range *range)
+static void simple_downgrade(struct range_lock *lock, struct range_hold *range)
 {
 	struct simple_lock *l = enter(lock);
 
@@ -267,7 +267,7 @@ static void simple_downgrade(struct range_lock *lock, struct range *range)
 	leave(l, l->fault != FAULT_SILENT_DOWNGRADE, 0);
 }
 
-static int simple_tryupgrade(struct range_lock *lock, struct range *range)
+static int simple_tryupgrade(struct range_lock *lock, struct range_hold *range)
 {
 	struct simple_lock *l = enter(lock);
 
@@ -276,14 +276,15 @@ static int simple_tryupgrade(struct range_lock *lock, struct range *range)
 	if (l->fault != FAULT_UPGRADE_BLIND &&
 	    conflicts(l, l->held, range, range->start, range->end, RANGE_WRITE))
 		return leave(l, false, EBUSY);
-	for (const struct range *w = l->fifo ? l->waiting : NULL; w; w = w->next)
+	for (const struct range_hold *w = l->fifo ? l->waiting : NULL; w; w = w->next)
 		if (w->mode == RANGE_READ && w->start < range->end && range->start < w->end)
 			return leave(l, false, EBUSY);
 	range->mode = RANGE_WRITE;
 	return leave(l, false, 0);
 }
 
-static int simple_shrink(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end)
+static int simple_shrink(struct range_lock *lock, struct range_hold *range, uint64_t start,
+			 uint64_t end)
 {
 	struct simple_lock *l = enter(lock);
 
@@ -297,7 +298,8 @@ static int simple_shrink(struct range_lock *lock, struct range *range, uint64_t 
 }
 
 /* Whether a part that is to be added is taken. */
-static bool taken(struct simple_lock *l, const struct range *range, uint64_t start, uint64_t end)
+static bool taken(struct simple_lock *l, const struct range_hold *range, uint64_t start,
+		  uint64_t end)
 {
 	if (start >= end || l->fault == FAULT_EXTEND_BLIND)
 		return false;
@@ -305,7 +307,7 @@ static bool taken(struct simple_lock *l, const struct range *range, uint64_t sta
 	       (l->fifo && l->waiting && conflicts(l, l->waiting, range, start, end, range->mode));
 }
 
-static int simple_tryextend(struct range_lock *lock, struct range *range, uint64_t start,
+static int simple_tryextend(struct range_lock *lock, struct range_hold *range, uint64_t start,
 			    uint64_t end)
 {
 	struct simple_lock *l = enter(lock);
@@ -319,8 +321,8 @@ static int simple_tryextend(struct range_lock *lock, struct range *range, uint64
 	return leave(l, false, 0);
 }
 
-static int simple_split(struct range_lock *lock, struct range *range, uint64_t point,
-			struct range *upper)
+static int simple_split(struct range_lock *lock, struct range_hold *range, uint64_t point,
+			struct range_hold *upper)
 {
 	struct simple_lock *l = enter(lock);
 
@@ -355,7 +357,7 @@ static int simple_foreach(struct range_lock *lock,
 	for (int waiting = 0; waiting < 2; waiting++) {
 		unsigned int first = n;
 
-		for (struct range *r = waiting ? l->waiting : l->held; r; r = r->next) {
+		for (struct range_hold *r = waiting ? l->waiting : l->held; r; r = r->next) {
 			struct range_info info = { r,
 						   r->start,
 						   r->end,
@@ -402,7 +404,7 @@ void simple_lock_init(struct simple_lock *lock, enum fault fault, bool fifo)
 static void simple_child(struct range_lock *lock)
 {
 	struct simple_lock *l = (struct simple_lock *)(void *)lock;
-	struct range *held = l->held;
+	struct range_hold *held = l->held;
 
 	simple_lock_init(l, l->fault, l->fifo);
 	if (l->fault == FAULT_CHILD_HOLDS)

@@ -37,8 +37,8 @@ struct simple_lock {
 	bool fifo;
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
-	struct range *held; /* linked by next, as the waiters are, in the order of arrival */
-	struct range *waiting;
+	struct range_hold *held; /* linked by next, as the waiters are, in the order of arrival */
+	struct range_hold *waiting;
 	uint64_t waits;
 };
 

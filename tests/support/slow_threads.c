@@ -17,10 +17,10 @@ int __real_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t c
 			 const struct timespec *deadline);
 int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
 			 const struct timespec *deadline);
-int __real_range_trylock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
-			 enum range_mode mode);
-int __wrap_range_trylock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
-			 enum range_mode mode);
+int __real_range_trylock(struct range_lock *lock, struct range_hold *range, uint64_t start,
+			 uint64_t end, enum range_mode mode);
+int __wrap_range_trylock(struct range_lock *lock, struct range_hold *range, uint64_t start,
+			 uint64_t end, enum range_mode mode);
 
 static void dawdle(void)
 {
@@ -44,8 +44,8 @@ int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t c
 	return error;
 }
 
-int __wrap_range_trylock(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end,
-			 enum range_mode mode)
+int __wrap_range_trylock(struct range_lock *lock, struct range_hold *range, uint64_t start,
+			 uint64_t end, enum range_mode mode)
 {
 	dawdle();
 	return __real_range_trylock(lock, range, start, end, mode);

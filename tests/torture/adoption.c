@@ -23,7 +23,7 @@ static void check_biased_often(struct range_lock *lock, uint64_t least)
 }
 
 /* Not left to another thread alone, which may not run for long. */
-static int lock_impatiently(void *lock, struct range *range, uint64_t start, uint64_t end,
+static int lock_impatiently(void *lock, struct range_hold *range, uint64_t start, uint64_t end,
 			    enum range_mode mode, enum how how, const struct timespec *deadline)
 {
 	if (mode == RANGE_READ && start % 4 == 0)
@@ -31,7 +31,7 @@ static int lock_impatiently(void *lock, struct range *range, uint64_t start, uin
 	return mmrange_table.lock(lock, range, start, end, mode, how, deadline);
 }
 
-static void unlock(void *lock, struct range *range)
+static void unlock(void *lock, struct range_hold *range)
 {
 	range_unlock(lock, range);
 }
@@ -120,7 +120,7 @@ static void *duel_reader(void *arg)
 	/* relaxed, as all of the duel: the lock orders it */
 	while (!atomic_load_explicit(&duel.over, memory_order_relaxed)) {
 		uint64_t before, steps = test_random_below(seed, 50);
-		struct range range;
+		struct range_hold range;
 
 		CHECK_EQ(range_lock(&duel.lock, &range, 0, 10, RANGE_READ), 0);
 		before = atomic_load_explicit(&duel.writing, memory_order_relaxed);
@@ -136,7 +136,7 @@ static void *duel_reader(void *arg)
 
 static void duel_write(uint64_t *seed)
 {
-	struct range range;
+	struct range_hold range;
 	uint64_t n;
 
 	make_impatient(&duel.lock);
@@ -236,11 +236,11 @@ TEST(adoption, of_two_that_pass_a_light_and_a_heavy_fence_one_sees_the_other)
 }
 
 /* Changes a range that was published, if a slot was free; it is held in the end. */
-static void change(struct counting *thread, struct range *range)
+static void change(struct counting *thread, struct range_hold *range)
 {
 	uint64_t start = range->start + counting_below(thread, range->end - range->start);
 	uint64_t end = start + 1 + counting_below(thread, range->end - start);
-	struct range upper;
+	struct range_hold upper;
 	int error = 0;
 
 	switch (counting_below(thread, 5)) {
@@ -273,7 +273,7 @@ static void change(struct counting *thread, struct range *range)
 }
 
 /* A range of a few counters, for reading seven times of eight. */
-static void acquire(struct counting *thread, struct range *range)
+static void acquire(struct counting *thread, struct range_hold *range)
 {
 	uint64_t start = counting_below(thread, COUNTERS - 8);
 	uint64_t end = start + 1 + counting_below(thread, 8);
@@ -312,7 +312,7 @@ static void *resize(void *arg)
 	struct counting *thread = arg;
 
 	for (unsigned int n = 0; n < test_scale(3000); n++) {
-		struct range range;
+		struct range_hold range;
 
 		if (n % 8 == 0)
 			make_impatient(&counters_lock);
@@ -339,9 +339,9 @@ TEST(adoption, published_ranges_are_resized)
  */
 enum { PLACES = 8 };
 
-static _Atomic(struct range *) places[PLACES];
+static _Atomic(struct range_hold *) places[PLACES];
 
-static void release(struct counting *thread, struct range *range)
+static void release(struct counting *thread, struct range_hold *range)
 {
 	if (!range)
 		return;
@@ -354,7 +354,7 @@ static void release(struct counting *thread, struct range *range)
 
 struct errand {
 	struct counting *thread;
-	struct range *range;
+	struct range_hold *range;
 };
 
 /* Only readers are left to others: a thread that waits for one holds nothing that it waits for. */
@@ -377,9 +377,9 @@ static void *hand_over(void *arg)
 	struct counting *thread = arg;
 
 	for (unsigned int n = 0; n < test_scale(3000); n++) {
-		_Atomic(struct range *) *place = &places[counting_below(thread, PLACES)];
+		_Atomic(struct range_hold *) *place = &places[counting_below(thread, PLACES)];
 		struct errand errand = { thread, NULL };
-		struct range range;
+		struct range_hold range;
 		uint64_t start = counting_below(thread, COUNTERS);
 
 		if (n % 8 == 0)

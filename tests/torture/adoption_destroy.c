@@ -6,7 +6,7 @@
 
 struct heir {
 	struct range_lock *lock;
-	struct range range;
+	struct range_hold range;
 	atomic_bool ready;
 };
 
@@ -28,7 +28,7 @@ TEST(adoption, a_lock_may_be_destroyed_while_the_last_published_reader_leaves)
 
 	for (unsigned int round = 0; round < test_scale(20000); round++) {
 		struct heir heir;
-		struct range range;
+		struct range_hold range;
 		pthread_t thread;
 
 		heir.lock = mmap(NULL, sizeof *heir.lock, PROT_READ | PROT_WRITE,

@@ -12,13 +12,13 @@
 enum { MOST = 3, PLACES = 16 };
 
 /* Where threads have their ranges at the moment, or had them. */
-static _Atomic(struct range *) places[PLACES];
+static _Atomic(struct range_hold *) places[PLACES];
 static atomic_uint canceled, gave_up;
 
 static void cancel_somebody(struct counting *thread)
 {
 	/* relaxed: the address may be out of date */
-	struct range *range =
+	struct range_hold *range =
 		atomic_load_explicit(&places[counting_below(thread, PLACES)], memory_order_relaxed);
 	int result = range ? range_cancel(&counters_lock, range) : ESRCH;
 
@@ -28,7 +28,7 @@ static void cancel_somebody(struct counting *thread)
 		atomic_fetch_add(&canceled, 1);
 }
 
-static void publish(struct counting *thread, struct range *range)
+static void publish(struct counting *thread, struct range_hold *range)
 {
 	atomic_store_explicit(&places[counting_below(thread, PLACES)], range, memory_order_relaxed);
 }
@@ -62,7 +62,7 @@ static void use(struct counting *thread, const struct range_request *requests, s
 static void try_luck(struct counting *thread)
 {
 	struct range_request requests[MOST];
-	struct range ranges[MOST];
+	struct range_hold ranges[MOST];
 	size_t n = counting_below(thread, 4) ? 1 : MOST;
 	uint64_t step = COUNTERS / MOST, size = 1 + counting_below(thread, step);
 	int result;

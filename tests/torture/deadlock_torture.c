@@ -25,7 +25,7 @@ static struct range_lock locks[LOCKS];
 static atomic_uint told;
 
 /* A range of a random lock among those from first to last; returns which lock, or -1. */
-static int acquire(uint64_t *seed, int first, int last, struct range *range, int *error)
+static int acquire(uint64_t *seed, int first, int last, struct range_hold *range, int *error)
 {
 	int which = first + (int)test_random_below(seed, (uint64_t)(last - first + 1));
 	uint64_t start = test_random_below(seed, KEYS);
@@ -47,7 +47,7 @@ static void *climb(void *arg)
 	uint64_t seed = *(uint64_t *)arg;
 
 	for (unsigned int i = 0; i < test_scale(1000); i++) {
-		struct range ranges[LOCKS];
+		struct range_hold ranges[LOCKS];
 		int held[LOCKS], n = 0, error = 0;
 
 		for (int next = 0; next < LOCKS && !error; next = held[n++] + 1) {
@@ -72,7 +72,7 @@ static void *be_careless(void *arg)
 	uint64_t seed = *(uint64_t *)arg;
 
 	for (unsigned int i = 0; i < test_scale(500); i++) {
-		struct range ranges[LOCKS];
+		struct range_hold ranges[LOCKS];
 		int held[LOCKS], n = 0, error = 0;
 
 		while (n < LOCKS && !error) {

@@ -15,7 +15,7 @@ enum { THREADS = 6, KEYS = 2000 };
 static struct range_lock lock;
 /* One key, for which threads wait all the time; and the lock of the thread that forks. */
 static struct range_lock narrow = RANGE_LOCK_INITIALIZER, mine = RANGE_LOCK_INITIALIZER;
-static struct range mine_held;
+static struct range_hold mine_held;
 static struct memory_books books;
 static atomic_bool over;
 
@@ -30,7 +30,7 @@ static void acquire_and_release(uint64_t *seed)
 	uint64_t size = test_random_below(seed, 64) ? 1 + test_random_below(seed, 8) : KEYS;
 	enum range_mode mode = test_random_below(seed, 2) ? RANGE_READ : RANGE_WRITE;
 	struct timespec soon = time_after(CLOCK_MONOTONIC, test_random_below(seed, 20000));
-	struct range range;
+	struct range_hold range;
 	int error;
 
 	if (test_random_below(seed, 4) == 0)
@@ -48,7 +48,7 @@ static void acquire_and_release(uint64_t *seed)
 static void wait_for_a_moment(uint64_t *seed)
 {
 	static const struct timespec past = { 1, 0 };
-	struct range range;
+	struct range_hold range;
 
 	if (range_timedlock(&narrow, &range, 0, 1, RANGE_WRITE, CLOCK_MONOTONIC, &past))
 		return;
@@ -93,7 +93,7 @@ static void wake_nobody_everywhere(void)
 /* Nor the places where the checked build finds ranges. */
 static void lock_with_many_ranges(void)
 {
-	static struct range ranges[2000];
+	static struct range_hold ranges[2000];
 
 	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
 		CHECK_EQ(range_lock(&lock, &ranges[i], i, i + 1, RANGE_WRITE), 0);
@@ -105,7 +105,7 @@ static void lock_with_many_ranges(void)
 static void wait_everywhere(struct range_lock *own)
 {
 	static const struct timespec past = { 1, 0 };
-	static struct range ranges[64];
+	static struct range_hold ranges[64];
 
 	for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
 		CHECK_EQ(range_timedlock(own, &ranges[i], 0, 1, RANGE_READ, CLOCK_MONOTONIC, &past),
@@ -116,7 +116,7 @@ static void wait_everywhere(struct range_lock *own)
 static void use_own_locks(void)
 {
 	struct range_lock fresh = RANGE_LOCK_INITIALIZER;
-	struct range held;
+	struct range_hold held;
 
 	take(&fresh, &held, 0, 1, RANGE_WRITE);
 	wait_everywhere(&fresh);
@@ -130,7 +130,7 @@ static void use_own_locks(void)
 
 static void use(void *arg)
 {
-	struct range range[3];
+	struct range_hold range[3];
 
 	(void)arg;
 	use_own_locks();

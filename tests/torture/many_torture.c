@@ -9,7 +9,8 @@
 enum { MOST = 4 };
 
 /* Up to MOST ranges that do not overlap, in any order. */
-static size_t choose(struct counting *thread, struct range_request *requests, struct range *ranges)
+static size_t choose(struct counting *thread, struct range_request *requests,
+		     struct range_hold *ranges)
 {
 	uint64_t *seed = &thread->seed;
 	size_t n = 0;
@@ -40,7 +41,7 @@ static void *work(void *arg)
 
 	for (unsigned int i = 0; i < test_scale(4000); i++) {
 		struct range_request requests[MOST];
-		struct range ranges[MOST];
+		struct range_hold ranges[MOST];
 		size_t n = choose(thread, requests, ranges);
 
 		if (test_random_below(&thread->seed, 64) == 0) {

@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <stdatomic.h>
 
-static void change(struct counting *thread, struct range *range)
+static void change(struct counting *thread, struct range_hold *range)
 {
 	uint64_t start = range->start + counting_below(thread, range->end - range->start);
 	uint64_t end = start + 1 + counting_below(thread, range->end - start);
-	struct range upper;
+	struct range_hold upper;
 	int error;
 
 	switch (counting_below(thread, 5)) {
@@ -51,7 +51,7 @@ static void *work(void *arg)
 		uint64_t width =
 			counting_below(thread, 16) ? 1 + counting_below(thread, 4) : COUNTERS;
 		uint64_t end = start + width < COUNTERS ? start + width : COUNTERS;
-		struct range range;
+		struct range_hold range;
 		int error;
 
 		error = acquire_somehow((int)counting_below(thread, 3), &counters_lock, &range,

@@ -22,7 +22,7 @@ struct relay {
 	uint64_t places[MAX_PLACES][2];
 	unsigned int nr_places;
 	enum range_mode mode;
-	struct range ranges[MAX_PLACES];
+	struct range_hold ranges[MAX_PLACES];
 	unsigned int held;
 };
 
@@ -213,7 +213,7 @@ TEST(starvation, fifo_grants_conflicting_ranges_in_the_order_of_arrival)
 
 	for (unsigned int round = 0; round < rounds; round++) {
 		struct range_lock lock;
-		struct range held;
+		struct range_hold held;
 		struct actor waiters[N];
 
 		init_lock(&lock, RANGE_FAIRNESS_FIFO, 8);
@@ -252,7 +252,7 @@ TEST(starvation, a_fifo_newcomer_does_not_pass_a_waiter_that_was_woken)
 
 	for (unsigned int round = 0; round < rounds; round++) {
 		struct range_lock lock;
-		struct range held;
+		struct range_hold held;
 		struct actor waiter;
 
 		init_lock(&lock, RANGE_FAIRNESS_FIFO, 8);
@@ -270,7 +270,7 @@ TEST(starvation, a_fifo_newcomer_does_not_pass_a_waiter_that_was_woken)
 TEST(starvation, a_fifo_reader_does_not_pass_a_waiting_writer_to_join_readers)
 {
 	struct range_lock lock;
-	struct range held;
+	struct range_hold held;
 	struct actor writer, reader, far;
 
 	init_lock(&lock, RANGE_FAIRNESS_FIFO, 8);
@@ -309,7 +309,7 @@ static void *keep_coming(void *arg)
 {
 	struct crowd *crowd = arg;
 	uint64_t state = (uint64_t)(uintptr_t)&state;
-	struct range range;
+	struct range_hold range;
 
 	while (!atomic_load(&crowd->stop)) {
 		uint64_t start = test_random_below(&state, 257 - crowd->width);
@@ -334,7 +334,7 @@ static void check_crowd(const char *what, enum range_mode crowd_mode, uint64_t w
 		pthread_t threads[64];
 		unsigned int n = 4 * cores() < 64 ? 4 * cores() : 64;
 		unsigned long most = 0;
-		struct range range;
+		struct range_hold range;
 
 		init_lock(&crowd.lock, fairnesses[fair], 1024);
 		crowd.mode = crowd_mode;

@@ -23,7 +23,7 @@ struct walker {
 static void *walk(void *arg)
 {
 	struct walker *walker = arg;
-	struct range ranges[2];
+	struct range_hold ranges[2];
 	unsigned int at = walker->at;
 
 	CHECK_EQ(range_lock(walker->lock, &ranges[0], at, at + 1, RANGE_WRITE), 0);
@@ -84,7 +84,7 @@ struct player {
 static void *play(void *arg)
 {
 	struct player *player = arg;
-	struct range range;
+	struct range_hold range;
 
 	for (unsigned int i = 0; i < player->rounds; i++) {
 		CHECK_EQ(range_lock(player->lock, &range, player->start, player->start + 2,
@@ -133,7 +133,7 @@ static void check_held_together(enum range_fairness fairness, enum range_mode mo
 {
 	static struct actor actors[MANY];
 	struct range_lock lock;
-	struct range held;
+	struct range_hold held;
 
 	init_lock(&lock, fairness, 8);
 	take(&lock, &held, FULL, RANGE_WRITE);
@@ -175,7 +175,7 @@ TEST(wakeup, a_wake_up_survives_a_timeout)
 	for (unsigned int round = 0; round < rounds; round++) {
 		struct range_lock lock;
 		struct actor quitters[2], patient;
-		struct range held;
+		struct range_hold held;
 		uint64_t release_at;
 
 		init_lock(&lock, fairnesses[round % 2], 8);
@@ -222,7 +222,7 @@ struct member {
 static void *take_part(void *arg)
 {
 	struct member *member = arg;
-	struct range range;
+	struct range_hold range;
 
 	for (unsigned int i = 0; i < member->rounds; i++) {
 		uint64_t start = test_random_below(&member->state, 4);
@@ -283,7 +283,7 @@ TEST(wakeup, waiters_are_woken_across_splits_and_merges)
 
 	for (unsigned int round = 0; round < 2 * rounds; round++) {
 		struct range_lock lock;
-		struct range low, high;
+		struct range_hold low, high;
 		struct actor behind_low, behind_high, wide, quitter;
 		bool high_first = round / 2 % 2;
 
@@ -336,7 +336,7 @@ static void *come_and_go(void *arg)
 	CHECK(pages != MAP_FAILED);
 	for (unsigned int i = 0; i < guest->rounds; i++) {
 		char *here = pages + i % PAGES * page;
-		struct range *range = (struct range *)(void *)here;
+		struct range_hold *range = (struct range_hold *)(void *)here;
 		uint64_t start = test_random_below(&guest->state, 8);
 		uint64_t kind = test_random_below(&guest->state, 4);
 		struct timespec deadline =
@@ -390,7 +390,7 @@ TEST(wakeup, nothing_touches_a_range_after_its_return)
 
 struct heir {
 	struct range_lock *lock;
-	struct range range;
+	struct range_hold range;
 };
 
 static void *destroy_after_the_last_release(void *arg)
@@ -414,7 +414,7 @@ TEST(wakeup, a_lock_may_be_destroyed_and_unmapped_while_the_last_unlock_returns)
 
 	for (unsigned int round = 0; round < rounds; round++) {
 		struct heir heir;
-		struct range range;
+		struct range_hold range;
 		pthread_t thread;
 
 		heir.lock = mmap(NULL, sizeof *heir.lock, PROT_READ | PROT_WRITE,

@@ -99,7 +99,7 @@ TEST(adaptation, live_leaves_outlast_the_sweep_while_leaves_below_it_split)
 /* Private places, and the full range again and again, until the lock has lost its patience. */
 static void mix_with_full_ranges(struct range_lock *lock)
 {
-	struct range range;
+	struct range_hold range;
 
 	for (int i = 0; i < 1000; i++) {
 		alternate(lock, 100, 200, 64);
@@ -137,7 +137,7 @@ TEST(adaptation, meeting_at_one_place_now_and_then_does_not_keep_private_places_
 }
 
 /* A try for a range that spans leaves, by a thread that holds nothing. */
-static int try_full(struct range_lock *lock, struct range *range, enum range_mode mode)
+static int try_full(struct range_lock *lock, struct range_hold *range, enum range_mode mode)
 {
 	play_thread(7);
 	return range_trylock(lock, range, FULL, mode);
@@ -147,7 +147,7 @@ TEST(adaptation, a_try_that_fails_merges_nothing)
 {
 	for (unsigned int at = 0; at < 8; at++) {
 		struct range_lock lock;
-		struct range held, range;
+		struct range_hold held, range;
 		uint64_t leaves;
 
 		init_lock(&lock, fairnesses[at % 2], 64);
@@ -172,7 +172,7 @@ TEST(adaptation, a_try_that_fails_merges_nothing)
 TEST(adaptation, a_try_that_succeeds_merges_what_it_spans_and_holds_all_of_it)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range readers[4], range;
+	struct range_hold readers[4], range;
 
 	make_leaves(&lock, 8);
 	CHECK_EQ(try_full(&lock, &range, RANGE_WRITE), 0);
@@ -282,7 +282,7 @@ static void free_and_spoil(void *memory, size_t size, void *arg)
 static void check_errno_through(struct range_lock *lock)
 {
 	struct timespec deadline = time_after(CLOCK_MONOTONIC, SECOND / 1000);
-	struct range held, range;
+	struct range_hold held, range;
 
 	for (uint64_t key = 0; key < 1000; key++) {
 		errno = ERANGE;
@@ -331,7 +331,7 @@ TEST(adaptation, a_leaf_is_not_split_at_its_own_bounds)
 	for (int upper = 0; upper < 2; upper++) {
 		struct range_lock lock;
 		struct range_lock_stats before;
-		struct range last, range;
+		struct range_hold last, range;
 
 		init_lock(&lock, RANGE_FAIRNESS_BARGING, 64);
 		make_leaves(&lock, 3);

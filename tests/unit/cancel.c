@@ -12,7 +12,7 @@ TEST(cancel, a_waiter_that_is_canceled_holds_nothing)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
-		struct range held;
+		struct range_hold held;
 		struct actor waiter;
 
 		init_lock(&lock, fairnesses[fair], 8);
@@ -32,7 +32,7 @@ TEST(cancel, a_waiter_that_is_canceled_holds_nothing)
 TEST(cancel, a_timed_wait_ends_before_its_deadline)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range held;
+	struct range_hold held;
 	struct actor waiter;
 
 	take(&lock, &held, 0, 10, RANGE_READ);
@@ -47,7 +47,7 @@ TEST(cancel, who_does_not_wait_is_not_found_and_not_looked_at)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER, other = RANGE_LOCK_INITIALIZER;
 	void *nowhere = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct range held;
+	struct range_hold held;
 	struct actor waiter;
 
 	CHECK(nowhere != MAP_FAILED);
@@ -75,7 +75,7 @@ TEST(cancel, those_it_held_back_go_on)
 
 	for (int i = 0; i < 2; i++) {
 		struct range_lock lock;
-		struct range held;
+		struct range_hold held;
 		struct actor canceled, behind;
 
 		init_lock(&lock, RANGE_FAIRNESS_FIFO, 8);
@@ -95,9 +95,10 @@ TEST(cancel, those_it_held_back_go_on)
 }
 
 /* A waiter whose thread does not come: it is in the queue, and that is all. */
-static void queue_nobody(struct range_lock *lock, struct range *range, uint64_t start, uint64_t end)
+static void queue_nobody(struct range_lock *lock, struct range_hold *range, uint64_t start,
+			 uint64_t end)
 {
-	*range = (struct range){ .start = start, .end = end, .mode = RANGE_WRITE };
+	*range = (struct range_hold){ .start = start, .end = end, .mode = RANGE_WRITE };
 	range__leaf_lock(&lock->root);
 	range__leaf_enqueue(&lock->root, range);
 	range__leaf_unlock(&lock->root, NULL);
@@ -106,7 +107,7 @@ static void queue_nobody(struct range_lock *lock, struct range *range, uint64_t 
 TEST(cancel, one_that_was_woken_can_be_canceled_until_it_holds)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range held, woken, behind;
+	struct range_hold held, woken, behind;
 
 	take(&lock, &held, 0, 10, RANGE_WRITE);
 	queue_nobody(&lock, &woken, 0, 10);
@@ -126,7 +127,7 @@ TEST(cancel, one_that_was_woken_can_be_canceled_until_it_holds)
 TEST(cancel, a_waiter_is_found_wherever_splits_and_merges_have_moved_it)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range held[3];
+	struct range_hold held[3];
 	struct actor waiters[3];
 	static const uint64_t at[3] = { 0, 50000, 1000000 };
 
@@ -148,7 +149,7 @@ TEST(cancel, a_waiter_is_found_wherever_splits_and_merges_have_moved_it)
 
 struct job {
 	struct range_lock *lock;
-	struct range range[2];
+	struct range_hold range[2];
 	int result;
 };
 
@@ -170,7 +171,7 @@ TEST(cancel, range_lock_many_ends_when_any_of_its_waits_is_canceled)
 	for (int taken = 0; taken < 2; taken++) {
 		struct range_lock lock = RANGE_LOCK_INITIALIZER;
 		struct job job = { .lock = &lock, .result = -1 };
-		struct range held;
+		struct range_hold held;
 		pthread_t thread;
 
 		take(&lock, &held, taken ? 25 : 5, taken ? 26 : 6, RANGE_READ);

@@ -9,7 +9,7 @@
 #include <errno.h>
 
 static struct range_lock lock;
-static struct range held, range, upper;
+static struct range_hold held, range, upper;
 static struct memory_books books;
 
 struct victim {

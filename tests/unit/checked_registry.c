@@ -41,19 +41,19 @@ TEST(checked_registry, a_million_ranges_cost_a_few_steps_each)
 {
 	unsigned int n = test_scale(1000000);
 
-	CHECK(steps_of(n, sizeof(struct range)) <= 16 * n);
+	CHECK(steps_of(n, sizeof(struct range_hold)) <= 16 * n);
 	/* As on the stacks of threads. */
 	CHECK(steps_of(test_scale(10000), 65536) <= 16 * test_scale(10000));
 }
 
 static struct range_lock forked, own;
-static struct range held;
+static struct range_hold held;
 static atomic_bool over;
 
 /* Goes through the registry of ranges and that of waits. */
 static void *hammer(void *arg)
 {
-	struct range a, b;
+	struct range_hold a, b;
 
 	while (!atomic_load(&over)) {
 		CHECK_EQ(range_lock(&forked, &a, 0, 1, RANGE_WRITE), 0);
@@ -68,7 +68,7 @@ static void *hammer(void *arg)
 /* Locks of its own, and one that no other thread used, without range_lock_child(). */
 static void use_locks(void *arg)
 {
-	static struct range ranges[4096];
+	static struct range_hold ranges[4096];
 
 	(void)arg;
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
@@ -82,7 +82,7 @@ static void use_locks(void *arg)
 
 static void use_own(void *arg)
 {
-	struct range range;
+	struct range_hold range;
 
 	(void)arg;
 	CHECK_EQ(range_lock(&own, &range, 0, 1, RANGE_READ), EDEADLK);
@@ -144,7 +144,7 @@ static void *shrink_slowly(void *arg)
 	return NULL;
 }
 
-static void check_child_beside(void *(*act)(void *range), struct range *range)
+static void check_child_beside(void *(*act)(void *range), struct range_hold *range)
 {
 	pthread_t thread = thread_start(act, range);
 
@@ -156,7 +156,7 @@ static void check_child_beside(void *(*act)(void *range), struct range *range)
 
 TEST(checked_registry, children_of_a_process_with_a_thread_that_acquires_nothing_go_on)
 {
-	struct range range;
+	struct range_hold range;
 
 	CHECK(sem_init(&stopped, 0, 0) == 0 && sem_init(&go_on, 0, 0) == 0);
 	init_lock(&forked, RANGE_FAIRNESS_BARGING, 1);

@@ -21,9 +21,9 @@ static bool can_count(void)
 /* Many ranges that are held, in a lock of one leaf. */
 struct crowd {
 	struct range_lock lock;
-	struct range *held;
+	struct range_hold *held;
 	struct range_request requests[2];
-	struct range range[2];
+	struct range_hold range[2];
 	uint64_t n;
 };
 
@@ -65,7 +65,7 @@ static void try_what_is_taken(void *arg)
 static void change_what_is_held(void *arg)
 {
 	struct crowd *crowd = arg;
-	struct range *range = &crowd->held[crowd->n / 2];
+	struct range_hold *range = &crowd->held[crowd->n / 2];
 	uint64_t start = range->start;
 
 	range_downgrade(&crowd->lock, range);
@@ -123,7 +123,7 @@ TEST(contract_cost, of_ranges_grows_with_the_logarithm_of_those_that_are_held)
 
 static void lock_and_unlock_first_key(void *lock)
 {
-	struct range range;
+	struct range_hold range;
 
 	CHECK_EQ(range_lock(lock, &range, 0, 1, RANGE_WRITE), 0);
 	range_unlock(lock, &range);
@@ -131,7 +131,7 @@ static void lock_and_unlock_first_key(void *lock)
 
 static void read_first_key(void *lock)
 {
-	struct range range;
+	struct range_hold range;
 
 	CHECK_EQ(range_lock(lock, &range, 0, 1, RANGE_READ), 0);
 	range_unlock(lock, &range);
@@ -202,7 +202,7 @@ static void walk_all(void *lock)
 static uint64_t cost_of_a_walk(unsigned int n)
 {
 	struct range_lock lock;
-	struct range *held = calloc(n, sizeof *held);
+	struct range_hold *held = calloc(n, sizeof *held);
 	uint64_t cost;
 
 	CHECK(held);

@@ -28,10 +28,10 @@ static int own_range_waited_for(void)
 #define CHECK_RESULT(call, result) CHECK_ERRNO(CHECK_EQ(call, result))
 
 /* Each shares a key with the one before and the one behind. */
-static void check_errors(struct range_lock *lock, struct range *held)
+static void check_errors(struct range_lock *lock, struct range_hold *held)
 {
 	static const struct timespec past = { 1, 0 };
-	struct range range, other;
+	struct range_hold range, other;
 	struct range_request none[1] = { { &range, 1, 1, RANGE_READ } };
 
 	CHECK_RESULT(range_lock(lock, &range, 1, 1, RANGE_READ), EINVAL);
@@ -56,9 +56,9 @@ static int look_at_one(const struct range_info *info, void *arg)
 	return 0;
 }
 
-static void check_changes(struct range_lock *lock, struct range *held)
+static void check_changes(struct range_lock *lock, struct range_hold *held)
 {
-	struct range upper;
+	struct range_hold upper;
 
 	CHECK_ERRNO(range_downgrade(lock, held));
 	CHECK_RESULT(range_tryupgrade(lock, held), 0);
@@ -66,7 +66,7 @@ static void check_changes(struct range_lock *lock, struct range *held)
 	CHECK_RESULT(range_tryextend(lock, held, held->start - 1, held->end), 0);
 	CHECK_RESULT(range_split(lock, held, held->start + 1, &upper), 0);
 	CHECK_ERRNO(range_unlock(lock, held));
-	*held = (struct range){ 0 };
+	*held = (struct range_hold){ 0 };
 	CHECK_RESULT(range_timedlock(lock, held, 10, 11, RANGE_WRITE, CLOCK_MONOTONIC, NULL), 0);
 	CHECK_ERRNO(range_unlock(lock, &upper));
 	CHECK_RESULT(range_tryextend(lock, held, 10, 20), 0);
@@ -76,7 +76,7 @@ static void check_changes(struct range_lock *lock, struct range *held)
 static void check_waits(struct range_lock *lock)
 {
 	struct timespec soon = time_after(CLOCK_MONOTONIC, SECOND / 500);
-	struct range range, two[2];
+	struct range_hold range, two[2];
 	struct range_request requests[2] = { { &two[0], 50, 51, RANGE_READ },
 					     { &two[1], 30, 40, RANGE_WRITE } };
 	struct actor holder, waiter;
@@ -101,7 +101,7 @@ TEST(contract_range_lock, no_function_changes_errno)
 		struct range_lock_attr attr;
 		struct range_lock_stats stats;
 		struct range_lock lock;
-		struct range held;
+		struct range_hold held;
 		uint64_t keys = 0;
 
 		CHECK_ERRNO(range_lock_attr_init(&attr));
@@ -122,7 +122,7 @@ TEST(contract_range_lock, no_function_changes_errno)
 	}
 }
 
-static bool same(const struct range *range, uint64_t start, uint64_t end, enum range_mode mode)
+static bool same(const struct range_hold *range, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	return range->start == start && range->end == end && range->mode == mode;
 }
@@ -131,7 +131,7 @@ TEST(contract_range_lock, an_error_leaves_a_held_range_as_it_was)
 {
 	for (int mode = RANGE_READ; mode <= RANGE_WRITE; mode++) {
 		struct range_lock lock = RANGE_LOCK_INITIALIZER;
-		struct range held, beside, reader, upper, before;
+		struct range_hold held, beside, reader, upper, before;
 
 		take(&lock, &held, 10, 20, (enum range_mode)mode);
 		take(&lock, &beside, 20, 30, RANGE_WRITE);
@@ -167,7 +167,7 @@ TEST(contract_range_lock, an_error_leaves_the_storage_of_a_range_to_its_caller)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER, other = RANGE_LOCK_INITIALIZER;
 	struct timespec past = { 1, 0 };
-	struct range held, range, two[2];
+	struct range_hold held, range, two[2];
 	struct range_request requests[2] = { { &two[0], 5, 7, RANGE_READ },
 					     { &two[1], 6, 8, RANGE_READ } };
 
@@ -203,7 +203,7 @@ TEST(contract_range_lock, nothing_but_a_split_asks_for_memory)
 	struct range_lock_attr attr;
 	struct range_lock lock;
 	struct memory_books books;
-	struct range held;
+	struct range_hold held;
 
 	range_lock_attr_init(&attr);
 	attr.max_leaves = 1;
@@ -253,7 +253,7 @@ TEST(contract_range_lock, the_initializer_makes_a_lock_with_the_default_attribut
 TEST(contract_range_lock, requests_are_sorted_by_start_also_if_the_call_fails)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range ranges[4];
+	struct range_hold ranges[4];
 	struct range_request requests[4];
 
 	for (int fails = 0; fails < 2; fails++) {
@@ -316,7 +316,7 @@ int __wrap_munmap(void *memory, size_t size)
 TEST(contract_range_lock, malloc_is_never_called)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range held;
+	struct range_hold held;
 	unsigned int before;
 
 	free(malloc(1));
@@ -358,7 +358,7 @@ TEST(contract_range_lock, memory_is_given_back_by_destroy_only)
 	CHECK_EQ(lock_stats(&lock).splits, 199);
 	CHECK_EQ(lock_stats(&lock).merges, 0);
 	for (uint64_t i = 0; i < 100; i++) {
-		struct range full;
+		struct range_hold full;
 
 		take(&lock, &full, FULL, RANGE_WRITE);
 		range_unlock(&lock, &full);
@@ -418,8 +418,8 @@ TEST(contract_range_lock, in_a_leaf_of_its_own_a_thread_writes_to_nothing_else)
 /* A lock in a page of its own, which goes as soon as it may. */
 struct doomed {
 	struct range_lock *lock;
-	struct range *held;
-	struct range range;
+	struct range_hold *held;
+	struct range_hold range;
 };
 
 static void *wait_and_destroy(void *arg)
@@ -448,7 +448,7 @@ TEST(contract_range_lock, a_lock_may_be_destroyed_while_the_cancel_that_ended_th
 
 	for (unsigned int i = 0; i < rounds; i++) {
 		struct doomed doomed;
-		struct range held;
+		struct range_hold held;
 		pthread_t waiter, canceler;
 
 		doomed.held = &held;

@@ -18,7 +18,7 @@ static const struct copy_module program = { .lock = &library_functions,
 					    .lock_init = range_lock_init };
 
 static struct range_lock lock = RANGE_LOCK_INITIALIZER;
-static struct range reader, range, upper;
+static struct range_hold reader, range, upper;
 static const struct lock_functions *first, *second;
 
 /* Any number of times, also for a module that is loaded already. */
@@ -34,7 +34,8 @@ static void set_copies(const char *first_file, const char *second_file)
 	CHECK_EQ(module(first_file)->lock_init(&lock, NULL), 0);
 }
 
-static void take_by(const struct lock_functions *copy, struct range *taken, enum range_mode mode)
+static void take_by(const struct lock_functions *copy, struct range_hold *taken,
+		    enum range_mode mode)
 {
 	CHECK_EQ(copy->trylock(&lock, taken, 0, 10, mode), 0);
 }
@@ -241,7 +242,7 @@ static pthread_barrier_t both;
 static void *use_at_once(void *copy)
 {
 	const struct lock_functions *functions = copy;
-	struct range own;
+	struct range_hold own;
 
 	pthread_barrier_wait(&both);
 	if (!functions->trylock(&lock, &own, 0, 10, RANGE_READ))

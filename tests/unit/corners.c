@@ -97,7 +97,7 @@ TEST(corners, a_thread_that_waits_for_a_locked_leaf_sleeps)
 TEST(corners, the_validator_of_trees_sees_a_tree_that_leans_to_either_side)
 {
 	for (int to_right = 0; to_right < 2; to_right++) {
-		struct range ranges[3], *root = NULL, *top, *middle, *low;
+		struct range_hold ranges[3], *root = NULL, *top, *middle, *low;
 
 		memset(ranges, 0, sizeof(ranges));
 		for (unsigned int i = 0; i < 3; i++) {
@@ -126,7 +126,7 @@ TEST(corners, the_validator_of_trees_sees_a_tree_that_leans_to_either_side)
 	}
 }
 
-static void fill(struct range *range, uint64_t start, uint64_t end)
+static void fill(struct range_hold *range, uint64_t start, uint64_t end)
 {
 	memset(range, 0, sizeof(*range));
 	range->start = start;
@@ -138,7 +138,7 @@ TEST(corners, the_validator_of_leaves_sees_wrong_counts_of_waiters)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range__leaf *leaf = &lock.root;
-	struct range held, waiters[2];
+	struct range_hold held, waiters[2];
 
 	range__leaf_lock(leaf);
 	fill(&held, 0, 10);

@@ -64,7 +64,7 @@ static void show_seed(const char *errors)
 
 /* A thread that holds one range and is told to wait for another; it then lets go of both. */
 struct party {
-	struct range first, second;
+	struct range_hold first, second;
 	uint64_t start, end;
 	uint64_t next_start, next_end;
 	const struct timespec *deadline;
@@ -177,7 +177,7 @@ TEST(deadlock, the_thread_that_closes_a_cycle_is_told_and_the_others_go_on)
 static void chain(void)
 {
 	struct party parties[3];
-	struct range last;
+	struct range_hold last;
 
 	init(RANGE_FAIRNESS_BARGING, UINT64_MAX);
 	take(&lock, &last, 48, 50, RANGE_WRITE);
@@ -231,7 +231,7 @@ TEST(deadlock, nothing_is_said_where_waits_will_end)
 static void behind_starving(bool starving_first)
 {
 	struct party climber;
-	struct range held;
+	struct range_hold held;
 	struct actor starving;
 
 	init(RANGE_FAIRNESS_BARGING, 1);
@@ -291,7 +291,7 @@ static uint64_t name_of(uint64_t thread)
 	return thread << 32 | thread;
 }
 
-static void hold(struct range_lock *in, uint64_t thread, struct range *range, uint64_t start,
+static void hold(struct range_lock *in, uint64_t thread, struct range_hold *range, uint64_t start,
 		 uint64_t end)
 {
 	uint64_t self = mmrange__self();
@@ -302,7 +302,7 @@ static void hold(struct range_lock *in, uint64_t thread, struct range *range, ui
 }
 
 struct pretended {
-	struct range range;
+	struct range_hold range;
 	struct range__wait wait;
 };
 
@@ -341,7 +341,7 @@ static void dequeue(struct range_lock *in, struct pretended *p)
 
 TEST(deadlock, who_waited_for_the_one_that_is_told_goes_on)
 {
-	struct range held[2];
+	struct range_hold held[2];
 	struct pretended waits[2];
 	struct actor behind;
 
@@ -372,7 +372,7 @@ TEST(deadlock, who_waited_for_the_one_that_is_told_goes_on)
 
 TEST(deadlock, a_cycle_among_many_leaves_is_found)
 {
-	struct range held[2];
+	struct range_hold held[2];
 	struct pretended waits[2];
 
 	init(RANGE_FAIRNESS_BARGING, UINT64_MAX);
@@ -400,7 +400,7 @@ TEST(deadlock, a_cycle_among_many_leaves_is_found)
  */
 TEST(deadlock, each_of_several_cycles_is_broken)
 {
-	struct range held[3];
+	struct range_hold held[3];
 	struct pretended waits[3];
 
 	init(RANGE_FAIRNESS_BARGING, UINT64_MAX);
@@ -426,7 +426,7 @@ TEST(deadlock, each_of_several_cycles_is_broken)
  */
 TEST(deadlock, a_look_is_repeated_until_it_sees_who_has_just_queued)
 {
-	struct range held;
+	struct range_hold held;
 	struct pretended starving, climber;
 
 	init(RANGE_FAIRNESS_BARGING, UINT64_MAX);
@@ -451,14 +451,14 @@ TEST(deadlock, a_look_is_repeated_until_it_sees_who_has_just_queued)
 enum { PLAYERS = 7 };
 
 struct game {
-	struct range held[PLAYERS];
+	struct range_hold held[PLAYERS];
 	struct pretended waits[PLAYERS]; /* one per thread, by order of arrival */
 	bool holds[PLAYERS];
 	struct range_lock *held_in[PLAYERS], *waits_in[PLAYERS];
 	bool needs[PLAYERS][PLAYERS];
 };
 
-static bool conflict(const struct range *a, const struct range *b)
+static bool conflict(const struct range_hold *a, const struct range_hold *b)
 {
 	return a->start < b->end && b->start < a->end &&
 	       (a->mode == RANGE_WRITE || b->mode == RANGE_WRITE);
@@ -471,7 +471,7 @@ static bool is_node(struct game *g, unsigned int i)
 
 static bool must_wait(struct game *g, unsigned int i, unsigned int k)
 {
-	const struct range *range = &g->waits[i].range, *other = &g->waits[k].range;
+	const struct range_hold *range = &g->waits[i].range, *other = &g->waits[k].range;
 
 	if (!is_node(g, i) || !is_node(g, k))
 		return false;
@@ -579,7 +579,7 @@ static void *be_careless(void *arg)
 
 	for (unsigned int i = 0; i < test_scale(300); i++) {
 		uint64_t a = test_random_below(&seed, 20), b = test_random_below(&seed, 20);
-		struct range first, second;
+		struct range_hold first, second;
 		int error = range_lock(&lock, &first, a, a + 2, RANGE_WRITE);
 
 		CHECK_EQ(error, 0);

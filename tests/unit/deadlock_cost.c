@@ -52,7 +52,7 @@ static void start_counting(void)
 
 static void *wait_for_key(void *arg)
 {
-	struct range range;
+	struct range_hold range;
 
 	CHECK_EQ(range_lock(&lock, &range, 5, 6, RANGE_WRITE), 0);
 	range_unlock(&lock, &range);
@@ -74,7 +74,7 @@ static pthread_t start_small(void *(*run)(void *))
 static void drain(enum range_fairness fairness, unsigned int n)
 {
 	static pthread_t threads[THREADS];
-	struct range held;
+	struct range_hold held;
 
 	init_lock(&lock, fairness, 8);
 	take(&lock, &held, 0, 10, RANGE_WRITE);
@@ -107,7 +107,7 @@ TEST(deadlock_cost, waiters_that_hold_nothing_drain_in_a_few_lock_operations_eac
 
 /* Waiters that do not exist, each of a thread that holds a range of its own. */
 struct pretended {
-	struct range range, held;
+	struct range_hold range, held;
 	struct range__wait wait;
 };
 
@@ -137,7 +137,7 @@ static uint64_t look_of_last(unsigned int n, uint64_t (*start)(uint64_t i),
 			     uint64_t (*end)(uint64_t i))
 {
 	struct pretended *all = calloc(n, sizeof *all);
-	struct range held;
+	struct range_hold held;
 	uint64_t steps;
 
 	CHECK(all);

@@ -43,12 +43,12 @@ void __wrap_range__leaf_lock_reader(struct range__leaf *leaf)
 	__real_range__leaf_lock_reader(leaf);
 }
 
-int __real_range__deadlock_park(struct range__wait *wait, struct range *range,
+int __real_range__deadlock_park(struct range__wait *wait, struct range_hold *range,
 				const struct range__limit *limit);
-int __wrap_range__deadlock_park(struct range__wait *wait, struct range *range,
+int __wrap_range__deadlock_park(struct range__wait *wait, struct range_hold *range,
 				const struct range__limit *limit);
 
-int __wrap_range__deadlock_park(struct range__wait *wait, struct range *range,
+int __wrap_range__deadlock_park(struct range__wait *wait, struct range_hold *range,
 				const struct range__limit *limit)
 {
 	atomic_fetch_add(&parks, 1);
@@ -76,7 +76,7 @@ static void run_and_capture(void (*run)(void), char errors[8192])
 
 /* A thread that holds a range of one lock, and is told to wait for one of another lock. */
 struct party {
-	struct range first, second;
+	struct range_hold first, second;
 	struct range_lock *in, *next;
 	uint64_t start, end, next_start, next_end;
 	bool canceled, timed;
@@ -219,7 +219,7 @@ static void climb(bool starving_first)
 {
 	struct party climber, holder;
 	struct actor starving;
-	struct range range;
+	struct range_hold range;
 
 	for (unsigned int i = 0; i < 2; i++) {
 		init_lock(&locks[i], RANGE_FAIRNESS_BARGING, 8);

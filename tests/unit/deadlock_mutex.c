@@ -65,7 +65,7 @@ TEST(deadlock_mutex, other_builds_than_the_checked_one_do_nothing)
 #else
 
 static struct range_lock lock;
-static struct range held;
+static struct range_hold held;
 
 static unsigned int count(const char *text, const char *what)
 {
@@ -104,14 +104,14 @@ static void unlock_mutex(pthread_mutex_t *mutex)
 	CHECK_EQ(pthread_mutex_unlock(mutex), 0);
 }
 
-static int acquire(struct thing thing, struct range *range)
+static int acquire(struct thing thing, struct range_hold *range)
 {
 	if (thing.is_mutex)
 		return lock_mutex(&mutexes[thing.i]);
 	return range_lock(&lock, range, thing.i, thing.i + 1, RANGE_WRITE);
 }
 
-static void release(struct thing thing, struct range *range)
+static void release(struct thing thing, struct range_hold *range)
 {
 	if (thing.is_mutex)
 		unlock_mutex(&mutexes[thing.i]);
@@ -154,7 +154,7 @@ struct party {
 static void *act(void *arg)
 {
 	struct party *p = arg;
-	struct range first, second;
+	struct range_hold first, second;
 
 	CHECK_EQ(acquire(p->first, &first), 0);
 	if (p->prepare)
@@ -423,7 +423,7 @@ TEST(deadlock_mutex, nothing_is_said_of_a_mutex_that_was_released)
 static void try_key(void)
 {
 	struct party holder;
-	struct range range;
+	struct range_hold range;
 	struct timespec soon = time_after(CLOCK_MONOTONIC, SECOND / 100);
 
 	init_things();
@@ -546,7 +546,7 @@ static atomic_bool found;
 
 static void work_once(struct worker *w)
 {
-	struct range ranges[3];
+	struct range_hold ranges[3];
 	struct thing things[3];
 	unsigned int n = 0;
 	int error = 0;

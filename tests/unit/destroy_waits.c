@@ -20,7 +20,7 @@ void __real_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
 void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
 
 static struct range_lock lock;
-static struct range range;
+static struct range_hold range;
 static struct actor writer;
 /* The slot that is watched, and what frees it. The writer looks, too. */
 static _Atomic(struct range__slot *) slot;
@@ -57,7 +57,7 @@ void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
 TEST(destroy_waits, for_a_reader_that_leaves_a_slot_it_sleeps)
 {
 	/* It is never released by range_unlock(). */
-	static struct range left;
+	static struct range_hold left;
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	make_biased(&lock, 0);

@@ -35,8 +35,8 @@ static struct seen look(struct range_lock *lock)
 	return seen;
 }
 
-static void check_info(const struct range_info *info, const struct range *range, uint64_t start,
-		       uint64_t end, enum range_mode mode, enum range_state state)
+static void check_info(const struct range_info *info, const struct range_hold *range,
+		       uint64_t start, uint64_t end, enum range_mode mode, enum range_state state)
 {
 	CHECK(info->range == range);
 	CHECK_EQ(info->start, start);
@@ -48,7 +48,7 @@ static void check_info(const struct range_info *info, const struct range *range,
 TEST(foreach, a_lock_that_is_not_in_use_shows_nothing)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range range;
+	struct range_hold range;
 
 	CHECK_EQ(look(&lock).n, 0);
 	take(&lock, &range, 0, 10, RANGE_WRITE);
@@ -64,7 +64,7 @@ TEST(foreach, held_ranges_come_by_start_then_waiters_by_arrival)
 		struct range_lock lock;
 		struct range_lock_attr attr;
 		struct actor first, second;
-		struct range low, high;
+		struct range_hold low, high;
 		struct seen seen;
 
 		range_lock_attr_init(&attr);
@@ -99,7 +99,7 @@ TEST(foreach, a_barging_waiter_is_shown_starving_once_it_is)
 {
 	struct range_lock lock;
 	struct range_lock_attr attr;
-	struct range held;
+	struct range_hold held;
 	struct actor waiter;
 
 	range_lock_attr_init(&attr);
@@ -118,7 +118,7 @@ TEST(foreach, a_barging_waiter_is_shown_starving_once_it_is)
 TEST(foreach, what_has_been_changed_while_held_is_shown_as_it_is_now)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range low, high;
+	struct range_hold low, high;
 	struct seen seen;
 
 	take(&lock, &low, 0, 100, RANGE_WRITE);
@@ -138,7 +138,7 @@ TEST(foreach, what_has_been_changed_while_held_is_shown_as_it_is_now)
 TEST(foreach, leaves_come_in_the_order_of_their_keys)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range ranges[8];
+	struct range_hold ranges[8];
 	struct seen seen;
 
 	CHECK(split_by_turns(&lock, 0, 1000, 100000));
@@ -163,7 +163,7 @@ TEST(foreach, the_walk_ends_when_the_function_says_so)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct seen seen;
-	struct range held[2];
+	struct range_hold held[2];
 	struct actor waiter;
 
 	take(&lock, &held[0], 0, 10, RANGE_WRITE);
@@ -198,7 +198,7 @@ static uint32_t me(void)
 
 struct one_range {
 	struct range_lock *lock;
-	struct range range;
+	struct range_hold range;
 	uint32_t thread;
 };
 

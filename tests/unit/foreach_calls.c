@@ -18,7 +18,7 @@ static struct range_lock lock;
 
 static void check_held(struct range_lock *where, uint64_t start, uint64_t end)
 {
-	struct range range;
+	struct range_hold range;
 
 	CHECK_EQ(range_lock(where, &range, start, end, RANGE_WRITE), 0);
 	range_unlock(where, &range);
@@ -30,7 +30,7 @@ static void check_held(struct range_lock *where, uint64_t start, uint64_t end)
 static void call_all(struct range_lock *where, uint64_t base)
 {
 	struct timespec soon = time_after(CLOCK_MONOTONIC, SECOND);
-	struct range range, upper;
+	struct range_hold range, upper;
 	struct range_request requests[] = { { &range, base, base + 40, RANGE_WRITE },
 					    { &upper, base + 50, base + 90, RANGE_READ } };
 
@@ -70,7 +70,7 @@ static unsigned int count(struct range_lock *where)
 }
 
 /* A lock with leaves at 10, 20, ..., where [0, 1) and [55, 56) are held, and waited for. */
-static struct range held[2];
+static struct range_hold held[2];
 static struct actor waiters[2];
 
 static void begin(enum range_fairness fairness)
@@ -211,7 +211,7 @@ static atomic_uint at_work;
 /* Waits again and again, at one key of each of three leaves, until the program ends. */
 static void *work_until_closed(void *arg)
 {
-	struct range range;
+	struct range_hold range;
 
 	while (!atomic_load(&closed)) {
 		int result = range_lock(&lock, &range, *(uint64_t *)arg, *(uint64_t *)arg + 1,
@@ -231,7 +231,7 @@ TEST(foreach_calls, a_shutdown_ends_every_wait_of_threads_that_come_again)
 	enum { THREADS = 9 };
 	static uint64_t keys[] = { 0, 55, 1000 };
 	pthread_t threads[THREADS];
-	struct range third;
+	struct range_hold third;
 
 	begin(RANGE_FAIRNESS_BARGING);
 	take(&lock, &third, 1000, 1001, RANGE_READ);
@@ -250,7 +250,7 @@ TEST(foreach_calls, a_shutdown_ends_every_wait_of_threads_that_come_again)
 }
 
 /* Which of many ranges were shown, and how often. */
-static struct range many[MANY];
+static struct range_hold many[MANY];
 static unsigned int shown[MANY];
 static unsigned int nr_shown;
 
@@ -304,11 +304,11 @@ TEST(foreach_calls, hundreds_of_readers_with_one_start_are_each_shown_once_while
 }
 
 /* A waiter whose thread does not come. */
-static void queue_nobody(struct range *range, uint64_t start, uint64_t arrival)
+static void queue_nobody(struct range_hold *range, uint64_t start, uint64_t arrival)
 {
 	struct range__leaf *leaf;
 
-	*range = (struct range){ .start = start, .end = start + 1, .mode = RANGE_WRITE };
+	*range = (struct range_hold){ .start = start, .end = start + 1, .mode = RANGE_WRITE };
 	range->stamp = arrival;
 	range->owner = mmrange__self();
 	leaf = range__forest_lock(&lock, range, NULL, false);
@@ -319,7 +319,7 @@ static void queue_nobody(struct range *range, uint64_t start, uint64_t arrival)
 /* Ends some waits that were shown and some that were not. */
 static int note_and_cancel(const struct range_info *info, void *arg)
 {
-	struct range *last = *(struct range **)arg;
+	struct range_hold *last = *(struct range_hold **)arg;
 
 	if (info->state == RANGE_STATE_HELD)
 		return 0;
@@ -327,7 +327,7 @@ static int note_and_cancel(const struct range_info *info, void *arg)
 	if (last)
 		CHECK(last->stamp < info->range->stamp ||
 		      (last->stamp == info->range->stamp && last < info->range));
-	*(struct range **)arg = info->range;
+	*(struct range_hold **)arg = info->range;
 	if (nr_shown == 10 || nr_shown == 64 || nr_shown == 100)
 		for (size_t i = nr_shown % 7 + 1; i < MANY; i += 7)
 			CHECK_EQ(range_cancel(&lock, &many[i]), 0);
@@ -336,8 +336,8 @@ static int note_and_cancel(const struct range_info *info, void *arg)
 
 TEST(foreach_calls, hundreds_of_waiters_come_once_by_arrival_while_others_are_canceled)
 {
-	struct range *last = NULL;
-	struct range all;
+	struct range_hold *last = NULL;
+	struct range_hold all;
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	memset(shown, 0, sizeof shown);
@@ -371,7 +371,7 @@ static int wait_again(const struct range_info *info, void *arg)
 TEST(foreach_calls, a_walk_ends_although_waiters_come_again_and_again)
 {
 	unsigned int calls = 0;
-	struct range all;
+	struct range_hold all;
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	take(&lock, &all, 0, 1000, RANGE_READ);
@@ -443,7 +443,7 @@ TEST(foreach_calls, statistics_lock_no_leaf)
 TEST(foreach_calls, statistics_count_each_wait_and_each_bias_once_wherever_its_leaf_went)
 {
 	struct range_lock_stats before;
-	struct range all;
+	struct range_hold all;
 
 	begin(RANGE_FAIRNESS_BARGING);
 	make_biased(&lock, 25);

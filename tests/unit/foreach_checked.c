@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 
 static struct range_lock lock = RANGE_LOCK_INITIALIZER, other_lock = RANGE_LOCK_INITIALIZER;
-static struct range range, held, other_held;
+static struct range_hold range, held, other_held;
 static jmp_buf way_out;
 
 static bool skipped(void)
@@ -174,7 +174,7 @@ static int walk_deeper(const struct range_info *info, void *arg)
 	struct range_lock mine = RANGE_LOCK_INITIALIZER;
 	volatile char deep[10000];
 	unsigned int *depth = arg;
-	struct range mine_too;
+	struct range_hold mine_too;
 
 	(void)info;
 	deep[0] = deep[sizeof deep - 1] = 0;

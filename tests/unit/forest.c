@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Whether a held range was acquired by the one swap, and can be released by one. */
-static bool is_alone_in_its_leaf(struct range *range)
+static bool is_alone_in_its_leaf(struct range_hold *range)
 {
 	return atomic_load(&range->leaf->word) == range__word_single(range);
 }
@@ -18,7 +18,7 @@ TEST(forest, the_fast_path_comes_back_after_a_conflict)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
-		struct range range, other;
+		struct range_hold range, other;
 		struct actor waiter;
 
 		init_lock(&lock, fairnesses[fair], 8);
@@ -47,7 +47,7 @@ TEST(forest, threads_with_places_of_their_own_split_the_lock_and_a_wide_range_me
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_lock_stats stats = lock_stats(&lock);
-	struct range a, b;
+	struct range_hold a, b;
 
 	CHECK(stats.leaves == 1 && stats.splits == 0 && stats.merges == 0 && stats.waits == 0);
 	CHECK(split_by_turns(&lock, 1000, 2000, 100000));
@@ -78,7 +78,7 @@ TEST(forest, threads_with_places_of_their_own_split_the_lock_and_a_wide_range_me
 
 static uint64_t word_at(struct range_lock *lock, uint64_t key, struct range__leaf **leaf)
 {
-	struct range range;
+	struct range_hold range;
 	uint64_t word;
 
 	take(lock, &range, key, key + 1, RANGE_WRITE);
@@ -97,7 +97,7 @@ TEST(forest, the_word_of_an_empty_leaf_is_another_when_its_bounds_change)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range__leaf *first, *last, *again;
-	struct range range;
+	struct range_hold range;
 	uint64_t words[5];
 
 	words[0] = word_at(&lock, 0, &first);
@@ -164,7 +164,7 @@ TEST(forest, memory_is_asked_for_at_the_first_split_and_given_back_at_the_end)
 	struct range_lock lock;
 	struct range_lock_attr attr;
 	struct memory_books books;
-	struct range ranges[50];
+	struct range_hold ranges[50];
 	struct actor waiter;
 
 	range_lock_attr_init(&attr);
@@ -243,7 +243,7 @@ enum { BATON_THREADS = 4, BATON_POOL = 24, BATON_KEYS = 32 };
 
 struct baton {
 	struct range_lock lock;
-	struct range pool[BATON_POOL];
+	struct range_hold pool[BATON_POOL];
 	bool held[BATON_POOL];
 	uint64_t state;
 	unsigned int steps;
@@ -260,7 +260,7 @@ static bool conflicts_with_held(const struct baton *baton, uint64_t start, uint6
 				enum range_mode mode)
 {
 	for (int i = 0; i < BATON_POOL; i++) {
-		const struct range *range = &baton->pool[i];
+		const struct range_hold *range = &baton->pool[i];
 
 		if (baton->held[i] && (mode == RANGE_WRITE || range->mode == RANGE_WRITE) &&
 		    start <= range->end - 1 && range->start <= end - 1)

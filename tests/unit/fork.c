@@ -15,7 +15,7 @@
 #endif
 
 static struct range_lock lock, other_lock = RANGE_LOCK_INITIALIZER;
-static struct range held, other_held, range;
+static struct range_hold held, other_held, range;
 static struct actor holder, waiter;
 static struct memory_books books;
 
@@ -154,8 +154,8 @@ static void tear_queue(void)
 {
 	lock_mutex();
 	lock_root();
-	lock.root.wait_first = (struct range *)8;
-	lock.root.held = (struct range *)8;
+	lock.root.wait_first = (struct range_hold *)8;
+	lock.root.held = (struct range_hold *)8;
 	lock.root.nr_woken = 7;
 }
 
@@ -308,7 +308,7 @@ TEST(fork, a_lock_that_was_only_the_forking_threads_stays_as_it_was)
 static void overwrite_the_stacks_of_others(void *arg)
 {
 	enum { MANY = 2000 };
-	static struct range ranges[MANY];
+	static struct range_hold ranges[MANY];
 
 	(void)arg;
 	range_lock_child(&lock);
@@ -475,7 +475,7 @@ static void end_to_release_what_i_read(void)
 static void have_all_slots(void *arg)
 {
 	struct range_lock mine = RANGE_LOCK_INITIALIZER;
-	struct range read[RANGE__GROUP_SLOTS];
+	struct range_hold read[RANGE__GROUP_SLOTS];
 
 	(void)arg;
 	make_biased(&mine, 1000);
@@ -502,7 +502,7 @@ TEST(fork, a_slot_that_another_thread_was_leaving_is_free_in_the_child)
 	bystander_finish(&b);
 }
 
-static struct range left;
+static struct range_hold left;
 
 static void *leave_published(void *arg)
 {
@@ -552,7 +552,7 @@ TEST(fork, threads_of_the_child_wait_and_wake_each_other)
 }
 
 /* A thread that has all its slots in use. */
-static struct range published[3];
+static struct range_hold published[3];
 
 static void *publish_three(void *arg)
 {

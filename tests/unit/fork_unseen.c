@@ -26,7 +26,7 @@ static struct actor holder, waiter;
 
 TEST(fork_unseen, no_leaf_becomes_biased)
 {
-	struct range range;
+	struct range_hold range;
 
 	CHECK(atomic_load(&refused) >= 2);
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
@@ -42,7 +42,7 @@ TEST(fork_unseen, no_leaf_becomes_biased)
 static void wait_and_wake(struct range_lock *with)
 {
 	struct actor another;
-	struct range held;
+	struct range_hold held;
 
 	for (int i = 0; i < 10; i++) {
 		take(with, &held, 0, 10, RANGE_WRITE);
@@ -54,7 +54,7 @@ static void wait_and_wake(struct range_lock *with)
 
 TEST(fork_unseen, threads_wait_and_wake_each_other)
 {
-	struct range held;
+	struct range_hold held;
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
 	wait_and_wake(&lock);
@@ -75,7 +75,7 @@ static int check_thread(const struct range_info *info, void *arg)
 static void check_my_number(void)
 {
 	uint32_t own = (uint32_t)mmrange__self();
-	struct range range;
+	struct range_hold range;
 
 	take(&mine, &range, 0, 10, RANGE_WRITE);
 	CHECK_EQ(range_lock_foreach(&mine, check_thread, &own), 0);

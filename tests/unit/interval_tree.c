@@ -14,13 +14,13 @@ enum { POOL = 96, MAX_QUEUE = 4096 };
 
 /* Each range is in no tree (0) or in roots[where - 1]. */
 struct model {
-	struct range pool[POOL];
+	struct range_hold pool[POOL];
 	int where[POOL];
-	struct range *roots[2];
+	struct range_hold *roots[2];
 	uint64_t state;
 };
 
-static void set_range(struct range *range, uint64_t start, uint64_t end, enum range_mode mode)
+static void set_range(struct range_hold *range, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	/* Whatever else is in there must not matter. */
 	memset(range, 0xa5, sizeof *range);
@@ -59,7 +59,7 @@ static enum range_mode random_mode(struct model *model)
 	return test_random_below(&model->state, 3) ? RANGE_READ : RANGE_WRITE;
 }
 
-static bool overlaps(const struct range *range, uint64_t start, uint64_t end)
+static bool overlaps(const struct range_hold *range, uint64_t start, uint64_t end)
 {
 	/* On purpose not range__overlap(): the last key of each, inclusive. */
 	return range->start <= end - 1 && start <= range->end - 1;
@@ -67,7 +67,7 @@ static bool overlaps(const struct range *range, uint64_t start, uint64_t end)
 
 static void check_overlap(struct model *model, int tree, uint64_t start, uint64_t end, bool writers)
 {
-	struct range *found = range__tree_overlap(model->roots[tree - 1], start, end, writers);
+	struct range_hold *found = range__tree_overlap(model->roots[tree - 1], start, end, writers);
 	bool expected = false;
 
 	for (int i = 0; i < POOL; i++)
@@ -83,16 +83,17 @@ static void check_overlap(struct model *model, int tree, uint64_t start, uint64_
 }
 
 /* Whether the range comes, in order, at (start, place) or later. */
-static bool comes_from(const struct range *range, uint64_t start, const struct range *place)
+static bool comes_from(const struct range_hold *range, uint64_t start,
+		       const struct range_hold *place)
 {
 	return range->start > start || (range->start == start && range >= place);
 }
 
 static void check_walk(struct model *model, int tree, uint64_t start, uint64_t end)
 {
-	struct range *found = range__tree_first(model->roots[tree - 1], start, end);
+	struct range_hold *found = range__tree_first(model->roots[tree - 1], start, end);
 	bool seen[POOL] = { false };
-	const struct range *last = NULL;
+	const struct range_hold *last = NULL;
 
 	for (; found; found = range__tree_next(found, start, end)) {
 		long i = found - model->pool;
@@ -112,8 +113,8 @@ static void check_walk(struct model *model, int tree, uint64_t start, uint64_t e
 /* From the first in order that comes there, or later, the walk comes to all of these. */
 static void check_from(struct model *model, int tree, uint64_t from)
 {
-	struct range *place = &model->pool[test_random_below(&model->state, POOL)];
-	struct range *found = range__tree_from(model->roots[tree - 1], from, (uintptr_t)place);
+	struct range_hold *place = &model->pool[test_random_below(&model->state, POOL)];
+	struct range_hold *found = range__tree_from(model->roots[tree - 1], from, (uintptr_t)place);
 	int expected = 0, n = 0;
 
 	for (int i = 0; i < POOL; i++)
@@ -217,7 +218,7 @@ TEST(interval_tree, split_and_join_agree_with_brute_force)
 
 TEST(interval_tree, split_and_join_work_on_empty_and_one_sided_trees)
 {
-	struct range both[2], *root = NULL, *right = NULL;
+	struct range_hold both[2], *root = NULL, *right = NULL;
 
 	range__tree_split(&root, 5, &right);
 	CHECK(!root && !right);
@@ -253,8 +254,8 @@ TEST(interval_tree, split_and_join_work_on_empty_and_one_sided_trees)
 
 TEST(interval_tree, equal_ranges_are_kept_apart)
 {
-	struct range ranges[33];
-	struct range *root = NULL;
+	struct range_hold ranges[33];
+	struct range_hold *root = NULL;
 	size_t n = sizeof ranges / sizeof *ranges;
 
 	for (size_t i = 0; i < n; i++) {
@@ -272,7 +273,7 @@ TEST(interval_tree, equal_ranges_are_kept_apart)
 		if (i != 20)
 			range__tree_erase(&root, &ranges[i]);
 		CHECK(range__tree_valid(root));
-		for (struct range *r = range__tree_first(root, 7, 8); r;
+		for (struct range_hold *r = range__tree_first(root, 7, 8); r;
 		     r = range__tree_next(r, 7, 8))
 			left++;
 		CHECK_EQ(left, i < 20 ? n - i - 2 : n - i - 1);
@@ -283,7 +284,7 @@ TEST(interval_tree, equal_ranges_are_kept_apart)
 /* Pitfall 10: `>` for `>=` at half-open ends. */
 TEST(interval_tree, adjacent_ranges_do_not_overlap)
 {
-	struct range range, *root = NULL;
+	struct range_hold range, *root = NULL;
 
 	set_range(&range, 10, 20, RANGE_WRITE);
 	range__tree_insert(&root, &range);
@@ -303,7 +304,7 @@ TEST(interval_tree, adjacent_ranges_do_not_overlap)
 
 TEST(interval_tree, the_extremes_of_the_key_space_work)
 {
-	struct range all, low, high, *root = NULL;
+	struct range_hold all, low, high, *root = NULL;
 
 	set_range(&all, 0, UINT64_MAX, RANGE_READ);
 	set_range(&low, 0, 1, RANGE_WRITE);
@@ -330,8 +331,8 @@ TEST(interval_tree, the_extremes_of_the_key_space_work)
  */
 TEST(interval_tree, the_greatest_ends_follow_every_change)
 {
-	static struct range ranges[MAX_QUEUE];
-	struct range *root = NULL;
+	static struct range_hold ranges[MAX_QUEUE];
+	struct range_hold *root = NULL;
 	int n = (int)test_scale(MAX_QUEUE);
 
 	for (int i = 0; i < n; i++) {
@@ -352,9 +353,9 @@ TEST(interval_tree, the_greatest_ends_follow_every_change)
 	}
 }
 
-static struct range *three(struct range ranges[3])
+static struct range_hold *three(struct range_hold ranges[3])
 {
-	struct range *root = NULL;
+	struct range_hold *root = NULL;
 
 	for (unsigned int i = 0; i < 3; i++) {
 		set_range(&ranges[i], i * 10, i * 10 + 5, i ? RANGE_READ : RANGE_WRITE);
@@ -367,7 +368,7 @@ static struct range *three(struct range ranges[3])
 
 TEST(interval_tree, the_validator_sees_every_kind_of_damage)
 {
-	struct range ranges[3], *root;
+	struct range_hold ranges[3], *root;
 
 	root = three(ranges);
 	root->max_end++;

@@ -19,12 +19,12 @@ static void make_leaf(struct range__leaf *leaf)
 	atomic_store(&leaf->hi, UINT64_MAX);
 }
 
-static struct range writer(uint64_t start, uint64_t end)
+static struct range_hold writer(uint64_t start, uint64_t end)
 {
-	return (struct range){ .start = start, .end = end, .mode = RANGE_WRITE };
+	return (struct range_hold){ .start = start, .end = end, .mode = RANGE_WRITE };
 }
 
-static void hold(struct range__leaf *leaf, struct range *range)
+static void hold(struct range__leaf *leaf, struct range_hold *range)
 {
 	range__leaf_lock(leaf);
 	CHECK(!range__leaf_blocks(leaf, range));
@@ -32,7 +32,7 @@ static void hold(struct range__leaf *leaf, struct range *range)
 }
 
 /* Queues a waiter that came so long ago. */
-static void queue(struct range__leaf *leaf, struct range *range, uint64_t age)
+static void queue(struct range__leaf *leaf, struct range_hold *range, uint64_t age)
 {
 	range__leaf_lock(leaf);
 	CHECK(range__leaf_blocks(leaf, range));
@@ -42,7 +42,7 @@ static void queue(struct range__leaf *leaf, struct range *range, uint64_t age)
 	range__leaf_unlock(leaf, NULL);
 }
 
-static void let_go(struct range__leaf *leaf, struct range *range, uint64_t bound)
+static void let_go(struct range__leaf *leaf, struct range_hold *range, uint64_t bound)
 {
 	struct range__wakes wakes = { .n = 0 };
 
@@ -55,7 +55,7 @@ static void let_go(struct range__leaf *leaf, struct range *range, uint64_t bound
 }
 
 /* Says whether a newcomer would have to wait. */
-static bool blocks(struct range__leaf *leaf, const struct range *range)
+static bool blocks(struct range__leaf *leaf, const struct range_hold *range)
 {
 	bool result;
 
@@ -65,7 +65,7 @@ static bool blocks(struct range__leaf *leaf, const struct range *range)
 	return result;
 }
 
-static void look_and_hold(struct range__leaf *leaf, struct range *range)
+static void look_and_hold(struct range__leaf *leaf, struct range_hold *range)
 {
 	CHECK_EQ(atomic_load(&range->state), RANGE_WOKEN);
 	range__leaf_lock(leaf);
@@ -76,8 +76,8 @@ static void look_and_hold(struct range__leaf *leaf, struct range *range)
 
 TEST(leaf_fairness, a_starving_waiter_that_cannot_go_on_does_not_keep_others_from_starving)
 {
-	struct range low = writer(0, 5), low_too = writer(5, 10), low_waiter = writer(0, 10);
-	struct range high = writer(50, 51), high_waiter = high, newcomer = high;
+	struct range_hold low = writer(0, 5), low_too = writer(5, 10), low_waiter = writer(0, 10);
+	struct range_hold high = writer(50, 51), high_waiter = high, newcomer = high;
 	struct range__leaf leaf;
 
 	make_leaf(&leaf);
@@ -106,8 +106,8 @@ TEST(leaf_fairness, a_starving_waiter_that_cannot_go_on_does_not_keep_others_fro
 
 TEST(leaf_fairness, the_oldest_of_the_leaf_starves_first_whatever_is_released)
 {
-	struct range low = writer(0, 10), low_waiter = low, high = writer(50, 51);
-	struct range first = high, second = high;
+	struct range_hold low = writer(0, 10), low_waiter = low, high = writer(50, 51);
+	struct range_hold first = high, second = high;
 	struct range__leaf leaf;
 
 	make_leaf(&leaf);
@@ -128,7 +128,7 @@ TEST(leaf_fairness, the_oldest_of_the_leaf_starves_first_whatever_is_released)
 
 TEST(leaf_fairness, nobody_starves_before_the_bound_nor_two_within_it)
 {
-	struct range held[4], waiters[2];
+	struct range_hold held[4], waiters[2];
 	struct range__leaf leaf;
 
 	make_leaf(&leaf);
@@ -153,8 +153,8 @@ TEST(leaf_fairness, nobody_starves_before_the_bound_nor_two_within_it)
 
 TEST(leaf_fairness, a_search_in_vain_for_the_next_is_not_repeated_before_the_bound)
 {
-	struct range low = writer(0, 10), high[2] = { writer(50, 51), writer(60, 61) };
-	struct range first = low, second = low;
+	struct range_hold low = writer(0, 10), high[2] = { writer(50, 51), writer(60, 61) };
+	struct range_hold first = low, second = low;
 	struct range__leaf leaf;
 
 	make_leaf(&leaf);
@@ -173,7 +173,7 @@ TEST(leaf_fairness, a_search_in_vain_for_the_next_is_not_repeated_before_the_bou
 	CHECK(mmrange__now() - leaf.fair_at < HOUR);
 }
 
-static bool newcomer_gets(struct range_lock *lock, struct range *range, uint64_t key)
+static bool newcomer_gets(struct range_lock *lock, struct range_hold *range, uint64_t key)
 {
 	return range_trylock(lock, range, key, key + 1, RANGE_READ) == 0;
 }
@@ -183,7 +183,7 @@ static bool newcomer_gets(struct range_lock *lock, struct range *range, uint64_t
  * one, readers[passes % 2], is still held.
  */
 static unsigned int passes_of(struct range_lock *lock, uint64_t key, struct actor *waiter,
-			      struct range readers[2])
+			      struct range_hold readers[2])
 {
 	unsigned int passes = 0;
 
@@ -198,7 +198,7 @@ static unsigned int passes_of(struct range_lock *lock, uint64_t key, struct acto
 
 TEST(leaf_fairness, in_a_leaf_with_a_starving_waiter_newcomers_pass_no_other_for_ever)
 {
-	struct range low[2], high[2];
+	struct range_hold low[2], high[2];
 	struct actor low_waiter, high_waiter;
 	struct range_lock_attr attr;
 	struct range_lock lock;
@@ -232,7 +232,7 @@ struct hammer {
 static void *run_hammer(void *arg)
 {
 	struct hammer *hammer = arg;
-	struct range range;
+	struct range_hold range;
 
 	while (!atomic_load(&hammer->over)) {
 		CHECK_EQ(range_lock(hammer->lock, &range, 0, 1, RANGE_WRITE), 0);
@@ -249,7 +249,7 @@ TEST(leaf_fairness, a_leaf_that_is_hammered_by_the_fast_path_can_be_used_by_anot
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
 		struct hammer hammer = { .lock = &lock };
-		struct range range;
+		struct range_hold range;
 		pthread_t thread;
 
 		init_lock(&lock, fairnesses[fair], 1);

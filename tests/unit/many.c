@@ -5,7 +5,7 @@
 
 #include <errno.h>
 
-static struct range_request want(struct range *range, uint64_t start, uint64_t end,
+static struct range_request want(struct range_hold *range, uint64_t start, uint64_t end,
 				 enum range_mode mode)
 {
 	return (struct range_request){ range, start, end, mode };
@@ -20,7 +20,7 @@ static void unlock_all(struct range_lock *lock, const struct range_request *requ
 TEST(many, all_are_held_each_in_its_mode_and_nothing_between_them)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range r[3];
+	struct range_hold r[3];
 	struct range_request requests[3] = {
 		want(&r[0], 50, 60, RANGE_WRITE),
 		want(&r[1], 0, 10, RANGE_READ),
@@ -40,7 +40,7 @@ TEST(many, all_are_held_each_in_its_mode_and_nothing_between_them)
 TEST(many, requests_that_make_no_sense_hold_nothing)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range a, b;
+	struct range_hold a, b;
 	struct range_request one = want(&a, 0, 10, RANGE_READ);
 	struct range_request bad[][2] = {
 		{ one, want(&b, 9, 12, RANGE_READ) },
@@ -66,7 +66,7 @@ struct job {
 static void *lock_two(void *arg)
 {
 	struct job *job = arg;
-	struct range a, b;
+	struct range_hold a, b;
 	struct range_request requests[2] = {
 		want(&a, 0, 10, RANGE_WRITE),
 		want(&b, 20, 30, RANGE_READ),
@@ -91,7 +91,7 @@ TEST(many, nothing_is_held_while_it_waits)
 	for (size_t i = 0; i < 2; i++) {
 		struct range_lock lock;
 		struct job job = { .lock = &lock };
-		struct range high;
+		struct range_hold high;
 		pthread_t thread;
 
 		init_lock(&lock, fairnesses[i], 16);
@@ -111,7 +111,7 @@ TEST(many, it_gets_them_in_the_end_though_one_is_always_taken)
 {
 	struct range_lock lock;
 	struct job job = { .lock = &lock };
-	struct range ranges[2];
+	struct range_hold ranges[2];
 	pthread_t thread;
 	unsigned int turn = 0;
 
@@ -141,7 +141,7 @@ TEST(many, it_gets_them_in_the_end_though_one_is_always_taken)
 
 struct three {
 	struct range_lock *lock;
-	struct range ranges[3];
+	struct range_hold ranges[3];
 	int result;
 };
 
@@ -167,7 +167,7 @@ TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
 		struct range_lock lock;
 		struct three three = { .lock = &lock };
 		struct range_lock_attr attr;
-		struct range held;
+		struct range_hold held;
 		pthread_t thread;
 
 		/* A waiter that became starving would keep newcomers out. */

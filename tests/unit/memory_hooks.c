@@ -41,7 +41,7 @@ static void end_lock(struct memory_books *books)
 	check_memory_balanced(books);
 }
 
-static int acquire(int how, struct range *range, uint64_t start)
+static int acquire(int how, struct range_hold *range, uint64_t start)
 {
 	struct range_request request = { range, start, start + 10, RANGE_WRITE };
 
@@ -52,7 +52,7 @@ static int acquire(int how, struct range *range, uint64_t start)
 TEST(memory_hooks, each_way_to_acquire_a_range_calls_alloc_once_when_a_leaf_splits)
 {
 	struct memory_books books;
-	struct range range;
+	struct range_hold range;
 
 	for (int how = 0; how < 4; how++) {
 		unsigned int visits = 0;
@@ -79,7 +79,7 @@ TEST(memory_hooks, each_way_to_acquire_a_range_calls_alloc_once_when_a_leaf_spli
 static void *use_the_leaf(void *start)
 {
 	uint64_t taken = *(const uint64_t *)start;
-	struct range range;
+	struct range_hold range;
 
 	CHECK_EQ(range_trylock(&lock, &range, taken, taken + 1, RANGE_READ), EBUSY);
 	CHECK_EQ(range_lock(&lock, &range, taken + 10, taken + 20, RANGE_WRITE), 0);
@@ -106,7 +106,7 @@ static int look(const struct range_info *info, void *arg)
 static void use_another_lock(void)
 {
 	unsigned int seen = 0;
-	struct range range;
+	struct range_hold range;
 
 	CHECK_EQ(range_lock(&other_lock, &range, 0, 10, RANGE_WRITE), 0);
 	CHECK_EQ(range_lock_foreach(&other_lock, look, &seen), 0);
@@ -117,7 +117,7 @@ static void use_another_lock(void)
 static void acquire_until_it_splits(void (*inside)(void))
 {
 	struct memory_books books;
-	struct range range;
+	struct range_hold range;
 
 	make_lock(&books, inside);
 	for (unsigned int visits = 0; lock_stats(&lock).splits == 0; visits++) {

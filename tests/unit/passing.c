@@ -18,13 +18,13 @@ enum { PASSES = 200 };
 struct scene {
 	struct range_lock lock;
 	struct range__leaf *leaf;
-	struct range woken;
-	struct range waiting;
+	struct range_hold woken;
+	struct range_hold waiting;
 };
 
-static void enqueue(struct scene *s, struct range *range, uint8_t starving)
+static void enqueue(struct scene *s, struct range_hold *range, uint8_t starving)
 {
-	*range = (struct range){ .start = 0, .end = 10, .mode = RANGE_WRITE };
+	*range = (struct range_hold){ .start = 0, .end = 10, .mode = RANGE_WRITE };
 	range->starving = starving;
 	range->stamp = mmrange__now();
 	range->leaf = s->leaf;
@@ -35,7 +35,7 @@ static void enqueue(struct scene *s, struct range *range, uint8_t starving)
 
 static void set_scene(struct scene *s, uint64_t starvation_ns)
 {
-	struct range held;
+	struct range_hold held;
 
 	init_lock(&s->lock, RANGE_FAIRNESS_BARGING, 1);
 	s->lock.starvation_ns = starvation_ns;
@@ -50,7 +50,7 @@ static void set_scene(struct scene *s, uint64_t starvation_ns)
 }
 
 /* A waiter gives up. */
-static void give_up(struct scene *s, struct range *range)
+static void give_up(struct scene *s, struct range_hold *range)
 {
 	struct range__wakes wakes = { .n = 0 };
 
@@ -82,7 +82,7 @@ static void end_scene(struct scene *s)
 
 TEST(passing, newcomers_pass_by_the_fast_path_and_wake_nobody)
 {
-	struct range newcomer;
+	struct range_hold newcomer;
 	struct scene s;
 	uint64_t before;
 
@@ -104,7 +104,7 @@ TEST(passing, newcomers_pass_by_the_fast_path_and_wake_nobody)
 TEST(passing, a_newcomer_that_a_woken_waiter_finds_wakes_it)
 {
 	struct range__wakes wakes = { .n = 0 };
-	struct range newcomer;
+	struct range_hold newcomer;
 	struct scene s;
 
 	set_scene(&s, UINT64_MAX);
@@ -128,7 +128,7 @@ TEST(passing, a_newcomer_that_a_woken_waiter_finds_wakes_it)
 /* What is held is found, also if the leaf has been locked and unlocked meanwhile. */
 TEST(passing, nobody_passes_what_is_held)
 {
-	struct range newcomer, other;
+	struct range_hold newcomer, other;
 	struct scene s;
 
 	set_scene(&s, UINT64_MAX);
@@ -144,9 +144,9 @@ TEST(passing, nobody_passes_what_is_held)
 
 TEST(passing, nobody_passes_a_waiter_that_is_starving)
 {
-	struct range newcomer;
+	struct range_hold newcomer;
 	struct scene s;
-	struct range starving;
+	struct range_hold starving;
 
 	set_scene(&s, UINT64_MAX);
 	enqueue(&s, &starving, 1);
@@ -163,7 +163,7 @@ TEST(passing, nobody_passes_a_waiter_that_is_starving)
 /* Although the woken waiter never gets to run. */
 TEST(passing, the_oldest_waiter_becomes_starving_after_a_bounded_number_of_passes)
 {
-	struct range newcomer;
+	struct range_hold newcomer;
 	struct scene s;
 	int n = 0;
 
@@ -185,7 +185,7 @@ TEST(passing, the_oldest_waiter_becomes_starving_after_a_bounded_number_of_passe
 TEST(passing, locking_elsewhere_does_not_allow_more_passes)
 {
 	struct range_lock other = RANGE_LOCK_INITIALIZER;
-	struct range newcomer, held, refused;
+	struct range_hold newcomer, held, refused;
 	struct scene s;
 	int n = 0;
 
@@ -206,7 +206,7 @@ TEST(passing, locking_elsewhere_does_not_allow_more_passes)
 
 TEST(passing, in_order_of_arrival_nobody_passes)
 {
-	struct range held, newcomer, waiting;
+	struct range_hold held, newcomer, waiting;
 	struct scene s = { .leaf = &s.lock.root };
 
 	init_lock(&s.lock, RANGE_FAIRNESS_FIFO, 1);

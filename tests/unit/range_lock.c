@@ -34,12 +34,12 @@
 #include <string.h>
 
 _Static_assert(sizeof(struct range_lock) <= 256, "the contract's bound");
-_Static_assert(sizeof(struct range) <= 128, "the contract's bound");
+_Static_assert(sizeof(struct range_hold) <= 128, "the contract's bound");
 
 TEST(range_lock, empty_and_inverted_ranges_are_invalid)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range range;
+	struct range_hold range;
 
 	for (int how = 0; how < 3; how++) {
 		CHECK_EQ(acquire_somehow(how, &lock, &range, 0, 0, RANGE_WRITE), EINVAL);
@@ -56,7 +56,7 @@ TEST(range_lock, empty_and_inverted_ranges_are_invalid)
 TEST(range_lock, bad_modes_are_invalid)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range range;
+	struct range_hold range;
 
 	for (int how = 0; how < 3; how++) {
 		CHECK_EQ(acquire_somehow(how, &lock, &range, 0, 1, (enum range_mode)2), EINVAL);
@@ -72,7 +72,7 @@ TEST(range_lock, bad_clocks_and_times_are_invalid)
 	static const struct timespec bad[] = { { 0, -1 }, { 0, 1000000000 }, { 1, -1000000000 } };
 	static const struct timespec good = { 1, 999999999 };
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range range;
+	struct range_hold range;
 
 	CHECK_EQ(range_timedlock(&lock, &range, 0, 1, RANGE_READ, CLOCK_PROCESS_CPUTIME_ID, &good),
 		 EINVAL);
@@ -92,7 +92,7 @@ TEST(range_lock, a_deadline_in_the_past_fails_only_if_the_range_is_held)
 	static const struct timespec past[] = { { 0, 0 }, { 1, 999999999 }, { -1, 0 } };
 	static const clockid_t clocks[] = { CLOCK_REALTIME, CLOCK_MONOTONIC };
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range held, range;
+	struct range_hold held, range;
 	struct actor holder;
 
 	actor_start(&holder, &lock, 10, 20, RANGE_WRITE);
@@ -133,7 +133,7 @@ TEST(range_lock, trylock_is_busy_exactly_if_the_range_conflicts)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		for (int m = 0; m < 4; m++) {
 			struct range_lock lock = RANGE_LOCK_INITIALIZER;
-			struct range held, range;
+			struct range_hold held, range;
 			bool conflict = cases[i].overlaps && m != 0;
 			enum range_mode mode = modes[m / 2];
 
@@ -156,7 +156,7 @@ TEST(range_lock, adjacent_ranges_are_disjoint)
 
 	for (size_t i = 0; i < sizeof points / sizeof *points; i++) {
 		struct range_lock lock = RANGE_LOCK_INITIALIZER;
-		struct range below, above;
+		struct range_hold below, above;
 
 		take(&lock, &below, 0, points[i], RANGE_WRITE);
 		take(&lock, &above, points[i], UINT64_MAX, RANGE_WRITE);
@@ -173,7 +173,7 @@ TEST(range_lock, adjacent_ranges_are_disjoint)
 TEST(range_lock, the_full_range_conflicts_with_everything)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range full, first, last;
+	struct range_hold full, first, last;
 
 	take(&lock, &full, FULL, RANGE_WRITE);
 	CHECK(!is_free(&lock, 0, 1, RANGE_READ));
@@ -193,7 +193,7 @@ TEST(range_lock, the_full_range_conflicts_with_everything)
 TEST(range_lock, readers_share_and_keep_writers_out_until_the_last_is_gone)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range readers[8], writer;
+	struct range_hold readers[8], writer;
 
 	for (int i = 0; i < 8; i++)
 		take(&lock, &readers[i], (uint64_t)i, 10, RANGE_READ);
@@ -211,7 +211,7 @@ TEST(range_lock, readers_share_and_keep_writers_out_until_the_last_is_gone)
 TEST(range_lock, start_end_and_mode_may_be_read_by_the_holder)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range a, b;
+	struct range_hold a, b;
 
 	take(&lock, &a, 3, 5, RANGE_READ);
 	take(&lock, &b, 4, UINT64_MAX, RANGE_READ);
@@ -225,7 +225,7 @@ TEST(range_lock, start_end_and_mode_may_be_read_by_the_holder)
 TEST(range_lock, a_range_needs_no_initialisation_and_can_be_used_again)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range held, range;
+	struct range_hold held, range;
 
 	take(&lock, &held, 0, 10, RANGE_WRITE);
 	for (int garbage = 0; garbage < 256; garbage += 51) {
@@ -251,7 +251,7 @@ TEST(range_lock, a_range_needs_no_initialisation_and_can_be_used_again)
 TEST(range_lock, one_thread_holds_many_ranges)
 {
 	enum { N = 200 };
-	static struct range ranges[N];
+	static struct range_hold ranges[N];
 	uint64_t state = test_seed("range_lock/one_thread_holds_many_ranges");
 
 	for (int fair = 0; fair < 2; fair++) {
@@ -293,7 +293,7 @@ TEST(range_lock, another_thread_may_release_a_range)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct actor owner = { .lock = &lock }, waiter;
-	struct range again;
+	struct range_hold again;
 
 	take(&lock, &owner.range, 0, 10, RANGE_WRITE);
 	thread_join(thread_start(unlock_it, &owner));
@@ -314,7 +314,7 @@ TEST(range_lock, errno_is_left_alone)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct timespec deadline;
-	struct range held, range;
+	struct range_hold held, range;
 	struct actor holder, waiter;
 
 	errno = 4711;
@@ -343,7 +343,7 @@ TEST(range_lock, destroy_is_busy_while_a_range_is_held_or_waits)
 {
 	for (int many_leaves = 0; many_leaves < 2; many_leaves++) {
 		struct range_lock lock = RANGE_LOCK_INITIALIZER;
-		struct range one, two;
+		struct range_hold one, two;
 		struct actor waiter;
 
 		if (many_leaves)

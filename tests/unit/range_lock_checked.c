@@ -20,7 +20,7 @@ static bool skipped(void)
 
 static struct range_lock lock = RANGE_LOCK_INITIALIZER;
 static struct range_lock other_lock = RANGE_LOCK_INITIALIZER;
-static struct range range, held;
+static struct range_hold range, held;
 static struct actor actor;
 
 static void check_stops(void (*misuse)(void), const char *message)
@@ -249,7 +249,7 @@ TEST(checked, use_of_a_destroyed_lock_stops)
 TEST(checked, right_use_goes_on)
 {
 	struct range_lock mine;
-	struct range a, b;
+	struct range_hold a, b;
 
 	for (int i = 0; i < 3; i++) {
 		CHECK_EQ(range_lock_init(&mine, NULL), 0);
@@ -267,7 +267,7 @@ TEST(checked, right_use_goes_on)
 }
 
 /* lock, or timedlock with a deadline far away, or with none. */
-static int acquire_patiently(int how, struct range_lock *in, struct range *r, uint64_t start,
+static int acquire_patiently(int how, struct range_lock *in, struct range_hold *r, uint64_t start,
 			     uint64_t end, enum range_mode mode)
 {
 	struct timespec later = time_after(CLOCK_MONOTONIC, 1000 * SECOND);
@@ -280,7 +280,7 @@ static int acquire_patiently(int how, struct range_lock *in, struct range *r, ui
 TEST(checked, a_thread_that_would_wait_for_itself_gets_edeadlk)
 {
 	struct range_lock mine = RANGE_LOCK_INITIALIZER;
-	struct range reader, writer, r;
+	struct range_hold reader, writer, r;
 
 	if (skipped())
 		return;
@@ -312,7 +312,7 @@ TEST(checked, a_thread_that_would_wait_for_itself_gets_edeadlk)
 TEST(checked, ranges_of_several_split_and_extended_ones_are_its_own)
 {
 	struct range_lock mine = RANGE_LOCK_INITIALIZER;
-	struct range ranges[2], upper, r;
+	struct range_hold ranges[2], upper, r;
 	struct range_request requests[2] = { { &ranges[0], 0, 10, RANGE_WRITE },
 					     { &ranges[1], 20, 30, RANGE_WRITE } };
 
@@ -341,7 +341,7 @@ TEST(checked, waiting_for_another_thread_is_no_deadlock)
 	struct range_lock mine = RANGE_LOCK_INITIALIZER;
 	struct timespec soon;
 	struct actor owner;
-	struct range mine_too, r;
+	struct range_hold mine_too, r;
 
 	if (skipped())
 		return;

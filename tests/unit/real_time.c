@@ -14,7 +14,7 @@
 enum { ROUNDS = 20 };
 
 static struct range_lock lock;
-static struct range range;
+static struct range_hold range;
 static atomic_int stage;
 enum { READING = 1 };
 
@@ -61,7 +61,7 @@ struct heir {
 static void *inherit_and_destroy(void *arg)
 {
 	struct heir *heir = arg;
-	struct range own;
+	struct range_hold own;
 
 	while (atomic_load(&stage) < READING)
 		sched_yield();

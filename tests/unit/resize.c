@@ -11,7 +11,7 @@ TEST(resize, downgrading_lets_waiting_readers_in_and_keeps_writers_out)
 	for (size_t i = 0; i < 2; i++) {
 		struct range_lock lock;
 		struct actor reader, writer;
-		struct range range;
+		struct range_hold range;
 
 		init_lock(&lock, fairnesses[i], 16);
 		take(&lock, &range, 10, 20, RANGE_WRITE);
@@ -34,7 +34,7 @@ TEST(resize, downgrading_lets_waiting_readers_in_and_keeps_writers_out)
 TEST(resize, a_reader_that_is_alone_can_be_upgraded)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range range, other, beside;
+	struct range_hold range, other, beside;
 
 	take(&lock, &range, 10, 20, RANGE_READ);
 	take(&lock, &beside, 20, 30, RANGE_WRITE);
@@ -56,7 +56,7 @@ TEST(resize, an_upgrade_passes_waiting_writers_but_not_a_starving_reader)
 {
 	struct range_lock lock;
 	struct actor writer, reader;
-	struct range range;
+	struct range_hold range;
 
 	/* In FIFO each waiter is starving. */
 	init_lock(&lock, RANGE_FAIRNESS_FIFO, 16);
@@ -78,7 +78,7 @@ TEST(resize, a_writer_is_upgraded_already_whoever_waits)
 	for (size_t i = 0; i < 2; i++) {
 		struct range_lock lock;
 		struct actor reader;
-		struct range range, other;
+		struct range_hold range, other;
 
 		init_lock(&lock, fairnesses[i], 1);
 		lock.starvation_ns = 0;
@@ -100,7 +100,7 @@ TEST(resize, shrinking_frees_what_is_given_up_and_nothing_else)
 	for (size_t i = 0; i < 2; i++) {
 		struct range_lock lock;
 		struct actor below, above, inside;
-		struct range range;
+		struct range_hold range;
 
 		init_lock(&lock, fairnesses[i], 16);
 		take(&lock, &range, 10, 20, RANGE_WRITE);
@@ -129,7 +129,7 @@ TEST(resize, shrinking_frees_what_is_given_up_and_nothing_else)
 TEST(resize, bounds_that_make_no_sense_change_nothing)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range range, upper;
+	struct range_hold range, upper;
 
 	take(&lock, &range, 10, 20, RANGE_WRITE);
 	CHECK_EQ(range_shrink(&lock, &range, 15, 15), EINVAL);
@@ -152,7 +152,7 @@ TEST(resize, bounds_that_make_no_sense_change_nothing)
 TEST(resize, extending_takes_what_is_free_at_either_end)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range range, below, above;
+	struct range_hold range, below, above;
 
 	take(&lock, &below, 0, 5, RANGE_READ);
 	take(&lock, &range, 10, 20, RANGE_WRITE);
@@ -178,7 +178,7 @@ TEST(resize, extending_takes_what_is_free_at_either_end)
 TEST(resize, extending_does_not_pass_a_waiter_that_must_not_be_passed)
 {
 	struct range_lock lock;
-	struct range range, other;
+	struct range_hold range, other;
 	struct actor waiter;
 
 	init_lock(&lock, RANGE_FAIRNESS_FIFO, 16);
@@ -197,7 +197,7 @@ TEST(resize, extending_over_leaves_merges_them_only_if_it_succeeds)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_lock_stats before;
-	struct range range, other;
+	struct range_hold range, other;
 
 	CHECK(split_by_turns(&lock, 1000, 2000, 100000));
 	before = lock_stats(&lock);
@@ -221,7 +221,7 @@ TEST(resize, the_two_parts_of_a_split_range_are_released_on_their_own)
 {
 	for (unsigned int first = 0; first < 2; first++) {
 		struct range_lock lock = RANGE_LOCK_INITIALIZER;
-		struct range parts[2];
+		struct range_hold parts[2];
 		struct actor waiter;
 
 		take(&lock, &parts[0], 10, 20, RANGE_WRITE);

@@ -41,7 +41,7 @@ static sem_t never;
 
 struct worker {
 	uint64_t seed;
-	struct range range; /* where other threads find it to cancel its wait */
+	struct range_hold range; /* where other threads find it to cancel its wait */
 };
 
 /* Nothing can be printed. The status is the line. */
@@ -104,7 +104,7 @@ static bool got(int error)
 
 static void write_and_resize(struct worker *worker, uint64_t start)
 {
-	struct range upper;
+	struct range_hold upper;
 
 	if (!got(range_lock(&lock, &worker->range, start, start + 8, RANGE_WRITE)))
 		return;
@@ -135,7 +135,7 @@ static void wait_until(struct worker *worker, uint64_t start, clockid_t clock)
 
 static void try_and_acquire_many(struct worker *worker, uint64_t start)
 {
-	struct range others[2];
+	struct range_hold others[2];
 	struct range_request requests[] = { { &worker->range, start, start + 2, RANGE_READ },
 					    { &others[0], start + 4, start + 5, RANGE_WRITE },
 					    { &others[1], start + 9, start + 20, RANGE_READ } };
@@ -216,7 +216,7 @@ static void *work(void *arg)
 /* One range of the calling thread, for a time in which the others come to wait for it. */
 static void make_others_wait(void)
 {
-	struct range all;
+	struct range_hold all;
 
 	while (range_lock(&lock, &all, FULL, RANGE_WRITE))
 		;

@@ -62,7 +62,7 @@ static struct layout begin(struct range_lock *lock, enum range_fairness fairness
 	return layout_of(lock);
 }
 
-static void take_as(unsigned int thread, struct range_lock *lock, struct range *range,
+static void take_as(unsigned int thread, struct range_lock *lock, struct range_hold *range,
 		    uint64_t start, uint64_t end, enum range_mode mode)
 {
 	play_thread(thread);
@@ -75,7 +75,7 @@ TEST(seams, the_same_leaves_are_back_as_soon_as_a_full_range_is_released)
 		struct range_lock lock;
 		struct layout layout = begin(&lock, fairnesses[reader], 64);
 		struct range_lock_stats before = lock_stats(&lock), after;
-		struct range range;
+		struct range_hold range;
 
 		take_as(20, &lock, &range, FULL, reader ? RANGE_READ : RANGE_WRITE);
 		CHECK_EQ(lock_stats(&lock).leaves, 1);
@@ -99,7 +99,7 @@ TEST(seams, ranges_that_lie_between_seams_go_on_in_the_leaves_that_come_back)
 {
 	struct range_lock lock;
 	struct layout layout = begin(&lock, RANGE_FAIRNESS_BARGING, 64);
-	struct range readers[LEAVES], range;
+	struct range_hold readers[LEAVES], range;
 
 	for (uint64_t i = 0; i < LEAVES; i++)
 		take_as((unsigned int)i, &lock, &readers[i], i * 10, i * 10 + 5, RANGE_READ);
@@ -120,7 +120,7 @@ TEST(seams, a_seam_that_a_range_crosses_stays_closed_until_that_is_released)
 {
 	struct range_lock lock;
 	struct layout layout = begin(&lock, RANGE_FAIRNESS_BARGING, 64);
-	struct range wide, full;
+	struct range_hold wide, full;
 
 	/* One range is within the other, and each of them is released first. */
 	for (int wide_first = 0; wide_first < 2; wide_first++) {
@@ -150,7 +150,7 @@ TEST(seams, waiters_go_on_in_the_leaves_that_come_back)
 		struct range_lock lock;
 		struct layout layout = begin(&lock, fairnesses[fair], 64);
 		struct actor waiters[LEAVES];
-		struct range range;
+		struct range_hold range;
 
 		take_as(20, &lock, &range, FULL, RANGE_WRITE);
 		for (uint64_t i = 0; i < LEAVES; i++)
@@ -171,7 +171,7 @@ TEST(seams, a_seam_that_a_waiter_crosses_stays_closed_until_that_is_done)
 	struct range_lock lock;
 	struct layout layout = begin(&lock, RANGE_FAIRNESS_BARGING, 64);
 	struct actor waiter;
-	struct range narrow, range;
+	struct range_hold narrow, range;
 
 	take_as(1, &lock, &narrow, 10, 11, RANGE_WRITE);
 	actor_queue(&waiter, &lock, 5, 25, RANGE_WRITE);
@@ -198,7 +198,7 @@ TEST(seams, operations_on_held_ranges_close_seams_and_open_them)
 {
 	struct range_lock lock;
 	struct layout layout = begin(&lock, RANGE_FAIRNESS_BARGING, 64);
-	struct range range, upper;
+	struct range_hold range, upper;
 
 	take_as(20, &lock, &range, 32, 33, RANGE_WRITE);
 	CHECK_EQ(range_tryextend(&lock, &range, 12, 65), 0);
@@ -224,7 +224,7 @@ TEST(seams, many_ranges_that_span_leaves_open_their_seams_one_after_another)
 {
 	struct range_lock lock;
 	struct layout layout = begin(&lock, RANGE_FAIRNESS_BARGING, 64);
-	struct range low, high;
+	struct range_hold low, high;
 	struct range_request requests[] = { { &high, 35, 65, RANGE_WRITE },
 					    { &low, 5, 25, RANGE_READ } };
 
@@ -244,7 +244,7 @@ TEST(seams, who_cannot_have_the_mutex_leaves_the_seams_to_the_next)
 {
 	struct range_lock lock;
 	struct layout layout = begin(&lock, RANGE_FAIRNESS_BARGING, 64);
-	struct range range;
+	struct range_hold range;
 
 	take_as(20, &lock, &range, FULL, RANGE_WRITE);
 	CHECK_EQ(pthread_mutex_lock(&lock.mutex), 0);
@@ -343,7 +343,7 @@ TEST(seams, one_place_that_is_used_alone_needs_no_leaf_of_its_own)
 TEST(seams, a_leaf_that_does_not_come_back_leaves_its_seams_to_the_other)
 {
 	struct range_lock lock;
-	struct range wide, full;
+	struct range_hold wide, full;
 
 	begin(&lock, RANGE_FAIRNESS_BARGING, 64);
 	for (int i = 0; i < 4; i++) {
@@ -414,7 +414,7 @@ TEST(seams, a_leaf_that_is_cold_is_swept_though_it_came_back_meanwhile)
 TEST(seams, a_leaf_that_has_seams_is_not_swept)
 {
 	struct range_lock lock;
-	struct range range;
+	struct range_hold range;
 
 	begin(&lock, RANGE_FAIRNESS_BARGING, 64);
 	take_as(20, &lock, &range, 5, 65, RANGE_WRITE);
@@ -435,7 +435,7 @@ TEST(seams, those_that_are_kept_count_as_leaves)
 {
 	struct range_lock lock;
 	struct layout layout = begin(&lock, RANGE_FAIRNESS_BARGING, LEAVES);
-	struct range range;
+	struct range_hold range;
 
 	take_as(20, &lock, &range, 5, 65, RANGE_READ);
 	CHECK_EQ(lock_stats(&lock).leaves, 2);
@@ -450,7 +450,7 @@ TEST(seams, those_that_are_kept_count_as_leaves)
 TEST(seams, a_leaf_with_seams_can_be_split_and_each_part_has_its_own)
 {
 	struct range_lock lock;
-	struct range left, right, full;
+	struct range_hold left, right, full;
 
 	begin(&lock, RANGE_FAIRNESS_BARGING, 64);
 	take_as(20, &lock, &left, 5, 25, RANGE_READ);
@@ -483,7 +483,7 @@ TEST(seams, an_acquisition_opens_those_of_a_lock_that_has_all_its_leaves)
 {
 	struct range_lock lock;
 	struct layout layout = begin(&lock, RANGE_FAIRNESS_BARGING, LEAVES);
-	struct range full, range;
+	struct range_hold full, range;
 
 	take_as(20, &lock, &full, FULL, RANGE_WRITE);
 	CHECK_EQ(pthread_mutex_lock(&lock.mutex), 0);
@@ -499,7 +499,7 @@ TEST(seams, an_acquisition_opens_those_of_a_lock_that_has_all_its_leaves)
 
 struct releaser {
 	struct range_lock *lock;
-	struct range range;
+	struct range_hold range;
 	atomic_bool done;
 };
 

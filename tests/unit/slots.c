@@ -22,7 +22,7 @@ enum {
 
 static void read_once(struct range_lock *lock, uint64_t start, uint64_t end)
 {
-	struct range range;
+	struct range_hold range;
 
 	take(lock, &range, start, end, RANGE_READ);
 	range_unlock(lock, &range);
@@ -56,7 +56,7 @@ static void elsewhere(void *(*run)(void *), void *arg)
 
 struct call {
 	struct range_lock *lock;
-	struct range *range;
+	struct range_hold *range;
 	uint64_t start;
 	uint64_t end;
 };
@@ -77,15 +77,15 @@ static void *do_take_published(void *arg)
 	return NULL;
 }
 
-static void unlock_elsewhere(struct range_lock *lock, struct range *range)
+static void unlock_elsewhere(struct range_lock *lock, struct range_hold *range)
 {
 	struct call call = { .lock = lock, .range = range };
 
 	elsewhere(do_unlock, &call);
 }
 
-static void take_published_elsewhere(struct range_lock *lock, struct range *range, uint64_t start,
-				     uint64_t end)
+static void take_published_elsewhere(struct range_lock *lock, struct range_hold *range,
+				     uint64_t start, uint64_t end)
 {
 	struct call call = { lock, range, start, end };
 
@@ -125,7 +125,7 @@ TEST(slots, readers_beside_a_reader_pay_for_a_bias_too)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
-		struct range range;
+		struct range_hold range;
 
 		init_lock(&lock, fairnesses[fair], 1);
 		take(&lock, &range, 5, 6, RANGE_READ);
@@ -157,7 +157,7 @@ TEST(slots, a_write_now_and_then_takes_back_what_readers_have_paid)
 TEST(slots, a_write_beside_a_reader_takes_back_what_readers_have_paid)
 {
 	struct range_lock lock;
-	struct range range;
+	struct range_hold range;
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	take(&lock, &range, 50, 60, RANGE_READ);
@@ -175,7 +175,7 @@ TEST(slots, a_leaf_does_not_become_biased_while_a_writer_is_in_it)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
-		struct range writer, reader;
+		struct range_hold writer, reader;
 
 		init_lock(&lock, fairnesses[fair], 1);
 		take(&lock, &writer, 0, 10, RANGE_WRITE);
@@ -196,7 +196,7 @@ TEST(slots, a_leaf_does_not_become_biased_while_a_writer_waits_in_it)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
-		struct range first, second;
+		struct range_hold first, second;
 		struct actor writer;
 
 		init_lock(&lock, fairnesses[fair], 1);
@@ -262,7 +262,7 @@ static void *read_unnoticed(void *arg)
 	struct snapshot *snapshot = arg;
 
 	for (int how = 0; how < 3; how++) {
-		struct range first, second;
+		struct range_hold first, second;
 
 		CHECK_EQ(acquire_somehow(how, snapshot->lock, &first, 0, 10, RANGE_READ), 0);
 		check_unchanged(snapshot);
@@ -279,7 +279,7 @@ static void *read_unnoticed(void *arg)
 static void check_read_unnoticed(struct range_lock *lock)
 {
 	struct snapshot snapshot;
-	struct range range;
+	struct range_hold range;
 
 	take_snapshot(&snapshot, lock);
 	read_unnoticed(&snapshot);
@@ -319,7 +319,7 @@ TEST(slots, a_reader_of_a_leaf_that_is_not_biased_changes_it)
 {
 	struct range_lock lock;
 	struct snapshot snapshot;
-	struct range range;
+	struct range_hold range;
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	take_snapshot(&snapshot, &lock);
@@ -333,7 +333,7 @@ TEST(slots, every_way_to_read_uses_slots_and_keeps_the_bias)
 {
 	for (int how = 0; how < 6; how++) {
 		struct range_lock lock;
-		struct range range;
+		struct range_hold range;
 
 		init_biased(&lock, fairnesses[how / 3]);
 		CHECK_EQ(acquire_somehow(how % 3, &lock, &range, 0, 10, RANGE_READ), 0);
@@ -349,7 +349,7 @@ TEST(slots, a_published_reader_excludes_writers_from_its_range_and_from_nothing_
 {
 	for (int how = 0; how < 6; how++) {
 		struct range_lock lock;
-		struct range reader, writer;
+		struct range_hold reader, writer;
 
 		init_biased(&lock, fairnesses[how / 3]);
 		take_published(&lock, &reader, 0, 10);
@@ -370,7 +370,7 @@ TEST(slots, a_writer_waits_for_an_adopted_reader_and_comes_in_when_that_leaves)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
-		struct range range;
+		struct range_hold range;
 		struct actor writer, other;
 
 		init_biased(&lock, fairnesses[fair]);
@@ -407,7 +407,7 @@ TEST(slots, a_thread_may_read_more_ranges_than_it_has_slots)
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	for (unsigned int i = 0; i < 120; i++) {
-		struct range range[MANY];
+		struct range_hold range[MANY];
 		unsigned int order[MANY];
 
 		if (!is_biased(&lock, 0))
@@ -429,7 +429,7 @@ TEST(slots, a_thread_may_read_more_ranges_than_it_has_slots)
 /* And nobody else loses by it: what is in the slots stays held. */
 TEST(slots, readers_without_a_slot_end_the_bias_when_they_have_paid_for_it)
 {
-	struct range range[RANGE__GROUP_SLOTS], other;
+	struct range_hold range[RANGE__GROUP_SLOTS], other;
 	struct range_lock lock;
 	unsigned int n = 0;
 
@@ -462,7 +462,7 @@ TEST(slots, published_and_other_readers_of_one_thread_are_all_adopted)
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	for (unsigned int i = 0; i < 120; i++) {
-		struct range range[MANY];
+		struct range_hold range[MANY];
 		unsigned int order[MANY];
 
 		make_biased(&lock, 1000);
@@ -486,7 +486,7 @@ TEST(slots, another_thread_may_release_a_published_range)
 {
 	for (int adopted = 0; adopted < 2; adopted++) {
 		struct range_lock lock;
-		struct range range[RANGE__GROUP_SLOTS], next;
+		struct range_hold range[RANGE__GROUP_SLOTS], next;
 
 		init_biased(&lock, RANGE_FAIRNESS_BARGING);
 		for (unsigned int k = 0; k < RANGE__GROUP_SLOTS; k++)
@@ -512,7 +512,7 @@ TEST(slots, another_thread_may_release_a_published_range)
 struct successor {
 	struct range_lock *lock;
 	struct range__slots *slots;
-	struct range range[RANGE__GROUP_SLOTS];
+	struct range_hold range[RANGE__GROUP_SLOTS];
 };
 
 static void *succeed(void *arg)
@@ -582,7 +582,7 @@ TEST(slots, more_threads_than_groups_of_slots_read_at_the_same_time)
 	make_biased(&lock, 1000);
 	/* All groups but this thread's are free again. */
 	for (unsigned int i = 0; i < 2 * GROUPS; i++) {
-		struct range range;
+		struct range_hold range;
 
 		take_published_elsewhere(&lock, &range, 0, 10);
 		range_unlock(&lock, &range);
@@ -594,7 +594,7 @@ TEST(slots, a_range_that_was_adopted_is_not_adopted_again)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
-		struct range range;
+		struct range_hold range;
 
 		init_biased(&lock, fairnesses[fair]);
 		take_published(&lock, &range, 0, 10);
@@ -615,7 +615,7 @@ TEST(slots, an_adopted_reader_leaves_a_leaf_that_is_biased_again)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
-		struct range range;
+		struct range_hold range;
 
 		init_biased(&lock, fairnesses[fair]);
 		take_published(&lock, &range, 0, 10);
@@ -631,7 +631,7 @@ TEST(slots, an_adopted_reader_leaves_a_leaf_that_is_biased_again)
 TEST(slots, readers_of_other_locks_are_not_adopted)
 {
 	struct range_lock lock[2];
-	struct range range[2];
+	struct range_hold range[2];
 
 	for (int i = 0; i < 2; i++) {
 		init_biased(&lock[i], RANGE_FAIRNESS_BARGING);
@@ -653,7 +653,7 @@ TEST(slots, readers_of_other_locks_are_not_adopted)
 TEST(slots, readers_of_other_leaves_are_not_adopted)
 {
 	struct range_lock lock;
-	struct range low, high;
+	struct range_hold low, high;
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 16);
 	CHECK(split_by_turns(&lock, 50, 100, 100000));
@@ -676,7 +676,7 @@ TEST(slots, readers_of_other_leaves_are_not_adopted)
 TEST(slots, published_readers_stay_held_when_leaves_are_merged_and_split)
 {
 	struct range_lock lock;
-	struct range low, high, span;
+	struct range_hold low, high, span;
 	uint64_t biases;
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 16);
@@ -709,7 +709,7 @@ TEST(slots, published_readers_stay_held_when_leaves_are_merged_and_split)
 TEST(slots, a_published_range_can_be_shrunk)
 {
 	struct range_lock lock;
-	struct range range;
+	struct range_hold range;
 
 	init_biased(&lock, RANGE_FAIRNESS_BARGING);
 	take_published(&lock, &range, 0, 30);
@@ -732,7 +732,7 @@ TEST(slots, a_published_range_can_be_shrunk)
 TEST(slots, shrinking_a_published_range_wakes_whom_it_frees)
 {
 	struct range_lock lock;
-	struct range range;
+	struct range_hold range;
 	struct actor writer;
 
 	init_biased(&lock, RANGE_FAIRNESS_BARGING);
@@ -749,7 +749,7 @@ TEST(slots, shrinking_a_published_range_wakes_whom_it_frees)
 TEST(slots, a_published_range_can_be_extended)
 {
 	struct range_lock lock;
-	struct range range, writer;
+	struct range_hold range, writer;
 
 	init_biased(&lock, RANGE_FAIRNESS_BARGING);
 	take_published(&lock, &range, 10, 20);
@@ -774,7 +774,7 @@ TEST(slots, a_published_range_can_be_extended)
 TEST(slots, a_published_range_that_cannot_be_extended_is_held_as_before)
 {
 	struct range_lock lock;
-	struct range range, other;
+	struct range_hold range, other;
 	struct actor writer;
 
 	init_biased(&lock, RANGE_FAIRNESS_FIFO);
@@ -796,7 +796,7 @@ TEST(slots, a_published_range_that_cannot_be_extended_is_held_as_before)
 TEST(slots, a_published_range_can_be_extended_into_other_leaves)
 {
 	struct range_lock lock;
-	struct range range, other;
+	struct range_hold range, other;
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 16);
 	CHECK(split_by_turns(&lock, 50, 100, 100000));
@@ -818,7 +818,7 @@ TEST(slots, a_published_range_can_be_extended_into_other_leaves)
 TEST(slots, a_published_range_can_be_split)
 {
 	struct range_lock lock;
-	struct range range, upper;
+	struct range_hold range, upper;
 
 	init_biased(&lock, RANGE_FAIRNESS_BARGING);
 	take_published(&lock, &range, 10, 30);
@@ -838,7 +838,7 @@ TEST(slots, a_published_range_can_be_split)
 TEST(slots, a_published_range_can_be_upgraded_if_nobody_else_is_there)
 {
 	struct range_lock lock;
-	struct range range, other;
+	struct range_hold range, other;
 
 	init_biased(&lock, RANGE_FAIRNESS_BARGING);
 	take_published(&lock, &range, 0, 10);
@@ -865,7 +865,7 @@ TEST(slots, a_published_range_can_be_upgraded_if_nobody_else_is_there)
 TEST(slots, downgrading_a_published_range_changes_nothing)
 {
 	struct range_lock lock;
-	struct range range;
+	struct range_hold range;
 
 	init_biased(&lock, RANGE_FAIRNESS_BARGING);
 	take_published(&lock, &range, 0, 10);
@@ -883,7 +883,7 @@ TEST(slots, downgrading_a_published_range_changes_nothing)
 TEST(slots, a_range_that_is_resized_gives_back_its_slot)
 {
 	struct range_lock lock;
-	struct range range[RANGE__GROUP_SLOTS], more[RANGE__GROUP_SLOTS];
+	struct range_hold range[RANGE__GROUP_SLOTS], more[RANGE__GROUP_SLOTS];
 
 	init_biased(&lock, RANGE_FAIRNESS_BARGING);
 	for (unsigned int k = 0; k < RANGE__GROUP_SLOTS; k++)
@@ -908,7 +908,7 @@ TEST(slots, a_range_that_is_resized_gives_back_its_slot)
 TEST(slots, several_ranges_are_locked_beside_published_readers)
 {
 	struct range_lock lock;
-	struct range reader, range[3];
+	struct range_hold reader, range[3];
 	struct range_request requests[3] = {
 		{ &range[0], 0, 10, RANGE_READ },
 		{ &range[1], 20, 30, RANGE_READ },
@@ -951,7 +951,7 @@ static int show(const struct range_info *info, void *arg)
 TEST(slots, published_ranges_are_shown_once)
 {
 	struct range_lock lock;
-	struct range range[2];
+	struct range_hold range[2];
 
 	init_biased(&lock, RANGE_FAIRNESS_BARGING);
 	take_published(&lock, &range[1], 20, 30);
@@ -980,7 +980,7 @@ TEST(slots, published_ranges_are_shown_once)
 TEST(slots, the_wait_for_a_published_reader_can_be_canceled_and_the_reader_cannot)
 {
 	struct range_lock lock;
-	struct range range;
+	struct range_hold range;
 	struct actor writer;
 
 	init_biased(&lock, RANGE_FAIRNESS_BARGING);
@@ -1000,7 +1000,7 @@ TEST(slots, a_lock_with_a_published_reader_is_not_destroyed)
 {
 	for (int leaves = 1; leaves <= 16; leaves += 15) {
 		struct range_lock lock;
-		struct range range;
+		struct range_hold range;
 
 		init_lock(&lock, RANGE_FAIRNESS_BARGING, (uint32_t)leaves);
 		if (leaves > 1)
@@ -1022,7 +1022,7 @@ TEST(slots, a_lock_may_be_where_another_one_with_published_readers_was)
 	struct range_lock lock;
 
 	for (unsigned int i = 0; i < 10; i++) {
-		struct range range;
+		struct range_hold range;
 
 		init_biased(&lock, RANGE_FAIRNESS_BARGING);
 		take_published(&lock, &range, 10 * i, 10 * i + 10);
@@ -1035,7 +1035,7 @@ TEST(slots, a_lock_may_be_where_another_one_with_published_readers_was)
 static void *read_and_write(void *arg)
 {
 	struct range_lock *lock = arg;
-	struct range range[MANY];
+	struct range_hold range[MANY];
 
 	for (unsigned int k = 0; k < MANY; k++)
 		take(lock, &range[k], 10 * k, 10 * k + 10, RANGE_READ);
@@ -1071,7 +1071,7 @@ static uint64_t word_of(struct range_lock *lock, uint64_t key)
 }
 
 /* A reader on its way in, that has come to where it publishes. */
-static void prepare_reader(struct range *range, uint64_t start, uint64_t end)
+static void prepare_reader(struct range_hold *range, uint64_t start, uint64_t end)
 {
 	memset(range, 0, sizeof *range);
 	range->start = start;
@@ -1088,7 +1088,7 @@ TEST(slots, a_reader_that_publishes_too_late_is_not_in)
 {
 	for (int biased_again = 0; biased_again < 2; biased_again++) {
 		struct range_lock lock;
-		struct range writer, reader;
+		struct range_hold writer, reader;
 		uint64_t word;
 
 		init_biased(&lock, RANGE_FAIRNESS_BARGING);
@@ -1113,7 +1113,7 @@ TEST(slots, a_reader_that_publishes_too_late_is_not_in)
 TEST(slots, a_reader_that_is_adopted_on_its_way_in_leaves_like_others)
 {
 	struct range_lock lock;
-	struct range reader;
+	struct range_hold reader;
 
 	init_biased(&lock, RANGE_FAIRNESS_BARGING);
 	prepare_reader(&reader, 0, 10);
@@ -1138,7 +1138,7 @@ TEST(slots, a_reader_that_publishes_in_a_leaf_it_is_not_in_any_more_is_not_adopt
 {
 	struct range_lock lock;
 	struct range__leaf *low;
-	struct range reader;
+	struct range_hold reader;
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 16);
 	CHECK(split_by_turns(&lock, 50, 100, 100000));
@@ -1161,7 +1161,7 @@ TEST(slots, a_reader_that_publishes_in_a_leaf_it_is_not_in_any_more_is_not_adopt
 TEST(slots, a_slot_that_was_used_again_has_another_state)
 {
 	struct range_lock lock;
-	struct range range;
+	struct range_hold range;
 	uint64_t state;
 
 	init_biased(&lock, RANGE_FAIRNESS_BARGING);

@@ -13,7 +13,7 @@ int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
 
 struct reader {
 	struct range_lock *lock;
-	struct range range;
+	struct range_hold range;
 	uint64_t start;
 	sem_t arrived, go_on, end;
 	atomic_bool holds;

@@ -51,7 +51,7 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
 
 struct reader {
 	struct range_lock lock;
-	struct range range;
+	struct range_hold range;
 	bool try;
 	int result;
 };
@@ -72,7 +72,7 @@ static void *read_late(void *arg)
 static void be_late(bool try)
 {
 	struct reader reader = { .try = try };
-	struct range span, writer;
+	struct range_hold span, writer;
 	pthread_t thread;
 
 	stage = ON_ITS_WAY;

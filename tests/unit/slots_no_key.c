@@ -27,7 +27,7 @@ int __wrap_pthread_key_create(pthread_key_t *key, void (*destroy)(void *value))
 static void *read_a_range(void *arg)
 {
 	struct range_lock *lock = arg;
-	struct range range;
+	struct range_hold range;
 
 	take(lock, &range, 0, 10, RANGE_READ);
 	CHECK(!is_published(&range) && !range__slot_find());

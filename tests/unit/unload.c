@@ -30,7 +30,7 @@ static void use_a_lock(void)
 	static struct range_lock lock;
 	const struct lock_functions *copy = module->lock;
 	struct range_lock_stats stats = { .biases = 0 };
-	struct range range;
+	struct range_hold range;
 
 	CHECK_EQ(module->lock_init(&lock, NULL), 0);
 	for (int i = 0; i < 100000 && !stats.biases; i++) {

@@ -15,7 +15,7 @@ TEST(waiting, a_timed_wait_ends_at_its_deadline_and_not_before)
 		struct range_lock lock;
 		struct actor holder;
 		struct timespec deadline, now;
-		struct range range;
+		struct range_hold range;
 
 		init_lock(&lock, fairnesses[i / 2], 4);
 		actor_start(&holder, &lock, FULL, RANGE_READ);
@@ -46,7 +46,7 @@ TEST(waiting, without_a_deadline_a_timed_wait_ends_with_the_range)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct actor waiter = { .lock = &lock, .result = -1 };
-	struct range held;
+	struct range_hold held;
 
 	take(&lock, &held, 5, 6, RANGE_READ);
 	waiter.thread = thread_start(timedlock_without_deadline, &waiter);
@@ -61,7 +61,7 @@ TEST(waiting, a_release_grants_to_those_it_held_back_and_to_nobody_else)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
-		struct range low, high;
+		struct range_hold low, high;
 		struct actor first, second, across;
 
 		init_lock(&lock, fairnesses[fair], 8);
@@ -94,7 +94,7 @@ TEST(waiting, a_waiter_that_gave_up_leaves_nothing_behind)
 
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
-		struct range range;
+		struct range_hold range;
 		struct actor holder;
 
 		init_lock(&lock, fairnesses[fair], 8);
@@ -131,7 +131,7 @@ TEST(waiting, a_waiter_that_gave_up_leaves_nothing_behind)
 static bool quit_before_another(enum range_mode mode, uint64_t ns)
 {
 	struct range_lock lock;
-	struct range held;
+	struct range_hold held;
 	struct actor quitter, behind;
 	bool queued;
 
@@ -155,7 +155,7 @@ static bool quit_starving(enum range_mode mode, uint64_t ns)
 {
 	struct range_lock lock;
 	struct range_lock_attr attr;
-	struct range held;
+	struct range_hold held;
 	struct actor quitter, behind;
 	bool queued;
 
@@ -206,7 +206,7 @@ TEST(waiting, a_disjoint_request_passes_a_blocked_one)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
-		struct range held, range, reader;
+		struct range_hold held, range, reader;
 		struct actor blocked, behind;
 
 		init_lock(&lock, fairnesses[fair], 8);
@@ -236,7 +236,7 @@ TEST(waiting, only_with_fifo_a_newcomer_is_held_back_by_waiters)
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
 		struct range_lock_attr attr;
-		struct range held;
+		struct range_hold held;
 		struct actor waiter;
 
 		range_lock_attr_init(&attr);
@@ -264,7 +264,7 @@ TEST(waiting, signals_and_cancellation_do_not_end_a_wait)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct sigaction action = { .sa_handler = on_signal };
-	struct range held;
+	struct range_hold held;
 	struct actor interrupted, cancelled;
 
 	sigemptyset(&action.sa_mask);
@@ -298,7 +298,7 @@ TEST(waiting, waits_counts_the_acquisitions_that_queued)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct actor waiters[5];
-	struct range held;
+	struct range_hold held;
 
 	take(&lock, &held, 0, 10, RANGE_WRITE);
 	CHECK(!is_free(&lock, 0, 1, RANGE_READ));

@@ -15,7 +15,7 @@ void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
 enum { MOST = 200 };
 
 static struct range_lock lock;
-static struct range waiters[MOST];
+static struct range_hold waiters[MOST];
 static unsigned int unparked[MOST];
 
 void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
@@ -25,9 +25,9 @@ void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
 	__real_mmrange__unpark(word, all);
 }
 
-static void queue_nobody(struct range *range)
+static void queue_nobody(struct range_hold *range)
 {
-	*range = (struct range){ .start = 0, .end = 10, .mode = RANGE_READ };
+	*range = (struct range_hold){ .start = 0, .end = 10, .mode = RANGE_READ };
 	range->owner = mmrange__self();
 	range__leaf_lock(&lock.root);
 	range__leaf_enqueue(&lock.root, range);
@@ -37,7 +37,7 @@ static void queue_nobody(struct range *range)
 TEST(wake_many, each_of_many_waiters_that_one_release_frees_is_unparked_once)
 {
 	for (unsigned int n = 60; n <= MOST; n += n < 70 ? 1 : 65) {
-		struct range held;
+		struct range_hold held;
 
 		init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 		take(&lock, &held, 0, 10, RANGE_WRITE);

@@ -24,7 +24,7 @@ struct plan {
 };
 
 static struct range_lock lock;
-static struct range held[LEAVES], spanning;
+static struct range_hold held[LEAVES], spanning;
 static struct actor waiters[LEAVES];
 static struct plan plan;
 static bool merged;

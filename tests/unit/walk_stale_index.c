@@ -16,7 +16,7 @@ int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
 
 static struct range_lock lock;
-static struct range held[2];
+static struct range_hold held[2];
 static struct actor waiter;
 
 /* The entry that is wrong, and what it should say. */
@@ -80,7 +80,7 @@ static void end(int result)
 
 static int count(const struct range_info *info, void *n)
 {
-	const struct range *const expected[] = { &held[0], &held[1], &waiter.range };
+	const struct range_hold *const expected[] = { &held[0], &held[1], &waiter.range };
 
 	CHECK(info->range == expected[(*(unsigned int *)n)++]);
 	return 0;

@@ -9,7 +9,7 @@ static struct range_lock lock = RANGE_LOCK_INITIALIZER;
 
 int main(int argc, char **argv)
 {
-	struct range one, other;
+	struct range_hold one, other;
 
 	if (argc != 2 || strcmp(argv[1], mmrange_version()) != 0) {
 		printf("this is libmmrange %s\n", mmrange_version());
