@@ -7,15 +7,16 @@
 #include <unistd.h>
 
 enum { TABLE_BITS = 20, TABLE_SIZE = 1 << TABLE_BITS, NOBODY = -1 };
+enum { SET_BITS = 64, SETS_AT_ONCE = 4096 };
 
 struct line {
-	uint64_t number; /* address / LINE_SIZE; 0: this place is free */
-	uint64_t holders;
-	uint64_t moved; /* when it came over last */
-	uint64_t busy;  /* until when it is on its way */
-	int owner;      /* may write; then it is the only holder */
-	int writer;     /* who wrote last */
-	bool has_moved; /* ever */
+	uint64_t number;   /* address / LINE_SIZE; 0: this place is free */
+	uint64_t *holders; /* a bit for each core, see set_words() */
+	uint64_t moved;    /* when it came over last */
+	uint64_t busy;     /* until when it is on its way */
+	int owner;         /* may write; then it is the only holder */
+	int writer;        /* who wrote last */
+	bool has_moved;    /* ever */
 };
 
 bool counting;
@@ -28,6 +29,35 @@ bool caches_init(void)
 {
 	table = calloc(TABLE_SIZE, sizeof(*table));
 	return table != NULL;
+}
+
+/* Not abort(): that is caught, and all cores would wait for this one. */
+_Noreturn static void fail(const char *why)
+{
+	fprintf(stderr, "coherence: %s\n", why);
+	_exit(1);
+}
+
+/* How many words a set of cores has. */
+static unsigned int set_words(void)
+{
+	return (nr_cores + SET_BITS - 1) / SET_BITS;
+}
+
+/* An empty set of cores, which is never freed. */
+static uint64_t *new_set(void)
+{
+	static uint64_t *sets;
+	static unsigned int left;
+
+	if (left < set_words()) {
+		sets = calloc(SETS_AT_ONCE, set_words() * sizeof(*sets));
+		if (!sets)
+			fail("there is no memory");
+		left = SETS_AT_ONCE * set_words();
+	}
+	left -= set_words();
+	return sets + left;
 }
 
 static struct line *find_line(uint64_t number)
@@ -43,19 +73,36 @@ static struct line *find_line(uint64_t number)
 			return line;
 		if (line->number == 0) {
 			*line = (struct line){ .number = number,
+					       .holders = new_set(),
 					       .owner = NOBODY,
 					       .writer = NOBODY };
 			return line;
 		}
 	}
-	fprintf(stderr, "coherence: the program uses too many cache lines\n");
-	/* Not abort(): that is caught, and all cores would wait for this one. */
-	_exit(1);
+	fail("the program uses too many cache lines");
 }
 
-static uint64_t bit(const struct core *core)
+static bool holds(const struct line *line, const struct core *core)
 {
-	return UINT64_C(1) << core->id;
+	return line->holders[core->id / SET_BITS] >> core->id % SET_BITS & 1;
+}
+
+static void add_holder(struct line *line, const struct core *core)
+{
+	line->holders[core->id / SET_BITS] |= UINT64_C(1) << core->id % SET_BITS;
+}
+
+/* Returns how many there were. */
+static uint64_t remove_holders(struct line *line)
+{
+	uint64_t n = 0;
+	unsigned int i;
+
+	for (i = 0; i < set_words(); i++) {
+		n += (uint64_t)__builtin_popcountll(line->holders[i]);
+		line->holders[i] = 0;
+	}
+	return n;
 }
 
 static bool is_other(int id, const struct core *core)
@@ -66,10 +113,10 @@ static bool is_other(int id, const struct core *core)
 /* Returns whether another core had to answer. */
 static bool load(struct line *line, const struct core *core)
 {
-	bool asks = !(line->holders & bit(core)) &&
-		    (is_other(line->owner, core) || is_other(line->writer, core));
+	bool asks =
+		!holds(line, core) && (is_other(line->owner, core) || is_other(line->writer, core));
 
-	line->holders |= bit(core);
+	add_holder(line, core);
 	if (is_other(line->owner, core))
 		line->owner = NOBODY;
 	return asks;
@@ -77,12 +124,12 @@ static bool load(struct line *line, const struct core *core)
 
 static bool store(struct line *line, const struct core *core, uint64_t *invalidated)
 {
-	uint64_t others = line->holders & ~bit(core);
-	bool missed = !(line->holders & bit(core));
-	bool asks = others || (missed && is_other(line->writer, core));
+	bool hit = holds(line, core);
+	uint64_t others = remove_holders(line) - hit;
+	bool asks = others || (!hit && is_other(line->writer, core));
 
-	*invalidated = (uint64_t)__builtin_popcountll(others);
-	line->holders = bit(core);
+	*invalidated = others;
+	add_holder(line, core);
 	line->owner = line->writer = (int)core->id;
 	return asks;
 }

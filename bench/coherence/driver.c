@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum {
-	MAX_THREADS = 64,
+	MAX_THREADS = 1024,
 	MAX_PAUSE =
 		16, /* turns of an empty loop between operations, so that threads get out of step */
 	/* A range lock follows the load. All get so many rounds at least, until it has not changed in
@@ -158,7 +158,8 @@ static bool prepare(void)
 
 		run.threads[i].id = i;
 		worker->random = i;
-		worker->own_slots = NR_SLOTS / run.cores;
+		/* With more cores than slots, each has one, and they lie beyond NR_SLOTS. */
+		worker->own_slots = run.cores < NR_SLOTS ? NR_SLOTS / run.cores : 1;
 		worker->own_first = i * worker->own_slots;
 		if (!run.load->begin_thread(worker))
 			return false;

@@ -18,6 +18,7 @@ struct core cores[MAX_CORES];
 unsigned int nr_cores;
 unsigned int meetings;
 unsigned int escapes;
+uint64_t lockstep_window = WINDOW;
 _Atomic(uint64_t) lockstep_others;
 
 /*
@@ -86,7 +87,7 @@ static void set_holder(struct core *core)
 
 	holder = core;
 	/* relaxed: the baton is handed over by a semaphore */
-	atomic_store_explicit(&lockstep_others, other ? other->clock : UINT64_MAX - WINDOW,
+	atomic_store_explicit(&lockstep_others, other ? other->clock : UINT64_MAX - lockstep_window,
 			      memory_order_relaxed);
 }
 

@@ -4,7 +4,7 @@
  *
  * Every core has a clock, in cycles that are a guess. One core runs at a time: the one that has the
  * baton, the only one that touches what is simulated. It hands the baton to the slowest core when it
- * is ahead of that one by more than WINDOW cycles. So the order in which the cores do things depends
+ * is ahead of that one by more than lockstep_window cycles. So the order in which the cores do things depends
  * on their clocks alone, and not on what else the host has to do.
  *
  * A core that sleeps in a futex is not waited for. Whether it comes back at its place in that order
@@ -24,9 +24,8 @@
 #include <sys/types.h>
 
 enum {
-	MAX_CORES = 64,
-	/* How far a core may run ahead of the slowest one: about what it costs to take a line from it,
-	 * so that it cannot do much between another's request for a line and losing it. */
+	MAX_CORES = 1024,
+	/* The default of lockstep_window. */
 	WINDOW = 100,
 	/* From waking a thread until it runs; of a system call. */
 	WAKE_CYCLES = 10000,
@@ -49,6 +48,13 @@ extern unsigned int nr_cores;
 extern unsigned int meetings; /* so far */
 extern unsigned int escapes;
 
+/*
+ * How far a core may run ahead of the slowest one, in cycles. The default is about what it costs to
+ * take a line from it, so that it cannot do much between another's request for a line and losing it.
+ * A greater window makes the simulation faster where the cores share nothing.
+ */
+extern uint64_t lockstep_window;
+
 /* With the baton: the clock of the slowest of the other cores that are ready. */
 extern _Atomic(uint64_t) lockstep_others;
 
@@ -67,7 +73,8 @@ static inline void lockstep_advance(struct core *core, uint64_t cycles)
 {
 	core->clock += cycles;
 	/* relaxed: see lockstep_back() */
-	if (core->clock > atomic_load_explicit(&lockstep_others, memory_order_relaxed) + WINDOW)
+	if (core->clock >
+	    atomic_load_explicit(&lockstep_others, memory_order_relaxed) + lockstep_window)
 		lockstep_switch(core);
 }
 

@@ -27,6 +27,22 @@ enum marker {
 	MARKER_DONE,
 	/* (address, size, name): what the hottest lines there are called. */
 	MARKER_NAME,
+	/* (on): begins, or ends, to watch which lines the thread, a core, loads and stores. */
+	MARKER_WATCH,
+	/* (&conflicts): what was watched since the last time, a struct marker_conflicts; the watch
+	 * begins afresh. Without the plugin it stays as it is. */
+	MARKER_CONFLICTS,
+	/* (us): the clock of the thread, a core, goes on by so many microseconds, and at the next
+	 * meeting the clocks of all. */
+	MARKER_LAPSE,
+};
+
+enum { MARKER_CONFLICTS_NAMED = 8 };
+
+/* Lines that one core wrote and another one loaded or stored, in whatever order. */
+struct marker_conflicts {
+	uint64_t lines;                        /* how many */
+	uint64_t line[MARKER_CONFLICTS_NAMED]; /* the addresses of the first ones */
 };
 
 #define MARKER_PROBE 0x5eed5eedc0ffee00u

@@ -7,6 +7,7 @@
  * are the plugin's: this is looked at before it is relied upon.
  */
 #include "caches.h"
+#include "conflicts.h"
 #include "hottest.h"
 #include "markers.h"
 #include "qemu_plugin.h"
@@ -21,8 +22,8 @@
 #include <time.h>
 
 enum {
-	MAX_THREADS = 256, /* of the program, with those that are no cores */
-	PAUSE_CYCLES = 40, /* of an instruction that says that a loop spins */
+	MAX_THREADS = MAX_CORES + 64, /* of the program, with those that are no cores */
+	PAUSE_CYCLES = 40,            /* of an instruction that says that a loop spins */
 	CYCLES_PER_US = 3000,
 	ROUND_TRANSFERS = 200000, /* enough to know how many there are per operation */
 };
@@ -30,6 +31,7 @@ enum {
 /* A thread that is a core, and the system call that it is in. */
 struct thread {
 	struct core *core;
+	bool watched; /* see MARKER_WATCH */
 	bool sleeping;
 	bool waking;
 	struct timespec *time; /* where it wants to have the time */
@@ -131,11 +133,14 @@ static void end_round(void)
 static void on_access(unsigned int vcpu, uint32_t access, uint64_t address, void *data)
 {
 	struct core *core = core_of(vcpu);
+	unsigned int size = 1u << qemu_plugin_mem_size_shift(access);
+	bool store = qemu_plugin_mem_is_store(access);
 
 	if (!core)
 		return;
-	caches_access(core, address, 1u << qemu_plugin_mem_size_shift(access),
-		      qemu_plugin_mem_is_store(access), data);
+	if (threads[vcpu].watched)
+		conflicts_note(core->id, address, size, store);
+	caches_access(core, address, size, store, data);
 	if (caches_transfers - round_began >= ROUND_TRANSFERS && !lockstep_over())
 		end_round();
 }
@@ -218,6 +223,15 @@ static void on_marker(struct thread *thread, const uint64_t *a)
 	case MARKER_DONE:
 		end_round();
 		break;
+	case MARKER_WATCH:
+		thread->watched = a[1];
+		break;
+	case MARKER_CONFLICTS:
+		conflicts_take((struct marker_conflicts *)(uintptr_t)a[1]);
+		break;
+	case MARKER_LAPSE:
+		core->clock += a[1] * CYCLES_PER_US;
+		break;
 	}
 }
 
@@ -296,7 +310,7 @@ static void on_syscall_return(uint64_t plugin, unsigned int vcpu, int64_t number
 	thread->time = NULL;
 }
 
-/* Argument: hottest=N, the number of lines to name. */
+/* Arguments: hottest=N, the number of lines to name; window=CYCLES, see lockstep_window. */
 QEMU_EXPORT int qemu_plugin_install(uint64_t plugin, const struct qemu_info *info, int argc,
 				    char **argv)
 {
@@ -304,12 +318,13 @@ QEMU_EXPORT int qemu_plugin_install(uint64_t plugin, const struct qemu_info *inf
 
 	(void)info;
 	for (i = 0; i < argc; i++) {
-		if (sscanf(argv[i], "hottest=%u", &hottest) != 1) {
+		if (sscanf(argv[i], "hottest=%u", &hottest) != 1 &&
+		    sscanf(argv[i], "window=%" SCNu64, &lockstep_window) != 1) {
 			fprintf(stderr, "coherence: what is %s?\n", argv[i]);
 			return 1;
 		}
 	}
-	if (!caches_init())
+	if (!caches_init() || !conflicts_init())
 		return 1;
 	lockstep_init();
 	clock_gettime(CLOCK_MONOTONIC, &start_time);
