@@ -24,7 +24,8 @@
 namespace
 {
 
-const unsigned int thread_counts[] = { 1, 2, 4, 16, 64 };
+const unsigned int thread_counts[] = { 1, 2, 4, 8, 16, 32, 64 };
+const unsigned int mm_thread_counts[] = { 1, 2, 4, 16, 64 };
 
 std::atomic<bool> failed{ false };
 
@@ -54,6 +55,13 @@ void report(benchmark::State &state, const pairs &done)
 	state.counters["writes_per_second"] = rate(done.writes);
 }
 
+// By one thread: Google Benchmark adds up what the threads say.
+void report_changes(benchmark::State &state, uint64_t changes, uint64_t pairs)
+{
+	state.counters["changes_per_pair"] =
+		static_cast<double>(changes) / static_cast<double>(pairs);
+}
+
 void check(benchmark::State &state, const bench *bench)
 {
 	if (const char *error = bench_check(bench)) {
@@ -68,24 +76,30 @@ void measure_rate(benchmark::State &state, bench *bench)
 {
 	auto thread = static_cast<unsigned int>(state.thread_index());
 	auto iterations = static_cast<uint64_t>(state.max_iterations);
+	uint64_t work = iterations * static_cast<uint64_t>(state.threads());
+	uint64_t changes = 0;
 	pairs done = {};
 
 	enter(bench, thread);
 	if (thread == 0)
-		bench_set_work(bench, iterations * static_cast<uint64_t>(state.threads()));
+		bench_set_work(bench, work);
 	bench_warm_up(bench, thread);
 	// One batch is all iterations: the loop over them is in C. The threads leave Google
 	// Benchmark's own barrier one by one, which would be measured.
 	while (state.KeepRunningBatch(state.max_iterations)) {
 		state.PauseTiming();
 		bench_meet(bench);
+		if (thread == 0)
+			changes = bench_changes(bench);
 		state.ResumeTiming();
 		done = bench_run(bench, thread);
 	}
 	bench_leave(bench, thread);
 	report(state, done);
-	if (thread == 0)
-		check(state, bench);
+	if (thread != 0)
+		return;
+	report_changes(state, bench_changes(bench) - changes, work);
+	check(state, bench);
 }
 
 void report_waits(benchmark::State &state, const std::string &prefix, const waits &waits)
@@ -123,6 +137,12 @@ void report_latency(benchmark::State &state, const bench *bench)
 	report_waits(state, "write_", latency_waits(&all, LATENCY_WRITES));
 
 	fairness fairness = latency_fairness(pairs.data(), static_cast<unsigned int>(pairs.size()));
+	adapted adapted = bench_adapted(bench, 0);
+	if (adapted.leaves > 0) {
+		state.counters["leaves_per_write"] = adapted.leaves;
+		state.counters["biased_per_write"] = adapted.biased;
+	}
+
 	state.counters["slowest_to_fastest"] = fairness.slowest_to_fastest;
 	state.counters["variation"] = fairness.variation;
 }
@@ -228,7 +248,7 @@ std::vector<mm_bench *> add_all_mm()
 
 	for (size_t i = 0; i < nr_mm_workloads; i++)
 		for (size_t j = 0; j < nr_mm_modes; j++)
-			for (unsigned int threads : thread_counts)
+			for (unsigned int threads : mm_thread_counts)
 				if (mm_bench_makes_sense(&mm_workloads[i], &mm_modes[j], threads))
 					benches.push_back(
 						add_mm(mm_workloads[i], mm_modes[j], threads));
@@ -274,12 +294,15 @@ bool parse_options(int argc, char **argv)
 			latency_threads = true;
 		} else if (is_number(argv[i], "--latency_ms", &number)) {
 			latency_ns = number * 1000000;
+		} else if (is_number(argv[i], "--settle_ms", &number)) {
+			bench_settle_ns = number * 1000000;
 		} else if (is_number(argv[i], "--mm_mib", &number)) {
 			mm_bench_set_size(number << 20);
 		} else {
 			std::fprintf(stderr,
 				     "mmrange-bench: bad argument %s (its own are --latency_ms=N, "
-				     "--latency_threads and --mm_mib=N, see --help for the rest)\n",
+				     "--latency_threads, --settle_ms=N and --mm_mib=N, see --help "
+				     "for the rest)\n",
 				     argv[i]);
 			return false;
 		}

@@ -18,7 +18,11 @@ enum {
 	WARM_UP_PAIRS = 2000,
 	WARM_UP_BATCH = 16,
 	WARM_UP_NS = 1000000, /* whichever comes first */
+	/* To make a lock what a load makes it only in the worst case takes longer. */
+	PREPARE_SETTLES = 5,
 };
+
+uint64_t bench_settle_ns = UINT64_C(1000000000);
 
 struct bench {
 	/* Read only while the threads run. */
@@ -86,7 +90,9 @@ static void init_worker(struct bench *bench, unsigned int thread)
 bool bench_makes_sense(enum bench_kind kind, const struct workload *workload,
 		       const struct lock_ops *ops, unsigned int threads)
 {
-	if (kind == BENCH_LATENCY && threads == 1)
+	if (kind == BENCH_LATENCY ? threads == 1 && !workload->waits : workload->waits)
+		return false;
+	if (workload->prepare && !ops->changes)
 		return false;
 	if (workload->alone ? threads > 1 : workload->roles && threads == 1)
 		return false;
@@ -151,6 +157,12 @@ static int release_lock(struct bench *bench)
 	return bench->ops->destroy(bench->lock);
 }
 
+static bool prepare(const struct bench *bench)
+{
+	return !bench->workload->prepare ||
+	       bench->workload->prepare(bench->lock, PREPARE_SETTLES * bench_settle_ns);
+}
+
 static bool make_lock(struct bench *bench)
 {
 	void *lock = new_lines(bench->ops->size);
@@ -159,7 +171,7 @@ static bool make_lock(struct bench *bench)
 		return false;
 	if (bench->ops->init(lock) == 0) {
 		bench->lock = lock;
-		if (hold_ranges(bench))
+		if (prepare(bench) && hold_ranges(bench))
 			return true;
 		release_lock(bench);
 		bench->lock = NULL;
@@ -246,6 +258,20 @@ static bool run_pairs(struct bench *bench, unsigned int thread, uint64_t pairs)
 	return false;
 }
 
+/* Each thread does so once in the life of the lock, all at the same time. */
+static void settle(struct bench *bench, unsigned int thread)
+{
+	struct worker *worker = &bench->workers[thread];
+	uint64_t end = mmrange__now() + bench_settle_ns;
+
+	if (!bench->workload->settles || !bench->ops->changes || worker->settled)
+		return;
+	while (mmrange__now() < end)
+		if (!run_pairs(bench, thread, WARM_UP_BATCH))
+			return;
+	worker->settled = true;
+}
+
 void bench_warm_up(struct bench *bench, unsigned int thread)
 {
 	uint64_t end = mmrange__now() + WARM_UP_NS;
@@ -254,6 +280,12 @@ void bench_warm_up(struct bench *bench, unsigned int thread)
 	for (pairs = 0; pairs < WARM_UP_PAIRS && mmrange__now() < end; pairs += WARM_UP_BATCH)
 		if (!run_pairs(bench, thread, WARM_UP_BATCH))
 			return;
+	settle(bench, thread);
+}
+
+uint64_t bench_changes(const struct bench *bench)
+{
+	return bench->ops->changes ? bench->ops->changes(bench->lock) : 0;
 }
 
 struct pairs bench_run(struct bench *bench, unsigned int thread)
@@ -306,6 +338,14 @@ struct pairs bench_run_for(struct bench *bench, unsigned int thread, uint64_t ns
 	/* relaxed: the threads meet before they look again */
 	atomic_store_explicit(&bench->end, 0, memory_order_relaxed);
 	return done;
+}
+
+struct adapted bench_adapted(const struct bench *bench, unsigned int thread)
+{
+	const struct worker *worker = &bench->workers[thread];
+	double writes = worker->leaves ? (double)worker->writes : 1;
+
+	return (struct adapted){ (double)worker->leaves / writes, (double)worker->biased / writes };
 }
 
 const struct latency *bench_latency(const struct bench *bench, unsigned int thread)

@@ -27,6 +27,10 @@ struct lock_ops;
 struct bench;
 struct latency;
 
+/** For how long the threads work before the first measurement, where the lock adapts and the workload
+ * says that what it has become is measured. Set it before all else. */
+extern uint64_t bench_settle_ns;
+
 /** What is measured: how much the threads do, or how long they wait. */
 enum bench_kind { BENCH_RATE, BENCH_LATENCY };
 
@@ -71,8 +75,20 @@ struct pairs bench_run(struct bench *bench, unsigned int thread);
 /** The same with BENCH_LATENCY: all threads work for so long, and then finish what they began. */
 struct pairs bench_run_for(struct bench *bench, unsigned int thread, uint64_t ns);
 
+/** What over_leaves found before its full ranges, on average; 0 if the workload is another one. */
+struct adapted {
+	double leaves;
+	double biased;
+};
+
+struct adapted bench_adapted(const struct bench *bench, unsigned int thread);
+
 /** What the thread waited for in bench_run_for(). */
 const struct latency *bench_latency(const struct bench *bench, unsigned int thread);
+
+/** For one thread, when no other works: how often the lock has adapted to the load; 0 if it does not.
+ */
+uint64_t bench_changes(const struct bench *bench);
 
 /** For one thread, when no other works: NULL, or what is wrong. */
 const char *bench_check(const struct bench *bench);

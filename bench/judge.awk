@@ -33,20 +33,26 @@ function sum_up() {
 		outcomes["not measured"]
 }
 
-# The greatest number that was counted counts. It is enough to miss the bound, but not to meet it
-# without both the fewest and the most cores.
-function transfers(what, workload, lock, fewest, most, bound,   key, part, worst) {
+# The greatest number that was counted counts, times scale and, if per_core, over the cores. It is
+# enough to miss the bound, but not to meet it without both the fewest and the most cores.
+function greatest(workload, lock, fewest, most, bound, scale, per_core,   key, part, found, worst) {
 	worst = ""
 	for (key in counted) {
 		split(key, part, SUBSEP)
-		if (part[1] == workload && part[2] == lock && part[3] >= fewest &&
-		    part[3] <= most && (worst == "" || counted[key] > worst))
-			worst = counted[key]
+		if (part[1] != workload || part[2] != lock || part[3] < fewest || part[3] > most)
+			continue
+		found = counted[key] * scale / (per_core ? part[3] : 1)
+		if (worst == "" || found > worst)
+			worst = found
 	}
 	if (worst != "" && worst <= bound &&
 	    !((workload, lock, fewest) in counted && (workload, lock, most) in counted))
 		worst = ""
-	at_most(what, worst, bound)
+	return worst
+}
+
+function transfers(what, workload, lock, fewest, most, bound) {
+	at_most(what, greatest(workload, lock, fewest, most, bound, 1, 0), bound)
 }
 
 # workload,lock,cores,transfers_per_op, in any order.

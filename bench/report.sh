@@ -22,7 +22,7 @@ report=$1/report
 mkdir -p "$report"
 
 if [ $# -eq 2 ]; then
-	rates='^lock/'
+	rates='^(lock/|latency/full_over_)'
 	repetitions=7
 	seconds=0.15
 	waits='^latency/'
@@ -30,11 +30,14 @@ if [ $# -eq 2 ]; then
 	duration='hours'
 else
 	locks='(mmrange|tree_spinlock|pthread_rwlock|pthread_mutex)'
+	threads='(1|2|4|16|64)'
 	others='(ck_rwlock|ck_brlock|fcntl_ofd)'
-	rates="^lock/(uncontended_[a-z]+/.*|held/[0-9]+/(mmrange|tree_spinlock|fcntl_ofd)/.*"
-	rates="$rates|(own|own1full|slot|share|full|random)_w100/$locks/.*"
-	rates="$rates|((full|random)_(w40|t40)|shared_read)/$locks/.*"
-	rates="$rates|(own_w100|shared_read)/$others/.*:(1|2|4))\$"
+	rates="^(lock/(uncontended_[a-z]+/.*|held/[0-9]+/(mmrange|tree_spinlock|fcntl_ofd)/.*"
+	rates="$rates|(own|own1full|slot|share|full|random)_w100/$locks/.*:$threads"
+	rates="$rates|((full|random)_(w40|t40)|shared_read)/$locks/.*:$threads"
+	rates="$rates|short_w(10|50|100)/$locks/.*:(2|8|32)"
+	rates="$rates|(own_w100|shared_read)/$others/.*:(1|2|4))"
+	rates="$rates|latency/full_over_(leaves|biased)/mmrange/.*)\$"
 	repetitions=3
 	seconds=0.05
 	waits="^latency/((own|full|random)_w100|(full|random)_w40|full_t40)/$locks/.*:(2|16|64)\$"
@@ -44,7 +47,7 @@ fi
 
 machine
 echo "measuring for $duration .."
-measure "$bench" "$report/rates.json" "$repetitions" "$seconds" "$rates"
+measure "$bench" "$report/rates.json" "$repetitions" "$seconds" "$rates" --latency_ms=100
 measure "$bench" "$report/latency.json" 3 0 "$waits" --latency_ms="$latency_ms" --latency_threads
 
 csv() {

@@ -60,7 +60,7 @@ FILENAME ~ /\.json$/ {
 		repetition = (text == "iteration")
 	else if ((key == "error_occurred" || key == "skipped") && text == "true")
 		spoilt[run] = 1
-	else if (repetition && run != "" && key ~ /(_per_second|_per_fault|_ns|_time|_pairs|_fastest|variation)$/) {
+	else if (repetition && run != "" && key ~ /(_per_second|_per_fault|_per_pair|_per_write|_ns|_time|_pairs|_fastest|variation)$/) {
 		if (is_number(text))
 			values[run, key, ++count[run, key]] = text + 0
 		else

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # table.awk - rates.csv as a table of millions of lock+unlock pairs per second, and of what readers
-# and writers got of them where threads are one or the other.
+# and writers got of them where threads are one or the other, or ranges are short.
 BEGIN {
 	FS = ","
 }
@@ -55,6 +55,6 @@ function lines(cells, pattern,   r, i) {
 END {
 	heading("millions of lock+unlock pairs per second")
 	lines(rates, "")
-	heading("of these, reads and writes where a thread does one or the other")
-	lines(sides, "_t[0-9]+$")
+	heading("of these, reads and writes where a thread does one or the other, and of short ranges")
+	lines(sides, "(_t[0-9]+|^short_w[15]0)$")
 }

@@ -29,6 +29,8 @@ struct lock_ops {
 	int (*lock)(void *lock, struct lock_node *node, uint64_t start, uint64_t end,
 		    enum range_mode mode);
 	void (*unlock)(void *lock, struct lock_node *node);
+	/* How often a lock that adapts to the load has done so; NULL: it does not adapt. */
+	uint64_t (*changes)(void *lock);
 };
 
 extern const struct lock_ops mmrange_ops;

@@ -36,6 +36,14 @@ static void unlock_range(void *lock, struct lock_node *node)
 	range_unlock(lock, &node->range);
 }
 
+static uint64_t changes(void *lock)
+{
+	struct range_lock_stats stats;
+
+	range_lock_stats(lock, &stats);
+	return stats.splits + stats.merges;
+}
+
 const struct lock_ops mmrange_ops = {
 	.name = "mmrange",
 	.size = sizeof(struct range_lock),
@@ -44,6 +52,7 @@ const struct lock_ops mmrange_ops = {
 	.destroy = destroy,
 	.lock = lock_range,
 	.unlock = unlock_range,
+	.changes = changes,
 };
 
 const struct lock_ops mmrange_fifo_ops = {
@@ -54,4 +63,5 @@ const struct lock_ops mmrange_fifo_ops = {
 	.destroy = destroy,
 	.lock = lock_range,
 	.unlock = unlock_range,
+	.changes = changes,
 };

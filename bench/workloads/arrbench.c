@@ -6,6 +6,9 @@
 /* From 0 to one less. Few, so that it is the lock that is measured. */
 enum { MAX_NO_OPS = 16 };
 
+/* Of a short range. A power of two, so that all lengths are as likely. */
+enum { MAX_SHORT = 16 };
+
 /* Of a hundred. */
 enum { FULL_OF_OWN1FULL = 1 };
 
@@ -143,6 +146,15 @@ static struct span slots_between(const struct worker *worker, uint64_t random)
 	return a < b ? slots_to(a, b + 1) : slots_to(b, a + 1);
 }
 
+static struct span few_slots(const struct worker *worker, uint64_t random)
+{
+	unsigned int first = low_byte(random);
+	unsigned int beyond = first + 1 + high_byte(random) % MAX_SHORT;
+
+	(void)worker;
+	return slots_to(first, beyond < NR_SLOTS ? beyond : NR_SLOTS);
+}
+
 bool arrbench_own(struct worker *worker, uint64_t pairs)
 {
 	return run(worker, pairs, own_slot);
@@ -171,4 +183,9 @@ bool arrbench_full(struct worker *worker, uint64_t pairs)
 bool arrbench_random(struct worker *worker, uint64_t pairs)
 {
 	return run(worker, pairs, slots_between);
+}
+
+bool arrbench_short(struct worker *worker, uint64_t pairs)
+{
+	return run(worker, pairs, few_slots);
 }

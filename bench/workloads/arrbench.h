@@ -27,5 +27,7 @@ bool arrbench_share(struct worker *worker, uint64_t pairs);
 bool arrbench_full(struct worker *worker, uint64_t pairs);
 /* What lies between two random slots, and these. */
 bool arrbench_random(struct worker *worker, uint64_t pairs);
+/* From a random slot on, 1 to 16 slots, fewer at the end of the array. */
+bool arrbench_short(struct worker *worker, uint64_t pairs);
 
 #endif

@@ -10,6 +10,7 @@
 #include "baselines/lock_ops.h"
 
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct latency;
@@ -32,10 +33,14 @@ struct worker {
 	unsigned int own_first; /* .. and where that begins */
 	uint32_t held;          /* ranges that are held beside */
 	uint64_t hold;          /* busy_hold() in each section */
+	bool settled;           /* it has given the lock the time to adapt */
 	uint64_t random;
 	uint64_t writes;     /* pairs that were writers */
 	uint64_t increments; /* that it made */
-	uint64_t read;       /* so that reading is not optimised away */
+	/* Of over_leaves, the sum over its writes: leaves, and how many of them were biased. */
+	uint64_t leaves;
+	uint64_t biased;
+	uint64_t read; /* so that reading is not optimised away */
 };
 
 /* SplitMix64 (Steele, Lea & Flood 2014). */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "arrbench.h"
 #include "held.h"
+#include "over_leaves.h"
 #include "shared_read.h"
 #include "uncontended.h"
 #include "workload.h"
@@ -31,7 +32,14 @@ const struct workload workloads[] = {
 	{ "random_w100", 100, .run = arrbench_random },
 	{ "random_w40", 40, .run = arrbench_random },
 	{ "random_w0", 0, .run = arrbench_random },
+	{ "short_w100", 100, .run = arrbench_short, .settles = true },
+	{ "short_w50", 50, .run = arrbench_short, .settles = true },
+	{ "short_w10", 10, .run = arrbench_short, .settles = true },
 	{ "shared_read", 0, .run = shared_read },
+	{ "full_over_leaves", 100, .run = over_leaves_plain, .alone = true, .waits = true,
+	  .prepare = over_leaves_prepare },
+	{ "full_over_biased", 100, .run = over_leaves_biased, .alone = true, .waits = true,
+	  .prepare = over_leaves_prepare },
 	{ "full_t40", 40, .run = arrbench_full, .roles = true },
 	{ "random_t40", 40, .run = arrbench_random, .roles = true },
 	{ "own_w100_hold100ns", 100, .run = arrbench_own, .hold_ns = 100 },
