@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * instruction-pairs write|read PAIRS - one thread locks and unlocks a small range so many times, as a
+ * writer, or as a reader of a leaf that is biased. For callgrind, see count.sh.
+ *
+ * Exits with 77 and its reason if leaves do not become biased here.
+ */
+#include <mmrange/range_lock.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WARM_UP = 100000, SKIPPED = 77 };
+
+static struct range_lock lock = RANGE_LOCK_INITIALIZER;
+
+static bool pairs(unsigned long n, enum range_mode mode)
+{
+	struct range_hold hold;
+
+	while (n--) {
+		if (range_lock(&lock, &hold, 0, 1, mode) != 0)
+			return false;
+		range_unlock(&lock, &hold);
+	}
+	return true;
+}
+
+static bool biased(void)
+{
+	struct range_lock_stats stats;
+
+	range_lock_stats(&lock, &stats);
+	return stats.biases > 0;
+}
+
+/* As many pairs each time, for it is the difference of two runs that is looked at. */
+static bool warm_up(enum range_mode mode)
+{
+	return pairs(WARM_UP, mode) && (mode == RANGE_WRITE || biased());
+}
+
+int main(int argc, char **argv)
+{
+	enum range_mode mode = argc == 3 && strcmp(argv[1], "read") == 0 ? RANGE_READ : RANGE_WRITE;
+	unsigned long n = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
+
+	if (n == 0 || (mode == RANGE_WRITE && strcmp(argv[1], "write") != 0)) {
+		fprintf(stderr, "usage: instruction-pairs write|read PAIRS\n");
+		return 2;
+	}
+	if (!warm_up(mode)) {
+		printf("SKIPPED: the leaf did not become biased, as without membarrier()\n");
+		return SKIPPED;
+	}
+	return pairs(n, mode) && range_lock_destroy(&lock) == 0 ? 0 : 1;
+}
