@@ -33,7 +33,7 @@ int main(void)
 	    mm_read(mm, at + MM_PAGE_SIZE - 3, text, sizeof text, NULL))
 		return 1;
 	mm_for_each_area(mm, print_area, NULL);
-	mm_get_stats(mm, &stats);
+	mm_get_stats(mm, &stats, sizeof(stats));
 	printf("%s, in %" PRIu64 " pages\n", text, stats.pages);
 
 	/* Across the border of two areas, the second of which is read-only. */

@@ -103,7 +103,7 @@ static uint64_t changes(void)
 {
 	struct mm_stats stats;
 
-	mm_get_stats(run.mm, &stats);
+	mm_get_stats(run.mm, &stats, sizeof(stats));
 	return stats.lock_splits + stats.lock_merges;
 }
 

@@ -165,7 +165,7 @@ static struct mm_stats get_stats(const struct mm_bench *bench)
 {
 	struct mm_stats stats = { 0 };
 
-	bench->mode->ops->get_stats(bench->mm, &stats);
+	bench->mode->ops->get_stats(bench->mm, &stats, sizeof(stats));
 	return stats;
 }
 

@@ -33,7 +33,7 @@ struct mm_ops {
 	int (*fault)(struct mm *mm, uint64_t addr, int access, struct mm_siginfo *info);
 	int (*write_lock)(struct mm *mm);
 	void (*write_unlock)(struct mm *mm);
-	void (*get_stats)(struct mm *mm, struct mm_stats *stats);
+	int (*get_stats)(struct mm *mm, struct mm_stats *stats, size_t size);
 	uint64_t (*hold_time_end)(unsigned int i);
 };
 

@@ -92,7 +92,7 @@ int replay_sequential(const struct trace *trace, const struct schedule *schedule
 		}
 		if (!peak || (i % PEAK_INTERVAL && i + 1 < trace->count))
 			continue;
-		mm_get_stats(mm, &stats);
+		mm_get_stats(mm, &stats, sizeof(stats));
 		if (stats.pages > *peak)
 			*peak = stats.pages;
 	}

@@ -100,12 +100,12 @@ static int run(struct job *job, struct report_row *row)
 	if (error)
 		return fail(job, mode_name(row->mode), strerror(error));
 	error = replay_warm_up(mm, pages);
-	mm_get_stats(mm, &before);
+	mm_get_stats(mm, &before, sizeof(before));
 	if (error)
 		snprintf(message, sizeof message, "warming up: %s", strerror(error));
 	else
 		error = replay_parallel(&job->trace, &job->schedule, mm, &row->result, message);
-	mm_get_stats(mm, &row->stats);
+	mm_get_stats(mm, &row->stats, sizeof(row->stats));
 	stats_since(&row->stats, &before);
 	if (!error)
 		error = check(job, mm, message);

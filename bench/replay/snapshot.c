@@ -109,7 +109,7 @@ static int take(struct snapshot *s, struct mm *mm, char *message, size_t size)
 	struct mm_stats before, after;
 	int error = mm_for_each_area(mm, add_area, s);
 
-	mm_get_stats(mm, &before);
+	mm_get_stats(mm, &before, sizeof(before));
 	for (size_t i = 0; i < s->area_count && !error; i++)
 		error = add_pages_of(s, mm, &s->areas[i]);
 	if (!error && before.pages != s->page_count) {
@@ -122,7 +122,7 @@ static int take(struct snapshot *s, struct mm *mm, char *message, size_t size)
 		error = make_readable(s, mm);
 	for (size_t i = 0; i < s->page_count && !error; i++)
 		error = add_words_of(s, mm, s->pages[i]);
-	mm_get_stats(mm, &after);
+	mm_get_stats(mm, &after, sizeof(after));
 	if (!error && after.pages != before.pages) {
 		snprintf(message, size,
 			 "%" PRIu64 " pages were in use, and %" PRIu64 " after these were read",

@@ -65,7 +65,7 @@ static void audit(struct arena *arena)
 		regions += arena->regions[slot].state != REGION_FREE;
 	}
 	must(mm_for_each_area(arena->mm, check_area, arena));
-	mm_get_stats(arena->mm, &stats);
+	mm_get_stats(arena->mm, &stats, sizeof(stats));
 	expect(stats.areas == regions, "a mapping for each region");
 	expect(arena->pages == pages, "the number of all pages");
 	mm_read_unlock(arena->mm);
@@ -141,7 +141,7 @@ static void print_measured(struct mm *mm, uint64_t ns)
 {
 	struct mm_stats stats;
 
-	mm_get_stats(mm, &stats);
+	mm_get_stats(mm, &stats, sizeof(stats));
 	fprintf(stderr,
 		"%.0f regions/s; %" PRIu64 " faults, %" PRIu64
 		" of them without a lock; the range lock had to wait %" PRIu64 " times\n",
@@ -181,7 +181,7 @@ int main(void)
 	}
 	audit(&arena);
 	must(mm_validate(arena.mm, message, sizeof(message)));
-	mm_get_stats(arena.mm, &stats);
+	mm_get_stats(arena.mm, &stats, sizeof(stats));
 	printf("%u regions opened, filled, grown, sealed and checked; %" PRIu64 " pages left\n",
 	       THREADS * ROUNDS, stats.pages);
 	mm_destroy(arena.mm);

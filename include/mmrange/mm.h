@@ -528,7 +528,10 @@ MMRANGE_API const char *mm_fallback_name(enum mm_fallback reason);
  */
 MMRANGE_API uint64_t mm_hold_time_end(unsigned int i);
 
-/** What an address space holds, and what has happened in it. */
+/**
+ * What an address space holds, and what has happened in it. Later versions may add counters at the end,
+ * and change nothing before: mm_get_stats() is told how many of them the caller has room for.
+ */
 struct mm_stats {
 	uint64_t areas;          /* now */
 	uint64_t pages;          /* present now */
@@ -558,6 +561,11 @@ struct mm_stats {
 /**
  * Reads the statistics; counters that change meanwhile may be from before or after.
  *
+ * @param size  sizeof(struct mm_stats), as the caller's header has it, or the size of its first
+ *              counters. Of a smaller structure than the library's, the call writes size bytes; in a
+ *              larger one, the counters that the library does not know become 0
+ * @return 0; EINVAL size is 0, or not a multiple of a counter's: nothing is written
+ *
  * Before it counts frames it frees what the calling thread, and threads that have ended, gave away, as
  * far as no fault can look at it any more.
  *
@@ -568,7 +576,7 @@ struct mm_stats {
  *            lines that other threads write: not for hot paths. Allocates nothing, but at the
  *            thread's first use of mm, where it does without.   Since: 0.1
  */
-MMRANGE_API void mm_get_stats(struct mm *mm, struct mm_stats *stats);
+MMRANGE_API int mm_get_stats(struct mm *mm, struct mm_stats *stats, size_t size);
 
 /**
  * Checks every structural invariant: areas ordered, disjoint, aligned, merged where Linux merges

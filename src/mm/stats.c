@@ -4,6 +4,7 @@
  */
 #include "internal.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define PUBLIC_FLAGS (MM_MAP_SHARED | MM_MAP_PRIVATE | MM_MAP_ANONYMOUS)
@@ -108,7 +109,7 @@ static void get_faults(const uint64_t *events, struct mm_stats *stats)
 	memcpy(stats->hold_times, events + MM__HOLD_TIME, sizeof(stats->hold_times));
 }
 
-void mm_get_stats(struct mm *mm, struct mm_stats *stats)
+static void read_stats(struct mm *mm, struct mm_stats *stats)
 {
 	uint64_t events[MM__NR_EVENTS];
 	struct mm__cpu *cpu = mm__this_cpu(mm);
@@ -124,4 +125,21 @@ void mm_get_stats(struct mm *mm, struct mm_stats *stats)
 	stats->frames = mm__frames_used(mm->frames);
 	get_faults(events, stats);
 	get_lock_stats(mm, stats);
+}
+
+/* The caller's structure may be that of an older or a newer header: each is a beginning of the next. */
+int mm_get_stats(struct mm *mm, struct mm_stats *stats, size_t size)
+{
+	struct mm_stats all;
+
+	if (!size || size % sizeof(uint64_t))
+		return EINVAL;
+	read_stats(mm, &all);
+	if (size <= sizeof(all)) {
+		memcpy(stats, &all, size);
+	} else {
+		memcpy(stats, &all, sizeof(all));
+		memset((char *)stats + sizeof(all), 0, size - sizeof(all));
+	}
+	return 0;
 }

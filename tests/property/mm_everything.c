@@ -102,7 +102,7 @@ static void check_one(struct run *r, struct world_space *s)
 		if (s->page[i].mapped)
 			mm_everything_mincore(s, i, 1);
 	}
-	mm_get_stats(s->mm, &stats);
+	mm_get_stats(s->mm, &stats, sizeof(stats));
 	CHECK_EQ(stats.areas, walk.areas);
 	CHECK_EQ(stats.pages, present);
 	for (unsigned int i = 0; i < WORLD_PAGES; i++)
@@ -117,7 +117,7 @@ static void check(struct run *r)
 	for (unsigned int i = 0; i < WORLD_SPACES; i++)
 		if (r->world.space[i].mm)
 			check_one(r, &r->world.space[i]);
-	mm_get_stats(r->world.space[0].mm, &stats);
+	mm_get_stats(r->world.space[0].mm, &stats, sizeof(stats));
 	CHECK_EQ(stats.frames, world_frames(&r->world));
 	for (unsigned int i = 0; i < WORLD_FILES; i++)
 		check_file(r, i);

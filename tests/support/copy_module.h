@@ -24,7 +24,7 @@ struct copy_module {
 			struct mm_siginfo *info);
 	int (*mm_fork)(struct mm *mm, struct mm **child);
 	int (*mm_read_lock)(struct mm *mm);
-	void (*mm_get_stats)(struct mm *mm, struct mm_stats *stats);
+	int (*mm_get_stats)(struct mm *mm, struct mm_stats *stats, size_t size);
 	int (*mm_validate)(struct mm *mm, char *message, size_t size);
 #endif
 };

@@ -543,7 +543,7 @@ void model_check(struct model *m)
 	CHECK_EQ(mm_for_each_area(m->mm, check_area, &walk), 0);
 	CHECK(all_free(m, walk.page, MODEL_PAGES));
 	if (m->whole) {
-		mm_get_stats(m->mm, &stats);
+		mm_get_stats(m->mm, &stats, sizeof(stats));
 		CHECK_EQ(stats.areas, count_areas(m));
 		CHECK_EQ(stats.pages, count_present(m));
 	}

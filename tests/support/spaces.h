@@ -71,7 +71,7 @@ static inline void end_space(struct mm *mm)
 	check_space(mm);
 	CHECK_EQ(mm_munmap(mm, 0, MM_ADDR_MAX), 0);
 	check_space(mm);
-	mm_get_stats(mm, &stats);
+	mm_get_stats(mm, &stats, sizeof(stats));
 	CHECK_EQ(stats.areas, 0);
 	CHECK_EQ(stats.pages, 0);
 	mm_destroy(mm);
@@ -81,7 +81,7 @@ static inline struct mm_stats stats_of(struct mm *mm)
 {
 	struct mm_stats stats;
 
-	mm_get_stats(mm, &stats);
+	mm_get_stats(mm, &stats, sizeof(stats));
 	return stats;
 }
 

@@ -46,7 +46,7 @@ static void *work(void *arg)
 		CHECK_EQ(mm_mmap(parents_space, 0, PAGES(8), RW, SHARED, -1, 0, &addr), 0);
 		CHECK_EQ(poke(parents_space, addr, 1), 0);
 		CHECK_EQ(mm_munmap(parents_space, addr, PAGES(8)), 0);
-		mm_get_stats(parents_space, &stats);
+		mm_get_stats(parents_space, &stats, sizeof(stats));
 		use_spaces(parents_file);
 		atomic_fetch_add(round, 1);
 	} while (!atomic_load(&stop));

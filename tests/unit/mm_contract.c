@@ -62,7 +62,8 @@ static void ask(struct mm *mm)
 	CHECK_RESULT(mm_mincore(mm, AT(0), PAGES(12), present), 0);
 	CHECK_RESULT(mm_mincore(mm, AT(0), PAGES(13), present), ENOMEM);
 	CHECK_RESULT(mm_for_each_area(mm, see_area, NULL), 0);
-	CHECK_ERRNO(mm_get_stats(mm, &stats));
+	CHECK_RESULT(mm_get_stats(mm, &stats, sizeof(stats)), 0);
+	CHECK_RESULT(mm_get_stats(mm, &stats, 0), EINVAL);
 	CHECK_RESULT(mm_validate(mm, NULL, 0), 0);
 	CHECK_ERRNO((void)mm_fallback_name(MM_FALLBACK_TABLE));
 	CHECK_ERRNO((void)mm_hold_time_end(3));

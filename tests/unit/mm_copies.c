@@ -62,7 +62,7 @@ static void read_its_stats(void)
 {
 	struct mm_stats stats;
 
-	other->mm_get_stats(mm, &stats);
+	other->mm_get_stats(mm, &stats, sizeof(stats));
 }
 
 static void validate_it(void)

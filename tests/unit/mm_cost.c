@@ -111,7 +111,7 @@ static void read_statistics(void *arg)
 
 	if (!town->mm)
 		build(town);
-	mm_get_stats(town->mm, &stats);
+	mm_get_stats(town->mm, &stats, sizeof(stats));
 }
 
 /* Once the lock of ranges has as many leaves as in the other space: there is one thread. */

@@ -99,7 +99,7 @@ static int get_stats(void)
 {
 	struct mm_stats stats;
 
-	return RUN(mm_get_stats(mm, &stats));
+	return mm_get_stats(mm, &stats, sizeof(stats));
 }
 
 static int hold_range(void)

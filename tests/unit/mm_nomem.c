@@ -727,7 +727,7 @@ RICH_CALL(rich_copy_file, mm_fault(mm, AT(32), W, NULL))
 RICH_CALL(rich_read, mm_read(mm, AT(3), rich_bytes, sizeof(rich_bytes), NULL))
 RICH_CALL(rich_write, mm_write(mm, AT(4), rich_bytes, sizeof(rich_bytes), NULL))
 RICH_CALL(rich_stack, mm_fault(mm, AT(1999), W, NULL))
-RICH_CALL(rich_stats, (mm_get_stats(mm, &(struct mm_stats){ 0 }), 0))
+RICH_CALL(rich_stats, mm_get_stats(mm, &(struct mm_stats){ 0 }, sizeof(struct mm_stats)))
 RICH_CALL(rich_validate, mm_validate(mm, (char *)rich_bytes, sizeof(rich_bytes)))
 
 static int rich_brk(struct mm *mm)
