@@ -3,7 +3,7 @@
 include(CMakePackageConfigHelpers)
 
 install(TARGETS mmrange_shared mmrange_static EXPORT mmrange)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/mmrange TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/mmrange TYPE INCLUDE FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/mmrange)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/mmrange-config-version.cmake

@@ -18,8 +18,8 @@ refuse() {
 	fi
 }
 
-for file in tests/*/*.c; do
-	name=$(basename "$file" .c)
+for file in tests/*/*.c tests/*/*.cc; do
+	name=$(basename "${file%.*}")
 	sed -n "s/^TEST([a-z_]*, \([a-z_0-9]*\)).*/$name:\1/p" "$file"
 done > "$work/tests"
 # Those that are no programs of the test runner: by their names in CMake, with a dot for a prefix.

@@ -37,6 +37,10 @@ int main()
 		std::puts("the headers' version is not the library's");
 		return 1;
 	}
+	struct range_lock lock;
+
+	if (range_lock_init(&lock, nullptr) || range_lock_destroy(&lock))
+		return 1;
 	struct range_hold range;
 	int error = range_lock(&cxx_lock, &range, 0, UINT64_MAX, RANGE_WRITE);
 

@@ -5,6 +5,10 @@
 
 #include "test.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * Runs a function in a child process, without core dumps, and waits for its end. The first size - 1
  * bytes that it writes to stderr go to errors. Must be called while there is one thread.
@@ -12,5 +16,9 @@
  * Returns the child's status, as waitpid() does; it is 0 if the function returned.
  */
 int run_in_child(void (*run)(void), char *errors, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

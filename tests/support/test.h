@@ -21,6 +21,13 @@
 
 #ifdef TEST_WITH_CRITERION
 #include <criterion/criterion.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifdef TEST_WITH_CRITERION
 #define TEST(suite, name) Test(suite, name)
 #else
 struct test_case {
@@ -41,8 +48,8 @@ void test_register(struct test_case *test);
 #endif
 
 /* Reports a failed check and ends the process. */
-_Noreturn void test_fail(const char *file, int line, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+void test_fail(const char *file, int line, const char *format, ...)
+	__attribute__((noreturn, format(printf, 3, 4)));
 
 #define CHECK(condition)                                                                           \
 	do {                                                                                       \
@@ -88,5 +95,9 @@ static inline uint64_t test_random_below(uint64_t *state, uint64_t limit)
 {
 	return test_random(state) % limit;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

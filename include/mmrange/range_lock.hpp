@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * range_lock.hpp - the range lock for C++11 and later: a lock, and a guard that releases what it holds.
+ *
+ *	mmrange::range_mutex mutex;
+ *
+ *	range_hold hold;
+ *	mmrange::range_guard guard(mutex, hold, offset, offset + length, RANGE_WRITE);
+ *	... no other thread reads or writes [offset, offset + length) until guard is destroyed ...
+ *
+ * Everything here is inline, calls the functions of range_lock.h, and promises what they promise. It
+ * allocates nothing beside them. Functions that range_lock.h has and that have no member here take
+ * native_handle().
+ *
+ * A range_hold must not move while it is held. So a guard does not contain it but refers to it: moving
+ * the guard moves the reference only. A guard can be returned from a function, stored in a container, or
+ * given to another thread, which may release the range, as long as the range_hold stays in place. A
+ * range_hold that is declared before its guard, in the same scope or a wider one, does so.
+ *
+ * A function that fails throws std::system_error, whose code() is the errno value that range_lock.h
+ * documents for the failure, in std::generic_category(). That a range is busy, or a deadline has passed,
+ * is no failure but a result, false. After an exception nothing is held that was not held before, and
+ * what was held still is.
+ */
+#ifndef MMRANGE_RANGE_LOCK_HPP
+#define MMRANGE_RANGE_LOCK_HPP
+
+#include <mmrange/range_lock.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <ctime>
+#include <exception>
+#include <limits>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+namespace mmrange
+{
+
+/** Belongs to the implementation. */
+namespace detail
+{
+
+inline void check(int error)
+{
+	if (error)
+		throw std::system_error(error, std::generic_category());
+}
+
+/* Whether a call succeeded; false if it ended with the one error that is a result. */
+inline bool succeeded(int error, int result)
+{
+	if (error == result)
+		return false;
+	check(error);
+	return true;
+}
+
+/* The clocks of the C++ library by their POSIX names: as in libstdc++, and in libc++ on Linux. */
+template <class Clock> struct posix_clock;
+template <> struct posix_clock<std::chrono::steady_clock> {
+	static clockid_t id()
+	{
+		return CLOCK_MONOTONIC;
+	}
+};
+template <> struct posix_clock<std::chrono::system_clock> {
+	static clockid_t id()
+	{
+		return CLOCK_REALTIME;
+	}
+};
+
+/* Longer times are no limit: fewer nanoseconds than this fit into 64 bits, even with those since boot. */
+template <class Rep, class Period>
+bool without_limit(const std::chrono::duration<Rep, Period> &time)
+{
+	return std::chrono::duration<double>(time).count() >= 9e9;
+}
+
+/* Rounds up: a wait must not end before its deadline. */
+template <class Rep, class Period>
+std::chrono::nanoseconds round_up(const std::chrono::duration<Rep, Period> &time)
+{
+	if (time <= time.zero())
+		return std::chrono::nanoseconds::zero();
+	const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(time);
+
+	return ns < time ? ns + std::chrono::nanoseconds(1) : ns;
+}
+
+inline struct timespec to_timespec(std::chrono::nanoseconds since_epoch)
+{
+	const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since_epoch);
+	struct timespec time = {};
+
+	if (seconds.count() > std::numeric_limits<std::time_t>::max()) {
+		time.tv_sec = std::numeric_limits<std::time_t>::max();
+	} else {
+		time.tv_sec = static_cast<std::time_t>(seconds.count());
+		time.tv_nsec = static_cast<long>((since_epoch - seconds).count());
+	}
+	return time;
+}
+
+} /* namespace detail */
+
+/**
+ * A range lock: owns a struct range_lock, which it makes and destroys.
+ *
+ * Lifetime: as struct range_lock, it stays where it is, so it can be neither copied nor moved. An object
+ *           with static storage and the default attributes is initialised before any constructor runs.
+ */
+class range_mutex
+{
+public:
+	using native_handle_type = struct ::range_lock *;
+
+	/** Makes a lock with the default attributes.   Since: 0.1 */
+	constexpr range_mutex() noexcept : lock_ RANGE_LOCK_INITIALIZER
+	{
+	}
+
+	/** Makes a lock with these attributes; throws as range_lock_init() fails.   Since: 0.1 */
+	explicit range_mutex(const range_lock_attr &attributes) : lock_ RANGE_LOCK_INITIALIZER
+	{
+		detail::check(range_lock_init(&lock_, &attributes));
+	}
+
+	/** As range_lock_destroy(). If a range is held or waits, calls std::terminate().   Since: 0.1 */
+	~range_mutex()
+	{
+		if (range_lock_destroy(&lock_))
+			std::terminate();
+	}
+
+	range_mutex(const range_mutex &) = delete;
+	range_mutex &operator=(const range_mutex &) = delete;
+
+	/** Acquires [start, end), waiting; throws as range_lock() fails.   Since: 0.1 */
+	void lock(range_hold &hold, std::uint64_t start, std::uint64_t end, range_mode mode)
+	{
+		detail::check(::range_lock(&lock_, &hold, start, end, mode));
+	}
+
+	/**
+	 * Acquires [start, end) if that needs no waiting for a range.
+	 *
+	 * @return whether it is held; otherwise range_trylock() failed with EBUSY. Throws as it fails with
+	 *         another error.   Since: 0.1
+	 */
+	MMRANGE_CHECK_RESULT bool try_lock(range_hold &hold, std::uint64_t start, std::uint64_t end,
+					   range_mode mode)
+	{
+		return detail::succeeded(range_trylock(&lock_, &hold, start, end, mode), EBUSY);
+	}
+
+	/**
+	 * Acquires [start, end), waiting until a deadline at most. If the range is free it is acquired even
+	 * when the deadline has passed.
+	 *
+	 * @param deadline  of std::chrono::steady_clock or std::chrono::system_clock, whose changes move it;
+	 *                  285 years after the epoch of the clock or later, there is no deadline
+	 * @return whether it is held; otherwise the deadline has passed. Throws as range_timedlock() fails
+	 *         with another error than ETIMEDOUT.   Since: 0.1
+	 */
+	template <class Clock, class Duration>
+	MMRANGE_CHECK_RESULT bool
+	try_lock_until(range_hold &hold, std::uint64_t start, std::uint64_t end, range_mode mode,
+		       const std::chrono::time_point<Clock, Duration> &deadline)
+	{
+		const auto since_epoch = deadline.time_since_epoch();
+
+		if (detail::without_limit(since_epoch)) {
+			lock(hold, start, end, mode);
+			return true;
+		}
+		const struct timespec time = detail::to_timespec(detail::round_up(since_epoch));
+
+		return detail::succeeded(range_timedlock(&lock_, &hold, start, end, mode,
+							 detail::posix_clock<Clock>::id(), &time),
+					 ETIMEDOUT);
+	}
+
+	/** As try_lock_until() that time from now on, by std::chrono::steady_clock.   Since: 0.1 */
+	template <class Rep, class Period>
+	MMRANGE_CHECK_RESULT bool try_lock_for(range_hold &hold, std::uint64_t start,
+					       std::uint64_t end, range_mode mode,
+					       const std::chrono::duration<Rep, Period> &timeout)
+	{
+		if (detail::without_limit(timeout)) {
+			lock(hold, start, end, mode);
+			return true;
+		}
+		return try_lock_until(hold, start, end, mode,
+				      std::chrono::steady_clock::now() + detail::round_up(timeout));
+	}
+
+	/** Releases a range of this lock, as range_unlock().   Since: 0.1 */
+	void unlock(range_hold &hold) noexcept
+	{
+		range_unlock(&lock_, &hold);
+	}
+
+	/** The lock, for the functions of range_lock.h. It must not be destroyed by them.   Since: 0.1 */
+	native_handle_type native_handle() noexcept
+	{
+		return &lock_;
+	}
+
+private:
+	struct ::range_lock lock_;
+};
+
+/**
+ * Holds a range of a range_mutex, or nothing, and releases it in its destructor.
+ *
+ * Requires: the range_hold and the range_mutex outlive the guard, or the time for which it holds.
+ * Safety:   one guard is for one thread at a time. Another thread than the one that acquired the range
+ *           may release it, or destroy the guard.
+ */
+class range_guard
+{
+public:
+	/** Holds nothing.   Since: 0.1 */
+	range_guard() noexcept = default;
+
+	/** Acquires [start, end), as range_mutex::lock().   Since: 0.1 */
+	range_guard(range_mutex &mutex, range_hold &hold, std::uint64_t start, std::uint64_t end,
+		    range_mode mode)
+	    : mutex_(&mutex), hold_(&hold)
+	{
+		mutex.lock(hold, start, end, mode);
+	}
+
+	/** Acquires [start, end), or holds nothing, as range_mutex::try_lock().   Since: 0.1 */
+	range_guard(range_mutex &mutex, range_hold &hold, std::uint64_t start, std::uint64_t end,
+		    range_mode mode, std::try_to_lock_t)
+	{
+		set(mutex, hold, mutex.try_lock(hold, start, end, mode));
+	}
+
+	/** Acquires [start, end), or holds nothing, as range_mutex::try_lock_until().   Since: 0.1 */
+	template <class Clock, class Duration>
+	range_guard(range_mutex &mutex, range_hold &hold, std::uint64_t start, std::uint64_t end,
+		    range_mode mode, const std::chrono::time_point<Clock, Duration> &deadline)
+	{
+		set(mutex, hold, mutex.try_lock_until(hold, start, end, mode, deadline));
+	}
+
+	/** Acquires [start, end), or holds nothing, as range_mutex::try_lock_for().   Since: 0.1 */
+	template <class Rep, class Period>
+	range_guard(range_mutex &mutex, range_hold &hold, std::uint64_t start, std::uint64_t end,
+		    range_mode mode, const std::chrono::duration<Rep, Period> &timeout)
+	{
+		set(mutex, hold, mutex.try_lock_for(hold, start, end, mode, timeout));
+	}
+
+	/** Takes over a range that is held, as by range_lock_many().   Since: 0.1 */
+	range_guard(range_mutex &mutex, range_hold &hold, std::adopt_lock_t) noexcept
+	    : mutex_(&mutex), hold_(&hold)
+	{
+	}
+
+	/** Takes over what other holds, which then holds nothing. *hold() stays in place.   Since: 0.1 */
+	range_guard(range_guard &&other) noexcept : mutex_(other.mutex_), hold_(other.hold_)
+	{
+		other.release();
+	}
+
+	/** Releases what this guard holds, then takes over what other holds.   Since: 0.1 */
+	range_guard &operator=(range_guard &&other) noexcept
+	{
+		range_guard taken(std::move(other));
+
+		reset();
+		swap(taken);
+		return *this;
+	}
+
+	range_guard(const range_guard &) = delete;
+	range_guard &operator=(const range_guard &) = delete;
+
+	/** Releases the range, if the guard holds one.   Since: 0.1 */
+	~range_guard()
+	{
+		reset();
+	}
+
+	/** Exchanges what two guards hold.   Since: 0.1 */
+	void swap(range_guard &other) noexcept
+	{
+		std::swap(mutex_, other.mutex_);
+		std::swap(hold_, other.hold_);
+	}
+
+	/** Whether the guard holds a range.   Since: 0.1 */
+	bool owns_lock() const noexcept
+	{
+		return mutex_;
+	}
+	explicit operator bool() const noexcept
+	{
+		return owns_lock();
+	}
+
+	/** The lock of the range, and its storage; nullptr if the guard holds nothing.   Since: 0.1 */
+	range_mutex *mutex() const noexcept
+	{
+		return mutex_;
+	}
+	range_hold *hold() const noexcept
+	{
+		return hold_;
+	}
+
+	/** Gives up the range without releasing it: the caller does that.   Since: 0.1 */
+	range_hold *release() noexcept
+	{
+		range_hold *hold = hold_;
+
+		mutex_ = nullptr;
+		hold_ = nullptr;
+		return hold;
+	}
+
+	/*
+	 * These change the range that the guard holds. If it holds none, they throw std::system_error with
+	 * EPERM, as std::unique_lock::unlock() does.
+	 */
+
+	/** Releases the range.   Since: 0.1 */
+	void unlock()
+	{
+		require_range();
+		reset();
+	}
+
+	/** Makes a writer a reader, as range_downgrade().   Since: 0.1 */
+	void downgrade()
+	{
+		range_downgrade(require_range(), hold_);
+	}
+
+	/** Makes a reader a writer, as range_tryupgrade(); false: busy, and still a reader.   Since: 0.1 */
+	MMRANGE_CHECK_RESULT bool try_upgrade()
+	{
+		return detail::succeeded(range_tryupgrade(require_range(), hold_), EBUSY);
+	}
+
+	/** Releases all but [start, end); throws as range_shrink() fails.   Since: 0.1 */
+	void shrink(std::uint64_t start, std::uint64_t end)
+	{
+		detail::check(range_shrink(require_range(), hold_, start, end));
+	}
+
+	/**
+	 * Extends the range to [start, end), as range_tryextend(); false: busy, and as before. Throws as
+	 * that fails with another error.   Since: 0.1
+	 */
+	MMRANGE_CHECK_RESULT bool try_extend(std::uint64_t start, std::uint64_t end)
+	{
+		return detail::succeeded(range_tryextend(require_range(), hold_, start, end),
+					 EBUSY);
+	}
+
+	/**
+	 * Keeps [start, point), and returns a guard of the rest, which upper is the storage of; throws as
+	 * range_split() fails.   Since: 0.1
+	 */
+	MMRANGE_CHECK_RESULT range_guard split(std::uint64_t point, range_hold &upper)
+	{
+		detail::check(range_split(require_range(), hold_, point, &upper));
+		return range_guard(*mutex_, upper, std::adopt_lock);
+	}
+
+private:
+	range_mutex::native_handle_type require_range() const
+	{
+		detail::check(mutex_ ? 0 : EPERM);
+		return mutex_->native_handle();
+	}
+
+	void set(range_mutex &mutex, range_hold &hold, bool held) noexcept
+	{
+		mutex_ = held ? &mutex : nullptr;
+		hold_ = held ? &hold : nullptr;
+	}
+
+	void reset() noexcept
+	{
+		if (mutex_)
+			mutex_->unlock(*hold_);
+		release();
+	}
+
+	range_mutex *mutex_ = nullptr;
+	range_hold *hold_ = nullptr;
+};
+
+/** Exchanges what two guards hold.   Since: 0.1 */
+inline void swap(range_guard &one, range_guard &other) noexcept
+{
+	one.swap(other);
+}
+
+} /* namespace mmrange */
+
+#endif
