@@ -2,7 +2,11 @@
 /*
  * When garbage is freed. A period ends while no reader that was there at its beginning is in its
  * section, so where the test says who is in one, it also knows what mm__rcu_poll() frees.
+ *
+ * A thread that has to wait backs off. The linker lets these calls end here, and so a test sees that a
+ * thread waits: after a number of sched_yield() it might only not have run, on a busy machine.
  */
+#include "mm/backoff.h"
 #include "mm/cpu.h"
 #include "mm/rcu.h"
 #include "threads.h"
@@ -12,6 +16,32 @@
 /* As in rcu.c. */
 #define BATCH 256u
 #define LIMIT 16384u
+
+/* Of the thread that a test watches. */
+static _Thread_local bool watched;
+static atomic_uint backoffs;
+
+void __real_mm__backoff(struct mm__backoff *backoff);
+void __wrap_mm__backoff(struct mm__backoff *backoff);
+
+void __wrap_mm__backoff(struct mm__backoff *backoff)
+{
+	if (watched)
+		atomic_fetch_add(&backoffs, 1);
+	__real_mm__backoff(backoff);
+}
+
+static pthread_t start_watched(void *(*run)(void *), void *arg)
+{
+	atomic_store(&backoffs, 0);
+	return thread_start(run, arg);
+}
+
+/* Of a thread that may be through instead. */
+static bool backs_off(void)
+{
+	return atomic_load(&backoffs) > 0;
+}
 
 struct object {
 	struct mm__garbage garbage;
@@ -274,6 +304,7 @@ static void *give_too_much(void *arg)
 {
 	atomic_uint *counts = arg;
 
+	watched = true;
 	CHECK(mm__thread_attach());
 	for (unsigned int i = 0; i < 2 * LIMIT; i++) {
 		atomic_fetch_add(&counts[0], 1);
@@ -289,10 +320,9 @@ TEST(mm_rcu, a_thread_waits_when_too_much_is_pending)
 	pthread_t thread;
 
 	enter(&reader);
-	thread = thread_start(give_too_much, counts);
-	AWAIT(atomic_load(&counts[0]) >= LIMIT);
-	for (unsigned int i = 0; i < 1000; i++)
-		sched_yield();
+	thread = start_watched(give_too_much, counts);
+	AWAIT(backs_off() || atomic_load(&counts[0]) > LIMIT + BATCH);
+	CHECK(atomic_load(&counts[0]) >= LIMIT);
 	CHECK(atomic_load(&counts[0]) <= LIMIT + BATCH);
 	CHECK_EQ(atomic_load(&counts[1]), 0);
 	leave(&reader);
@@ -389,6 +419,7 @@ static void *free_one(void *object)
 
 static void *wait_for_all(void *arg)
 {
+	watched = true;
 	mm__rcu_barrier();
 	atomic_store((atomic_bool *)arg, true);
 	return NULL;
@@ -407,10 +438,8 @@ TEST(mm_rcu, a_barrier_waits_for_threads_that_are_freeing)
 	object->go_on = &go_on;
 	freer = thread_start(free_one, object);
 	sem_await(&begun);
-	waiter = thread_start(wait_for_all, &through);
-	/* It cannot be through: but if it could, it would get the time for it. */
-	for (unsigned int i = 0; i < 10000 && !atomic_load(&through); i++)
-		sched_yield();
+	waiter = start_watched(wait_for_all, &through);
+	AWAIT(backs_off() || atomic_load(&through));
 	CHECK(!atomic_load(&through));
 	sem_post(&go_on);
 	thread_join(waiter);
@@ -419,6 +448,7 @@ TEST(mm_rcu, a_barrier_waits_for_threads_that_are_freeing)
 
 static void *wait_for_readers(void *done)
 {
+	watched = true;
 	mm__rcu_wait();
 	atomic_store((atomic_bool *)done, true);
 	return NULL;
@@ -432,12 +462,11 @@ TEST(mm_rcu, a_wait_ends_when_the_readers_that_were_there_have_left)
 	uint64_t epoch = atomic_load(&mm__rcu_epoch.now);
 
 	enter(&first);
-	thread = thread_start(wait_for_readers, &done);
+	thread = start_watched(wait_for_readers, &done);
 	/* The period has begun: this one comes too late. */
 	AWAIT(atomic_load(&mm__rcu_epoch.now) != epoch);
 	enter(&second);
-	for (unsigned int i = 0; i < 1000; i++)
-		sched_yield();
+	AWAIT(backs_off() || atomic_load(&done));
 	CHECK(!atomic_load(&done));
 	leave(&first);
 	AWAIT(atomic_load(&done));
