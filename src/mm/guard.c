@@ -44,11 +44,25 @@ static atomic_flag previous_reset = ATOMIC_FLAG_INIT; /* it had SA_RESETHAND, an
  * The signal
  */
 
+/*
+ * Whether an access has failed, which fails again when it is tried again. Linux also sends a signal of
+ * its own accord, when memory is found to be damaged that the process has not touched: see "BUS_MCEERR_AO"
+ * in sigaction(2). A program can ignore that one.
+ */
+static bool is_by_access(const siginfo_t *info)
+{
+#ifdef BUS_MCEERR_AO
+	if (info->si_code == BUS_MCEERR_AO)
+		return false;
+#endif
+	return info->si_code > 0;
+}
+
 static bool is_guarded(const struct guard *guard, const siginfo_t *info)
 {
 	uintptr_t addr = (uintptr_t)info->si_addr;
 
-	return guard && info->si_code > 0 && addr >= (guard->page & ~(LARGEST_PAGE - 1)) &&
+	return guard && is_by_access(info) && addr >= (guard->page & ~(LARGEST_PAGE - 1)) &&
 	       addr < guard->page + MM_PAGE_SIZE;
 }
 
@@ -92,17 +106,15 @@ static void do_default(int number, const siginfo_t *info)
 	action.sa_handler = SIG_DFL;
 	sigemptyset(&action.sa_mask);
 	sigaction(number, &action, NULL);
-	if (info->si_code <= 0)
+	if (!is_by_access(info))
 		raise(number);
 }
 
 static void pass_on(int number, siginfo_t *info, void *context)
 {
-	bool by_access = info->si_code > 0;
-
 	if (take_previous())
 		call_previous(number, info, context);
-	else if (previous.sa_handler != SIG_IGN || by_access)
+	else if (previous.sa_handler != SIG_IGN || is_by_access(info))
 		/* The system ignores no signal of an access. */
 		do_default(number, info);
 }

@@ -13,6 +13,9 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 #include <sys/wait.h>
 
 /* The linker lets the library's calls of sigaction() end here, which a program may forbid itself. */
@@ -312,6 +315,58 @@ TEST(mm_guard, a_handler_that_the_program_installs_later_may_pass_on_what_is_our
 {
 	CHECK(survived(install_later));
 }
+
+/*
+ * Linux found damaged memory that the process has not touched, and says so: a signal of the kernel's
+ * that no access has caused.
+ */
+
+#if defined(__linux__) && defined(BUS_MCEERR_AO)
+
+static void find_damage(void)
+{
+	siginfo_t info;
+
+	memset(&info, 0, sizeof(info));
+	info.si_signo = SIGBUS;
+	info.si_code = BUS_MCEERR_AO;
+	info.si_addr = own;
+	CHECK_EQ(syscall(SYS_rt_tgsigqueueinfo, getpid(), getpid(), SIGBUS, &info), 0);
+}
+
+static void expect_death_by_damage(void)
+{
+	use_a_space();
+	find_damage();
+}
+
+static void ignore_damage(void)
+{
+	install(SIG_IGN, NULL, 0);
+	use_a_space();
+	find_damage();
+	/* The handler is still there. */
+	use_a_space();
+}
+
+TEST(mm_guard, a_signal_of_the_kernel_that_no_access_has_caused_can_be_ignored)
+{
+	if (getenv("MMRANGE_TEST_SLOW")) {
+		puts("skipped: valgrind takes every signal of the kernel for that of an access");
+		return;
+	}
+	CHECK(died(expect_death_by_damage));
+	CHECK(survived(ignore_damage));
+}
+
+#else
+
+TEST(mm_guard, a_signal_of_the_kernel_that_no_access_has_caused_can_be_ignored)
+{
+	puts("skipped: there is no such signal here");
+}
+
+#endif
 
 /*
  * What the earlier action says besides its handler.
