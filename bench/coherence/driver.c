@@ -18,12 +18,18 @@
 
 enum {
 	MAX_THREADS = 1024,
+	MIN_OWN_SLOTS = 4,
 	MAX_PAUSE =
 		16, /* turns of an empty loop between operations, so that threads get out of step */
 	/* A range lock follows the load. All get so many rounds at least, until it has not changed in
-	 * one, or so many at most. */
+	 * one, or so many at most: more of them with more cores, where the first core that is done
+	 * ends a round in which most did little. */
 	MIN_ROUNDS = 3,
 	MAX_ROUNDS = 10,
+	FEW_CORES = 64,
+	MAX_ROUNDS_OF_MANY = 100,
+	/* Time that passes before each of these, for a lock that changes so often per second at most. */
+	LAPSE_US = 10000,
 };
 
 struct thread {
@@ -66,6 +72,11 @@ static void operate(struct thread *thread)
 		atomic_signal_fence(memory_order_seq_cst);
 }
 
+static unsigned int max_rounds(void)
+{
+	return run.cores <= FEW_CORES ? MAX_ROUNDS : MAX_ROUNDS_OF_MANY;
+}
+
 /* By thread 0, when no other is at it: whether what adapts has changed since the last time. */
 static void look(void)
 {
@@ -77,7 +88,7 @@ static void look(void)
 	/* release: pairs with the load in get_warm() */
 	atomic_store_explicit(&warm_up.over,
 			      (warm_up.rounds >= MIN_ROUNDS && !warm_up.restless) ||
-				      warm_up.rounds == MAX_ROUNDS,
+				      warm_up.rounds == max_rounds(),
 			      memory_order_release);
 }
 
@@ -99,6 +110,7 @@ static void do_round(struct thread *thread)
 static void get_warm(struct thread *thread)
 {
 	do {
+		marker(MARKER_LAPSE, LAPSE_US, 0, 0);
 		marker(MARKER_MEET, 0, 0, 0);
 		do_round(thread);
 		marker(MARKER_MEET, 0, 0, 0);
@@ -146,6 +158,14 @@ void *new_lines(size_t size)
 	return memory;
 }
 
+/* With more cores, slots lie beyond NR_SLOTS. */
+static unsigned int own_slots(void)
+{
+	unsigned int slots = NR_SLOTS / run.cores;
+
+	return slots < MIN_OWN_SLOTS ? MIN_OWN_SLOTS : slots;
+}
+
 static bool prepare(void)
 {
 	unsigned int i;
@@ -158,8 +178,7 @@ static bool prepare(void)
 
 		run.threads[i].id = i;
 		worker->random = i;
-		/* With more cores than slots, each has one, and they lie beyond NR_SLOTS. */
-		worker->own_slots = run.cores < NR_SLOTS ? NR_SLOTS / run.cores : 1;
+		worker->own_slots = own_slots();
 		worker->own_first = i * worker->own_slots;
 		if (!run.load->begin_thread(worker))
 			return false;
@@ -188,7 +207,7 @@ int main(int argc, char **argv)
 {
 	if (argc != 5 || !parse(argv)) {
 		fprintf(stderr,
-			"usage: coherence-driver own|share|shared_read|slot "
+			"usage: coherence-driver own|own1full|share|shared_read|short_w10|slot "
 			"mmrange|pthread_rwlock|pthread_mutex|tree_spinlock CORES OPERATIONS\n"
 			"       coherence-driver fault_own|fault_zap "
 			"rwlock|range|speculative CORES OPERATIONS\n");

@@ -7,9 +7,12 @@
 
 #include <string.h>
 
+/* Of a short range, as in mmrange-bench. */
+enum { MAX_SHORT = 16 };
+
 struct workload {
 	const char *name;
-	enum range_mode mode;
+	unsigned int writers; /* per cent of the operations */
 	void (*pick)(const struct worker *worker, uint64_t random, uint64_t *start, uint64_t *end);
 };
 
@@ -47,11 +50,31 @@ static void everything(const struct worker *worker, uint64_t random, uint64_t *s
 	*end = UINT64_MAX;
 }
 
+/* One operation in a hundred, and not by chance: there are too few of them for that. */
+static void own1full(const struct worker *worker, uint64_t random, uint64_t *start, uint64_t *end)
+{
+	if ((worker->writes + worker->own_first) % 100 == 0)
+		everything(worker, random, start, end);
+	else
+		own(worker, random, start, end);
+}
+
+static void few_slots(const struct worker *worker, uint64_t random, uint64_t *start, uint64_t *end)
+{
+	(void)worker;
+	*start = random % NR_SLOTS;
+	*end = *start + 1 + (random >> 8) % MAX_SHORT;
+	if (*end > NR_SLOTS)
+		*end = NR_SLOTS;
+}
+
 static const struct workload workloads[] = {
-	{ "own", RANGE_WRITE, own },
-	{ "share", RANGE_WRITE, share },
-	{ "shared_read", RANGE_READ, everything },
-	{ "slot", RANGE_WRITE, slot },
+	{ "own", 100, own },
+	{ "own1full", 100, own1full },
+	{ "share", 100, share },
+	{ "shared_read", 0, everything },
+	{ "short_w10", 10, few_slots },
+	{ "slot", 100, slot },
 };
 
 static const struct lock_ops *const locks[] = {
@@ -95,14 +118,22 @@ static bool end(void)
 	return run.ops->destroy(run.lock) == 0;
 }
 
+/* From the upper half of 32 bits. */
+static enum range_mode random_mode(uint64_t random)
+{
+	return (random >> 16) * 100 >> 16 < run.workload->writers ? RANGE_WRITE : RANGE_READ;
+}
+
 static bool operate(struct worker *worker, uint64_t random)
 {
+	enum range_mode mode = random_mode(random);
 	uint64_t first, beyond;
 
 	run.workload->pick(worker, random, &first, &beyond);
-	if (run.ops->lock(run.lock, &worker->node, first, beyond, run.workload->mode) != 0)
+	if (run.ops->lock(run.lock, &worker->node, first, beyond, mode) != 0)
 		return false;
 	run.ops->unlock(run.lock, &worker->node);
+	worker->writes += mode == RANGE_WRITE;
 	return true;
 }
 

@@ -6,20 +6,27 @@
 #
 # Prints a table and writes OUT.csv, coherence.csv if it is not given. What the host was too busy for
 # is repeated, and in the end not a number. Exits with 77 where it cannot run, with its reason.
-# CORES, LOCKS, WORKLOADS, MODES and FAULTS in the environment are lists that replace those below; " "
-# is an empty one.
+# CORES, LOCKS, WORKLOADS, RANGES, MODES and FAULTS in the environment are lists that replace those
+# below; " " is an empty one. MANY is a list of numbers of cores above those, up to 1024, for which the
+# range lock is looked at as well; it is empty if it is not given, since that takes minutes for each.
 set -eu
 
 cores=${CORES:-2 8 32 64}
 locks=${LOCKS:-mmrange pthread_rwlock pthread_mutex tree_spinlock}
 workloads=${WORKLOADS:-own share shared_read slot}
+ranges=${RANGES:-own1full short_w10} # for the range lock alone
+many=${MANY:-}
+many_workloads='own share shared_read'
 modes=${MODES:-rwlock range speculative}
 faults=${FAULTS:-fault_own fault_zap}
 columns='transfers_per_op invalidations_per_op instructions_per_op operations warm_up_rounds'
 operations=1000 # of each core in a round, at most
+operations_of_ranges=300 # the same where they conflict: a multiple of 100, see own1full
+operations_of_many=100
 pages=150       # faults of each core in a round: each has a frame, whose lines are counted, too
 attempts=3
 seconds=120 # for one attempt
+seconds_of_many=600
 
 if [ $# -lt 1 ] || [ $# -gt 2 ]; then
 	sed -n 's/^# \(run.sh .*\)/usage: \1/p' "$0" >&2
@@ -47,14 +54,22 @@ value() {
 # count WORKLOAD LOCK CORES: into the output; or the reason why it is to be tried again.
 count() {
 	status=0
+	limit=$seconds
+	options=
 	case $1 in
 	fault_*) amount=$pages ;;
+	own1full | short_*) amount=$operations_of_ranges ;;
 	*) amount=$operations ;;
 	esac
-	timeout "$seconds" qemu-x86_64 -plugin "$built/coherence-plugin.so" "$built/coherence-driver" \
-		"$1" "$2" "$3" "$amount" > "$output" 2>&1 || status=$?
+	if [ "$3" -gt 64 ]; then
+		limit=$seconds_of_many
+		options=,window=10000 # cycles: these share nothing, and it is faster
+		amount=$operations_of_many
+	fi
+	timeout "$limit" qemu-x86_64 -plugin "$built/coherence-plugin.so$options" \
+		"$built/coherence-driver" "$1" "$2" "$3" "$amount" > "$output" 2>&1 || status=$?
 	if [ "$status" -eq 124 ]; then
-		reason="not done in $seconds s"
+		reason="not done in $limit s"
 	elif [ "$status" -ne 0 ] || [ -z "$(value transfers_per_op)" ]; then
 		cat "$output" >&2
 		echo "run.sh: $1 $2 $3 failed" >&2
@@ -105,14 +120,15 @@ row() {
 }
 
 echo "workload,lock,cores,$(echo "$columns" | tr ' ' ,),note" > "$csv"
-# table WHAT WORKLOADS LOCKS: measures and prints, transfers per WHAT.
+# table WHAT CORES WORKLOADS LOCKS: measures and prints, transfers per WHAT.
 table() {
+	cores=$2
 	printf '\ncache-line transfers per %s\n\n%-12s %-15s' "$1" workload 'cores:'
 	# shellcheck disable=SC2086 # lists
 	printf ' %12s' $cores
 	echo
-	for workload in $2; do
-		for lock in $3; do
+	for workload in $3; do
+		for lock in $4; do
 			for n in $cores; do
 				measure "$workload" "$lock" "$n"
 			done
@@ -121,6 +137,11 @@ table() {
 	done
 }
 
-table "lock + unlock" "$workloads" "$locks"
-table "page fault" "$faults" "$modes"
+few=$cores
+table "lock + unlock" "$few" "$workloads" "$locks"
+table "lock + unlock, where ranges conflict" "$few" "$ranges" mmrange
+if [ "$many" ]; then
+	table "lock + unlock, with many cores" "$many" "$many_workloads" mmrange
+fi
+table "page fault" "$few" "$faults" "$modes"
 awk -F , 'NR > 1 && $9 != "" { print $1 ", " $2 ", " $3 " cores: " $9 }' "$csv"

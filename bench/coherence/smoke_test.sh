@@ -87,8 +87,13 @@ for cores in 2 8 32; do
 	# with the copy of the one that sleeps. All but one core sleep.
 	expect relay "$cores" "$(awk -v n="$operations" 'BEGIN { print 3 - 3 / n }')" 3
 done
+# More cores than there are bits in a word.
+expect padded 100 0 0
+expect shared 100 "$(awk -v n="$operations" 'BEGIN { print 1 - 1 / n }')" 1
 if [ "$driver" ]; then
-	expect_operations own mmrange
+	for workload in own own1full short_w10; do
+		expect_operations "$workload" mmrange
+	done
 	for mode in rwlock range; do
 		expect_operations fault_own "$mode"
 		expect_operations fault_zap "$mode"

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_THREADS = 64, LINE = 64 };
+enum { MAX_THREADS = 1024, LINE = 64 };
 
 /* All but what the mode is about is on lines of its own. */
 struct thread {
