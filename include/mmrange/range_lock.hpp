@@ -271,12 +271,11 @@ public:
 		other.release();
 	}
 
-	/** Releases what this guard holds, then takes over what other holds.   Since: 0.1 */
+	/** Takes over what other holds, and releases what this guard held.   Since: 0.1 */
 	range_guard &operator=(range_guard &&other) noexcept
 	{
 		range_guard taken(std::move(other));
 
-		reset();
 		swap(taken);
 		return *this;
 	}

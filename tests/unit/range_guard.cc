@@ -345,6 +345,18 @@ TEST(range_guard, a_wait_ends_when_its_time_has_passed_and_not_before)
 	CHECK(range_guard(mutex, hold, 0, 10, RANGE_READ, std::chrono::seconds(0)).owns_lock());
 }
 
+// No test of a wait could see this: it lasts longer than a nanosecond in any case.
+TEST(range_guard, parts_of_a_nanosecond_are_rounded_up)
+{
+	using pico = std::chrono::duration<int64_t, std::pico>;
+
+	CHECK_EQ(mmrange::detail::round_up(pico(1)).count(), 1);
+	CHECK_EQ(mmrange::detail::round_up(pico(2000)).count(), 2);
+	CHECK_EQ(mmrange::detail::round_up(pico(2001)).count(), 3);
+	CHECK_EQ(mmrange::detail::round_up(std::chrono::duration<double, std::nano>(0.5)).count(),
+		 1);
+}
+
 template <class Limit> static void check_waits_for_release(Limit limit)
 {
 	range_mutex mutex;
@@ -364,6 +376,10 @@ TEST(range_guard, a_limit_that_is_too_far_to_count_is_none)
 	check_waits_for_release(std::chrono::hours::max());
 	check_waits_for_release(std::chrono::duration<double>(1e300));
 	check_waits_for_release(std::chrono::seconds(8999999999));
+	check_waits_for_release(std::chrono::seconds(10000000000));
+	check_waits_for_release(system_clock::time_point() + std::chrono::seconds(8999999999));
+	check_waits_for_release(std::chrono::time_point<system_clock, std::chrono::seconds>(
+		std::chrono::seconds(20000000000)));
 	check_waits_for_release(steady_clock::time_point::max());
 	check_waits_for_release(system_clock::time_point::max());
 	check_waits_for_release(std::chrono::time_point<system_clock, std::chrono::hours>::max());
@@ -424,7 +440,7 @@ TEST(range_guard, a_guard_that_moves_leaves_the_range_where_it_is)
 	CHECK(is_free(mutex, 0, 10));
 }
 
-TEST(range_guard, a_guard_releases_before_it_takes_over_another_range)
+TEST(range_guard, a_guard_releases_its_range_when_it_takes_over_another)
 {
 	range_mutex mutex, other_mutex;
 	range_hold hold, other_hold;
