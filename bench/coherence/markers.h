@@ -35,6 +35,8 @@ enum marker {
 	/* (us): the clock of the thread, a core, goes on by so many microseconds, and at the next
 	 * meeting the clocks of all. */
 	MARKER_LAPSE,
+	/* (): the end of the simulation, for a program that counts no round. */
+	MARKER_END,
 };
 
 enum { MARKER_CONFLICTS_NAMED = 8 };
