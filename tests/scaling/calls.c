@@ -181,3 +181,4 @@ const struct function functions[] = {
 };
 
 const unsigned int nr_functions = sizeof(functions) / sizeof(functions[0]);
+const unsigned int nr_acquiring_functions = 5;

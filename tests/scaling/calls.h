@@ -51,6 +51,7 @@ struct function {
 
 extern const struct function functions[];
 extern const unsigned int nr_functions;
+extern const unsigned int nr_acquiring_functions; /* the first ones: they only take or give back */
 
 bool footprints_conflict(const struct footprint *a, const struct footprint *b);
 
