@@ -167,7 +167,7 @@ run_tests() {
 	runner=
 
 	configuration release 'soak' --preset release
-	configuration clang 'soak|torture|package|model|oracle' --preset release \
+	configuration clang 'soak|torture|package|model|oracle|scaling' --preset release \
 		-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
 	configuration debug 'soak|torture|package|model|oracle' --preset debug
 	configuration posix 'soak|package|model|oracle' --preset posix

@@ -24,7 +24,7 @@ enum grant { WAITING, PARKED, GRANTED };
 
 struct tree_spinlock {
 	atomic_bool locked;
-	struct range_hold *root;
+	struct range__node *root;
 };
 
 static void spin_lock(struct tree_spinlock *tree)
@@ -48,7 +48,17 @@ static void spin_unlock(struct tree_spinlock *tree)
 	atomic_store_explicit(&tree->locked, false, memory_order_release);
 }
 
-static bool conflict(const struct range_hold *a, const struct range_hold *b)
+static struct range__hold *hold_of(struct lock_node *node)
+{
+	return range__hold(&node->range);
+}
+
+static struct lock_node *lock_node_of(struct range__node *node)
+{
+	return (struct lock_node *)(void *)range__public(range__hold_of(node));
+}
+
+static bool conflict(const struct range__hold *a, const struct range__hold *b)
 {
 	return a->mode == RANGE_WRITE || b->mode == RANGE_WRITE;
 }
@@ -102,20 +112,21 @@ static int lock_range(void *lock, struct lock_node *node, uint64_t start, uint64
 		      enum range_mode mode)
 {
 	struct tree_spinlock *tree = lock;
-	struct range_hold *other;
+	struct range__hold *range = hold_of(node);
+	struct range__node *other;
 	uint32_t blockers = 0;
 
-	node->range.start = start;
-	node->range.end = end;
-	node->range.mode = (uint8_t)mode;
+	range->start = start;
+	range->end = end;
+	range->mode = mode;
 	spin_lock(tree);
 	for (other = range__tree_first(tree->root, start, end); other;
 	     other = range__tree_next(other, start, end))
-		blockers += conflict(other, &node->range);
+		blockers += conflict(range__hold_of(other), range);
 	node->blockers = blockers;
 	/* relaxed: published by the spinlock */
 	atomic_store_explicit(&node->state, WAITING, memory_order_relaxed);
-	range__tree_insert(&tree->root, &node->range);
+	range__tree_insert(&tree->root, range, 0);
 	spin_unlock(tree);
 	if (blockers)
 		wait_for_grant(node);
@@ -127,16 +138,17 @@ static void unlock_range(void *lock, struct lock_node *node)
 	struct tree_spinlock *tree = lock;
 	uint64_t start = node->range.start;
 	uint64_t end = node->range.end;
+	struct range__hold *range = hold_of(node);
 	struct lock_node *granted = NULL;
-	struct range_hold *other;
+	struct range__node *other;
 
 	spin_lock(tree);
-	range__tree_erase(&tree->root, &node->range);
+	range__tree_erase(&tree->root, &range->node[0]);
 	for (other = range__tree_first(tree->root, start, end); other;
 	     other = range__tree_next(other, start, end)) {
-		struct lock_node *waiter = (struct lock_node *)other;
+		struct lock_node *waiter = lock_node_of(other);
 
-		if (!conflict(other, &node->range) || --waiter->blockers)
+		if (!conflict(range__hold_of(other), range) || --waiter->blockers)
 			continue;
 		waiter->next = granted;
 		granted = waiter;

@@ -33,7 +33,7 @@
  * reader ends the bias of the leaf first, which takes a few microseconds: all other threads are
  * made to pass a fence (on Linux by membarrier()), and the readers are looked for. A leaf is not
  * biased again before readers without a bias have paid as much. A thread has room for three ranges
- * that it reads in biased leaves, and there is room for 256 threads; others lock the leaf.
+ * that it reads in biased leaves, each in one leaf or two; for others it locks the leaves.
  *
  * A process can have several copies of this library, as when two plugins link the static library. A
  * copy does not see the readers of another copy. So a lock belongs to the first copy that uses it,
@@ -46,7 +46,8 @@
  * A program may forbid itself system calls. The library asks the system for what it needs to know
  * before main(), or while the program loads it. After that, on Linux, no function opens a file, or
  * makes a system call other than futex(), membarrier(), mmap(), munmap(), clock_gettime() and
- * sched_yield(); with memory hooks it needs neither mmap() nor munmap(). Only messages on stderr take
+ * sched_yield(); with memory hooks it needs neither mmap() nor munmap(), unless more than 1,024 threads
+ * read in biased leaves. Only messages on stderr take
  * others. If membarrier() is forbidden while a leaf is biased, the next thread that ends its bias
  * aborts the process with a message; if it is forbidden before, leaves do not become biased.
  *
@@ -113,10 +114,9 @@ extern "C" {
 /* Functions have the names of structures, as stat() has, which g++ -Wshadow does not like. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
-/* The layout is the same as in C; C++ code has no business with these fields. */
-#define RANGE__ATOMIC(type) alignas(sizeof(type)) type
+#define MMRANGE_ALIGN alignas(8)
 #else
-#define RANGE__ATOMIC(type) _Alignas(sizeof(type)) _Atomic(type)
+#define MMRANGE_ALIGN _Alignas(8)
 #endif
 
 /** How a range is held: RANGE_READ excludes writers, RANGE_WRITE excludes everybody. */
@@ -150,7 +150,7 @@ struct range_lock_attr {
 	 * With RANGE_FAIRNESS_BARGING, the time in nanoseconds for which a waiter may be passed
 	 * before it becomes starving, at the next release in its leaf; and the shortest time
 	 * between two waiters of one leaf that become so; default 500000. A waiter with n others
-	 * before it in its leaf waits at most about (n + 2) times the greater of this and the time
+	 * before it in its leaves waits at most about (n + 2) times the greater of this and the time
 	 * for which conflicting ranges are held.
 	 */
 	uint64_t starvation_ns;
@@ -159,8 +159,8 @@ struct range_lock_attr {
 	 * 4096), or NULL: the lock then stays coarser, and works. free gets what alloc returned, with
 	 * the same size. Default: mmap() and munmap(), so that the lock can be used inside malloc().
 	 *
-	 * range_lock(), range_trylock(), range_timedlock() and range_lock_many() call alloc, once at
-	 * most each time that they acquire a range, when the lock splits a leaf.
+	 * range_lock(), range_lock_many() and the forms of them that try or have a deadline call alloc,
+	 * twice at most for each range that they acquire, when the lock splits a leaf.
 	 * range_lock_destroy() and range_lock_child() call free. No other function calls a hook.
 	 *
 	 * While alloc runs, the calling thread holds the range already, and an internal mutex of the
@@ -176,81 +176,30 @@ struct range_lock_attr {
 	void *arg;
 };
 
-/*
- * A leaf owns the keys [lo, hi). Everything in it belongs to the implementation; it stands here
- * because the first leaf of a lock is part of struct range_lock. See src/range_lock/leaf.h.
- */
-struct range__leaf {
-	RANGE__ATOMIC(uint64_t) word;
-	RANGE__ATOMIC(uint64_t) lo;
-	RANGE__ATOMIC(uint64_t) hi;
-	RANGE__ATOMIC(uint64_t) last_start;
-	RANGE__ATOMIC(uint64_t) last_end;
-	RANGE__ATOMIC(uint64_t) last_owner;
-	RANGE__ATOMIC(uint32_t) migrations;
-	RANGE__ATOMIC(uint32_t) patience;
-	RANGE__ATOMIC(uint32_t) rent;
-	RANGE__ATOMIC(uint32_t) bias;
-	struct range_hold *held;
-	struct range_hold *wait_first;
-	struct range_hold *wait_last;
-	struct range__leaf *seams; /* see src/range_lock/seams.h */
-	uint64_t generation;
-	union {
-		uint64_t fair_at;
-		struct range__leaf *next; /* while it covers nothing: of the free, or of seams */
-	};
-	RANGE__ATOMIC(uint64_t) waits;
-	uint32_t nr_woken;
-	uint32_t nr_starving;
-};
-
-struct range__forest;
-struct range__slot;
-struct range__wait;
-
 /**
- * The lock: caller's storage, at most 256 bytes, wherever the caller likes; all fields are private.
+ * The lock: caller's storage, at most 256 bytes, wherever the caller likes. All bytes zero is
+ * a lock with the default attributes, in which nothing is held.
  *
  * Lifetime: from RANGE_LOCK_INITIALIZER or range_lock_init() until range_lock_destroy() has
  * returned 0; it must not be moved or copied meanwhile.
  */
 struct range_lock {
-	RANGE__ATOMIC(struct range__forest *) forest;
-	RANGE__ATOMIC(const void *) copy; /* of the library, that uses it; NULL: none has */
-	uint32_t magic;
-	uint32_t max_leaves;
-	uint64_t starvation_ns;
-	uint32_t fairness;
-	void *(*alloc)(size_t size, size_t align, void *arg);
-	void (*free)(void *memory, size_t size, void *arg);
-	void *arg;
-	pthread_mutex_t mutex;
-	struct range__leaf root;
+	MMRANGE_ALIGN uint64_t opaque[32];
 };
 
-#define RANGE__MAGIC      0x72616e67u
-#define RANGE__MAX_LEAVES 1024u
-#define RANGE__STARVATION 500000u
-#define RANGE__PATIENCE   2u
-
-#define RANGE__LEAF_INITIALIZER                                                                    \
-	{                                                                                          \
-		0, 0, UINT64_MAX, 0, 0, 0, 0, RANGE__PATIENCE, 0, 0, 0, 0, 0, 0, 0, { 0 }, 0, 0, 0       \
-	}
-
-/** A lock with the default attributes; it needs no range_lock_init(). */
+/** A lock with the default attributes; it needs no range_lock_init(). All bytes are zero. */
 #define RANGE_LOCK_INITIALIZER                                                                     \
 	{                                                                                          \
-		NULL, NULL, RANGE__MAGIC, RANGE__MAX_LEAVES, RANGE__STARVATION,                    \
-			RANGE_FAIRNESS_BARGING, 0, 0, 0, PTHREAD_MUTEX_INITIALIZER,                \
-			RANGE__LEAF_INITIALIZER                                                    \
+		{                                                                                  \
+			0                                                                          \
+		}                                                                                  \
 	}
 
 /**
- * One acquisition: caller's storage, at most 128 bytes, of which nothing needs to be initialised.
+ * One acquisition: caller's storage, at most 192 bytes, of which nothing needs to be initialised.
  *
- * All fields are private, but start, end and mode may be read by the thread that holds the range.
+ * start, end and mode may be read by the thread that holds the range, and by no other. The library
+ * writes them; all else is opaque.
  *
  * Lifetime: in use from the call that acquires it (range_lock() and its kin, range_lock_many(), or
  * range_split() for the upper part) until that has failed or range_unlock() has returned; it must
@@ -260,33 +209,11 @@ struct range_lock {
  * MADV_WIPEONFORK.
  */
 struct range_hold {
-	uint64_t start;
+	MMRANGE_ALIGN uint64_t start;
 	uint64_t end;
-	uint64_t max_end;
-	uint64_t max_write_end;
-	union {
-		struct range_hold *parent;
-		struct range__wait *checked_wait; /* while it waits; NULL: with a deadline */
-	};
-	struct range_hold *left;
-	struct range_hold *right;
-	uint8_t mode;
-	uint8_t height;
-	uint8_t starving;
-	uint8_t checked_held;
-	/* 64 bytes so far, which is all that others read of a range that is held. */
-	RANGE__ATOMIC(uint64_t) state;
-	struct range__leaf *leaf;
-	uint64_t stamp;
-	uint64_t owner; /* the thread: its number in the system in the upper half */
-	union {
-		struct range_hold *next;       /* while it waits */
-		struct range__slot *slot; /* while it is held through a slot */
-	};
-	struct range_hold *prev;
-	/* checked_... are used by the checked build only; the layout is the same in both. */
-	RANGE__ATOMIC(struct range_hold *) checked_next;
-	struct range_lock *checked_lock;
+	enum range_mode mode;
+	uint32_t opaque_flags;
+	uint64_t opaque[21];
 };
 
 /**
@@ -339,10 +266,13 @@ MMRANGE_API int range_lock_destroy(struct range_lock *lock);
  * Lifetime:  *range must stay in place until range_unlock() returns.
  * Cost:      needs no memory, and never fails for want of it; may ask for some to split a leaf (see
  *            alloc in struct range_lock_attr). Uncontended: one compare-and-swap, or for a reader in
- *            a biased leaf, stores to a line of its own; plus O(log leaves) to find the leaf. An
- *            acquisition that ends a bias waits for that. Otherwise O(log n) in the ranges of the
- *            leaf, and O(waiters) while one of them is starving. A range that spans leaves merges
- *            them: O(leaves).   Since: 0.1
+ *            a biased leaf, stores to a line of its own; plus O(log leaves) to find the leaf. A range
+ *            that spans k leaves changes the words of all of them, twice at most; an acquisition that
+ *            ends biases waits for one fence, however many they are. Otherwise O(log n) in the ranges of
+ *            each end, and O(waiters) of each leaf while one of them is starving; and where a starving
+ *            waiter spans leaves, or is one of range_lock_many(), O(ranges of all such waiters of the
+ *            lock) for each leaf that it overlaps: with RANGE_FAIRNESS_FIFO each waiter is starving.
+ *            Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_lock(struct range_lock *lock, struct range_hold *range,
 						uint64_t start, uint64_t end, enum range_mode mode);
@@ -399,10 +329,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock(struct range_lock *lock, st
  * Progress:  never waits for the holder of a range; may wait for short internal locks. Delays other
  *            threads only in the leaf that it examines.
  * Safety:    any number of threads, also from the function of range_lock_foreach(); not from signal
- *            handlers. range_lock_many() waits with one of its ranges at a time, and with none while
- *            it holds that one and tries the others: then each of its ranges gives ESRCH, although
- *            the call may wait again. To end it, try each of them until one returns 0 or the call has
- *            returned.
+ *            handlers. Any range of a range_lock_many() ends its wait.
  * Lifetime:  *range may go as soon as the waiter's call has returned, the lock as well.
  * Cost:      allocates nothing; O(leaves + waiters), and locks each leaf for a moment.   Since: 0.1
  */
@@ -419,8 +346,7 @@ MMRANGE_API int range_cancel(struct range_lock *lock, struct range_hold *range);
  * Lifetime:  *range is the caller's again when this returns, and is not touched afterwards.
  * Cost:      uncontended: one compare-and-swap, or stores; otherwise O(log n) in the ranges of the
  *            leaf, plus, if there are waiters in the leaf, O(waiters), and that again for each one
- *            woken. A range that merged leaves splits them again: O(leaves), and O(waiters) for
- *            each.   Since: 0.1
+ *            woken. All that for each leaf that it spans.   Since: 0.1
  */
 MMRANGE_API void range_unlock(struct range_lock *lock, struct range_hold *range);
 
@@ -506,33 +432,56 @@ struct range_request {
 };
 
 /**
- * Acquires several ranges, all or none of them, without deadlock against any other use of the lock.
+ * Acquires several ranges, all or none of them, as one acquisition.
  *
  * @param requests  at least one; no two may overlap; the call sorts them by start, also if it
- *                  fails
+ *                  fails, and they must stay in place until it returns
  * @param n         how many
  * @return 0: all are held, each to be released by range_unlock() on its own; EINVAL n is 0, a range
  *         is empty or inverted, a mode is bad, or two overlap: nothing is held; ECANCELED the wait
- *         for one of them was ended by range_cancel(): nothing is held; EDEADLK as range_lock():
+ *         was ended by range_cancel() of one of them: nothing is held; EDEADLK as range_lock():
  *         nothing is held
  *
- * Requires:  the calling thread holds no range of the lock, or is sure that nobody waits for it.
- * Ensures:   while it waits, it holds nothing.
+ * Ensures:   while it waits, it holds nothing. It waits for nothing but what conflicts with one of the
+ *            ranges: what is held or waited for between them does not matter. Calls that acquire several
+ *            ranges each do not wait for each other in a cycle, in whatever order they name them.
  * Ordering:  acquire, as range_lock() for each.
- * Progress:  blocking. After a few rounds of waiting for one and trying the others it waits for a
- *            range that spans all of them, so that the bounds of range_lock() hold; what lies
- *            between them is then locked for a moment, too. In each round it holds for a moment what
- *            it has got so far, so that range_trylock() of another thread may return EBUSY.
- * Cost:      memory as range_lock(). O(n) acquisitions per round, O(n^2) to sort.   Since: 0.1
+ * Progress:  blocking; the bounds of range_lock() hold. All ranges are granted in one moment.
+ * Cost:      memory as range_lock(). As range_lock() for each range; O(n log n) to sort, O(n) if
+ *            they are in order already. It locks all leaves of the ranges at once for a moment.   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_many(struct range_lock *lock,
 						     struct range_request *requests, size_t n);
 
+/**
+ * Acquires several ranges, all or none of them, if that needs no waiting for a range.
+ *
+ * @return 0; EBUSY as range_trylock() for one of them: nothing is held; EINVAL as range_lock_many()
+ *
+ * Otherwise as range_lock_many() and range_trylock().   Since: 0.1
+ */
+MMRANGE_API MMRANGE_CHECK_RESULT int range_trylock_many(struct range_lock *lock,
+							struct range_request *requests, size_t n);
+
+/**
+ * Acquires several ranges, all or none of them, waiting until a deadline at most.
+ *
+ * @return 0; ETIMEDOUT the deadline passed: nothing is held; EINVAL as range_lock_many(), or a bad
+ *         clock, or tv_nsec outside [0, 999999999]: nothing is held; ECANCELED and EDEADLK as
+ *         range_lock_many()
+ *
+ * Otherwise as range_lock_many() and range_timedlock().   Since: 0.1
+ */
+MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock_many(struct range_lock *lock,
+							  struct range_request *requests, size_t n,
+							  clockid_t clock,
+							  const struct timespec *deadline);
+
 /** What a lock has done so far, and what it looks like. */
 struct range_lock_stats {
 	uint64_t leaves; /* now: 1 + splits - merges */
-	uint64_t splits; /* so far, also of leaves that had been merged for a range */
-	uint64_t merges; /* leaves that were merged away so far */
+	uint64_t splits; /* so far */
+	uint64_t merges; /* so far, of leaves that were not used, or finer than the ranges that came */
 	uint64_t waits;  /* acquisitions that had to queue so far */
 	uint64_t biases; /* how often a leaf was given over to its readers so far */
 };

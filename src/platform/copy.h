@@ -11,8 +11,10 @@
 #ifndef PLATFORM_COPY_H
 #define PLATFORM_COPY_H
 
+#include "platform/platform.h"
+
 /* Its address stands for this copy. */
-extern const char mmrange__copy;
+extern MMRANGE__LOCAL const char mmrange__copy;
 
 /* Stops: the object, a what, belongs to another copy, which is named by its address. */
 _Noreturn void mmrange__copy_stop(const char *what, const void *object, const void *owner);

@@ -72,12 +72,15 @@ void mmrange__thread_child(void);
 /* A shared library is loaded with the program or is small enough for the reserve: no call to find a
  * variable of the thread. */
 #if defined(__GNUC__)
+/* A variable that the fast paths look at: it is the library's own, and needs no table to be found. */
+#define MMRANGE__LOCAL        __attribute__((visibility("hidden")))
 #define MMRANGE__THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
 #else
+#define MMRANGE__LOCAL
 #define MMRANGE__THREAD_LOCAL _Thread_local
 #endif
 
-extern MMRANGE__THREAD_LOCAL uint64_t mmrange__thread;
+extern MMRANGE__LOCAL MMRANGE__THREAD_LOCAL uint64_t mmrange__thread;
 
 /** The calling thread: mmrange__system_thread() in the upper half, its own number in the lower. */
 static inline uint64_t mmrange__self(void)
@@ -109,7 +112,7 @@ void mmrange__cancel_restore(int state);
  * fence, mmrange__heavy_fence() does so, and mmrange__light_fence() is nothing but an order for the
  * compiler. Two light ones are no pair.
  */
-extern bool mmrange__fence_is_heavy;
+extern MMRANGE__LOCAL bool mmrange__fence_is_heavy;
 
 /** False if the system does not do it any more, which it did when the program began. */
 bool mmrange__heavy_fence(void);

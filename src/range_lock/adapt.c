@@ -1,251 +1,365 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapt.h"
+#include "lock.h"
 #include "platform/platform.h"
-#include "seams.h"
+#include "short_lock.h"
+#include "span.h"
 
 #include <errno.h>
 
 enum {
-	MAX_PATIENCE = 256, /* migrations before a split, at most */
-	KEPT_PATIENCE =
-		32,       /* below this, a leaf that is merged for a range comes back; 4 in vain */
-	OVERLAP_COST = 4, /* what a migration to an overlapping range takes off the count */
-	SWEEP_STEP = 2,   /* leaves looked at by the sweep per split */
+	/* What an acquisition adds to a score if it is disjoint from the last one, what it takes off if
+	 * it is not, and if it is, but straddles. */
+	DISJOINT = 4,
+	OVERLAPPING = 4,
+	STRADDLING = 3,
+	FIRST_PATIENCE = 2 * DISJOINT,
+	MAX_DOUBLINGS = 7,
+	SINGLE_EASE = 4,  /* what an acquisition in one leaf takes off its strain */
+	MAX_STRAIN = 200, /* from which on a leaf is too fine */
+	SHORT_SPAN = 8,   /* leaves that a short range has at most */
+	SWEEP_STEP = 64,  /* leaves that a thread looks at in a sweep */
 };
 
-/* Nanoseconds: more than it takes until each of many threads has had its turn on a core. */
-static const uint64_t SWEEP_INTERVAL = UINT64_C(1000000000);
+/* Nanoseconds in which the budget grows by one. */
+static const uint64_t CHANGE_INTERVAL = UINT64_C(4000000);
 
-/* Owners that no thread is: nobody has used the leaf since the sweep passed, or since it came
- * about. */
-static const uint64_t COLD = 0, NEW = UINT64_MAX;
+/* Owners that no thread is: none has used the leaf since the sweep passed, or since it came about. */
+static const uint32_t COLD = 0, NEW = UINT32_MAX;
 
 /*
- * relaxed, in all of this file: patience, migrations and the last owner are guesses, any values do.
+ * relaxed, in all of this file: the score, patience, strain and last owner are guesses, any values do.
  */
 
-void range__adapt_inherit(struct range__leaf *to, struct range__leaf *from)
+static unsigned int score_of(struct range__leaf *leaf)
 {
-	uint32_t a = atomic_load_explicit(&to->patience, memory_order_relaxed);
-	uint32_t b = atomic_load_explicit(&from->patience, memory_order_relaxed);
-	uint32_t patience = a > b ? a : b;
-
-	atomic_store_explicit(&to->patience, patience, memory_order_relaxed);
-	atomic_store_explicit(&to->migrations, 0, memory_order_relaxed);
+	return atomic_load_explicit(&leaf->score, memory_order_relaxed);
 }
 
-static void scale_patience(struct range__leaf *leaf, uint32_t times, uint32_t by)
+static void set_score(struct range__leaf *leaf, unsigned int score)
 {
-	uint32_t patience = atomic_load_explicit(&leaf->patience, memory_order_relaxed);
-
-	patience = patience * times / by;
-	if (patience > MAX_PATIENCE)
-		patience = MAX_PATIENCE;
-	if (patience < RANGE__PATIENCE)
-		patience = RANGE__PATIENCE;
-	atomic_store_explicit(&leaf->patience, patience, memory_order_relaxed);
-	atomic_store_explicit(&leaf->migrations, 0, memory_order_relaxed);
+	atomic_store_explicit(&leaf->score, (uint16_t)score, memory_order_relaxed);
 }
 
-bool range__adapt_used(struct range__leaf *leaf)
+static void lower_score(struct range__leaf *leaf, unsigned int by)
 {
-	uint64_t owner = atomic_load_explicit(&leaf->last_owner, memory_order_relaxed);
+	unsigned int score = score_of(leaf);
 
-	return owner != COLD && owner != NEW;
+	if (score > 0)
+		set_score(leaf, score > by ? score - by : 0);
 }
 
-bool range__adapt_merged(struct range__leaf *leaf, uint32_t used)
+/* patience is how often it has doubled. */
+static unsigned int patience_of(struct range__leaf *leaf)
 {
-	if (used > 1 && range__adapt_used(leaf)) {
-		scale_patience(leaf, 1, 2);
-		return true;
-	}
-	scale_patience(leaf, 2, 1);
-	return atomic_load_explicit(&leaf->patience, memory_order_relaxed) < KEPT_PATIENCE;
+	return (unsigned int)FIRST_PATIENCE
+	       << atomic_load_explicit(&leaf->patience, memory_order_relaxed);
 }
 
-void range__adapt_restored(struct range__leaf *leaf)
+static void double_patience(struct range__leaf *leaf)
 {
-	if (atomic_load_explicit(&leaf->last_owner, memory_order_relaxed) != COLD)
-		atomic_store_explicit(&leaf->last_owner, NEW, memory_order_relaxed);
+	uint8_t doublings = atomic_load_explicit(&leaf->patience, memory_order_relaxed);
+
+	if (doublings < MAX_DOUBLINGS)
+		atomic_store_explicit(&leaf->patience, (uint8_t)(doublings + 1),
+				      memory_order_relaxed);
 }
 
-void range__adapt_visited(struct range__leaf *leaf, uint64_t start, uint64_t end)
+static unsigned int strain_of(struct range__leaf *leaf)
+{
+	return atomic_load_explicit(&leaf->strain, memory_order_relaxed);
+}
+
+static void set_strain(struct range__leaf *leaf, unsigned int strain)
+{
+	if (strain != strain_of(leaf))
+		atomic_store_explicit(&leaf->strain, (uint8_t)strain, memory_order_relaxed);
+}
+
+static uint32_t owner_of(struct range__leaf *leaf)
+{
+	return atomic_load_explicit(&leaf->last_owner, memory_order_relaxed);
+}
+
+static void set_owner(struct range__leaf *leaf, uint32_t owner)
+{
+	atomic_store_explicit(&leaf->last_owner, owner, memory_order_relaxed);
+}
+
+static void set_last(struct range__leaf *leaf, uint64_t start, uint64_t end)
 {
 	atomic_store_explicit(&leaf->last_start, start, memory_order_relaxed);
 	atomic_store_explicit(&leaf->last_end, end, memory_order_relaxed);
 }
 
-/* Gives the keys of a vacant leaf to the one that follows it. Both are locked. */
-static void merge_cold(struct range__forest *forest, uint32_t i, struct range__leaf *cold,
-		       struct range__leaf *next)
+void range__adapt_inherit(struct range__leaf *to, struct range__leaf *from)
 {
-	uint64_t lo = range__index_lo(forest, i);
+	atomic_store_explicit(&to->patience,
+			      atomic_load_explicit(&from->patience, memory_order_relaxed),
+			      memory_order_relaxed);
+	set_score(to, 0);
+	set_strain(to, 0);
+}
 
-	range__leaf_absorb(next, cold);
+/* Under lock->mutex: whether the budget allows one change more. As many as twice the leaves may come at
+ * once. (A virtual schedule: ITU-T I.371, generic cell rate algorithm.) */
+static bool may_change(struct range__forest *forest, uint64_t now)
+{
+	uint64_t window = 2 * (uint64_t)forest->capacity * CHANGE_INTERVAL;
+
+	if (now > window && forest->spent < now - window)
+		forest->spent = now - window;
+	if (forest->spent > now)
+		return false;
+	forest->spent += CHANGE_INTERVAL;
+	return true;
+}
+
+/* With both leaves locked, and right vacant: merges it into the one before. */
+static void merge(struct range__forest *forest, struct range__leaf *leaf, uint32_t i,
+		  struct range__leaf *right)
+{
+	range__leaf_absorb(leaf, right);
+	set_score(leaf, 0);
+	if (strain_of(right) >= MAX_STRAIN)
+		double_patience(leaf);
 	range__index_remove(forest, i, 1);
-	range__index_set(forest, i, lo, next);
 	forest->merges++;
 }
 
 /*
- * One step: merges the leaf the sweep has come to, or marks it. A leaf whose owner is COLD has not
- * been used since it was marked: whoever acquires a range in it notes an owner.
+ * The leaf of entry i: merges it into the one before it if it has been unused or too fine since the
+ * last sweep, otherwise marks it. Any thread that acquires a range in it notes an owner.
  */
-static void sweep_leaf(struct range__forest *forest)
+static bool is_too_much(struct range__leaf *leaf)
 {
-	uint32_t i = range__index_search(forest, forest->sweep);
-	struct range__leaf *leaf = range__index_leaf(forest, i), *next;
-
-	if (i + 1 == range__index_count(forest)) {
-		forest->sweep = UINT64_MAX;
-		return;
-	}
-	range__leaf_lock(leaf);
-	if (!range__leaf_vacant(leaf) || leaf->seams ||
-	    atomic_load_explicit(&leaf->last_owner, memory_order_relaxed) != COLD) {
-		atomic_store_explicit(&leaf->last_owner, COLD, memory_order_relaxed);
-		range__leaf_unlock(leaf, NULL);
-		forest->sweep = range__index_lo(forest, i + 1);
-		return;
-	}
-	next = range__index_leaf(forest, i + 1);
-	range__leaf_lock(next);
-	merge_cold(forest, i, leaf, next);
-	range__leaf_unlock(leaf, NULL);
-	range__forest_free_leaf(forest, leaf);
-	range__leaf_unlock(next, NULL);
+	return owner_of(leaf) == COLD || strain_of(leaf) >= MAX_STRAIN;
 }
 
-/* Merges leaves that nobody has used from one sweep to the next, a few at a time. */
-static void sweep(struct range__forest *forest)
+/* In a biased leaf, readers note nothing: they do so from now on, until the next sweep. */
+static bool is_wanted(struct range__lock *lock, struct range__leaf *leaf)
 {
-	if (forest->sweep == UINT64_MAX) {
-		uint64_t now = mmrange__now();
+	bool biased = range__leaf_biased(leaf);
 
-		if (now - forest->swept_at < SWEEP_INTERVAL)
-			return;
-		forest->swept_at = now;
-		forest->sweep = 0;
+	range__leaf_revoke(lock, leaf);
+	return biased || !range__leaf_vacant(leaf);
+}
+
+static bool sweep_leaf(struct range__lock *lock, struct range__forest *forest, uint32_t i,
+		       uint64_t now)
+{
+	struct range__leaf *left = range__index_leaf(forest, i - 1);
+	struct range__leaf *leaf = range__index_leaf(forest, i);
+	bool merged;
+
+	range__leaf_lock(left);
+	range__leaf_lock(leaf);
+	merged = is_too_much(leaf) && !is_wanted(lock, leaf) && may_change(forest, now);
+	if (merged) {
+		range__leaf_revoke(lock, left);
+		merge(forest, left, i, leaf);
+	} else {
+		set_owner(leaf, COLD);
+		set_strain(leaf, 0);
 	}
-	for (int step = 0; step < SWEEP_STEP && forest->sweep != UINT64_MAX; step++)
-		sweep_leaf(forest);
+	range__leaf_unlock(leaf, NULL);
+	range__leaf_unlock(left, NULL);
+	if (merged)
+		range__forest_free_leaf(forest, leaf);
+	return merged;
+}
+
+/* Under lock->mutex: goes on with a sweep, or begins one if it is time. */
+static void sweep(struct range__lock *lock, struct range__forest *forest, uint64_t now)
+{
+	if (now < atomic_load_explicit(&forest->sweep_due, memory_order_relaxed))
+		return;
+	for (int step = 0; step < SWEEP_STEP && forest->sweep < range__index_count(forest); step++)
+		if (!sweep_leaf(lock, forest, forest->sweep, now))
+			forest->sweep++;
+	if (forest->sweep < range__index_count(forest))
+		return;
+	forest->sweep = 1;
+	atomic_store_explicit(&forest->sweep_due, now + RANGE__SWEEP_INTERVAL,
+			      memory_order_relaxed);
 }
 
 static bool can_split(struct range__leaf *leaf, uint64_t point)
 {
-	uint64_t lo = atomic_load_explicit(&leaf->lo, memory_order_relaxed);
-	uint64_t hi = atomic_load_explicit(&leaf->hi, memory_order_relaxed);
-
-	return lo < point && point < hi && !range__leaf_crossed(leaf, point);
+	return range__leaf_lo(leaf) < point && point < range__leaf_hi(leaf) &&
+	       !range__leaf_crossed(leaf, point);
 }
 
 /* A new leaf is not cold: the sweep leaves it alone for one round. */
-static void begin(struct range__leaf *leaf, uint64_t lo, uint32_t patience)
+static void begin(struct range__leaf *leaf, struct range__leaf *from, uint64_t lo)
 {
-	atomic_store_explicit(&leaf->patience, patience, memory_order_relaxed);
-	atomic_store_explicit(&leaf->migrations, 0, memory_order_relaxed);
+	range__adapt_inherit(leaf, from);
 	atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
-	atomic_store_explicit(&leaf->last_owner, NEW, memory_order_relaxed);
-	atomic_store_explicit(&leaf->last_start, lo, memory_order_relaxed);
-	atomic_store_explicit(&leaf->last_end, lo, memory_order_relaxed);
+	set_owner(leaf, NEW);
+	set_last(leaf, lo, lo);
 }
 
-/* Splits the leaf at entry i at one of two points, if possible. */
-static void split_at(struct range_lock *lock, struct range__forest *forest, uint32_t i,
+/* With both leaves locked: splits one of them at one of two points, if possible. */
+static bool split_in_two(struct range__leaf *leaf, const uint64_t points[2],
+			 struct range__leaf *right)
+{
+	uint64_t point = can_split(leaf, points[0]) ? points[0] : points[1];
+
+	if (!can_split(leaf, point))
+		return false;
+	range__leaf_split(leaf, point, right);
+	begin(right, leaf, point);
+	return true;
+}
+
+/* Under lock->mutex: the leaf at entry i. */
+static void split_at(struct range__lock *lock, struct range__forest *forest, uint32_t i,
 		     const uint64_t points[2])
 {
 	struct range__leaf *leaf = range__index_leaf(forest, i);
 	struct range__leaf *right = range__forest_new_leaf(lock, forest);
-	uint64_t point = points[0];
 
 	if (!right) {
-		scale_patience(leaf, MAX_PATIENCE, 1);
+		double_patience(leaf);
 		return;
 	}
-	range__leaf_lock(right);
 	range__leaf_lock(leaf);
-	if (!can_split(leaf, point))
-		point = points[1];
-	if (range__seams_restore(forest, i) > 0) {
-		range__forest_free_leaf(forest, right);
-	} else if (can_split(leaf, point)) {
-		range__leaf_split(leaf, point, right);
-		range__seams_split(leaf, point, right);
-		scale_patience(leaf, 1, 2);
-		range__adapt_restored(leaf);
-		begin(right, point, atomic_load_explicit(&leaf->patience, memory_order_relaxed));
+	range__leaf_lock(right);
+	range__leaf_revoke(lock, leaf);
+	if (split_in_two(leaf, points, right)) {
 		range__index_insert(forest, i + 1, right, 1);
+		/* A sweep must not come to a leaf that it has just marked as cold. */
+		forest->sweep += i + 1 < forest->sweep;
 		forest->splits++;
 	} else {
-		scale_patience(leaf, 2, 1);
+		double_patience(leaf);
 		range__forest_free_leaf(forest, right);
 	}
-	range__leaf_unlock(leaf, NULL);
 	range__leaf_unlock(right, NULL);
-}
-
-/* For a lock that has as many leaves as it may have, with seams: whether some came apart. */
-static bool restore_at(struct range__forest *forest, uint32_t i)
-{
-	struct range__leaf *leaf = range__index_leaf(forest, i);
-	uint32_t n;
-
-	if (!leaf->seams)
-		return false;
-	range__leaf_lock(leaf);
-	n = range__seams_restore(forest, i);
 	range__leaf_unlock(leaf, NULL);
-	return n > 0;
 }
 
-static void split(struct range_lock *lock, struct range__leaf *leaf, const uint64_t points[2])
+static void split(struct range__lock *lock, struct range__leaf *leaf, const uint64_t points[2])
 {
+	uint64_t now = mmrange__now();
 	struct range__forest *forest;
-	uint32_t i = 0;
 	int saved = errno;
 
-	/* Somebody else is at it: not worth waiting for, the next migration tries again. */
-	if (pthread_mutex_trylock(&lock->mutex))
+	/* Another thread is at it: not worth waiting for, the next collision tries again. */
+	if (!range__short_trylock(&lock->mutex))
 		return;
-	atomic_store_explicit(&leaf->migrations, 0, memory_order_relaxed);
-	forest = lock->max_leaves > 1 ? range__forest_get(lock) : NULL;
+	set_score(leaf, 0);
+	forest = range__max_leaves(lock) > 1 ? range__forest_get(lock) : NULL;
 	if (forest)
-		sweep(forest);
-	if (forest)
-		i = range__index_search(forest, points[0]);
-	if (forest && range__index_count(forest) + forest->nr_seams < forest->capacity)
-		split_at(lock, forest, i, points);
-	else if (!forest || !restore_at(forest, i))
-		scale_patience(leaf, 2, 1);
-	pthread_mutex_unlock(&lock->mutex);
+		sweep(lock, forest, now);
+	if (forest && range__index_count(forest) < forest->capacity && may_change(forest, now))
+		split_at(lock, forest, range__index_search(forest, points[0]), points);
+	else
+		double_patience(leaf);
+	range__short_unlock(&lock->mutex);
 	errno = saved;
 }
 
-void range__adapt_note(struct range_lock *lock, struct range__leaf *leaf,
-		       const struct range_hold *range)
+/* A range that spans leaves: goes on with a sweep, or begins one if it is time. */
+static void sweep_if_due(struct range__lock *lock)
 {
-	/* relaxed: all of this is a guess about where a split would help; any values do */
+	/* acquire: as in range__index_find() */
+	struct range__forest *forest = atomic_load_explicit(&lock->forest, memory_order_acquire);
+	uint64_t now = mmrange__now();
+
+	if (!forest || now < atomic_load_explicit(&forest->sweep_due, memory_order_relaxed) ||
+	    !range__short_trylock(&lock->mutex))
+		return;
+	sweep(lock, forest, now);
+	range__short_unlock(&lock->mutex);
+}
+
+static bool overlaps_last(struct range__leaf *leaf, const struct range__hold *range)
+{
+	return range__overlap(range, atomic_load_explicit(&leaf->last_start, memory_order_relaxed),
+			      atomic_load_explicit(&leaf->last_end, memory_order_relaxed));
+}
+
+/* What the range is to a leaf of it that another thread used last. If the last range was disjoint, a
+ * split between the two is no worse for this one. */
+static void note_straddled(struct range__leaf *leaf, const struct range__hold *range)
+{
+	bool overlaps = overlaps_last(leaf, range);
+
+	set_owner(leaf, (uint32_t)range->owner);
+	set_last(leaf, range->start, range->end);
+	if (overlaps)
+		double_patience(leaf);
+	lower_score(leaf, overlaps ? OVERLAPPING : STRADDLING);
+}
+
+static bool is_short(const struct range__hold *range)
+{
+	struct range__leaf *leaf = range->leaf[0];
+	unsigned int n = 1;
+
+	for (; leaf && leaf != range->leaf[1] && n < SHORT_SPAN; n++)
+		leaf = range__leaf_right(leaf);
+	return leaf == range->leaf[1];
+}
+
+/* The leaves between, which a short range covers, are too fine for it. */
+static void note_covered(const struct range__hold *range)
+{
+	struct range__leaf *leaf = range__leaf_right(range->leaf[0]);
+
+	for (; leaf && leaf != range->leaf[1]; leaf = range__leaf_right(leaf)) {
+		set_owner(leaf, (uint32_t)range->owner);
+		if (strain_of(leaf) < MAX_STRAIN)
+			set_strain(leaf, strain_of(leaf) + 1);
+	}
+}
+
+static void note_wide(struct range__lock *lock, const struct range__hold *range)
+{
+	bool far = range__leaf_right(range->leaf[0]) != range->leaf[1];
+
+	for (int i = 0; i < 2; i++)
+		if (owner_of(range->leaf[i]) != (uint32_t)range->owner)
+			note_straddled(range->leaf[i], range);
+	if (!far)
+		return;
+	if (is_short(range))
+		note_covered(range);
+	sweep_if_due(lock);
+}
+
+static void note_single(struct range__lock *lock, struct range__leaf *leaf,
+			const struct range__hold *range)
+{
 	uint64_t last_start = atomic_load_explicit(&leaf->last_start, memory_order_relaxed);
 	uint64_t last_end = atomic_load_explicit(&leaf->last_end, memory_order_relaxed);
-	uint64_t last = atomic_load_explicit(&leaf->last_owner, memory_order_relaxed);
-	uint32_t migrations = atomic_load_explicit(&leaf->migrations, memory_order_relaxed);
 	uint64_t points[2] = { range->start, last_end };
+	uint32_t last = owner_of(leaf);
+	unsigned int strain = strain_of(leaf);
 
-	atomic_store_explicit(&leaf->last_owner, range->owner, memory_order_relaxed);
-	atomic_store_explicit(&leaf->last_start, range->start, memory_order_relaxed);
-	atomic_store_explicit(&leaf->last_end, range->end, memory_order_relaxed);
+	set_owner(leaf, (uint32_t)range->owner);
+	set_last(leaf, range->start, range->end);
+	set_strain(leaf, strain > SINGLE_EASE ? strain - SINGLE_EASE : 0);
 	if (last == COLD || last == NEW)
 		return;
 	if (range->end <= last_start) {
 		points[0] = last_start;
 		points[1] = range->end;
 	}
-	if (range->end <= last_start || last_end <= range->start)
-		migrations++;
-	else
-		migrations -= migrations < OVERLAP_COST ? migrations : OVERLAP_COST;
-	atomic_store_explicit(&leaf->migrations, migrations, memory_order_relaxed);
-	if (migrations >= atomic_load_explicit(&leaf->patience, memory_order_relaxed))
+	if (range__overlap(range, last_start, last_end)) {
+		lower_score(leaf, OVERLAPPING);
+		return;
+	}
+	set_score(leaf, score_of(leaf) + DISJOINT);
+	if (score_of(leaf) >= patience_of(leaf))
 		split(lock, leaf, points);
+}
+
+void range__adapt_note(struct range__lock *lock, const struct range__hold *range)
+{
+	if (range__is_wide(range))
+		note_wide(lock, range);
+	else if (owner_of(range->leaf[0]) != (uint32_t)range->owner)
+		note_single(lock, range->leaf[0], range);
 }

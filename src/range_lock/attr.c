@@ -3,6 +3,7 @@
 #include "checked.h"
 #include "copy.h"
 #include "forest.h"
+#include "lock.h"
 
 #include <errno.h>
 
@@ -10,14 +11,14 @@ void range_lock_attr_init(struct range_lock_attr *attr)
 {
 	*attr = (struct range_lock_attr){
 		.fairness = RANGE_FAIRNESS_BARGING,
-		.max_leaves = RANGE__MAX_LEAVES,
-		.starvation_ns = RANGE__STARVATION,
+		.max_leaves = RANGE__DEFAULT_LEAVES,
+		.starvation_ns = RANGE__DEFAULT_STARVATION,
 	};
 }
 
-int range_lock_init(struct range_lock *lock, const struct range_lock_attr *attr)
+int range_lock_init(struct range_lock *lock_, const struct range_lock_attr *attr)
 {
-	static const struct range_lock initial = RANGE_LOCK_INITIALIZER;
+	struct range__lock *lock = range__lock(lock_);
 
 	range__checked_not_walked(lock);
 	if (attr &&
@@ -25,11 +26,12 @@ int range_lock_init(struct range_lock *lock, const struct range_lock_attr *attr)
 	     !attr->alloc != !attr->free ||
 	     (attr->fairness != RANGE_FAIRNESS_BARGING && attr->fairness != RANGE_FAIRNESS_FIFO)))
 		return EINVAL;
-	*lock = initial;
+	*lock_ = (struct range_lock)RANGE_LOCK_INITIALIZER;
+	lock->magic = RANGE__ALIVE;
 	if (attr) {
 		lock->fairness = attr->fairness;
 		lock->max_leaves = attr->max_leaves;
-		lock->starvation_ns = attr->starvation_ns;
+		lock->starvation_more_ns = attr->starvation_ns - RANGE__DEFAULT_STARVATION;
 		lock->alloc = attr->alloc;
 		lock->free = attr->free;
 		lock->arg = attr->arg;
@@ -37,8 +39,9 @@ int range_lock_init(struct range_lock *lock, const struct range_lock_attr *attr)
 	return 0;
 }
 
-int range_lock_destroy(struct range_lock *lock)
+int range_lock_destroy(struct range_lock *lock_)
 {
+	struct range__lock *lock = range__lock(lock_);
 	int error;
 
 	range__copy_check(lock);
@@ -46,12 +49,14 @@ int range_lock_destroy(struct range_lock *lock)
 	range__checked_not_walked(lock);
 	error = range__forest_destroy(lock);
 	if (!error)
-		lock->magic = ~RANGE__MAGIC;
+		lock->magic = RANGE__DESTROYED;
 	return error;
 }
 
-void range_lock_stats(struct range_lock *lock, struct range_lock_stats *stats)
+void range_lock_stats(struct range_lock *lock_, struct range_lock_stats *stats)
 {
+	struct range__lock *lock = range__lock(lock_);
+
 	range__copy_check(lock);
 	range__checked_lock(lock);
 	range__forest_stats(lock, stats);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Ends the wait of another thread. *range may be gone at any time as long as it has not been found
- * in a queue: so it is looked for by its address, in every leaf, and not by its fields. The walk by
- * key misses no waiter that waits throughout, see range__forest_lock_key(). A leaf that is biased
- * has no queue, and stays biased.
+ * among the waiters: so it is looked for by its address, in every leaf, and not by its fields. A range
+ * that waits in one leaf is found in the queue of that one, any other in the list of its first leaf,
+ * see claim.h. The walk by key misses no waiter that waits throughout, see range__forest_lock_key().
  *
- * A waiter is taken out under the lock of its leaf, which each of the others needs to grant it, to
- * move it, or to see it in a search for deadlocks.
+ * A waiter is taken out under the locks of all its leaves, which each other thread needs to grant it, to
+ * move it, or to see it in a search for deadlocks. They are locked in ascending order, as always: so if
+ * it is found by a range that is not the first of its set, the search begins again at the first one.
  */
 #include "checked.h"
+#include "claim.h"
 #include "copy.h"
 #include "forest.h"
 #include "platform/platform.h"
@@ -16,48 +18,76 @@
 
 #include <errno.h>
 
-/* With the leaf locked. */
-static bool waits_in(const struct range__leaf *leaf, const struct range_hold *range)
+/* With the leaf locked: whether a waiter that lies in it alone is this one. */
+static bool waits_in(struct range__leaf *leaf, const struct range__hold *range)
 {
-	const struct range_hold *w = leaf->wait_first;
+	struct range__hold *w = leaf->waiters;
 
 	while (w && w != range)
-		w = w->next;
+		w = range__leaf_next(leaf, w);
+	return w && !w->listed;
+}
+
+/* With the leaf locked: whether a waiter that begins in it, and does not lie in it alone, is this one. */
+static bool begins_in(struct range__leaf *leaf, const struct range__hold *range)
+{
+	const struct range__hold *w = leaf->wide;
+
+	while (w && w != range)
+		w = w->next_wide;
 	return w != NULL;
 }
 
-void range__expel(struct range_lock *lock, struct range__leaf *leaf, struct range_hold *range,
-		  uint64_t why, struct range__wakes *wakes)
+static bool belongs_to(const struct range__set *set, const struct range__hold *range)
 {
-	uint64_t start = range->start, end = range->end;
+	size_t i = 0;
 
-	range__leaf_dequeue(leaf, range);
-	range__wake(lock, leaf, start, end, wakes);
-	/* release: [C] */
-	atomic_store_explicit(&range->state, why, memory_order_release);
+	while (i < set->n && range__set_hold(set, i) != range)
+		i++;
+	return i < set->n;
 }
 
-int range_cancel(struct range_lock *lock, struct range_hold *range)
+/* With the leaf locked that has the start of the set's first range. */
+static int cancel_set(struct range__set *set, struct range__leaf *leaf)
 {
-	struct range__wakes wakes = { .n = 0 };
+	range__span_lock_from(set, leaf, RANGE__KEEP_BIAS);
+	range__expel_and_unlock(set, RANGE_CANCELED);
+	return 0;
+}
+
+/* With the leaf locked in whose list range is. */
+static int cancel_wide(struct range__lock *lock, struct range__leaf *leaf,
+		       struct range__hold *range)
+{
+	struct range__hold *first = range__set_hold(range->set, 0);
+	uint64_t start = first->start;
+
+	if (range__leaf_has(leaf, start))
+		return cancel_set(range->set, leaf);
+	range__leaf_unlock(leaf, NULL);
+	leaf = range__forest_lock_key(lock, start, NULL);
+	if (begins_in(leaf, first) && belongs_to(first->set, range) &&
+	    first == range__set_hold(first->set, 0))
+		return cancel_set(first->set, leaf);
+	range__leaf_unlock(leaf, NULL);
+	return ESRCH;
+}
+
+int range_cancel(struct range_lock *lock_, struct range_hold *range_)
+{
+	struct range__lock *lock = range__lock(lock_);
+	struct range__hold *range = range__hold(range_);
 
 	range__copy_check(lock);
 	range__checked_lock(lock);
 	for (uint64_t key = 0; key < UINT64_MAX;) {
-		struct range__leaf *leaf =
-			range__forest_lock_key(lock, key, range__leaf_lock_reader);
+		struct range__leaf *leaf = range__forest_lock_key(lock, key, NULL);
 
-		if (waits_in(leaf, range)) {
-			range__expel(lock, leaf, range, RANGE_CANCELED, &wakes);
-			/* The last touch of the lock: it may be destroyed as soon as the waiter's
-			 * call has returned. */
-			range__leaf_unlock(leaf, &wakes);
-			/* R5: the address alone. */
-			mmrange__unpark(&range->state, false);
-			return 0;
-		}
-		/* relaxed: under the leaf's lock (R2) */
-		key = atomic_load_explicit(&leaf->hi, memory_order_relaxed);
+		if (waits_in(leaf, range))
+			return cancel_set(range->set, leaf);
+		if (begins_in(leaf, range))
+			return cancel_wide(lock, leaf, range);
+		key = range__leaf_hi(leaf);
 		range__leaf_unlock(leaf, NULL);
 	}
 	return ESRCH;

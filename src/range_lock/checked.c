@@ -18,6 +18,8 @@
 #ifdef MMRANGE_CHECKED
 
 #include "deadlock.h"
+#include "forest.h"
+#include "lock.h"
 #include "platform/message.h"
 #include "platform/platform.h"
 
@@ -32,7 +34,7 @@ enum {
 	NR_COUNTS = 4096,
 };
 
-typedef _Atomic(struct range_hold *) link_t;
+typedef _Atomic(struct range__hold *) link_t;
 
 static struct shard {
 	atomic_size_t nr_ranges;
@@ -48,7 +50,7 @@ static pthread_mutex_t mutexes[NR_SHARDS];
  */
 static atomic_size_t nr_held[NR_COUNTS];
 
-MMRANGE__THREAD_LOCAL uint64_t range__checked_steps;
+MMRANGE__THREAD_LOCAL uint32_t range__checked_steps;
 
 /* Threads that have begun a range, or told of a mutex, and have not ended, and whether the calling thread is one. */
 static atomic_size_t nr_threads;
@@ -61,8 +63,8 @@ static atomic_bool have_key;
 /* Whether the child of fork() has forgotten what it must by itself. */
 static bool have_handler;
 
-_Noreturn void range__checked_stop(const char *what, const struct range_lock *lock,
-				   const struct range_hold *range)
+_Noreturn void range__checked_stop(const char *what, const struct range__lock *lock,
+				   const struct range__hold *range)
 {
 	mmrange__stop("%s (range_lock %p, range %p)", what, (const void *)lock,
 		      (const void *)range);
@@ -74,12 +76,12 @@ static atomic_size_t *count_of(uint64_t thread)
 }
 
 /* Multiplicative hashing by the golden ratio (Knuth): the high bits depend on all of the address. */
-static uint64_t hash(const struct range_hold *range)
+static uint64_t hash(const struct range__hold *range)
 {
 	return (uint64_t)(uintptr_t)range * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static uint64_t shard_of(const struct range_hold *range)
+static uint64_t shard_of(const struct range__hold *range)
 {
 	return hash(range) >> (64 - SHARD_BITS);
 }
@@ -88,7 +90,7 @@ static uint64_t shard_of(const struct range_hold *range)
  * The chain of a range, locked. The calling thread counts from now on, also if it only releases what
  * others acquired: a child of fork() must know that the mutex may be locked.
  */
-static link_t *lock_chain(const struct range_hold *range)
+static link_t *lock_chain(const struct range__hold *range)
 {
 	uint64_t shard = shard_of(range);
 
@@ -98,18 +100,18 @@ static link_t *lock_chain(const struct range_hold *range)
 			.first[hash(range) >> (64 - SHARD_BITS - BUCKET_BITS) & (NR_BUCKETS - 1)];
 }
 
-static void unlock_chain(const struct range_hold *range)
+static void unlock_chain(const struct range__hold *range)
 {
 	pthread_mutex_unlock(&mutexes[shard_of(range)]);
 }
 
 /* relaxed: under the shard's mutex, or in the child of fork() */
-static struct range_hold *linked(link_t *link)
+static struct range__hold *linked(link_t *link)
 {
 	return atomic_load_explicit(link, memory_order_relaxed);
 }
 
-static void set_link(link_t *link, struct range_hold *range)
+static void set_link(link_t *link, struct range__hold *range)
 {
 	atomic_store_explicit(link, range, memory_order_release); /* [K] */
 }
@@ -122,7 +124,7 @@ static void unlink_at(struct shard *shard, link_t *link)
 }
 
 /* Where the range hangs in its chain, or where NULL stands at the end. */
-static link_t *find(link_t *link, const struct range_hold *range)
+static link_t *find(link_t *link, const struct range__hold *range)
 {
 	while (linked(link) && linked(link) != range) {
 		link = &linked(link)->checked_next;
@@ -131,11 +133,11 @@ static link_t *find(link_t *link, const struct range_hold *range)
 	return link;
 }
 
-void range__checked_lock(const struct range_lock *lock)
+void range__checked_lock(const struct range__lock *lock)
 {
-	if (lock->magic == (uint32_t)~RANGE__MAGIC)
+	if (lock->magic == RANGE__DESTROYED)
 		range__checked_stop("use of a lock that was destroyed", lock, NULL);
-	if (lock->magic != RANGE__MAGIC)
+	if (!range__is_alive(lock))
 		range__checked_stop("use of a lock that was not initialised", lock, NULL);
 	if (range__walks > 0)
 		range__checked_still_in_walk(lock);
@@ -165,7 +167,7 @@ static void discount_thread(void *arg)
 	atomic_fetch_sub_explicit(&nr_threads, 1, memory_order_release);
 }
 
-void range__checked_begin(struct range_lock *lock, struct range_hold *range)
+void range__checked_begin(struct range__lock *lock, struct range__hold *range)
 {
 	link_t *chain;
 
@@ -182,7 +184,7 @@ void range__checked_begin(struct range_lock *lock, struct range_hold *range)
 	unlock_chain(range);
 }
 
-void range__checked_end(struct range_hold *range, int error)
+void range__checked_end(struct range__hold *range, int error)
 {
 	link_t *chain = lock_chain(range);
 
@@ -197,7 +199,7 @@ void range__checked_end(struct range_hold *range, int error)
 }
 
 /* The range's place in its chain, which is locked; stops if it is not held in this lock. */
-static link_t *find_held(link_t *chain, struct range_lock *lock, const struct range_hold *range)
+static link_t *find_held(link_t *chain, struct range__lock *lock, const struct range__hold *range)
 {
 	link_t *link = find(chain, range);
 
@@ -210,14 +212,14 @@ static link_t *find_held(link_t *chain, struct range_lock *lock, const struct ra
 	return link;
 }
 
-void range__checked_held(struct range_lock *lock, const struct range_hold *range)
+void range__checked_held(struct range__lock *lock, const struct range__hold *range)
 {
 	range__checked_lock(lock);
 	find_held(lock_chain(range), lock, range);
 	unlock_chain(range);
 }
 
-void range__checked_release(struct range_lock *lock, struct range_hold *range)
+void range__checked_release(struct range__lock *lock, struct range__hold *range)
 {
 	range__checked_lock(lock);
 	unlink_at(&shards[shard_of(range)], find_held(lock_chain(range), lock, range));
@@ -232,11 +234,11 @@ bool range__checked_holds(uint64_t thread)
 
 /* Which ranges the child of fork() forgets. */
 struct forgotten {
-	const struct range_lock *lock; /* those of this one */
-	bool others;                   /* those of other threads */
+	const struct range__lock *lock; /* those of this one */
+	bool others;                    /* those of other threads */
 };
 
-static bool is_forgotten(const struct range_hold *range, const struct forgotten *forgotten)
+static bool is_forgotten(const struct range__hold *range, const struct forgotten *forgotten)
 {
 	return range->checked_lock == forgotten->lock ||
 	       (forgotten->others && !mmrange__same_thread(range->owner, mmrange__self()));
@@ -248,7 +250,7 @@ static void forget_in(struct shard *shard, const struct forgotten *forgotten)
 		link_t *link = &shard->first[i];
 
 		while (linked(link)) {
-			struct range_hold *range = linked(link);
+			struct range__hold *range = linked(link);
 
 			if (is_forgotten(range, forgotten)) {
 				unlink_at(shard, link);
@@ -291,7 +293,7 @@ static void child(void)
 	atomic_store_explicit(&nr_threads, is_counted, memory_order_relaxed);
 }
 
-void range__checked_child(const struct range_lock *lock)
+void range__checked_child(const struct range__lock *lock)
 {
 	const struct forgotten forgotten = { .lock = lock };
 
@@ -328,18 +330,69 @@ __attribute__((destructor)) static void delete_key(void)
 		pthread_key_delete(key);
 }
 
-bool range__checked_deadlock(struct range__leaf *leaf, const struct range_hold *range)
+static bool would_wait_for_itself(struct range__leaf *leaf, const struct range__hold *range)
 {
-	struct range_hold *r;
+	struct range__node *node = range__tree_first(leaf->held, range->start, range->end);
 
-	if (!range__checked_holds(range->owner))
-		return false;
-	for (r = range__tree_first(leaf->held, range->start, range->end); r;
-	     r = range__tree_next(r, range->start, range->end))
-		if (mmrange__same_thread(r->owner, range->owner) &&
-		    (r->mode == RANGE_WRITE || range->mode == RANGE_WRITE))
+	for (; node; node = range__tree_next(node, range->start, range->end)) {
+		const struct range__hold *r = range__hold_of(node);
+
+		if (mmrange__same_thread(r->owner, range->owner) && range__conflict(r, range))
 			return true;
+	}
 	return false;
+}
+
+bool range__checked_deadlock(const struct range__set *set)
+{
+	if (!range__checked_holds(range__set_hold(set, 0)->owner))
+		return false;
+	for (size_t i = 0; i < set->n; i++) {
+		const struct range__hold *range = range__set_hold(set, i);
+		struct range__leaf *leaf = range->leaf[0];
+		bool found = would_wait_for_itself(leaf, range);
+
+		for (; !found && leaf != range->leaf[1]; found = would_wait_for_itself(leaf, range))
+			leaf = range__leaf_right(leaf);
+		if (found)
+			return true;
+	}
+	return false;
+}
+
+bool range__checked_covered(const struct range__set *set)
+{
+	struct range__walk walk = range__walk_first(set);
+
+	if (!range__checked_holds(range__set_hold(set, 0)->owner))
+		return false;
+	while (walk.leaf && walk.leaf->covers == 0)
+		range__walk_next(&walk);
+	return walk.leaf != NULL;
+}
+
+static bool one_would_wait_for_itself(const struct range__set *set, struct range__leaf *leaf)
+{
+	size_t i = 0;
+
+	while (i < set->n && !would_wait_for_itself(leaf, range__set_hold(set, i)))
+		i++;
+	return i < set->n;
+}
+
+bool range__checked_covering_deadlock(const struct range__set *set)
+{
+	uint64_t last = range__set_hold(set, set->n - 1)->end;
+	bool found = false;
+
+	for (uint64_t at = 0; at < last && !found;) {
+		struct range__leaf *leaf = range__forest_lock_key(set->lock, at, NULL);
+
+		found = one_would_wait_for_itself(set, leaf);
+		at = range__leaf_hi(leaf);
+		range__leaf_unlock(leaf, NULL);
+	}
+	return found;
 }
 
 #endif

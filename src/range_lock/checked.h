@@ -7,28 +7,29 @@
 #ifndef RANGE_LOCK_CHECKED_H
 #define RANGE_LOCK_CHECKED_H
 
-#include "leaf.h"
 #include "platform/platform.h"
+#include "set.h"
 
 #ifdef MMRANGE_CHECKED
+#define RANGE__CHECKED true
 
 /* Stops if the lock is not alive. */
-void range__checked_lock(const struct range_lock *lock);
+void range__checked_lock(const struct range__lock *lock);
 
 /* The calling thread uses the library: children of fork() count such threads. */
 void range__checked_thread(void);
 
 /* An acquisition begins; stops if the range is in use. */
-void range__checked_begin(struct range_lock *lock, struct range_hold *range);
+void range__checked_begin(struct range__lock *lock, struct range__hold *range);
 
 /* It has ended, with 0 or an error. */
-void range__checked_end(struct range_hold *range, int error);
+void range__checked_end(struct range__hold *range, int error);
 
 /* Stops if the range is not held in this lock. */
-void range__checked_held(struct range_lock *lock, const struct range_hold *range);
+void range__checked_held(struct range__lock *lock, const struct range__hold *range);
 
 /* A release begins; stops if the range is not held in this lock. */
-void range__checked_release(struct range_lock *lock, struct range_hold *range);
+void range__checked_release(struct range__lock *lock, struct range__hold *range);
 
 /*
  * Whether a thread holds a range that it acquired itself, of any lock. If it does not, this may be
@@ -37,75 +38,97 @@ void range__checked_release(struct range_lock *lock, struct range_hold *range);
 bool range__checked_holds(uint64_t thread);
 
 /* How many ranges the calling thread has passed in the registry. For tests. */
-extern MMRANGE__THREAD_LOCAL uint64_t range__checked_steps;
+extern MMRANGE__THREAD_LOCAL uint32_t range__checked_steps;
 
 /*
  * In the child of fork(): forgets the ranges of this lock. The child has forgotten those of threads
  * that are gone by itself.
  */
-void range__checked_child(const struct range_lock *lock);
+void range__checked_child(const struct range__lock *lock);
 
-/* With the leaf locked: whether the calling thread would wait for a range that it acquired itself.
+/*
+ * With all leaves locked: whether the calling thread would wait for a range that it acquired itself. One
+ * that covers a leaf is recorded with its owner where it begins, and not found here: without a deadline,
+ * the search for a cycle finds it, see deadlock.h; with one, the next two functions do.
  */
-bool range__checked_deadlock(struct range__leaf *leaf, const struct range_hold *range);
+bool range__checked_deadlock(const struct range__set *set);
+
+/* With all leaves locked: whether a range of the calling thread may cover one of them. */
+bool range__checked_covered(const struct range__set *set);
+
+/* With no leaf locked: whether the thread would wait for such a range. O(leaves). */
+bool range__checked_covering_deadlock(const struct range__set *set);
 
 /* In range_lock_foreach(): calls the caller's function; stops if the thread ends in it. */
-int range__checked_tell(struct range_lock *lock,
+int range__checked_tell(struct range__lock *lock,
 			int (*fn)(const struct range_info *info, void *arg),
 			const struct range_info *info, void *arg);
 
 /* The lock is made or destroyed; stops if the calling thread is in range_lock_foreach() of it. */
-void range__checked_not_walked(const struct range_lock *lock);
+void range__checked_not_walked(const struct range__lock *lock);
 
 /* How many calls of range__checked_tell() the calling thread is in, and has not returned from. */
 extern MMRANGE__THREAD_LOCAL unsigned int range__walks;
 
 /* If there are any: stops if the thread has left the innermost one, and not by returning. */
-void range__checked_still_in_walk(const struct range_lock *lock);
+void range__checked_still_in_walk(const struct range__lock *lock);
 
 /* Stops the process with a message. */
-_Noreturn void range__checked_stop(const char *what, const struct range_lock *lock,
-				   const struct range_hold *range);
+_Noreturn void range__checked_stop(const char *what, const struct range__lock *lock,
+				   const struct range__hold *range);
 
 #else
+#define RANGE__CHECKED false
 
-static inline void range__checked_lock(const struct range_lock *lock)
+static inline void range__checked_lock(const struct range__lock *lock)
 {
 	(void)lock;
 }
 
-static inline void range__checked_begin(struct range_lock *lock, struct range_hold *range)
+static inline void range__checked_begin(struct range__lock *lock, struct range__hold *range)
 {
 	(void)lock, (void)range;
 }
 
-static inline void range__checked_end(struct range_hold *range, int error)
+static inline void range__checked_end(struct range__hold *range, int error)
 {
 	(void)range, (void)error;
 }
 
-static inline void range__checked_held(struct range_lock *lock, const struct range_hold *range)
+static inline void range__checked_held(struct range__lock *lock, const struct range__hold *range)
 {
 	(void)lock, (void)range;
 }
 
-static inline void range__checked_release(struct range_lock *lock, struct range_hold *range)
+static inline void range__checked_release(struct range__lock *lock, struct range__hold *range)
 {
 	(void)lock, (void)range;
 }
 
-static inline void range__checked_child(const struct range_lock *lock)
+static inline void range__checked_child(const struct range__lock *lock)
 {
 	(void)lock;
 }
 
-static inline bool range__checked_deadlock(struct range__leaf *leaf, const struct range_hold *range)
+static inline bool range__checked_deadlock(const struct range__set *set)
 {
-	(void)leaf, (void)range;
+	(void)set;
 	return false;
 }
 
-static inline int range__checked_tell(struct range_lock *lock,
+static inline bool range__checked_covered(const struct range__set *set)
+{
+	(void)set;
+	return false;
+}
+
+static inline bool range__checked_covering_deadlock(const struct range__set *set)
+{
+	(void)set;
+	return false;
+}
+
+static inline int range__checked_tell(struct range__lock *lock,
 				      int (*fn)(const struct range_info *info, void *arg),
 				      const struct range_info *info, void *arg)
 {
@@ -113,7 +136,7 @@ static inline int range__checked_tell(struct range_lock *lock,
 	return fn(info, arg);
 }
 
-static inline void range__checked_not_walked(const struct range_lock *lock)
+static inline void range__checked_not_walked(const struct range__lock *lock)
 {
 	(void)lock;
 }

@@ -17,7 +17,7 @@ enum {
 };
 
 static MMRANGE__THREAD_LOCAL struct {
-	const struct range_lock *lock;
+	const struct range__lock *lock;
 	uintptr_t frame; /* of the call of the function */
 } walks[MOST_WALKS];
 
@@ -29,7 +29,7 @@ static void thread_ended(void *lock)
 }
 
 __attribute__((noinline)) int
-range__checked_tell(struct range_lock *lock, int (*fn)(const struct range_info *info, void *arg),
+range__checked_tell(struct range__lock *lock, int (*fn)(const struct range_info *info, void *arg),
 		    const struct range_info *info, void *arg)
 {
 	volatile int result;
@@ -47,7 +47,7 @@ range__checked_tell(struct range_lock *lock, int (*fn)(const struct range_info *
 }
 
 /* The stack grows downwards: below the frame of a call are those of the calls that it makes. */
-void range__checked_still_in_walk(const struct range_lock *lock)
+void range__checked_still_in_walk(const struct range__lock *lock)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 	uintptr_t call = range__walks <= MOST_WALKS ? walks[range__walks - 1].frame : UINTPTR_MAX;
@@ -57,7 +57,7 @@ void range__checked_still_in_walk(const struct range_lock *lock)
 				    lock, NULL);
 }
 
-void range__checked_not_walked(const struct range_lock *lock)
+void range__checked_not_walked(const struct range__lock *lock)
 {
 	for (unsigned int i = 0; i < range__walks && i < MOST_WALKS; i++)
 		if (walks[i].lock == lock)

@@ -8,14 +8,16 @@
 #include "checked.h"
 #include "copy.h"
 #include "forest.h"
+#include "lock.h"
 #include "slots.h"
 
-void range_lock_child(struct range_lock *lock)
+void range_lock_child(struct range_lock *lock_)
 {
+	struct range__lock *lock = range__lock(lock_);
 	const struct range_lock_attr attr = {
 		.fairness = (enum range_fairness)lock->fairness,
-		.max_leaves = lock->max_leaves,
-		.starvation_ns = lock->starvation_ns,
+		.max_leaves = range__max_leaves(lock),
+		.starvation_ns = range__starvation(lock),
 		.alloc = lock->alloc,
 		.free = lock->free,
 		.arg = lock->arg,
@@ -26,5 +28,5 @@ void range_lock_child(struct range_lock *lock)
 	range__checked_child(lock);
 	range__slots_forget(lock);
 	range__forest_free(lock);
-	range_lock_init(lock, &attr);
+	range_lock_init(lock_, &attr);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "copy.h"
 #include "checked.h"
+#include "lock.h"
 #include "platform/message.h"
 
-void range__copy_claim(struct range_lock *lock)
+void range__copy_claim(struct range__lock *lock)
 {
 	const void *owner = NULL;
 
@@ -13,7 +14,7 @@ void range__copy_claim(struct range_lock *lock)
 						    memory_order_relaxed, memory_order_relaxed) ||
 	    owner == &mmrange__copy)
 		return;
-	if (lock->magic != RANGE__MAGIC)
+	if (!range__is_alive(lock))
 		mmrange__stop("use of a lock that was not initialised (range_lock %p)",
 			      (const void *)lock);
 	mmrange__copy_stop("range_lock", lock, owner);

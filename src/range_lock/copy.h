@@ -11,21 +11,21 @@
 
 #include "platform/copy.h"
 
-#include <mmrange/range_lock.h>
+#include "layout.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 
 /* Makes a lock this copy's that is no copy's; stops if it is another one's. */
-void range__copy_claim(struct range_lock *lock);
+void range__copy_claim(struct range__lock *lock);
 
-static inline bool range__copy_owns(const struct range_lock *lock)
+static inline bool range__copy_owns(const struct range__lock *lock)
 {
 	/* relaxed: the address alone matters, and while the lock is in use it changes once */
 	return atomic_load_explicit(&lock->copy, memory_order_relaxed) == &mmrange__copy;
 }
 
-static inline void range__copy_check(struct range_lock *lock)
+static inline void range__copy_check(struct range__lock *lock)
 {
 	if (!range__copy_owns(lock))
 		range__copy_claim(lock);

@@ -35,7 +35,9 @@
 #ifdef MMRANGE_CHECKED
 
 #include "checked.h"
+#include "claim.h"
 #include "forest.h"
+#include "short_lock.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -112,19 +114,14 @@ struct range__wait *range__deadlock_wait_of(uint64_t thread)
 	return wait;
 }
 
-/*
- * The leaf of a waiter, locked; NULL: not found without waiting for lock->mutex. A leaf with a queue
- * is not biased, and all that is held in it is in the tree.
- */
-static struct range__leaf *lock_leaf(const struct range__wait *wait)
+/* The leaf that has key, locked; NULL: not found without waiting for lock->mutex. */
+static struct range__leaf *lock_leaf(struct range__lock *lock, uint64_t key)
 {
-	const struct range_hold *range = wait->range;
-
 	for (int look = 0; look < LOOKS; look++) {
-		struct range__leaf *leaf = range__index_find(wait->lock, range->start);
+		struct range__leaf *leaf = range__index_find(lock, key);
 
-		range__leaf_lock_reader(leaf);
-		if (range__leaf_covers(leaf, range->start, range->end))
+		range__leaf_lock(leaf);
+		if (range__leaf_has(leaf, key))
 			return leaf;
 		range__leaf_unlock(leaf, NULL);
 		mmrange__relax();
@@ -132,22 +129,25 @@ static struct range__leaf *lock_leaf(const struct range__wait *wait)
 	return NULL;
 }
 
-/* With the leaf locked. */
+/* With a leaf of the waiter locked. */
 static bool still_waits(const struct range__wait *wait)
 {
-	/* relaxed: it was changed under the leaf's lock, but for LOOKS, which says the same */
-	uint64_t state = atomic_load_explicit(&wait->range->state, memory_order_relaxed);
+	uint64_t state;
 
-	return wait->queued && state != RANGE_CANCELED && state != RANGE_DEADLOCKED;
+	if (!wait->queued)
+		return false;
+	/* relaxed: it was changed under the locks of all leaves, but for LOOKS, which says the same */
+	state = atomic_load_explicit(&wait->set->queued->state, memory_order_relaxed);
+	return state != RANGE_CANCELED && state != RANGE_DEADLOCKED;
 }
 
-static bool excludes(const struct range_hold *a, const struct range_hold *b)
+static bool excludes(const struct range__hold *a, const struct range__hold *b)
 {
 	return a->mode == RANGE_WRITE || b->mode == RANGE_WRITE;
 }
 
 /* Whether a conflicts with all that b conflicts with. */
-static bool covers(const struct range_hold *a, const struct range_hold *b)
+static bool covers(const struct range__hold *a, const struct range__hold *b)
 {
 	return a->start <= b->start && b->end <= a->end &&
 	       (a->mode == RANGE_WRITE || b->mode == RANGE_READ);
@@ -158,7 +158,7 @@ static bool covers(const struct range_hold *a, const struct range_hold *b)
  * owner is 0, for its wait itself.
  */
 static void reach(struct search *search, struct range__wait *to, struct range__wait *from,
-		  uint64_t owner, const struct range_hold *held)
+		  uint64_t owner, const struct range__hold *held)
 {
 	if (!to || to->search == searches)
 		return;
@@ -182,81 +182,187 @@ static void reach(struct search *search, struct range__wait *to, struct range__w
 		search->found = true;
 }
 
-static void reach_held(struct search *search, struct range__leaf *leaf, struct range__wait *wait)
+/* What is recorded in the leaf and conflicts with range. */
+static void reach_held(struct search *search, struct range__leaf *leaf, struct range__wait *wait,
+		       const struct range__hold *range)
 {
-	const struct range_hold *range = wait->range;
-	struct range_hold *r;
+	struct range__node *node = range__tree_first(leaf->held, range->start, range->end);
 
-	for (r = range__tree_first(leaf->held, range->start, range->end); r;
-	     r = range__tree_next(r, range->start, range->end)) {
+	for (; node; node = range__tree_next(node, range->start, range->end)) {
+		struct range__hold *r = range__hold_of(node);
+
 		range__deadlock_steps++;
 		if (excludes(r, range))
 			reach(search, range__deadlock_wait_of(r->owner), wait, r->owner, r);
 	}
 }
 
+static struct range__hold *before(struct range__leaf *leaf, struct range__hold *w)
+{
+	return w == leaf->waiters ? NULL : w->prev;
+}
+
+static struct range__hold *last_before(struct range__leaf *leaf, struct range__hold *range)
+{
+	if (range->in == leaf)
+		return before(leaf, range);
+	return leaf->waiters ? leaf->waiters->prev : NULL;
+}
+
+/* Whether a waits for all that b waits for. */
+static bool stands_for(const struct range__hold *a, const struct range__hold *b)
+{
+	return covers(a, b) && b->set->n == 1;
+}
+
+static void reach_waiter(struct search *search, struct range__hold *w, struct range__wait *from)
+{
+	struct range__wait *other = w->checked_wait;
+
+	if (other->registered)
+		reach(search, other, from, 0, NULL);
+	else
+		search->unsure = true;
+}
+
 /*
  * A waiter that conflicts with less than this one is passed over: this one reaches all that it
  * would reach. True: a waiter that has been reached conflicts with more, so that it reaches the rest
- * of what this one would.
+ * of what this one would in this leaf. In another one, a starving waiter may have come between the two.
  */
 static bool reach_starving(struct search *search, struct range__leaf *leaf,
-			   struct range__wait *wait)
+			   struct range__wait *wait, struct range__hold *range)
 {
-	const struct range_hold *range = wait->range;
+	struct range__hold *w = leaf->nr_starving > 0 ? last_before(leaf, range) : NULL;
 
-	if (leaf->nr_starving == 0)
-		return false;
-	for (struct range_hold *w = range->prev; w; w = w->prev) {
+	for (; w; w = before(leaf, w)) {
 		struct range__wait *other = w->checked_wait;
 
 		range__deadlock_steps++;
-		if (!w->starving || !other)
+		if (!w->starving || !other || !range__earlier(w, range))
 			continue;
-		if (excludes(w, range) && range__overlap(w, range->start, range->end) &&
-		    (other == search->start || !covers(range, w))) {
-			if (other->registered)
-				reach(search, other, wait, 0, NULL);
-			else
-				search->unsure = true;
-		}
-		if (other->search == searches && covers(w, range))
+		if (range__conflict(w, range) && (other == search->start || !stands_for(range, w)))
+			reach_waiter(search, w, wait);
+		if (other->search == searches && stands_for(w, range))
 			return true;
 	}
 	return false;
 }
 
-/* With the leaf locked. Waiters that stood behind it wait for what it waited for. */
-static bool was_canceled(const struct range__wait *wait)
+/* With a leaf of the waiter locked: claims that came before it. */
+static void reach_claims(struct search *search, struct range__wait *wait, struct range__hold *range)
 {
-	/* relaxed: it was changed under the leaf's lock */
-	return atomic_load_explicit(&wait->range->state, memory_order_relaxed) == RANGE_CANCELED;
+	struct range__lock *lock = wait->lock;
+
+	range__short_lock(&lock->claims_mutex);
+	for (struct range__hold *w = lock->claims; w; w = w->next_claim)
+		if (w->checked_wait && range__earlier(w, range) && range__conflict(w, range))
+			reach_waiter(search, w, wait);
+	range__short_unlock(&lock->claims_mutex);
 }
 
-static void go_on_from_range(struct search *search, struct range__wait *wait)
+/* With a leaf of the waiter locked: what it waits for there. */
+static void reach_in_leaf(struct search *search, struct range__leaf *leaf, struct range__wait *wait,
+			  struct range__hold *range)
 {
-	struct range__leaf *leaf = lock_leaf(wait);
+	if (leaf->nr_claims > 0)
+		reach_claims(search, wait, range);
+	if (!reach_starving(search, leaf, wait, range))
+		reach_held(search, leaf, wait, range);
+}
+
+/* With a leaf locked. Waiters that stood behind it wait for what it waited for. */
+static bool was_canceled(const struct range__wait *wait)
+{
+	/* relaxed: it was changed under the locks of all leaves */
+	return atomic_load_explicit(&wait->set->queued->state, memory_order_relaxed) ==
+	       RANGE_CANCELED;
+}
+
+static void note_self(struct range__wait *wait)
+{
+	const struct range__hold *range = wait->set->queued;
+
+	wait->self = (struct range__line){
+		.start = range->start,
+		.end = range->end,
+		.mode = (uint8_t)range->mode,
+		.starving = range->starving,
+	};
+}
+
+/*
+ * From the leaf that has key: sees what range waits for there. Returns the key at which to go on, or
+ * UINT64_MAX; covered says whether a range that begins in an earlier leaf may conflict.
+ */
+static uint64_t go_on_at(struct search *search, struct range__wait *wait, size_t i, uint64_t key,
+			 bool *covered)
+{
+	struct range__leaf *leaf = lock_leaf(wait->lock, key);
+	uint64_t next = UINT64_MAX;
 
 	if (!leaf) {
 		search->unsure = true;
-		return;
+		return next;
 	}
 	if (still_waits(wait)) {
-		wait->starving = wait->range->starving;
-		if (!reach_starving(search, leaf, wait))
-			reach_held(search, leaf, wait);
+		struct range__hold *range = range__set_hold(wait->set, i);
+
+		note_self(wait);
+		/* It ended the bias before it waited, but only its queue is in the way of a new one:
+		 * readers may be in slots of the other leaves. */
+		if (range->mode == RANGE_WRITE)
+			range__leaf_revoke(wait->lock, leaf);
+		reach_in_leaf(search, leaf, wait, range);
+		*covered |= leaf->covers > 0;
+		if (range__leaf_hi(leaf) < range->end)
+			next = range__leaf_hi(leaf);
 	} else if (wait != search->start && was_canceled(wait)) {
 		search->unsure = true;
 	}
 	range__leaf_unlock(leaf, NULL);
+	return next;
+}
+
+/* What covers a leaf is recorded, with its owner, in the leaf where it begins. */
+static void reach_covering(struct search *search, struct range__wait *wait,
+			   const struct range__hold *range)
+{
+	for (uint64_t key = 0; key <= range->start;) {
+		struct range__leaf *leaf = lock_leaf(wait->lock, key);
+
+		if (!leaf) {
+			search->unsure = true;
+			return;
+		}
+		reach_held(search, leaf, wait, range);
+		key = range__leaf_hi(leaf);
+		range__leaf_unlock(leaf, NULL);
+	}
+}
+
+/*
+ * One range of the waiter. While it is registered its thread does not return, so that the bounds and
+ * the mode of its ranges stay.
+ */
+static void go_on_from_range(struct search *search, struct range__wait *wait, size_t i)
+{
+	const struct range__hold *range = range__set_hold(wait->set, i);
+	bool covered = false;
+
+	for (uint64_t key = range->start; key < UINT64_MAX;)
+		key = go_on_at(search, wait, i, key, &covered);
+	if (covered)
+		reach_covering(search, wait, range);
 }
 
 static void go_on_from(struct search *search, struct range__wait *wait)
 {
 	uint64_t owner;
 
-	if (wait->range) {
-		go_on_from_range(search, wait);
+	if (wait->set) {
+		for (size_t i = 0; i < wait->set->n; i++)
+			go_on_from_range(search, wait, i);
 		return;
 	}
 	owner = range__mutex_owner(wait->mutex);
@@ -283,7 +389,7 @@ static struct range__wait *youngest_in_cycle(struct range__wait *start)
 	struct range__wait *youngest = start;
 
 	for (struct range__wait *wait = start->from; wait != start; wait = wait->from)
-		if (wait->range && wait->since > youngest->since)
+		if (wait->set && wait->since > youngest->since)
 			youngest = wait;
 	return youngest;
 }
@@ -291,15 +397,16 @@ static struct range__wait *youngest_in_cycle(struct range__wait *start)
 /* False: its leaf was not found. */
 static bool expel(struct range__wait *wait)
 {
-	struct range__wakes wakes = { .n = 0 };
-	struct range__leaf *leaf = lock_leaf(wait);
+	struct range__leaf *leaf = lock_leaf(wait->lock, wait->first_start);
 
 	if (!leaf)
 		return false;
-	if (still_waits(wait))
-		range__expel(wait->lock, leaf, wait->range, RANGE_DEADLOCKED, &wakes);
-	range__leaf_unlock(leaf, &wakes);
-	mmrange__unpark(&wait->range->state, false);
+	if (!still_waits(wait)) {
+		range__leaf_unlock(leaf, NULL);
+		return true;
+	}
+	range__span_lock_from(wait->set, leaf, RANGE__KEEP_BIAS);
+	range__expel_and_unlock(wait->set, RANGE_DEADLOCKED);
 	return true;
 }
 
@@ -319,15 +426,16 @@ bool range__deadlock_look(struct range__wait *wait)
 	return !unsure;
 }
 
-void range__deadlock_prepare(struct range__wait *wait, struct range_lock *lock,
-			     struct range_hold *range, bool timed)
+void range__deadlock_prepare(struct range__wait *wait, struct range__set *set, bool timed)
 {
-	range->checked_wait = timed ? NULL : wait;
-	wait->lock = lock;
-	wait->range = range;
+	for (size_t i = 0; i < set->n; i++)
+		range__set_hold(set, i)->checked_wait = timed ? NULL : wait;
+	wait->lock = set->lock;
+	wait->set = set;
 	wait->mutex = NULL;
-	wait->thread = range->owner;
-	wait->since = range->stamp;
+	wait->first_start = range__set_hold(set, 0)->start;
+	wait->thread = set->queued->owner;
+	wait->since = set->queued->arrival;
 	wait->timed = timed;
 	wait->queued = true;
 	atomic_init(&wait->promoted, false);
@@ -362,7 +470,7 @@ void range__deadlock_leave(struct range__wait *wait, int error)
 		range__deadlock_print(&wait->report);
 }
 
-void range__deadlock_promoted(struct range_hold *range)
+void range__deadlock_promoted(struct range__hold *range)
 {
 	uint64_t state = RANGE_WAITING;
 
@@ -392,7 +500,7 @@ void range__deadlock_nap(void)
 	park_briefly(&word, 0);
 }
 
-int range__deadlock_park(struct range__wait *wait, struct range_hold *range,
+int range__deadlock_park(struct range__wait *wait, struct range__hold *range,
 			 const struct range__limit *limit)
 {
 	uint64_t state = RANGE_LOOKS;

@@ -23,7 +23,7 @@
 
 /* One range, or mutex, of a cycle. */
 struct range__line {
-	const struct range_lock *lock; /* NULL: a mutex */
+	const struct range__lock *lock; /* NULL: a mutex */
 	const void *mutex;
 	uint64_t start;
 	uint64_t end;
@@ -48,14 +48,15 @@ struct range__report {
 struct range__wait {
 	/* Set before the range is queued. */
 	uint64_t thread;
-	struct range_lock *lock;
-	struct range_hold *range; /* NULL: it is for a mutex, in mutex.c, and has no lock */
+	struct range__lock *lock;
+	struct range__set *set; /* NULL: it is for a mutex, in mutex.c, and has no lock */
 	const void *mutex;
+	uint64_t first_start; /* of the set's first range */
 	uint64_t since;
 	bool timed;
-	/* Under the leaf's lock: false from the moment on in which the thread leaves the queue. */
+	/* Under the locks of all leaves: false from the moment on in which it waits no longer. */
 	bool queued;
-	/* Set under the leaf's lock, when the waiter becomes starving; cleared by the waiter. */
+	/* Set under a leaf's lock, when the waiter becomes starving; cleared by the waiter. */
 	atomic_bool promoted;
 	/* The waiter's own: a look could not see all, and is to be repeated. */
 	bool again;
@@ -68,13 +69,12 @@ struct range__wait {
 	struct range__wait *from; /* this one waits for it */
 	struct range__wait *todo; /* the next one to go on from */
 	struct range__line held;  /* from waits for this range of the same thread, if it is held */
-	bool starving;
+	struct range__line self;  /* the range that stood in a queue when the search came to it */
 	struct range__report report; /* for the one that has to give up */
 };
 
-/* With the leaf locked, before the range is queued: prepares a wait, with a deadline or without. */
-void range__deadlock_prepare(struct range__wait *wait, struct range_lock *lock,
-			     struct range_hold *range, bool timed);
+/* With all leaves locked, before they are unlocked: prepares a wait, with a deadline or without. */
+void range__deadlock_prepare(struct range__wait *wait, struct range__set *set, bool timed);
 
 /* After the range was queued: registers a wait without a deadline. */
 void range__deadlock_register(struct range__wait *wait);
@@ -88,20 +88,27 @@ bool range__deadlock_look(struct range__wait *wait);
 /* After the range was queued: registers its wait, and looks if it can have closed a cycle. */
 void range__deadlock_enter(struct range__wait *wait);
 
-/* With the leaf locked: its own thread takes the range out of the queue. */
+/* With all leaves locked: its own thread does not wait any longer. */
 static inline void range__deadlock_dequeued(struct range__wait *wait)
 {
 	wait->queued = false;
+}
+
+/* With all leaves locked: its own thread has claimed, and is starving. It is to look. */
+static inline void range__deadlock_claimed(struct range__wait *wait)
+{
+	/* relaxed: the same thread loads it */
+	atomic_store_explicit(&wait->promoted, true, memory_order_relaxed);
 }
 
 /* With nothing locked: the wait has ended, with 0 or an error. EDEADLK is reported. */
 void range__deadlock_leave(struct range__wait *wait, int error);
 
 /* With the leaf locked: a waiter, or NULL, has become starving. It is to look. */
-void range__deadlock_promoted(struct range_hold *range);
+void range__deadlock_promoted(struct range__hold *range);
 
 /* Parks a waiter, with a look if it has to: 0 or ETIMEDOUT, and may return early for no reason. */
-int range__deadlock_park(struct range__wait *wait, struct range_hold *range,
+int range__deadlock_park(struct range__wait *wait, struct range__hold *range,
 			 const struct range__limit *limit);
 
 /* Sleeps until a look is to be repeated. */
@@ -152,10 +159,15 @@ struct range__wait {
 	char unused;
 };
 
-static inline void range__deadlock_prepare(struct range__wait *wait, struct range_lock *lock,
-					   struct range_hold *range, bool timed)
+static inline void range__deadlock_prepare(struct range__wait *wait, struct range__set *set,
+					   bool timed)
 {
-	(void)wait, (void)lock, (void)range, (void)timed;
+	(void)wait, (void)set, (void)timed;
+}
+
+static inline void range__deadlock_claimed(struct range__wait *wait)
+{
+	(void)wait;
 }
 
 static inline void range__deadlock_enter(struct range__wait *wait)
@@ -173,12 +185,12 @@ static inline void range__deadlock_leave(struct range__wait *wait, int error)
 	(void)wait, (void)error;
 }
 
-static inline void range__deadlock_promoted(struct range_hold *range)
+static inline void range__deadlock_promoted(struct range__hold *range)
 {
 	(void)range;
 }
 
-static inline int range__deadlock_park(struct range__wait *wait, struct range_hold *range,
+static inline int range__deadlock_park(struct range__wait *wait, struct range__hold *range,
 				       const struct range__limit *limit)
 {
 	(void)wait;

@@ -18,19 +18,12 @@ static void note(struct range__report *report, struct range__line line)
 static void note_wait(struct range__report *report, const struct range__wait *wait,
 		      const struct range__wait *waits_for)
 {
-	struct range__line line = {
-		.lock = wait->lock,
-		.mutex = wait->mutex,
-		.starving = wait->starving,
-		.thread = range__thread_of(wait->thread),
-		.waits_for = range__thread_of(waits_for->thread),
-	};
+	struct range__line line = wait->self;
 
-	if (wait->range) {
-		line.start = wait->range->start;
-		line.end = wait->range->end;
-		line.mode = wait->range->mode;
-	}
+	line.lock = wait->lock;
+	line.mutex = wait->mutex;
+	line.thread = range__thread_of(wait->thread);
+	line.waits_for = range__thread_of(waits_for->thread);
 	note(report, line);
 }
 

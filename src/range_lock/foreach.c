@@ -38,6 +38,7 @@
 #include "copy.h"
 #include "forest.h"
 #include "platform/platform.h"
+#include "span.h"
 
 enum { BATCH = 64 };
 
@@ -53,7 +54,7 @@ struct entry {
 };
 
 struct walk {
-	struct range_lock *lock;
+	struct range__lock *lock;
 	uint64_t lo, hi; /* the part */
 	enum { NEXT_PART, HELD, WAITING } next;
 	struct place last;   /* one shown of that kind in the part */
@@ -76,10 +77,10 @@ static struct place beginning(uint64_t lo)
 	return (struct place){ .at = lo };
 }
 
-static struct range_info info_of(struct range_hold *range, enum range_state state)
+static struct range_info info_of(struct range__hold *range, enum range_state state)
 {
 	return (struct range_info){
-		.range = range,
+		.range = range__public(range),
 		.start = range->start,
 		.end = range->end,
 		.mode = (enum range_mode)range->mode,
@@ -89,7 +90,7 @@ static struct range_info info_of(struct range_hold *range, enum range_state stat
 }
 
 /* Puts a range into the batch; if that is full, the last one in the order goes, or the range does. */
-static void offer(struct walk *walk, struct range_hold *range, uint64_t at, enum range_state state)
+static void offer(struct walk *walk, struct range__hold *range, uint64_t at, enum range_state state)
 {
 	const struct place place = { at, (uintptr_t)range };
 	unsigned int k = walk->n;
@@ -109,18 +110,35 @@ static void offer(struct walk *walk, struct range_hold *range, uint64_t at, enum
 static void offer_held(struct walk *walk, struct range__leaf *leaf)
 {
 	uintptr_t address = walk->key == walk->last.at ? walk->last.address : 0;
-	struct range_hold *r = range__tree_from(leaf->held, walk->key, address);
+	struct range__node *node = range__tree_from(leaf->held, walk->key, address);
 
-	for (; r && r->start < walk->hi && r->start <= walk->last_start && walk->n < BATCH;
-	     r = range__tree_next(r, 0, UINT64_MAX))
+	for (; node && walk->n < BATCH; node = range__tree_next(node, 0, UINT64_MAX)) {
+		struct range__hold *r = range__hold_of(node);
+
+		if (walk->hi <= r->start || walk->last_start < r->start)
+			return;
 		offer(walk, r, r->start, RANGE_STATE_HELD);
+	}
 }
 
-/* With the leaf locked. The queue is in the order of arrival. */
+static void offer_waiter(struct walk *walk, struct range__hold *w)
+{
+	if (w->arrival <= walk->begun)
+		offer(walk, w, w->arrival,
+		      w->starving ? RANGE_STATE_STARVING : RANGE_STATE_WAITING);
+}
+
+/* With the leaf locked. A waiter that does not lie in one leaf is shown where it begins. */
 static void offer_waiting(struct walk *walk, struct range__leaf *leaf)
 {
-	for (struct range_hold *w = leaf->wait_first; w && w->stamp <= walk->begun; w = w->next)
-		offer(walk, w, w->stamp, w->starving ? RANGE_STATE_STARVING : RANGE_STATE_WAITING);
+	struct range__hold *w = leaf->waiters;
+
+	/* The queue is in the order of arrival. */
+	for (; w && w->arrival <= walk->begun; w = range__leaf_next(leaf, w))
+		if (!w->listed)
+			offer_waiter(walk, w);
+	for (w = leaf->wide; w; w = w->next_wide)
+		offer_waiter(walk, w);
 }
 
 /*
@@ -129,20 +147,17 @@ static void offer_waiting(struct walk *walk, struct range__leaf *leaf)
  */
 static struct range__leaf *lock_leaf(struct walk *walk)
 {
-	return range__forest_lock_key(walk->lock, walk->key, range__leaf_lock);
+	struct range__leaf *leaf = range__forest_lock_key(walk->lock, walk->key, NULL);
+
+	range__leaf_revoke(walk->lock, leaf);
+	return leaf;
 }
 
-/* relaxed: under the leaf's lock (R2) */
-static uint64_t upper_bound(struct range__leaf *leaf)
-{
-	return atomic_load_explicit(&leaf->hi, memory_order_relaxed);
-}
-
-static uint64_t last_start(const struct range_hold *root)
+static uint64_t last_start(const struct range__node *root)
 {
 	while (root && root->right)
 		root = root->right;
-	return root ? root->start : 0;
+	return root ? range__hold_of(root)->start : 0;
 }
 
 /* Begins a part. If all of it fits into the batch, it is copied at one moment. */
@@ -152,7 +167,7 @@ static void look_at_next_part(struct walk *walk)
 
 	walk->lo = walk->key = walk->hi;
 	leaf = lock_leaf(walk);
-	walk->hi = upper_bound(leaf);
+	walk->hi = range__leaf_hi(leaf);
 	walk->last = beginning(walk->lo);
 	walk->next = HELD;
 	walk->last_start = last_start(leaf->held);
@@ -177,7 +192,7 @@ static void look_at_part_again(struct walk *walk)
 			offer_held(walk, leaf);
 		else
 			offer_waiting(walk, leaf);
-		walk->key = upper_bound(leaf);
+		walk->key = range__leaf_hi(leaf);
 		range__leaf_unlock(leaf, NULL);
 	}
 }
@@ -203,9 +218,10 @@ static bool collect(struct walk *walk)
 	return true;
 }
 
-int range_lock_foreach(struct range_lock *lock, int (*fn)(const struct range_info *info, void *arg),
-		       void *arg)
+int range_lock_foreach(struct range_lock *lock_,
+		       int (*fn)(const struct range_info *info, void *arg), void *arg)
 {
+	struct range__lock *lock = range__lock(lock_);
 	struct walk walk = { .lock = lock };
 	int cancel_state, result = 0;
 

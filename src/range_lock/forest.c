@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "forest.h"
 #include "adapt.h"
+#include "lock.h"
 #include "platform/platform.h"
-#include "seams.h"
+#include "short_lock.h"
 #include "slots.h"
 
 #include <errno.h>
@@ -11,7 +12,6 @@
 enum {
 	LEAF_SIZE = 128, /* two cache lines, which some processors fetch together */
 	CHUNK_LEAVES = 31,
-	MUTEX_SPINS = 100,
 	/* At an index that is about to change, before it is looked at under lock->mutex. */
 	LOOKS = 20,
 };
@@ -26,7 +26,7 @@ struct range__chunk {
 	struct chunk_leaf leaves[CHUNK_LEAVES];
 };
 
-static void *call_alloc(struct range_lock *lock, size_t size)
+static void *call_alloc(struct range__lock *lock, size_t size)
 {
 	int cancel_state = mmrange__cancel_disable();
 	void *memory = lock->alloc(size, LEAF_SIZE, lock->arg);
@@ -35,7 +35,7 @@ static void *call_alloc(struct range_lock *lock, size_t size)
 	return memory;
 }
 
-static void call_free(struct range_lock *lock, void *memory, size_t size)
+static void call_free(struct range__lock *lock, void *memory, size_t size)
 {
 	int cancel_state = mmrange__cancel_disable();
 
@@ -43,7 +43,7 @@ static void call_free(struct range_lock *lock, void *memory, size_t size)
 	mmrange__cancel_restore(cancel_state);
 }
 
-static void *allocate(struct range_lock *lock, size_t size)
+static void *allocate(struct range__lock *lock, size_t size)
 {
 	void *memory;
 
@@ -53,7 +53,7 @@ static void *allocate(struct range_lock *lock, size_t size)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-static void release(struct range_lock *lock, void *memory, size_t size)
+static void release(struct range__lock *lock, void *memory, size_t size)
 {
 	if (lock->free)
 		call_free(lock, memory, size);
@@ -96,7 +96,7 @@ static void add_chunk(struct range__forest *forest, struct range__chunk *chunk)
 		range__forest_free_leaf(forest, &chunk->leaves[i].leaf);
 }
 
-struct range__leaf *range__forest_new_leaf(struct range_lock *lock, struct range__forest *forest)
+struct range__leaf *range__forest_new_leaf(struct range__lock *lock, struct range__forest *forest)
 {
 	struct range__leaf *leaf;
 
@@ -113,37 +113,52 @@ struct range__leaf *range__forest_new_leaf(struct range_lock *lock, struct range
 	return leaf;
 }
 
-static struct range__forest *new_forest(struct range_lock *lock)
+/*
+ * Locks both, and moves everything from lock->root to the first leaf of the forest. Each claim in the
+ * lock is counted in the root, which has all keys, and so in the new leaf.
+ */
+static void move_root(struct range__lock *lock, struct range__leaf *leaf)
 {
-	size_t size = forest_size(lock->max_leaves);
+	range__leaf_lock(&lock->root);
+	range__leaf_lock(leaf);
+	range__leaf_revoke(lock, &lock->root);
+	range__leaf_split(&lock->root, 0, leaf);
+	leaf->nr_claims = lock->root.nr_claims;
+	lock->root.nr_claims = 0;
+	/* The fast path does not look at the root's bounds: so its word must stay TREE. */
+	lock->root.covers = RANGE__COVERS_WRITER;
+	range__adapt_inherit(leaf, &lock->root);
+}
+
+static struct range__forest *new_forest(struct range__lock *lock)
+{
+	uint32_t capacity = range__max_leaves(lock);
+	size_t size = forest_size(capacity);
 	struct range__forest *forest = allocate(lock, size + sizeof(struct range__chunk));
 	struct range__leaf *leaf;
 
 	if (!forest)
 		return NULL;
-	forest->capacity = lock->max_leaves;
-	forest->sweep = UINT64_MAX;
-	forest->swept_at = mmrange__now();
+	forest->capacity = capacity;
+	forest->sweep = 1;
+	atomic_init(&forest->sweep_due, mmrange__now() + RANGE__SWEEP_INTERVAL);
+	forest->spent = 0;
 	atomic_init(&forest->chunks, NULL);
 	forest->free = NULL;
-	forest->nr_seams = 0;
 	forest->splits = forest->merges = 0;
 	atomic_init(&forest->count, 0);
 	add_chunk(forest, (struct range__chunk *)(void *)((char *)forest + size));
 	leaf = range__forest_new_leaf(lock, forest);
-	range__leaf_lock(leaf);
-	range__leaf_lock(&lock->root);
-	range__leaf_absorb(leaf, &lock->root);
-	range__adapt_inherit(leaf, &lock->root);
+	move_root(lock, leaf);
 	range__index_insert(forest, 0, leaf, 1);
 	/* release: pairs with the acquire in range__index_find() */
 	atomic_store_explicit(&lock->forest, forest, memory_order_release);
-	range__leaf_unlock(&lock->root, NULL);
 	range__leaf_unlock(leaf, NULL);
+	range__leaf_unlock(&lock->root, NULL);
 	return forest;
 }
 
-struct range__forest *range__forest_get(struct range_lock *lock)
+struct range__forest *range__forest_get(struct range__lock *lock)
 {
 	struct range__forest *forest = range__forest_of(lock);
 
@@ -151,198 +166,67 @@ struct range__forest *range__forest_get(struct range_lock *lock)
 }
 
 /* Under lock->mutex: how many leaves there are now, and which. */
-static uint32_t nr_leaves(struct range_lock *lock)
+static uint32_t nr_leaves(struct range__lock *lock)
 {
 	struct range__forest *forest = range__forest_of(lock);
 
 	return forest ? range__index_count(forest) : 1;
 }
 
-static struct range__leaf *nth_leaf(struct range_lock *lock, uint32_t i)
+static struct range__leaf *nth_leaf(struct range__lock *lock, uint32_t i)
 {
 	struct range__forest *forest = range__forest_of(lock);
 
 	return forest ? range__index_leaf(forest, i) : &lock->root;
 }
 
-struct range__leaf *range__forest_leaf(struct range_lock *lock, uint32_t i)
+struct range__leaf *range__forest_leaf(struct range__lock *lock, uint32_t i)
 {
 	return i < nr_leaves(lock) ? nth_leaf(lock, i) : NULL;
 }
 
-/* How many entries from i on have keys below end. */
-static uint32_t nr_spanned(struct range__forest *forest, uint32_t i, uint64_t end)
-{
-	uint32_t n = 1;
-
-	while (i + n < range__index_count(forest) && range__index_lo(forest, i + n) < end)
-		n++;
-	return n;
-}
-
-/* Held for about a microsecond most of the time: to sleep would take longer. */
-static void lock_mutex(struct range_lock *lock)
-{
-	int spins = mmrange__spinning_helps() ? MUTEX_SPINS : 0;
-
-	while (spins-- > 0) {
-		if (!pthread_mutex_trylock(&lock->mutex))
-			return;
-		mmrange__relax();
-	}
-	pthread_mutex_lock(&lock->mutex);
-}
-
-/* Whether one of the n ranges has to wait in a leaf, which is locked. */
-static bool blocks_any(struct range__leaf *leaf, const struct range_hold *ranges, unsigned int n)
-{
-	for (unsigned int i = 0; i < n; i++)
-		if (range__leaf_blocks(leaf, &ranges[i]))
-			return true;
-	return false;
-}
-
-/*
- * Locks the leaf that holds [start, end), made of several if need be. NULL: one of the n wanted
- * ranges would have to wait; then nothing has changed.
- */
-static struct range__leaf *lock_spanning(struct range_lock *lock, uint64_t start, uint64_t end,
-					 const struct range_hold *wanted, unsigned int n)
-{
-	struct range__forest *forest;
-	uint32_t i = 0, leaves = 1, locked = 0;
-	struct range__leaf *leaf;
-	bool blocked = false;
-
-	lock_mutex(lock);
-	forest = range__forest_of(lock);
-	if (forest) {
-		i = range__index_search(forest, start);
-		leaves = nr_spanned(forest, i, end);
-	}
-	while (locked < leaves && !blocked) {
-		leaf = nth_leaf(lock, i + locked++);
-		range__leaf_lock(leaf);
-		blocked = blocks_any(leaf, wanted, n);
-	}
-	leaf = nth_leaf(lock, i);
-	if (blocked) {
-		while (locked > 0)
-			range__leaf_unlock(nth_leaf(lock, i + --locked), NULL);
-		leaf = NULL;
-	} else if (leaves > 1) {
-		range__adapt_visited(leaf, start, end);
-		range__seams_merge(forest, i, leaves - 1);
-	}
-	pthread_mutex_unlock(&lock->mutex);
-	return leaf;
-}
-
-/* The leaf that holds the range, if it is one, locked by lock_leaf(); otherwise NULL. */
-static struct range__leaf *lock_one(struct range_lock *lock, const struct range_hold *range,
-				    struct range__leaf *hint,
-				    void (*lock_leaf)(struct range__leaf *leaf))
+/* The leaf that holds key, if the index says so, locked; otherwise NULL. */
+static struct range__leaf *lock_by_index(struct range__lock *lock, uint64_t key,
+					 struct range__leaf *hint)
 {
 	for (int look = hint ? 0 : 1; look < LOOKS; look++) {
-		struct range__leaf *leaf = look == 0 ? hint : range__index_find(lock, range->start);
+		struct range__leaf *leaf = look == 0 ? hint : range__index_find(lock, key);
 
 		/* Not to disturb a leaf in vain; whether it is the right one is decided below. */
-		if (!range__leaf_covers(leaf, range->start, range->end)) {
-			if (range__leaf_covers(leaf, range->start, range->start + 1))
-				break;
+		if (!range__leaf_has(leaf, key)) {
 			mmrange__relax();
 			continue;
 		}
-		lock_leaf(leaf);
-		if (range__leaf_covers(leaf, range->start, range->end))
+		range__leaf_lock(leaf);
+		if (range__leaf_has(leaf, key))
 			return leaf;
 		range__leaf_unlock(leaf, NULL);
 	}
 	return NULL;
 }
 
-struct range__leaf *range__forest_lock(struct range_lock *lock, const struct range_hold *range,
-				       struct range__leaf *hint, bool try)
+/* Under lock->mutex the index is exact (R2). */
+struct range__leaf *range__forest_lock_key(struct range__lock *lock, uint64_t key,
+					   struct range__leaf *hint)
 {
-	struct range__leaf *leaf = lock_one(lock, range, hint, range__leaf_lock);
-
-	return leaf ? leaf : lock_spanning(lock, range->start, range->end, range, try ? 1 : 0);
-}
-
-struct range__leaf *range__forest_lock_reader(struct range_lock *lock,
-					      const struct range_hold *range,
-					      struct range__leaf *hint, bool try)
-{
-	struct range__leaf *leaf = lock_one(lock, range, hint, range__leaf_lock_reader);
-
-	return leaf ? leaf : lock_spanning(lock, range->start, range->end, range, try ? 1 : 0);
-}
-
-/* The same, after a look under lock->mutex if the index keeps changing: exact (R2). */
-static struct range__leaf *lock_exactly(struct range_lock *lock, const struct range_hold *range,
-					struct range__leaf *hint,
-					void (*lock_leaf)(struct range__leaf *leaf))
-{
-	struct range__leaf *leaf = lock_one(lock, range, hint, lock_leaf);
+	struct range__leaf *leaf = lock_by_index(lock, key, hint);
 	struct range__forest *forest;
 
 	if (leaf)
 		return leaf;
-	pthread_mutex_lock(&lock->mutex);
+	range__short_lock(&lock->mutex);
 	forest = range__forest_of(lock);
-	leaf = nth_leaf(lock, forest ? range__index_search(forest, range->start) : 0);
-	if (range__leaf_covers(leaf, range->start, range->end))
-		lock_leaf(leaf);
-	else
-		leaf = NULL;
-	pthread_mutex_unlock(&lock->mutex);
+	leaf = nth_leaf(lock, forest ? range__index_search(forest, key) : 0);
+	range__leaf_lock(leaf);
+	range__short_unlock(&lock->mutex);
 	return leaf;
-}
-
-struct range__leaf *range__forest_lock_published(struct range_lock *lock,
-						 const struct range_hold *range)
-{
-	return lock_exactly(lock, range, range->leaf, range__leaf_lock_reader);
-}
-
-struct range__leaf *range__forest_lock_key(struct range_lock *lock, uint64_t key,
-					   void (*lock_leaf)(struct range__leaf *leaf))
-{
-	const struct range_hold one = { .start = key, .end = key + 1 };
-
-	return lock_exactly(lock, &one, NULL, lock_leaf);
-}
-
-struct range__leaf *range__forest_lock_extension(struct range_lock *lock,
-						 const struct range_hold *range, uint64_t start,
-						 uint64_t end)
-{
-	struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf, false);
-	struct range_hold parts[2];
-	unsigned int n = 0;
-
-	if (start < range->start)
-		parts[n++] = (struct range_hold){ .start = start,
-						  .end = range->start,
-						  .mode = range->mode };
-	if (range->end < end)
-		parts[n++] =
-			(struct range_hold){ .start = range->end, .end = end, .mode = range->mode };
-	if (range__leaf_covers(leaf, start, end)) {
-		if (!blocks_any(leaf, parts, n))
-			return leaf;
-		range__leaf_unlock(leaf, NULL);
-		return NULL;
-	}
-	range__leaf_unlock(leaf, NULL);
-	return lock_spanning(lock, start, end, parts, n);
 }
 
 /*
  * All leaves are locked at the same time, so that nothing can move from one that was seen to one
  * that was not.
  */
-static bool all_vacant(struct range_lock *lock)
+static bool all_vacant(struct range__lock *lock)
 {
 	bool vacant = true;
 	uint32_t n = 0;
@@ -351,6 +235,7 @@ static bool all_vacant(struct range_lock *lock)
 		struct range__leaf *leaf = nth_leaf(lock, n++);
 
 		range__leaf_lock(leaf);
+		range__leaf_revoke(lock, leaf);
 		vacant = range__leaf_vacant(leaf);
 	}
 	while (n > 0)
@@ -358,7 +243,7 @@ static bool all_vacant(struct range_lock *lock)
 	return vacant;
 }
 
-void range__forest_free(struct range_lock *lock)
+void range__forest_free(struct range__lock *lock)
 {
 	struct range__forest *forest = range__forest_of(lock);
 	struct range__chunk *chunk, *next, *first;
@@ -376,33 +261,17 @@ void range__forest_free(struct range_lock *lock)
 	errno = saved;
 }
 
-bool range__forest_owns(const struct range_lock *lock, const struct range__leaf *leaf)
-{
-	/* relaxed: nobody makes a forest now, nor chunks */
-	struct range__forest *forest = atomic_load_explicit(&lock->forest, memory_order_relaxed);
-	struct range__chunk *chunk;
-	uintptr_t at = (uintptr_t)leaf;
-
-	if (leaf == &lock->root)
-		return true;
-	chunk = forest ? atomic_load_explicit(&forest->chunks, memory_order_relaxed) : NULL;
-	while (chunk && (at < (uintptr_t)chunk || (uintptr_t)(chunk + 1) <= at))
-		chunk = chunk->next;
-	return chunk != NULL;
-}
-
-int range__forest_destroy(struct range_lock *lock)
+int range__forest_destroy(struct range__lock *lock)
 {
 	bool vacant;
 
-	pthread_mutex_lock(&lock->mutex);
+	range__short_lock(&lock->mutex);
 	vacant = all_vacant(lock);
-	pthread_mutex_unlock(&lock->mutex);
+	range__short_unlock(&lock->mutex);
 	if (!vacant)
 		return EBUSY;
 	/* Readers who are gone may still be looking at the word of their leaf. */
 	range__slots_drain(lock);
-	pthread_mutex_destroy(&lock->mutex);
 	range__forest_free(lock);
 	return 0;
 }
@@ -419,17 +288,17 @@ static void add_counts(struct range_lock_stats *stats, const struct range__leaf 
  * Locks no leaf. The counts of each leaf stay in its memory, which is kept (R3), so what has been
  * counted is found once, however leaves split and merge meanwhile.
  */
-void range__forest_stats(struct range_lock *lock, struct range_lock_stats *stats)
+void range__forest_stats(struct range__lock *lock, struct range_lock_stats *stats)
 {
 	const struct range__chunk *chunk;
 	struct range__forest *forest;
 
-	pthread_mutex_lock(&lock->mutex);
+	range__short_lock(&lock->mutex);
 	forest = range__forest_of(lock);
 	stats->leaves = nr_leaves(lock);
 	stats->splits = forest ? forest->splits : 0;
 	stats->merges = forest ? forest->merges : 0;
-	pthread_mutex_unlock(&lock->mutex);
+	range__short_unlock(&lock->mutex);
 	stats->waits = stats->biases = 0;
 	add_counts(stats, &lock->root);
 	/* acquire: pairs with the release in link_chunk() */
@@ -439,8 +308,8 @@ void range__forest_stats(struct range_lock *lock, struct range_lock_stats *stats
 			add_counts(stats, &chunk->leaves[i].leaf);
 }
 
-/* Whether each leaf that was allocated is in the index, a seam, or free. */
-static bool none_is_lost(const struct range__forest *forest, uint32_t leaves, uint32_t seams)
+/* Whether each leaf that was allocated is in the index, or free. */
+static bool none_is_lost(const struct range__forest *forest, uint32_t leaves)
 {
 	uint32_t allocated = 0, unused = 0;
 
@@ -448,30 +317,39 @@ static bool none_is_lost(const struct range__forest *forest, uint32_t leaves, ui
 		allocated += CHUNK_LEAVES;
 	for (const struct range__leaf *leaf = forest->free; leaf; leaf = leaf->next)
 		unused++;
-	return seams == forest->nr_seams && leaves + seams + unused == allocated;
+	return leaves + unused == allocated;
 }
 
-bool range__forest_valid(struct range_lock *lock)
+static bool leaf_valid(struct range__lock *lock, struct range__leaf *leaf, uint64_t lo,
+		       struct range__leaf *next)
+{
+	bool valid;
+
+	range__leaf_lock(leaf);
+	range__leaf_revoke(lock, leaf);
+	valid = range__leaf_valid(lock, leaf) && range__leaf_lo(leaf) == lo &&
+		range__leaf_right(leaf) == next;
+	range__leaf_unlock(leaf, NULL);
+	return valid;
+}
+
+bool range__forest_valid(struct range__lock *lock)
 {
 	struct range__forest *forest;
-	uint32_t seams = 0;
 	uint64_t lo = 0;
 	bool valid = true;
 
-	pthread_mutex_lock(&lock->mutex);
+	range__short_lock(&lock->mutex);
 	forest = range__forest_of(lock);
 	for (uint32_t i = 0; i < nr_leaves(lock); i++) {
 		struct range__leaf *leaf = nth_leaf(lock, i);
 
-		range__leaf_lock(leaf);
-		valid = valid && range__leaf_valid(leaf) && range__seams_valid(leaf, &seams) &&
-			(!forest || range__index_lo(forest, i) == lo) &&
-			atomic_load_explicit(&leaf->lo, memory_order_relaxed) == lo;
-		lo = atomic_load_explicit(&leaf->hi, memory_order_relaxed);
-		range__leaf_unlock(leaf, NULL);
+		valid = valid && leaf_valid(lock, leaf, lo, range__forest_leaf(lock, i + 1)) &&
+			(!forest || range__index_lo(forest, i) == lo);
+		lo = range__leaf_hi(leaf);
 	}
-	valid = valid && lo == UINT64_MAX && nr_leaves(lock) + seams <= lock->max_leaves &&
-		(!forest || none_is_lost(forest, nr_leaves(lock), seams));
-	pthread_mutex_unlock(&lock->mutex);
+	valid = valid && lo == UINT64_MAX && nr_leaves(lock) <= range__max_leaves(lock) &&
+		(!forest || none_is_lost(forest, nr_leaves(lock)));
+	range__short_unlock(&lock->mutex);
 	return valid;
 }

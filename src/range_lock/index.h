@@ -13,7 +13,7 @@
 #ifndef RANGE_LOCK_INDEX_H
 #define RANGE_LOCK_INDEX_H
 
-#include <mmrange/range_lock.h>
+#include "layout.h"
 
 #include <stdatomic.h>
 
@@ -26,13 +26,13 @@ struct range__chunk;
 
 struct range__forest {
 	atomic_uint count; /* entries in use */
-	uint32_t capacity; /* of the index, and for seams too, see seams.h */
+	uint32_t capacity; /* of the index */
 	/* Under lock->mutex, see forest.c and adapt.c: */
-	uint64_t sweep;    /* the key that the sweep has come to; UINT64_MAX between two */
-	uint64_t swept_at; /* when the last one began */
+	uint32_t sweep;              /* the entry that a sweep has come to */
+	_Atomic(uint64_t) sweep_due; /* when the next sweep begins; read without the mutex, too */
+	uint64_t spent;              /* how far the budget of changes has been spent */
 	_Atomic(struct range__chunk *) chunks; /* to be read after fork(), too: see forest.c */
 	struct range__leaf *free;
-	uint32_t nr_seams;
 	uint64_t splits;
 	uint64_t merges;
 	_Alignas(64) struct range__entry entries[];
@@ -40,7 +40,7 @@ struct range__forest {
 
 /* What follows is called under lock->mutex, which orders it: loads are relaxed. */
 
-static inline struct range__forest *range__forest_of(struct range_lock *lock)
+static inline struct range__forest *range__forest_of(struct range__lock *lock)
 {
 	return atomic_load_explicit(&lock->forest, memory_order_relaxed);
 }
@@ -75,7 +75,7 @@ void range__index_insert(struct range__forest *forest, uint32_t i, struct range_
 void range__index_remove(struct range__forest *forest, uint32_t i, uint32_t n);
 
 /* Without the mutex: the leaf that holds key, or another one (R3). Never NULL. O(log n). */
-static inline struct range__leaf *range__index_find(struct range_lock *lock, uint64_t key)
+static inline struct range__leaf *range__index_find(struct range__lock *lock, uint64_t key)
 {
 	/* acquire: pairs with the release in new_forest() */
 	struct range__forest *forest = atomic_load_explicit(&lock->forest, memory_order_acquire);

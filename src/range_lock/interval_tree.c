@@ -6,9 +6,25 @@
  */
 #include "interval_tree.h"
 
-static unsigned int height(const struct range_hold *node)
+static unsigned int height(const struct range__node *node)
 {
 	return node ? node->height : 0;
+}
+
+/* In the order of the tree, and of what node stands for. */
+static uint64_t start_of(const struct range__node *node)
+{
+	return range__hold_of(node)->start;
+}
+
+static uint64_t end_of(const struct range__node *node)
+{
+	return range__hold_of(node)->end;
+}
+
+static bool writes(const struct range__node *node)
+{
+	return range__hold_of(node)->mode == RANGE_WRITE;
 }
 
 static uint64_t max_u64(uint64_t a, uint64_t b)
@@ -23,12 +39,12 @@ struct summary {
 	unsigned int height;
 };
 
-static struct summary summarize(const struct range_hold *node)
+static struct summary summarize(const struct range__node *node)
 {
-	const struct range_hold *left = node->left, *right = node->right;
+	const struct range__node *left = node->left, *right = node->right;
 	struct summary s = {
-		.max_end = node->end,
-		.max_write_end = node->mode == RANGE_WRITE ? node->end : 0,
+		.max_end = end_of(node),
+		.max_write_end = writes(node) ? end_of(node) : 0,
 		.height = 1 + (height(left) > height(right) ? height(left) : height(right)),
 	};
 
@@ -43,13 +59,13 @@ static struct summary summarize(const struct range_hold *node)
 	return s;
 }
 
-static bool summary_is(const struct range_hold *node, struct summary s)
+static bool summary_is(const struct range__node *node, struct summary s)
 {
 	return node->height == s.height && node->max_end == s.max_end &&
 	       node->max_write_end == s.max_write_end;
 }
 
-static void update(struct range_hold *node)
+static void update(struct range__node *node)
 {
 	struct summary s = summarize(node);
 
@@ -58,14 +74,14 @@ static void update(struct range_hold *node)
 	node->max_write_end = s.max_write_end;
 }
 
-static void set_left(struct range_hold *node, struct range_hold *child)
+static void set_left(struct range__node *node, struct range__node *child)
 {
 	node->left = child;
 	if (child)
 		child->parent = node;
 }
 
-static void set_right(struct range_hold *node, struct range_hold *child)
+static void set_right(struct range__node *node, struct range__node *child)
 {
 	node->right = child;
 	if (child)
@@ -73,8 +89,8 @@ static void set_right(struct range_hold *node, struct range_hold *child)
 }
 
 /* Puts new where old hangs. */
-static void replace_child(struct range_hold **root, struct range_hold *parent,
-			  struct range_hold *old, struct range_hold *new)
+static void replace_child(struct range__node **root, struct range__node *parent,
+			  struct range__node *old, struct range__node *new)
 {
 	if (!parent)
 		*root = new;
@@ -86,9 +102,9 @@ static void replace_child(struct range_hold **root, struct range_hold *parent,
 		new->parent = parent;
 }
 
-static struct range_hold *rotate_left(struct range_hold **root, struct range_hold *node)
+static struct range__node *rotate_left(struct range__node **root, struct range__node *node)
 {
-	struct range_hold *up = node->right;
+	struct range__node *up = node->right;
 
 	replace_child(root, node->parent, node, up);
 	set_right(node, up->left);
@@ -98,9 +114,9 @@ static struct range_hold *rotate_left(struct range_hold **root, struct range_hol
 	return up;
 }
 
-static struct range_hold *rotate_right(struct range_hold **root, struct range_hold *node)
+static struct range__node *rotate_right(struct range__node **root, struct range__node *node)
 {
-	struct range_hold *up = node->left;
+	struct range__node *up = node->left;
 
 	replace_child(root, node->parent, node, up);
 	set_left(node, up->right);
@@ -111,7 +127,7 @@ static struct range_hold *rotate_right(struct range_hold **root, struct range_ho
 }
 
 /* Rotates if one side of node is two higher than the other; returns the root of the subtree. */
-static struct range_hold *balance(struct range_hold **root, struct range_hold *node)
+static struct range__node *balance(struct range__node **root, struct range__node *node)
 {
 	unsigned int left = height(node->left), right = height(node->right);
 
@@ -128,7 +144,7 @@ static struct range_hold *balance(struct range_hold **root, struct range_hold *n
 	return node;
 }
 
-static void rebalance(struct range_hold **root, struct range_hold *node)
+static void rebalance(struct range__node **root, struct range__node *node)
 {
 	while (node) {
 		struct summary before = { node->max_end, node->max_write_end, node->height };
@@ -142,16 +158,20 @@ static void rebalance(struct range_hold **root, struct range_hold *node)
 }
 
 /* Where b is in a tree, and a is not. */
-static bool before(const struct range_hold *a, const struct range_hold *b)
+static bool before(const struct range__node *a, const struct range__node *b)
 {
-	return a->start < b->start || (a->start == b->start && (uintptr_t)a < (uintptr_t)b);
+	return start_of(a) < start_of(b) ||
+	       (start_of(a) == start_of(b) &&
+		(uintptr_t)range__hold_of(a) < (uintptr_t)range__hold_of(b));
 }
 
-void range__tree_insert(struct range_hold **root, struct range_hold *range)
+void range__tree_insert(struct range__node **root, struct range__hold *hold, unsigned int which)
 {
-	struct range_hold **link = root;
-	struct range_hold *parent = NULL;
+	struct range__node *range = &hold->node[which];
+	struct range__node **link = root;
+	struct range__node *parent = NULL;
 
+	range->which = (uint8_t)which;
 	while (*link) {
 		parent = *link;
 		link = before(range, parent) ? &parent->left : &parent->right;
@@ -163,10 +183,10 @@ void range__tree_insert(struct range_hold **root, struct range_hold *range)
 	rebalance(root, parent);
 }
 
-void range__tree_erase(struct range_hold **root, struct range_hold *range)
+void range__tree_erase(struct range__node **root, struct range__node *range)
 {
-	struct range_hold *parent = range->parent;
-	struct range_hold *next;
+	struct range__node *parent = range->parent;
+	struct range__node *next;
 
 	if (!range->left || !range->right) {
 		replace_child(root, parent, range, range->left ? range->left : range->right);
@@ -194,15 +214,15 @@ void range__tree_erase(struct range_hold **root, struct range_hold *range)
 		rebalance(root, next);
 }
 
-void range__tree_update(struct range_hold **root, struct range_hold *range)
+void range__tree_update(struct range__node **root, struct range__node *range)
 {
 	rebalance(root, range);
 }
 
-struct range_hold *range__tree_overlap(struct range_hold *root, uint64_t start, uint64_t end,
-				       bool writers_only)
+struct range__node *range__tree_overlap(struct range__node *root, uint64_t start, uint64_t end,
+					bool writers_only)
 {
-	struct range_hold *node = root;
+	struct range__node *node = root;
 
 	/*
 	 * If something in the left subtree ends after start, then either something in it overlaps,
@@ -210,17 +230,17 @@ struct range_hold *range__tree_overlap(struct range_hold *root, uint64_t start, 
 	 * seen.
 	 */
 	while (node) {
-		const struct range_hold *left = node->left;
+		const struct range__node *left = node->left;
 
 		/* Both at once: in a tree that is not in the cache, waiting for them is all there
 		 * is to it. */
 		__builtin_prefetch(node->right);
 		if (left && (writers_only ? left->max_write_end : left->max_end) > start)
 			node = node->left;
-		else if (range__overlap(node, start, end) &&
-			 (!writers_only || node->mode == RANGE_WRITE))
+		else if (range__overlap(range__hold_of(node), start, end) &&
+			 (!writers_only || writes(node)))
 			return node;
-		else if (node->start >= end)
+		else if (start_of(node) >= end)
 			return NULL;
 		else
 			node = node->right;
@@ -228,17 +248,17 @@ struct range_hold *range__tree_overlap(struct range_hold *root, uint64_t start, 
 	return NULL;
 }
 
-struct range_hold *range__tree_first(struct range_hold *root, uint64_t start, uint64_t end)
+struct range__node *range__tree_first(struct range__node *root, uint64_t start, uint64_t end)
 {
 	return range__tree_overlap(root, start, end, false);
 }
 
-struct range_hold *range__tree_next(struct range_hold *range, uint64_t start, uint64_t end)
+struct range__node *range__tree_next(struct range__node *range, uint64_t start, uint64_t end)
 {
-	struct range_hold *node = range;
+	struct range__node *node = range;
 
 	for (;;) {
-		struct range_hold *parent;
+		struct range__node *parent;
 
 		/* If one there ends after start and none overlaps, all that follows starts too
 		 * late. */
@@ -247,19 +267,20 @@ struct range_hold *range__tree_next(struct range_hold *range, uint64_t start, ui
 		for (parent = node->parent; parent && node == parent->right; parent = node->parent)
 			node = parent;
 		node = parent;
-		if (!node || node->start >= end)
+		if (!node || start_of(node) >= end)
 			return NULL;
-		if (node->end > start)
+		if (end_of(node) > start)
 			return node;
 	}
 }
 
-struct range_hold *range__tree_from(struct range_hold *root, uint64_t from, uintptr_t address)
+struct range__node *range__tree_from(struct range__node *root, uint64_t from, uintptr_t address)
 {
-	struct range_hold *found = NULL;
+	struct range__node *found = NULL;
 
 	while (root) {
-		if (root->start > from || (root->start == from && (uintptr_t)root >= address)) {
+		if (start_of(root) > from ||
+		    (start_of(root) == from && (uintptr_t)range__hold_of(root) >= address)) {
 			found = root;
 			root = root->left;
 		} else {
@@ -270,10 +291,10 @@ struct range_hold *range__tree_from(struct range_hold *root, uint64_t from, uint
 }
 
 /* The tree of left, then middle, then right; left and right may be empty and of any height. */
-static struct range_hold *join(struct range_hold *left, struct range_hold *middle,
-			       struct range_hold *right)
+static struct range__node *join(struct range__node *left, struct range__node *middle,
+				struct range__node *right)
 {
-	struct range_hold *root = middle, *parent = NULL;
+	struct range__node *root = middle, *parent = NULL;
 
 	middle->parent = NULL;
 	if (height(left) > height(right) + 1) {
@@ -294,27 +315,27 @@ static struct range_hold *join(struct range_hold *left, struct range_hold *middl
 	return root;
 }
 
-static struct range_hold *detach(struct range_hold *node)
+static struct range__node *detach(struct range__node *node)
 {
 	if (node)
 		node->parent = NULL;
 	return node;
 }
 
-void range__tree_split(struct range_hold **root, uint64_t point, struct range_hold **right)
+void range__tree_split(struct range__node **root, uint64_t point, struct range__node **right)
 {
-	struct range_hold *node = *root, *last = NULL, *parent;
-	struct range_hold *below = NULL, *above = NULL;
+	struct range__node *node = *root, *last = NULL, *parent;
+	struct range__node *below = NULL, *above = NULL;
 
 	while (node) {
 		last = node;
-		node = node->start >= point ? node->left : node->right;
+		node = start_of(node) >= point ? node->left : node->right;
 	}
 	/* Back up the path: what was below a node is in two trees already, the node and its other
 	 * side join one. */
 	for (node = last; node; node = parent) {
 		parent = node->parent;
-		if (node->start >= point)
+		if (start_of(node) >= point)
 			above = join(above, node, detach(node->right));
 		else
 			below = join(detach(node->left), node, below);
@@ -323,20 +344,8 @@ void range__tree_split(struct range_hold **root, uint64_t point, struct range_ho
 	*right = above;
 }
 
-void range__tree_join(struct range_hold **root, struct range_hold *right)
-{
-	struct range_hold *middle = right;
-
-	if (!right)
-		return;
-	while (middle->left)
-		middle = middle->left;
-	range__tree_erase(&right, middle);
-	*root = join(*root, middle, right);
-}
-
-static bool subtree_valid(const struct range_hold *node, const struct range_hold *parent,
-			  const struct range_hold **previous)
+static bool subtree_valid(const struct range__node *node, const struct range__node *parent,
+			  const struct range__node **previous)
 {
 	if (!node)
 		return true;
@@ -353,9 +362,9 @@ static bool subtree_valid(const struct range_hold *node, const struct range_hold
 	return subtree_valid(node->right, node, previous);
 }
 
-bool range__tree_valid(const struct range_hold *root)
+bool range__tree_valid(const struct range__node *root)
 {
-	const struct range_hold *previous = NULL;
+	const struct range__node *previous = NULL;
 
 	return subtree_valid(root, NULL, &previous);
 }

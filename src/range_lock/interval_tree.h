@@ -14,47 +14,52 @@
 #ifndef RANGE_LOCK_INTERVAL_TREE_H
 #define RANGE_LOCK_INTERVAL_TREE_H
 
-#include <mmrange/range_lock.h>
+#include "layout.h"
 
 #include <stdbool.h>
 
-static inline bool range__overlap(const struct range_hold *range, uint64_t start, uint64_t end)
+/* The range that a node stands for. */
+static inline struct range__hold *range__hold_of(const struct range__node *node)
 {
-	return range->start < end && start < range->end;
+	uintptr_t first = (uintptr_t)(node - node->which);
+
+	return (struct range__hold *)(first - offsetof(struct range__hold, node));
+}
+
+static inline bool range__overlap(const struct range__hold *hold, uint64_t start, uint64_t end)
+{
+	return hold->start < end && start < hold->end;
 }
 
 /* O(log n). */
-void range__tree_insert(struct range_hold **root, struct range_hold *range);
+void range__tree_insert(struct range__node **root, struct range__hold *hold, unsigned int which);
 
 /* O(log n). The range must be in the tree. */
-void range__tree_erase(struct range_hold **root, struct range_hold *range);
+void range__tree_erase(struct range__node **root, struct range__node *range);
 
 /* After the end or the mode of a range in the tree has changed; its start may not. O(log n). */
-void range__tree_update(struct range_hold **root, struct range_hold *range);
+void range__tree_update(struct range__node **root, struct range__node *range);
 
 /* Some range that overlaps [start, end), a writer if writers_only; NULL if there is none. O(log n).
  */
-struct range_hold *range__tree_overlap(struct range_hold *root, uint64_t start, uint64_t end,
-				       bool writers_only);
+struct range__node *range__tree_overlap(struct range__node *root, uint64_t start, uint64_t end,
+					bool writers_only);
 
 /* The first range in order that overlaps [start, end), and the next one; NULL at the end. O(log n)
  * each. */
-struct range_hold *range__tree_first(struct range_hold *root, uint64_t start, uint64_t end);
-struct range_hold *range__tree_next(struct range_hold *range, uint64_t start, uint64_t end);
+struct range__node *range__tree_first(struct range__node *root, uint64_t start, uint64_t end);
+struct range__node *range__tree_next(struct range__node *range, uint64_t start, uint64_t end);
 
 /*
  * The first range in order with start > from, or with start == from and that address or a greater
  * one; NULL if there is none. O(log n).
  */
-struct range_hold *range__tree_from(struct range_hold *root, uint64_t from, uintptr_t address);
+struct range__node *range__tree_from(struct range__node *root, uint64_t from, uintptr_t address);
 
 /* Moves the ranges with start >= point from *root to *right, which was empty. O(log n). */
-void range__tree_split(struct range_hold **root, uint64_t point, struct range_hold **right);
-
-/* Appends the tree right, which comes after *root in order. O(log n). */
-void range__tree_join(struct range_hold **root, struct range_hold *right);
+void range__tree_split(struct range__node **root, uint64_t point, struct range__node **right);
 
 /* Whether order, balance, augmentation and parents are right. O(n); for tests. */
-bool range__tree_valid(const struct range_hold *root);
+bool range__tree_valid(const struct range__node *root);
 
 #endif

@@ -10,23 +10,25 @@
  * (eventual fairness, as in parking_lot): fair hand-overs cost a context switch each. FIFO is the
  * case in which every waiter is starving from the start.
  *
- * No wake-up is lost, because whenever a leaf is unlocked, each WAITING range in it has a cause
- * that ends with a call of range__leaf_wake() over a range that overlaps it:
+ * No wake-up is lost, because whenever a leaf is unlocked, each WAITING range in its queue has a
+ * cause that ends with a call of range__leaf_wake() in this leaf, over a range that overlaps it:
  *
  *	(a) a held range that conflicts with it; it will be released; or
- *	(b) a conflicting waiter that is WOKEN; its thread will run, and hold (then (a) applies),
- *	    wait again or give up, both of which wake; or
- *	(c) an earlier conflicting waiter that is starving, which is WOKEN or has a cause itself; it
- *	    will hold or give up.
+ *	(b) a conflicting waiter in the queue that is WOKEN; its thread will run, and hold (then (a)
+ *	    applies), wait again, here or in another queue, or give up, all of which wake; or
+ *	(c) an earlier conflicting waiter in the queue that is starving, which is WOKEN or has a cause
+ *	    itself; it will hold or give up; or
+ *	(d) an earlier claim that conflicts with it, whose acquisition has a cause itself, in this
+ *	    leaf or in another one; it will hold or give up. See claim.h.
  *
- * In a leaf where nothing is held and nobody is starving, only (b) is left. So if there is a queue,
- * newcomers may come and go by the fast path, past the waiters, and wake nobody: that is the word
- * EMPTY with WAITERS. When a woken waiter looks again it locks the leaf, and if it has to wait
- * then, for a newcomer that is there, that one has been put into the tree, and its release wakes.
+ * In a leaf where nothing is held and nothing is starving or claimed, only (b) is left. So if there is
+ * a queue, newcomers may come and go by the fast path, past the waiters, and wake none: that is the
+ * word EMPTY with WAITERS. When a woken waiter looks again it locks the leaf, and if it has to wait
+ * then, for a newcomer that is there, that one has been recorded, and its release wakes.
  */
 #include "leaf.h"
+#include "claim.h"
 #include "platform/platform.h"
-#include "slots.h"
 
 enum {
 	/* Compare-and-swaps before a word that keeps changing is taken by exchange. */
@@ -36,24 +38,22 @@ enum {
 };
 
 /* The range in a SINGLE word. */
-static struct range_hold *range_in(uint64_t word)
+static struct range__hold *range_in(uint64_t word)
 {
-	return (struct range_hold *)(uintptr_t)(word & ~(WORD_TAG | WORD_WRITER));
+	return (struct range__hold *)(uintptr_t)(word & ~(WORD_TAG | WORD_WRITER));
 }
 
 void range__leaf_init(struct range__leaf *leaf)
 {
-	static const struct range__leaf initial = RANGE__LEAF_INITIALIZER;
-
-	*leaf = initial;
-	atomic_init(&leaf->hi, 0);
+	*leaf = (struct range__leaf){ .word = 0 };
+	atomic_init(&leaf->not_hi, UINT64_MAX);
 }
 
 /*
  * One attempt to make an unlocked word LOCKED. Swaps that fail because the leaf is acquired and
- * released all the time by the fast path are not repeated for ever: an exchange cannot fail. It may
- * hit a word that another thread has locked meanwhile, and must not take the mark of sleepers away
- * then, so it sets it.
+ * released all the time by the fast path are not repeated without bound: an exchange cannot fail. It
+ * may hit a word that another thread has locked meanwhile, and must not take the mark of sleepers
+ * away then, so it sets it.
  */
 static bool try_lock_word(struct range__leaf *leaf, uint64_t *word, uint64_t locked, int attempt)
 {
@@ -66,7 +66,14 @@ static bool try_lock_word(struct range__leaf *leaf, uint64_t *word, uint64_t loc
 	return (*word & WORD_TAG) != WORD_LOCKED;
 }
 
-void range__leaf_lock_reader(struct range__leaf *leaf)
+/* The leaf has been locked, when its word was this. */
+static void record_single(struct range__leaf *leaf, uint64_t word)
+{
+	if ((word & WORD_TAG) == WORD_SINGLE)
+		range__leaf_record(leaf, range_in(word));
+}
+
+void range__leaf_lock(struct range__leaf *leaf)
 {
 	uint64_t locked = WORD_LOCKED;
 	int spins = mmrange__spinning_helps() ? LOCK_SPINS : 0;
@@ -79,8 +86,7 @@ void range__leaf_lock_reader(struct range__leaf *leaf)
 		if ((word & WORD_TAG) != WORD_LOCKED) {
 			if (!try_lock_word(leaf, &word, locked, attempts++))
 				continue;
-			if ((word & WORD_TAG) == WORD_SINGLE)
-				range__tree_insert(&leaf->held, range_in(word));
+			record_single(leaf, word);
 			return;
 		}
 		if (spins > 0) {
@@ -98,13 +104,21 @@ void range__leaf_lock_reader(struct range__leaf *leaf)
 	}
 }
 
-void range__leaf_lock(struct range__leaf *leaf)
+bool range__leaf_trylock(struct range__leaf *leaf)
 {
-	range__leaf_lock_reader(leaf);
-	range__slots_revoke(leaf);
+	/* relaxed: the swap decides, and acquires */
+	uint64_t word = atomic_load_explicit(&leaf->word, memory_order_relaxed);
+
+	if ((word & WORD_TAG) == WORD_LOCKED ||
+	    !atomic_compare_exchange_strong_explicit(&leaf->word, &word, WORD_LOCKED,
+						     memory_order_acquire, /* [A2] */
+						     memory_order_relaxed))
+		return false;
+	record_single(leaf, word);
+	return true;
 }
 
-static void unlock_to(struct range__leaf *leaf, uint64_t word, const struct range__wakes *wakes)
+void range__leaf_unlock_to(struct range__leaf *leaf, uint64_t word)
 {
 	/* [U2] From here on the leaf may be gone, and those to be woken too: only addresses are
 	 * used. */
@@ -112,145 +126,189 @@ static void unlock_to(struct range__leaf *leaf, uint64_t word, const struct rang
 
 	if (old & WORD_SLEEPERS)
 		mmrange__unpark(&leaf->word, false);
-	for (unsigned int i = 0; wakes && i < wakes->n; i++)
-		mmrange__unpark(wakes->state[i], false);
 }
 
-static uint64_t unlocked_word(const struct range__leaf *leaf)
+static uint64_t unlocked_word(struct range__leaf *leaf)
 {
 	if (range__leaf_biased(leaf))
-		return range__word_of_bias(leaf->generation);
-	if (leaf->seams)
+		return range__word_of_bias(range__leaf_generation(leaf));
+	if (leaf->held || leaf->covers > 0 || leaf->nr_claims > 0)
 		return WORD_TREE;
-	if (range__leaf_vacant(leaf))
-		return range__word_empty(leaf->generation);
-	if (!leaf->held && leaf->nr_woken > 0 && leaf->nr_starving == 0)
-		return range__word_empty(leaf->generation) | WORD_WAITERS;
+	if (!leaf->waiters)
+		return range__word_empty(range__leaf_generation(leaf));
+	if (leaf->nr_woken > 0 && leaf->nr_starving == 0)
+		return range__word_empty(range__leaf_generation(leaf)) | WORD_WAITERS;
 	return WORD_TREE;
+}
+
+void range__wake_all(const struct range__wakes *wakes)
+{
+	for (unsigned int i = 0; i < wakes->n; i++)
+		mmrange__unpark(wakes->state[i], false);
 }
 
 void range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wakes)
 {
-	unlock_to(leaf, unlocked_word(leaf), wakes);
+	range__leaf_unlock_to(leaf, unlocked_word(leaf));
+	if (wakes)
+		range__wake_all(wakes);
 }
 
-void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range_hold *range)
+struct range__node *range__leaf_node(struct range__leaf *leaf, struct range__hold *range)
 {
-	bool alone = range__leaf_vacant(leaf) && !range__leaf_biased(leaf);
+	if (range->start >= range__leaf_lo(leaf))
+		return &range->node[0];
+	return range->end <= range__leaf_hi(leaf) ? &range->node[1] : NULL;
+}
 
-	if (alone && !leaf->seams) {
-		range->stamp = range__word_empty(leaf->generation);
-		unlock_to(leaf, range__word_single(range), NULL);
+void range__leaf_record(struct range__leaf *leaf, struct range__hold *range)
+{
+	struct range__node *node = range__leaf_node(leaf, range);
+
+	if (node)
+		range__tree_insert(&leaf->held, range, node == &range->node[1]);
+	else if (range->mode == RANGE_WRITE)
+		leaf->covers = RANGE__COVERS_WRITER;
+	else
+		leaf->covers++;
+}
+
+void range__leaf_erase(struct range__leaf *leaf, struct range__hold *range)
+{
+	struct range__node *node = range__leaf_node(leaf, range);
+
+	if (node)
+		range__tree_erase(&leaf->held, node);
+	else if (range->mode == RANGE_WRITE)
+		leaf->covers = 0;
+	else
+		leaf->covers--;
+}
+
+void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range__hold *range)
+{
+	struct range__node *node = range__leaf_node(leaf, range);
+
+	if (node && range__leaf_vacant(leaf) && !range__leaf_biased(leaf)) {
+		range->stamp[node == &range->node[1]] =
+			range__word_empty(range__leaf_generation(leaf));
+		range__leaf_unlock_to(leaf, range__word_single(range, range->mode));
 	} else {
-		range->stamp = 0; /* it is in no slot */
-		range__tree_insert(&leaf->held, range);
-		unlock_to(leaf,
-			  unlocked_word(leaf) |
-				  (alone && range->mode == RANGE_WRITE ? WORD_ALONE : 0),
-			  NULL);
+		range__leaf_record(leaf, range);
+		range__leaf_unlock(leaf, NULL);
 	}
 }
 
-static bool conflict(const struct range_hold *a, const struct range_hold *b)
+bool range__leaf_holds_conflict(struct range__leaf *leaf, const struct range__hold *range)
 {
-	return (a->mode == RANGE_WRITE || b->mode == RANGE_WRITE) &&
-	       range__overlap(a, b->start, b->end);
-}
-
-static bool held_conflict(struct range__leaf *leaf, const struct range_hold *range)
-{
+	if (leaf->covers > 0 &&
+	    (range->mode == RANGE_WRITE || leaf->covers == RANGE__COVERS_WRITER))
+		return true;
 	return range__tree_overlap(leaf->held, range->start, range->end,
 				   range->mode == RANGE_READ) != NULL;
 }
 
-static bool is_woken(const struct range_hold *range)
+static bool is_woken(const struct range__hold *range)
 {
 	/* relaxed: under the leaf's lock */
 	return atomic_load_explicit(&range->state, memory_order_relaxed) == RANGE_WOKEN;
 }
 
-/* Whether a starving waiter that came before range conflicts with it; all waiters came before a
- * newcomer. */
-static bool behind_starving(const struct range__leaf *leaf, const struct range_hold *range)
+/* Whether a starving waiter that came before range conflicts with it. */
+static bool behind_starving(const struct range__leaf *leaf, const struct range__hold *range)
 {
-	if (leaf->nr_starving == 0)
-		return false;
-	for (const struct range_hold *w = leaf->wait_first; w && w != range; w = w->next)
-		if (w->starving && conflict(w, range))
+	struct range__hold *w = leaf->nr_starving > 0 ? leaf->waiters : NULL;
+
+	for (; w && range__earlier(w, range); w = range__leaf_next(leaf, w))
+		if (w->starving && range__conflict(w, range))
 			return true;
 	return false;
 }
 
-static bool behind_woken(const struct range__leaf *leaf, const struct range_hold *range)
+static bool behind_woken(const struct range__leaf *leaf, const struct range__hold *range)
 {
 	unsigned int left = leaf->nr_woken;
 
-	for (const struct range_hold *w = leaf->wait_first; w && left > 0; w = w->next) {
+	for (struct range__hold *w = leaf->waiters; w && left > 0; w = range__leaf_next(leaf, w)) {
 		if (!is_woken(w))
 			continue;
 		left--;
-		if (conflict(w, range))
+		if (range__conflict(w, range))
 			return true;
 	}
 	return false;
 }
 
-bool range__leaf_blocks(struct range__leaf *leaf, const struct range_hold *range)
+bool range__leaf_blocks(struct range__lock *lock, struct range__leaf *leaf,
+			const struct range__hold *range)
 {
-	return held_conflict(leaf, range) || behind_starving(leaf, range);
+	return range__leaf_holds_conflict(leaf, range) || behind_starving(leaf, range) ||
+	       (leaf->nr_claims > 0 && range__claims_block(lock, leaf, range));
 }
 
-bool range__leaf_upgradable(struct range__leaf *leaf, const struct range_hold *range)
+static bool covered_by_other(const struct range__leaf *leaf, bool itself)
 {
-	struct range_hold *r;
+	return leaf->covers > (itself ? 1 : 0);
+}
 
-	for (r = range__tree_first(leaf->held, range->start, range->end); r;
-	     r = range__tree_next(r, range->start, range->end))
-		if (r != range)
+bool range__leaf_upgradable(struct range__lock *lock, struct range__leaf *leaf,
+			    const struct range__hold *range)
+{
+	struct range__hold *w = leaf->waiters;
+	struct range__node *node = range__tree_first(leaf->held, range->start, range->end);
+	bool spanned = range->start < range__leaf_lo(leaf) && range__leaf_hi(leaf) < range->end;
+
+	if (covered_by_other(leaf, spanned))
+		return false;
+	for (; node; node = range__tree_next(node, range->start, range->end))
+		if (range__hold_of(node) != range)
 			return false;
-	for (r = leaf->wait_first; r; r = r->next)
-		if (r->starving && r->mode == RANGE_READ &&
-		    range__overlap(r, range->start, range->end))
+	for (; w; w = range__leaf_next(leaf, w))
+		if (w->starving && w->mode == RANGE_READ &&
+		    range__overlap(w, range->start, range->end))
 			return false;
-	return true;
+	return leaf->nr_claims == 0 || !range__claims_read(lock, leaf, range);
 }
 
 /* Does not write the state: a waiter that saw it WAITING for a moment could fall asleep after its
  * wake-up. */
-static void queue_last(struct range__leaf *leaf, struct range_hold *range)
+void range__leaf_enqueue(struct range__leaf *leaf, struct range__hold *range)
 {
-	range->next = NULL;
-	range->prev = leaf->wait_last;
-	if (leaf->wait_last)
-		leaf->wait_last->next = range;
-	else
-		leaf->wait_first = range;
-	leaf->wait_last = range;
+	struct range__hold *first = leaf->waiters, *after = first ? first->prev : NULL;
+
+	while (after && after != first && range__earlier(range, after))
+		after = after->prev;
+	range->in = leaf;
 	leaf->nr_starving += range->starving;
 	leaf->nr_woken += is_woken(range);
+	if (!first) {
+		range->next = range->prev = leaf->waiters = range;
+		return;
+	}
+	if (after == first && range__earlier(range, first)) {
+		after = first->prev;
+		leaf->waiters = range;
+	}
+	range->prev = after;
+	range->next = after->next;
+	after->next->prev = range;
+	after->next = range;
 }
 
-void range__leaf_enqueue(struct range__leaf *leaf, struct range_hold *range)
+void range__leaf_dequeue(struct range__leaf *leaf, struct range__hold *range)
 {
-	atomic_store_explicit(&range->state, RANGE_WAITING, memory_order_relaxed);
-	queue_last(leaf, range);
-}
-
-void range__leaf_dequeue(struct range__leaf *leaf, struct range_hold *range)
-{
-	if (range->prev)
-		range->prev->next = range->next;
-	else
-		leaf->wait_first = range->next;
-	if (range->next)
-		range->next->prev = range->prev;
-	else
-		leaf->wait_last = range->prev;
+	if (range->next == range)
+		leaf->waiters = NULL;
+	else if (leaf->waiters == range)
+		leaf->waiters = range->next;
+	range->prev->next = range->next;
+	range->next->prev = range->prev;
+	range->in = NULL;
 	leaf->nr_starving -= range->starving;
 	leaf->nr_woken -= is_woken(range);
 }
 
-void range__leaf_wait_again(struct range__leaf *leaf, struct range_hold *range)
+void range__leaf_wait_again(struct range__leaf *leaf, struct range__hold *range)
 {
 	if (is_woken(range)) {
 		leaf->nr_woken--;
@@ -258,7 +316,14 @@ void range__leaf_wait_again(struct range__leaf *leaf, struct range_hold *range)
 	}
 }
 
-static void wake_one(struct range__leaf *leaf, struct range_hold *range, struct range__wakes *wakes)
+void range__leaf_starve(struct range__leaf *leaf, struct range__hold *range)
+{
+	range->starving = 1;
+	leaf->nr_starving++;
+}
+
+static void wake_one(struct range__leaf *leaf, struct range__hold *range,
+		     struct range__wakes *wakes)
 {
 	leaf->nr_woken++;
 	/* relaxed: the waiter goes on to lock the leaf before it looks at anything else */
@@ -269,13 +334,13 @@ static void wake_one(struct range__leaf *leaf, struct range_hold *range, struct 
 		mmrange__unpark(&range->state, false);
 }
 
-void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
-		      struct range__wakes *wakes)
+void range__leaf_wake(struct range__lock *lock, struct range__leaf *leaf, uint64_t start,
+		      uint64_t end, struct range__wakes *wakes)
 {
-	for (struct range_hold *w = leaf->wait_first; w; w = w->next) {
+	for (struct range__hold *w = leaf->waiters; w; w = range__leaf_next(leaf, w)) {
 		if (!range__overlap(w, start, end))
 			continue;
-		if (!is_woken(w) && !held_conflict(leaf, w) && !behind_starving(leaf, w) &&
+		if (!is_woken(w) && !range__leaf_blocks(lock, leaf, w) &&
 		    (w->starving || !behind_woken(leaf, w)))
 			wake_one(leaf, w, wakes);
 		/* All that follow and overlap [start, end) conflict with this one, and have it as
@@ -286,15 +351,31 @@ void range__leaf_wake(struct range__leaf *leaf, uint64_t start, uint64_t end,
 	}
 }
 
-struct range_hold *range__leaf_promote(struct range__leaf *leaf, uint64_t bound)
+/* A claim needs all the leaves of the acquisition, which its own thread has to lock. */
+static void tell_to_claim(struct range__leaf *leaf, struct range__hold *range,
+			  struct range__wakes *wakes)
 {
-	struct range_hold *w = leaf->wait_first;
+	range->promoted = 1;
+	if (!is_woken(range))
+		wake_one(leaf, range, wakes);
+}
+
+/* An arrival may be later than the clock, see arrive() in wait.c. */
+static bool has_waited(const struct range__hold *range, uint64_t now, uint64_t bound)
+{
+	return range->arrival <= now && now - range->arrival >= bound;
+}
+
+struct range__hold *range__leaf_promote(struct range__lock *lock, struct range__leaf *leaf,
+					uint64_t bound, struct range__wakes *wakes)
+{
+	struct range__hold *w = leaf->waiters;
 	uint64_t now;
 
 	if (!w)
 		return NULL;
 	now = mmrange__now();
-	if (now - leaf->fair_at < bound || now - w->stamp < bound)
+	if (now - leaf->fair_at < bound || !has_waited(w, now, bound))
 		return NULL;
 	/*
 	 * Also if it is in vain: many that are starving are not to be looked through at each
@@ -304,22 +385,29 @@ struct range_hold *range__leaf_promote(struct range__leaf *leaf, uint64_t bound)
 	/*
 	 * In the order of arrival: after the first that has not waited for long enough, none has.
 	 */
-	for (; w && now - w->stamp >= bound; w = w->next) {
-		if (!w->starving && !behind_starving(leaf, w)) {
-			w->starving = 1;
-			leaf->nr_starving++;
-			return w;
+	for (; w && has_waited(w, now, bound); w = range__leaf_next(leaf, w)) {
+		if (w->starving || w->promoted || behind_starving(leaf, w) ||
+		    (leaf->nr_claims > 0 && range__claims_block(lock, leaf, w)))
+			continue;
+		if (range__claim_needed(w)) {
+			tell_to_claim(leaf, w, wakes);
+			return NULL;
 		}
+		range__leaf_starve(leaf, w);
+		return w;
 	}
 	return NULL;
 }
 
 bool range__leaf_crossed(struct range__leaf *leaf, uint64_t point)
 {
+	struct range__hold *w = leaf->waiters;
+
 	/* What overlaps the empty [point, point) starts before it and ends after it. */
-	if (range__tree_overlap(leaf->held, point, point, false))
+	if (leaf->covers > 0 || leaf->nr_claims > 0 ||
+	    range__tree_overlap(leaf->held, point, point, false))
 		return true;
-	for (const struct range_hold *w = leaf->wait_first; w; w = w->next)
+	for (; w; w = range__leaf_next(leaf, w))
 		if (range__overlap(w, point, point))
 			return true;
 	return false;
@@ -329,104 +417,87 @@ static void set_bounds(struct range__leaf *leaf, uint64_t lo, uint64_t hi)
 {
 	/* relaxed: [B] */
 	atomic_store_explicit(&leaf->lo, lo, memory_order_relaxed);
-	atomic_store_explicit(&leaf->hi, hi, memory_order_relaxed);
-	leaf->generation++;
-}
-
-/* Merges two queues by the time of arrival, which range->stamp is while a range waits. */
-static void merge_queues(struct range__leaf *to, struct range__leaf *from)
-{
-	struct range_hold *a = to->wait_first, *b = from->wait_first;
-
-	to->wait_first = to->wait_last = from->wait_first = from->wait_last = NULL;
-	to->nr_woken = to->nr_starving = from->nr_woken = from->nr_starving = 0;
-	while (a || b) {
-		struct range_hold **queue = !a || (b && b->stamp < a->stamp) ? &b : &a;
-		struct range_hold *oldest = *queue;
-
-		*queue = oldest->next;
-		queue_last(to, oldest);
-	}
-}
-
-void range__leaf_absorb(struct range__leaf *to, struct range__leaf *from)
-{
-	uint64_t to_lo = atomic_load_explicit(&to->lo, memory_order_relaxed);
-	uint64_t to_hi = atomic_load_explicit(&to->hi, memory_order_relaxed);
-	uint64_t lo = atomic_load_explicit(&from->lo, memory_order_relaxed);
-	uint64_t hi = atomic_load_explicit(&from->hi, memory_order_relaxed);
-	uint64_t seam = lo;
-
-	if (to_lo == to_hi) {
-		to->held = from->held;
-	} else if (lo < to_lo) {
-		range__tree_join(&from->held, to->held);
-		to->held = from->held;
-		hi = to_hi;
-	} else {
-		range__tree_join(&to->held, from->held);
-		lo = to_lo;
-	}
-	from->held = NULL;
-	merge_queues(to, from);
-	if (from->fair_at > to->fair_at)
-		to->fair_at = from->fair_at;
-	set_bounds(to, lo, hi);
-	set_bounds(from, seam, seam);
+	atomic_store_explicit(&leaf->not_hi, ~hi, memory_order_relaxed);
+	range__leaf_next_generation(leaf);
 }
 
 void range__leaf_split(struct range__leaf *leaf, uint64_t point, struct range__leaf *right)
 {
-	struct range_hold *w, *next;
+	struct range__hold *w = leaf->waiters, *next;
 
 	range__tree_split(&leaf->held, point, &right->held);
-	for (w = leaf->wait_first; w; w = next) {
-		next = w->next;
+	for (; w; w = next) {
+		next = range__leaf_next(leaf, w);
 		if (w->start < point)
 			continue;
 		range__leaf_dequeue(leaf, w);
-		queue_last(right, w);
+		range__leaf_enqueue(right, w);
 	}
+	range__wide_split(leaf, point, right);
 	right->fair_at = leaf->fair_at;
-	set_bounds(right, point, atomic_load_explicit(&leaf->hi, memory_order_relaxed));
-	set_bounds(leaf, atomic_load_explicit(&leaf->lo, memory_order_relaxed), point);
+	range__leaf_set_right(right, range__leaf_right(leaf));
+	range__leaf_set_right(leaf, right);
+	set_bounds(right, point, range__leaf_hi(leaf));
+	set_bounds(leaf, range__leaf_lo(leaf), point);
+}
+
+void range__leaf_absorb(struct range__leaf *leaf, struct range__leaf *right)
+{
+	uint64_t hi = range__leaf_hi(right);
+
+	range__leaf_set_right(leaf, range__leaf_right(right));
+	set_bounds(leaf, range__leaf_lo(leaf), hi);
+	set_bounds(right, hi, hi);
 }
 
 /* Whether a waiter has a cause, as the head of this file lists them; earlier ones have been seen to
  * have one. */
-static bool has_cause(struct range__leaf *leaf, const struct range_hold *range)
+static bool has_cause(struct range__lock *lock, struct range__leaf *leaf,
+		      const struct range__hold *range)
 {
-	return is_woken(range) || held_conflict(leaf, range) || behind_woken(leaf, range) ||
-	       behind_starving(leaf, range);
+	return is_woken(range) || behind_woken(leaf, range) ||
+	       range__leaf_blocks(lock, leaf, range);
 }
 
-static bool inside(struct range__leaf *leaf, const struct range_hold *range)
+static bool touches(struct range__leaf *leaf, const struct range__hold *range)
 {
-	return range->start < range->end && range__leaf_covers(leaf, range->start, range->end);
+	return range->start < range->end &&
+	       range__overlap(range, range__leaf_lo(leaf), range__leaf_hi(leaf));
 }
 
-bool range__leaf_valid(struct range__leaf *leaf)
+static bool held_valid(struct range__leaf *leaf)
 {
-	uint32_t woken = 0, starving = 0;
-	const struct range_hold *prev = NULL;
+	struct range__node *node = range__tree_first(leaf->held, 0, UINT64_MAX);
 
-	if (!range__tree_valid(leaf->held) || range__leaf_biased(leaf))
-		return false;
-	for (struct range_hold *r = range__tree_first(leaf->held, 0, UINT64_MAX); r;
-	     r = range__tree_next(r, 0, UINT64_MAX)) {
-		struct range_hold *other = range__tree_first(leaf->held, r->start, r->end);
+	for (; node; node = range__tree_next(node, 0, UINT64_MAX)) {
+		struct range__hold *range = range__hold_of(node);
+		struct range__node *other = range__tree_first(leaf->held, range->start, range->end);
 
-		if (!inside(leaf, r))
+		if (!touches(leaf, range) || range__leaf_node(leaf, range) != node ||
+		    (range->mode == RANGE_WRITE && leaf->covers > 0) ||
+		    leaf->covers == RANGE__COVERS_WRITER)
 			return false;
-		for (; other; other = range__tree_next(other, r->start, r->end))
-			if (other != r && conflict(r, other))
+		for (; other; other = range__tree_next(other, range->start, range->end))
+			if (other != node && range__conflict(range, range__hold_of(other)))
 				return false;
 	}
-	for (struct range_hold *w = leaf->wait_first; w; prev = w, w = w->next) {
-		if (w->prev != prev || !inside(leaf, w) || !has_cause(leaf, w))
+	return range__tree_valid(leaf->held);
+}
+
+bool range__leaf_valid(struct range__lock *lock, struct range__leaf *leaf)
+{
+	uint32_t woken = 0, starving = 0;
+	struct range__hold *prev = leaf->waiters ? leaf->waiters->prev : NULL;
+
+	if (!held_valid(leaf) || range__leaf_biased(leaf) || !range__claims_valid(lock, leaf))
+		return false;
+	for (struct range__hold *w = leaf->waiters; w; prev = w, w = range__leaf_next(leaf, w)) {
+		if (w->prev != prev || w->in != leaf || !touches(leaf, w) ||
+		    (w != leaf->waiters && range__earlier(w, prev)) || !has_cause(lock, leaf, w))
 			return false;
 		woken += is_woken(w);
 		starving += w->starving;
 	}
-	return leaf->wait_last == prev && leaf->nr_woken == woken && leaf->nr_starving == starving;
+	return leaf->nr_woken == woken && leaf->nr_starving == starving &&
+	       prev == (leaf->waiters ? leaf->waiters->prev : NULL);
 }

@@ -1,28 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Several ranges at once. A thread must not wait for one range while it holds another (see the head
- * of the public header), so it waits for one with nothing held, tries the others, and if one of
- * them is taken lets go of all, and waits for that one next: where the obstacle was. After some
- * rounds in vain it waits for one range that spans them all, which is as fair as any other wait,
- * and cuts what it wants out of that.
+ * Several ranges at once: one acquisition of all their leaves, see wait.c.
  */
-#include <mmrange/range_lock.h>
+#include "checked.h"
+#include "wait.h"
 
 #include <errno.h>
-#include <stdbool.h>
 
-enum { ROUNDS = 4 };
+/* By start, in place, without recursion and in O(n log n): heapsort (Williams 1964). */
+static void sift_down(struct range_request *requests, size_t root, size_t n)
+{
+	struct range_request request = requests[root];
+	size_t child;
 
-/* By start. Few, and in order most of the time: insertion sort. */
+	for (; (child = 2 * root + 1) < n; root = child) {
+		if (child + 1 < n && requests[child].start < requests[child + 1].start)
+			child++;
+		if (requests[child].start <= request.start)
+			break;
+		requests[root] = requests[child];
+	}
+	requests[root] = request;
+}
+
+static bool is_sorted(const struct range_request *requests, size_t n)
+{
+	size_t i = 1;
+
+	while (i < n && requests[i - 1].start <= requests[i].start)
+		i++;
+	return i >= n;
+}
+
 static void sort(struct range_request *requests, size_t n)
 {
-	for (size_t i = 1; i < n; i++) {
-		struct range_request request = requests[i];
-		size_t k = i;
+	if (is_sorted(requests, n))
+		return;
+	for (size_t i = n / 2; i > 0; i--)
+		sift_down(requests, i - 1, n);
+	for (size_t last = n - 1; last > 0; last--) {
+		struct range_request request = requests[0];
 
-		for (; k > 0 && request.start < requests[k - 1].start; k--)
-			requests[k] = requests[k - 1];
-		requests[k] = request;
+		requests[0] = requests[last];
+		requests[last] = request;
+		sift_down(requests, 0, last);
 	}
 }
 
@@ -39,69 +60,56 @@ static bool valid(const struct range_request *requests, size_t n)
 	return n > 0;
 }
 
-/*
- * Tries all but the one at held. Returns n, or the first that is taken; then nothing is held any
- * more.
- */
-static size_t try_others(struct range_lock *lock, const struct range_request *requests, size_t n,
-			 size_t held)
+static void begin(struct range__lock *lock, const struct range_request *request)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct range_request *r = &requests[i];
+	struct range__hold *range = range__hold(request->range);
 
-		if (i == held || !range_trylock(lock, r->range, r->start, r->end, r->mode))
-			continue;
-		for (size_t k = 0; k < i; k++)
-			if (k != held)
-				range_unlock(lock, requests[k].range);
-		range_unlock(lock, requests[held].range);
-		return i;
-	}
-	return n;
+	range__checked_begin(lock, range);
+	range->start = request->start;
+	range->end = request->end;
+	range->mode = request->mode;
+	range->how = 0;
+	range->owner = mmrange__self();
 }
 
-static int lock_span(struct range_lock *lock, const struct range_request *requests, size_t n)
+static int acquire(struct range__lock *lock, struct range_request *requests, size_t n,
+		   const struct range__limit *limit)
 {
-	enum range_mode mode = RANGE_READ;
+	struct range__set set = { .lock = lock, .requests = requests, .n = n };
 	int error;
 
+	sort(requests, n);
+	if (!range__limit_valid(limit) || !valid(requests, n))
+		return EINVAL;
 	for (size_t i = 0; i < n; i++)
-		if (requests[i].mode == RANGE_WRITE)
-			mode = RANGE_WRITE;
-	error = range_lock(lock, requests[0].range, requests[0].start, requests[n - 1].end, mode);
-	if (error)
-		return error;
-	for (size_t i = 0; i < n; i++) {
-		const struct range_request *r = &requests[i];
-
-		if (i + 1 < n) {
-			/* Cannot fail: the point is inside. */
-			error |= range_split(lock, r->range, requests[i + 1].start,
-					     requests[i + 1].range);
-			range_shrink(lock, r->range, r->start, r->end);
-		}
-		if (r->mode != mode)
-			range_downgrade(lock, r->range);
-	}
+		begin(lock, &requests[i]);
+	error = range__acquire_slow(&set, limit);
+	for (size_t i = 0; i < n; i++)
+		range__checked_end(range__hold(requests[i].range), error);
 	return error;
 }
 
-int range_lock_many(struct range_lock *lock, struct range_request *requests, size_t n)
+int range_lock_many(struct range_lock *lock_, struct range_request *requests, size_t n)
 {
-	size_t first = 0;
+	struct range__lock *lock = range__lock(lock_);
+	static const struct range__limit limit = { .clock = CLOCK_MONOTONIC };
 
-	sort(requests, n);
-	if (!valid(requests, n))
-		return EINVAL;
-	for (int round = 0; round < ROUNDS; round++) {
-		const struct range_request *r = &requests[first];
-		int error = range_lock(lock, r->range, r->start, r->end, r->mode);
+	return acquire(lock, requests, n, &limit);
+}
 
-		if (error)
-			return error;
-		first = try_others(lock, requests, n, first);
-		if (first == n)
-			return 0;
-	}
-	return lock_span(lock, requests, n);
+int range_trylock_many(struct range_lock *lock_, struct range_request *requests, size_t n)
+{
+	struct range__lock *lock = range__lock(lock_);
+	static const struct range__limit limit = { .try = true, .clock = CLOCK_MONOTONIC };
+
+	return acquire(lock, requests, n, &limit);
+}
+
+int range_timedlock_many(struct range_lock *lock_, struct range_request *requests, size_t n,
+			 clockid_t clock, const struct timespec *deadline)
+{
+	struct range__lock *lock = range__lock(lock_);
+	const struct range__limit limit = { .clock = clock, .deadline = deadline };
+
+	return acquire(lock, requests, n, &limit);
 }

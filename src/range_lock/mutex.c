@@ -97,7 +97,7 @@ static struct range__wait *own_wait(void)
 {
 	struct range__wait *wait = range__deadlock_wait_of(mmrange__self());
 
-	return wait && !wait->range ? wait : NULL;
+	return wait && !wait->set ? wait : NULL;
 }
 
 static void end_wait(void)

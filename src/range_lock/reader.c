@@ -1,101 +1,170 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One slot of the thread's own is written, and the leaf's word is read. Only if that has changed
- * meanwhile, because somebody has ended the bias, the leaf is locked: the range may have been
- * adopted.
+ * One slot of the thread's own is written, and the words of one or two leaves are read. Only if one of
+ * them has changed meanwhile, because a thread has ended the bias, all leaves of the range are locked:
+ * it may have been adopted there.
  */
 #include "reader.h"
-#include "forest.h"
 #include "wait.h"
 
 /* Looks at a leaf that is locked, maybe by a reader, before locking it. */
 enum { LOCKED_SPINS = 100 };
 
-static bool undisturbed(const struct range_hold *range)
+static bool calms_down(const struct range__hold *range, unsigned int which)
 {
+	int spins = mmrange__spinning_helps() ? LOCKED_SPINS : 0;
 	uint64_t word;
-	int spins;
 
-	if (range__slot_undisturbed(range))
-		return true;
-	spins = mmrange__spinning_helps() ? LOCKED_SPINS : 0;
 	do {
 		/* relaxed: as in range__slot_undisturbed() */
-		word = atomic_load_explicit(&range->leaf->word, memory_order_relaxed);
-		if (word == range->stamp)
+		word = atomic_load_explicit(&range->leaf[which]->word, memory_order_relaxed);
+		if (word == range->stamp[which])
 			return true;
 		mmrange__relax();
 	} while ((word & WORD_TAG) == WORD_LOCKED && spins-- > 0);
 	return false;
 }
 
-/*
- * The leaf was not as it should be after publishing the range in it: finds out whether the range is
- * held, through the slot or the tree. If not through the slot, takes it out of there.
- */
-static bool settle(struct range_lock *lock, struct range_hold *range)
+static inline bool undisturbed(const struct range__hold *range)
 {
-	struct range__leaf *leaf = range__forest_lock_published(lock, range);
-	struct range__slot *slot = range->slot;
+	mmrange__light_fence(); /* [L] */
+	return (range__slot_undisturbed(range, 0) || calms_down(range, 0)) &&
+	       (!range__is_wide(range) || range__slot_undisturbed(range, 1) ||
+		calms_down(range, 1));
+}
+
+/* With the leaf locked: whether it is as it was when the range was published in it. */
+static bool intact(struct range__leaf *leaf, struct range__leaf *old, uint64_t stamp)
+{
+	return leaf == old && range__leaf_biased(leaf) &&
+	       range__word_of_bias(range__leaf_generation(leaf)) == stamp;
+}
+
+static bool adopted(struct range__leaf *leaf, struct range__hold *range)
+{
+	struct range__node *node = range__leaf_node(leaf, range);
+
+	return node && range__slot_adopted(node);
+}
+
+/* With all leaves locked, and out of the slot: whether it can be held where it is not recorded. */
+static bool can_be_recorded(struct range__set *set)
+{
+	const struct range__hold newcomer = {
+		.start = set->one->start,
+		.end = set->one->end,
+		.mode = RANGE_READ,
+		.arrival = UINT64_MAX,
+	};
+
+	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk))
+		if (!adopted(walk.leaf, set->one) &&
+		    range__leaf_blocks(set->lock, walk.leaf, &newcomer))
+			return false;
+	return true;
+}
+
+static void record_rest(struct range__set *set)
+{
+	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk))
+		if (!adopted(walk.leaf, set->one))
+			range__leaf_record(walk.leaf, set->one);
+}
+
+/* Where it has been adopted. Whether it was so somewhere. */
+static bool erase_adopted(struct range__set *set, struct range__wakes *wakes)
+{
+	struct range__hold *range = set->one;
+	bool any = false;
+
+	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk)) {
+		if (!adopted(walk.leaf, range))
+			continue;
+		range__leaf_erase(walk.leaf, range);
+		range__wake(set->lock, walk.leaf, range->start, range->end, wakes);
+		any = true;
+	}
+	return any;
+}
+
+/*
+ * A leaf was not as it should be after publishing the range in it: finds out whether the range is held.
+ * If not through the slot, takes it out of there; then it is recorded in all its leaves, or in none.
+ */
+__attribute__((noinline)) static bool settle(struct range__lock *lock, struct range__hold *range)
+{
+	struct range__set set = range__set_of(lock, range);
+	struct range__leaf *old[2] = { range->leaf[0],
+				       range__is_wide(range) ? range->leaf[1] : NULL };
+	struct range__wakes wakes;
 	uint64_t next;
 	bool held;
 
-	if (leaf && leaf == range->leaf && range__leaf_biased(leaf) &&
-	    range__word_of_bias(leaf->generation) == range->stamp) {
-		range__leaf_unlock(leaf, NULL);
+	wakes.n = 0;
+	set.hint = range->leaf[0];
+	range__span_lock(&set, RANGE__KEEP_BIAS);
+	range->owner = mmrange__self();
+	if (intact(range->leaf[0], old[0], range->stamp[0]) &&
+	    (range__is_wide(range) ? intact(range->leaf[1], old[1], range->stamp[1]) : !old[1])) {
+		range__span_unlock(&set, NULL);
 		return true;
 	}
-	next = range__slot_leave(slot);
-	/* There were several leaves. Until now it could still be adopted, by who made them one. */
-	if (!leaf)
-		leaf = range__forest_lock_published(lock, range);
-	held = leaf && range__slot_adopted(range);
-	range->leaf = leaf;
-	range->stamp = 0;
-	if (leaf)
-		range__leaf_unlock(leaf, NULL);
-	range__slot_free(slot, next);
+	next = range__slot_leave(range->slot);
+	range->how &= (uint8_t)~RANGE__SLOT;
+	held = can_be_recorded(&set);
+	if (held)
+		record_rest(&set);
+	else
+		erase_adopted(&set, &wakes);
+	range__span_unlock(&set, &wakes);
+	range__slot_free(range->slot, next);
 	return held;
 }
 
-bool range__reader_enter(struct range_lock *lock, struct range__leaf *leaf,
-			 struct range_hold *range, uint64_t word)
+bool range__reader_settle(struct range__lock *lock, struct range__hold *range)
 {
-	range->leaf = leaf;
-	range->stamp = word;
-	if (!range__slot_publish(range))
-		return false;
 	return undisturbed(range) || settle(lock, range);
 }
 
+bool range__reader_enter(struct range__lock *lock, struct range__hold *range)
+{
+	return range__slot_publish(lock, range) && range__reader_settle(lock, range);
+}
+
 /*
- * The slot keeps range__slots_drain() from freeing the leaf until this thread does not need it any
+ * The slot keeps range__slots_drain() from freeing the leaves until this thread does not need them any
  * more. A range that was adopted does so as well, until the leaf is unlocked: so the slot is free by
  * the time when the release wakes a thread, which may have a higher priority, run at once, and
  * destroy the lock.
  */
-static void leave_slowly(struct range_lock *lock, struct range_hold *range, uint64_t next)
+__attribute__((noinline)) static void leave_slowly(struct range__lock *lock,
+						   struct range__hold *range, uint64_t next)
 {
-	struct range__leaf *leaf = range__forest_lock_published(lock, range);
+	struct range__set set = range__set_of(lock, range);
+	struct range__wakes wakes;
 	struct range__slot *slot = range->slot;
+	bool was_adopted;
 
-	if (leaf && range__slot_adopted(range)) {
+	wakes.n = 0;
+	set.hint = range->leaf[0];
+	range__span_lock(&set, RANGE__KEEP_BIAS);
+	was_adopted = erase_adopted(&set, &wakes);
+	if (was_adopted)
 		range__slot_free(slot, next);
-		range__release_and_unlock(lock, leaf, range);
-		return;
-	}
-	if (leaf)
-		range__leaf_unlock(leaf, NULL);
-	range__slot_free(slot, next);
+	range__span_unlock(&set, &wakes);
+	if (!was_adopted)
+		range__slot_free(slot, next);
 }
 
-void range__reader_leave(struct range_lock *lock, struct range_hold *range)
+void range__reader_leave_wide(struct range__lock *lock, struct range__hold *range)
 {
-	struct range__slot *slot = range->slot;
-	uint64_t next = range__slot_leave(slot);
+	range__reader_left(lock, range, range__slot_leave(range->slot));
+}
 
+void range__reader_left(struct range__lock *lock, struct range__hold *range, uint64_t next)
+{
 	if (undisturbed(range))
-		range__slot_free(slot, next);
+		range__slot_free(range->slot, next);
 	else
 		leave_slowly(lock, range, next);
 }

@@ -1,76 +1,140 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What can be done with a range while it is held. All of it happens under the lock of the range's
- * leaf, where the range is in the tree; whatever this frees is woken as by a release.
+ * What can be done with a range while it is held. All of it happens with all leaves locked that it
+ * overlaps, before or afterwards, and not biased, so that it is recorded in them; whatever this frees
+ * is woken as by a release.
  */
+#include "adapt.h"
 #include "checked.h"
 #include "copy.h"
-#include "forest.h"
-#include "seams.h"
 #include "slots.h"
 #include "wait.h"
 
 #include <errno.h>
 
-static struct range__leaf *lock_leaf(struct range_lock *lock, struct range_hold *range)
-{
-	struct range__leaf *leaf = range__forest_lock(lock, range, range->leaf, false);
+/* What is locked: a set of one range of its own, as the held one changes. */
+struct locked {
+	struct range__hold whole;
+	struct range__set set;
+	struct range__wakes wakes;
+};
 
-	range->leaf = leaf;
+static void lock_leaves(struct locked *locked, struct range__lock *lock, struct range__hold *range,
+			uint64_t start, uint64_t end)
+{
+	locked->whole.start = start;
+	locked->whole.end = end;
+	locked->whole.mode = range->mode;
+	locked->set = range__set_of(lock, &locked->whole);
+	locked->set.hint = start == range->start ? range->leaf[0] : NULL;
+	locked->wakes.n = 0;
+	range__span_lock(&locked->set, RANGE__REVOKE_BIAS);
 	range__slot_vacate(range);
-	return leaf;
 }
 
-/* With the leaf locked. The order of the tree is that of the starts. */
-static void set_bounds(struct range__leaf *leaf, struct range_hold *range, uint64_t start,
-		       uint64_t end)
+static bool overlaps_leaf(const struct range__hold *range, struct range__leaf *leaf)
 {
-	range__tree_erase(&leaf->held, range);
-	range->start = start;
-	range->end = end;
-	range__tree_insert(&leaf->held, range);
+	return range__overlap(range, range__leaf_lo(leaf), range__leaf_hi(leaf));
 }
 
-void range_downgrade(struct range_lock *lock, struct range_hold *range)
+static void erase(struct locked *locked, struct range__hold *range)
 {
-	struct range__wakes wakes = { .n = 0 };
-	struct range__leaf *leaf;
+	struct range__walk walk = range__walk_first(&locked->set);
+
+	for (; walk.leaf; range__walk_next(&walk))
+		if (overlaps_leaf(range, walk.leaf))
+			range__leaf_erase(walk.leaf, range);
+}
+
+static void record(struct locked *locked, struct range__hold *range)
+{
+	struct range__walk walk = range__walk_first(&locked->set);
+
+	range->leaf[0] = NULL;
+	for (; walk.leaf; range__walk_next(&walk)) {
+		if (!overlaps_leaf(range, walk.leaf))
+			continue;
+		range__leaf_record(walk.leaf, range);
+		if (!range->leaf[0])
+			range->leaf[0] = walk.leaf;
+		range->leaf[1] = walk.leaf;
+	}
+	range->how = range->leaf[0] != range->leaf[1] ? RANGE__WIDE : 0;
+}
+
+static void change_mode(struct locked *locked, struct range__hold *range, enum range_mode mode)
+{
+	erase(locked, range);
+	range->mode = mode;
+	record(locked, range);
+}
+
+static void wake(struct locked *locked, uint64_t start, uint64_t end)
+{
+	if (start < end)
+		range__wake_range(&locked->set, 0, start, end, &locked->wakes);
+}
+
+/*
+ * A range that was acquired through a slot, or that is held for long, collides only here with those of
+ * other threads in its leaf.
+ */
+static void unlock_leaves(struct locked *locked, const struct range__hold *range)
+{
+	range__span_unlock(&locked->set, &locked->wakes);
+	range__adapt_note(locked->set.lock, range);
+}
+
+void range_downgrade(struct range_lock *lock_, struct range_hold *range_)
+{
+	struct range__lock *lock = range__lock(lock_);
+	struct range__hold *range = range__hold(range_);
+	struct locked locked;
 
 	range__copy_check(lock);
 	range__checked_held(lock, range);
 	if (range->mode == RANGE_READ)
 		return;
-	leaf = lock_leaf(lock, range);
-	range->mode = RANGE_READ;
-	range__tree_update(&leaf->held, range);
-	range__wake(lock, leaf, range->start, range->end, &wakes);
-	range__leaf_unlock(leaf, &wakes);
+	lock_leaves(&locked, lock, range, range->start, range->end);
+	change_mode(&locked, range, RANGE_READ);
+	wake(&locked, range->start, range->end);
+	unlock_leaves(&locked, range);
 }
 
-int range_tryupgrade(struct range_lock *lock, struct range_hold *range)
+static bool upgradable(struct locked *locked, const struct range__hold *range)
 {
-	struct range__leaf *leaf;
+	struct range__walk walk = range__walk_first(&locked->set);
+
+	while (walk.leaf && range__leaf_upgradable(locked->set.lock, walk.leaf, range))
+		range__walk_next(&walk);
+	return !walk.leaf;
+}
+
+int range_tryupgrade(struct range_lock *lock_, struct range_hold *range_)
+{
+	struct range__lock *lock = range__lock(lock_);
+	struct range__hold *range = range__hold(range_);
+	struct locked locked;
 	int error = 0;
 
 	range__copy_check(lock);
 	range__checked_held(lock, range);
 	if (range->mode == RANGE_WRITE)
 		return 0;
-	leaf = lock_leaf(lock, range);
-	if (range__leaf_upgradable(leaf, range)) {
-		range->mode = RANGE_WRITE;
-		range__tree_update(&leaf->held, range);
-	} else {
+	lock_leaves(&locked, lock, range, range->start, range->end);
+	if (upgradable(&locked, range))
+		change_mode(&locked, range, RANGE_WRITE);
+	else
 		error = EBUSY;
-	}
-	range__leaf_unlock(leaf, NULL);
+	unlock_leaves(&locked, range);
 	return error;
 }
 
-int range_shrink(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end)
+int range_shrink(struct range_lock *lock_, struct range_hold *range_, uint64_t start, uint64_t end)
 {
-	struct range__wakes wakes = { .n = 0 };
-	struct range__leaf *leaf;
+	struct range__lock *lock = range__lock(lock_);
+	struct range__hold *range = range__hold(range_);
+	struct locked locked;
 	uint64_t old_start, old_end;
 
 	range__copy_check(lock);
@@ -81,20 +145,45 @@ int range_shrink(struct range_lock *lock, struct range_hold *range, uint64_t sta
 		return EINVAL;
 	if (start == old_start && end == old_end)
 		return 0;
-	leaf = lock_leaf(lock, range);
-	set_bounds(leaf, range, start, end);
-	if (old_start < start)
-		range__wake(lock, leaf, old_start, start, &wakes);
-	if (end < old_end)
-		range__wake(lock, leaf, end, old_end, &wakes);
-	range__seams_released(lock, leaf, old_start, old_end);
-	range__leaf_unlock(leaf, &wakes);
+	lock_leaves(&locked, lock, range, old_start, old_end);
+	erase(&locked, range);
+	range->start = start;
+	range->end = end;
+	record(&locked, range);
+	wake(&locked, old_start, start);
+	wake(&locked, end, old_end);
+	unlock_leaves(&locked, range);
 	return 0;
 }
 
-int range_tryextend(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end)
+static struct range__hold part_of(uint64_t start, uint64_t end, enum range_mode mode)
 {
-	struct range__leaf *leaf;
+	return (struct range__hold){
+		.start = start, .end = end, .mode = mode, .arrival = UINT64_MAX
+	};
+}
+
+static bool blocked(struct locked *locked, const struct range__hold *part)
+{
+	struct range__walk walk = range__walk_first(&locked->set);
+
+	if (part->start == part->end)
+		return false;
+	for (; walk.leaf; range__walk_next(&walk))
+		if (overlaps_leaf(part, walk.leaf) &&
+		    range__leaf_blocks(locked->set.lock, walk.leaf, part))
+			return true;
+	return false;
+}
+
+int range_tryextend(struct range_lock *lock_, struct range_hold *range_, uint64_t start,
+		    uint64_t end)
+{
+	struct range__lock *lock = range__lock(lock_);
+	struct range__hold *range = range__hold(range_);
+	struct range__hold below, above;
+	struct locked locked;
+	int error = 0;
 
 	range__copy_check(lock);
 	range__checked_held(lock, range);
@@ -102,37 +191,44 @@ int range_tryextend(struct range_lock *lock, struct range_hold *range, uint64_t 
 		return EINVAL;
 	if (start == range->start && end == range->end)
 		return 0;
-	leaf = range__forest_lock_extension(lock, range, start, end);
-	if (!leaf)
-		return EBUSY;
-	range->leaf = leaf;
-	range__slot_vacate(range);
-	set_bounds(leaf, range, start, end);
-	range__leaf_unlock(leaf, NULL);
-	return 0;
+	below = part_of(start, range->start, range->mode);
+	above = part_of(range->end, end, range->mode);
+	lock_leaves(&locked, lock, range, start, end);
+	if (blocked(&locked, &below) || blocked(&locked, &above)) {
+		error = EBUSY;
+	} else {
+		erase(&locked, range);
+		range->start = start;
+		range->end = end;
+		record(&locked, range);
+	}
+	unlock_leaves(&locked, range);
+	return error;
 }
 
-int range_split(struct range_lock *lock, struct range_hold *range, uint64_t point,
-		struct range_hold *upper)
+int range_split(struct range_lock *lock_, struct range_hold *range_, uint64_t point,
+		struct range_hold *upper_)
 {
-	struct range__leaf *leaf;
+	struct range__lock *lock = range__lock(lock_);
+	struct range__hold *range = range__hold(range_);
+	struct range__hold *upper = range__hold(upper_);
+	struct locked locked;
 
 	range__copy_check(lock);
 	range__checked_held(lock, range);
 	if (point <= range->start || range->end <= point)
 		return EINVAL;
 	range__checked_begin(lock, upper);
-	leaf = lock_leaf(lock, range);
+	lock_leaves(&locked, lock, range, range->start, range->end);
+	erase(&locked, range);
 	upper->start = point;
 	upper->end = range->end;
 	upper->mode = range->mode;
 	upper->owner = range->owner;
-	upper->leaf = leaf;
-	upper->stamp = 0; /* as for every range in the tree, it is not looked at */
 	range->end = point;
-	range__tree_update(&leaf->held, range);
-	range__tree_insert(&leaf->held, upper);
-	range__leaf_unlock(leaf, NULL);
+	record(&locked, range);
+	record(&locked, upper);
+	unlock_leaves(&locked, range);
 	range__checked_end(upper, 0);
 	return 0;
 }

@@ -3,10 +3,13 @@
 #include "forest.h"
 #include "platform/message.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sys/mman.h>
 
 enum {
-	NR_GROUPS = 256,
+	BLOCK_GROUPS = 1024,
+	MOST_BLOCKS = 4096,
 	/* The bounds of what ending a bias is taken to cost, in nanoseconds. */
 	MIN_PRICE = 1000,
 	MAX_PRICE = 100000,
@@ -14,23 +17,70 @@ enum {
 	DRAIN_SLEEP = 100000,
 };
 
-/* Those of all locks. */
-static struct range__slots groups[NR_GROUPS];
-
-/* Those of threads that can have none: never free. */
-static struct range__slots none = {
-	.slot = { { .state = SLOT_LEAVING }, { .state = SLOT_LEAVING }, { .state = SLOT_LEAVING } }
+/*
+ * The groups, of all locks, in blocks that are never given back. The first serves as many threads as
+ * a block has groups without a system call; the rest come from mmap().
+ */
+struct block {
+	struct range__slots groups[BLOCK_GROUPS];
 };
+
+static struct block first_block;
+static _Atomic(struct block *) blocks[MOST_BLOCKS] = { &first_block };
+
+static struct range__slots *group_at(unsigned int i)
+{
+	/* acquire: pairs with the release in add_block() */
+	return &atomic_load_explicit(&blocks[i / BLOCK_GROUPS], memory_order_acquire)
+			->groups[i % BLOCK_GROUPS];
+}
+
+/* False: there is no memory, or there are as many as can be. */
+static bool add_block(unsigned int b)
+{
+	struct block *none = NULL, *block;
+	int saved = errno;
+
+	if (b == MOST_BLOCKS)
+		return false;
+	if (atomic_load_explicit(&blocks[b], memory_order_acquire))
+		return true;
+	block = mmap(NULL, sizeof *block, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		     0);
+	errno = saved;
+	if (block == MAP_FAILED)
+		return false;
+	if (!atomic_compare_exchange_strong_explicit(&blocks[b], &none, block, memory_order_acq_rel,
+						     memory_order_acquire))
+		munmap(block, sizeof *block);
+	return true;
+}
+
+#define NEVER_FREE                                                                                 \
+	{                                                                                          \
+		.slot = {                                                                          \
+			{ .state = SLOT_LEAVING },                                                 \
+			{ .state = SLOT_LEAVING },                                                 \
+			{ .state = SLOT_LEAVING }                                                  \
+		}                                                                                  \
+	}
+
+struct range__slots range__slots_not_yet = NEVER_FREE, range__slots_none = NEVER_FREE;
 
 /* No group from here on has ever been taken. */
 static atomic_uint nr_used;
 
-MMRANGE__THREAD_LOCAL struct range__slots *range__slots_own;
+static unsigned int nr_groups(void)
+{
+	/* acquire: their blocks are there, see take() */
+	return atomic_load_explicit(&nr_used, memory_order_acquire);
+}
 
-/* What ending a bias costs, in nanoseconds. */
-static atomic_uint price = 2000;
+MMRANGE__THREAD_LOCAL struct range__slots *range__slots_own = &range__slots_not_yet;
 
-static pthread_key_t key;
+atomic_uint range__slots_price = 2000;
+
+static pthread_key_t thread_key;
 static atomic_bool have_key;
 
 /*
@@ -41,7 +91,7 @@ static void give_back(void *arg)
 {
 	struct range__slots *own = arg;
 
-	range__slots_own = &none;
+	range__slots_own = &range__slots_none;
 	/* release: pairs with the acquire in take() */
 	atomic_store_explicit(&own->taken, false, memory_order_release);
 }
@@ -57,8 +107,8 @@ static void empty(struct range__slot *slot)
 static void finish_leaving(struct range__slots *group)
 {
 	for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
-		if ((atomic_load_explicit(&group->slot[k].state, memory_order_relaxed) & SLOT_TAG) ==
-		    SLOT_LEAVING)
+		if ((atomic_load_explicit(&group->slot[k].state, memory_order_relaxed) &
+		     SLOT_TAG) == SLOT_LEAVING)
 			empty(&group->slot[k]);
 }
 
@@ -68,35 +118,44 @@ static void finish_leaving(struct range__slots *group)
  */
 static void child(void)
 {
-	for (unsigned int i = 0; i < NR_GROUPS; i++) {
-		if (&groups[i] == range__slots_own ||
-		    !atomic_load_explicit(&groups[i].taken, memory_order_relaxed)) {
-			finish_leaving(&groups[i]);
+	unsigned int n = nr_groups();
+
+	/* The thread has another number in the system now: it takes a group anew. */
+	if (range__slots_own != &range__slots_not_yet && range__slots_own != &range__slots_none) {
+		give_back(range__slots_own);
+		pthread_setspecific(thread_key, NULL);
+		range__slots_own = &range__slots_not_yet;
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		struct range__slots *group = group_at(i);
+
+		if (!atomic_load_explicit(&group->taken, memory_order_relaxed)) {
+			finish_leaving(group);
 			continue;
 		}
 		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
-			empty(&groups[i].slot[k]);
-		atomic_store_explicit(&groups[i].taken, false, memory_order_relaxed);
+			empty(&group->slot[k]);
+		atomic_store_explicit(&group->taken, false, memory_order_relaxed);
 	}
 }
 
 /*
  * pthread_setspecific() must not allocate, as the lock may be used inside malloc(): with glibc,
- * that is so for the first 32 keys (nptl/pthread_setspecific.c). Without a key no thread gets
+ * that is so for the first 32 keys (nptl/pthread_setspecific.c). without a key no thread gets
  * slots.
  */
 __attribute__((constructor(101))) static void make_key(void)
 {
-	bool made = pthread_key_create(&key, give_back) == 0;
+	bool made = pthread_key_create(&thread_key, give_back) == 0;
 
 #ifdef __GLIBC__
-	if (made && key >= 32) {
-		pthread_key_delete(key);
+	if (made && thread_key >= 32) {
+		pthread_key_delete(thread_key);
 		made = false;
 	}
 #endif
 	if (made && pthread_atfork(NULL, NULL, child)) {
-		pthread_key_delete(key);
+		pthread_key_delete(thread_key);
 		made = false;
 	}
 	atomic_store(&have_key, made);
@@ -106,60 +165,80 @@ __attribute__((constructor(101))) static void make_key(void)
 __attribute__((destructor)) static void delete_key(void)
 {
 	if (atomic_exchange(&have_key, false))
-		pthread_key_delete(key);
+		pthread_key_delete(thread_key);
 }
 
-/* Takes the group at i if it is nobody's. */
+/* A thread that has ended may have left ranges in its slots, which are that thread's until they go. */
+static bool is_free(struct range__slots *group)
+{
+	int k = 0;
+
+	while (k < RANGE__GROUP_SLOTS &&
+	       (atomic_load_explicit(&group->slot[k].state, memory_order_relaxed) & SLOT_TAG) ==
+		       SLOT_FREE)
+		k++;
+	return k == RANGE__GROUP_SLOTS;
+}
+
+/* Takes the group at i if no thread has it. */
 static bool take(unsigned int i)
 {
 	unsigned int n = atomic_load_explicit(&nr_used, memory_order_relaxed);
+	struct range__slots *group = group_at(i);
 
-	if (atomic_load_explicit(&groups[i].taken, memory_order_relaxed) ||
-	    atomic_exchange_explicit(&groups[i].taken, true, memory_order_acquire))
+	if (atomic_load_explicit(&group->taken, memory_order_relaxed) ||
+	    atomic_exchange_explicit(&group->taken, true, memory_order_acquire))
 		return false;
-	if (pthread_setspecific(key, &groups[i])) {
-		atomic_store_explicit(&groups[i].taken, false, memory_order_release);
+	if (!is_free(group) || pthread_setspecific(thread_key, group)) {
+		atomic_store_explicit(&group->taken, false, memory_order_release);
 		return false;
 	}
-	/* relaxed: comes before the first state IN, and is seen with it: [P] and [H] */
+	/* release: as for the fields of a slot */
+	atomic_store_explicit(&group->owner, mmrange__self(), memory_order_release);
+	/*
+	 * release: pairs with the acquire in nr_groups(), for the block that the group is in. It comes
+	 * before the first state IN, and is seen with it: [P] and [H].
+	 */
 	while (n <= i && !atomic_compare_exchange_weak_explicit(
-				 &nr_used, &n, i + 1, memory_order_relaxed, memory_order_relaxed))
+				 &nr_used, &n, i + 1, memory_order_release, memory_order_relaxed))
 		;
 	return true;
 }
 
 /*
- * A thread that comes when all are taken goes without for ever: to look each time would cost more.
+ * A thread that finds none goes without from then on: to look each time would cost more.
  */
 struct range__slots *range__slots_take(void)
 {
 	/* Also for a malloc() that uses locks, should pthread_setspecific() call it after all. */
-	range__slots_own = &none;
-	for (unsigned int i = 0; atomic_load(&have_key) && i < NR_GROUPS; i++) {
+	range__slots_own = &range__slots_none;
+	for (unsigned int i = 0; atomic_load(&have_key); i++) {
+		if (i % BLOCK_GROUPS == 0 && !add_block(i / BLOCK_GROUPS))
+			break;
 		if (take(i)) {
-			range__slots_own = &groups[i];
+			range__slots_own = group_at(i);
 			break;
 		}
 	}
 	return range__slots_own;
 }
 
-void range__slot_vacate(struct range_hold *range)
+void range__slot_vacate(struct range__hold *range)
 {
-	if (!range__word_biased(range->stamp))
+	if (!range__slot_holds(range))
 		return;
-	range->stamp = 0;
+	range->how &= (uint8_t)~RANGE__SLOT;
 	range__slot_free(range->slot, range__slot_leave(range->slot));
 }
 
-/* Whether a slot says so of a range that is, or was, in a leaf of the lock. */
-static bool says(struct range__slot *slot, uint64_t what, const struct range_lock *lock)
+/* Whether a slot says so of a range that is, or was, in the lock. */
+static bool says(struct range__slot *slot, uint64_t what, const struct range__lock *lock)
 {
-	/* acquire: the leaf belongs to the state, and to what its owner did before FREE */
+	/* acquire: the lock belongs to the state, and to what its owner did before FREE */
 	uint64_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
 
 	return (state & SLOT_TAG) == what &&
-	       range__forest_owns(lock, atomic_load_explicit(&slot->leaf, memory_order_acquire));
+	       atomic_load_explicit(&slot->lock, memory_order_acquire) == lock;
 }
 
 /*
@@ -180,49 +259,87 @@ static void await_leaving(struct range__slot *slot)
 		mmrange__park(&slot->state, state, CLOCK_MONOTONIC, &time);
 }
 
-void range__slots_drain(const struct range_lock *lock)
+void range__slots_drain(const struct range__lock *lock)
 {
-	unsigned int n = atomic_load_explicit(&nr_used, memory_order_relaxed);
+	unsigned int n = nr_groups();
 
 	for (unsigned int i = 0; i < n; i++)
 		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
-			while (says(&groups[i].slot[k], SLOT_LEAVING, lock))
-				await_leaving(&groups[i].slot[k]);
+			while (says(&group_at(i)->slot[k], SLOT_LEAVING, lock))
+				await_leaving(&group_at(i)->slot[k]);
 }
 
-void range__slots_forget(const struct range_lock *lock)
+void range__slots_forget(const struct range__lock *lock)
 {
-	for (unsigned int i = 0; i < NR_GROUPS; i++)
-		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
-			if (says(&groups[i].slot[k], SLOT_IN, lock) ||
-			    says(&groups[i].slot[k], SLOT_LEAVING, lock))
-				empty(&groups[i].slot[k]);
+	unsigned int n = nr_groups();
+
+	for (unsigned int i = 0; i < n; i++)
+		for (int k = 0; k < RANGE__GROUP_SLOTS; k++) {
+			struct range__slot *slot = &group_at(i)->slot[k];
+
+			if (says(slot, SLOT_IN, lock) || says(slot, SLOT_LEAVING, lock))
+				empty(slot);
+		}
+}
+
+/* What a slot said at one moment. */
+struct reader {
+	struct range__hold *range;
+	uint64_t start;
+	uint64_t end;
+	uint64_t owner;
+};
+
+/* After [H]: whether a reader of the lock is in the slot. */
+static bool read_slot(struct range__slots *group, int k, const struct range__lock *lock,
+		      struct reader *reader)
+{
+	struct range__slot *slot = &group->slot[k];
+	uint64_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
+
+	reader->start = atomic_load_explicit(&slot->start, memory_order_acquire);
+	reader->end = atomic_load_explicit(&slot->end, memory_order_acquire);
+	reader->range = atomic_load_explicit(&slot->range, memory_order_acquire);
+	reader->owner = atomic_load_explicit(&group->owner, memory_order_acquire);
+	return (state & SLOT_TAG) == SLOT_IN &&
+	       atomic_load_explicit(&slot->lock, memory_order_acquire) == lock &&
+	       /* acquire, too: a reader that is seen to be leaving only here is gone as well */
+	       atomic_load_explicit(&slot->state, memory_order_acquire) == state;
 }
 
 /*
- * With the leaf locked, after [H]: takes the reader in a slot into the tree, if it is in this leaf.
+ * With the leaf locked, after [H], and still counted as biased. A reader that published for other
+ * leaves, as they were before, will see that its words have changed, and retract; one that has more
+ * than two leaves here is such a reader.
  */
-static void adopt(struct range__leaf *leaf, struct range__slot *slot)
+static void adopt(struct range__leaf *leaf, const struct reader *reader)
 {
-	uint64_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
-	uint64_t start = atomic_load_explicit(&slot->start, memory_order_acquire);
-	uint64_t end = atomic_load_explicit(&slot->end, memory_order_acquire);
-	struct range_hold *range = atomic_load_explicit(&slot->range, memory_order_acquire);
+	struct range__node *node;
 
-	if ((state & SLOT_TAG) != SLOT_IN ||
-	    atomic_load_explicit(&slot->leaf, memory_order_acquire) != leaf ||
-	    /* acquire, too: a reader that is seen to be leaving only here is gone as well */
-	    atomic_load_explicit(&slot->state, memory_order_acquire) != state)
+	if (!range__leaf_biased(leaf) || reader->end <= range__leaf_lo(leaf) ||
+	    range__leaf_hi(leaf) <= reader->start)
 		return;
-	/* Whoever published for this leaf when it was another one will see that, and retract. */
-	if (range__leaf_covers(leaf, start, end) && !range__slot_adopted(range))
-		range__tree_insert(&leaf->held, range);
+	node = range__leaf_node(leaf, reader->range);
+	if (!node || range__slot_adopted(node))
+		return;
+	/* The fast path for one leaf leaves it to the slot. One thread at a time has the first leaf. */
+	if (node == &reader->range->node[0] && !range__is_wide(reader->range))
+		reader->range->owner = reader->owner;
+	range__leaf_record(leaf, reader->range);
+}
+
+static void adopt_in_set(struct range__set *set, const struct reader *reader)
+{
+	struct range__walk walk = range__walk_first(set);
+
+	for (; walk.leaf && range__leaf_lo(walk.leaf) < reader->end; range__walk_next(&walk))
+		adopt(walk.leaf, reader);
 }
 
 static void note_price(uint64_t ns)
 {
 	/* relaxed: a guess */
-	uint64_t old = atomic_load_explicit(&price, memory_order_relaxed);
+	uint64_t old = atomic_load_explicit(&range__slots_price, memory_order_relaxed);
 
 	/* Whoever was interrupted meanwhile has measured something else. */
 	if (ns > 2 * old)
@@ -232,45 +349,91 @@ static void note_price(uint64_t ns)
 		ns = MIN_PRICE;
 	if (ns > MAX_PRICE)
 		ns = MAX_PRICE;
-	atomic_store_explicit(&price, (unsigned int)ns, memory_order_relaxed);
+	atomic_store_explicit(&range__slots_price, (unsigned int)ns, memory_order_relaxed);
 }
 
-void range__slots_revoke(struct range__leaf *leaf)
+static bool has_writer(const struct range__set *set)
+{
+	size_t i = 0;
+
+	while (i < set->n && range__set_hold(set, i)->mode != RANGE_WRITE)
+		i++;
+	return i < set->n;
+}
+
+static bool has_bias(const struct range__set *set)
+{
+	struct range__walk walk = range__walk_first(set);
+
+	while (walk.leaf && !range__leaf_biased(walk.leaf))
+		range__walk_next(&walk);
+	return walk.leaf != NULL;
+}
+
+static void adopt_all(struct range__set *set)
+{
+	unsigned int n = nr_groups();
+	uint64_t lo = range__leaf_lo(range__set_hold(set, 0)->leaf[0]);
+	uint64_t hi = range__leaf_hi(range__set_hold(set, set->n - 1)->leaf[1]);
+	struct reader reader;
+
+	for (unsigned int i = 0; i < n; i++)
+		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
+			if (read_slot(group_at(i), k, set->lock, &reader) && reader.start < hi &&
+			    lo < reader.end)
+				adopt_in_set(set, &reader);
+}
+
+static void end_bias(struct range__set *set)
+{
+	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk)) {
+		if (!range__leaf_biased(walk.leaf))
+			continue;
+		range__leaf_turn_bias(walk.leaf);
+		/* relaxed, in all of this file: rent is a guess, any value does */
+		atomic_store_explicit(&walk.leaf->rent, 0, memory_order_relaxed);
+	}
+}
+
+void range__slots_revoke(struct range__set *set, enum range__bias bias)
 {
 	uint64_t begin;
-	unsigned int n;
 
-	if (!range__leaf_biased(leaf))
+	if ((bias == RANGE__KEEP_BIAS && !has_writer(set)) || !has_bias(set))
 		return;
 	begin = mmrange__now();
-	range__leaf_turn_bias(leaf);
-	/* relaxed, in all of this file: rent is a guess, any value does */
-	atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
 	if (!mmrange__heavy_fence()) { /* [H] */
 		/* Since the leaf became biased: the readers in it cannot be found. */
 		mmrange__stop("membarrier() has been forbidden while the lock was used");
 	}
-	n = atomic_load_explicit(&nr_used, memory_order_relaxed);
-	for (unsigned int i = 0; i < n; i++)
-		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
-			adopt(leaf, &groups[i].slot[k]);
+	adopt_all(set);
+	end_bias(set);
 	note_price(mmrange__now() - begin);
 }
 
-bool range__slots_due(struct range__leaf *leaf)
+void range__leaf_revoke(struct range__lock *lock, struct range__leaf *leaf)
 {
-	return atomic_load_explicit(&leaf->rent, memory_order_relaxed) >=
-	       atomic_load_explicit(&price, memory_order_relaxed);
+	struct range__hold whole = {
+		.start = range__leaf_lo(leaf),
+		.end = range__leaf_hi(leaf),
+		.mode = RANGE_WRITE,
+		.leaf = { leaf, leaf },
+	};
+	struct range__set set = range__set_of(lock, &whole);
+
+	range__slots_revoke(&set, RANGE__REVOKE_BIAS);
 }
 
 /* With the leaf locked, for a reader that has paid enough. */
 static bool can_be_biased(struct range__leaf *leaf)
 {
-	return !leaf->wait_first && !range__tree_overlap(leaf->held, 0, UINT64_MAX, true) &&
-	       range__slot_find() && mmrange__heavy_fence();
+	return !leaf->waiters && leaf->nr_claims == 0 && leaf->covers != RANGE__COVERS_WRITER &&
+	       !range__tree_overlap(leaf->held, 0, UINT64_MAX, true) && range__slot_find() &&
+	       mmrange__heavy_fence();
 }
 
-void range__slots_consider(struct range__leaf *leaf, const struct range_hold *range)
+void range__slots_consider(struct range__lock *lock, struct range__leaf *leaf,
+			   const struct range__hold *range)
 {
 	uint32_t rent = atomic_load_explicit(&leaf->rent, memory_order_relaxed);
 
@@ -281,10 +444,10 @@ void range__slots_consider(struct range__leaf *leaf, const struct range_hold *ra
 	} else {
 		rent = 0;
 		if (range__leaf_biased(leaf)) {
-			range__slots_revoke(leaf);
+			range__leaf_revoke(lock, leaf);
 		} else if (can_be_biased(leaf)) {
 			range__leaf_turn_bias(leaf);
-			leaf->generation++;
+			range__leaf_next_generation(leaf);
 		}
 	}
 	atomic_store_explicit(&leaf->rent, rent, memory_order_relaxed);

@@ -1,24 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A range that cannot be had at once spins as long as the one that has it is alone in its leaf,
- * then goes into the leaf's queue and parks on its own state. Whoever is woken locks the leaf and
- * looks again: see leaf.c for who is woken and why no wake-up is lost.
+ * An acquisition that cannot be had by the fast path spins for a while, then locks all its leaves.
+ * If something conflicts, it goes into the queue of a leaf in which something does, and parks on the
+ * state of the range that stands there. A thread that is woken locks all its leaves and looks again:
+ * see leaf.c for which thread is woken and why no wake-up is lost. If another leaf blocks it then, it
+ * moves to the queue of that one, where its arrival gives it its place.
  */
 #include "wait.h"
 #include "adapt.h"
 #include "checked.h"
+#include "claim.h"
 #include "copy.h"
 #include "deadlock.h"
 #include "forest.h"
+#include "lock.h"
 #include "platform/platform.h"
 #include "reader.h"
-#include "seams.h"
 
 #include <errno.h>
 
 enum {
 	/* Pauses for which a short critical section is waited for without queueing. */
-	HOLD_SPINS = 1000,
+	HOLD_SPINS = 100,
+	/*
+	 * The same in a leaf with a range that may not conflict. To lock the leaf at once would cost
+	 * both more, if that range is about to be released.
+	 */
+	NEAR_SPINS = 4,
 	/* Looks at the own state before parking. */
 	WAKE_SPINS = 100,
 };
@@ -30,47 +38,75 @@ MMRANGE__THREAD_LOCAL unsigned int range__passed;
  * conflicts. What that range is cannot be known without locking the leaf; the last owner's is a
  * guess.
  */
-static bool worth_spinning(struct range__leaf *leaf, uint64_t word, const struct range_hold *range)
+static bool worth_spinning(struct range__leaf *leaf, uint64_t word, const struct range__hold *range)
 {
-	bool alone = word == (WORD_TREE | WORD_ALONE); /* a writer, too */
-
 	if ((word & WORD_TAG) == WORD_EMPTY)
 		return !(word & WORD_WAITERS) &&
 		       (range->mode == RANGE_WRITE || !range__slots_due(leaf));
 	/* Readers must not lock a leaf just because one of them did so. */
 	if ((word & WORD_TAG) == WORD_LOCKED)
-		return range->mode == RANGE_READ;
-	if ((word & WORD_TAG) != WORD_SINGLE && !alone)
-		return false;
-	if (!alone && !(word & WORD_WRITER) && range->mode == RANGE_READ)
+		return range->mode == RANGE_READ || range__is_wide(range);
+	if ((word & WORD_TAG) != WORD_SINGLE ||
+	    (!(word & WORD_WRITER) && range->mode == RANGE_READ))
 		return false;
 	/* relaxed: a guess */
 	return range__overlap(range, atomic_load_explicit(&leaf->last_start, memory_order_relaxed),
 			      atomic_load_explicit(&leaf->last_end, memory_order_relaxed));
 }
 
-static bool may_be_free(uint64_t word, const struct range_hold *range)
+static bool may_be_free(uint64_t word, const struct range__hold *range)
 {
 	return (word & WORD_TAG) == WORD_EMPTY ||
 	       (range__word_biased(word) && range->mode == RANGE_READ);
 }
 
-static bool spin(struct range_lock *lock, struct range_hold *range)
+/* What the leaves of a range, one or two, look like. */
+enum look { FREE, BUSY, HOPELESS };
+
+static enum look look_at(struct range__leaf *leaf, const struct range__hold *range)
+{
+	/* relaxed: a hint; the fast path loads it again */
+	uint64_t word = atomic_load_explicit(&leaf->word, memory_order_relaxed);
+
+	if (may_be_free(word, range))
+		return FREE;
+	return worth_spinning(leaf, word, range) ? BUSY : HOPELESS;
+}
+
+static enum look look(struct range__lock *lock, struct range__hold *range)
+{
+	struct range__leaf *leaf = range__index_find(lock, range->start);
+	enum look first = look_at(leaf, range), second;
+
+	range__set_wide(range, !range__leaf_covers(leaf, range->start, range->end));
+	if (!range__is_wide(range) || first == HOPELESS)
+		return first;
+	leaf = range__leaf_right(leaf);
+	if (!leaf || range__leaf_hi(leaf) < range->end)
+		return HOPELESS;
+	second = look_at(leaf, range);
+	return second == FREE ? first : second;
+}
+
+static bool spin(struct range__lock *lock, struct range__hold *range)
 {
 	unsigned int pause = 1;
 
 	if (!mmrange__spinning_helps())
 		return false;
 	for (unsigned int spent = 0; spent < HOLD_SPINS; spent += pause) {
-		struct range__leaf *leaf = range__index_find(lock, range->start);
-		/* relaxed: a hint; the fast path loads it again */
-		uint64_t word = atomic_load_explicit(&leaf->word, memory_order_relaxed);
-
-		if (may_be_free(word, range) && range__acquire_fast(lock, range))
-			return true;
-		if (!worth_spinning(leaf, word, range) ||
-		    !range__leaf_covers(leaf, range->start, range->end))
-			return false;
+		switch (look(lock, range)) {
+		case FREE:
+			if (range__acquire_fast(lock, range))
+				return true;
+			break;
+		case BUSY:
+			break;
+		case HOPELESS:
+			if (spent >= NEAR_SPINS)
+				return false;
+			break;
+		}
 		for (unsigned int i = 0; i < pause; i++)
 			mmrange__relax();
 		if (pause < 64)
@@ -79,7 +115,7 @@ static bool spin(struct range_lock *lock, struct range_hold *range)
 	return false;
 }
 
-static bool is_asleep(const struct range_hold *range)
+static bool is_asleep(const struct range__hold *range)
 {
 	/* relaxed: the leaf's lock, taken next, orders everything */
 	uint64_t state = atomic_load_explicit(&range->state, memory_order_relaxed);
@@ -88,7 +124,7 @@ static bool is_asleep(const struct range_hold *range)
 }
 
 /* Sleeps until the range is woken or canceled, or the deadline has passed: 0 or ETIMEDOUT. */
-static int sleep_until_woken(struct range__wait *self, struct range_hold *range,
+static int sleep_until_woken(struct range__wait *self, struct range__hold *range,
 			     const struct range__limit *limit)
 {
 	int spins = mmrange__spinning_helps() ? WAKE_SPINS : 0;
@@ -103,26 +139,32 @@ static int sleep_until_woken(struct range__wait *self, struct range_hold *range,
 	return error;
 }
 
-void range__wake(struct range_lock *lock, struct range__leaf *leaf, uint64_t start, uint64_t end,
+void range__wake(struct range__lock *lock, struct range__leaf *leaf, uint64_t start, uint64_t end,
 		 struct range__wakes *wakes)
 {
+	if (!leaf->waiters)
+		return;
 	if (lock->fairness == RANGE_FAIRNESS_BARGING)
-		range__deadlock_promoted(range__leaf_promote(leaf, lock->starvation_ns));
-	range__leaf_wake(leaf, start, end, wakes);
+		range__deadlock_promoted(
+			range__leaf_promote(lock, leaf, range__starvation(lock), wakes));
+	range__leaf_wake(lock, leaf, start, end, wakes);
 }
 
-static void wake_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
-			    const struct range_hold *range)
+void range__wake_range(struct range__set *set, size_t i, uint64_t start, uint64_t end,
+		       struct range__wakes *wakes)
 {
-	struct range__wakes wakes = { .n = 0 };
+	struct range__hold *range = range__set_hold(set, i);
+	struct range__leaf *leaf = range->leaf[0];
 
-	range__wake(lock, leaf, range->start, range->end, &wakes);
-	range__seams_released(lock, leaf, range->start, range->end);
-	range__leaf_unlock(leaf, &wakes);
+	range__wake(set->lock, leaf, start, end, wakes);
+	while (leaf != range->leaf[1]) {
+		leaf = range__leaf_right(leaf);
+		range__wake(set->lock, leaf, start, end, wakes);
+	}
 }
 
 /* What a waiter's call returns that has been taken out of the queue; 0: it has not. */
-static int expelled(const struct range_hold *range)
+static int expelled(const struct range__hold *range)
 {
 	/* acquire: [C] */
 	switch (atomic_load_explicit(&range->state, memory_order_acquire)) {
@@ -135,132 +177,353 @@ static int expelled(const struct range_hold *range)
 	}
 }
 
-/* The range is in the leaf's queue, or has been taken out of it by another thread. */
-static int wait(struct range_lock *lock, struct range_hold *range, const struct range__limit *limit,
-		struct range__wait *self)
-{
-	for (;;) {
-		int error = sleep_until_woken(self, range, limit);
-		int out = expelled(range);
-		struct range__leaf *leaf;
+/* Where an acquisition has to wait. */
+struct obstacle {
+	struct range__hold *range; /* of the set; NULL: nowhere */
+	struct range__leaf *leaf;
+};
 
-		if (out)
-			return out;
-		leaf = range__forest_lock(lock, range, range->leaf, false);
-		range->leaf = leaf;
-		/* Again, now that nobody can do it any more. */
-		out = expelled(range);
-		if (out) {
-			range__leaf_unlock(leaf, NULL);
-			return out;
+static bool blocks(struct range__set *set, struct range__hold *range, struct range__leaf *leaf,
+		   struct obstacle *obstacle)
+{
+	if (!range__leaf_blocks(set->lock, leaf, range))
+		return false;
+	*obstacle = (struct obstacle){ range, leaf };
+	return true;
+}
+
+/* With all leaves of the set locked. */
+static struct obstacle find_obstacle(struct range__set *set)
+{
+	struct obstacle obstacle = { NULL, NULL };
+
+	for (size_t i = 0; i < set->n; i++) {
+		struct range__hold *range = range__set_hold(set, i);
+		struct range__leaf *leaf = range->leaf[0];
+		bool found = blocks(set, range, leaf, &obstacle);
+
+		while (!found && leaf != range->leaf[1]) {
+			leaf = range__leaf_right(leaf);
+			found = blocks(set, range, leaf, &obstacle);
 		}
-		if (!range__leaf_blocks(leaf, range)) {
-			range__leaf_dequeue(leaf, range);
-			range__deadlock_dequeued(self);
-			range__slots_consider(leaf, range);
-			range__leaf_hold_and_unlock(leaf, range);
-			return 0;
-		}
-		if (error) {
-			range__leaf_dequeue(leaf, range);
-			range__deadlock_dequeued(self);
-			wake_and_unlock(lock, leaf, range);
-			return error;
-		}
-		/* Somebody was faster. */
-		range__leaf_wait_again(leaf, range);
-		wake_and_unlock(lock, leaf, range);
+		if (found)
+			break;
+	}
+	return obstacle;
+}
+
+/* With all leaves locked. The end nodes of a range alone in its leaves go into their words. */
+static void hold_one_and_unlock(struct range__set *set)
+{
+	struct range__hold *range = set->one;
+	struct range__leaf *leaf = range->leaf[0], *last = range->leaf[1], *next;
+
+	for (; leaf; leaf = next) {
+		next = leaf == last ? NULL : range__leaf_right(leaf);
+		range__leaf_hold_and_unlock(leaf, range);
 	}
 }
 
-/* With the leaf locked, which is unlocked: a newcomer queues and waits. */
-static int queue_and_wait(struct range_lock *lock, struct range__leaf *leaf,
-			  struct range_hold *range, const struct range__limit *limit)
+static void record_all(struct range__set *set)
+{
+	for (size_t i = 0; i < set->n; i++) {
+		struct range__hold *range = range__set_hold(set, i);
+		struct range__leaf *leaf = range->leaf[0];
+
+		range__leaf_record(leaf, range);
+		while (leaf != range->leaf[1]) {
+			leaf = range__leaf_right(leaf);
+			range__leaf_record(leaf, range);
+		}
+	}
+}
+
+/* With all leaves locked, and no obstacle: grants it. */
+static void hold_and_unlock(struct range__set *set, const struct range__wakes *wakes)
+{
+	if (set->one) {
+		for (unsigned int i = 0; i <= range__is_wide(set->one); i++)
+			range__slots_consider(set->lock, set->one->leaf[i], set->one);
+		hold_one_and_unlock(set);
+		if (wakes)
+			range__wake_all(wakes);
+		return;
+	}
+	record_all(set);
+	range__span_unlock(set, wakes);
+}
+
+/* What only a starving acquisition does, and one that is not in one leaf. */
+static void leave_lists(struct range__set *set)
+{
+	if (set->claims)
+		range__unclaim(set);
+	if (range__set_hold(set, 0)->listed)
+		range__wide_remove(set);
+}
+
+/* With all leaves locked: a waiter goes, holding or not; wakes those that it held back in its queue. */
+static void leave_queue(struct range__set *set, struct range__wakes *wakes)
+{
+	struct range__hold *queued = set->queued;
+	struct range__leaf *leaf = queued->in;
+
+	range__leaf_dequeue(leaf, queued);
+	range__wake(set->lock, leaf, queued->start, queued->end, wakes);
+}
+
+/* With all leaves locked: a waiter gives up. */
+static void give_up(struct range__set *set, struct range__wakes *wakes)
+{
+	bool claimed = set->claims;
+
+	leave_lists(set);
+	leave_queue(set, wakes);
+	for (size_t i = 0; claimed && i < set->n; i++) {
+		struct range__hold *range = range__set_hold(set, i);
+
+		range__wake_range(set, i, range->start, range->end, wakes);
+	}
+}
+
+void range__expel_and_unlock(struct range__set *set, uint64_t why)
+{
+	struct range__wakes wakes;
+	_Atomic(uint64_t) *state = &set->queued->state;
+	struct range__walk walk = range__walk_first(set);
+	struct range__leaf *leaf = walk.leaf;
+
+	wakes.n = 0;
+	give_up(set, &wakes);
+	for (range__walk_next(&walk); walk.leaf; range__walk_next(&walk)) {
+		range__leaf_unlock(leaf, NULL);
+		leaf = walk.leaf;
+	}
+	/* release: [C] */
+	atomic_store_explicit(state, why, memory_order_release);
+	/* The last touch of the lock: it may be destroyed as soon as the waiter's call has returned. */
+	range__leaf_unlock(leaf, &wakes);
+	/* R5: the address alone. */
+	mmrange__unpark(state, false);
+}
+
+/* With all leaves locked: into the queue where the obstacle is. */
+static void queue_at(struct range__set *set, struct obstacle obstacle)
+{
+	set->queued = obstacle.range;
+	/* relaxed: under the leaf's lock; the thread itself is awake */
+	atomic_store_explicit(&obstacle.range->state, RANGE_WAITING, memory_order_relaxed);
+	range__leaf_enqueue(obstacle.leaf, obstacle.range);
+}
+
+/* With all leaves locked: a waiter was woken, and another acquisition was faster. */
+static void wait_again(struct range__set *set, struct obstacle obstacle, struct range__wait *self,
+		       struct range__wakes *wakes)
+{
+	struct range__hold *queued = set->queued;
+	bool claim = queued->promoted && !set->claims;
+
+	if (obstacle.range == queued && obstacle.leaf == queued->in && !claim) {
+		range__leaf_wait_again(queued->in, queued);
+		range__wake(set->lock, queued->in, queued->start, queued->end, wakes);
+		return;
+	}
+	leave_queue(set, wakes);
+	if (claim) {
+		queued->promoted = 0;
+		range__claim(set);
+		range__deadlock_claimed(self);
+	}
+	queue_at(set, obstacle);
+}
+
+/* The acquisition waits, or another thread has ended that. */
+static int wait(struct range__set *set, const struct range__limit *limit, struct range__wait *self)
+{
+	for (;;) {
+		struct range__wakes wakes;
+		struct obstacle obstacle;
+		struct range__hold *queued = set->queued;
+		int error = sleep_until_woken(self, queued, limit);
+		int out = expelled(queued);
+
+		wakes.n = 0;
+		if (out)
+			return out;
+		range__span_lock(set, RANGE__KEEP_BIAS);
+		/* Again, now that no thread can do it any more. */
+		out = expelled(queued);
+		if (out) {
+			range__span_unlock(set, NULL);
+			return out;
+		}
+		obstacle = find_obstacle(set);
+		if (!obstacle.range || error)
+			range__deadlock_dequeued(self);
+		if (!obstacle.range) {
+			leave_lists(set);
+			range__leaf_dequeue(queued->in, queued);
+			hold_and_unlock(set, NULL);
+			return 0;
+		}
+		if (error) {
+			give_up(set, &wakes);
+			range__span_unlock(set, &wakes);
+			return error;
+		}
+		wait_again(set, obstacle, self, &wakes);
+		range__span_unlock(set, &wakes);
+	}
+}
+
+/*
+ * Later than those that wait in the leaf, and than the claims in it: clocks may stand still for a while. A
+ * newcomer that a claim blocks would otherwise wait without a cause if it counted as the earlier one.
+ */
+static uint64_t arrival_in(struct range__lock *lock, struct range__leaf *leaf, uint64_t now)
+{
+	if (leaf->waiters && leaf->waiters->prev->arrival >= now)
+		now = leaf->waiters->prev->arrival + 1;
+	return leaf->nr_claims > 0 ? range__claims_arrival(lock, leaf, now) : now;
+}
+
+/* With all leaves locked: a newcomer becomes a waiter. */
+static void arrive(struct range__set *set, struct obstacle obstacle)
+{
+	bool fifo = set->lock->fairness == RANGE_FAIRNESS_FIFO;
+	bool wide = range__set_is_wide(set);
+	uint64_t now = mmrange__now();
+
+	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk))
+		now = arrival_in(set->lock, walk.leaf, now);
+	for (size_t i = 0; i < set->n; i++) {
+		struct range__hold *range = range__set_hold(set, i);
+
+		range->arrival = now;
+		range->set = set;
+		range->in = NULL;
+		range->listed = false;
+		range->starving = fifo;
+		range->promoted = 0;
+	}
+	if (wide)
+		range__wide_add(set);
+	if (wide && fifo)
+		range__claim(set);
+	queue_at(set, obstacle);
+	range__leaf_count_wait(obstacle.leaf);
+}
+
+/* With all leaves locked, which are unlocked: a newcomer queues and waits. */
+static int queue_and_wait(struct range__set *set, struct obstacle obstacle,
+			  const struct range__limit *limit)
 {
 	struct range__wait self;
 	int error;
 
-	range->stamp = mmrange__now();
-	range->starving = lock->fairness == RANGE_FAIRNESS_FIFO;
-	range__deadlock_prepare(&self, lock, range, limit->deadline != NULL);
-	range__leaf_enqueue(leaf, range);
-	range__leaf_count_wait(leaf);
-	range__leaf_unlock(leaf, NULL);
+	arrive(set, obstacle);
+	range__deadlock_prepare(&self, set, limit->deadline != NULL);
+	range__span_unlock(set, NULL);
 	range__deadlock_enter(&self);
-	error = wait(lock, range, limit, &self);
+	error = wait(set, limit, &self);
 	range__deadlock_leave(&self, error);
 	return error;
 }
 
-static struct range__leaf *lock_leaf(struct range_lock *lock, const struct range_hold *range,
-				     struct range__leaf *hint, bool try)
+/* The ranges are newcomers. */
+static void begin(struct range__set *set)
 {
-	if (range->mode == RANGE_READ)
-		return range__forest_lock_reader(lock, range, hint, try);
-	return range__forest_lock(lock, range, hint, try);
+	for (size_t i = 0; i < set->n; i++)
+		range__set_hold(set, i)->arrival = UINT64_MAX;
 }
 
-/*
- * A reader found the leaf locked, maybe by another one, but it is biased: a slot is still better.
- */
-static bool enter_instead(struct range_lock *lock, struct range__leaf *leaf,
-			  struct range_hold *range)
+/* With all leaves locked. A reader found them locked, but biased: a slot is still better. */
+static bool enter_instead(struct range__set *set)
 {
-	uint64_t word = range__word_of_bias(leaf->generation);
+	struct range__hold *range = set->one;
+	struct range__leaf *first, *last;
 
-	range__leaf_unlock(leaf, NULL);
-	return range__reader_enter(lock, leaf, range, word);
+	if (!range || range->mode == RANGE_WRITE)
+		return false;
+	first = range->leaf[0];
+	last = range->leaf[1];
+	if (!range__leaf_biased(first) || !range__leaf_biased(last) ||
+	    (first != last && range__leaf_right(first) != last) || !range__slot_find())
+		return false;
+	range->stamp[0] = range__word_of_bias(range__leaf_generation(first));
+	range->stamp[1] = range__word_of_bias(range__leaf_generation(last));
+	range__span_unlock(set, NULL);
+	if (range__reader_enter(set->lock, range))
+		return true;
+	begin(set);
+	range__span_lock(set, RANGE__KEEP_BIAS);
+	return false;
 }
 
-int range__acquire_slow(struct range_lock *lock, struct range_hold *range,
-			const struct range__limit *limit)
+static bool has_waiters(struct range__set *set)
 {
-	struct range__leaf *leaf;
+	struct range__walk walk = range__walk_first(set);
+
+	while (walk.leaf && !walk.leaf->waiters)
+		range__walk_next(&walk);
+	return walk.leaf != NULL;
+}
+
+int range__acquire_slow(struct range__set *set, const struct range__limit *limit)
+{
+	struct obstacle obstacle;
 	int error = 0;
 
-	range__copy_check(lock);
-	if (!limit->try && lock->fairness == RANGE_FAIRNESS_BARGING && spin(lock, range))
+	range__copy_check(set->lock);
+	if (!limit->try && set->one && set->lock->fairness == RANGE_FAIRNESS_BARGING &&
+	    spin(set->lock, set->one))
 		return 0;
-	leaf = lock_leaf(lock, range, NULL, limit->try);
-	if (leaf && range__leaf_biased(leaf) && range__slot_find()) {
-		if (enter_instead(lock, leaf, range))
-			return 0;
-		leaf = lock_leaf(lock, range, NULL, limit->try);
+	begin(set);
+	range__span_lock(set, RANGE__KEEP_BIAS);
+	if (enter_instead(set))
+		return 0;
+	obstacle = find_obstacle(set);
+	if (obstacle.range && limit->deadline && range__checked_covered(set)) {
+		range__span_unlock(set, NULL);
+		if (range__checked_covering_deadlock(set))
+			return EDEADLK;
+		range__span_lock(set, RANGE__KEEP_BIAS);
+		obstacle = find_obstacle(set);
 	}
-	if (!leaf)
-		return EBUSY;
-	range->leaf = leaf;
-	if (!range__leaf_blocks(leaf, range)) {
-		/* Its release will be by the slow path, and look after those who wait. */
-		if (leaf->wait_first)
+	if (!obstacle.range) {
+		/* Its release will be by the slow path, and look after those that wait. */
+		if (has_waiters(set))
 			range__passed = 0;
-		range__slots_consider(leaf, range);
-		range__leaf_hold_and_unlock(leaf, range);
+		hold_and_unlock(set, NULL);
 	} else if (limit->try) {
-		range__leaf_unlock(leaf, NULL);
+		range__span_unlock(set, NULL);
 		return EBUSY;
-	} else if (range__checked_deadlock(leaf, range)) {
-		range__leaf_unlock(leaf, NULL);
+	} else if (range__checked_deadlock(set)) {
+		range__span_unlock(set, NULL);
 		return EDEADLK;
 	} else {
-		error = queue_and_wait(lock, leaf, range, limit);
+		error = queue_and_wait(set, obstacle, limit);
 	}
-	if (!error &&
-	    atomic_load_explicit(&range->leaf->last_owner, memory_order_relaxed) != range->owner)
-		range__adapt_note(lock, range->leaf, range);
+	for (size_t i = 0; !error && i < set->n; i++)
+		range__adapt_note(set->lock, range__set_hold(set, i));
 	return error;
 }
 
-void range__release_slow(struct range_lock *lock, struct range_hold *range)
+/* Leaf by leaf: to wait for all of them at once would help no thread. */
+void range__release_slow(struct range__lock *lock, struct range__hold *range, uint64_t from)
 {
-	struct range__leaf *leaf = lock_leaf(lock, range, range->leaf, false);
+	uint64_t key = from, end = range->end;
+	struct range__leaf *hint = range->leaf[from != range->start];
 
-	range__release_and_unlock(lock, leaf, range);
-}
+	while (key < end) {
+		struct range__wakes wakes;
+		struct range__leaf *leaf = range__forest_lock_key(lock, key, hint);
 
-void range__release_and_unlock(struct range_lock *lock, struct range__leaf *leaf,
-			       struct range_hold *range)
-{
-	range__tree_erase(&leaf->held, range);
-	wake_and_unlock(lock, leaf, range);
+		wakes.n = 0;
+		key = range__leaf_hi(leaf);
+		hint = range__leaf_right(leaf);
+		range__leaf_erase(leaf, range);
+		range__wake(lock, leaf, range->start, end, &wakes);
+		range__leaf_unlock(leaf, &wakes);
+	}
 }

@@ -7,10 +7,10 @@
 # Runs a harness under the model checker GenMC (v0.10.3), with MODEL rc11 or imm; with -w, after the
 # source FILE has been changed by a sed expression. Nothing is written to the tree: the sources are
 # copied, unchanged but for some sizes, because each access is an event in every execution: the number
-# of wake-ups that are collected before the leaf is unlocked is 2 instead of 64, that of entries of a
-# TLB 2, that of a page table 4, and lines are 8 bytes. A chunk has 16 pages. What a thread remembers
-# of address spaces is common to all, as GenMC knows no arrays that are a thread's own; one thread at
-# most uses it.
+# of wake-ups that are collected before the leaf is unlocked is 2 instead of 64, that of threads with
+# slots 4, that of entries of a TLB 2, that of a page table 4, and lines are 8 bytes. A chunk has 16
+# pages. What a thread remembers of address spaces is common to all, as GenMC knows no arrays that are a
+# thread's own; one thread at most uses it.
 #
 # Needs clang-14, which GenMC is for; its headers are looked for beside GENMC, where it was built.
 set -eu
@@ -24,6 +24,7 @@ mkdir "$scratch/tests"
 cp -r "$root/src" "$root/include" "$scratch"
 cp -r "$root/tests/model" "$scratch/tests"
 sed -i 's/\*state\[64\]/*state[2]/' "$scratch/src/range_lock/leaf.h"
+sed -i 's/\(BLOCK_GROUPS =\) 1024/\1 4/; s/\(MOST_BLOCKS =\) 4096/\1 1/' "$scratch/src/range_lock/slots.c"
 mm=$scratch/src/mm
 sed -i 's/MMRANGE__THREAD_LOCAL \(struct mm__remembered\)/\1/' "$mm/cpu.h" \
 	"$scratch/tests/model/mm.h"
@@ -31,7 +32,10 @@ sed -i 's/\(MM__TLB_ENTRIES \)64u/\12u/' "$mm/cpu.h"
 sed -i 's/\(MM__TABLE_ENTRIES \)512u/\14u/' "$mm/page_table.h"
 sed -i 's/\(MM__LINE_SHIFT \)6u/\13u/; s/\(MM__CHUNK_FRAMES \)508u/\112u/
 	s/\(MM__CHUNK_SIZE .*\) 21/\1 16/' "$mm/frames.h"
-# Too large for two registers, in which it would be returned as two words.
+# Too large for two registers, in which they would be returned as two words.
+sed -i '/^struct obstacle {/,/^}/s/^}/	void *unused;\n}/
+	s/\(struct obstacle obstacle\) = { NULL, NULL };/\1;\n\n	obstacle.range = NULL;\n	obstacle.leaf = NULL;\n	obstacle.unused = NULL;/' \
+	"$scratch/src/range_lock/wait.c"
 sed -i '/^struct mm__area_needs {/,/^}/s/\(unsigned int\|uint32_t\) /uint64_t /' "$mm/area_tree.h"
 options=
 while [ $# -gt 0 ]; do

@@ -14,14 +14,14 @@ static int data;
 static void enter(void *arg)
 {
 	model_self = (uintptr_t)arg;
-	range__slots_own = &groups[(uintptr_t)arg - 1];
+	range__slots_own = group_at((unsigned int)(uintptr_t)arg - 1);
 }
 
 static void *reader(void *arg)
 {
 	enter(arg);
 	assert(data >= 0);
-	range_unlock(&model_lock, &model_ranges[1]);
+	range_unlock(model_public(), model_range_of(1));
 	model_deadline_passes();
 	return NULL;
 }
@@ -45,12 +45,12 @@ int main(void)
 	bias(&model_lock.root);
 	atomic_init(&nr_used, 1);
 	enter((void *)1);
-	model_lock_range(&model_ranges[1], 0, 10, RANGE_READ);
+	model_lock_range(model_range_of(1), 0, 10, RANGE_READ);
 	start(reader, threads, 1, 1);
 	enter((void *)2);
-	if (!range_trylock(&model_lock, model_range(), 5, 15, RANGE_WRITE)) {
+	if (!model_trylock(5, 15, RANGE_WRITE)) {
 		data++;
-		range_unlock(&model_lock, model_range());
+		model_unlock();
 		destroy();
 	}
 	finish(threads, 1, 1);

@@ -25,30 +25,24 @@ static void use(enum range_mode mode)
 
 static void *first(void *arg)
 {
-	struct range_hold *range;
-
 	model_self = (uintptr_t)arg;
-	range = model_range();
-	model_lock_range(range, 0, 10, MODE1);
+	model_lock_range(model_range(), 0, 10, MODE1);
 	use(MODE1);
-	range_unlock(&model_lock, range);
+	model_unlock();
 	return NULL;
 }
 
 static void *second(void *arg)
 {
-	struct range_hold *range;
-
 	model_self = (uintptr_t)arg;
-	range = model_range();
 #ifdef TRY
-	if (range_trylock(&model_lock, range, 5, 15, MODE2))
+	if (model_trylock(5, 15, MODE2))
 		return NULL;
 #else
-	model_lock_range(range, 5, 15, MODE2);
+	model_lock_range(model_range(), 5, 15, MODE2);
 #endif
 	use(MODE2);
-	range_unlock(&model_lock, range);
+	model_unlock();
 	return NULL;
 }
 

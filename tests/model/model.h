@@ -7,7 +7,7 @@
 #ifndef TESTS_MODEL_H
 #define TESTS_MODEL_H
 
-#include <mmrange/range_lock.h>
+#include "range_lock/layout.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -58,8 +58,11 @@ static inline int pthread_atfork(void (*prepare)(void), void (*parent)(void), vo
 /* The threads have the numbers 1 to MODEL_THREADS. */
 enum { MODEL_THREADS = 4 };
 
-/* One range for each thread, and not on its stack: others park on its state. */
-static struct range_hold model_ranges[MODEL_THREADS + 1];
+/*
+ * One range for each thread, and not on its stack: others park on its state. It has the type that the
+ * library sees, because the checker does not take accesses of one size for parts of others.
+ */
+static struct range__hold model_ranges[MODEL_THREADS + 1];
 
 /* Which of them the calling one is: a harness's thread says so when it begins. */
 static _Thread_local uintptr_t model_self;

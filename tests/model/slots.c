@@ -18,15 +18,15 @@ static int data;
 static void enter(void *arg)
 {
 	model_self = (uintptr_t)arg;
-	range__slots_own = &groups[(uintptr_t)arg - 1];
+	range__slots_own = group_at((unsigned int)(uintptr_t)arg - 1);
 }
 
 static int acquire_range(uint64_t start, uint64_t end, enum range_mode mode)
 {
 #ifdef WAIT
-	return range_lock(&model_lock, model_range(), start, end, mode);
+	return range_lock(model_public(), model_range(), start, end, mode);
 #else
-	return range_trylock(&model_lock, model_range(), start, end, mode);
+	return model_trylock(start, end, mode);
 #endif
 }
 
@@ -36,7 +36,7 @@ static inline void *reader(void *arg)
 	if (acquire_range(0, 10, RANGE_READ))
 		return NULL;
 	assert(data >= 0);
-	range_unlock(&model_lock, model_range());
+	model_unlock();
 	return NULL;
 }
 
@@ -46,7 +46,7 @@ static void *releaser(void *arg)
 {
 	enter(arg);
 	assert(data >= 0);
-	range_unlock(&model_lock, &model_ranges[MODEL_THREADS]);
+	range_unlock(model_public(), model_range_of(MODEL_THREADS));
 	return NULL;
 }
 #endif
@@ -57,7 +57,7 @@ static void *writer(void *arg)
 	if (acquire_range(5, 15, RANGE_WRITE))
 		return NULL;
 	data++;
-	range_unlock(&model_lock, model_range());
+	model_unlock();
 	return NULL;
 }
 
@@ -70,7 +70,7 @@ int main(void)
 	atomic_init(&nr_used, READERS);
 #ifdef RELEASED
 	enter((void *)1);
-	range_lock(&model_lock, &model_ranges[MODEL_THREADS], 0, 10, RANGE_READ);
+	model_lock_range(model_range_of(MODEL_THREADS), 0, 10, RANGE_READ);
 	start(reader, threads, 1, READERS - 1);
 	start(releaser, threads, READERS, READERS);
 #else
@@ -80,6 +80,7 @@ int main(void)
 	finish(threads, 1, READERS + 1);
 	model_self = 1;
 	range__leaf_lock(&model_lock.root);
+	range__leaf_revoke(&model_lock, &model_lock.root);
 	range__leaf_unlock(&model_lock.root, NULL);
 	check_quiet();
 	return 0;

@@ -9,7 +9,7 @@
  *	release()   range__reader_leave() and leave_slowly(), or range__release_slow()
  *	acquire_locked()   the rest of it; range__slots_consider() biases the leaf at any time that
  *	            it may, REBIAS times
- *	lock(), unlock()   range__leaf_lock_reader(), range__leaf_unlock()
+ *	lock(), unlock()   range__span_lock(), range__span_unlock() of one leaf: see slots_two.pml for two
  *	revoke()    range__slots_revoke() and adopt()
  *	writer      range_trylock() and range_unlock() of a range of key 1, twice
  *	helper      range_unlock() by another thread than the one that locked
@@ -153,9 +153,16 @@ inline enter(r, s, g, is_held)
 				if
 				:: biased && generation == g -> is_held = true
 				:: else ->
-					is_held = adopted[r] && BROKEN != 5;
 					stamp[r] = NOWHERE;
-					state[s] = LEAVING
+					state[s] = LEAVING;
+					is_held = adopted[r] || !(writes && key[r] == 1);
+					if
+					:: BROKEN == 5 -> is_held = false
+					:: BROKEN != 5 && is_held && !adopted[r] ->
+						tree = tree | (1 << r);
+						adopted[r] = true
+					:: else
+					fi
 				fi;
 				unlock()
 			}

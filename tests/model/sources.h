@@ -5,7 +5,11 @@
 
 #include "model.h"
 
+/* Two files may have a static function of the same name. */
+#define begin adapt_begin
 #include "range_lock/adapt.c"
+#undef begin
+#include "range_lock/claim.c"
 #include "range_lock/copy.c"
 #include "range_lock/forest.c"
 #include "range_lock/index.c"
@@ -13,8 +17,10 @@
 #include "range_lock/leaf.c"
 #include "range_lock/range_lock.c"
 #include "range_lock/reader.c"
-#include "range_lock/seams.c"
+#define blocks slots_blocks
 #include "range_lock/slots.c"
+#undef blocks
+#include "range_lock/span.c"
 #include "range_lock/wait.c"
 
 #include "platform/platform.c"
@@ -27,48 +33,74 @@
 #define FAIRNESS RANGE_FAIRNESS_BARGING
 #endif
 
-static struct range_lock model_lock = RANGE_LOCK_INITIALIZER;
+static struct range__lock model_lock;
+
+/* Of each thread that queue_up() has queued. */
+static struct range__set model_sets[MODEL_THREADS + 1];
+
+static inline struct range_lock *model_public(void)
+{
+	return (struct range_lock *)(void *)&model_lock;
+}
+
+static inline struct range_hold *model_range_of(uintptr_t number)
+{
+	return range__public(&model_ranges[number]);
+}
 
 static inline struct range_hold *model_range(void)
 {
-	return &model_ranges[model_self];
+	return model_range_of(model_self);
 }
 
 /* Without a deadline nothing ends it early. */
 static inline void model_lock_range(struct range_hold *range, uint64_t start, uint64_t end,
 				    enum range_mode mode)
 {
-	int error = range_lock(&model_lock, range, start, end, mode);
+	int error = range_lock(model_public(), range, start, end, mode);
 
 	assert(!error);
 	(void)error;
 }
 
+static inline int model_trylock(uint64_t start, uint64_t end, enum range_mode mode)
+{
+	return range_trylock(model_public(), model_range(), start, end, mode);
+}
+
+static inline void model_unlock(void)
+{
+	range_unlock(model_public(), model_range());
+}
+
 /* By main(), before there are threads: a thread's range comes to where another one is held. */
 static inline void queue_up(uintptr_t number, enum range_mode mode)
 {
-	struct range_hold *range = &model_ranges[number];
+	struct range__hold *range = &model_ranges[number];
+	struct range__set *set = &model_sets[number];
 
 	range->start = 0;
 	range->end = 10;
-	range->mode = (uint8_t)mode;
+	range->mode = mode;
 	range->owner = mmrange__self();
-	range->leaf = &model_lock.root;
-	range->starving = FAIRNESS == RANGE_FAIRNESS_FIFO;
-	range__leaf_lock(&model_lock.root);
-	range__leaf_enqueue(&model_lock.root, range);
-	range__leaf_unlock(&model_lock.root, NULL);
+	set->lock = &model_lock;
+	set->one = range;
+	set->n = 1;
+	begin(set);
+	range__span_lock(set, RANGE__KEEP_BIAS);
+	arrive(set, find_obstacle(set));
+	range__span_unlock(set, NULL);
 }
 
 /* That thread goes on. */
 static inline int wait_queued(const struct timespec *deadline)
 {
 	struct range__limit limit = { .clock = CLOCK_MONOTONIC, .deadline = deadline };
-
+	struct range__set *set = &model_sets[model_self];
 	struct range__wait self;
 
-	range__deadlock_prepare(&self, &model_lock, model_range(), deadline != NULL);
-	return wait(&model_lock, model_range(), &limit, &self);
+	range__deadlock_prepare(&self, set, deadline != NULL);
+	return wait(set, &limit, &self);
 }
 
 static inline void start(void *(*run)(void *), pthread_t *threads, uintptr_t first, uintptr_t last)
@@ -105,9 +137,9 @@ static void init_lock(void)
 {
 	atomic_init(&model_lock.copy, &mmrange__copy);
 	model_lock.max_leaves = 1;
-	atomic_init(&model_lock.root.last_owner, mmrange__thread);
+	atomic_init(&model_lock.root.last_owner, (uint32_t)mmrange__thread);
 	model_lock.fairness = FAIRNESS;
-	model_lock.starvation_ns = STARVATION;
+	model_lock.starvation_more_ns = STARVATION - (uint64_t)RANGE__DEFAULT_STARVATION;
 }
 
 #endif

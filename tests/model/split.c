@@ -12,7 +12,7 @@ static union {
 	char room[sizeof(struct range__forest) + 2 * sizeof(struct range__entry)];
 } memory;
 
-static struct range__leaf leaves[2] = { RANGE__LEAF_INITIALIZER, RANGE__LEAF_INITIALIZER };
+static struct range__leaf leaves[2];
 
 static int data;
 
@@ -22,20 +22,21 @@ static void plant(void)
 
 	init_lock();
 	model_lock.max_leaves = forest->capacity = 2;
-	forest->sweep = UINT64_MAX;
+	forest->sweep = 1;
+	atomic_init(&forest->sweep_due, UINT64_MAX);
 	forest->free = &leaves[1];
-	atomic_init(&leaves[1].hi, 0);
+	atomic_init(&leaves[1].not_hi, UINT64_MAX);
 	range__index_insert(forest, 0, &leaves[0], 1);
-	atomic_init(&model_lock.root.hi, 0);
+	atomic_init(&model_lock.root.not_hi, UINT64_MAX);
 	atomic_init(&model_lock.forest, forest);
 }
 
 static void *acquire_once(void *arg)
 {
-	struct range_hold *range;
+	struct range__hold *range;
 
 	model_self = (uintptr_t)arg;
-	range = model_range();
+	range = &model_ranges[model_self];
 	range->start = 60;
 	range->end = 70;
 	range->mode = RANGE_WRITE;
@@ -51,7 +52,7 @@ static void *split_then_acquire(void *arg)
 
 	model_self = (uintptr_t)arg;
 	split(&model_lock, range__index_find(&model_lock, 50), points);
-	if (!range_trylock(&model_lock, model_range(), 65, 66, RANGE_WRITE))
+	if (!model_trylock(65, 66, RANGE_WRITE))
 		data++;
 	return NULL;
 }

@@ -13,7 +13,7 @@ static int data;
 static void use_and_release(void)
 {
 	data++;
-	range_unlock(&model_lock, model_range());
+	model_unlock();
 }
 
 static void *wait_for_a_while(void *arg)

@@ -1,270 +1,519 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting and waking in one leaf: barging, starving waiters, the designated waker, timeouts,
- * range_cancel(). What leaf.c and wait.c do with the leaf locked is one step here (that it is, and
- * the sleeping on the leaf's word, is what the harnesses beside this check); parking and waking are
- * steps of their own. Keys are bits: a range is a set of them.
+ * Waiting and waking over several leaves: barging, starving waiters and claims, queues that a waiter
+ * moves between, the designated waker, timeouts, range_cancel(), splits and merges. What leaf.c and
+ * wait.c do with all leaves of an acquisition locked is one step here: words.pml is about how they come
+ * to be locked. Parking and waking are steps of their own, and so is the release in each leaf. Keys are
+ * bits; a range is a set of neighbouring bits, and an acquisition has one or two.
  *
- *	acquire()      range_lock(), range_timedlock(): range__acquire_fast(), also past waiters (EMPTY
- *	               with WAITERS), and range__acquire_slow()
+ *	acquire()      range__acquire_fast(), also past waiters (EMPTY with WAITERS), and
+ *	               range__acquire_slow(), arrive()
  *	wait()         wait() and sleep_until_woken(); mmrange__park() is its step with asleep
- *	release()      range_unlock(), which wakes nobody if the leaf has not been locked (SINGLE), and
+ *	release()      range_unlock(): by one swap or two, which wake nobody (SINGLE), and
  *	               range__release_slow()
- *	cancel()       range_cancel() and cancel_and_unlock()
- *	blocks()       range__leaf_blocks(); conflict, behind_starving, behind_woken as there
- *	enqueue(), dequeue(), wait_again()   range__leaf_enqueue(), ...
- *	promote()      range__leaf_promote(); whether it is time is anybody's guess
- *	wake()         range__leaf_wake()
- *	unlock()       range__leaf_unlock(), with the invariant at the head of leaf.c: each WAITING
- *	               range has a cause
- *	unpark()       mmrange__unpark(), after the leaf is unlocked
+ *	canceler()     range_cancel() and range__expel_and_unlock()
+ *	blocks()       range__leaf_blocks(); conflicts, starving waiters and claims as there
+ *	find_obstacle(), wait_again(), give_up()    as in wait.c
+ *	promote(), wake()    range__leaf_promote(), range__leaf_wake(); whether it is time to promote
+ *	               is left open
+ *	arrive_at()    arrival_in(); the clock may stand still
+ *	adapter()      range__leaf_split() and range__leaf_absorb(), and what they ask before
+ *	check_all()    whenever leaves are unlocked: each WAITING range has a cause, see leaf.c
  *
- * Checked: conflicting ranges are not held together; each WAITING range has a cause whenever the leaf
- * is unlocked; of grant, deadline and cancel one decides, and both sides say the same; everybody
- * comes to an end (no invalid end state), so no wake-up is lost.
+ * Checked: conflicting ranges are not held together; each WAITING range has a cause in its leaf; no
+ * acquisition is granted before a conflicting one that is starving and came before it, and with FIFO
+ * before any conflicting one that came before it; of grant, deadline and cancel one decides, and both
+ * sides say the same; each thread comes to an end (no invalid end state), so no wake-up is lost.
  *
- * CANCEL, READERS: see the end. FIFO: everybody is starving from the start. BROKEN: what must be refuted:
- *	1	a waiter that gives up wakes nobody
- *	2	a woken waiter that has to wait again wakes nobody
- *	3	a waiter does not look again, with the leaf locked, whether it has been canceled
+ * Which threads there are: see the end. BROKEN: what must be refuted:
+ *	1	a waiter that gives up wakes none
+ *	2	a woken waiter that has to wait again in the same queue wakes none
+ *	3	a waiter does not look again, with its leaves locked, whether it has been canceled
  *	4	parking does not compare the state
  *	5	a canceled waiter is not woken
- *	6	who came by the fast path wakes nobody, also if the leaf has been locked since
+ *	6	a range that came by the fast path is released by a swap, also if the leaf has been
+ *		locked since
+ *	7	a waiter that moves to another queue wakes none in the old one
+ *	8	a claim is not counted in the last of its leaves
+ *	9	claims of other leaves block, too
+ *	10	a claim that is given up wakes only in the queue
+ *	11	a leaf is split although a range crosses the point
+ *	12	a leaf is split although it counts a claim
+ *	13	a newcomer arrives later than the waiters of its queues, but maybe not than claims
+ *	14	a leaf that counts a claim can be EMPTY with WAITERS
+ *	15	a range in the words of two leaves is released in the first one only
+ *	16	a waiter that moves to another queue arrives there anew
+ *	17	a starving waiter that moves to another queue does not claim
  */
 #ifndef BROKEN
 #define BROKEN 0
 #endif
 #ifdef FIFO
-#define STARVING_FROM_START 1
+#define IS_FIFO 1
 #else
-#define STARVING_FROM_START 0
+#define IS_FIFO 0
+#endif
+#ifdef STANDS_STILL
+#define CLOCK_MAY_STAND true
+#else
+#define CLOCK_MAY_STAND false
 #endif
 
-#define N 4
+#define N     4
+#define L     3
+#define NONE  15
+#define NEVER 255
 
 mtype = { IDLE, HELD, WAITING, WOKEN, CANCELED };
 
-/* Of the leaf and the ranges; i is the range of thread i. */
-mtype state[N] = IDLE;
-bool queued[N];
-byte queue[N];
-byte nr_queued;
-byte mask[N];
+/* The leaves, in order; one with no keys is not there. */
+byte keys[L];
+bool single[L]; /* the word is SINGLE: what is held came alone, and no thread has locked the leaf since */
+
+/* The acquisitions; i is that of thread i, and its ranges are 2 i and 2 i + 1 (0: there is none). */
+byte mask[2 * N];
 bool writer[N];
+mtype state[N] = IDLE;
+byte in_leaves[N]; /* held: the leaves in which it is recorded, or in the word */
+byte queue[N] = NONE;
+bit stands[N];     /* which of its ranges stands in the queue */
+byte arrival[N] = NEVER;
+bool wide[N];
 bool starving[N];
+bool promoted[N];
+bool claims[N];
+byte counted[N]; /* the leaves that count its claim */
 bool asleep[N];
-bool single; /* what is held came by the fast path, and nobody has locked the leaf since */
+byte now = 1;
 
-/* What range_cancel() has said. */
+/* For what is checked. */
+bool in_use[N];
 bool canceled[N];
+byte came[N]; /* the order of arrival, as it was */
+byte nr_came;
 
-#define overlaps(a, keys) ((mask[a] & (keys)) != 0)
-#define conflict(a, b)    ((writer[a] || writer[b]) && overlaps(a, mask[b]))
+#define range_of(i)     mask[2 * (i) + stands[i]]
+#define reaches(i, l)   (((mask[2 * (i)] | mask[2 * (i) + 1]) & keys[l]) != 0)
+#define bits(i)         ((reaches(i, 0) -> 1 : 0) | (reaches(i, 1) -> 2 : 0) | (reaches(i, 2) -> 4 : 0))
+#define modes(a, b)     (a != b && (writer[a] || writer[b]))
+#define has_conflict(a, b) (modes(a, b) && ((mask[2 * (a)] | mask[2 * (a) + 1]) & (mask[2 * (b)] | mask[2 * (b) + 1])) != 0)
+#define waits(i)        (state[i] == WAITING || state[i] == WOKEN)
 
-/* Results of the inlines that look for something. */
-hidden byte k, m, w;
-hidden byte found, going;
+#define earlier(a, b)      (arrival[a] < arrival[b] || (arrival[a] == arrival[b] && a < b))
 
-/* Whether something held conflicts with a. */
-inline held_conflict(a)
+/* Results of the inlines that look for something; 0 between steps. */
+byte j, k, m, w, x;
+byte found, going, counts;
+byte at_range, at_leaf;
+
+/* Sets found: something held conflicts in leaf l with range r of acquisition a. */
+inline held_conflict(a, r, l)
 {
 	found = false;
 	for (k : 0 .. N - 1) {
 		if
-		:: state[k] == HELD && conflict(k, a) -> found = true
+		:: (in_leaves[k] & (1 << (l))) && modes(k, a) &&
+		   (((mask[2 * k] & keys[l]) && (mask[2 * k] & mask[2 * (a) + (r)])) ||
+		    ((mask[2 * k + 1] & keys[l]) && (mask[2 * k + 1] & mask[2 * (a) + (r)]))) ->
+			found = true
 		:: else
 		fi
 	}
 }
 
-/* Adds to found: whether one that is starving and before a in the queue conflicts with it. */
-inline or_behind_starving(a)
+/* Adds to found: an earlier starving waiter of the queue of l conflicts. */
+inline or_behind_starving(a, r, l)
 {
-	k = 0;
-	do
-	:: k < nr_queued && queue[k] != a ->
-		if
-		:: starving[queue[k]] && conflict(queue[k], a) -> found = true
-		:: else
-		fi;
-		k++
-	:: else -> break
-	od
-}
-
-/* Adds to found: whether a woken waiter conflicts with a. */
-inline or_behind_woken(a)
-{
-	k = 0;
-	do
-	:: k < nr_queued ->
-		if
-		:: queue[k] != a && state[queue[k]] == WOKEN && conflict(queue[k], a) -> found = true
-		:: else
-		fi;
-		k++
-	:: else -> break
-	od
-}
-
-inline blocks(a)
-{
-	held_conflict(a);
-	or_behind_starving(a)
-}
-
-inline enqueue(a)
-{
-	state[a] = WAITING;
-	starving[a] = STARVING_FROM_START;
-	queued[a] = true;
-	queue[nr_queued] = a;
-	nr_queued++
-}
-
-inline dequeue(a)
-{
-	k = 0;
-	do
-	:: queue[k] != a -> k++
-	:: else -> break
-	od;
-	nr_queued--;
-	do
-	:: k < nr_queued -> queue[k] = queue[k + 1]; k++
-	:: else -> break
-	od;
-	queue[nr_queued] = 0;
-	queued[a] = false;
-	starving[a] = false
-}
-
-inline nobody_starves()
-{
-	found = true;
 	for (k : 0 .. N - 1) {
 		if
-		:: starving[k] -> found = false
+		:: queue[k] == (l) && starving[k] && modes(k, a) && earlier(k, a) &&
+		   (range_of(k) & mask[2 * (a) + (r)]) -> found = true
 		:: else
 		fi
 	}
 }
 
-/* wakes: the set of those to be woken after the leaf is unlocked. */
-inline wake(keys, wakes)
+inline or_behind_woken(a, r, l)
 {
-	m = 0;
-	going = true;
-	do
-	:: m < nr_queued && going ->
-		w = queue[m];
-		m++;
+	for (k : 0 .. N - 1) {
 		if
-		:: overlaps(w, keys) ->
-			blocks(w);
+		:: queue[k] == (l) && state[k] == WOKEN && modes(k, a) &&
+		   (range_of(k) & mask[2 * (a) + (r)]) -> found = true
+		:: else
+		fi
+	}
+}
+
+inline or_claims_block(a, r, l)
+{
+	counts = false;
+	for (k : 0 .. N - 1) {
+		if
+		:: counted[k] & (1 << (l)) -> counts = true
+		:: else
+		fi
+	}
+	for (k : 0 .. N - 1) {
+		if
+		:: (counts || BROKEN == 9) && claims[k] && modes(k, a) &&
+		   (((mask[2 * k] & mask[2 * (a) + (r)]) && earlier(k, a) &&
+		     ((mask[2 * k] & keys[l]) || BROKEN == 9)) ||
+		    ((mask[2 * k + 1] & mask[2 * (a) + (r)]) && earlier(k, a) &&
+		     ((mask[2 * k + 1] & keys[l]) || BROKEN == 9))) -> found = true
+		:: else
+		fi
+	}
+}
+
+inline blocks(a, r, l)
+{
+	held_conflict(a, r, l);
+	or_behind_starving(a, r, l);
+	or_claims_block(a, r, l)
+}
+
+/* Sets going and w: the first in the queue of l that comes after the one in w; NONE: the first. */
+inline next_in_queue(l)
+{
+	x = NONE;
+	for (k : 0 .. N - 1) {
+		if
+		:: queue[k] == (l) && (w == NONE || earlier(w, k)) &&
+		   (x == NONE || earlier(k, x)) -> x = k
+		:: else
+		fi
+	}
+	w = x
+}
+
+inline one_starves_in(l)
+{
+	going = false;
+	for (k : 0 .. N - 1) {
+		if
+		:: queue[k] == (l) && starving[k] -> going = true
+		:: else
+		fi
+	}
+}
+
+/* wakes: the set of those to be woken after the leaves are unlocked. */
+inline wake_in(l, range, wakes)
+{
+	w = NONE;
+	next_in_queue(l);
+	do
+	:: w == NONE -> break
+	:: else ->
+		if
+		:: range_of(w) & (range) ->
+			blocks(w, stands[w], l);
 			if
-			:: !starving[w] -> or_behind_woken(w)
+			:: !starving[w] -> or_behind_woken(w, stands[w], l)
 			:: else
 			fi;
 			if
-			:: state[w] == WAITING && !found ->
-				state[w] = WOKEN;
-				wakes = wakes | (1 << w)
+			:: state[w] == WAITING && !found -> state[w] = WOKEN; wakes = wakes | (1 << w)
 			:: else
 			fi;
-			nobody_starves();
+			one_starves_in(l);
 			if
-			:: writer[w] && (mask[w] & (keys)) == (keys) &&
-			   (starving[w] || (state[w] == WOKEN && found)) -> going = false
+			:: writer[w] && (range_of(w) & (range)) == (range) &&
+			   (starving[w] || (state[w] == WOKEN && !going)) -> break
+			:: else
+			fi
+		:: else
+		fi;
+		next_in_queue(l)
+	od;
+	w = 0
+}
+
+inline promote(l, wakes)
+{
+	w = NONE;
+	next_in_queue(l);
+	do
+	:: w == NONE -> break
+	:: else ->
+		found = starving[w] || promoted[w];
+		or_behind_starving(w, stands[w], l);
+		or_claims_block(w, stands[w], l);
+		if
+		:: found
+		:: !found && (wide[w] || mask[2 * w + 1]) ->
+			promoted[w] = true;
+			if
+			:: state[w] == WAITING -> state[w] = WOKEN; wakes = wakes | (1 << w)
+			:: else
+			fi;
+			break
+		:: else -> starving[w] = true; break
+		fi;
+		next_in_queue(l)
+	od;
+	w = 0
+}
+
+/* range__wake() */
+inline wake(l, range, wakes)
+{
+	if
+	:: !IS_FIFO -> d_step { promote(l, wakes) }
+	:: true
+	fi;
+	d_step { wake_in(l, range, wakes) }
+}
+
+inline lock_all(a)
+{
+	for (k : 0 .. L - 1) {
+		single[k] = single[k] && (!reaches(a, k) || BROKEN == 6)
+	}
+	m = bits(a);
+	wide[a] = m != 1 && m != 2 && m != 4;
+	m = 0
+}
+
+/* Sets at_leaf (NONE: there is none) and at_range. */
+inline find_obstacle(a)
+{
+	at_leaf = NONE;
+	at_range = 0;
+	for (j : 0 .. 2 * L - 1) {
+		if
+		:: at_leaf == NONE && (mask[2 * (a) + j / L] & keys[j % L]) ->
+			blocks(a, j / L, j % L);
+			if
+			:: found -> at_leaf = j % L; at_range = j / L
 			:: else
 			fi
 		:: else
 		fi
-	:: else -> break
-	od
+	}
 }
 
-/* The first that is neither starving nor behind one that is. */
-inline promote()
+inline claim(a)
 {
-	m = 0;
-	do
-	:: m < nr_queued ->
-		w = queue[m];
-		m++;
-		found = starving[w];
-		or_behind_starving(w);
-		if
-		:: !found -> starving[w] = true; break
-		:: else
-		fi
-	:: else -> break
-	od
-}
-
-inline maybe_promote()
-{
+	claims[a] = true;
+	starving[a] = true;
+	counted[a] = bits(a);
 	if
-	:: !STARVING_FROM_START -> promote()
-	:: true
+	:: BROKEN == 8 && (counted[a] & 4) -> counted[a] = counted[a] & ~4
+	:: BROKEN == 8 && !(counted[a] & 4) -> counted[a] = counted[a] & ~2
+	:: else
 	fi
 }
 
-inline unlock()
+inline unclaim(a)
 {
-	single = single && BROKEN == 6;
-	unlocked()
+	assert(!claims[a] || counted[a] == bits(a) || BROKEN);
+	claims[a] = false;
+	counted[a] = 0
 }
 
-/* What holds whenever the leaf is not locked. */
-inline unlocked()
+inline enqueue(a)
 {
-	m = 0;
-	do
-	:: m < nr_queued ->
-		w = queue[m];
-		m++;
-		held_conflict(w);
-		or_behind_woken(w);
-		or_behind_starving(w);
-		assert(state[w] == WOKEN || found)
-	:: else -> break
-	od;
-	for (m : 0 .. N - 1) {
+	queue[a] = at_leaf;
+	stands[a] = at_range;
+	state[a] = WAITING
+}
+
+/* Only the order of arrivals matters: so that there are fewer states, they are counted anew. */
+inline forget(a)
+{
+	for (k : 0 .. N - 1) {
 		if
-		:: state[m] == HELD -> held_conflict_other(m)
+		:: came[a] && came[k] > came[a] -> came[k]--
+		:: else
+		fi;
+		if
+		:: arrival[k] != NEVER && arrival[k] > arrival[a] && !CLOCK_MAY_STAND && BROKEN != 16 -> arrival[k]--
 		:: else
 		fi
 	}
-	found = false
+	if
+	:: came[a] -> nr_came--
+	:: else
+	fi;
+	if
+	:: came[a] && !CLOCK_MAY_STAND && BROKEN != 16 -> now--
+	:: else
+	fi;
+	if
+	:: nr_came == 0 -> now = 1
+	:: else
+	fi;
+	starving[a] = false;
+	promoted[a] = false;
+	wide[a] = false;
+	arrival[a] = NEVER;
+	stands[a] = 0;
+	came[a] = 0
 }
 
-inline held_conflict_other(a)
+inline grant(a)
 {
+	/* A newcomer has arrived now. */
 	for (k : 0 .. N - 1) {
-		assert(!(k != a && state[k] == HELD && conflict(k, a)))
+		assert(!(in_use[k] && has_conflict(k, a)));
+		assert(!(waits(k) && has_conflict(k, a) && starving[k] &&
+			 (came[a] == 0 || (IS_FIFO -> came[k] < came[a] : arrival[k] < arrival[a]))))
+	}
+	unclaim(a);
+	queue[a] = NONE;
+	forget(a);
+	state[a] = HELD;
+	in_use[a] = true;
+	in_leaves[a] = bits(a)
+}
+
+/* With all leaves locked and no obstacle: which of them have the range in the word. */
+inline hold(a)
+{
+	for (m : 0 .. L - 1) {
+		if
+		:: reaches(a, m) ->
+			found = mask[2 * (a) + 1] != 0;
+			for (k : 0 .. N - 1) {
+				if
+				:: k != (a) && ((in_leaves[k] | counted[k]) & (1 << m)) -> found = true
+				:: k != (a) && queue[k] == m -> found = true
+				:: k != (a) && waits(k) && (wide[k] || mask[2 * k + 1]) && reaches(k, m) -> found = true
+				:: else
+				fi
+			}
+			single[m] = !found
+		:: else
+		fi
 	}
 }
 
-inline unpark(a)
+inline leave_queue(a, wakes)
 {
-	asleep[a] = false
+	at_leaf = queue[a];
+	queue[a] = NONE;
+	wake(at_leaf, range_of(a), wakes)
 }
 
-/* In any order would be the same: each is for one thread. */
+/* What a claim held back, in all its leaves. */
+inline wake_all(a, wakes)
+{
+	if
+	:: reaches(a, 0) -> wake_two(a, 0, wakes)
+	:: else
+	fi;
+	if
+	:: reaches(a, 1) -> wake_two(a, 1, wakes)
+	:: else
+	fi;
+	if
+	:: reaches(a, 2) -> wake_two(a, 2, wakes)
+	:: else
+	fi
+}
+
+inline wake_two(a, l, wakes)
+{
+	if
+	:: mask[2 * (a)] & keys[l] -> wake(l, mask[2 * (a)], wakes)
+	:: else
+	fi;
+	if
+	:: mask[2 * (a) + 1] & keys[l] -> wake(l, mask[2 * (a) + 1], wakes)
+	:: else
+	fi
+}
+
+inline give_up(a, claimed, wakes)
+{
+	claimed = claims[a];
+	d_step { unclaim(a); starving[a] = false }
+	if
+	:: BROKEN == 1 -> queue[a] = NONE
+	:: else ->
+		leave_queue(a, wakes);
+		if
+		:: claimed && BROKEN != 10 -> wake_all(a, wakes)
+		:: else
+		fi
+	fi;
+	d_step { forget(a) }
+}
+
+/* The obstacle is kept in l and r, as waking overwrites it. */
+inline wait_again(a, l, r, wakes)
+{
+	d_step { l = at_leaf; r = at_range; at_leaf = 0; at_range = 0 }
+	if
+	:: l == queue[a] && r == stands[a] && !(promoted[a] && !claims[a]) ->
+		state[a] = WAITING;
+		if
+		:: BROKEN != 2 -> wake(l, range_of(a), wakes)
+		:: else
+		fi
+	:: else ->
+		if
+		:: BROKEN == 7 -> queue[a] = NONE
+		:: else -> leave_queue(a, wakes)
+		fi;
+		d_step {
+			if
+			:: promoted[a] && !claims[a] && BROKEN != 17 -> promoted[a] = false; claim(a)
+			:: promoted[a] && !claims[a] && BROKEN == 17 -> promoted[a] = false; starving[a] = true
+			:: else
+			fi;
+			if
+			:: BROKEN == 16 -> arrival[a] = now; now++
+			:: else
+			fi;
+			at_leaf = l;
+			at_range = r;
+			enqueue(a)
+		}
+	fi;
+	d_step { l = 0; r = 0; at_leaf = 0; at_range = 0 }
+}
+
+/* What holds whenever the leaves are not locked. */
+inline check_all()
+{
+	d_step {
+		for (w : 0 .. N - 1) {
+			if
+			:: state[w] == WAITING ->
+				assert(queue[w] != NONE && (range_of(w) & keys[queue[w]]));
+				blocks(w, stands[w], queue[w]);
+				or_behind_woken(w, stands[w], queue[w]);
+				assert(found)
+			:: else
+			fi
+		}
+		j = 0; k = 0; m = 0; w = 0; x = 0; found = false; going = false; counts = false;
+		at_leaf = 0; at_range = 0
+	}
+}
+
+/* Unparks are for one thread each, so their order does not matter. */
 inline unpark_all(wakes)
 {
-	do
-	:: wakes & 1 -> atomic { unpark(0); wakes = wakes & ~1 }
-	:: !(wakes & 1) && (wakes & 2) -> atomic { unpark(1); wakes = wakes & ~2 }
-	:: !(wakes & 3) && (wakes & 4) -> atomic { unpark(2); wakes = wakes & ~4 }
-	:: !(wakes & 7) && (wakes & 8) -> atomic { unpark(3); wakes = wakes & ~8 }
-	:: wakes == 0 -> break
-	od
+	if
+	:: wakes ->
+		d_step {
+			for (k : 0 .. N - 1) {
+				if
+				:: wakes & (1 << k) -> asleep[k] = false
+				:: else
+				fi
+			}
+			wakes = 0
+		}
+	:: else
+	fi
 }
 
-/* The range of thread i is in the queue. timed: there is a deadline, which passes at any time. */
-inline wait(i, timed, wakes, late)
+/* The range of thread i is in a queue. timed: there is a deadline, which passes at any time. */
+inline wait(i, timed, wakes, late, l, r)
 {
 	do
 	:: true ->
@@ -283,38 +532,26 @@ inline wait(i, timed, wakes, late)
 			fi
 		:: state[i] != WAITING || late -> break
 		od;
-		if
-		:: state[i] == CANCELED -> break
-		:: else
-		fi;
 		atomic {
 			if
-			:: state[i] == CANCELED && BROKEN != 3 -> unlock(); break
+			:: state[i] == CANCELED && BROKEN != 3 -> break
 			:: else
 			fi;
-			blocks(i);
+			d_step { lock_all(i); find_obstacle(i); j = 0 }
 			if
-			:: !found ->
-				dequeue(i);
-				state[i] = HELD;
-				unlock();
+			:: at_leaf == NONE ->
+				d_step { grant(i); hold(i); m = 0 }
+				check_all();
 				break
-			:: found && late ->
-				dequeue(i);
+			:: at_leaf != NONE && late ->
+				give_up(i, l, wakes);
+				l = 0;
 				state[i] = IDLE;
-				if
-				:: BROKEN != 1 -> maybe_promote(); wake(mask[i], wakes)
-				:: else
-				fi;
-				unlock();
+				check_all();
 				break
-			:: found && !late ->
-				state[i] = WAITING; /* wait_again() */
-				if
-				:: BROKEN != 2 -> maybe_promote(); wake(mask[i], wakes)
-				:: else
-				fi;
-				unlock()
+			:: at_leaf != NONE && !late ->
+				wait_again(i, l, r, wakes);
+				check_all()
 			fi
 		}
 		unpark_all(wakes)
@@ -322,63 +559,120 @@ inline wait(i, timed, wakes, late)
 	unpark_all(wakes)
 }
 
-inline release(i, wakes)
+/* Sets found: the word of leaf l says EMPTY, maybe with WAITERS. */
+inline is_empty(l)
 {
-	atomic {
-		state[i] = IDLE;
-		if
-		:: !single ->
-			maybe_promote();
-			wake(mask[i], wakes)
-		:: else
-		fi;
-		unlock()
-	}
-	unpark_all(wakes)
-}
-
-/* Whether the word says EMPTY: nothing is held, and if somebody waits, one is woken and none starves. */
-inline is_empty()
-{
-	nobody_starves();
-	m = 0;
+	found = true;
+	going = false;
+	counts = false;
 	for (k : 0 .. N - 1) {
 		if
-		:: state[k] == HELD -> found = false
-		:: state[k] == WOKEN -> m = 1
+		:: (in_leaves[k] & (1 << l)) || ((counted[k] & (1 << l)) && BROKEN != 14) -> found = false
+		:: else
+		fi;
+		if
+		:: queue[k] == l && starving[k] -> found = false
+		:: else
+		fi;
+		if
+		:: queue[k] == l && state[k] == WOKEN -> going = true
+		:: queue[k] == l && state[k] != WOKEN -> counts = true
+		:: else
+		fi
+	}
+	found = found && (going || !counts)
+}
+
+/* Sets at_leaf to 1 if the fast path can be gone. */
+inline may_go_fast(a)
+{
+	at_leaf = mask[2 * (a) + 1] == 0 && !(reaches(a, 0) && reaches(a, 1) && reaches(a, 2));
+	at_leaf = at_leaf && !(reaches(a, 0) && reaches(a, 2) && keys[1]);
+	for (j : 0 .. L - 1) {
+		if
+		:: reaches(a, j) -> is_empty(j); at_leaf = at_leaf && found
+		:: else
+		fi
+	}
+}
+
+inline arrive_at(a)
+{
+	if
+	:: IS_FIFO -> starving[a] = true
+	:: else
+	fi;
+	for (k : 0 .. N - 1) {
+		if
+		:: k != (a) && queue[k] != NONE && reaches(a, queue[k]) && arrival[k] >= now -> arrival[a] = arrival[k] + 1
 		:: else
 		fi
 	}
 	if
-	:: nr_queued > 0 && m == 0 -> found = false
+	:: arrival[a] == NEVER -> arrival[a] = now
 	:: else
-	fi
-}
-
-inline acquire(i, timed, wakes, late)
-{
-	atomic {
-		assert(state[i] == IDLE && !queued[i]);
-		is_empty();
+	fi;
+	for (k : 0 .. N - 1) {
 		if
-		:: found -> state[i] = HELD; single = true; unlocked()
-		:: !found ->
-			blocks(i);
-			if
-			:: !found -> state[i] = HELD
-			:: else -> enqueue(i)
-			fi;
-			unlock()
+		:: k != (a) && queue[k] != NONE && reaches(a, queue[k]) && arrival[k] >= arrival[a] ->
+			arrival[a] = arrival[k] + 1
+		:: else
+		fi;
+		if
+		:: k != (a) && (counted[k] & bits(a)) && arrival[k] >= arrival[a] && BROKEN != 13 ->
+			arrival[a] = arrival[k] + 1
+		:: else
 		fi
 	}
+	nr_came++;
+	came[a] = nr_came
+}
+
+inline acquire(i, timed, wakes, late, l, r)
+{
+	atomic {
+		d_step { may_go_fast(i); l = at_leaf }
+		if
+		:: l ->
+			d_step {
+				l = 0;
+				for (k : 0 .. L - 1) {
+					single[k] = single[k] || reaches(i, k)
+				}
+				wide[i] = false;
+				grant(i);
+				k = 0
+			}
+		:: true ->
+			l = 0;
+			d_step { lock_all(i); find_obstacle(i); j = 0 }
+			if
+			:: at_leaf == NONE -> d_step { grant(i); hold(i); m = 0 }
+			:: else ->
+				if
+				:: now++
+				:: CLOCK_MAY_STAND
+				fi;
+				d_step {
+					arrive_at(i);
+					if
+					:: IS_FIFO && (wide[i] || mask[2 * i + 1]) -> claim(i)
+					:: else
+					fi;
+					enqueue(i)
+				}
+			fi
+		fi;
+		check_all()
+	}
 	if
-	:: state[i] != HELD -> wait(i, timed, wakes, late)
+	:: state[i] != HELD -> wait(i, timed, wakes, late, l, r)
 	:: else
 	fi;
 	/* One outcome, and range_cancel() knows it. */
 	atomic {
 		assert((state[i] == CANCELED) == canceled[i]);
-		assert(!queued[i]);
+		assert(queue[i] == NONE);
 		if
 		:: state[i] == CANCELED -> state[i] = IDLE; canceled[i] = false
 		:: else
@@ -386,15 +680,72 @@ inline acquire(i, timed, wakes, late)
 	}
 }
 
-proctype thread(byte i; byte keys; bool writes; bool timed)
-{
-	byte wakes = 0;
-	bool late = false;
+#define first_of(set) ((set) & 1 -> 0 : ((set) & 2 -> 1 : 2))
+#define is_pair(set)  ((set) == 3 || (set) == 6 || ((set) == 5 && keys[1] == 0))
+#define is_one(set)   ((set) == 1 || (set) == 2 || (set) == 4)
 
-	atomic { mask[i] = keys; writer[i] = writes }
-	acquire(i, timed, wakes, late);
+/* By swaps as far as that is possible. */
+inline release_fast(i)
+{
+	d_step {
+		in_use[i] = false;
+		if
+		:: (is_one(in_leaves[i]) || is_pair(in_leaves[i])) && mask[2 * i + 1] == 0 && single[first_of(in_leaves[i])] ->
+			m = first_of(in_leaves[i]);
+			single[m] = false;
+			in_leaves[i] = in_leaves[i] & ~(1 << m);
+			found = true
+		:: else -> found = false
+		fi;
+		m = 0
+	}
 	if
-	:: state[i] == HELD -> release(i, wakes)
+	:: found ->
+		found = false;
+		check_all();
+	:: else
+	fi
+}
+
+inline release(i, wakes, l)
+{
+	atomic {
+		l = in_leaves[i];
+		release_fast(i);
+		l = l != in_leaves[i]
+	}
+	/* After the first of two swaps. */
+	if
+	:: l && in_leaves[i] && BROKEN == 15 ->
+		atomic { in_leaves[i] = 0; single[1] = false; check_all() }
+	:: l && in_leaves[i] && BROKEN != 15 -> atomic { release_fast(i) }
+	:: else
+	fi;
+	l = 0;
+	do
+	:: in_leaves[i] ->
+		atomic {
+			l = first_of(in_leaves[i]);
+			single[l] = false;
+			in_leaves[i] = in_leaves[i] & ~(1 << l);
+			wake_two(i, l, wakes);
+			l = 0;
+			check_all()
+		}
+		unpark_all(wakes)
+	:: else -> break
+	od;
+	atomic { state[i] = IDLE; wide[i] = false }
+}
+
+proctype thread(byte i; bool timed)
+{
+	byte wakes, l, r;
+	bool late;
+
+	acquire(i, timed, wakes, late, l, r);
+	if
+	:: state[i] == HELD -> release(i, wakes, l)
 	:: else
 	fi
 }
@@ -402,53 +753,158 @@ proctype thread(byte i; byte keys; bool writes; bool timed)
 /* Once, whatever it meets. */
 proctype canceler(byte i)
 {
-	byte wakes = 0;
-	bool mine = false;
+	byte wakes, l;
+	bool mine;
 
 	atomic {
 		if
-		:: queued[i] ->
-			dequeue(i);
-			maybe_promote();
-			wake(mask[i], wakes);
+		:: queue[i] != NONE ->
+			d_step { lock_all(i) }
+			give_up(i, l, wakes);
+			l = 0;
 			state[i] = CANCELED;
 			canceled[i] = true;
 			mine = true;
-			unlock()
+			check_all()
 		:: else
 		fi
 	}
 	unpark_all(wakes);
 	if
-	:: mine && BROKEN != 5 -> atomic { unpark(i) }
+	:: mine && BROKEN != 5 -> asleep[i] = false
 	:: else
 	fi
 }
 
 /*
- * Two writers of all keys, of which the second may give up, and with CANCEL may be canceled; and
- * writers of one key each, or with READERS readers of all.
+ * The first leaf has the keys below 16, and the second one none. It splits the first one at key 4, at
+ * any time when nothing crosses that, and merges the second one again when it is vacant.
  */
-#ifdef READERS
-#define run_part(i, keys) run thread(i, 3, false, false)
-#else
-#define run_part(i, keys) run thread(i, keys, true, false)
+#ifdef ADAPTS
+#define LOW  3
+#define HIGH 12
+
+inline crossed()
+{
+	found = false;
+	for (k : 0 .. N - 1) {
+		if
+		:: (((in_leaves[k] & 1) || queue[k] == 0) && BROKEN != 11) &&
+		   ((queue[k] == 0 -> range_of(k) : mask[2 * k]) & LOW) &&
+		   ((queue[k] == 0 -> range_of(k) : mask[2 * k]) & HIGH) -> found = true
+		:: (counted[k] & 1) && BROKEN != 12 -> found = true
+		:: else
+		fi
+	}
+}
+
+active proctype adapter()
+{
+	atomic {
+		keys[2] != 0;
+		d_step { crossed(); k = 0 }
+		if
+		:: !found ->
+			d_step {
+				single[0] = false;
+				keys[0] = LOW;
+				keys[1] = HIGH;
+				for (k : 0 .. N - 1) {
+					if
+					:: (in_leaves[k] & 1) && !(mask[2 * k] & LOW) -> in_leaves[k] = (in_leaves[k] & ~1) | 2
+					:: else
+					fi;
+					if
+					:: queue[k] == 0 && !(range_of(k) & LOW) -> queue[k] = 1
+					:: else
+					fi
+				}
+				k = 0
+			}
+			check_all()
+		:: else -> found = false
+		fi
+	}
+	atomic {
+		d_step {
+			found = keys[1] != 0;
+			for (k : 0 .. N - 1) {
+				if
+				:: ((in_leaves[k] | counted[k]) & 2) || queue[k] == 1 -> found = false
+				:: waits(k) && wide[k] && !(mask[2 * k] & LOW) && (mask[2 * k] & HIGH) -> found = false
+				:: else
+				fi
+			}
+			k = 0
+		}
+		if
+		:: found ->
+			d_step { single[0] = false; keys[0] = LOW | HIGH; keys[1] = 0; single[1] = false }
+			check_all()
+		:: else
+		fi;
+		found = false
+	}
+}
 #endif
 
+#define run_thread(i, first, second, writes, timed)                                                \
+	mask[2 * i] = first;                                                                       \
+	mask[2 * i + 1] = second;                                                                  \
+	writer[i] = writes;                                                                        \
+	run thread(i, timed)
+
+/* Keys 1, 2 are in the first leaf, 4, 8 in the second one, 16, 32 in the third one. */
 init
 {
 	atomic {
-		run thread(0, 3, true, false);
-		run_part(2, 1);
-#ifdef CANCEL
+		keys[0] = 3;
+		keys[1] = 12;
+		keys[2] = 48;
+#ifdef NARROW
+		/* All in one leaf. */
+		run_thread(0, 3, 0, true, false);
+		run_thread(1, 3, 0, true, true);
+		run_thread(2, 1, 0, true, false);
+		run_thread(3, 2, 0, true, false)
+#elif defined(SETS)
+		/* Two of two ranges each, of which one spans two leaves; and two in one leaf each. */
+		run_thread(0, 2, 24, true, false);
+		run_thread(1, 2, 8, true, false);
+		run_thread(2, 16, 0, true, false);
+		run_thread(3, 2, 0, true, false)
+#elif defined(THREE)
+		/* One in three leaves; two in two of them each, one of which may give up; one in one. */
+		run_thread(0, 30, 0, true, false);
+		run_thread(1, 14, 0, true, false);
+		run_thread(2, 24, 0, true, true);
+		run_thread(3, 16, 0, true, false)
+#elif defined(ADAPTS)
+		keys[0] = 15;
+		keys[1] = 0;
+		run_thread(0, 6, 0, true, false);
+		run_thread(1, 8, 0, true, true);
+		run_thread(2, 28, 0, true, false);
+		run_thread(3, 16, 0, true, false)
+#elif defined(CANCEL)
+		run_thread(0, 6, 0, true, false);
+		run_thread(2, 4, 0, true, false);
 		run canceler(1);
 		if
-		:: run thread(1, 3, true, true)
-		:: run thread(1, 3, true, false)
+		:: run_thread(1, 6, 0, true, true)
+		:: run_thread(1, 6, 0, true, false)
 		fi
+#elif defined(READERS)
+		run_thread(0, 6, 0, true, false);
+		run_thread(1, 2, 0, true, false);
+		run_thread(2, 6, 0, false, true);
+		run_thread(3, 4, 0, false, false)
 #else
-		run thread(1, 3, true, true);
-		run_part(3, 2)
+		/* Two that span two leaves, one of which may give up; one in each leaf. */
+		run_thread(0, 6, 0, true, false);
+		run_thread(1, 6, 0, true, true);
+		run_thread(2, 2, 0, true, false);
+		run_thread(3, 4, 0, true, false)
 #endif
 	}
 }

@@ -22,7 +22,7 @@ static void use_and_release(void)
 		data++;
 	else
 		assert(data > 0);
-	range_unlock(&model_lock, range);
+	model_unlock();
 }
 
 static void *queued(void *arg)

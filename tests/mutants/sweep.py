@@ -50,7 +50,7 @@ COPIED = ["CMakeLists.txt", "cmake", "include", "src", "tests", "examples"]
 BUILDS = {"release": [], "checked": ["-DMMRANGE_CHECKED=ON"]}
 # The file that the tests of a module are named for, where it is not named as they are.
 TESTS_OF = {
-    "adapt": "adaptation seams forest", "leaf": "leaf_schedule leaf_fairness waiting passing",
+    "adapt": "adaptation forest", "leaf": "leaf_schedule leaf_fairness waiting passing",
     "wait": "waiting cancel leaf_fairness", "index": "forest", "reader": "slots", "child": "fork",
     "deadlock": "deadlock range_lock_checked", "checked": "range_lock_checked fork", "attr": "range_lock",
     "resize": "resize resize_random many", "area_gap": "mm_area_tree mm_mmap", "area_check": "mm_area_tree mm_space",

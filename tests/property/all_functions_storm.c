@@ -12,6 +12,8 @@
 #include "forks.h"
 #include "simple_lock.h"
 
+#include "range_lock/lock.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -73,7 +75,7 @@ static unsigned int last_key(uint64_t end)
 	return end < KEYS ? (unsigned int)end : KEYS;
 }
 
-static void enter(struct worker *w, uint64_t start, uint64_t end, int mode)
+static void enter(struct worker *w, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	for (unsigned int i = (unsigned int)start; i < last_key(end); i++) {
 		struct key *key = &w->storm->keys[i];
@@ -84,7 +86,7 @@ static void enter(struct worker *w, uint64_t start, uint64_t end, int mode)
 	}
 }
 
-static void leave(struct worker *w, uint64_t start, uint64_t end, int mode)
+static void leave(struct worker *w, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	for (unsigned int i = (unsigned int)start; i < last_key(end); i++) {
 		struct key *key = &w->storm->keys[i];
@@ -208,6 +210,28 @@ static void acquire(struct worker *w)
 		begin_hold(w, i);
 }
 
+/* In one of the three ways. */
+static int lock_many(struct worker *w, struct range_request *requests, unsigned int n)
+{
+	const struct lock_functions *f = w->storm->functions;
+	struct timespec soon = time_after(CLOCK_MONOTONIC, below(w, 200000));
+	uint64_t due = (uint64_t)soon.tv_sec * SECOND + (uint64_t)soon.tv_nsec;
+	unsigned int how = (unsigned int)below(w, 4);
+	int error;
+
+	if (how == 0) {
+		error = f->trylock_many(w->storm->lock, requests, n);
+		CHECK(error == 0 || error == EBUSY);
+	} else if (how == 1) {
+		error = f->timedlock_many(w->storm->lock, requests, n, CLOCK_MONOTONIC, &soon);
+		CHECK(error == 0 || error == ECANCELED || (error == ETIMEDOUT && now_ns() >= due));
+	} else {
+		error = f->lock_many(w->storm->lock, requests, n);
+		CHECK(error == 0 || error == ECANCELED);
+	}
+	return error;
+}
+
 static void acquire_many(struct worker *w)
 {
 	struct range_request requests[MOST];
@@ -221,8 +245,7 @@ static void acquire_many(struct worker *w)
 		requests[i] = (struct range_request){ &w->ranges[i], start, end, random_mode(w) };
 		last = end;
 	}
-	error = w->storm->functions->lock_many(w->storm->lock, requests, n);
-	CHECK(error == 0 || error == ECANCELED);
+	error = lock_many(w, requests, n);
 	if (error == ECANCELED)
 		atomic_fetch_add(&w->storm->gave_up, 1);
 	for (int i = 0; i < (int)n; i++) {
@@ -350,7 +373,7 @@ static void count(struct worker *w)
 	w->storm->functions->stats(w->storm->lock, &stats);
 	CHECK_EQ(stats.leaves, 1 + stats.splits - stats.merges);
 	if (w->storm->library)
-		CHECK(stats.leaves <= w->storm->lock->max_leaves);
+		CHECK(stats.leaves <= range__max_leaves(range__lock(w->storm->lock)));
 }
 
 /* Of all functions, those of what is held only if something is. */
@@ -592,11 +615,11 @@ TEST(all_functions_storm, a_simple_lock_is_not_blamed)
 
 TEST(all_functions_storm, faulty_locks_are_found)
 {
-	static const enum fault faults[] = { FAULT_LAST_KEY,      FAULT_LOST_WAKEUP,
-					     FAULT_CANCEL_GRANTS, FAULT_TIMEOUT_GRANTS,
-					     FAULT_SPLIT_LOSES,   FAULT_EXTEND_BLIND,
-					     FAULT_UPGRADE_BLIND, FAULT_MANY_FIRST,
-					     FAULT_CHILD_HOLDS };
+	static const enum fault faults[] = { FAULT_LAST_KEY,         FAULT_LOST_WAKEUP,
+					     FAULT_CANCEL_GRANTS,    FAULT_TIMEOUT_GRANTS,
+					     FAULT_SPLIT_LOSES,      FAULT_EXTEND_BLIND,
+					     FAULT_UPGRADE_BLIND,    FAULT_MANY_FIRST,
+					     FAULT_MANY_KEEPS_FIRST, FAULT_CHILD_HOLDS };
 	uint64_t seed = test_seed("all_functions_storm/faulty_locks_are_found");
 	char errors[4096];
 

@@ -9,6 +9,7 @@
  * between places.
  */
 #include "actors.h"
+#include "nobody.h"
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
@@ -24,6 +25,7 @@ enum life { GONE, HELD, WAITS };
 
 struct one {
 	struct range_hold range;
+	struct range__set set;
 	enum life life;
 	bool stays;
 	bool spent; /* it has ended during this walk: what is shown may be of its last life */
@@ -43,24 +45,22 @@ static uint64_t below(struct world *world, uint64_t limit)
 	return test_random_below(&world->seed, limit);
 }
 
-/* A waiter whose thread does not come. It waits for a reader that stays in its place. */
-static void queue_nobody(struct world *world, struct range_hold *range, uint64_t start)
+/*
+ * A waiter whose thread does not come. It waits for a reader that stays in its place, and some wait for
+ * that of the next place as well: leaves split between the two.
+ */
+static void queue(struct world *world, struct one *one, uint64_t start)
 {
-	struct range__leaf *leaf;
+	uint64_t end = start + (below(world, 4) ? 1 : 9);
 
-	*range = (struct range_hold){ .start = start, .end = start + 1, .mode = RANGE_WRITE };
-	range->stamp = below(world, 8) ? mmrange__now() : 5;
-	range->owner = mmrange__self();
-	leaf = range__forest_lock(&world->lock, range, NULL, false);
-	CHECK(range__leaf_blocks(leaf, range));
-	range__leaf_enqueue(leaf, range);
-	range__leaf_unlock(leaf, NULL);
+	queue_nobody(&world->lock, &one->range, &one->set, start, end,
+		     below(world, 8) ? mmrange__now() : 5);
 }
 
 static void begin_wait(struct world *world, struct one *one)
 {
 	/* Each place has a reader that stays on its first key. */
-	queue_nobody(world, &one->range, 8 * below(world, PLACES));
+	queue(world, one, 8 * below(world, PLACES));
 	one->life = WAITS;
 }
 
@@ -187,7 +187,7 @@ static void populate(struct world *world)
 			     place + start + 1 + below(world, 4 - start), RANGE_READ);
 			one->life = HELD;
 		} else {
-			queue_nobody(world, &one->range, place);
+			queue(world, one, place);
 			one->life = WAITS;
 		}
 	}

@@ -20,13 +20,15 @@ static void check_schedules(const char *test, bool fifo, unsigned int runs)
 				  run, sim.seed, sim.step, sim.violation);
 	}
 	fprintf(stderr,
-		"%" PRIu64 " swaps, %" PRIu64 " waits, %" PRIu64 " passes, %" PRIu64
-		" promotions, %" PRIu64 " repeats, %" PRIu64 " timeouts, %" PRIu64
-		" splits, %" PRIu64 " merges\n",
-		sim.counts.fast, sim.counts.waits, sim.counts.passes, sim.counts.promotions,
-		sim.counts.repeats, sim.counts.timeouts, sim.counts.splits, sim.counts.merges);
+		"%" PRIu64 " swaps, %" PRIu64 " of two, %" PRIu64 " waits, %" PRIu64
+		" passes, %" PRIu64 " promotions, %" PRIu64 " repeats, %" PRIu64 " moves, %" PRIu64
+		" claims, %" PRIu64 " timeouts, %" PRIu64 " splits, %" PRIu64 " merges\n",
+		sim.counts.fast, sim.counts.wide, sim.counts.waits, sim.counts.passes,
+		sim.counts.promotions, sim.counts.repeats, sim.counts.moves, sim.counts.claims,
+		sim.counts.timeouts, sim.counts.splits, sim.counts.merges);
 	/* Everything happened. */
-	CHECK(sim.counts.fast && sim.counts.waits && sim.counts.timeouts);
+	CHECK(sim.counts.fast && sim.counts.wide && sim.counts.waits && sim.counts.timeouts);
+	CHECK(sim.counts.moves && sim.counts.claims);
 	CHECK(sim.counts.splits && sim.counts.merges);
 }
 
@@ -74,7 +76,7 @@ TEST(leaf_schedule, a_lost_wake_up_shows_in_the_end_to_who_looks_at_nothing_else
 {
 	uint64_t seed = test_seed("leaf_schedule/a_lost_wake_up_shows_in_the_end");
 
-	for (enum sim_flaw flaw = SIM_COPIED_WAKE + 1; flaw <= SIM_SPLIT_PUTS_ASLEEP; flaw++)
+	for (enum sim_flaw flaw = SIM_COPIED_WAKE + 1; flaw <= SIM_SILENT_CLAIM; flaw++)
 		if (found_out(flaw, false, true, seed, MANY) < 0)
 			test_fail(__FILE__, __LINE__, "the flaw \"%s\" was not found",
 				  sim_flaw_names[flaw]);

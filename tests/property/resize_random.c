@@ -29,7 +29,7 @@ static uint64_t below(struct world *world, uint64_t limit)
 }
 
 /* Whether [start, end) can be had, beside what is held. */
-static bool can_have(const struct world *world, uint64_t start, uint64_t end, int mode)
+static bool can_have(const struct world *world, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	for (uint64_t key = start; key < end; key++)
 		if (world->written[key] || (mode == RANGE_WRITE && world->readers[key]))
@@ -37,7 +37,7 @@ static bool can_have(const struct world *world, uint64_t start, uint64_t end, in
 	return true;
 }
 
-static void add(struct world *world, uint64_t start, uint64_t end, int mode)
+static void add(struct world *world, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	for (uint64_t key = start; key < end; key++) {
 		if (mode == RANGE_WRITE)
@@ -47,7 +47,7 @@ static void add(struct world *world, uint64_t start, uint64_t end, int mode)
 	}
 }
 
-static void drop(struct world *world, uint64_t start, uint64_t end, int mode)
+static void drop(struct world *world, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	for (uint64_t key = start; key < end; key++) {
 		if (mode == RANGE_WRITE)
@@ -66,7 +66,7 @@ static void random_bounds(struct world *world, uint64_t lo, uint64_t hi, uint64_
 
 static void try_lock(struct world *world, unsigned int i)
 {
-	int mode = below(world, 2) ? RANGE_READ : RANGE_WRITE;
+	enum range_mode mode = below(world, 2) ? RANGE_READ : RANGE_WRITE;
 	uint64_t start, end;
 	bool expected;
 
@@ -92,7 +92,7 @@ static void change_mode(struct world *world, unsigned int i)
 {
 	struct range_hold *r = &world->ranges[i];
 	uint64_t start = r->start, end = r->end;
-	int mode = r->mode;
+	enum range_mode mode = r->mode;
 	bool expected;
 
 	drop(world, start, end, mode);

@@ -9,59 +9,67 @@ static bool calls(const struct pair *pair, const char *function)
 	       strcmp(pair->side[1].function->name, function) == 0;
 }
 
-static bool extends(const struct pair *pair)
-{
-	return calls(pair, "range_tryextend");
-}
-
-/* One of two ranges that are apart lies across a boundary. */
-static bool spans(const struct pair *pair)
-{
-	return pair->relation == ONE_STRADDLES;
-}
-
 static bool share_keys(const struct pair *pair)
 {
 	return pair->relation >= OVERLAPPING && pair->relation != ONE_STRADDLES;
 }
 
-static bool ends_bias(const struct pair *pair)
+static bool both_read(const struct pair *pair)
 {
-	return share_keys(pair) && (calls(pair, "range_shrink") || calls(pair, "range_split"));
+	return pair->side[0].mode == RANGE_READ && pair->side[1].mode == RANGE_READ;
+}
+
+static bool resizes(const struct pair *pair)
+{
+	return share_keys(pair) && both_read(pair) &&
+	       (calls(pair, "range_shrink") || calls(pair, "range_tryextend") ||
+		calls(pair, "range_split"));
+}
+
+static bool takes_a_set(const struct pair *pair)
+{
+	return both_read(pair) && calls(pair, "range_lock_many");
+}
+
+/* Ranges that are apart, one of them at a boundary, so that one leaf has a part of each. */
+static bool straddles(const struct pair *pair)
+{
+	return pair->relation == ONE_STRADDLES;
+}
+
+static bool extends(const struct pair *pair)
+{
+	return calls(pair, "range_tryextend") &&
+	       (calls(pair, "range_split") || calls(pair, "range_shrink"));
 }
 
 static bool beside_a_writer(const struct pair *pair)
 {
-	return share_keys(pair) && (pair->state == ONE_HELD || pair->state == SEVERAL_HELD);
-}
-
-static bool before_the_bias(const struct pair *pair)
-{
-	return share_keys(pair) && pair->state == NOTHING_HELD;
+	return share_keys(pair) && both_read(pair) &&
+	       (pair->state == ONE_HELD || pair->state == SEVERAL_HELD);
 }
 
 const struct reason reasons[NR_REASONS] = {
-	{ "extension",
-	  "range_tryextend() asks the index of leaves where the longer range lies, under the mutex "
-	  "of the lock",
+	{ "readers resize",
+	  "range_shrink(), range_tryextend() and range_split() lock the leaf, and end its bias, to "
+	  "change a range that is in a slot; other readers of the same keys look at the leaf's "
+	  "word",
+	  resizes },
+	{ "readers' sets",
+	  "range_lock_many() takes no slots, but locks the leaves, also for reading; other readers "
+	  "in the same leaf, which its readers have biased, look at the leaf's word",
+	  takes_a_set },
+	{ "beside a range that straddles",
+	  "a leaf has a part of each, until it is split where one of them ends: ranges that "
+	  "straddle "
+	  "count against that, and readers bias the leaf before",
+	  straddles },
+	{ "two that are resized",
+	  "calls that only change what is held collide seldom: the leaf has not been split yet",
 	  extends },
-	{ "spanning range",
-	  "a range across a boundary merges the leaves; its release, or a thread that collides "
-	  "with "
-	  "it, splits them again",
-	  spans },
-	{ "change of a biased range",
-	  "range_shrink() and range_split() end the bias of the leaf; readers of the same keys "
-	  "then "
-	  "share its word",
-	  ends_bias },
 	{ "readers beside a writer",
-	  "readers of the same keys share the word of a leaf in which a writer holds a range, as "
-	  "such a leaf is not biased",
+	  "a leaf in which a writer holds a range is not biased: readers of the same keys lock it",
 	  beside_a_writer },
-	{ "few readers so far",
-	  "readers of the same keys share the word of their leaf until they have paid for its bias",
-	  before_the_bias },
 };
 
 unsigned int reason_of(const struct pair *pair)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 /* So many of a hundred commuting pairs must be free of conflicts. */
-static const double LEAST_PERCENT = 70.0;
+static const double LEAST_PERCENT = 80.0;
 
 enum { MAX_FUNCTIONS = 32 };
 

@@ -8,6 +8,7 @@
  */
 #include "controls.h"
 #include "markers.h"
+#include "reasons.h"
 #include "report.h"
 #include "scene.h"
 #include "stage.h"
@@ -17,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { FAILED = 1, NO_PLUGIN = 3 };
+enum { FAILED = 1, NO_PLUGIN = 3, MORE_WARM_UPS = 4 };
 
 static const uint64_t NOT_SEEN = UINT64_MAX;
 
@@ -74,6 +75,22 @@ static void print(const struct pair *pair, const struct marker_conflicts *confli
 	printf("\n");
 }
 
+/* A pair that has no reason to conflict is given more time to adapt. */
+static struct marker_conflicts watch_warm(const struct pair *pair)
+{
+	struct marker_conflicts conflicts;
+	unsigned int i;
+
+	scene_warm_up();
+	conflicts = watch();
+	for (i = 0; i < MORE_WARM_UPS && conflicts.lines > 0 && reason_of(pair) == NR_REASONS;
+	     i++) {
+		scene_warm_up_more();
+		conflicts = watch();
+	}
+	return conflicts;
+}
+
 /* False: a function of the lock did not do what it must. */
 static bool try_pair(const struct pair *pair)
 {
@@ -81,8 +98,7 @@ static bool try_pair(const struct pair *pair)
 
 	if (!scene_set(pair))
 		return false;
-	scene_warm_up();
-	conflicts = watch();
+	conflicts = watch_warm(pair);
 	report_commuting(pair, conflicts.lines > 0);
 	if (verbose && conflicts.lines > 0)
 		print(pair, &conflicts);

@@ -12,6 +12,7 @@ enum {
 	READS = 32,      /* of each thread in a round */
 	MAX_ROUNDS = 16,
 	REPEATS = 8, /* of a pair of calls in a round */
+	TURNS = 100, /* of each thread in a longer warm-up */
 	QUIET_ROUNDS = 3,
 	LAPSE_US = 2000, /* between rounds, for what the lock does by time */
 };
@@ -168,4 +169,13 @@ void scene_warm_up(void)
 		now = changes();
 		quiet = now == before ? quiet + 1 : 0;
 	}
+}
+
+void scene_warm_up_more(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < TURNS; i++)
+		stage_repeat(1);
+	marker(MARKER_LAPSE, LAPSE_US, 0, 0);
 }

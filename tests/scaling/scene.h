@@ -17,6 +17,9 @@ bool scene_clear(void);
 /* Makes the calls until the lock does not change any more, or for some rounds at most. */
 void scene_warm_up(void);
 
+/* The same for much longer, both threads in turn: a leaf that ranges straddled has more patience. */
+void scene_warm_up_more(void);
+
 /* Which memory an address is in: "the lock", "its leaves", "a range", or "elsewhere". */
 const char *scene_place(uint64_t address);
 

@@ -3,6 +3,8 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/lock.h"
+#include "range_lock/short_lock.h"
 #include "range_lock/slots.h"
 
 #include <errno.h>
@@ -155,7 +157,7 @@ bool is_free(struct range_lock *lock, uint64_t start, uint64_t end, enum range_m
 
 void check_valid(struct range_lock *lock)
 {
-	CHECK(range__forest_valid(lock));
+	CHECK(range__forest_valid(range__lock(lock)));
 }
 
 void check_quiet_and_destroy(struct range_lock *lock)
@@ -178,6 +180,11 @@ void init_lock(struct range_lock *lock, enum range_fairness fairness, uint32_t m
 	attr.fairness = fairness;
 	attr.max_leaves = max_leaves;
 	CHECK_EQ(range_lock_init(lock, &attr), 0);
+}
+
+void set_starvation(struct range_lock *lock, uint64_t ns)
+{
+	range__lock(lock)->starvation_more_ns = ns - RANGE__DEFAULT_STARVATION;
 }
 
 struct turn_taker {
@@ -269,32 +276,44 @@ void make_leaves(struct range_lock *lock, unsigned int n)
 
 struct range__forest *forest_of(struct range_lock *lock)
 {
-	return atomic_load(&lock->forest);
+	return atomic_load(&range__lock(lock)->forest);
 }
 
 void make_impatient(void *arg)
 {
-	struct range_lock *lock = arg;
+	struct range__lock *lock = range__lock(arg);
 	struct range__forest *forest;
 
-	pthread_mutex_lock(&lock->mutex);
+	range__short_lock(&lock->mutex);
 	/* relaxed: under the mutex, but for count and patience, which may be of any age */
 	forest = atomic_load_explicit(&lock->forest, memory_order_relaxed);
 	pay_rent(&lock->root);
 	for (uint32_t i = 0; forest && i < atomic_load(&forest->count); i++) {
 		struct range__leaf *leaf = atomic_load(&forest->entries[i].leaf);
 
-		atomic_store_explicit(&leaf->patience, RANGE__PATIENCE, memory_order_relaxed);
+		atomic_store_explicit(&leaf->patience, 0, memory_order_relaxed);
 		pay_rent(leaf);
+		/* As if no thread had used every second one since the last sweep. */
+		if (i % 2)
+			atomic_store_explicit(&leaf->last_owner, 0, memory_order_relaxed);
 	}
-	pthread_mutex_unlock(&lock->mutex);
+	if (forest) {
+		atomic_store_explicit(&forest->sweep_due, 0, memory_order_relaxed);
+		forest->spent = 0;
+	}
+	range__short_unlock(&lock->mutex);
+}
+
+struct range__leaf *leaf_at(struct range_lock *lock, uint64_t key)
+{
+	return range__index_find(range__lock(lock), key);
 }
 
 bool is_biased(struct range_lock *lock, uint64_t key)
 {
 	/* relaxed: a look */
 	return range__word_biased(
-		atomic_load_explicit(&range__index_find(lock, key)->word, memory_order_relaxed));
+		atomic_load_explicit(&leaf_at(lock, key)->word, memory_order_relaxed));
 }
 
 void make_biased(struct range_lock *lock, uint64_t key)
@@ -303,16 +322,16 @@ void make_biased(struct range_lock *lock, uint64_t key)
 
 	/* The first reader that comes from another thread may split the leaf. */
 	for (int i = 0; i < 2 && !is_biased(lock, key); i++) {
-		pay_rent(range__index_find(lock, key));
+		pay_rent(leaf_at(lock, key));
 		take(lock, &range, key, key + 1, RANGE_READ);
 		range_unlock(lock, &range);
 	}
 	CHECK(is_biased(lock, key));
 }
 
-bool is_published(const struct range_hold *range)
+bool is_published(struct range_hold *range)
 {
-	return range__word_biased(range->stamp);
+	return range__hold(range)->how & RANGE__SLOT;
 }
 
 void take_published(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end)

@@ -90,6 +90,9 @@ void check_quiet_and_destroy(struct range_lock *lock);
 /* A lock with default attributes but for these. */
 void init_lock(struct range_lock *lock, enum range_fairness fairness, uint32_t max_leaves);
 
+/* Of a lock that is not in use yet, the attribute starvation_ns. */
+void set_starvation(struct range_lock *lock, uint64_t ns);
+
 /*
  * Two threads take turns at [a, a + 1) and [b, b + 1), strictly, until the lock has split at least
  * once more, or rounds are over; says whether it has.
@@ -113,9 +116,12 @@ void make_leaves(struct range_lock *lock, unsigned int n);
 
 struct range__forest *forest_of(struct range_lock *lock);
 
+/* The leaf that holds key, by the index. */
+struct range__leaf *leaf_at(struct range_lock *lock, uint64_t key);
+
 /*
- * Makes each leaf split at the next few migrations: the lock calms down by itself after some splits
- * that did not last, and a test that wants splits and merges all the time must not let it. Likewise
+ * Makes each leaf split at the next few migrations, and a sweep come that merges some leaves: the lock
+ * calms down by itself, and a test that wants splits and merges all the time must not let it. Likewise
  * each leaf becomes biased with its next reader. lock is a struct range_lock.
  */
 void make_impatient(void *lock);
@@ -130,7 +136,7 @@ bool is_biased(struct range_lock *lock, uint64_t key);
 void make_biased(struct range_lock *lock, uint64_t key);
 
 /* Whether a range that is held for reading came into a slot, and has not been taken out of it. */
-bool is_published(const struct range_hold *range);
+bool is_published(struct range_hold *range);
 
 /* Acquires what must be free, through a slot. */
 void take_published(struct range_lock *lock, struct range_hold *range, uint64_t start,

@@ -16,7 +16,7 @@ void broken_lock_init(struct broken_lock *lock, enum flaw flaw)
 	CHECK_EQ(pthread_mutex_init(&lock->mutex, NULL), 0);
 }
 
-static bool conflict(enum flaw flaw, const struct range_hold *held, const struct range_hold *wanted)
+static bool conflict(enum flaw flaw, const struct own_range *held, const struct own_range *wanted)
 {
 	uint64_t held_end = held->end;
 
@@ -33,9 +33,9 @@ static bool conflict(enum flaw flaw, const struct range_hold *held, const struct
 	return held->start < wanted->end && wanted->start < held_end;
 }
 
-static bool blocked(const struct broken_lock *lock, const struct range_hold *wanted)
+static bool blocked(const struct broken_lock *lock, const struct own_range *wanted)
 {
-	for (const struct range_hold *held = lock->held; held; held = held->next) {
+	for (const struct own_range *held = lock->held; held; held = held->next) {
 		if (conflict(lock->flaw, held, wanted))
 			return true;
 		if (lock->flaw == FLAW_FIRST_ONLY)
@@ -44,13 +44,13 @@ static bool blocked(const struct broken_lock *lock, const struct range_hold *wan
 	return false;
 }
 
-static void insert(struct broken_lock *lock, struct range_hold *range)
+static void insert(struct broken_lock *lock, struct own_range *range)
 {
 	range->next = lock->held;
 	lock->held = range;
 }
 
-static bool try_once(struct broken_lock *lock, struct range_hold *range)
+static bool try_once(struct broken_lock *lock, struct own_range *range)
 {
 	bool free;
 
@@ -72,14 +72,15 @@ static bool passed(const struct timespec *deadline)
 	return (uint64_t)deadline->tv_sec * SECOND + (uint64_t)deadline->tv_nsec <= now_ns();
 }
 
-static int broken_acquire(void *arg, struct range_hold *range, uint64_t start, uint64_t end,
+static int broken_acquire(void *arg, struct range_hold *range_, uint64_t start, uint64_t end,
 			  enum range_mode mode, enum how how, const struct timespec *deadline)
 {
 	struct broken_lock *lock = arg;
+	struct own_range *range = own(range_);
 
 	range->start = start;
 	range->end = end;
-	range->mode = (uint8_t)mode;
+	range->mode = mode;
 	while (!try_once(lock, range)) {
 		if (how == TRY)
 			return EBUSY;
@@ -97,15 +98,16 @@ static int broken_acquire(void *arg, struct range_hold *range, uint64_t start, u
 	return 0;
 }
 
-static void broken_release(void *arg, struct range_hold *range)
+static void broken_release(void *arg, struct range_hold *range_)
 {
 	struct broken_lock *lock = arg;
+	struct own_range *range = own(range_);
 	bool all = lock->flaw == FLAW_EARLY_RELEASE && range->mode == RANGE_READ;
-	struct range_hold **link = &lock->held;
+	struct own_range **link = &lock->held;
 
 	pthread_mutex_lock(&lock->mutex);
 	while (*link) {
-		struct range_hold *r = *link;
+		struct own_range *r = *link;
 
 		if (r == range || (all && r->mode == RANGE_READ && r->start == range->start))
 			*link = r->next;

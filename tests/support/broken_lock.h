@@ -8,6 +8,7 @@
 #define TESTS_BROKEN_LOCK_H
 
 #include "exclusion.h"
+#include "own_range.h"
 
 enum flaw {
 	FLAW_NONE,
@@ -27,7 +28,7 @@ extern const char *const flaw_names[NR_FLAWS];
 struct broken_lock {
 	enum flaw flaw;
 	pthread_mutex_t mutex;
-	struct range_hold *held; /* linked by next */
+	struct own_range *held; /* linked by next */
 };
 
 void broken_lock_init(struct broken_lock *lock, enum flaw flaw);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The threads do what range_lock.c and wait.c do; splits and merges are those of adapt.c and
- * forest.c.
+ * The threads do what range_lock.c and wait.c do; splits and merges are those of adapt.c. Leaves are linked,
+ * without an index.
  */
 #include "leaf_sim.h"
 
@@ -16,9 +16,12 @@ const char *const sim_flaw_names[NR_SIM_FLAWS] = {
 	"silent look",
 	"silent timeout",
 	"split puts asleep",
+	"silent move",
+	"silent claim",
 	"stops at a writer that is asleep",
 	"forgets arrival",
 	"passes starving",
+	"claims nothing",
 	"promotes one",
 };
 
@@ -27,14 +30,14 @@ static bool chance(struct leaf_sim *sim, unsigned int of)
 	return test_random_below(&sim->random, of) == 0;
 }
 
-static bool is_woken(const struct range_hold *range)
+static bool is_woken(const struct range__hold *range)
 {
 	return atomic_load(&range->state) == RANGE_WOKEN;
 }
 
-static bool behind_woken(const struct range__leaf *leaf, const struct range_hold *range)
+static bool behind_woken(const struct range__leaf *leaf, const struct range__hold *range)
 {
-	for (const struct range_hold *w = leaf->wait_first; w; w = w->next)
+	for (const struct range__hold *w = leaf->waiters; w; w = range__leaf_next(leaf, w))
 		if (is_woken(w) && leaf_sim_conflict(w, range))
 			return true;
 	return false;
@@ -44,7 +47,7 @@ static bool behind_woken(const struct range__leaf *leaf, const struct range_hold
  * Whether waking ends at the waiter, as it may at one that all others in [start, end) are behind.
  */
 static bool ends_waking(enum sim_flaw flaw, const struct range__leaf *leaf,
-			const struct range_hold *w, uint64_t start, uint64_t end)
+			const struct range__hold *w, uint64_t start, uint64_t end)
 {
 	bool covers = w->start <= start && end <= w->end;
 	bool goes_on = w->starving || (is_woken(w) && leaf->nr_starving == 0);
@@ -54,40 +57,28 @@ static bool ends_waking(enum sim_flaw flaw, const struct range__leaf *leaf,
 }
 
 /* A copy of range__leaf_wake(), with flaws. */
-static void copied_wake(enum sim_flaw flaw, struct range__leaf *leaf, uint64_t start, uint64_t end)
+static void copied_wake(struct leaf_sim *sim, struct range__leaf *leaf, uint64_t start,
+			uint64_t end)
 {
-	for (struct range_hold *w = leaf->wait_first; w; w = w->next) {
+	for (struct range__hold *w = leaf->waiters; w; w = range__leaf_next(leaf, w)) {
 		if (!range__overlap(w, start, end))
 			continue;
 		if (!is_woken(w) && (w->starving || !behind_woken(leaf, w)) &&
-		    !range__leaf_blocks(leaf, w)) {
+		    !range__leaf_blocks(&sim->lock, leaf, w)) {
 			atomic_store(&w->state, RANGE_WOKEN);
 			leaf->nr_woken++;
-			if (flaw == SIM_WAKES_ONE)
+			if (sim->flaw == SIM_WAKES_ONE)
 				return;
 		}
-		if (ends_waking(flaw, leaf, w, start, end))
+		if (ends_waking(sim->flaw, leaf, w, start, end))
 			return;
 	}
 }
 
-static void wake_and_unlock(struct leaf_sim *sim, struct range__leaf *leaf,
-			    const struct range_hold *range)
-{
-	uint64_t end = sim->flaw == SIM_WAKES_AT_START ? range->start + 1 : range->end;
-	struct range__wakes wakes = { .n = 0 };
-
-	if (sim->flaw == SIM_COPIED_WAKE || sim->flaw == SIM_WAKES_ONE ||
-	    sim->flaw == SIM_STOPS_AT_PARTIAL || sim->flaw == SIM_STOPS_AT_ASLEEP)
-		copied_wake(sim->flaw, leaf, range->start, end);
-	else
-		range__leaf_wake(leaf, range->start, end, &wakes);
-	range__leaf_unlock(leaf, &wakes);
-}
-
-/* Whether enough time has passed is left to chance. */
+/* Whether enough time has passed is left to chance. A waiter that needs a claim is told so. */
 static void promote(struct leaf_sim *sim, struct range__leaf *leaf)
 {
+	struct range__wakes wakes = { .n = 0 };
 	bool time = chance(sim, 4);
 	struct sim_thread *due = NULL;
 	uint32_t starving = leaf->nr_starving;
@@ -97,36 +88,61 @@ static void promote(struct leaf_sim *sim, struct range__leaf *leaf)
 	if (time)
 		due = leaf_sim_next_to_starve(sim, leaf);
 	if (sim->flaw != SIM_PROMOTES_ONE || starving == 0)
-		range__leaf_promote(leaf, time ? 0 : UINT64_MAX);
-	leaf_sim_expect(
-		sim, leaf->nr_starving == starving + (due != NULL) && (!due || due->range.starving),
-		"not the one that should became starving");
+		range__leaf_promote(&sim->lock, leaf, time ? 0 : UINT64_MAX, &wakes);
+	leaf_sim_expect(sim,
+			leaf->nr_starving == starving + (due != NULL && due->range.starving) &&
+				(!due || due->range.starving || due->range.promoted),
+			"not the one that should became starving");
 	sim->counts.promotions += due != NULL;
 }
 
-static struct range__leaf *leaf_at(struct leaf_sim *sim, uint64_t start)
+/* With the leaf locked: [start, end) was released in it. */
+static void wake(struct leaf_sim *sim, struct range__leaf *leaf, uint64_t start, uint64_t end)
 {
-	for (struct range__leaf *leaf = sim->leaves; leaf < sim->leaves + SIM_LEAVES; leaf++)
-		if (range__leaf_covers(leaf, start, start + 1))
-			return leaf;
-	return NULL;
+	struct range__wakes wakes = { .n = 0 };
+
+	if (!leaf->waiters)
+		return;
+	promote(sim, leaf);
+	if (sim->flaw == SIM_WAKES_AT_START)
+		end = start + 1;
+	if (sim->flaw == SIM_COPIED_WAKE || sim->flaw == SIM_WAKES_ONE ||
+	    sim->flaw == SIM_STOPS_AT_PARTIAL || sim->flaw == SIM_STOPS_AT_ASLEEP)
+		copied_wake(sim, leaf, start, end);
+	else
+		range__leaf_wake(&sim->lock, leaf, start, end, &wakes);
 }
 
-/* Merges the leaf with the one that follows; into either. */
-static void merge(struct leaf_sim *sim, struct range__leaf *left)
+static bool is_unused(struct range__leaf *leaf)
 {
-	uint64_t hi = atomic_load(&left->hi);
-	struct range__leaf *right = hi > 0 && hi < UINT64_MAX ? leaf_at(sim, hi) : NULL;
-	bool to_left = chance(sim, 2);
+	return range__leaf_lo(leaf) == range__leaf_hi(leaf);
+}
 
-	if (!right)
+static struct range__leaf *leaf_at(struct leaf_sim *sim, uint64_t key)
+{
+	struct range__leaf *leaf = sim->leaves;
+
+	while (!range__leaf_has(leaf, key))
+		leaf++;
+	return leaf;
+}
+
+/* Merges the leaf into the one before, if nothing is in it. */
+static void merge(struct leaf_sim *sim, struct range__leaf *right)
+{
+	struct range__leaf *left;
+
+	if (range__leaf_lo(right) == 0)
 		return;
+	left = leaf_at(sim, range__leaf_lo(right) - 1);
 	range__leaf_lock(left);
 	range__leaf_lock(right);
-	range__leaf_absorb(to_left ? left : right, to_left ? right : left);
+	if (range__leaf_vacant(right)) {
+		range__leaf_absorb(left, right);
+		sim->counts.merges++;
+	}
 	range__leaf_unlock(left, NULL);
 	range__leaf_unlock(right, NULL);
-	sim->counts.merges++;
 }
 
 static void split_at(struct leaf_sim *sim, struct range__leaf *leaf, struct range__leaf *right,
@@ -134,7 +150,7 @@ static void split_at(struct leaf_sim *sim, struct range__leaf *leaf, struct rang
 {
 	range__leaf_split(leaf, point, right);
 	if (sim->flaw == SIM_SPLIT_PUTS_ASLEEP)
-		for (struct range_hold *w = right->wait_first; w; w = w->next)
+		for (struct range__hold *w = right->waiters; w; w = range__leaf_next(right, w))
 			range__leaf_wait_again(right, w);
 	sim->counts.splits++;
 }
@@ -143,61 +159,131 @@ static void split(struct leaf_sim *sim, uint64_t point)
 {
 	struct range__leaf *leaf = leaf_at(sim, point), *right = sim->leaves;
 
-	while (right < sim->leaves + SIM_LEAVES && atomic_load(&right->hi) != 0)
+	while (right < sim->leaves + SIM_LEAVES && !is_unused(right))
 		right++;
 	if (right == sim->leaves + SIM_LEAVES)
 		return;
 	range__leaf_lock(right);
 	range__leaf_lock(leaf);
-	if (atomic_load(&leaf->lo) < point && !range__leaf_crossed(leaf, point))
+	if (range__leaf_lo(leaf) < point && !range__leaf_crossed(leaf, point))
 		split_at(sim, leaf, right, point);
 	range__leaf_unlock(leaf, NULL);
 	range__leaf_unlock(right, NULL);
 }
 
-/* Locks the leaf of the range, made of several if need be. */
-static struct range__leaf *lock_leaf(struct leaf_sim *sim, struct range_hold *range)
+static struct range__leaf *next_of(const struct range__hold *range, struct range__leaf *leaf)
+{
+	return leaf == range->leaf[1] ? NULL : range__leaf_right(leaf);
+}
+
+/* Locks all leaves of the range, and notes the first and the last. */
+static void lock_leaves(struct leaf_sim *sim, struct range__hold *range)
 {
 	struct range__leaf *leaf = leaf_at(sim, range->start);
 
-	while (!range__leaf_covers(leaf, range->start, range->end)) {
-		merge(sim, leaf);
-		leaf = leaf_at(sim, range->start);
-	}
+	range->leaf[0] = leaf;
 	range__leaf_lock(leaf);
-	range->leaf = leaf;
+	while (range__leaf_hi(leaf) < range->end) {
+		leaf = range__leaf_right(leaf);
+		range__leaf_lock(leaf);
+	}
+	range->leaf[1] = leaf;
+	range__set_wide(range, range->leaf[0] != leaf);
+}
+
+static void unlock_leaves(const struct range__hold *range)
+{
+	struct range__leaf *next;
+
+	for (struct range__leaf *leaf = range->leaf[0]; leaf; leaf = next) {
+		next = next_of(range, leaf);
+		range__leaf_unlock(leaf, NULL);
+	}
+}
+
+static void hold_and_unlock(struct sim_thread *thread)
+{
+	struct range__hold *range = &thread->range;
+	struct range__leaf *next;
+
+	for (struct range__leaf *leaf = range->leaf[0]; leaf; leaf = next) {
+		next = next_of(range, leaf);
+		range__leaf_hold_and_unlock(leaf, range);
+	}
+	thread->state = SIM_HOLDS;
+	thread->from = 0;
+}
+
+static bool holds_conflict(struct leaf_sim *sim, struct range__leaf *leaf,
+			   const struct range__hold *range)
+{
+	return sim->flaw == SIM_PASSES_STARVING ? range__leaf_holds_conflict(leaf, range)
+						: range__leaf_blocks(&sim->lock, leaf, range);
+}
+
+/* With all leaves locked: the first in which something conflicts; NULL: none. */
+static struct range__leaf *find_obstacle(struct leaf_sim *sim, const struct range__hold *range)
+{
+	struct range__leaf *leaf = range->leaf[0];
+
+	while (leaf && !holds_conflict(sim, leaf, range))
+		leaf = next_of(range, leaf);
 	return leaf;
 }
 
 /*
- * The fast path up to the swap: the word and the bounds of an empty leaf. Others may come before
- * the swap.
+ * The fast path up to the swaps: the words and the bounds of one leaf, or two, that are empty. Others
+ * may come before the swaps.
  */
-static bool look_fast(struct leaf_sim *sim, struct sim_thread *thread)
+static bool look_fast(struct leaf_sim *sim, struct range__hold *range)
 {
-	struct range_hold *range = &thread->range;
 	struct range__leaf *leaf = leaf_at(sim, range->start);
-	uint64_t word = atomic_load(&leaf->word);
 
-	if ((word & WORD_TAG) != WORD_EMPTY || !range__leaf_covers(leaf, range->start, range->end))
-		return false;
-	range->leaf = leaf;
-	range->stamp = word;
-	return true;
+	range__set_wide(range, !range__leaf_covers(leaf, range->start, range->end));
+	for (unsigned int i = 0; i <= range__is_wide(range); i++) {
+		range->leaf[i] = leaf;
+		range->stamp[i] = atomic_load(&leaf->word);
+		if ((range->stamp[i] & WORD_TAG) != WORD_EMPTY)
+			return false;
+		leaf = range__leaf_right(leaf);
+	}
+	return range->end <= range__leaf_hi(range->leaf[range__is_wide(range)]);
+}
+
+static bool swap_word(struct range__hold *range, unsigned int which, uint64_t next)
+{
+	uint64_t word = range->stamp[which];
+
+	return atomic_compare_exchange_strong(&range->leaf[which]->word, &word, next);
 }
 
 static bool swap(struct leaf_sim *sim, struct sim_thread *thread)
 {
-	struct range_hold *range = &thread->range;
-	uint64_t word = range->stamp;
+	struct range__hold *range = &thread->range;
+	uint64_t single = range__word_single(range, range->mode);
 
-	if (!atomic_compare_exchange_strong(&range->leaf->word, &word, range__word_single(range)))
-		return false;
-	leaf_sim_expect(sim, range__leaf_covers(range->leaf, range->start, range->end),
-			"a range was acquired in a leaf that does not cover it");
+	if (!range__is_wide(range)) {
+		if (!swap_word(range, 0, single))
+			return false;
+	} else {
+		if (!swap_word(range, 0, WORD_LOCKED))
+			return false;
+		if (range__leaf_right(range->leaf[0]) != range->leaf[1] ||
+		    !swap_word(range, 1, single)) {
+			range__leaf_unlock_to(range->leaf[0], range->stamp[0]);
+			return false;
+		}
+		range__leaf_unlock_to(range->leaf[0], single);
+		sim->counts.wide++;
+	}
+	leaf_sim_expect(sim,
+			range__leaf_has(range->leaf[0], range->start) &&
+				range->end <= range__leaf_hi(range->leaf[range__is_wide(range)]),
+			"a range was acquired in leaves that do not have it");
 	leaf_sim_expect(sim, !leaf_sim_has_to_wait(sim, thread),
 			"a range that has to wait was acquired by a swap");
 	thread->state = SIM_HOLDS;
+	thread->from = 0;
 	sim->counts.fast++;
 	return true;
 }
@@ -209,49 +295,78 @@ static void count_passes(struct leaf_sim *sim, const struct sim_thread *thread)
 				      leaf_sim_conflict(&sim->threads[i].range, &thread->range);
 }
 
-static void enqueue(struct leaf_sim *sim, struct range__leaf *leaf, struct sim_thread *thread)
+static void claim(struct leaf_sim *sim, struct sim_thread *thread)
 {
-	thread->arrival = ++sim->time;
-	thread->range.stamp = sim->flaw == SIM_FORGETS_ARRIVAL ? 0 : sim->time;
-	thread->range.starving = sim->fifo;
+	if (sim->flaw == SIM_CLAIMS_NOTHING) {
+		thread->range.starving = 1;
+		return;
+	}
+	range__claim(&thread->set);
+	sim->counts.claims++;
+}
+
+static void queue_at(struct range__leaf *leaf, struct sim_thread *thread)
+{
+	thread->set.queued = &thread->range;
+	atomic_store(&thread->range.state, RANGE_WAITING);
 	range__leaf_enqueue(leaf, &thread->range);
-	range__leaf_unlock(leaf, NULL);
+}
+
+/* With all leaves locked. */
+static void begin_to_wait(struct leaf_sim *sim, struct range__leaf *obstacle,
+			  struct sim_thread *thread)
+{
+	struct range__hold *range = &thread->range;
+
+	thread->arrival = ++sim->time;
+	range->arrival = sim->flaw == SIM_FORGETS_ARRIVAL ? 0 : sim->time;
+	range->set = &thread->set;
+	range->in = NULL;
+	range->listed = false;
+	range->starving = sim->fifo;
+	range->promoted = 0;
+	if (range__is_wide(range))
+		range__wide_add(&thread->set);
+	if (range__is_wide(range) && sim->fifo)
+		claim(sim, thread);
+	queue_at(obstacle, thread);
 	thread->state = SIM_WAITS;
 	sim->counts.waits++;
 }
 
 static void acquire_slow(struct leaf_sim *sim, struct sim_thread *thread)
 {
-	struct range_hold *range = &thread->range;
-	bool try = chance(sim, 8), wait = leaf_sim_has_to_wait(sim, thread), blocked;
-	struct range__leaf *leaf;
+	struct range__hold *range = &thread->range;
+	bool try = chance(sim, 8), wait = leaf_sim_has_to_wait(sim, thread);
+	struct range__leaf *obstacle;
 
-	leaf = lock_leaf(sim, range);
-	blocked = sim->flaw == SIM_PASSES_STARVING
-			  ? range__tree_overlap(leaf->held, range->start, range->end,
-						range->mode == RANGE_READ) != NULL
-			  : range__leaf_blocks(leaf, range);
-	leaf_sim_expect(sim, blocked == wait, "a newcomer waits, or does not, where it should not");
-	if (!blocked) {
+	range->arrival = UINT64_MAX;
+	range->how = 0;
+	lock_leaves(sim, range);
+	obstacle = find_obstacle(sim, range);
+	leaf_sim_expect(sim, (obstacle != NULL) == wait,
+			"a newcomer waits, or does not, where it should not");
+	if (!obstacle) {
 		count_passes(sim, thread);
-		range__leaf_hold_and_unlock(leaf, range);
-		thread->state = SIM_HOLDS;
-	} else if (try) {
-		range__leaf_unlock(leaf, NULL);
-	} else {
-		enqueue(sim, leaf, thread);
+		hold_and_unlock(thread);
+		return;
 	}
+	if (!try)
+		begin_to_wait(sim, obstacle, thread);
+	unlock_leaves(range);
 }
 
 static void arrive(struct leaf_sim *sim, struct sim_thread *thread)
 {
-	struct range_hold *range = &thread->range;
+	struct range__hold *range = &thread->range;
 	uint64_t length = chance(sim, 4) ? SIM_KEYS : 3;
 
 	range->start = test_random_below(&sim->random, SIM_KEYS);
 	range->end = range->start + 1 + test_random_below(&sim->random, length);
 	range->mode = chance(sim, 2) ? RANGE_READ : RANGE_WRITE;
-	if (look_fast(sim, thread))
+	range->how = 0;
+	thread->set = range__set_of(&sim->lock, range);
+	if (look_fast(sim, range))
 		thread->state = SIM_SWAPS;
 	else
 		acquire_slow(sim, thread);
@@ -264,58 +379,123 @@ static void go_on(struct leaf_sim *sim, struct sim_thread *thread)
 		acquire_slow(sim, thread);
 }
 
-static void give_up(struct leaf_sim *sim, struct range__leaf *leaf, struct sim_thread *thread)
+/* With all leaves locked. */
+static void leave_lists(struct sim_thread *thread)
 {
-	range__leaf_dequeue(leaf, &thread->range);
+	if (thread->set.claims)
+		range__unclaim(&thread->set);
+	if (thread->range.listed)
+		range__wide_remove(&thread->set);
+}
+
+static void leave_queue(struct leaf_sim *sim, struct sim_thread *thread, bool silent)
+{
+	struct range__hold *range = &thread->range;
+	struct range__leaf *leaf = range->in;
+
+	range__leaf_dequeue(leaf, range);
+	if (!silent)
+		wake(sim, leaf, range->start, range->end);
+}
+
+static void give_up(struct leaf_sim *sim, struct sim_thread *thread)
+{
+	const struct range__hold *range = &thread->range;
+	struct range__leaf *leaf = range->leaf[0];
+	bool claimed = thread->set.claims && sim->flaw != SIM_SILENT_CLAIM;
+
+	leave_lists(thread);
+	leave_queue(sim, thread, sim->flaw == SIM_SILENT_TIMEOUT);
 	thread->state = SIM_IDLE;
 	sim->counts.timeouts++;
-	if (sim->flaw == SIM_SILENT_TIMEOUT)
-		range__leaf_unlock(leaf, NULL);
-	else
-		wake_and_unlock(sim, leaf, &thread->range);
+	for (; claimed && leaf; leaf = next_of(range, leaf))
+		wake(sim, leaf, range->start, range->end);
+}
+
+/* With all leaves locked: the waiter has to wait again, for what is in a leaf. */
+static void wait_again(struct leaf_sim *sim, struct sim_thread *thread,
+		       struct range__leaf *obstacle)
+{
+	struct range__hold *range = &thread->range;
+	bool claims = range->promoted && !range->starving;
+
+	sim->counts.repeats++;
+	if (obstacle == range->in && !claims) {
+		range__leaf_wait_again(obstacle, range);
+		if (sim->flaw != SIM_SILENT_LOOK)
+			wake(sim, obstacle, range->start, range->end);
+		return;
+	}
+	sim->counts.moves += obstacle != range->in;
+	leave_queue(sim, thread, sim->flaw == SIM_SILENT_MOVE);
+	if (claims) {
+		range->promoted = 0;
+		claim(sim, thread);
+	}
+	queue_at(obstacle, thread);
 }
 
 /* A waiter is awake: it was woken, or its time is over. */
 static void look_again(struct leaf_sim *sim, struct sim_thread *thread, bool timeout)
 {
 	bool wait = leaf_sim_has_to_wait(sim, thread);
-	struct range__leaf *leaf = lock_leaf(sim, &thread->range);
-	bool blocked = range__leaf_blocks(leaf, &thread->range);
+	struct range__hold *range = &thread->range;
+	struct range__leaf *obstacle;
 
-	leaf_sim_expect(sim, blocked == wait,
+	lock_leaves(sim, range);
+	obstacle = find_obstacle(sim, range);
+	leaf_sim_expect(sim, (obstacle != NULL) == wait,
 			"a waiter goes on waiting, or does not, where it should not");
-	if (!blocked) {
-		range__leaf_dequeue(leaf, &thread->range);
-		range__leaf_hold_and_unlock(leaf, &thread->range);
-		thread->state = SIM_HOLDS;
+	if (!obstacle) {
+		leave_lists(thread);
+		range__leaf_dequeue(range->in, range);
+		hold_and_unlock(thread);
 		return;
 	}
-	if (timeout) {
-		give_up(sim, leaf, thread);
-		return;
-	}
-	sim->counts.repeats++;
-	range__leaf_wait_again(leaf, &thread->range);
-	promote(sim, leaf);
-	if (sim->flaw == SIM_SILENT_LOOK)
-		range__leaf_unlock(leaf, NULL);
+	if (timeout)
+		give_up(sim, thread);
 	else
-		wake_and_unlock(sim, leaf, &thread->range);
+		wait_again(sim, thread, obstacle);
+	unlock_leaves(range);
 }
 
+/* In the leaf that has the key up to which it is released already. */
+static void release_more(struct leaf_sim *sim, struct sim_thread *thread)
+{
+	struct range__hold *range = &thread->range;
+	struct range__leaf *leaf = leaf_at(sim, thread->from);
+
+	range__leaf_lock(leaf);
+	thread->from = range__leaf_hi(leaf);
+	thread->state = thread->from < range->end ? SIM_RELEASES : SIM_IDLE;
+	range__leaf_erase(leaf, range);
+	wake(sim, leaf, range->start, range->end);
+	range__leaf_unlock(leaf, NULL);
+}
+
+static bool release_word(struct range__hold *range, unsigned int which)
+{
+	uint64_t word = range__word_single(range, range->mode);
+
+	return atomic_compare_exchange_strong(&range->leaf[which]->word, &word,
+					      range->stamp[which]);
+}
+
+/* By swaps, as far as that goes. */
 static void release(struct leaf_sim *sim, struct sim_thread *thread)
 {
-	struct range_hold *range = &thread->range;
-	struct range__leaf *leaf = range->leaf;
-	uint64_t word = range__word_single(range);
+	struct range__hold *range = &thread->range;
+	bool wide = range__is_wide(range);
 
-	thread->state = SIM_IDLE;
-	if (atomic_compare_exchange_strong(&leaf->word, &word, range->stamp))
-		return;
-	leaf = lock_leaf(sim, range);
-	range__tree_erase(&leaf->held, range);
-	promote(sim, leaf);
-	wake_and_unlock(sim, leaf, range);
+	thread->from = range->start;
+	if ((!wide || range__leaf_right(range->leaf[0]) == range->leaf[1]) &&
+	    release_word(range, 0)) {
+		thread->state = SIM_IDLE;
+		if (!wide || release_word(range, 1))
+			return;
+		thread->from = range->end - 1;
+	}
+	release_more(sim, thread);
 }
 
 static void step(struct leaf_sim *sim)
@@ -333,6 +513,8 @@ static void step(struct leaf_sim *sim)
 		go_on(sim, thread);
 	else if (thread->state == SIM_HOLDS && chance(sim, 2))
 		release(sim, thread);
+	else if (thread->state == SIM_RELEASES)
+		release_more(sim, thread);
 	else if (thread->state == SIM_WAITS && is_woken(&thread->range))
 		look_again(sim, thread, chance(sim, 10));
 	else if (thread->state == SIM_WAITS && chance(sim, 12))
@@ -352,6 +534,9 @@ static unsigned int drain_once(struct leaf_sim *sim, unsigned int *left)
 		*left += thread->state != SIM_IDLE;
 		if (thread->state == SIM_HOLDS) {
 			release(sim, thread);
+			active++;
+		} else if (thread->state == SIM_RELEASES) {
+			release_more(sim, thread);
 			active++;
 		} else if (thread->state == SIM_SWAPS) {
 			go_on(sim, thread);
@@ -383,7 +568,8 @@ const char *leaf_sim_run(struct leaf_sim *sim)
 	memset(sim->threads, 0, sizeof sim->threads);
 	for (int i = 0; i < SIM_LEAVES; i++)
 		range__leaf_init(&sim->leaves[i]);
-	atomic_store(&sim->leaves[0].hi, UINT64_MAX);
+	atomic_store(&sim->leaves[0].not_hi, 0);
+	sim->lock.claims = NULL;
 	for (sim->step = 0; sim->step < SIM_STEPS && !sim->violation; sim->step++) {
 		step(sim);
 		leaf_sim_check(sim);

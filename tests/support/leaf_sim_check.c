@@ -8,24 +8,47 @@ void leaf_sim_expect(struct leaf_sim *sim, bool right, const char *what)
 		sim->violation = what;
 }
 
-bool leaf_sim_conflict(const struct range_hold *a, const struct range_hold *b)
+bool leaf_sim_conflict(const struct range__hold *a, const struct range__hold *b)
 {
 	return (a->mode == RANGE_WRITE || b->mode == RANGE_WRITE) && a->start < b->end &&
 	       b->start < a->end;
 }
 
+/* Whether something of t is held that conflicts with the range. */
+static bool holds_conflict(const struct sim_thread *t, const struct range__hold *range)
+{
+	struct range__hold rest = t->range;
+
+	if (t->state != SIM_HOLDS && t->state != SIM_RELEASES)
+		return false;
+	if (rest.start < t->from)
+		rest.start = t->from;
+	return leaf_sim_conflict(&rest, range);
+}
+
 bool leaf_sim_has_to_wait(const struct leaf_sim *sim, const struct sim_thread *thread)
 {
 	for (const struct sim_thread *t = sim->threads; t < sim->threads + SIM_THREADS; t++) {
-		if (t == thread || !leaf_sim_conflict(&t->range, &thread->range))
+		if (t == thread)
 			continue;
-		if (t->state == SIM_HOLDS)
+		if (holds_conflict(t, &thread->range))
 			return true;
 		if (t->state == SIM_WAITS && t->range.starving &&
+		    leaf_sim_conflict(&t->range, &thread->range) &&
 		    (thread->state == SIM_IDLE || t->arrival < thread->arrival))
 			return true;
 	}
 	return false;
+}
+
+/* Whether t is starving, as the leaf sees it, and keeps a later waiter of its queue back. */
+static bool keeps_back(const struct sim_thread *t, struct range__leaf *leaf,
+		       const struct sim_thread *later)
+{
+	return t->state == SIM_WAITS && t->range.starving && t->arrival < later->arrival &&
+	       leaf_sim_conflict(&t->range, &later->range) &&
+	       (t->range.in == leaf || (t->set.claims && t->range.start < range__leaf_hi(leaf) &&
+					range__leaf_lo(leaf) < t->range.end));
 }
 
 struct sim_thread *leaf_sim_next_to_starve(struct leaf_sim *sim, struct range__leaf *leaf)
@@ -35,13 +58,12 @@ struct sim_thread *leaf_sim_next_to_starve(struct leaf_sim *sim, struct range__l
 	for (struct sim_thread *t = sim->threads; t < sim->threads + SIM_THREADS; t++) {
 		bool behind = false;
 
+		if (t->state != SIM_WAITS || t->range.starving || t->range.promoted ||
+		    t->range.in != leaf)
+			continue;
 		for (const struct sim_thread *s = sim->threads; s < sim->threads + SIM_THREADS; s++)
-			behind = behind || (s->state == SIM_WAITS && s->range.starving &&
-					    s->arrival < t->arrival &&
-					    leaf_sim_conflict(&s->range, &t->range));
-		if (t->state == SIM_WAITS && !t->range.starving && !behind &&
-		    range__leaf_covers(leaf, t->range.start, t->range.end) &&
-		    (!next || t->arrival < next->arrival))
+			behind = behind || keeps_back(s, leaf, t);
+		if (!behind && (!next || t->arrival < next->arrival))
 			next = t;
 	}
 	return next;
@@ -51,7 +73,7 @@ static void check_queue(struct leaf_sim *sim, struct range__leaf *leaf)
 {
 	const struct sim_thread *last = NULL;
 
-	for (const struct range_hold *w = leaf->wait_first; w; w = w->next) {
+	for (const struct range__hold *w = leaf->waiters; w; w = range__leaf_next(leaf, w)) {
 		const struct sim_thread *thread = (const struct sim_thread *)(const void *)w;
 
 		leaf_sim_expect(sim, thread->state == SIM_WAITS,
@@ -77,9 +99,11 @@ void leaf_sim_check(struct leaf_sim *sim)
 	for (int i = 0; i < SIM_LEAVES; i++) {
 		struct range__leaf *leaf = &sim->leaves[i];
 
+		if (range__leaf_lo(leaf) == range__leaf_hi(leaf))
+			continue;
 		range__leaf_lock(leaf);
 		check_queue(sim, leaf);
-		leaf_sim_expect(sim, range__leaf_valid(leaf), "a leaf is not valid");
+		leaf_sim_expect(sim, range__leaf_valid(&sim->lock, leaf), "a leaf is not valid");
 		range__leaf_unlock(leaf, NULL);
 	}
 }

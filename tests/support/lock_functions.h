@@ -18,6 +18,9 @@ struct lock_functions {
 			 uint64_t end, enum range_mode mode, clockid_t clock,
 			 const struct timespec *deadline);
 	int (*lock_many)(struct range_lock *lock, struct range_request *requests, size_t n);
+	int (*trylock_many)(struct range_lock *lock, struct range_request *requests, size_t n);
+	int (*timedlock_many)(struct range_lock *lock, struct range_request *requests, size_t n,
+			      clockid_t clock, const struct timespec *deadline);
 	int (*cancel)(struct range_lock *lock, struct range_hold *range);
 	void (*unlock)(struct range_lock *lock, struct range_hold *range);
 	void (*downgrade)(struct range_lock *lock, struct range_hold *range);
@@ -40,6 +43,8 @@ static const struct lock_functions library_functions = {
 	.trylock = range_trylock,
 	.timedlock = range_timedlock,
 	.lock_many = range_lock_many,
+	.trylock_many = range_trylock_many,
+	.timedlock_many = range_timedlock_many,
 	.cancel = range_cancel,
 	.unlock = range_unlock,
 	.downgrade = range_downgrade,

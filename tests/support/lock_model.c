@@ -77,8 +77,13 @@ bool model_owns(const struct lock_model *model, unsigned int owner)
 	return false;
 }
 
+void model_next_call(struct lock_model *model)
+{
+	model->calls++;
+}
+
 void model_begin(struct lock_model *model, struct object *object, uint64_t start, uint64_t end,
-		 enum range_mode mode, unsigned int owner, bool several)
+		 enum range_mode mode, unsigned int owner)
 {
 	CHECK_EQ(object->use, UNUSED);
 	object->use = CALLED;
@@ -86,8 +91,7 @@ void model_begin(struct lock_model *model, struct object *object, uint64_t start
 	object->end = end;
 	object->mode = mode;
 	object->owner = owner;
-	object->arrival = model->time++;
-	object->several = several;
+	object->call = model->calls;
 	object->canceled = object->starving = object->starved_before = false;
 }
 
@@ -119,17 +123,15 @@ static bool held_conflict(const struct lock_model *model, const struct object *b
 static bool may_hold_back(const struct object *o, uint64_t start, uint64_t end,
 			  enum range_mode mode)
 {
-	return (o->use == WAITS && o->starving && conflicts(o, start, end, mode)) ||
-	       (o->starved_before &&
-		conflict(start, end, mode, o->before.start, o->before.end, o->before.mode));
+	return (o->starved_before || (o->use == WAITS && o->starving)) &&
+	       conflicts(o, start, end, mode);
 }
 
-/* Whether it must. Which of several ranges waits may have changed since. */
+/* Whether it must. */
 static bool must_hold_back(const struct object *o, uint64_t start, uint64_t end,
 			   enum range_mode mode)
 {
-	return o->use == WAITS && o->starved_before && !o->several &&
-	       conflicts(o, start, end, mode);
+	return o->use == WAITS && o->starved_before && conflicts(o, start, end, mode);
 }
 
 static bool starving_conflict(const struct lock_model *model, const struct object *object,
@@ -164,9 +166,7 @@ bool model_may_grant(const struct lock_model *model, const struct object *object
 static bool may_hold_back_upgrade(const struct object *o, uint64_t start, uint64_t end,
 				  enum range_mode mode)
 {
-	bool reads = o->mode == RANGE_READ || (o->starved_before && o->before.mode == RANGE_READ);
-
-	return reads && may_hold_back(o, start, end, mode);
+	return o->mode == RANGE_READ && may_hold_back(o, start, end, mode);
 }
 
 static bool must_hold_back_upgrade(const struct object *o, uint64_t start, uint64_t end,
@@ -207,10 +207,9 @@ bool model_waits_for_itself(const struct lock_model *model, const struct object 
 	return false;
 }
 
-/* When the wait of several ranges arrived, or whether it did so before another, is not known. */
 static bool came_before(const struct object *a, const struct object *b)
 {
-	return !a->several && a->arrival < b->arrival;
+	return a->call < b->call;
 }
 
 void model_granted(struct lock_model *model, struct object *object)
@@ -221,17 +220,24 @@ void model_granted(struct lock_model *model, struct object *object)
 		test_fail(__FILE__, __LINE__,
 			  "[%" PRIu64 ", %" PRIu64 ") was granted beside a conflict", object->start,
 			  object->end);
-	for (int i = 0; i < OBJECTS && !object->several; i++) {
+	for (int i = 0; i < OBJECTS; i++) {
 		const struct object *o = &model->objects[i];
 
-		if (o != object && o->use == WAITS && o->starved_before && !o->canceled &&
-		    conflicts(o, object->start, object->end, object->mode) &&
-		    (object->use == CALLED ? !o->several : came_before(o, object)))
+		if (o->use == WAITS && o->starved_before && !o->canceled &&
+		    came_before(o, object) &&
+		    conflicts(o, object->start, object->end, object->mode))
 			test_fail(__FILE__, __LINE__,
 				  "[%" PRIu64 ", %" PRIu64 ") passed a starving waiter",
 				  object->start, object->end);
 	}
 	object->use = HELD;
+}
+
+void model_canceled(struct lock_model *model, const struct object *object)
+{
+	for (int i = 0; i < OBJECTS; i++)
+		if (model->objects[i].use == WAITS && model->objects[i].call == object->call)
+			model->objects[i].canceled = true;
 }
 
 static bool disagree(struct lock_model *model, const char *what, const struct object *o)
@@ -241,36 +247,38 @@ static bool disagree(struct lock_model *model, const char *what, const struct ob
 	return false;
 }
 
-/* Of several ranges, one waits at a time, maybe for more than it asks for. */
+/* Whether a call has been seen waiting already, by any of its ranges. */
+static bool call_waits(const struct lock_model *model, unsigned int call)
+{
+	for (int i = 0; i < OBJECTS; i++)
+		if (model->objects[i].use == WAITS && model->objects[i].call == call)
+			return true;
+	return false;
+}
+
 static bool show_waiting(struct lock_model *model, struct object *o, const struct range_info *info)
 {
 	if (o->use != CALLED && o->use != WAITS)
 		return disagree(model, "what does not wait is shown waiting", o);
-	if (o->several) {
-		o->start = info->start;
-		o->end = info->end;
-		o->mode = info->mode;
-	} else if (o->start != info->start || o->end != info->end || o->mode != info->mode) {
+	if (o->start != info->start || o->end != info->end || o->mode != info->mode)
 		return disagree(model, "a waiter is shown with other bounds", o);
-	}
-	if (o->use == CALLED) {
-		model->waits += !o->several;
-		model->waits_unknown |= o->several;
-	}
+	model->waits += !call_waits(model, o->call);
 	o->use = WAITS;
 	o->starving = info->state == RANGE_STATE_STARVING;
 	CHECK(o->starving || !model->fifo);
 	return true;
 }
 
-static bool show(struct lock_model *model, const struct range_info *info, unsigned int place)
+static bool show(struct lock_model *model, const struct shown *shown, unsigned int place)
 {
+	const struct range_info *info = &shown->info;
 	struct object *o = model_object(model, info->range);
 
 	if (o->shown)
 		return disagree(model, "a range is shown twice", o);
 	o->shown = true;
 	o->place = place;
+	o->part = shown->part;
 	if (info->state != RANGE_STATE_HELD)
 		return show_waiting(model, o, info);
 	if (o->use != HELD)
@@ -280,7 +288,7 @@ static bool show(struct lock_model *model, const struct range_info *info, unsign
 	return true;
 }
 
-/* Whether an object waits for a held range, or for a starving waiter that waits with a cause. */
+/* Whether an object waits for a held range, or for an earlier starving waiter that has a cause. */
 static bool find_cause(const struct lock_model *model, const struct object *object)
 {
 	if (held_conflict(model, object, object->start, object->end, object->mode))
@@ -288,12 +296,19 @@ static bool find_cause(const struct lock_model *model, const struct object *obje
 	for (int i = 0; i < OBJECTS; i++) {
 		const struct object *o = &model->objects[i];
 
-		if (o != object && o->caused && o->use == WAITS && o->starving &&
-		    conflicts(o, object->start, object->end, object->mode) &&
-		    o->place < object->place)
+		if (o->caused && o->use == WAITS && o->starving && came_before(o, object) &&
+		    conflicts(o, object->start, object->end, object->mode))
 			return true;
 	}
 	return false;
+}
+
+/* The cause of one range makes all wait that are acquired together. */
+static void set_caused(struct lock_model *model, unsigned int call)
+{
+	for (int i = 0; i < OBJECTS; i++)
+		if (model->objects[i].use == WAITS && model->objects[i].call == call)
+			model->objects[i].caused = true;
 }
 
 /* Each cause leads to a range that is held in the end: two waiters are no cause for each other. */
@@ -310,30 +325,32 @@ static void find_causes(struct lock_model *model)
 
 			if (o->use != WAITS || o->canceled || o->caused || !find_cause(model, o))
 				continue;
-			o->caused = found = true;
+			set_caused(model, o->call);
+			found = true;
 		}
 	}
 }
 
-/* Of a call for several ranges, whether one is shown waiting. */
-static bool one_waits(const struct lock_model *model, unsigned int call)
-{
-	for (int i = 0; i < OBJECTS; i++)
-		if (model->objects[i].use == WAITS && model->objects[i].call == call &&
-		    model->objects[i].shown)
-			return true;
-	return false;
-}
-
-/* Whether those that came before a waiter, and conflict with it, were shown before it. */
+/* Whether those that came before a waiter, and wait in the same part, were shown before it. */
 static bool shown_in_order(const struct lock_model *model, const struct object *object)
 {
-	for (int i = 0; i < OBJECTS && !object->several; i++) {
+	for (int i = 0; i < OBJECTS; i++) {
 		const struct object *o = &model->objects[i];
 
-		if (o->use == WAITS && o->shown && came_before(o, object) &&
-		    conflicts(o, object->start, object->end, object->mode) &&
-		    o->place > object->place)
+		if (o->use == WAITS && o->shown && o->part == object->part &&
+		    came_before(o, object) && o->place > object->place)
+			return false;
+	}
+	return true;
+}
+
+/* Whether all that is acquired together is starving, or nothing of it. */
+static bool starves_together(const struct lock_model *model, const struct object *object)
+{
+	for (int i = 0; i < OBJECTS; i++) {
+		const struct object *o = &model->objects[i];
+
+		if (o->use == WAITS && o->call == object->call && o->starving != object->starving)
 			return false;
 	}
 	return true;
@@ -343,29 +360,24 @@ static bool is_explained(struct lock_model *model, struct object *o)
 {
 	if (o->use == HELD && !o->shown)
 		return disagree(model, "a held range is not shown", o);
-	if ((o->use == CALLED || o->use == WAITS) && !o->shown &&
-	    !(o->several && one_waits(model, o->call)))
+	if ((o->use == CALLED || o->use == WAITS) && !o->shown)
 		return disagree(model, "a waiter is not shown", o);
 	if (o->use == WAITS && !o->caused)
 		return disagree(model, "a waiter waits for nothing", o);
+	if (o->use == WAITS && !starves_together(model, o))
+		return disagree(model, "of one call, some waiters are starving, others are not", o);
 	if (o->use == WAITS && !shown_in_order(model, o))
 		return disagree(model, "a waiter is shown before one that came before it", o);
 	return true;
 }
 
-bool model_agrees(struct lock_model *model, const struct range_info *infos, unsigned int n)
+bool model_agrees(struct lock_model *model, const struct shown *shown, unsigned int n)
 {
 	for (int i = 0; i < OBJECTS; i++)
 		model->objects[i].shown = false;
 	for (unsigned int i = 0; i < n; i++)
-		if (!show(model, &infos[i], i))
+		if (!show(model, &shown[i], i))
 			return false;
-	for (int i = 0; i < OBJECTS; i++) {
-		struct object *o = &model->objects[i];
-
-		if (o->several && o->use == WAITS && !o->shown)
-			o->use = CALLED;
-	}
 	find_causes(model);
 	for (int i = 0; i < OBJECTS; i++)
 		if (!is_explained(model, &model->objects[i]))
@@ -379,9 +391,6 @@ void model_settled(struct lock_model *model)
 		struct object *o = &model->objects[i];
 
 		o->starved_before = o->use == WAITS && o->starving;
-		o->before.start = o->start;
-		o->before.end = o->end;
-		o->before.mode = o->mode;
 	}
 }
 
@@ -394,12 +403,10 @@ void model_print(const struct lock_model *model)
 
 		if (o->use == UNUSED)
 			continue;
-		fprintf(stderr,
-			"[%" PRIu64 ", %" PRIu64 ") %s, %s by %u in call %u at %" PRIu64
-			"%s%s%s%s%s\n",
+		fprintf(stderr, "[%" PRIu64 ", %" PRIu64 ") %s, %s by %u in call %u%s%s%s%s\n",
 			o->start, o->end, o->mode == RANGE_WRITE ? "write" : "read", uses[o->use],
-			o->owner, o->call, o->arrival, o->several ? ", several" : "",
-			o->canceled ? ", canceled" : "", o->starving ? ", starving" : "",
-			o->shown ? ", shown" : "", o->caused ? ", caused" : "");
+			o->owner, o->call, o->canceled ? ", canceled" : "",
+			o->starving ? ", starving" : "", o->shown ? ", shown" : "",
+			o->caused ? ", caused" : "");
 	}
 }

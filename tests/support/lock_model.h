@@ -27,29 +27,27 @@ struct object {
 	uint64_t end;
 	enum range_mode mode;
 	unsigned int owner; /* the thread that acquires it */
-	unsigned int call;  /* which acquisition it belongs to */
-	uint64_t arrival;   /* of a wait; that of several ranges is not known */
-	bool several;       /* it is one of several that are acquired together */
+	unsigned int call;  /* which acquisition it belongs to, maybe with others */
 	bool canceled;
-	bool starving; /* when the lock was last looked at */
-	/* When the operations that go on now began: whether it was starving, and for what. */
-	bool starved_before;
-	struct {
-		uint64_t start;
-		uint64_t end;
-		enum range_mode mode;
-	} before;
+	bool starving;       /* when the lock was last looked at */
+	bool starved_before; /* when the operations that go on now began */
 	bool shown;
-	unsigned int place; /* where it was shown last: waiters that conflict are in order */
-	bool caused;        /* it waits for something that is held, or for a waiter that does */
+	unsigned int place; /* where it was shown last, and in which part of the lock */
+	const void *part;
+	bool caused; /* its call waits for something that is held, or for a waiter that does */
+};
+
+/* A range that range_lock_foreach() showed. */
+struct shown {
+	struct range_info info;
+	const void *part; /* any that is different for each part: waiters of a part are in order */
 };
 
 struct lock_model {
 	struct object objects[OBJECTS];
 	bool fifo;
-	uint64_t time;
+	unsigned int calls; /* acquisitions so far: they arrive in the order of their numbers */
 	uint64_t waits;     /* acquisitions that had to queue */
-	bool waits_unknown; /* there may be more: of several ranges, one after the other waits */
 	char reason[200];   /* why the lock does not agree with the model yet */
 };
 
@@ -66,11 +64,17 @@ struct object *model_object(struct lock_model *model, const struct range_hold *r
 /* Whether a thread acquired what is held now. */
 bool model_owns(const struct lock_model *model, unsigned int owner);
 
+/* What is acquired from now on belongs to one more acquisition. */
+void model_next_call(struct lock_model *model);
+
 void model_begin(struct lock_model *model, struct object *object, uint64_t start, uint64_t end,
-		 enum range_mode mode, unsigned int owner, bool several);
+		 enum range_mode mode, unsigned int owner);
 
 /* The object is held from now on; a failure if that is not legal. */
 void model_granted(struct lock_model *model, struct object *object);
+
+/* The wait of all that belongs to the acquisition is over, as soon as its thread sees that. */
+void model_canceled(struct lock_model *model, const struct object *object);
 
 /* The acquisition has failed, or the range was released: the storage is not in use any more. */
 void model_ended(struct object *object);
@@ -97,12 +101,11 @@ bool model_waits_for_itself(const struct lock_model *model, const struct object 
  * Takes over what range_lock_foreach() shows. False, with a reason, if that is not what the model
  * says, or a waiter has no reason to wait: it may become so while threads are on their way.
  *
- * True means that no thread is on its way. Waiters that conflict are in the same leaf, and so is
- * what they wait for: so all that makes one wait was shown as it was at one moment, also the order
- * of arrival, and stays so until the next operation. No waiter has been woken that could go on. This
- * needs the order: a waiter that is woken conflicts with starving waiters, too, that came after it.
+ * True means that no thread is on its way that could go on: each acquisition that waits has a cause,
+ * in what is held or in an earlier one that is starving, and the causes stay until the next operation.
+ * The order matters: a waiter that is woken conflicts with starving waiters, too, that came after it.
  */
-bool model_agrees(struct lock_model *model, const struct range_info *infos, unsigned int n);
+bool model_agrees(struct lock_model *model, const struct shown *shown, unsigned int n);
 
 /* Writes what the model knows to stderr. */
 void model_print(const struct lock_model *model);

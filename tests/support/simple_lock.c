@@ -7,9 +7,25 @@
 #include <stdatomic.h>
 
 const char *const fault_names[NR_FAULTS] = {
-	"none",        "last key",      "lost wake-up", "cancel grants",  "timeout grants",
-	"split loses", "shrink keeps",  "extend blind", "upgrade blind",  "silent downgrade",
-	"many first",  "hidden waiter", "waiter ahead", "uncounted wait", "child holds",
+	"none",
+	"last key",
+	"lost wake-up",
+	"cancel grants",
+	"timeout grants",
+	"split loses",
+	"shrink keeps",
+	"extend blind",
+	"upgrade blind",
+	"silent downgrade",
+	"many first",
+	"many shows first",
+	"many cancels first",
+	"many keeps first",
+	"many counts each",
+	"hidden waiter",
+	"waiter ahead",
+	"uncounted wait",
+	"child holds",
 };
 
 enum { WAITS, CANCELED };
@@ -31,7 +47,7 @@ static int leave(struct simple_lock *l, bool wake, int result)
 	return result;
 }
 
-static void push(struct range_hold **list, struct range_hold *range)
+static void push(struct own_range **list, struct own_range *range)
 {
 	while (*list)
 		list = &(*list)->next;
@@ -39,7 +55,7 @@ static void push(struct range_hold **list, struct range_hold *range)
 	*list = range;
 }
 
-static void take_out(struct range_hold **list, struct range_hold *range)
+static void take_out(struct own_range **list, struct own_range *range)
 {
 	while (*list && *list != range)
 		list = &(*list)->next;
@@ -48,10 +64,11 @@ static void take_out(struct range_hold **list, struct range_hold *range)
 }
 
 /* Whether [start, end) conflicts with a range of the list before the given one. */
-static bool conflicts(const struct simple_lock *l, const struct range_hold *list,
-		      const struct range_hold *range, uint64_t start, uint64_t end, int mode)
+static bool conflicts(const struct simple_lock *l, const struct own_range *list,
+		      const struct own_range *range, uint64_t start, uint64_t end,
+		      enum range_mode mode)
 {
-	for (const struct range_hold *r = list; r && (list == l->held || r != range); r = r->next) {
+	for (const struct own_range *r = list; r && (list == l->held || r != range); r = r->next) {
 		uint64_t r_end = r->end;
 
 		if (l->fault == FAULT_LAST_KEY && r->end - r->start > 1)
@@ -63,95 +80,67 @@ static bool conflicts(const struct simple_lock *l, const struct range_hold *list
 	return false;
 }
 
-/* Whether a range has to wait at its place in the queue, or at the place of another one. */
-static bool blocked_at(const struct simple_lock *l, const struct range_hold *range,
-		       const struct range_hold *place)
+/* Whether a range has to wait behind those that are in the queue before place. */
+static bool blocked_at(const struct simple_lock *l, const struct own_range *range,
+		       const struct own_range *place)
 {
 	return conflicts(l, l->held, range, range->start, range->end, range->mode) ||
 	       (l->fifo && l->waiting &&
 		conflicts(l, l->waiting, place, range->start, range->end, range->mode));
 }
 
-static bool blocked(const struct simple_lock *l, const struct range_hold *range)
+/* Whether one of several has to wait. */
+static bool blocked(const struct simple_lock *l, const struct range_request *requests, size_t n,
+		    const struct own_range *place)
 {
-	return blocked_at(l, range, range);
+	for (size_t i = 0; i < n; i++)
+		if (blocked_at(l, own(requests[i].range), place))
+			return true;
+		else if (l->fault == FAULT_MANY_FIRST)
+			break;
+	return false;
 }
 
-static void set(struct range_hold *range, uint64_t start, uint64_t end, enum range_mode mode)
+static void set(struct own_range *range, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	range->start = start;
 	range->end = end;
-	range->mode = (uint8_t)mode;
+	range->mode = mode;
 	atomic_store(&range->state, WAITS);
 }
 
-static bool bad(uint64_t start, uint64_t end, enum range_mode mode)
+static void push_all(struct own_range **list, const struct range_request *requests, size_t n)
 {
-	return start >= end || (mode != RANGE_READ && mode != RANGE_WRITE);
+	for (size_t i = 0; i < n; i++) {
+		own(requests[i].range)->first = own(requests[0].range);
+		push(list, own(requests[i].range));
+	}
 }
 
-/* 0 when the range, which is in the queue, is not blocked any more; it is in the queue no more. */
-static int wait(struct simple_lock *l, struct range_hold *range, const struct timespec *deadline)
+/* 0 when nothing blocks those that are in the queue; they are in the queue no more. */
+static int wait(struct simple_lock *l, const struct range_request *requests, size_t n,
+		const struct timespec *deadline)
 {
+	struct own_range *first = own(requests[0].range);
 	int error = 0;
 
-	while (!error && blocked(l, range)) {
+	while (!error && blocked(l, requests, n, first)) {
 		error = deadline ? pthread_cond_timedwait(&l->changed, &l->mutex, deadline)
 				 : pthread_cond_wait(&l->changed, &l->mutex);
-		if (atomic_load(&range->state) == CANCELED)
+		if (atomic_load(&first->state) == CANCELED)
 			error = ECANCELED;
 	}
-	take_out(&l->waiting, range);
+	for (size_t i = 0; i < n; i++)
+		take_out(&l->waiting, own(requests[i].range));
 	if ((error == ECANCELED && l->fault == FAULT_CANCEL_GRANTS) ||
 	    (error == ETIMEDOUT && l->fault == FAULT_TIMEOUT_GRANTS))
 		error = 0;
 	return error;
 }
 
-static int acquire(struct range_lock *lock, struct range_hold *range, bool try,
-		   const struct timespec *deadline)
+static bool bad(uint64_t start, uint64_t end, enum range_mode mode)
 {
-	struct simple_lock *l = enter(lock);
-	int error = 0;
-
-	if (blocked(l, range)) {
-		if (try)
-			return leave(l, false, EBUSY);
-		push(&l->waiting, range);
-		l->waits += !deadline || l->fault != FAULT_UNCOUNTED_WAIT;
-		error = wait(l, range, deadline);
-	}
-	if (!error)
-		push(&l->held, range);
-	return leave(l, error != 0, error);
-}
-
-static int simple_lock(struct range_lock *lock, struct range_hold *range, uint64_t start,
-		       uint64_t end, enum range_mode mode)
-{
-	if (bad(start, end, mode))
-		return EINVAL;
-	set(range, start, end, mode);
-	return acquire(lock, range, false, NULL);
-}
-
-static int simple_trylock(struct range_lock *lock, struct range_hold *range, uint64_t start,
-			  uint64_t end, enum range_mode mode)
-{
-	if (bad(start, end, mode))
-		return EINVAL;
-	set(range, start, end, mode);
-	return acquire(lock, range, true, NULL);
-}
-
-static int simple_timedlock(struct range_lock *lock, struct range_hold *range, uint64_t start,
-			    uint64_t end, enum range_mode mode, clockid_t clock,
-			    const struct timespec *deadline)
-{
-	if (bad(start, end, mode) || clock != CLOCK_MONOTONIC || deadline->tv_nsec > 999999999)
-		return EINVAL;
-	set(range, start, end, mode);
-	return acquire(lock, range, false, deadline);
+	return start >= end || (mode != RANGE_READ && mode != RANGE_WRITE);
 }
 
 static bool bad_requests(struct range_request *requests, size_t n)
@@ -171,104 +160,127 @@ static bool bad_requests(struct range_request *requests, size_t n)
 	return n == 0;
 }
 
-/* The first that has to wait, NULL if none has. */
-static struct range_hold *first_blocked(const struct simple_lock *l,
-					const struct range_request *requests, size_t n,
-					const struct range_hold *place)
+static void keep_first(struct simple_lock *l, const struct range_request *requests, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (blocked_at(l, requests[i].range, place))
-			return requests[i].range;
-		else if (l->fault == FAULT_MANY_FIRST)
-			break;
-	return NULL;
+	if (l->fault != FAULT_MANY_KEEPS_FIRST || n == 1 || l->kept.end > 0 ||
+	    blocked(l, requests, 1, NULL))
+		return;
+	set(&l->kept, requests[0].start, requests[0].end, requests[0].mode);
+	push(&l->held, &l->kept);
 }
 
-static void put_in_place(struct range_hold **list, struct range_hold *old, struct range_hold *new)
-{
-	while (*list != old)
-		list = &(*list)->next;
-	new->next = old->next;
-	*list = new;
-}
-
-/* The one that waits is in the queue for all of them. */
-static int wait_for_all(struct simple_lock *l, const struct range_request *requests, size_t n,
-			struct range_hold *first)
-{
-	int error = 0;
-
-	push(&l->waiting, first);
-	l->waits++;
-	while (!error) {
-		struct range_hold *next = first_blocked(l, requests, n, first);
-
-		if (!next)
-			break;
-		if (next != first) {
-			put_in_place(&l->waiting, first, next);
-			/* Others may have waited behind the first. */
-			pthread_cond_broadcast(&l->changed);
-		}
-		first = next;
-		error = pthread_cond_wait(&l->changed, &l->mutex);
-		if (atomic_load(&first->state) == CANCELED)
-			error = ECANCELED;
-	}
-	take_out(&l->waiting, first);
-	return l->fault == FAULT_CANCEL_GRANTS ? 0 : error;
-}
-
-static int simple_lock_many(struct range_lock *lock, struct range_request *requests, size_t n)
+static int acquire(struct range_lock *lock, struct range_request *requests, size_t n, bool try,
+		   const struct timespec *deadline)
 {
 	struct simple_lock *l;
-	struct range_hold *first;
 	int error = 0;
 
 	if (bad_requests(requests, n))
 		return EINVAL;
 	for (size_t i = 0; i < n; i++)
-		set(requests[i].range, requests[i].start, requests[i].end, requests[i].mode);
+		set(own(requests[i].range), requests[i].start, requests[i].end, requests[i].mode);
 	l = enter(lock);
-	first = first_blocked(l, requests, n, NULL);
-	if (first)
-		error = wait_for_all(l, requests, n, first);
-	for (size_t i = 0; i < n && !error; i++)
-		push(&l->held, requests[i].range);
-	return leave(l, true, error);
-}
-
-static int simple_cancel(struct range_lock *lock, struct range_hold *range)
-{
-	struct simple_lock *l = enter(lock);
-
-	for (struct range_hold *w = l->waiting; w; w = w->next)
-		if (w == range) {
-			take_out(&l->waiting, range);
-			atomic_store(&range->state, CANCELED);
-			return leave(l, true, 0);
+	if (blocked(l, requests, n, NULL)) {
+		if (try) {
+			keep_first(l, requests, n);
+			return leave(l, false, EBUSY);
 		}
-	return leave(l, false, ESRCH);
+		push_all(&l->waiting, requests, n);
+		if (!deadline || l->fault != FAULT_UNCOUNTED_WAIT)
+			l->waits += l->fault == FAULT_MANY_COUNTS_EACH ? n : 1;
+		error = wait(l, requests, n, deadline);
+	}
+	if (!error)
+		push_all(&l->held, requests, n);
+	return leave(l, error != 0, error);
 }
 
-static void simple_unlock(struct range_lock *lock, struct range_hold *range)
+static int simple_lock_many(struct range_lock *lock, struct range_request *requests, size_t n)
 {
+	return acquire(lock, requests, n, false, NULL);
+}
+
+static int simple_trylock_many(struct range_lock *lock, struct range_request *requests, size_t n)
+{
+	return acquire(lock, requests, n, true, NULL);
+}
+
+static int simple_timedlock_many(struct range_lock *lock, struct range_request *requests, size_t n,
+				 clockid_t clock, const struct timespec *deadline)
+{
+	if (clock != CLOCK_MONOTONIC || deadline->tv_nsec > 999999999)
+		return EINVAL;
+	return acquire(lock, requests, n, false, deadline);
+}
+
+static int simple_lock(struct range_lock *lock, struct range_hold *range, uint64_t start,
+		       uint64_t end, enum range_mode mode)
+{
+	return simple_lock_many(lock, &(struct range_request){ range, start, end, mode }, 1);
+}
+
+static int simple_trylock(struct range_lock *lock, struct range_hold *range, uint64_t start,
+			  uint64_t end, enum range_mode mode)
+{
+	return simple_trylock_many(lock, &(struct range_request){ range, start, end, mode }, 1);
+}
+
+static int simple_timedlock(struct range_lock *lock, struct range_hold *range, uint64_t start,
+			    uint64_t end, enum range_mode mode, clockid_t clock,
+			    const struct timespec *deadline)
+{
+	return simple_timedlock_many(lock, &(struct range_request){ range, start, end, mode }, 1,
+				     clock, deadline);
+}
+
+/* All that are acquired together, of which one is in the queue. */
+static void cancel_all(struct simple_lock *l, struct own_range *first)
+{
+	struct own_range *w, *next;
+
+	atomic_store(&first->state, CANCELED);
+	for (w = l->waiting; w; w = next) {
+		next = w->next;
+		if (w->first == first)
+			take_out(&l->waiting, w);
+	}
+}
+
+static int simple_cancel(struct range_lock *lock, struct range_hold *range_)
+{
+	struct own_range *range = own(range_);
+	struct simple_lock *l = enter(lock);
+	struct own_range *w = l->waiting;
+
+	while (w && w != range)
+		w = w->next;
+	if (!w || (l->fault == FAULT_MANY_CANCELS_FIRST && w != w->first))
+		return leave(l, false, ESRCH);
+	cancel_all(l, w->first);
+	return leave(l, true, 0);
+}
+
+static void simple_unlock(struct range_lock *lock, struct range_hold *range_)
+{
+	struct own_range *range = own(range_);
 	struct simple_lock *l = enter(lock);
 
 	take_out(&l->held, range);
 	leave(l, l->fault != FAULT_LOST_WAKEUP, 0);
 }
 
-static void simple_downgrade(struct range_lock *lock, struct range_hold *range)
+static void simple_downgrade(struct range_lock *lock, struct range_hold *range_)
 {
+	struct own_range *range = own(range_);
 	struct simple_lock *l = enter(lock);
 
 	range->mode = RANGE_READ;
 	leave(l, l->fault != FAULT_SILENT_DOWNGRADE, 0);
 }
 
-static int simple_tryupgrade(struct range_lock *lock, struct range_hold *range)
+static int simple_tryupgrade(struct range_lock *lock, struct range_hold *range_)
 {
+	struct own_range *range = own(range_);
 	struct simple_lock *l = enter(lock);
 
 	if (range->mode == RANGE_WRITE)
@@ -276,16 +288,17 @@ static int simple_tryupgrade(struct range_lock *lock, struct range_hold *range)
 	if (l->fault != FAULT_UPGRADE_BLIND &&
 	    conflicts(l, l->held, range, range->start, range->end, RANGE_WRITE))
 		return leave(l, false, EBUSY);
-	for (const struct range_hold *w = l->fifo ? l->waiting : NULL; w; w = w->next)
+	for (const struct own_range *w = l->fifo ? l->waiting : NULL; w; w = w->next)
 		if (w->mode == RANGE_READ && w->start < range->end && range->start < w->end)
 			return leave(l, false, EBUSY);
 	range->mode = RANGE_WRITE;
 	return leave(l, false, 0);
 }
 
-static int simple_shrink(struct range_lock *lock, struct range_hold *range, uint64_t start,
+static int simple_shrink(struct range_lock *lock, struct range_hold *range_, uint64_t start,
 			 uint64_t end)
 {
+	struct own_range *range = own(range_);
 	struct simple_lock *l = enter(lock);
 
 	if (start >= end || start < range->start || range->end < end)
@@ -298,7 +311,7 @@ static int simple_shrink(struct range_lock *lock, struct range_hold *range, uint
 }
 
 /* Whether a part that is to be added is taken. */
-static bool taken(struct simple_lock *l, const struct range_hold *range, uint64_t start,
+static bool taken(struct simple_lock *l, const struct own_range *range, uint64_t start,
 		  uint64_t end)
 {
 	if (start >= end || l->fault == FAULT_EXTEND_BLIND)
@@ -307,9 +320,10 @@ static bool taken(struct simple_lock *l, const struct range_hold *range, uint64_
 	       (l->fifo && l->waiting && conflicts(l, l->waiting, range, start, end, range->mode));
 }
 
-static int simple_tryextend(struct range_lock *lock, struct range_hold *range, uint64_t start,
+static int simple_tryextend(struct range_lock *lock, struct range_hold *range_, uint64_t start,
 			    uint64_t end)
 {
+	struct own_range *range = own(range_);
 	struct simple_lock *l = enter(lock);
 
 	if (start > range->start || end < range->end)
@@ -321,14 +335,16 @@ static int simple_tryextend(struct range_lock *lock, struct range_hold *range, u
 	return leave(l, false, 0);
 }
 
-static int simple_split(struct range_lock *lock, struct range_hold *range, uint64_t point,
-			struct range_hold *upper)
+static int simple_split(struct range_lock *lock, struct range_hold *range_, uint64_t point,
+			struct range_hold *upper_)
 {
+	struct own_range *range = own(range_);
+	struct own_range *upper = own(upper_);
 	struct simple_lock *l = enter(lock);
 
 	if (point <= range->start || range->end <= point)
 		return leave(l, false, EINVAL);
-	set(upper, point, range->end, (enum range_mode)range->mode);
+	set(upper, point, range->end, range->mode);
 	range->end = point;
 	if (l->fault != FAULT_SPLIT_LOSES)
 		push(&l->held, upper);
@@ -341,6 +357,12 @@ static void simple_stats(struct range_lock *lock, struct range_lock_stats *stats
 
 	*stats = (struct range_lock_stats){ .leaves = 1, .waits = l->waits };
 	leave(l, false, 0);
+}
+
+static bool is_hidden(const struct simple_lock *l, const struct own_range *range, bool waiting)
+{
+	return range == &l->kept ||
+	       (waiting && l->fault == FAULT_MANY_SHOWS_FIRST && range != range->first);
 }
 
 /* All are one part. */
@@ -357,11 +379,13 @@ static int simple_foreach(struct range_lock *lock,
 	for (int waiting = 0; waiting < 2; waiting++) {
 		unsigned int first = n;
 
-		for (struct range_hold *r = waiting ? l->waiting : l->held; r; r = r->next) {
-			struct range_info info = { r,
+		for (struct own_range *r = waiting ? l->waiting : l->held; r; r = r->next) {
+			if (is_hidden(l, r, waiting))
+				continue;
+			struct range_info info = { public(r),
 						   r->start,
 						   r->end,
-						   (enum range_mode)r->mode,
+						   r->mode,
 						   !waiting  ? RANGE_STATE_HELD
 						   : l->fifo ? RANGE_STATE_STARVING
 							     : RANGE_STATE_WAITING,
@@ -404,7 +428,7 @@ void simple_lock_init(struct simple_lock *lock, enum fault fault, bool fifo)
 static void simple_child(struct range_lock *lock)
 {
 	struct simple_lock *l = (struct simple_lock *)(void *)lock;
-	struct range_hold *held = l->held;
+	struct own_range *held = l->held;
 
 	simple_lock_init(l, l->fault, l->fifo);
 	if (l->fault == FAULT_CHILD_HOLDS)
@@ -430,6 +454,8 @@ const struct lock_functions simple_functions = {
 	.trylock = simple_trylock,
 	.timedlock = simple_timedlock,
 	.lock_many = simple_lock_many,
+	.trylock_many = simple_trylock_many,
+	.timedlock_many = simple_timedlock_many,
 	.cancel = simple_cancel,
 	.unlock = simple_unlock,
 	.downgrade = simple_downgrade,

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Delays threads where another one may overtake them: after they have been woken, and between the
- * ranges of range_lock_many(). The linker wraps the calls, see the CMakeLists.txt of a test that uses
- * this. Most threads are not delayed; some spin for about as long as a step of a test takes, and a
- * few yield once, which on a busy machine takes much longer.
+ * Delays threads where another one may overtake them: after they have been woken. The linker wraps the
+ * call, see the CMakeLists.txt of a test that uses this. Most threads are not delayed; some spin for
+ * about as long as a step of a test takes, and a few yield once, which on a busy machine takes much
+ * longer.
  */
 #include "platform/platform.h"
-
-#include <mmrange/range_lock.h>
 
 #include <sched.h>
 
@@ -17,10 +15,6 @@ int __real_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t c
 			 const struct timespec *deadline);
 int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
 			 const struct timespec *deadline);
-int __real_range_trylock(struct range_lock *lock, struct range_hold *range, uint64_t start,
-			 uint64_t end, enum range_mode mode);
-int __wrap_range_trylock(struct range_lock *lock, struct range_hold *range, uint64_t start,
-			 uint64_t end, enum range_mode mode);
 
 static void dawdle(void)
 {
@@ -42,11 +36,4 @@ int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t c
 
 	dawdle();
 	return error;
-}
-
-int __wrap_range_trylock(struct range_lock *lock, struct range_hold *range, uint64_t start,
-			 uint64_t end, enum range_mode mode)
-{
-	dawdle();
-	return __real_range_trylock(lock, range, start, end, mode);
 }

@@ -99,7 +99,7 @@ static void run(const char *test, void *(*work)(void *))
 
 	for (int i = 0; i < LOCKS; i++) {
 		init_lock(&locks[i], fairnesses[i == 1], 8);
-		locks[i].starvation_ns = 10000;
+		set_starvation(&locks[i], 10000);
 	}
 	for (int i = 0; i < THREADS; i++) {
 		seeds[i] = test_random(&seed);

@@ -7,6 +7,7 @@
 #include "forks.h"
 
 #include "platform/platform.h"
+#include "range_lock/lock.h"
 
 #include <string.h>
 
@@ -74,7 +75,7 @@ static void *work(void *arg)
 /* One block may have been on its way from the hook into the lock, see range_lock_child(). */
 static void check_memory_but_one_block(void)
 {
-	if (!lock.alloc)
+	if (!range__lock(&lock)->alloc)
 		return;
 	CHECK(atomic_load(&books.allocations) - atomic_load(&books.frees) <= 1);
 	if (atomic_load(&books.allocations) == atomic_load(&books.frees))

@@ -59,7 +59,9 @@ static void torture(const char *test, enum range_fairness fairness, uint32_t max
 	CHECK(stats.leaves <= max_leaves);
 	CHECK(stats.waits >= e.timed_out || checked_build);
 	CHECK(stats.waits <= e.attempts - e.busy);
-	CHECK(stats.merges > 0);
+	CHECK(stats.splits > 0);
+	/* Of a few leaves, each is hardly ever empty when a sweep comes. */
+	CHECK(stats.merges > 0 || max_leaves < 64);
 	check_quiet_and_destroy(&lock);
 	check_memory_balanced(&books);
 }

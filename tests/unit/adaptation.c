@@ -3,21 +3,21 @@
  * How the leaves follow a load that changes, and what that may cost. One real thread plays all
  * others.
  */
-#include "actors.h"
+#include "leaves.h"
 
-#include "range_lock/forest.h"
+#include "range_lock/short_lock.h"
 
 #include <errno.h>
 
 /* The test says when a sweep begins; otherwise it is one second after the last one. */
 static void let_sweep(struct range_lock *lock)
 {
-	forest_of(lock)->swept_at = 0;
+	atomic_store(&forest_of(lock)->sweep_due, 0);
 }
 
 static void let_no_sweep_begin(struct range_lock *lock)
 {
-	forest_of(lock)->swept_at = now_ns();
+	atomic_store(&forest_of(lock)->sweep_due, UINT64_MAX);
 }
 
 /* How many leaves have only keys below end. */
@@ -32,12 +32,8 @@ static unsigned int leaves_below(struct range_lock *lock, uint64_t end)
 	return n;
 }
 
-/*
- * Leaves are swept as others want to be split. With so many keys they always do, as threads hardly
- * ever meet at one; and so many visits are more than it takes to sweep all leaves, two whenever the
- * patience of one is spent.
- */
-enum { HOT_KEYS = 100000, SWEEP_VISITS = 100000 };
+/* With so many keys, leaves there always want to be split: threads hardly ever meet at one. */
+enum { HOT_KEYS = 100000 };
 
 static void visit_hot_place(struct range_lock *lock, uint64_t base, unsigned int visits,
 			    uint64_t *random)
@@ -49,75 +45,130 @@ static void visit_hot_place(struct range_lock *lock, uint64_t base, unsigned int
 	}
 }
 
-TEST(adaptation, leaves_that_a_hot_place_left_behind_are_merged_in_a_few_sweeps)
+TEST(adaptation, leaves_that_a_hot_place_left_behind_are_merged)
 {
 	static const uint64_t base = 100000;
 	uint64_t random = test_seed("adaptation/leaves_that_a_hot_place_left_behind_are_merged");
+	uint64_t end = now_ns() + 60 * SECOND;
 	struct range_lock lock;
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 64);
 	make_leaves(&lock, 60);
 	/*
-	 * The lowest leaf is cold, as all are but the last. The first sweep marks, the second
-	 * merges.
+	 * All leaves but the last are cold. One sweep marks, the next one merges, as far as the budget
+	 * goes, which grows with time. There is no leaf that the first one could go to.
 	 */
-	for (int sweeps = 0; sweeps < 4; sweeps++) {
+	while (leaves_below(&lock, base) > 1) {
+		CHECK(now_ns() < end);
 		let_sweep(&lock);
-		visit_hot_place(&lock, base, SWEEP_VISITS, &random);
+		visit_hot_place(&lock, base, 10000, &random);
 		check_valid(&lock);
 	}
-	CHECK_EQ(leaves_below(&lock, base), 0);
 	check_quiet_and_destroy(&lock);
 }
 
+/* Which changes the place of what the sweep has come to. */
 TEST(adaptation, live_leaves_outlast_the_sweep_while_leaves_below_it_split)
 {
+	enum { STEP = 64 }; /* leaves that one call looks at: see adapt.c */
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	uint64_t low = 9000;
 
-	/* [0, 10000) is one leaf, and there are some above. */
-	for (uint64_t key = 10000; key < 10200; key += 10)
-		alternate(&lock, key, key + 10, 8);
-	alternate(&lock, 9999, 10000, 8);
-	CHECK(lock_stats(&lock).leaves > 8);
-	CHECK_EQ(lock_stats(&lock).merges, 0);
-	for (uint64_t key = 10000; key < 10200; key += 5)
-		visit(&lock, 0, key);
-
+	/* [0, 10000) is one leaf, and there are many above. */
+	make_far_leaves(&lock);
+	for (uint64_t key = 10000; key < 10000 + 10 * 3 * STEP; key += 10)
+		split_leaf(&lock, key);
+	warm_leaves(&lock);
 	let_sweep(&lock);
 	for (int splits = 0; splits < 100; splits++, low -= 10) {
-		alternate(&lock, low, low - 5, 8);
-		CHECK(forest_of(&lock)->swept_at != 0);
-		let_no_sweep_begin(&lock);
+		split_leaf(&lock, low);
+		if (atomic_load(&forest_of(&lock)->sweep_due) != 0)
+			let_no_sweep_begin(&lock);
 		CHECK_EQ(lock_stats(&lock).merges, 0);
 	}
-	CHECK(lock_stats(&lock).splits > 50);
-	CHECK_EQ(forest_of(&lock)->sweep, UINT64_MAX);
+	CHECK_EQ(atomic_load(&forest_of(&lock)->sweep_due), UINT64_MAX);
+	CHECK_EQ(forest_of(&lock)->sweep, 1);
 	check_quiet_and_destroy(&lock);
 }
 
-/* Private places, and the full range again and again, until the lock has lost its patience. */
-static void mix_with_full_ranges(struct range_lock *lock)
+static void take_full(struct range_lock *lock, unsigned int thread)
 {
 	struct range_hold range;
 
-	for (int i = 0; i < 1000; i++) {
-		alternate(lock, 100, 200, 64);
-		for (int times = 0; times < 8; times++) {
-			CHECK_EQ(range_lock(lock, &range, FULL, RANGE_WRITE), 0);
-			range_unlock(lock, &range);
-		}
-	}
-	CHECK(lock_stats(lock).merges > 2);
-	CHECK_EQ(lock_stats(lock).leaves, 1);
+	play_thread(thread);
+	CHECK_EQ(range_lock(lock, &range, FULL, RANGE_WRITE), 0);
+	range_unlock(lock, &range);
 }
 
-TEST(adaptation, private_places_split_the_lock_again_after_a_phase_of_full_ranges)
+TEST(adaptation, full_ranges_leave_the_leaves_of_private_places_as_they_are)
+{
+	struct range_lock lock;
+	uint64_t splits;
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 64);
+	make_leaves(&lock, 8);
+	splits = lock_stats(&lock).splits;
+	for (unsigned int i = 0; i < 1000; i++) {
+		for (unsigned int k = 0; k < 8; k++)
+			visit(&lock, k, k * 10);
+		take_full(&lock, i % 9);
+		CHECK_EQ(lock_stats(&lock).splits, splits);
+		CHECK_EQ(lock_stats(&lock).merges, 0);
+	}
+	check_quiet_and_destroy(&lock);
+}
+
+/* Two threads in turns at a range that straddles the bound at 200. */
+static void straddle(struct range_lock *lock, unsigned int n)
+{
+	struct range_hold range;
+
+	for (unsigned int i = 0; i < n; i++) {
+		play_thread(i % 2);
+		take(lock, &range, 190, 210, RANGE_WRITE);
+		range_unlock(lock, &range);
+	}
+}
+
+/* How many visits of private places it takes until a leaf is split; at most 10000. */
+static unsigned int visits_until_split(struct range_lock *lock, uint64_t a, uint64_t b)
+{
+	uint64_t splits = lock_stats(lock).splits;
+	unsigned int n = 0;
+
+	for (; lock_stats(lock).splits == splits && n < 10000; n++)
+		visit(lock, n % 2, n % 2 ? b : a);
+	return n;
+}
+
+TEST(adaptation, ranges_that_straddle_a_bound_make_its_leaves_patient_but_not_without_end)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	unsigned int before, after;
 
-	mix_with_full_ranges(&lock);
-	alternate(&lock, 100, 200, 512);
+	split_leaf(&lock, 200);
+	before = visits_until_split(&lock, 20, 40);
+	straddle(&lock, 100);
+	CHECK_EQ(lock_stats(&lock).leaves, 3);
+	after = visits_until_split(&lock, 100, 120);
+	fprintf(stderr, "%u visits, then %u\n", before, after);
+	CHECK(before < 10);
+	CHECK(after > 100 && after < 600);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(adaptation, ranges_that_straddle_alone_split_nothing)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range_hold range;
+
+	split_leaf(&lock, 200);
+	for (unsigned int i = 0; i < 2000; i++) {
+		play_thread(i % 3);
+		take(&lock, &range, 200 - 1 - i % 50, 201 + i % 50, RANGE_WRITE);
+		range_unlock(&lock, &range);
+	}
+	CHECK_EQ(lock_stats(&lock).splits, 1 + (lock_stats(&lock).leaves - 2));
 	CHECK_EQ(lock_stats(&lock).leaves, 2);
 	check_quiet_and_destroy(&lock);
 }
@@ -126,13 +177,40 @@ TEST(adaptation, meeting_at_one_place_now_and_then_does_not_keep_private_places_
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 
-	mix_with_full_ranges(&lock);
-	for (int i = 0; i < 40 && lock_stats(&lock).leaves == 1; i++) {
-		alternate(&lock, 100, 200, 30);
-		visit(&lock, 0, 300);
-		visit(&lock, 1, 300);
+	split_leaf(&lock, 200);
+	straddle(&lock, 100);
+	for (int i = 0; i < 40 && lock_stats(&lock).leaves == 2; i++) {
+		alternate(&lock, 20, 100, 30);
+		visit(&lock, 0, 150);
+		visit(&lock, 1, 150);
 	}
-	CHECK(lock_stats(&lock).leaves > 1);
+	CHECK(lock_stats(&lock).leaves > 2);
+	check_quiet_and_destroy(&lock);
+}
+
+/* All ranges straddle some bound, wherever bounds are. */
+TEST(adaptation, leaves_that_short_ranges_cover_are_merged_and_do_not_come_back)
+{
+	struct range_lock lock;
+	struct range_hold range;
+	struct range_lock_stats stats;
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 64);
+	make_far_leaves(&lock);
+	for (uint64_t key = 2; key < 40; key += 2)
+		split_leaf(&lock, 40 - key);
+	for (int sweeps = 0; sweeps < 3; sweeps++) {
+		for (unsigned int i = 0; i < 10000; i++) {
+			play_thread(i % 2);
+			take(&lock, &range, i * 7 % 32, i * 7 % 32 + 8, RANGE_WRITE);
+			range_unlock(&lock, &range);
+		}
+		let_sweep(&lock);
+	}
+	stats = lock_stats(&lock);
+	fprintf(stderr, "%" PRIu64 " leaves, %" PRIu64 " merges\n", stats.leaves, stats.merges);
+	CHECK(stats.merges >= 8);
+	CHECK(stats.leaves <= 4 + 12);
 	check_quiet_and_destroy(&lock);
 }
 
@@ -169,24 +247,22 @@ TEST(adaptation, a_try_that_fails_merges_nothing)
 	}
 }
 
-TEST(adaptation, a_try_that_succeeds_merges_what_it_spans_and_holds_all_of_it)
+TEST(adaptation, a_try_that_succeeds_holds_all_that_it_spans_and_merges_nothing)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold readers[4], range;
 
 	make_leaves(&lock, 8);
 	CHECK_EQ(try_full(&lock, &range, RANGE_WRITE), 0);
-	CHECK_EQ(lock_stats(&lock).leaves, 1);
 	for (uint64_t key = 0; key < 100; key += 5)
 		CHECK(!is_free(&lock, key, key + 1, RANGE_READ));
+	check_valid(&lock);
 	range_unlock(&lock, &range);
 
 	/* Readers in several leaves are not in the way of another. */
-	make_leaves(&lock, 8);
 	for (uint64_t i = 0; i < 4; i++)
 		take(&lock, &readers[i], i * 20, i * 20 + 1, RANGE_READ);
 	CHECK_EQ(try_full(&lock, &range, RANGE_READ), 0);
-	CHECK_EQ(lock_stats(&lock).leaves, 1);
 	check_valid(&lock);
 	for (int i = 0; i < 4; i++)
 		range_unlock(&lock, &readers[i]);
@@ -195,6 +271,8 @@ TEST(adaptation, a_try_that_succeeds_merges_what_it_spans_and_holds_all_of_it)
 		CHECK(is_free(&lock, key, key + 1, RANGE_READ));
 	}
 	range_unlock(&lock, &range);
+	CHECK_EQ(lock_stats(&lock).leaves, 8);
+	CHECK_EQ(lock_stats(&lock).merges, 0);
 	check_quiet_and_destroy(&lock);
 }
 
@@ -223,18 +301,18 @@ TEST(adaptation, memory_that_is_refused_is_asked_for_a_few_times_only)
 	}
 }
 
-/* An attempt to split starts the count of migrations again. */
+/* An attempt to split takes the score back to 0. */
 static unsigned int attempts_to_split(struct range_lock *lock, uint64_t a, uint64_t b,
 				      unsigned int visits)
 {
 	unsigned int attempts = 0;
 
 	for (unsigned int i = 0; i < visits; i++) {
-		struct range__leaf *leaf = range__index_find(lock, a);
-		uint32_t before = atomic_load(&leaf->migrations);
+		struct range__leaf *leaf = leaf_at(lock, a);
+		unsigned int before = atomic_load(&leaf->score);
 
 		visit(lock, i % 2, i % 2 ? b : a);
-		attempts += i > 0 && atomic_load(&leaf->migrations) < before + 1;
+		attempts += before > 0 && atomic_load(&leaf->score) == 0;
 	}
 	return attempts;
 }
@@ -297,7 +375,6 @@ static void check_errno_through(struct range_lock *lock)
 	CHECK_EQ(range_lock_destroy(lock), EBUSY);
 	range_unlock(lock, &held);
 	CHECK_EQ(range_lock(lock, &range, FULL, RANGE_WRITE), 0);
-	CHECK_EQ(lock_stats(lock).leaves, 1);
 	range_unlock(lock, &range);
 	CHECK_EQ(errno, ERANGE);
 	CHECK_EQ(range_lock_destroy(lock), 0);
@@ -337,12 +414,12 @@ TEST(adaptation, a_leaf_is_not_split_at_its_own_bounds)
 		make_leaves(&lock, 3);
 		before = lock_stats(&lock);
 		CHECK_EQ(leaves_below(&lock, 10), 1);
-		CHECK_EQ(pthread_mutex_lock(&lock.mutex), 0);
+		range__short_lock(&range__lock(&lock)->mutex);
 		alternate(&lock, 1, 8, 1000);
 		play_thread(0);
 		take(&lock, &last, upper ? 5 : 0, upper ? 10 : 5, RANGE_WRITE);
 		range_unlock(&lock, &last);
-		CHECK_EQ(pthread_mutex_unlock(&lock.mutex), 0);
+		range__short_unlock(&range__lock(&lock)->mutex);
 		/* It begins at the lower bound; the last one ended at the upper one, or within. */
 		play_thread(1);
 		take(&lock, &range, 0, upper ? 8 : 10, RANGE_WRITE);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The end of a wait by another thread. */
 #include "actors.h"
+#include "nobody.h"
 
 #include "range_lock/forest.h"
 
@@ -94,31 +95,27 @@ TEST(cancel, those_it_held_back_go_on)
 	}
 }
 
-/* A waiter whose thread does not come: it is in the queue, and that is all. */
-static void queue_nobody(struct range_lock *lock, struct range_hold *range, uint64_t start,
-			 uint64_t end)
+static uint64_t state_of(struct range_hold *range)
 {
-	*range = (struct range_hold){ .start = start, .end = end, .mode = RANGE_WRITE };
-	range__leaf_lock(&lock->root);
-	range__leaf_enqueue(&lock->root, range);
-	range__leaf_unlock(&lock->root, NULL);
+	return atomic_load(&range__hold(range)->state);
 }
 
 TEST(cancel, one_that_was_woken_can_be_canceled_until_it_holds)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold held, woken, behind;
+	struct range__set sets[2];
 
 	take(&lock, &held, 0, 10, RANGE_WRITE);
-	queue_nobody(&lock, &woken, 0, 10);
-	queue_nobody(&lock, &behind, 9, 10);
+	queue_nobody(&lock, &woken, &sets[0], 0, 10, 1);
+	queue_nobody(&lock, &behind, &sets[1], 9, 10, 2);
 	range_unlock(&lock, &held);
-	CHECK_EQ(atomic_load(&woken.state), RANGE_WOKEN);
-	CHECK_EQ(atomic_load(&behind.state), RANGE_WAITING);
+	CHECK_EQ(state_of(&woken), RANGE_WOKEN);
+	CHECK_EQ(state_of(&behind), RANGE_WAITING);
 	CHECK_EQ(range_cancel(&lock, &woken), 0);
-	CHECK_EQ(atomic_load(&woken.state), RANGE_CANCELED);
+	CHECK_EQ(state_of(&woken), RANGE_CANCELED);
 	/* It was this one's cause to wait. */
-	CHECK_EQ(atomic_load(&behind.state), RANGE_WOKEN);
+	CHECK_EQ(state_of(&behind), RANGE_WOKEN);
 	check_valid(&lock);
 	CHECK_EQ(range_cancel(&lock, &behind), 0);
 	check_quiet_and_destroy(&lock);
@@ -165,10 +162,11 @@ static void *lock_both(void *arg)
 	return NULL;
 }
 
-/* It waits with the range that is taken, and holds none meanwhile or afterwards. */
-TEST(cancel, range_lock_many_ends_when_any_of_its_waits_is_canceled)
+/* Either of its ranges ends it, whichever is taken. It holds none meanwhile or afterwards. */
+TEST(cancel, range_lock_many_ends_when_any_of_its_ranges_is_canceled)
 {
-	for (int taken = 0; taken < 2; taken++) {
+	for (int i = 0; i < 4; i++) {
+		int taken = i % 2, named = i / 2;
 		struct range_lock lock = RANGE_LOCK_INITIALIZER;
 		struct job job = { .lock = &lock, .result = -1 };
 		struct range_hold held;
@@ -177,8 +175,8 @@ TEST(cancel, range_lock_many_ends_when_any_of_its_waits_is_canceled)
 		take(&lock, &held, taken ? 25 : 5, taken ? 26 : 6, RANGE_READ);
 		thread = thread_start(lock_both, &job);
 		AWAIT(lock_stats(&lock).waits == 1);
-		CHECK_EQ(range_cancel(&lock, &job.range[!taken]), ESRCH);
-		CHECK_EQ(range_cancel(&lock, &job.range[taken]), 0);
+		CHECK_EQ(range_cancel(&lock, &job.range[named]), 0);
+		CHECK_EQ(range_cancel(&lock, &job.range[!named]), ESRCH);
 		thread_join(thread);
 		CHECK_EQ(job.result, ECANCELED);
 		range_unlock(&lock, &held);

@@ -6,6 +6,7 @@
 #include "actors.h"
 
 #include "range_lock/forest.h"
+#include "range_lock/lock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -233,20 +234,31 @@ TEST(contract_range_lock, constants_are_as_documented)
 	CHECK_EQ(RANGE_STATE_STARVING, 2);
 }
 
-/* An initializer and range_lock_init() with the defaults make the same lock. */
-TEST(contract_range_lock, the_initializer_makes_a_lock_with_the_default_attributes)
+static void check_same_attributes(struct range_lock *a_, struct range_lock *b_)
+{
+	struct range__lock *a = range__lock(a_), *b = range__lock(b_);
+
+	CHECK_EQ(range__max_leaves(a), range__max_leaves(b));
+	CHECK_EQ(range__starvation(a), range__starvation(b));
+	CHECK_EQ(a->fairness, b->fairness);
+	CHECK(a->alloc == b->alloc && a->free == b->free);
+}
+
+/* An initializer, zeros, and range_lock_init() with the defaults make the same lock. */
+TEST(contract_range_lock, zeros_make_a_lock_with_the_default_attributes)
 {
 	static struct range_lock initialized = RANGE_LOCK_INITIALIZER;
 	struct range_lock_attr attr;
-	struct range_lock made;
+	struct range_lock made, zeros;
 
 	range_lock_attr_init(&attr);
 	CHECK_EQ(range_lock_init(&made, &attr), 0);
-	CHECK_EQ(initialized.max_leaves, made.max_leaves);
-	CHECK_EQ(initialized.starvation_ns, made.starvation_ns);
-	CHECK_EQ(initialized.fairness, made.fairness);
-	CHECK(initialized.alloc == made.alloc && initialized.free == made.free);
+	memset(&zeros, 0, sizeof(zeros));
+	CHECK(!memcmp(&zeros, &initialized, sizeof(zeros)));
+	check_same_attributes(&initialized, &made);
+	check_same_attributes(&zeros, &made);
 	check_quiet_and_destroy(&initialized);
+	check_quiet_and_destroy(&zeros);
 	check_quiet_and_destroy(&made);
 }
 
@@ -403,7 +415,7 @@ TEST(contract_range_lock, in_a_leaf_of_its_own_a_thread_writes_to_nothing_else)
 
 	make_leaves(&lock, LEAVES);
 	for (uint64_t key = 0; key < 10 * LEAVES; key += 10) {
-		struct range__leaf *own = range__index_find(&lock, key);
+		struct range__leaf *own = leaf_at(&lock, key);
 
 		visit(&lock, 7, key);
 		look(&lock, &before, own);

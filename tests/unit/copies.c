@@ -53,7 +53,7 @@ static void publish_reader(void)
 			break;
 	}
 	take_by(first, &reader, RANGE_READ);
-	CHECK(range__word_biased(reader.stamp));
+	CHECK(range__hold(&reader)->how & RANGE__SLOT);
 }
 
 /* What the result is does not matter: the call is not to return. */

@@ -8,7 +8,6 @@
 #include "platform/platform.h"
 #include "range_lock/forest.h"
 #include "range_lock/leaf.h"
-#include "range_lock/seams.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,24 +16,9 @@
 #include <sys/syscall.h>
 #endif
 
-TEST(corners, a_lock_knows_its_own_leaves_and_no_others)
+static struct range__leaf *root_of(struct range_lock *lock)
 {
-	struct range_lock lock = RANGE_LOCK_INITIALIZER, other = RANGE_LOCK_INITIALIZER;
-
-	CHECK(range__forest_owns(&lock, &lock.root));
-	CHECK(!range__forest_owns(&lock, &other.root));
-	/* More than one block of memory. */
-	make_leaves(&lock, 300);
-	make_leaves(&other, 300);
-	for (uint32_t i = 0; i < 300; i++) {
-		struct range__leaf *own = range__index_leaf(forest_of(&lock), i);
-		struct range__leaf *of_other = range__index_leaf(forest_of(&other), i);
-
-		CHECK(range__forest_owns(&lock, own) && !range__forest_owns(&other, own));
-		CHECK(range__forest_owns(&other, of_other) && !range__forest_owns(&lock, of_other));
-	}
-	check_quiet_and_destroy(&lock);
-	check_quiet_and_destroy(&other);
+	return &range__lock(lock)->root;
 }
 
 #ifdef __linux__
@@ -74,11 +58,11 @@ static void *lock_the_leaf(void *arg)
 TEST(corners, a_thread_that_waits_for_a_locked_leaf_sleeps)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct sleeper sleeper = { &lock.root, 0 };
+	struct sleeper sleeper = { root_of(&lock), 0 };
 	pthread_t thread;
 	char first, second = 'R';
 
-	range__leaf_lock(&lock.root);
+	range__leaf_lock(root_of(&lock));
 	thread = thread_start(lock_the_leaf, &sleeper);
 	AWAIT(atomic_load(&sleeper.thread));
 	/* Twice in a row: it may have been preempted on the way. */
@@ -87,29 +71,36 @@ TEST(corners, a_thread_that_waits_for_a_locked_leaf_sleeps)
 		sched_yield();
 		second = state_of(atomic_load(&sleeper.thread));
 	} while (first != 'S' || second != 'S');
-	range__leaf_unlock(&lock.root, NULL);
+	range__leaf_unlock(root_of(&lock), NULL);
 	thread_join(thread);
 	check_quiet_and_destroy(&lock);
 }
 #endif
 
+static void fill(struct range__hold *range, uint64_t start, uint64_t end)
+{
+	memset(range, 0, sizeof(*range));
+	range->start = start;
+	range->end = end;
+	range->mode = RANGE_WRITE;
+}
+
 /* By hand, as three nodes that no tree of the library would have. */
 TEST(corners, the_validator_of_trees_sees_a_tree_that_leans_to_either_side)
 {
 	for (int to_right = 0; to_right < 2; to_right++) {
-		struct range_hold ranges[3], *root = NULL, *top, *middle, *low;
+		struct range__hold ranges[3];
+		struct range__node *root = NULL, *top, *middle, *low;
 
-		memset(ranges, 0, sizeof(ranges));
 		for (unsigned int i = 0; i < 3; i++) {
-			ranges[i].start = i * 10;
-			ranges[i].end = i * 10 + 5;
+			fill(&ranges[i], i * 10, i * 10 + 5);
 			ranges[i].mode = RANGE_READ;
-			range__tree_insert(&root, &ranges[i]);
+			range__tree_insert(&root, &ranges[i], 0);
 		}
 		CHECK(range__tree_valid(root));
-		top = to_right ? &ranges[0] : &ranges[2];
-		middle = &ranges[1];
-		low = to_right ? &ranges[2] : &ranges[0];
+		top = &ranges[to_right ? 0 : 2].node[0];
+		middle = &ranges[1].node[0];
+		low = &ranges[to_right ? 2 : 0].node[0];
 		middle->left = middle->right = top->left = top->right = NULL;
 		*(to_right ? &top->right : &top->left) = middle;
 		*(to_right ? &middle->right : &middle->left) = low;
@@ -119,82 +110,144 @@ TEST(corners, the_validator_of_trees_sees_a_tree_that_leans_to_either_side)
 		low->height = 1;
 		middle->height = 2;
 		top->height = 3;
-		low->max_end = low->end;
-		middle->max_end = low->end > middle->end ? low->end : middle->end;
+		low->max_end = to_right ? ranges[2].end : ranges[0].end;
+		middle->max_end = to_right ? ranges[2].end : ranges[1].end;
 		top->max_end = ranges[2].end;
 		CHECK(!range__tree_valid(top));
 	}
 }
 
-static void fill(struct range_hold *range, uint64_t start, uint64_t end)
-{
-	memset(range, 0, sizeof(*range));
-	range->start = start;
-	range->end = end;
-	range->mode = RANGE_WRITE;
-}
+/* A leaf [100, 200) of a lock of its own, in which [100, 110) is held and two wait. */
+struct sample {
+	struct range_lock lock;
+	struct range__leaf *leaf;
+	struct range__hold held, waiters[2];
+};
 
-TEST(corners, the_validator_of_leaves_sees_wrong_counts_of_waiters)
+static void begin(struct sample *sample)
 {
-	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range__leaf *leaf = &lock.root;
-	struct range_hold held, waiters[2];
-
-	range__leaf_lock(leaf);
-	fill(&held, 0, 10);
-	range__tree_insert(&leaf->held, &held);
+	sample->lock = (struct range_lock)RANGE_LOCK_INITIALIZER;
+	sample->leaf = root_of(&sample->lock);
+	range__leaf_lock(sample->leaf);
+	atomic_store(&sample->leaf->lo, 100);
+	atomic_store(&sample->leaf->not_hi, ~UINT64_C(200));
+	fill(&sample->held, 100, 110);
+	range__leaf_record(sample->leaf, &sample->held);
 	for (unsigned int i = 0; i < 2; i++) {
-		fill(&waiters[i], i, 10);
-		range__leaf_enqueue(leaf, &waiters[i]);
+		fill(&sample->waiters[i], 100 + i, 110);
+		sample->waiters[i].arrival = 1 + i;
+		range__leaf_enqueue(sample->leaf, &sample->waiters[i]);
 	}
-	CHECK(range__leaf_valid(leaf));
-	leaf->nr_woken++;
-	CHECK(!range__leaf_valid(leaf));
-	leaf->nr_woken--;
-	leaf->nr_starving++;
-	CHECK(!range__leaf_valid(leaf));
-	leaf->nr_starving--;
-	leaf->wait_last = &waiters[0];
-	CHECK(!range__leaf_valid(leaf));
-	leaf->wait_last = &waiters[1];
+}
+
+static bool is_valid(struct sample *sample)
+{
+	return range__leaf_valid(range__lock(&sample->lock), sample->leaf);
+}
+
+static void end(struct sample *sample)
+{
+	CHECK(is_valid(sample));
 	for (unsigned int i = 0; i < 2; i++)
-		range__leaf_dequeue(leaf, &waiters[i]);
-	range__tree_erase(&leaf->held, &held);
-	CHECK(range__leaf_valid(leaf));
-	range__leaf_unlock(leaf, NULL);
-	check_quiet_and_destroy(&lock);
+		range__leaf_dequeue(sample->leaf, &sample->waiters[i]);
+	range__leaf_erase(sample->leaf, &sample->held);
+	CHECK(range__leaf_vacant(sample->leaf));
+	CHECK(is_valid(sample));
+	atomic_store(&sample->leaf->lo, 0);
+	atomic_store(&sample->leaf->not_hi, ~UINT64_MAX);
+	range__leaf_unlock(sample->leaf, NULL);
+	check_quiet_and_destroy(&sample->lock);
 }
 
-static bool seam_is_valid_at(struct range__leaf *leaf, uint64_t point)
+TEST(corners, the_validator_of_leaves_sees_wrong_counts_and_orders_of_waiters)
 {
-	struct range__leaf seam;
-	uint32_t n = 0;
-	bool valid;
+	struct sample s;
 
-	memset(&seam, 0, sizeof(seam));
-	range__leaf_init(&seam);
-	atomic_store(&seam.lo, point);
-	atomic_store(&seam.hi, point);
-	leaf->seams = &seam;
-	valid = range__seams_valid(leaf, &n);
-	CHECK(!valid || n == 1);
-	leaf->seams = NULL;
-	return valid;
+	begin(&s);
+	CHECK(is_valid(&s));
+	s.leaf->nr_woken++;
+	CHECK(!is_valid(&s));
+	s.leaf->nr_woken--;
+	s.leaf->nr_starving++;
+	CHECK(!is_valid(&s));
+	s.leaf->nr_starving--;
+	s.leaf->waiters = &s.waiters[1];
+	CHECK(!is_valid(&s));
+	s.leaf->waiters = &s.waiters[0];
+	s.waiters[0].prev = &s.waiters[0];
+	CHECK(!is_valid(&s));
+	s.waiters[0].prev = &s.waiters[1];
+	s.waiters[1].in = NULL;
+	CHECK(!is_valid(&s));
+	s.waiters[1].in = s.leaf;
+	end(&s);
 }
 
-TEST(corners, the_validator_of_seams_sees_one_at_a_bound_of_its_leaf)
+TEST(corners, the_validator_of_leaves_sees_waiters_without_a_cause)
 {
-	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct sample s;
 
-	range__leaf_lock(&lock.root);
-	atomic_store(&lock.root.lo, 10);
-	atomic_store(&lock.root.hi, 20);
-	CHECK(!seam_is_valid_at(&lock.root, 10));
-	CHECK(seam_is_valid_at(&lock.root, 11));
-	CHECK(seam_is_valid_at(&lock.root, 19));
-	CHECK(!seam_is_valid_at(&lock.root, 20));
-	atomic_store(&lock.root.lo, 0);
-	atomic_store(&lock.root.hi, UINT64_MAX);
-	range__leaf_unlock(&lock.root, NULL);
-	check_quiet_and_destroy(&lock);
+	begin(&s);
+	range__leaf_erase(s.leaf, &s.held);
+	CHECK(!is_valid(&s));
+	s.held.end = 101;
+	range__leaf_record(s.leaf, &s.held);
+	/* The second one does not conflict with it, and the first one is not WOKEN. */
+	CHECK(!is_valid(&s));
+	range__leaf_erase(s.leaf, &s.held);
+	s.held.end = 110;
+	range__leaf_record(s.leaf, &s.held);
+	end(&s);
+}
+
+/* By node 0 in its first leaf, by node 1 in its last one, and in no tree between. */
+TEST(corners, the_validator_of_leaves_sees_what_is_recorded_by_the_wrong_node)
+{
+	static const uint64_t bounds[2][2] = { { 150, 300 }, { 50, 150 } };
+
+	for (unsigned int which = 0; which < 2; which++) {
+		struct range__hold across;
+		struct sample s;
+
+		begin(&s);
+		fill(&across, bounds[which][0], bounds[which][1]);
+		/* Nothing is held below its start. */
+		if (which)
+			across.mode = s.held.mode = RANGE_READ;
+		range__tree_update(&s.leaf->held, &s.held.node[0]);
+		range__leaf_record(s.leaf, &across);
+		CHECK(range__hold_of(&across.node[which]) == &across);
+		CHECK(is_valid(&s));
+		range__leaf_erase(s.leaf, &across);
+		range__tree_insert(&s.leaf->held, &across, !which);
+		CHECK(!is_valid(&s));
+		range__tree_erase(&s.leaf->held, &across.node[!which]);
+		end(&s);
+	}
+}
+
+TEST(corners, the_validator_of_leaves_sees_what_is_held_beside_a_writer_that_covers)
+{
+	struct range__hold over;
+	struct sample s;
+
+	begin(&s);
+	fill(&over, 0, 1000);
+	range__leaf_record(s.leaf, &over);
+	CHECK_EQ(s.leaf->covers, RANGE__COVERS_WRITER);
+	CHECK(!is_valid(&s));
+	range__leaf_erase(s.leaf, &over);
+	CHECK_EQ(s.leaf->covers, 0);
+	over.mode = RANGE_READ;
+	range__leaf_record(s.leaf, &over);
+	range__leaf_record(s.leaf, &over);
+	CHECK_EQ(s.leaf->covers, 2);
+	/* What is held in it is a writer. */
+	CHECK(!is_valid(&s));
+	s.held.mode = RANGE_READ;
+	range__tree_update(&s.leaf->held, &s.held.node[0]);
+	CHECK(is_valid(&s));
+	range__leaf_erase(s.leaf, &over);
+	range__leaf_erase(s.leaf, &over);
+	end(&s);
 }

@@ -2,6 +2,7 @@
 /* What the checked build says of threads that wait for each other. */
 #include "actors.h"
 #include "child.h"
+#include "nobody.h"
 
 #include "range_lock/deadlock.h"
 #include "range_lock/forest.h"
@@ -187,7 +188,7 @@ static void chain(void)
 		party_go_on(&parties[i]);
 	for (unsigned int i = 0; i < 3; i++) {
 		/* Another look of each. */
-		CHECK(range__deadlock_look(parties[i].second.checked_wait));
+		CHECK(range__deadlock_look(range__hold(&parties[i].second)->checked_wait));
 		CHECK(!atomic_load(&parties[i].through));
 	}
 	range_unlock(&lock, &last);
@@ -303,6 +304,7 @@ static void hold(struct range_lock *in, uint64_t thread, struct range_hold *rang
 
 struct pretended {
 	struct range_hold range;
+	struct range__set set;
 	struct range__wait wait;
 };
 
@@ -310,26 +312,20 @@ static void queue(struct range_lock *in, uint64_t thread, struct pretended *p, u
 		  uint64_t end, enum range_mode mode, bool starving, bool deadline)
 {
 	static uint64_t time;
-	struct range__leaf *leaf;
 
 	memset(p, 0xa5, sizeof *p); /* nothing needs to be initialised */
 	p->range.start = start;
 	p->range.end = end;
-	p->range.mode = (uint8_t)mode;
-	p->range.stamp = ++time;
-	p->range.owner = name_of(thread);
-	p->range.starving = starving;
-	leaf = range__forest_lock(in, &p->range, NULL, false);
-	range__deadlock_prepare(&p->wait, in, &p->range, deadline);
-	range__leaf_enqueue(leaf, &p->range);
-	range__leaf_unlock(leaf, NULL);
+	p->range.mode = mode;
+	p->set = range__set_of(range__lock(in), range__hold(&p->range));
+	queue_set(&p->set, name_of(thread), ++time, starving, &p->wait, deadline);
 	if (!deadline)
 		range__deadlock_register(&p->wait);
 }
 
 static uint64_t state_of(struct pretended *p)
 {
-	return atomic_load(&p->range.state);
+	return atomic_load(&range__hold(&p->range)->state);
 }
 
 static void dequeue(struct range_lock *in, struct pretended *p)
@@ -394,6 +390,232 @@ TEST(deadlock, a_cycle_among_many_leaves_is_found)
 	check_quiet_and_destroy(&lock);
 }
 
+/* Leaves with bounds at 10, 20, ... */
+static void init_leaves(void)
+{
+	uint64_t self = mmrange__self();
+
+	init(RANGE_FAIRNESS_BARGING, UINT64_MAX);
+	make_leaves(&lock, 10);
+	mmrange__thread = self;
+}
+
+/* The range of one of two threads, each of which waits for the other one's. */
+struct span {
+	uint64_t start, end;
+};
+
+/*
+ * Thread 101 holds and thread 102 waits as it says; 102 holds [95, 96), which 101 waits for. Whichever of
+ * the two looks, the last to come is told.
+ */
+static void check_two(struct span held, struct span wanted)
+{
+	for (int looks = 0; looks < 2; looks++) {
+		struct range_hold ranges[2];
+		struct pretended waits[2];
+
+		init_leaves();
+		hold(&lock, 101, &ranges[0], held.start, held.end);
+		hold(&lock, 102, &ranges[1], 95, 96);
+		queue(&lock, 102, &waits[0], wanted.start, wanted.end, RANGE_READ, false, false);
+		CHECK(range__deadlock_look(&waits[0].wait));
+		CHECK_EQ(state_of(&waits[0]), RANGE_WAITING);
+		queue(&lock, 101, &waits[1], 90, 97, RANGE_READ, false, false);
+		CHECK(range__deadlock_look(&waits[looks].wait));
+		CHECK_EQ(state_of(&waits[0]), RANGE_WAITING);
+		CHECK_EQ(state_of(&waits[1]), RANGE_DEADLOCKED);
+		for (int i = 0; i < 2; i++)
+			dequeue(&lock, &waits[i]);
+		check_valid(&lock);
+		for (int i = 0; i < 2; i++)
+			range_unlock(&lock, &ranges[i]);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+/* The thread waits in the first leaf of what is held, in the last one, or between. */
+TEST(deadlock, a_cycle_through_a_range_over_several_leaves_is_found)
+{
+	static const struct span held[] = { { 5, 15 }, { 5, 35 }, { 0, 90 } };
+
+	for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) {
+		check_two(held[i], (struct span){ held[i].start, held[i].start + 1 });
+		check_two(held[i], (struct span){ held[i].end - 1, held[i].end });
+		check_two(held[i], (struct span){ 10, 12 });
+	}
+	/* Both ends are in leaves that it covers. */
+	check_two((struct span){ 5, 65 }, (struct span){ 25, 45 });
+	check_two((struct span){ 45, 46 }, (struct span){ 5, 85 });
+}
+
+/* It stands in the queue of a leaf where something else is in its way, which will go. */
+TEST(deadlock, a_cycle_is_found_in_a_leaf_other_than_that_of_the_queue)
+{
+	struct range_hold held[3];
+	struct pretended waits[2];
+
+	init_leaves();
+	hold(&lock, 103, &held[0], 7, 8);
+	hold(&lock, 101, &held[1], 63, 64);
+	hold(&lock, 102, &held[2], 95, 96);
+	queue(&lock, 102, &waits[0], 5, 65, RANGE_WRITE, false, false);
+	queue(&lock, 101, &waits[1], 95, 96, RANGE_WRITE, false, false);
+	CHECK(range__deadlock_look(&waits[1].wait));
+	CHECK_EQ(state_of(&waits[0]), RANGE_WAITING);
+	CHECK_EQ(state_of(&waits[1]), RANGE_DEADLOCKED);
+	for (int i = 0; i < 2; i++)
+		dequeue(&lock, &waits[i]);
+	for (int i = 0; i < 3; i++)
+		range_unlock(&lock, &held[i]);
+	check_quiet_and_destroy(&lock);
+}
+
+/* A reader came into that leaf by a slot, after the writer had begun to wait. */
+TEST(deadlock, a_cycle_through_a_reader_in_a_slot_is_found)
+{
+	struct range_hold held[2], read;
+	struct pretended writer, reader;
+
+	init_leaves();
+	hold(&lock, 103, &held[0], 7, 8);
+	hold(&lock, 102, &held[1], 95, 96);
+	queue(&lock, 102, &writer, 5, 15, RANGE_WRITE, false, false);
+	make_biased(&lock, 12);
+	take_published(&lock, &read, 12, 13);
+	reader.range.start = 95;
+	reader.range.end = 96;
+	reader.range.mode = RANGE_READ;
+	reader.set = range__set_of(range__lock(&lock), range__hold(&reader.range));
+	queue_set(&reader.set, mmrange__self(), UINT64_MAX - 1, false, &reader.wait, false);
+	range__deadlock_register(&reader.wait);
+	CHECK(range__deadlock_look(&reader.wait));
+	CHECK_EQ(state_of(&reader), RANGE_DEADLOCKED);
+	dequeue(&lock, &writer);
+	dequeue(&lock, &reader);
+	range_unlock(&lock, &read);
+	for (int i = 0; i < 2; i++)
+		range_unlock(&lock, &held[i]);
+	check_quiet_and_destroy(&lock);
+}
+
+/*
+ * Thread 102 waits for [21, 22), where nothing is held, behind the claim of 103, which stands in the
+ * queue of another leaf, and waits for 101, which waits for 102. Without the claim there is no cycle.
+ */
+TEST(deadlock, a_cycle_through_a_claim_is_found)
+{
+	for (int claims = 0; claims < 2; claims++) {
+		struct range_hold held[2];
+		struct pretended waits[3];
+
+		init_leaves();
+		hold(&lock, 101, &held[0], 33, 34);
+		hold(&lock, 102, &held[1], 95, 96);
+		queue(&lock, 103, &waits[0], 15, 35, RANGE_WRITE, claims, false);
+		queue(&lock, 101, &waits[1], 95, 96, RANGE_WRITE, false, false);
+		queue(&lock, 102, &waits[2], 21, 22, RANGE_WRITE, false, false);
+		CHECK(range__deadlock_look(&waits[2].wait));
+		CHECK_EQ(state_of(&waits[0]), RANGE_WAITING);
+		CHECK_EQ(state_of(&waits[1]), RANGE_WAITING);
+		CHECK_EQ(state_of(&waits[2]), claims ? RANGE_DEADLOCKED : RANGE_WAITING);
+		for (int i = 0; i < 3; i++)
+			dequeue(&lock, &waits[i]);
+		for (int i = 0; i < 2; i++)
+			range_unlock(&lock, &held[i]);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+/* A range that waits for 103, which will go, and one that waits for 102, which waits for 101. */
+TEST(deadlock, a_cycle_through_one_range_of_a_set_is_found)
+{
+	for (int looks = 0; looks < 2; looks++) {
+		struct range_hold held[3], ranges[2];
+		struct range_request requests[2] = { { &ranges[0], 0, 1, RANGE_WRITE },
+						     { &ranges[1], 70, 71, RANGE_WRITE } };
+		struct range__set set = { .requests = requests, .n = 2 };
+		struct range__wait wait;
+		struct pretended other;
+
+		init_leaves();
+		hold(&lock, 103, &held[0], 0, 5);
+		hold(&lock, 102, &held[1], 65, 75);
+		hold(&lock, 101, &held[2], 95, 96);
+		queue(&lock, 102, &other, 95, 96, RANGE_WRITE, false, false);
+		for (int i = 0; i < 2; i++) {
+			ranges[i].start = requests[i].start;
+			ranges[i].end = requests[i].end;
+			ranges[i].mode = requests[i].mode;
+		}
+		set.lock = range__lock(&lock);
+		queue_set(&set, name_of(101), UINT64_MAX - 1, false, &wait, false);
+		CHECK(set.queued == range__hold(&ranges[0]));
+		range__deadlock_register(&wait);
+		CHECK(range__deadlock_look(looks ? &other.wait : &wait));
+		CHECK_EQ(state_of(&other), RANGE_WAITING);
+		CHECK_EQ(atomic_load(&range__hold(&ranges[0])->state), RANGE_DEADLOCKED);
+		range__deadlock_leave(&wait, 0);
+		dequeue(&lock, &other);
+		for (int i = 0; i < 3; i++)
+			range_unlock(&lock, &held[i]);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+/* Any of its ranges may conflict; what lies between them may be the thread's own. */
+static void want_several(void)
+{
+	for (uint64_t taken = 0; taken < 5; taken++) {
+		struct range_hold own, ranges[3];
+		struct range_request requests[3] = { { &ranges[0], 40, 50, RANGE_WRITE },
+						     { &ranges[1], 0, 10, RANGE_WRITE },
+						     { &ranges[2], 20, 30, RANGE_WRITE } };
+
+		init_leaves();
+		take(&lock, &own, 10 * taken + 4, 10 * taken + 5, RANGE_READ);
+		CHECK_EQ(range_lock_many(&lock, requests, 3), taken % 2 ? 0 : EDEADLK);
+		for (int i = 0; i < 3 && taken % 2; i++)
+			range_unlock(&lock, &ranges[i]);
+		range_unlock(&lock, &own);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+TEST(deadlock, a_set_of_which_the_thread_has_one_already_is_refused)
+{
+	char errors[4096];
+
+	run_and_capture(want_several, errors);
+}
+
+/* The thread's own range covers the leaf. */
+static void want_in_a_covered_leaf(void)
+{
+	struct timespec later = time_after(CLOCK_MONOTONIC, 1000 * SECOND);
+	struct range_hold own, range, other;
+	struct range_request requests[] = { { &other, 70, 71, RANGE_READ },
+					    { &range, 33, 34, RANGE_READ } };
+
+	init_leaves();
+	take(&lock, &own, 5, 65, RANGE_WRITE);
+	CHECK_EQ(range_lock(&lock, &range, 33, 34, RANGE_READ), EDEADLK);
+	CHECK_EQ(range_timedlock(&lock, &range, 33, 34, RANGE_READ, CLOCK_MONOTONIC, &later),
+		 EDEADLK);
+	CHECK_EQ(range_timedlock_many(&lock, requests, 2, CLOCK_MONOTONIC, &later), EDEADLK);
+	CHECK_EQ(range_trylock(&lock, &range, 33, 34, RANGE_READ), EBUSY);
+	range_unlock(&lock, &own);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(deadlock, a_thread_that_wants_what_its_own_range_covers_is_told)
+{
+	char errors[4096];
+
+	run_and_capture(want_in_a_covered_leaf, errors);
+	CHECK_EQ(count(errors, ": [0x5, 0x41) for writing, held"), 1);
+}
+
 /*
  * The last to come is in two cycles, and is not the one that is told: a waiter that came before is
  * not in both. So both of the others are told.
@@ -432,7 +654,7 @@ TEST(deadlock, a_look_is_repeated_until_it_sees_who_has_just_queued)
 	init(RANGE_FAIRNESS_BARGING, UINT64_MAX);
 	hold(&lock, 101, &held, 0, 10);
 	queue(&lock, 102, &starving, 0, 30, RANGE_WRITE, true, true);
-	starving.range.checked_wait = &starving.wait;
+	range__hold(&starving.range)->checked_wait = &starving.wait;
 	starving.wait.timed = false;
 	queue(&lock, 101, &climber, 20, 30, RANGE_WRITE, false, false);
 	CHECK(!range__deadlock_look(&climber.wait));
@@ -471,13 +693,13 @@ static bool is_node(struct game *g, unsigned int i)
 
 static bool must_wait(struct game *g, unsigned int i, unsigned int k)
 {
-	const struct range_hold *range = &g->waits[i].range, *other = &g->waits[k].range;
+	struct range_hold *range = &g->waits[i].range, *other = &g->waits[k].range;
 
 	if (!is_node(g, i) || !is_node(g, k))
 		return false;
 	if (g->holds[k] && g->held_in[k] == g->waits_in[i] && conflict(&g->held[k], range))
 		return true;
-	return k < i && other->starving && g->waits_in[k] == g->waits_in[i] &&
+	return k < i && range__hold(other)->starving && g->waits_in[k] == g->waits_in[i] &&
 	       conflict(other, range);
 }
 
@@ -595,21 +817,50 @@ static void *be_careless(void *arg)
 	return NULL;
 }
 
+/* The same with two sets of two ranges each, which may lie over several leaves. */
+static void *be_careless_with_sets(void *arg)
+{
+	uint64_t seed = *(uint64_t *)arg;
+
+	for (unsigned int i = 0; i < test_scale(300); i++) {
+		struct range_hold ranges[2][2];
+		int error = 0;
+
+		for (int k = 0; k < 2 && !error; k++) {
+			uint64_t a = test_random_below(&seed, 20);
+			uint64_t b = a + 5 + test_random_below(&seed, 20);
+			struct range_request requests[2] = {
+				{ &ranges[k][0], a, a + 1 + test_random_below(&seed, 4),
+				  test_random_below(&seed, 2) ? RANGE_READ : RANGE_WRITE },
+				{ &ranges[k][1], b, b + 2, RANGE_WRITE },
+			};
+
+			error = range_lock_many(&lock, requests, 2);
+			CHECK(!error || (k && error == EDEADLK));
+			sched_yield();
+		}
+		for (int k = 0; k < 4 - 2 * !!error; k++)
+			range_unlock(&lock, &ranges[k / 2][k % 2]);
+	}
+	return NULL;
+}
+
 static void run_careless_threads(void)
 {
 	uint64_t seed = test_seed("deadlock/careless");
 
-	for (int fair = 0; fair < 2; fair++) {
+	for (int i = 0; i < 4; i++) {
 		uint64_t seeds[8];
 		pthread_t threads[8];
 
-		init(fairnesses[fair], 10000);
-		for (int i = 0; i < 8; i++) {
-			seeds[i] = test_random(&seed);
-			threads[i] = thread_start(be_careless, &seeds[i]);
+		init(fairnesses[i % 2], 10000);
+		for (int k = 0; k < 8; k++) {
+			seeds[k] = test_random(&seed);
+			threads[k] = thread_start(i / 2 ? be_careless_with_sets : be_careless,
+						  &seeds[k]);
 		}
-		for (int i = 0; i < 8; i++)
-			thread_join(threads[i]);
+		for (int k = 0; k < 8; k++)
+			thread_join(threads[k]);
 		check_quiet_and_destroy(&lock);
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The checked build does little work for those that wait: it is counted, not timed. */
 #include "actors.h"
+#include "nobody.h"
 
 #include "range_lock/checked.h"
 #include "range_lock/deadlock.h"
@@ -108,27 +109,22 @@ TEST(deadlock_cost, waiters_that_hold_nothing_drain_in_a_few_lock_operations_eac
 /* Waiters that do not exist, each of a thread that holds a range of its own. */
 struct pretended {
 	struct range_hold range, held;
+	struct range__set set;
 	struct range__wait wait;
 };
 
 static void hold_and_queue(struct pretended *p, uint64_t thread, uint64_t start, uint64_t end)
 {
-	uint64_t self = mmrange__self();
-	struct range__leaf *leaf;
+	uint64_t self = mmrange__self(), owner = thread << 32 | thread;
 
-	mmrange__thread = thread << 32 | thread;
+	mmrange__thread = owner;
 	take(&lock, &p->held, 1000000 + thread, 1000001 + thread, RANGE_WRITE);
-	p->range.owner = mmrange__thread;
 	mmrange__thread = self;
 	p->range.start = start;
 	p->range.end = end;
 	p->range.mode = RANGE_WRITE;
-	p->range.stamp = thread;
-	p->range.starving = true;
-	leaf = range__forest_lock(&lock, &p->range, NULL, false);
-	range__deadlock_prepare(&p->wait, &lock, &p->range, false);
-	range__leaf_enqueue(leaf, &p->range);
-	range__leaf_unlock(leaf, NULL);
+	p->set = range__set_of(range__lock(&lock), range__hold(&p->range));
+	queue_set(&p->set, owner, thread, true, &p->wait, false);
 	range__deadlock_register(&p->wait);
 }
 

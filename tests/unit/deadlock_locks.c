@@ -24,31 +24,41 @@ ssize_t __wrap_write(int file, const void *data, size_t size)
 	return __real_write(file, data, size);
 }
 
-/* While it is set, the thread is about to search, and ends the wait of behind before the second step. */
-static _Thread_local struct actor *behind;
+/* While it is set, the thread searches, and ends the wait of behind before the second step. */
+static _Thread_local struct actor *behind, *behind_in_search;
 static _Thread_local unsigned int steps;
 static atomic_uint parks;
 
-void __real_range__leaf_lock_reader(struct range__leaf *leaf);
-void __wrap_range__leaf_lock_reader(struct range__leaf *leaf);
+void __real_range__leaf_lock(struct range__leaf *leaf);
+void __wrap_range__leaf_lock(struct range__leaf *leaf);
 
-void __wrap_range__leaf_lock_reader(struct range__leaf *leaf)
+void __wrap_range__leaf_lock(struct range__leaf *leaf)
 {
-	struct actor *actor = behind;
+	struct actor *actor = behind_in_search;
 
 	if (actor && ++steps == 2) {
-		behind = NULL;
+		behind_in_search = NULL;
 		CHECK_EQ(range_cancel(actor->lock, &actor->range), 0);
 	}
-	__real_range__leaf_lock_reader(leaf);
+	__real_range__leaf_lock(leaf);
 }
 
-int __real_range__deadlock_park(struct range__wait *wait, struct range_hold *range,
+void __real_range__deadlock_enter(struct range__wait *wait);
+void __wrap_range__deadlock_enter(struct range__wait *wait);
+
+void __wrap_range__deadlock_enter(struct range__wait *wait)
+{
+	behind_in_search = behind;
+	behind = NULL;
+	__real_range__deadlock_enter(wait);
+}
+
+int __real_range__deadlock_park(struct range__wait *wait, struct range__hold *range,
 				const struct range__limit *limit);
-int __wrap_range__deadlock_park(struct range__wait *wait, struct range_hold *range,
+int __wrap_range__deadlock_park(struct range__wait *wait, struct range__hold *range,
 				const struct range__limit *limit);
 
-int __wrap_range__deadlock_park(struct range__wait *wait, struct range_hold *range,
+int __wrap_range__deadlock_park(struct range__wait *wait, struct range__hold *range,
 				const struct range__limit *limit)
 {
 	atomic_fetch_add(&parks, 1);
@@ -223,7 +233,7 @@ static void climb(bool starving_first)
 
 	for (unsigned int i = 0; i < 2; i++) {
 		init_lock(&locks[i], RANGE_FAIRNESS_BARGING, 8);
-		locks[i].starvation_ns = 1;
+		set_starvation(&locks[i], 1);
 	}
 	party_start(&climber, &locks[0], 0, 2);
 	party_start(&holder, &locks[1], 5, 10);

@@ -313,7 +313,7 @@ static void climb(bool starving_first)
 	struct actor starving;
 
 	init_things();
-	lock.starvation_ns = 1;
+	set_starvation(&lock, 1);
 	party_start(&climber, locks[0], NULL);
 	party_start(&holder, keys[3], NULL);
 	take(&lock, &held, 1, 2, RANGE_WRITE);

@@ -47,7 +47,7 @@ void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
 {
 	struct range__slot *watched = atomic_load(&slot);
 
-	if (watched && word == &writer.range.state) {
+	if (watched && word == &range__hold(&writer.range)->state) {
 		CHECK_EQ(atomic_load(&watched->state) & SLOT_TAG, SLOT_FREE);
 		wakes++;
 	}
@@ -66,8 +66,8 @@ TEST(destroy_waits, for_a_reader_that_leaves_a_slot_it_sleeps)
 	range_unlock(&lock, &left);
 	take_published(&lock, &left, 0, 10);
 	sleeps = 0;
-	free_again = range__slot_leave(left.slot);
-	atomic_store(&slot, left.slot);
+	free_again = range__slot_leave(range__hold(&left)->slot);
+	atomic_store(&slot, range__hold(&left)->slot);
 	CHECK_EQ(range_lock_destroy(&lock), 0);
 	CHECK_EQ(sleeps, 3);
 	atomic_store(&slot, NULL);
@@ -82,7 +82,7 @@ TEST(destroy_waits, a_slot_is_free_before_the_release_wakes_a_waiter)
 		take_published(&lock, &range, 0, 10);
 		actor_queue(&writer, &lock, 5, 6, RANGE_WRITE);
 		wakes = 0;
-		atomic_store(&slot, range.slot);
+		atomic_store(&slot, range__hold(&range)->slot);
 		range_unlock(&lock, &range);
 		/* In the checked build, a second time if the release has made it starving. */
 		CHECK(wakes > 0);

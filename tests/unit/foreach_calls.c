@@ -4,9 +4,12 @@
  * any function of the lock, and so may other threads that it waits for.
  */
 #include "actors.h"
+#include "leaves.h"
+#include "nobody.h"
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/short_lock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -303,17 +306,18 @@ TEST(foreach_calls, hundreds_of_readers_with_one_start_are_each_shown_once_while
 	check_quiet_and_destroy(&lock);
 }
 
-/* A waiter whose thread does not come. */
-static void queue_nobody(struct range_hold *range, uint64_t start, uint64_t arrival)
-{
-	struct range__leaf *leaf;
+/* Of the waiters that queue() makes. */
+static struct range__set sets[MANY];
 
-	*range = (struct range_hold){ .start = start, .end = start + 1, .mode = RANGE_WRITE };
-	range->stamp = arrival;
-	range->owner = mmrange__self();
-	leaf = range__forest_lock(&lock, range, NULL, false);
-	range__leaf_enqueue(leaf, range);
-	range__leaf_unlock(leaf, NULL);
+/* One of many[]. */
+static void queue(struct range_hold *range, uint64_t start, uint64_t arrival)
+{
+	queue_nobody(&lock, range, &sets[range - many], start, start + 1, arrival);
+}
+
+static uint64_t arrival_of(struct range_hold *range)
+{
+	return range__hold(range)->arrival;
 }
 
 /* Ends some waits that were shown and some that were not. */
@@ -325,8 +329,8 @@ static int note_and_cancel(const struct range_info *info, void *arg)
 		return 0;
 	note(info);
 	if (last)
-		CHECK(last->stamp < info->range->stamp ||
-		      (last->stamp == info->range->stamp && last < info->range));
+		CHECK(arrival_of(last) < arrival_of(info->range) ||
+		      (arrival_of(last) == arrival_of(info->range) && last < info->range));
 	*(struct range_hold **)arg = info->range;
 	if (nr_shown == 10 || nr_shown == 64 || nr_shown == 100)
 		for (size_t i = nr_shown % 7 + 1; i < MANY; i += 7)
@@ -345,7 +349,7 @@ TEST(foreach_calls, hundreds_of_waiters_come_once_by_arrival_while_others_are_ca
 	take(&lock, &all, 0, 1000, RANGE_READ);
 	/* Some arrive at the same time. */
 	for (unsigned int i = 0; i < MANY; i++)
-		queue_nobody(&many[i * 7 % MANY], i * 3 % 1000, 1 + i / 10);
+		queue(&many[i * 7 % MANY], i * 3 % 1000, 1 + i / 10);
 	CHECK_EQ(range_lock_foreach(&lock, note_and_cancel, &last), 0);
 	for (unsigned int i = 0; i < MANY; i++) {
 		int result = range_cancel(&lock, &many[i]);
@@ -364,7 +368,7 @@ static int wait_again(const struct range_info *info, void *arg)
 	if (info->state == RANGE_STATE_HELD)
 		return 0;
 	CHECK_EQ(range_cancel(&lock, info->range), 0);
-	queue_nobody(info->range, info->start, mmrange__now());
+	queue(info->range, info->start, mmrange__now());
 	return ++*calls > 10 * MANY;
 }
 
@@ -376,7 +380,7 @@ TEST(foreach_calls, a_walk_ends_although_waiters_come_again_and_again)
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	take(&lock, &all, 0, 1000, RANGE_READ);
 	for (unsigned int i = 0; i < MANY; i++)
-		queue_nobody(&many[i], i, mmrange__now());
+		queue(&many[i], i, mmrange__now());
 	CHECK_EQ(range_lock_foreach(&lock, wait_again, &calls), 0);
 	CHECK_EQ(calls, MANY);
 	for (unsigned int i = 0; i < MANY; i++)
@@ -414,12 +418,12 @@ TEST(foreach_calls, a_walk_ends_although_ranges_beyond_the_others_come_again_and
 TEST(foreach_calls, walks_do_not_wait_for_the_lock_that_merges_take)
 {
 	begin(RANGE_FAIRNESS_BARGING);
-	pthread_mutex_lock(&lock.mutex);
+	range__short_lock(&range__lock(&lock)->mutex);
 	CHECK_EQ(count(&lock), 4);
 	CHECK_EQ(range_cancel(&lock, &waiters[1].range), 0);
 	CHECK_EQ(range_cancel(&lock, &waiters[1].range), ESRCH);
 	CHECK_EQ(range_cancel(&lock, &waiters[0].range), 0);
-	pthread_mutex_unlock(&lock.mutex);
+	range__short_unlock(&range__lock(&lock)->mutex);
 	end(ECANCELED);
 }
 
@@ -429,8 +433,7 @@ TEST(foreach_calls, statistics_lock_no_leaf)
 
 	begin(RANGE_FAIRNESS_BARGING);
 	for (uint64_t key = 0; key < 100; key += 10) {
-		struct range__leaf *leaf =
-			range__forest_lock_key(&lock, key, range__leaf_lock_reader);
+		struct range__leaf *leaf = range__forest_lock_key(range__lock(&lock), key, NULL);
 
 		stats = lock_stats(&lock);
 		CHECK_EQ(stats.waits, 2);
@@ -439,7 +442,7 @@ TEST(foreach_calls, statistics_lock_no_leaf)
 	end(0);
 }
 
-/* Merged for a range, and merged into the next one, and split again: each is counted once. */
+/* Merged into the one before, and split again: each is counted once. */
 TEST(foreach_calls, statistics_count_each_wait_and_each_bias_once_wherever_its_leaf_went)
 {
 	struct range_lock_stats before;
@@ -447,6 +450,7 @@ TEST(foreach_calls, statistics_count_each_wait_and_each_bias_once_wherever_its_l
 
 	begin(RANGE_FAIRNESS_BARGING);
 	make_biased(&lock, 25);
+	make_far_leaves(&lock);
 	before = lock_stats(&lock);
 	CHECK_EQ(before.waits, 2);
 	CHECK(before.biases >= 1);
@@ -459,7 +463,8 @@ TEST(foreach_calls, statistics_count_each_wait_and_each_bias_once_wherever_its_l
 		CHECK_EQ(lock_stats(&lock).waits, 2);
 		CHECK_EQ(lock_stats(&lock).biases, before.biases);
 		range_unlock(&lock, &all);
-		make_leaves(&lock, 10);
+		merge_leaf(&lock, 20);
+		split_leaf(&lock, 20);
 	}
 	CHECK_EQ(lock_stats(&lock).waits, 2);
 	CHECK_EQ(lock_stats(&lock).biases, before.biases);

@@ -5,6 +5,8 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/lock.h"
+#include "range_lock/short_lock.h"
 #include "range_lock/slots.h"
 
 #include <signal.h>
@@ -117,22 +119,37 @@ TEST(fork, others_hold_and_wait_for_nothing_in_the_child)
 
 static void lock_mutex(void)
 {
-	pthread_mutex_lock(&lock.mutex);
+	range__short_lock(&range__lock(&lock)->mutex);
 }
 
 static void unlock_mutex(void)
 {
-	pthread_mutex_unlock(&lock.mutex);
+	range__short_unlock(&range__lock(&lock)->mutex);
+}
+
+static void lock_claims(void)
+{
+	range__short_lock(&range__lock(&lock)->claims_mutex);
+}
+
+static void unlock_claims(void)
+{
+	range__short_unlock(&range__lock(&lock)->claims_mutex);
+}
+
+static struct range__leaf *root(void)
+{
+	return &range__lock(&lock)->root;
 }
 
 static void lock_root(void)
 {
-	range__leaf_lock(&lock.root);
+	range__leaf_lock(root());
 }
 
 static void unlock_root(void)
 {
-	range__leaf_unlock(&lock.root, NULL);
+	range__leaf_unlock(root(), NULL);
 }
 
 TEST(fork, internal_locks_of_threads_that_are_gone_hold_nobody_up)
@@ -146,6 +163,9 @@ TEST(fork, internal_locks_of_threads_that_are_gone_hold_nobody_up)
 	bystander_start(&b, lock_root, unlock_root);
 	check_in_child(use_in_child, NULL);
 	bystander_finish(&b);
+	bystander_start(&b, lock_claims, unlock_claims);
+	check_in_child(use_in_child, NULL);
+	bystander_finish(&b);
 	check_quiet_and_destroy(&lock);
 }
 
@@ -154,15 +174,16 @@ static void tear_queue(void)
 {
 	lock_mutex();
 	lock_root();
-	lock.root.wait_first = (struct range_hold *)8;
-	lock.root.held = (struct range_hold *)8;
-	lock.root.nr_woken = 7;
+	root()->waiters = root()->wide = range__lock(&lock)->claims = (struct range__hold *)8;
+	root()->held = (struct range__node *)8;
+	root()->nr_woken = root()->nr_claims = root()->covers = 7;
 }
 
 static void mend_queue(void)
 {
-	lock.root.wait_first = lock.root.held = NULL;
-	lock.root.nr_woken = 0;
+	root()->waiters = root()->wide = range__lock(&lock)->claims = NULL;
+	root()->held = NULL;
+	root()->nr_woken = root()->nr_claims = root()->covers = 0;
 	unlock_root();
 	unlock_mutex();
 }
@@ -180,17 +201,19 @@ TEST(fork, nothing_is_read_that_may_be_torn)
 
 static void check_attributes(void *arg)
 {
-	struct range_lock before = lock;
+	struct range__lock *l = range__lock(&lock);
+	struct range_lock copy = lock;
+	struct range__lock *before = range__lock(&copy);
 
 	(void)arg;
 	CHECK(atomic_load(&books.live) > 0);
 	range_lock_child(&lock);
 	CHECK_EQ(lock_stats(&lock).leaves, 1);
 	check_memory_balanced(&books);
-	CHECK_EQ(lock.fairness, before.fairness);
-	CHECK_EQ(lock.max_leaves, before.max_leaves);
-	CHECK_EQ(lock.starvation_ns, before.starvation_ns);
-	CHECK(lock.alloc == memory_alloc && lock.free == memory_free && lock.arg == &books);
+	CHECK_EQ(l->fairness, before->fairness);
+	CHECK_EQ(range__max_leaves(l), range__max_leaves(before));
+	CHECK_EQ(range__starvation(l), range__starvation(before));
+	CHECK(l->alloc == memory_alloc && l->free == memory_free && l->arg == &books);
 	/* Twice is as good as once. */
 	range_lock_child(&lock);
 	check_new(&lock);
@@ -237,7 +260,7 @@ static void *guarded_alloc(size_t size, size_t align, void *arg)
 
 	(void)align, (void)arg;
 	CHECK(memory != MAP_FAILED);
-	if (atomic_load(&lock.forest)) {
+	if (forest_of(&lock)) {
 		guarded = memory;
 		guarded_size = size;
 		CHECK_EQ(mprotect(memory, size, PROT_NONE), 0);
@@ -261,8 +284,7 @@ static void on_touch(int sig, siginfo_t *info, void *context)
 	else if (mprotect(guarded, guarded_size, PROT_READ | PROT_WRITE))
 		abort();
 	else
-		linked_too_early =
-			(void *)atomic_load(&atomic_load(&lock.forest)->chunks) == guarded;
+		linked_too_early = (void *)atomic_load(&forest_of(&lock)->chunks) == guarded;
 }
 
 /* A child that came in between would follow a pointer that has not been written. */
@@ -499,7 +521,7 @@ TEST(fork, a_slot_that_another_thread_was_leaving_is_free_in_the_child)
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	make_biased(&lock, 1000);
 	take_published(&lock, &range, 0, 10);
-	my_slot = range.slot;
+	my_slot = range__hold(&range)->slot;
 	bystander_start(&b, begin_to_release_what_i_read, end_to_release_what_i_read);
 	check_in_child(have_all_slots, NULL);
 	bystander_finish(&b);
@@ -520,7 +542,7 @@ TEST(fork, a_slot_of_a_thread_that_had_ended_that_another_was_leaving_is_free_in
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	make_biased(&lock, 1000);
 	thread_join(thread_start(leave_published, NULL));
-	my_slot = left.slot;
+	my_slot = range__hold(&left)->slot;
 	bystander_start(&b, begin_to_release_what_i_read, end_to_release_what_i_read);
 	check_in_child(have_all_slots, NULL);
 	bystander_finish(&b);

@@ -12,21 +12,51 @@
 
 enum { POOL = 96, MAX_QUEUE = 4096 };
 
-/* Each range is in no tree (0) or in roots[where - 1]. */
+/* Each range is in no tree (0) or in roots[where - 1], by either of its nodes. */
 struct model {
-	struct range_hold pool[POOL];
+	struct range__hold pool[POOL];
 	int where[POOL];
-	struct range_hold *roots[2];
+	struct range__node *node[POOL];
+	struct range__node *roots[2];
 	uint64_t state;
 };
 
-static void set_range(struct range_hold *range, uint64_t start, uint64_t end, enum range_mode mode)
+static void set_range(struct range__hold *range, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	/* Whatever else is in there must not matter. */
 	memset(range, 0xa5, sizeof *range);
 	range->start = start;
 	range->end = end;
-	range->mode = (uint8_t)mode;
+	range->mode = mode;
+}
+
+/* By its first node. Returns that. */
+static struct range__node *put(struct range__node **root, struct range__hold *range)
+{
+	range__tree_insert(root, range, 0);
+	return &range->node[0];
+}
+
+static void take_out(struct range__node **root, struct range__hold *range)
+{
+	range__tree_erase(root, &range->node[0]);
+}
+
+/* NULL for NULL. */
+static struct range__hold *hold_of(const struct range__node *node)
+{
+	return node ? range__hold_of(node) : NULL;
+}
+
+static struct range__hold *overlap(struct range__node *root, uint64_t start, uint64_t end,
+				   bool writers_only)
+{
+	return hold_of(range__tree_overlap(root, start, end, writers_only));
+}
+
+static struct range__hold *first(struct range__node *root, uint64_t start, uint64_t end)
+{
+	return hold_of(range__tree_first(root, start, end));
 }
 
 /* Keys that collide often: a few small ones, and the extremes. */
@@ -59,7 +89,7 @@ static enum range_mode random_mode(struct model *model)
 	return test_random_below(&model->state, 3) ? RANGE_READ : RANGE_WRITE;
 }
 
-static bool overlaps(const struct range_hold *range, uint64_t start, uint64_t end)
+static bool overlaps(const struct range__hold *range, uint64_t start, uint64_t end)
 {
 	/* On purpose not range__overlap(): the last key of each, inclusive. */
 	return range->start <= end - 1 && start <= range->end - 1;
@@ -67,7 +97,7 @@ static bool overlaps(const struct range_hold *range, uint64_t start, uint64_t en
 
 static void check_overlap(struct model *model, int tree, uint64_t start, uint64_t end, bool writers)
 {
-	struct range_hold *found = range__tree_overlap(model->roots[tree - 1], start, end, writers);
+	struct range__hold *found = overlap(model->roots[tree - 1], start, end, writers);
 	bool expected = false;
 
 	for (int i = 0; i < POOL; i++)
@@ -83,22 +113,24 @@ static void check_overlap(struct model *model, int tree, uint64_t start, uint64_
 }
 
 /* Whether the range comes, in order, at (start, place) or later. */
-static bool comes_from(const struct range_hold *range, uint64_t start,
-		       const struct range_hold *place)
+static bool comes_from(const struct range__hold *range, uint64_t start,
+		       const struct range__hold *place)
 {
 	return range->start > start || (range->start == start && range >= place);
 }
 
 static void check_walk(struct model *model, int tree, uint64_t start, uint64_t end)
 {
-	struct range_hold *found = range__tree_first(model->roots[tree - 1], start, end);
+	struct range__node *node = range__tree_first(model->roots[tree - 1], start, end);
 	bool seen[POOL] = { false };
-	const struct range_hold *last = NULL;
+	const struct range__hold *last = NULL;
 
-	for (; found; found = range__tree_next(found, start, end)) {
+	for (; node; node = range__tree_next(node, start, end)) {
+		struct range__hold *found = range__hold_of(node);
 		long i = found - model->pool;
 
 		CHECK_EQ(model->where[i], tree);
+		CHECK(node == model->node[i]);
 		CHECK(overlaps(found, start, end));
 		CHECK(!last || comes_from(found, last->start, last));
 		CHECK(!seen[i]);
@@ -113,14 +145,15 @@ static void check_walk(struct model *model, int tree, uint64_t start, uint64_t e
 /* From the first in order that comes there, or later, the walk comes to all of these. */
 static void check_from(struct model *model, int tree, uint64_t from)
 {
-	struct range_hold *place = &model->pool[test_random_below(&model->state, POOL)];
-	struct range_hold *found = range__tree_from(model->roots[tree - 1], from, (uintptr_t)place);
+	struct range__hold *place = &model->pool[test_random_below(&model->state, POOL)];
+	struct range__node *found =
+		range__tree_from(model->roots[tree - 1], from, (uintptr_t)place);
 	int expected = 0, n = 0;
 
 	for (int i = 0; i < POOL; i++)
 		expected += model->where[i] == tree && comes_from(&model->pool[i], from, place);
 	for (; found; found = range__tree_next(found, 0, UINT64_MAX), n++)
-		CHECK(comes_from(found, from, place));
+		CHECK(comes_from(range__hold_of(found), from, place));
 	CHECK_EQ(n, expected);
 }
 
@@ -143,13 +176,15 @@ static void check_all(struct model *model)
 static void insert(struct model *model, int i, int tree, uint64_t start, uint64_t end)
 {
 	set_range(&model->pool[i], start, end, random_mode(model));
-	range__tree_insert(&model->roots[tree - 1], &model->pool[i]);
+	model->node[i] = &model->pool[i].node[test_random_below(&model->state, 2)];
+	range__tree_insert(&model->roots[tree - 1], &model->pool[i],
+			   model->node[i] == &model->pool[i].node[1]);
 	model->where[i] = tree;
 }
 
 static void erase(struct model *model, int i)
 {
-	range__tree_erase(&model->roots[model->where[i] - 1], &model->pool[i]);
+	range__tree_erase(&model->roots[model->where[i] - 1], model->node[i]);
 	/* It is the caller's again: the tree must not look at it. */
 	memset(&model->pool[i], 0x5a, sizeof model->pool[i]);
 	model->where[i] = 0;
@@ -187,12 +222,24 @@ TEST(interval_tree, insert_and_erase_agree_with_brute_force)
 	CHECK(!model.roots[0]);
 }
 
-TEST(interval_tree, split_and_join_agree_with_brute_force)
+/* What lies at or above point moves from the second tree back into the first, one by one. */
+static void move_back(struct model *model)
+{
+	for (int i = 0; i < POOL; i++)
+		if (model->where[i] == 2) {
+			range__tree_erase(&model->roots[1], model->node[i]);
+			range__tree_insert(&model->roots[0], &model->pool[i],
+					   model->node[i] == &model->pool[i].node[1]);
+			model->where[i] = 1;
+		}
+}
+
+TEST(interval_tree, split_agrees_with_brute_force)
 {
 	static struct model model;
 	unsigned int rounds = test_scale(4000);
 
-	model.state = test_seed("interval_tree/split_and_join_agree_with_brute_force");
+	model.state = test_seed("interval_tree/split_agrees_with_brute_force");
 	for (unsigned int round = 0; round < rounds; round++) {
 		uint64_t point = random_key(&model);
 
@@ -207,73 +254,97 @@ TEST(interval_tree, split_and_join_agree_with_brute_force)
 			random_change(&model, point, true);
 			check_all(&model);
 		}
-		range__tree_join(&model.roots[0], model.roots[1]);
-		model.roots[1] = NULL;
-		for (int i = 0; i < POOL; i++)
-			if (model.where[i] == 2)
-				model.where[i] = 1;
+		move_back(&model);
+		CHECK(!model.roots[1]);
 		check_all(&model);
 	}
 }
 
-TEST(interval_tree, split_and_join_work_on_empty_and_one_sided_trees)
+TEST(interval_tree, split_works_on_empty_and_one_sided_trees)
 {
-	struct range_hold both[2], *root = NULL, *right = NULL;
+	struct range__hold both[2];
+	struct range__node *root = NULL, *right = NULL;
 
 	range__tree_split(&root, 5, &right);
 	CHECK(!root && !right);
-	range__tree_join(&root, NULL);
-	CHECK(!root);
 
 	set_range(&both[0], 5, 6, RANGE_READ);
-	range__tree_insert(&root, &both[0]);
+	put(&root, &both[0]);
 	range__tree_split(&root, 5, &right);
-	CHECK(!root && right == &both[0]);
+	CHECK(!root && right == &both[0].node[0]);
 	CHECK(range__tree_valid(right));
-	range__tree_join(&root, right);
-	CHECK(root == &both[0]);
-	right = NULL;
-	range__tree_split(&root, 6, &right);
-	CHECK(root == &both[0] && !right);
-	range__tree_join(&root, NULL);
-	CHECK(root == &both[0]);
+	root = NULL;
+	range__tree_split(&right, 6, &root);
+	CHECK(right == &both[0].node[0] && !root);
 
-	/* Equal starts may come together from both sides, in the order of addresses. */
+	/* Equal starts, in the order of addresses. */
 	set_range(&both[1], 5, 6, RANGE_WRITE);
-	range__tree_insert(&right, &both[1]);
-	range__tree_join(&root, right);
-	CHECK(range__tree_valid(root));
-	right = NULL;
-	range__tree_split(&root, 5, &right);
-	CHECK(!root);
+	put(&right, &both[1]);
 	CHECK(range__tree_valid(right));
-	CHECK(range__tree_overlap(right, 5, 6, true) == &both[1]);
-	CHECK(range__tree_from(right, 5, 0) == &both[0]);
-	CHECK(range__tree_from(right, 5, (uintptr_t)&both[1]) == &both[1]);
+	range__tree_split(&right, 5, &root);
+	CHECK(!right);
+	CHECK(range__tree_valid(root));
+	CHECK(overlap(root, 5, 6, true) == &both[1]);
+	CHECK(range__tree_from(root, 5, 0) == &both[0].node[0]);
+	CHECK(range__tree_from(root, 5, (uintptr_t)&both[1]) == &both[1].node[0]);
+}
+
+/* As a range that spans two leaves is. */
+TEST(interval_tree, one_range_is_in_two_trees_by_its_two_nodes)
+{
+	struct range__hold across, others[2];
+	struct range__node *roots[2] = { NULL, NULL };
+
+	set_range(&across, 5, 25, RANGE_WRITE);
+	set_range(&others[0], 0, 1, RANGE_READ);
+	set_range(&others[1], 30, 31, RANGE_READ);
+	for (unsigned int i = 0; i < 2; i++) {
+		put(&roots[i], &others[i]);
+		range__tree_insert(&roots[i], &across, i);
+	}
+	for (unsigned int i = 0; i < 2; i++) {
+		CHECK(range__tree_valid(roots[i]));
+		CHECK(range__tree_overlap(roots[i], 10, 11, true) == &across.node[i]);
+		CHECK(range__hold_of(&across.node[i]) == &across);
+	}
+	across.end = 26;
+	across.mode = RANGE_READ;
+	for (unsigned int i = 0; i < 2; i++) {
+		range__tree_update(&roots[i], &across.node[i]);
+		CHECK(range__tree_valid(roots[i]));
+		CHECK(!range__tree_overlap(roots[i], 10, 11, true));
+		CHECK(range__tree_overlap(roots[i], 25, 26, false) == &across.node[i]);
+	}
+	range__tree_erase(&roots[0], &across.node[0]);
+	CHECK(range__tree_valid(roots[0]) && range__tree_valid(roots[1]));
+	CHECK(!overlap(roots[0], 10, 11, false));
+	CHECK(overlap(roots[1], 10, 11, false) == &across);
+	range__tree_erase(&roots[1], &across.node[1]);
+	CHECK(!overlap(roots[1], 10, 11, false));
 }
 
 TEST(interval_tree, equal_ranges_are_kept_apart)
 {
-	struct range_hold ranges[33];
-	struct range_hold *root = NULL;
+	struct range__hold ranges[33];
+	struct range__node *root = NULL;
 	size_t n = sizeof ranges / sizeof *ranges;
 
 	for (size_t i = 0; i < n; i++) {
 		set_range(&ranges[i], 7, 9, i == 20 ? RANGE_WRITE : RANGE_READ);
-		range__tree_insert(&root, &ranges[i]);
+		put(&root, &ranges[i]);
 		CHECK(range__tree_valid(root));
 	}
-	CHECK(range__tree_overlap(root, 0, UINT64_MAX, true) == &ranges[20]);
-	range__tree_erase(&root, &ranges[20]);
+	CHECK(overlap(root, 0, UINT64_MAX, true) == &ranges[20]);
+	take_out(&root, &ranges[20]);
 	CHECK(range__tree_valid(root));
 	CHECK(!range__tree_overlap(root, 0, UINT64_MAX, true));
 	for (size_t i = 0; i < n; i++) {
 		size_t left = 0;
 
 		if (i != 20)
-			range__tree_erase(&root, &ranges[i]);
+			take_out(&root, &ranges[i]);
 		CHECK(range__tree_valid(root));
-		for (struct range_hold *r = range__tree_first(root, 7, 8); r;
+		for (struct range__node *r = range__tree_first(root, 7, 8); r;
 		     r = range__tree_next(r, 7, 8))
 			left++;
 		CHECK_EQ(left, i < 20 ? n - i - 2 : n - i - 1);
@@ -284,45 +355,47 @@ TEST(interval_tree, equal_ranges_are_kept_apart)
 /* Pitfall 10: `>` for `>=` at half-open ends. */
 TEST(interval_tree, adjacent_ranges_do_not_overlap)
 {
-	struct range_hold range, *root = NULL;
+	struct range__hold range;
+	struct range__node *root = NULL;
 
 	set_range(&range, 10, 20, RANGE_WRITE);
-	range__tree_insert(&root, &range);
+	put(&root, &range);
 	CHECK(!range__tree_overlap(root, 9, 10, false));
 	CHECK(!range__tree_overlap(root, 20, 21, false));
 	CHECK(!range__tree_overlap(root, 9, 10, true));
 	CHECK(!range__tree_overlap(root, 20, 21, true));
 	CHECK(!range__tree_first(root, 0, 10));
 	CHECK(!range__tree_first(root, 20, UINT64_MAX));
-	CHECK(range__tree_overlap(root, 9, 11, false) == &range);
-	CHECK(range__tree_overlap(root, 19, 20, true) == &range);
-	CHECK(range__tree_first(root, 0, 11) == &range);
-	CHECK(range__tree_first(root, 19, UINT64_MAX) == &range);
+	CHECK(overlap(root, 9, 11, false) == &range);
+	CHECK(overlap(root, 19, 20, true) == &range);
+	CHECK(first(root, 0, 11) == &range);
+	CHECK(first(root, 19, UINT64_MAX) == &range);
 	CHECK(range__overlap(&range, 19, 20) && range__overlap(&range, 10, 11));
 	CHECK(!range__overlap(&range, 20, 21) && !range__overlap(&range, 9, 10));
 }
 
 TEST(interval_tree, the_extremes_of_the_key_space_work)
 {
-	struct range_hold all, low, high, *root = NULL;
+	struct range__hold all, low, high;
+	struct range__node *root = NULL;
 
 	set_range(&all, 0, UINT64_MAX, RANGE_READ);
 	set_range(&low, 0, 1, RANGE_WRITE);
 	set_range(&high, UINT64_MAX - 1, UINT64_MAX, RANGE_WRITE);
-	range__tree_insert(&root, &high);
-	range__tree_insert(&root, &all);
-	range__tree_insert(&root, &low);
+	put(&root, &high);
+	put(&root, &all);
+	put(&root, &low);
 	CHECK(range__tree_valid(root));
-	CHECK(range__tree_overlap(root, 0, 1, true) == &low);
-	CHECK(range__tree_overlap(root, UINT64_MAX - 1, UINT64_MAX, true) == &high);
+	CHECK(overlap(root, 0, 1, true) == &low);
+	CHECK(overlap(root, UINT64_MAX - 1, UINT64_MAX, true) == &high);
 	CHECK(!range__tree_overlap(root, 1, UINT64_MAX - 1, true));
-	CHECK(range__tree_overlap(root, 1, UINT64_MAX - 1, false) == &all);
-	range__tree_erase(&root, &all);
+	CHECK(overlap(root, 1, UINT64_MAX - 1, false) == &all);
+	take_out(&root, &all);
 	CHECK(!range__tree_overlap(root, 1, UINT64_MAX - 1, false));
-	CHECK(range__tree_first(root, 1, UINT64_MAX) == &high);
-	CHECK(range__tree_first(root, 0, UINT64_MAX) == &low);
-	CHECK(range__tree_next(&low, 0, UINT64_MAX) == &high);
-	CHECK(!range__tree_next(&high, 0, UINT64_MAX));
+	CHECK(first(root, 1, UINT64_MAX) == &high);
+	CHECK(first(root, 0, UINT64_MAX) == &low);
+	CHECK(hold_of(range__tree_next(&low.node[0], 0, UINT64_MAX)) == &high);
+	CHECK(!range__tree_next(&high.node[0], 0, UINT64_MAX));
 }
 
 /*
@@ -331,44 +404,45 @@ TEST(interval_tree, the_extremes_of_the_key_space_work)
  */
 TEST(interval_tree, the_greatest_ends_follow_every_change)
 {
-	static struct range_hold ranges[MAX_QUEUE];
-	struct range_hold *root = NULL;
+	static struct range__hold ranges[MAX_QUEUE];
+	struct range__node *root = NULL;
 	int n = (int)test_scale(MAX_QUEUE);
 
 	for (int i = 0; i < n; i++) {
 		uint64_t start = (uint64_t)i * 2;
 
 		set_range(&ranges[i], start, i % 64 ? start + 1 : start + 1000, RANGE_WRITE);
-		range__tree_insert(&root, &ranges[i]);
+		put(&root, &ranges[i]);
 	}
 	CHECK(range__tree_valid(root));
 	for (int i = 0; i < n; i += 64) {
 		uint64_t gap = (uint64_t)i * 2 + 63;
 
 		CHECK(range__tree_overlap(root, gap, gap + 1, true));
-		range__tree_erase(&root, &ranges[i]);
+		take_out(&root, &ranges[i]);
 		CHECK(range__tree_valid(root));
 		/* The long ones before it are gone already. */
 		CHECK(!range__tree_overlap(root, gap, gap + 1, false));
 	}
 }
 
-static struct range_hold *three(struct range_hold ranges[3])
+static struct range__node *three(struct range__hold ranges[3])
 {
-	struct range_hold *root = NULL;
+	struct range__node *root = NULL;
 
 	for (unsigned int i = 0; i < 3; i++) {
 		set_range(&ranges[i], i * 10, i * 10 + 5, i ? RANGE_READ : RANGE_WRITE);
-		range__tree_insert(&root, &ranges[i]);
+		put(&root, &ranges[i]);
 	}
 	CHECK(range__tree_valid(root));
-	CHECK(root == &ranges[1]);
+	CHECK(root == &ranges[1].node[0]);
 	return root;
 }
 
 TEST(interval_tree, the_validator_sees_every_kind_of_damage)
 {
-	struct range_hold ranges[3], *root;
+	struct range__hold ranges[3];
+	struct range__node *root;
 
 	root = three(ranges);
 	root->max_end++;
@@ -380,10 +454,10 @@ TEST(interval_tree, the_validator_sees_every_kind_of_damage)
 	ranges[2].start = 9;
 	CHECK(!range__tree_valid(root));
 	root = three(ranges);
-	ranges[0].parent = &ranges[2];
+	ranges[0].node[0].parent = &ranges[2].node[0];
 	CHECK(!range__tree_valid(root));
 	root = three(ranges);
-	root->parent = &ranges[0];
+	root->parent = &ranges[0].node[0];
 	CHECK(!range__tree_valid(root));
 	root = three(ranges);
 	root->height++;

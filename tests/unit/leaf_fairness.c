@@ -8,92 +8,103 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/set.h"
 
 #include <errno.h>
 
-static const uint64_t HOUR = 3600 * SECOND;
+/* Longer than a test takes, and shorter than the machine has been running. */
+static const uint64_t LONG = 10 * SECOND;
+
+/* What the leaves here belong to: nothing claims in it. */
+static struct range__lock no_lock;
+static struct range__set alone = { .n = 1 };
 
 static void make_leaf(struct range__leaf *leaf)
 {
 	range__leaf_init(leaf);
-	atomic_store(&leaf->hi, UINT64_MAX);
+	atomic_store(&leaf->not_hi, 0);
 }
 
-static struct range_hold writer(uint64_t start, uint64_t end)
+static struct range__hold writer(uint64_t start, uint64_t end)
 {
-	return (struct range_hold){ .start = start, .end = end, .mode = RANGE_WRITE };
+	return (struct range__hold){ .start = start, .end = end, .mode = RANGE_WRITE };
 }
 
-static void hold(struct range__leaf *leaf, struct range_hold *range)
+static void hold(struct range__leaf *leaf, struct range__hold *range)
 {
+	range->arrival = UINT64_MAX;
 	range__leaf_lock(leaf);
-	CHECK(!range__leaf_blocks(leaf, range));
+	CHECK(!range__leaf_blocks(&no_lock, leaf, range));
 	range__leaf_hold_and_unlock(leaf, range);
 }
 
 /* Queues a waiter that came so long ago. */
-static void queue(struct range__leaf *leaf, struct range_hold *range, uint64_t age)
+static void queue(struct range__leaf *leaf, struct range__hold *range, uint64_t age)
 {
+	*range = writer(range->start, range->end);
+	range->arrival = UINT64_MAX;
+	range->set = &alone;
 	range__leaf_lock(leaf);
-	CHECK(range__leaf_blocks(leaf, range));
-	range->stamp = mmrange__now() - age;
-	range->starving = 0;
+	CHECK(range__leaf_blocks(&no_lock, leaf, range));
+	range->arrival = mmrange__now() - age;
 	range__leaf_enqueue(leaf, range);
 	range__leaf_unlock(leaf, NULL);
 }
 
-static void let_go(struct range__leaf *leaf, struct range_hold *range, uint64_t bound)
+static void let_go(struct range__leaf *leaf, struct range__hold *range, uint64_t bound)
 {
 	struct range__wakes wakes = { .n = 0 };
 
 	range__leaf_lock(leaf);
-	range__tree_erase(&leaf->held, range);
-	range__leaf_promote(leaf, bound);
-	range__leaf_wake(leaf, range->start, range->end, &wakes);
-	CHECK(range__leaf_valid(leaf));
+	range__leaf_erase(leaf, range);
+	range__leaf_promote(&no_lock, leaf, bound, &wakes);
+	range__leaf_wake(&no_lock, leaf, range->start, range->end, &wakes);
+	CHECK(range__leaf_valid(&no_lock, leaf));
 	range__leaf_unlock(leaf, &wakes);
 }
 
-/* Says whether a newcomer would have to wait. */
-static bool blocks(struct range__leaf *leaf, const struct range_hold *range)
+/* Says whether a newcomer would have to wait for a range. */
+static bool blocks(struct range__leaf *leaf, uint64_t start, uint64_t end)
 {
+	struct range__hold newcomer = writer(start, end);
 	bool result;
 
+	newcomer.arrival = UINT64_MAX;
 	range__leaf_lock(leaf);
-	result = range__leaf_blocks(leaf, range);
+	result = range__leaf_blocks(&no_lock, leaf, &newcomer);
 	range__leaf_unlock(leaf, NULL);
 	return result;
 }
 
-static void look_and_hold(struct range__leaf *leaf, struct range_hold *range)
+static void look_and_hold(struct range__leaf *leaf, struct range__hold *range)
 {
 	CHECK_EQ(atomic_load(&range->state), RANGE_WOKEN);
 	range__leaf_lock(leaf);
-	CHECK(!range__leaf_blocks(leaf, range));
+	CHECK(!range__leaf_blocks(&no_lock, leaf, range));
 	range__leaf_dequeue(leaf, range);
 	range__leaf_hold_and_unlock(leaf, range);
 }
 
 TEST(leaf_fairness, a_starving_waiter_that_cannot_go_on_does_not_keep_others_from_starving)
 {
-	struct range_hold low = writer(0, 5), low_too = writer(5, 10), low_waiter = writer(0, 10);
-	struct range_hold high = writer(50, 51), high_waiter = high, newcomer = high;
+	struct range__hold low = writer(0, 5), low_too = writer(5, 10), low_waiter = writer(0, 10);
+	struct range__hold high = writer(50, 51), high_waiter = high;
 	struct range__leaf leaf;
 
 	make_leaf(&leaf);
 	hold(&leaf, &low);
 	hold(&leaf, &low_too);
-	queue(&leaf, &low_waiter, HOUR);
+	queue(&leaf, &low_waiter, LONG);
 	let_go(&leaf, &low_too, 0);
 	CHECK(low_waiter.starving);
 
 	/* That one waits for low, which is held for long. */
 	hold(&leaf, &high);
-	queue(&leaf, &high_waiter, HOUR);
-	CHECK(blocks(&leaf, &newcomer));
+	queue(&leaf, &high_waiter, LONG);
+	CHECK(blocks(&leaf, 50, 51));
 	let_go(&leaf, &high, 0);
 	CHECK(high_waiter.starving);
-	CHECK(blocks(&leaf, &newcomer));
+	CHECK(blocks(&leaf, 50, 51));
 	look_and_hold(&leaf, &high_waiter);
 	CHECK_EQ(leaf.nr_starving, 1);
 
@@ -106,29 +117,29 @@ TEST(leaf_fairness, a_starving_waiter_that_cannot_go_on_does_not_keep_others_fro
 
 TEST(leaf_fairness, the_oldest_of_the_leaf_starves_first_whatever_is_released)
 {
-	struct range_hold low = writer(0, 10), low_waiter = low, high = writer(50, 51);
-	struct range_hold first = high, second = high;
+	struct range__hold low = writer(0, 10), low_waiter = low, high = writer(50, 51);
+	struct range__hold first = high, second = high;
 	struct range__leaf leaf;
 
 	make_leaf(&leaf);
 	hold(&leaf, &low);
 	hold(&leaf, &high);
-	queue(&leaf, &low_waiter, 3 * HOUR);
-	queue(&leaf, &first, 2 * HOUR);
-	queue(&leaf, &second, HOUR + HOUR / 2);
-	leaf.fair_at = mmrange__now() - 2 * HOUR;
-	let_go(&leaf, &high, HOUR);
+	queue(&leaf, &low_waiter, 3 * LONG);
+	queue(&leaf, &first, 2 * LONG);
+	queue(&leaf, &second, LONG + LONG / 2);
+	leaf.fair_at = mmrange__now() - 2 * LONG;
+	let_go(&leaf, &high, LONG);
 	CHECK(low_waiter.starving && !first.starving && !second.starving);
 	/* It goes on waiting; the next in its turn is the next in the order of arrival. */
-	leaf.fair_at = mmrange__now() - 2 * HOUR;
+	leaf.fair_at = mmrange__now() - 2 * LONG;
 	look_and_hold(&leaf, &first);
-	let_go(&leaf, &first, HOUR);
+	let_go(&leaf, &first, LONG);
 	CHECK(second.starving);
 }
 
 TEST(leaf_fairness, nobody_starves_before_the_bound_nor_two_within_it)
 {
-	struct range_hold held[4], waiters[2];
+	struct range__hold held[4], waiters[2];
 	struct range__leaf leaf;
 
 	make_leaf(&leaf);
@@ -138,39 +149,39 @@ TEST(leaf_fairness, nobody_starves_before_the_bound_nor_two_within_it)
 	}
 	waiters[0] = held[0];
 	waiters[1] = held[1];
-	leaf.fair_at = mmrange__now() - 2 * HOUR;
-	queue(&leaf, &waiters[0], HOUR / 2);
-	let_go(&leaf, &held[2], HOUR);
+	leaf.fair_at = mmrange__now() - 2 * LONG;
+	queue(&leaf, &waiters[0], LONG / 2);
+	let_go(&leaf, &held[2], LONG);
 	CHECK_EQ(leaf.nr_starving, 0);
-	waiters[0].stamp -= 2 * HOUR;
-	queue(&leaf, &waiters[1], 2 * HOUR);
-	let_go(&leaf, &held[3], HOUR);
+	waiters[0].arrival -= 2 * LONG;
+	queue(&leaf, &waiters[1], 2 * LONG);
+	let_go(&leaf, &held[3], LONG);
 	CHECK(waiters[0].starving);
-	let_go(&leaf, &held[1], HOUR);
+	let_go(&leaf, &held[1], LONG);
 	CHECK(!waiters[1].starving);
 	CHECK_EQ(leaf.nr_starving, 1);
 }
 
 TEST(leaf_fairness, a_search_in_vain_for_the_next_is_not_repeated_before_the_bound)
 {
-	struct range_hold low = writer(0, 10), high[2] = { writer(50, 51), writer(60, 61) };
-	struct range_hold first = low, second = low;
+	struct range__hold low = writer(0, 10), high[2] = { writer(50, 51), writer(60, 61) };
+	struct range__hold first = low, second = low;
 	struct range__leaf leaf;
 
 	make_leaf(&leaf);
 	hold(&leaf, &low);
 	hold(&leaf, &high[0]);
 	hold(&leaf, &high[1]);
-	queue(&leaf, &first, 3 * HOUR);
-	queue(&leaf, &second, 3 * HOUR);
-	leaf.fair_at = mmrange__now() - 2 * HOUR;
-	let_go(&leaf, &high[0], HOUR);
+	queue(&leaf, &first, 3 * LONG);
+	queue(&leaf, &second, 3 * LONG);
+	leaf.fair_at = mmrange__now() - 2 * LONG;
+	let_go(&leaf, &high[0], LONG);
 	CHECK(first.starving && !second.starving);
 	/* The second is behind the first, and nobody else is there. */
-	leaf.fair_at = mmrange__now() - 2 * HOUR;
-	let_go(&leaf, &high[1], HOUR);
+	leaf.fair_at = mmrange__now() - 2 * LONG;
+	let_go(&leaf, &high[1], LONG);
 	CHECK(!second.starving);
-	CHECK(mmrange__now() - leaf.fair_at < HOUR);
+	CHECK(mmrange__now() - leaf.fair_at < LONG);
 }
 
 static bool newcomer_gets(struct range_lock *lock, struct range_hold *range, uint64_t key)

@@ -3,7 +3,10 @@
 #include "actors.h"
 #include "test.h"
 
+#include "platform/platform.h"
+
 #include <errno.h>
+#include <stdlib.h>
 
 static struct range_request want(struct range_hold *range, uint64_t start, uint64_t end,
 				 enum range_mode mode)
@@ -86,57 +89,121 @@ static void await_waits(struct range_lock *lock, uint64_t waits)
 		sched_yield();
 }
 
+struct census {
+	unsigned int held;
+	unsigned int starving;
+	unsigned int waiting; /* and not starving */
+};
+
+static int count_one(const struct range_info *info, void *arg)
+{
+	struct census *census = arg;
+
+	census->held += info->state == RANGE_STATE_HELD;
+	census->starving += info->state == RANGE_STATE_STARVING;
+	census->waiting += info->state == RANGE_STATE_WAITING;
+	return 0;
+}
+
+static struct census census_of(struct range_lock *lock)
+{
+	struct census census = { 0 };
+
+	CHECK_EQ(range_lock_foreach(lock, count_one, &census), 0);
+	return census;
+}
+
 TEST(many, nothing_is_held_while_it_waits)
 {
 	for (size_t i = 0; i < 2; i++) {
 		struct range_lock lock;
 		struct job job = { .lock = &lock };
 		struct range_hold high;
+		struct census census;
 		pthread_t thread;
 
 		init_lock(&lock, fairnesses[i], 16);
 		take(&lock, &high, 25, 40, RANGE_WRITE);
 		thread = thread_start(lock_two, &job);
-		/* It has the first, not the second: so it waits for the second only. */
 		await_waits(&lock, 1);
-		CHECK(is_free(&lock, 0, 10, RANGE_WRITE));
+		census = census_of(&lock);
+		CHECK_EQ(census.held, 1);
+		/* Both are shown, though it stands in a queue with one of them. */
+		CHECK_EQ(census.waiting + census.starving, 2);
+		CHECK_EQ(is_free(&lock, 0, 10, RANGE_WRITE), i == 0);
+		CHECK(is_free(&lock, 10, 20, RANGE_WRITE));
 		CHECK(!atomic_load(&job.done));
+		check_valid(&lock);
 		range_unlock(&lock, &high);
 		thread_join(thread);
 		check_quiet_and_destroy(&lock);
 	}
 }
 
-TEST(many, it_gets_them_in_the_end_though_one_is_always_taken)
+/* FIFO: no newcomer passes it in any of its ranges, and each may pass it between them. */
+TEST(many, in_a_fifo_lock_it_comes_before_those_that_come_later)
 {
-	struct range_lock lock;
-	struct job job = { .lock = &lock };
-	struct range_hold ranges[2];
-	pthread_t thread;
-	unsigned int turn = 0;
+	for (uint32_t leaves = 1; leaves <= 16; leaves += 15) {
+		struct range_lock lock;
+		struct job job = { .lock = &lock };
+		struct range_hold low, between;
+		struct actor later[2];
+		pthread_t thread;
 
-	/* FIFO, so that the thread has had its turn when the range can be taken again. */
-	init_lock(&lock, RANGE_FAIRNESS_FIFO, 16);
-	take(&lock, &ranges[0], 5, 6, RANGE_WRITE);
-	thread = thread_start(lock_two, &job);
-	await_waits(&lock, 1);
-	/* Each time it waits for one of the two, take the other one and let it go on. */
-	for (; turn < 3; turn++) {
-		unsigned int other = !(turn % 2);
-
-		take(&lock, &ranges[other], other ? 25 : 5, other ? 26 : 6, RANGE_WRITE);
-		range_unlock(&lock, &ranges[turn % 2]);
-		await_waits(&lock, turn + 2);
+		init_lock(&lock, RANGE_FAIRNESS_FIFO, leaves);
+		if (leaves > 1)
+			make_leaves(&lock, 4);
+		take(&lock, &low, 5, 6, RANGE_READ);
+		thread = thread_start(lock_two, &job);
+		await_waits(&lock, 1);
+		actor_queue(&later[0], &lock, 9, 12, RANGE_READ);
+		actor_queue(&later[1], &lock, 29, 31, RANGE_WRITE);
+		take(&lock, &between, 12, 20, RANGE_WRITE);
+		check_valid(&lock);
 		CHECK(!atomic_load(&job.done));
+		range_unlock(&lock, &low);
+		thread_join(thread);
+		for (int i = 0; i < 2; i++) {
+			actor_await(&later[i]);
+			CHECK_EQ(actor_finish(&later[i]), 0);
+		}
+		range_unlock(&lock, &between);
+		check_quiet_and_destroy(&lock);
 	}
-	/* Its next wait is for both, and what lies between them: it was the fourth round. */
-	take(&lock, &ranges[turn % 2 ? 0 : 1], turn % 2 ? 5 : 25, turn % 2 ? 6 : 26, RANGE_WRITE);
-	range_unlock(&lock, &ranges[turn % 2]);
-	await_waits(&lock, turn + 2);
-	CHECK(!is_free(&lock, 15, 16, RANGE_READ));
-	range_unlock(&lock, &ranges[turn % 2 ? 0 : 1]);
-	thread_join(thread);
-	check_quiet_and_destroy(&lock);
+}
+
+/* One that has waited for long enough claims all its ranges, and gets them although one is always taken. */
+TEST(many, it_becomes_starving_in_all_its_ranges)
+{
+	for (uint32_t leaves = 1; leaves <= 16; leaves += 15) {
+		struct range_lock lock;
+		struct job job = { .lock = &lock };
+		struct range_lock_attr attr;
+		struct range_hold low, high;
+		pthread_t thread;
+
+		range_lock_attr_init(&attr);
+		attr.max_leaves = leaves;
+		attr.starvation_ns = 0;
+		CHECK_EQ(range_lock_init(&lock, &attr), 0);
+		if (leaves > 1)
+			make_leaves(&lock, 4);
+		take(&lock, &low, 5, 6, RANGE_WRITE);
+		thread = thread_start(lock_two, &job);
+		AWAIT(census_of(&lock).waiting == 2);
+		take(&lock, &high, 25, 26, RANGE_WRITE);
+		range_unlock(&lock, &low);
+		AWAIT(census_of(&lock).starving == 2);
+		check_valid(&lock);
+		CHECK(!is_free(&lock, 0, 1, RANGE_READ) && !is_free(&lock, 9, 10, RANGE_WRITE));
+		/* It wants [20, 30) for reading. */
+		CHECK(!is_free(&lock, 20, 21, RANGE_WRITE) && is_free(&lock, 20, 21, RANGE_READ));
+		CHECK(is_free(&lock, 10, 20, RANGE_WRITE) && is_free(&lock, 30, 40, RANGE_WRITE));
+		CHECK(!atomic_load(&job.done));
+		range_unlock(&lock, &high);
+		thread_join(thread);
+		check_quiet_and_destroy(&lock);
+	}
 }
 
 struct three {
@@ -160,7 +227,7 @@ static void *lock_three(void *arg)
 	return NULL;
 }
 
-/* Also those that it had when it came to the one that is taken are free again. */
+/* Also those that come before the one that is taken. */
 TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
 {
 	for (uint64_t taken = 0; taken < 3; taken++) {
@@ -185,4 +252,395 @@ TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
 		CHECK_EQ(three.result, 0);
 		check_quiet_and_destroy(&lock);
 	}
+}
+
+/* Whichever of its ranges the caller names, and whichever of them is taken. */
+TEST(many, any_of_its_ranges_ends_the_wait)
+{
+	for (unsigned int i = 0; i < 2 * 2 * 3 * 3; i++) {
+		unsigned int taken = i % 3, named = i / 3 % 3;
+		struct range_lock lock;
+		struct three three = { .lock = &lock };
+		struct range_hold held;
+		struct actor behind;
+		pthread_t thread;
+
+		init_lock(&lock, fairnesses[i / 9 % 2], i / 18 ? 16 : 1);
+		if (i / 18)
+			make_leaves(&lock, 6);
+		take(&lock, &held, 20 * taken + 5, 20 * taken + 6, RANGE_READ);
+		thread = thread_start(lock_three, &three);
+		AWAIT(census_of(&lock).starving + census_of(&lock).waiting == 3);
+		/* Held back by the call in a FIFO lock only, in a range that is not the one it waits for. */
+		actor_start(&behind, &lock, 20 * (2 - named), 20 * (2 - named) + 1, RANGE_READ);
+		CHECK_EQ(range_cancel(&lock, &three.ranges[named]), 0);
+		thread_join(thread);
+		CHECK_EQ(three.result, ECANCELED);
+		for (unsigned int k = 0; k < 3; k++)
+			CHECK_EQ(range_cancel(&lock, &three.ranges[k]), ESRCH);
+		actor_await(&behind);
+		CHECK_EQ(actor_finish(&behind), 0);
+		check_valid(&lock);
+		range_unlock(&lock, &held);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+/* Two ends that are always busy, and what lies between them. */
+enum { LAST_KEY = 999, CALLS = 300 };
+
+struct ends {
+	struct range_lock lock;
+	struct range_hold far;
+	atomic_uint calls;
+	atomic_bool over;
+};
+
+static void *keep_an_end_busy(void *arg)
+{
+	struct ends *ends = arg;
+	static atomic_uint next;
+	uint64_t key = atomic_fetch_add(&next, 1) % 2 ? LAST_KEY : 0;
+	struct range_hold range;
+
+	while (!atomic_load(&ends->over)) {
+		CHECK_EQ(range_lock(&ends->lock, &range, key, key + 1, RANGE_WRITE), 0);
+		spin_ns(2000);
+		range_unlock(&ends->lock, &range);
+	}
+	return NULL;
+}
+
+/* It holds a range between them itself. */
+static void *lock_both_ends(void *arg)
+{
+	struct ends *ends = arg;
+	struct range_hold own, a, b;
+	struct range_request requests[2] = {
+		want(&b, LAST_KEY, LAST_KEY + 1, RANGE_WRITE),
+		want(&a, 0, 1, RANGE_WRITE),
+	};
+
+	CHECK_EQ(range_lock(&ends->lock, &own, 500, 501, RANGE_WRITE), 0);
+	for (unsigned int i = 0; i < CALLS; i++) {
+		CHECK_EQ(range_lock_many(&ends->lock, requests, 2), 0);
+		unlock_all(&ends->lock, requests, 2);
+		atomic_fetch_add(&ends->calls, 1);
+	}
+	range_unlock(&ends->lock, &own);
+	atomic_store(&ends->over, true);
+	return NULL;
+}
+
+static void use_what_lies_between(struct ends *ends)
+{
+	struct range_hold range;
+
+	while (!atomic_load(&ends->over)) {
+		take(&ends->lock, &range, 200, 201, RANGE_WRITE);
+		range_unlock(&ends->lock, &range);
+	}
+}
+
+/* Neither for what this thread holds, nor for another one's, nor do others wait for it there. */
+TEST(many, what_lies_between_its_ranges_does_not_matter)
+{
+	for (unsigned int i = 0; i < 4; i++) {
+		struct ends ends;
+		pthread_t threads[3];
+
+		init_lock(&ends.lock, fairnesses[i % 2], i / 2 ? 1024 : 1);
+		atomic_init(&ends.calls, 0);
+		atomic_init(&ends.over, false);
+		take(&ends.lock, &ends.far, 600, 700, RANGE_READ);
+		for (int t = 0; t < 3; t++)
+			threads[t] = thread_start(t < 2 ? keep_an_end_busy : lock_both_ends, &ends);
+		use_what_lies_between(&ends);
+		for (int t = 0; t < 3; t++)
+			thread_join(threads[t]);
+		CHECK_EQ(atomic_load(&ends.calls), CALLS);
+		range_unlock(&ends.lock, &ends.far);
+		check_quiet_and_destroy(&ends.lock);
+	}
+}
+
+TEST(many, try_takes_all_or_nothing_and_does_not_wait)
+{
+	for (unsigned int i = 0; i < 4; i++) {
+		struct range_lock lock;
+		struct range_hold r[3], held;
+		struct range_request requests[3] = {
+			want(&r[0], 40, 50, RANGE_WRITE),
+			want(&r[1], 0, 10, RANGE_READ),
+			want(&r[2], 20, 30, RANGE_WRITE),
+		};
+
+		init_lock(&lock, fairnesses[i % 2], 16);
+		if (i / 2)
+			make_leaves(&lock, 6);
+		for (uint64_t key = 0; key < 60; key += 20) {
+			take(&lock, &held, key, key + 1, RANGE_WRITE);
+			CHECK_EQ(range_trylock_many(&lock, requests, 3), EBUSY);
+			CHECK_EQ(census_of(&lock).held, 1);
+			range_unlock(&lock, &held);
+		}
+		take(&lock, &held, 0, 20, RANGE_READ);
+		CHECK_EQ(range_trylock_many(&lock, requests, 3), 0);
+		CHECK_EQ(requests[0].start, 0);
+		CHECK_EQ(census_of(&lock).held, 4);
+		CHECK(!is_free(&lock, 49, 50, RANGE_READ) && is_free(&lock, 5, 6, RANGE_READ));
+		unlock_all(&lock, requests, 3);
+		range_unlock(&lock, &held);
+		CHECK_EQ(lock_stats(&lock).waits, 0);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+TEST(many, try_does_not_pass_a_waiter_that_must_not_be_passed)
+{
+	struct range_lock lock;
+	struct range_hold held, r[2];
+	struct range_request requests[2] = { want(&r[0], 0, 5, RANGE_READ),
+					     want(&r[1], 20, 30, RANGE_READ) };
+	struct actor waiter;
+
+	init_lock(&lock, RANGE_FAIRNESS_FIFO, 16);
+	take(&lock, &held, 20, 21, RANGE_READ);
+	actor_queue(&waiter, &lock, 15, 25, RANGE_WRITE);
+	CHECK_EQ(range_trylock_many(&lock, requests, 2), EBUSY);
+	range_unlock(&lock, &held);
+	CHECK_EQ(actor_finish(&waiter), 0);
+	CHECK_EQ(range_trylock_many(&lock, requests, 2), 0);
+	unlock_all(&lock, requests, 2);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(many, a_deadline_ends_the_wait_with_nothing_held)
+{
+	static const clockid_t clocks[] = { CLOCK_MONOTONIC, CLOCK_REALTIME };
+
+	for (unsigned int i = 0; i < 8; i++) {
+		clockid_t clock = clocks[i % 2];
+		struct timespec deadline = time_after(clock, i / 4 ? 2000000 : 0);
+		struct range_lock lock;
+		struct range_hold r[2];
+		struct range_request requests[2] = { want(&r[0], 20, 30, RANGE_READ),
+						     want(&r[1], 0, 5, RANGE_WRITE) };
+		struct actor holder;
+
+		init_lock(&lock, fairnesses[i / 2 % 2], 16);
+		actor_start(&holder, &lock, 25, 26, RANGE_WRITE);
+		actor_await(&holder);
+		CHECK_EQ(range_timedlock_many(&lock, requests, 2, clock, &deadline), ETIMEDOUT);
+		CHECK_EQ(census_of(&lock).held, 1);
+		CHECK_EQ(census_of(&lock).starving + census_of(&lock).waiting, 0);
+		CHECK(is_free(&lock, 0, 25, RANGE_WRITE));
+		check_valid(&lock);
+		CHECK_EQ(actor_finish(&holder), 0);
+		/* It has passed, and nothing is in the way. */
+		CHECK_EQ(range_timedlock_many(&lock, requests, 2, clock, &deadline), 0);
+		CHECK_EQ(census_of(&lock).held, 2);
+		unlock_all(&lock, requests, 2);
+		CHECK_EQ(range_timedlock_many(&lock, requests, 2, clock, NULL), 0);
+		unlock_all(&lock, requests, 2);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+TEST(many, try_and_timed_forms_refuse_what_makes_no_sense)
+{
+	static const struct timespec bad_time = { 0, 1000000000 }, past = { 1, 0 };
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range_hold a, b;
+	struct range_request ok[2] = { want(&a, 0, 5, RANGE_READ), want(&b, 5, 6, RANGE_READ) };
+	struct range_request bad[2] = { want(&a, 0, 6, RANGE_READ), want(&b, 5, 6, RANGE_READ) };
+
+	CHECK_EQ(range_trylock_many(&lock, bad, 2), EINVAL);
+	CHECK_EQ(range_trylock_many(&lock, ok, 0), EINVAL);
+	CHECK_EQ(range_timedlock_many(&lock, bad, 2, CLOCK_MONOTONIC, &past), EINVAL);
+	CHECK_EQ(range_timedlock_many(&lock, ok, 0, CLOCK_MONOTONIC, &past), EINVAL);
+	CHECK_EQ(range_timedlock_many(&lock, ok, 2, CLOCK_MONOTONIC, &bad_time), EINVAL);
+	CHECK_EQ(range_timedlock_many(&lock, ok, 2, CLOCK_PROCESS_CPUTIME_ID, &past), EINVAL);
+	check_quiet_and_destroy(&lock);
+}
+
+struct setter {
+	struct range_lock *lock;
+	unsigned int n; /* of rounds */
+	bool descending;
+};
+
+/* Every second key of [0, 20), in one order or the other, beside single ranges in the gaps. */
+static void *lock_in_some_order(void *arg)
+{
+	struct setter *setter = arg;
+
+	for (unsigned int round = 0; round < setter->n; round++) {
+		struct range_hold ranges[10];
+		struct range_request requests[10];
+
+		for (uint64_t i = 0; i < 10; i++) {
+			uint64_t key = 2 * (setter->descending ? 9 - i : i);
+
+			requests[i] = want(&ranges[i], key, key + 1 + round % 2, RANGE_WRITE);
+		}
+		CHECK_EQ(range_lock_many(setter->lock, requests, 10), 0);
+		unlock_all(setter->lock, requests, 10);
+	}
+	return NULL;
+}
+
+TEST(many, opposite_orders_do_not_deadlock)
+{
+	for (unsigned int i = 0; i < 4; i++) {
+		struct range_lock lock;
+		struct setter setters[4];
+		pthread_t threads[4];
+
+		init_lock(&lock, fairnesses[i % 2], i / 2 ? 64 : 1);
+		for (unsigned int t = 0; t < 4; t++) {
+			setters[t] = (struct setter){ &lock, test_scale(500), t % 2 };
+			threads[t] = thread_start(lock_in_some_order, &setters[t]);
+		}
+		for (unsigned int t = 0; t < 4; t++)
+			thread_join(threads[t]);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+/* A range of a set may span leaves, begin in the leaf in which the one before ends, or share one. */
+TEST(many, ranges_may_lie_in_leaves_in_any_way)
+{
+	static const uint64_t bounds[][2] = { { 3, 5 },   { 5, 10 },  { 10, 20 },
+					      { 25, 55 }, { 57, 58 }, { 59, 60 } };
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range_hold ranges[6];
+	struct range_request requests[6];
+
+	make_leaves(&lock, 8);
+	for (unsigned int subset = 1; subset < 64; subset++) {
+		size_t n = 0;
+
+		for (unsigned int i = 0; i < 6; i++)
+			if (subset & 1u << i) {
+				requests[n] = want(&ranges[i], bounds[i][0], bounds[i][1],
+						   i % 2 ? RANGE_READ : RANGE_WRITE);
+				n++;
+			}
+		CHECK_EQ(range_lock_many(&lock, requests, n), 0);
+		check_valid(&lock);
+		for (unsigned int i = 0; i < 6; i++) {
+			bool held = subset & 1u << i;
+
+			CHECK_EQ(is_free(&lock, bounds[i][0], bounds[i][1], RANGE_WRITE), !held);
+			CHECK_EQ(is_free(&lock, bounds[i][1] - 1, bounds[i][1], RANGE_READ),
+				 !held || i % 2);
+		}
+		CHECK(is_free(&lock, 20, 25, RANGE_WRITE) && is_free(&lock, 60, 61, RANGE_WRITE));
+		unlock_all(&lock, requests, n);
+	}
+	CHECK_EQ(lock_stats(&lock).waits, 0);
+	check_quiet_and_destroy(&lock);
+}
+
+/* Threads that collide although their sets do not overlap split leaves as others do, for some memory. */
+TEST(many, leaves_split_where_sets_collide)
+{
+	uint64_t self = mmrange__self();
+	struct range_lock_attr attr;
+	struct memory_books books;
+	struct range_lock lock;
+
+	range_lock_attr_init(&attr);
+	use_memory_books(&attr, &books, UINT32_MAX);
+	CHECK_EQ(range_lock_init(&lock, &attr), 0);
+	for (uint64_t i = 0; i < 1000; i++) {
+		unsigned int before = atomic_load(&books.allocations);
+		struct range_hold ranges[2];
+		struct range_request requests[2] = {
+			want(&ranges[0], 100 * (i % 2), 100 * (i % 2) + 1, RANGE_WRITE),
+			want(&ranges[1], 100 * (i % 2) + 10, 100 * (i % 2) + 11, RANGE_WRITE),
+		};
+
+		play_thread(i % 2);
+		CHECK_EQ(range_lock_many(&lock, requests, 2), 0);
+		CHECK(atomic_load(&books.allocations) - before <= 4);
+		CHECK_EQ(census_of(&lock).held, 2);
+		unlock_all(&lock, requests, 2);
+	}
+	mmrange__thread = self;
+	CHECK(leaf_at(&lock, 5) != leaf_at(&lock, 105));
+	CHECK(lock_stats(&lock).leaves <= 8);
+	check_quiet_and_destroy(&lock);
+	check_memory_balanced(&books);
+}
+
+enum order { RISING, FALLING, ORGAN_PIPE, SHUFFLED, NR_ORDERS };
+
+static uint64_t nth(enum order order, uint64_t i, uint64_t n)
+{
+	switch (order) {
+	case RISING:
+		return i;
+	case FALLING:
+		return n - 1 - i;
+	case ORGAN_PIPE:
+		return i < n / 2 ? 2 * i : 2 * (n - 1 - i) + 1;
+	default:
+		/* n has no factor in common with this prime. */
+		return i * UINT64_C(2654435761) % n;
+	}
+}
+
+/* They overlap in the end, so that there is nothing but the sorting. In O(n^2) it would take hours. */
+TEST(many, a_million_requests_are_sorted_in_a_moment)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	uint64_t n = test_scale(1000000);
+	struct range_request *requests = malloc(n * sizeof *requests);
+	struct range_hold range;
+
+	CHECK(requests);
+	for (enum order order = 0; order < NR_ORDERS; order++) {
+		for (uint64_t i = 0; i < n; i++) {
+			uint64_t key = nth(order, i, n);
+
+			requests[i] = want(&range, key, key == n - 2 ? n : key + 1, RANGE_WRITE);
+		}
+		CHECK_EQ(range_lock_many(&lock, requests, n), EINVAL);
+		for (uint64_t i = 0; i < n; i++)
+			CHECK_EQ(requests[i].start, i);
+	}
+	free(requests);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(many, thousands_of_ranges_are_taken_and_waited_for)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	uint64_t n = test_scale(20000);
+	struct range_request *requests = malloc(n * sizeof *requests);
+	struct range_hold *ranges = malloc(n * sizeof *ranges);
+	struct timespec soon;
+	struct actor holder;
+
+	CHECK(requests && ranges);
+	make_leaves(&lock, 16);
+	for (uint64_t i = 0; i < n; i++) {
+		uint64_t key = 3 * nth(SHUFFLED, i, n);
+
+		requests[i] = want(&ranges[i], key, key + 2, RANGE_WRITE);
+	}
+	CHECK_EQ(range_lock_many(&lock, requests, n), 0);
+	CHECK_EQ(census_of(&lock).held, n);
+	unlock_all(&lock, requests, n);
+	actor_start(&holder, &lock, 3 * n - 2, 3 * n - 1, RANGE_READ);
+	actor_await(&holder);
+	soon = time_after(CLOCK_MONOTONIC, 1000000);
+	CHECK_EQ(range_timedlock_many(&lock, requests, n, CLOCK_MONOTONIC, &soon), ETIMEDOUT);
+	CHECK_EQ(census_of(&lock).held, 1);
+	CHECK_EQ(actor_finish(&holder), 0);
+	free(requests);
+	free(ranges);
+	check_quiet_and_destroy(&lock);
 }

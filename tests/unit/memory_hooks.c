@@ -29,8 +29,7 @@ static void make_lock(struct memory_books *books, void (*inside)(void))
 	attr.alloc = alloc;
 	CHECK_EQ(range_lock_init(&lock, &attr), 0);
 	hook = (struct hook){ .calls = 0 };
-	for (unsigned int i = 0; i < RANGE__PATIENCE; i++)
-		visit(&lock, i % 2, i % 2 ? 200 : 100);
+	alternate(&lock, 100, 200, 2);
 	CHECK_EQ(hook.calls, 0);
 	hook.inside = inside;
 }

@@ -7,6 +7,7 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/lock.h"
 #include "range_lock/wait.h"
 
 #include <errno.h>
@@ -18,19 +19,27 @@ enum { PASSES = 200 };
 struct scene {
 	struct range_lock lock;
 	struct range__leaf *leaf;
-	struct range_hold woken;
-	struct range_hold waiting;
+	struct range__hold woken;
+	struct range__hold waiting;
 };
 
-static void enqueue(struct scene *s, struct range_hold *range, uint8_t starving)
+static struct range__set alone = { .n = 1 };
+
+static void enqueue(struct scene *s, struct range__hold *range, uint8_t starving)
 {
-	*range = (struct range_hold){ .start = 0, .end = 10, .mode = RANGE_WRITE };
+	*range = (struct range__hold){ .start = 0, .end = 10, .mode = RANGE_WRITE };
 	range->starving = starving;
-	range->stamp = mmrange__now();
-	range->leaf = s->leaf;
+	range->arrival = mmrange__now();
+	range->leaf[0] = range->leaf[1] = s->leaf;
+	range->set = &alone;
 	range__leaf_lock(s->leaf);
 	range__leaf_enqueue(s->leaf, range);
 	range__leaf_unlock(s->leaf, NULL);
+}
+
+static void let_starve_after(struct scene *s, uint64_t ns)
+{
+	range__lock(&s->lock)->starvation_more_ns = ns - RANGE__DEFAULT_STARVATION;
 }
 
 static void set_scene(struct scene *s, uint64_t starvation_ns)
@@ -38,8 +47,8 @@ static void set_scene(struct scene *s, uint64_t starvation_ns)
 	struct range_hold held;
 
 	init_lock(&s->lock, RANGE_FAIRNESS_BARGING, 1);
-	s->lock.starvation_ns = starvation_ns;
-	s->leaf = &s->lock.root;
+	let_starve_after(s, starvation_ns);
+	s->leaf = leaf_at(&s->lock, 0);
 	take(&s->lock, &held, 0, 10, RANGE_WRITE);
 	enqueue(s, &s->woken, 0);
 	enqueue(s, &s->waiting, 0);
@@ -50,13 +59,13 @@ static void set_scene(struct scene *s, uint64_t starvation_ns)
 }
 
 /* A waiter gives up. */
-static void give_up(struct scene *s, struct range_hold *range)
+static void give_up(struct scene *s, struct range__hold *range)
 {
 	struct range__wakes wakes = { .n = 0 };
 
 	range__leaf_lock(s->leaf);
 	range__leaf_dequeue(s->leaf, range);
-	range__wake(&s->lock, s->leaf, range->start, range->end, &wakes);
+	range__wake(range__lock(&s->lock), s->leaf, range->start, range->end, &wakes);
 	range__leaf_unlock(s->leaf, &wakes);
 	check_valid(&s->lock);
 }
@@ -112,9 +121,9 @@ TEST(passing, a_newcomer_that_a_woken_waiter_finds_wakes_it)
 	take(&s.lock, &newcomer, 5, 15, RANGE_WRITE);
 	CHECK_EQ(word(&s) & WORD_TAG, WORD_SINGLE);
 	range__leaf_lock(s.leaf);
-	CHECK(range__leaf_blocks(s.leaf, &s.woken));
+	CHECK(range__leaf_blocks(range__lock(&s.lock), s.leaf, &s.woken));
 	range__leaf_wait_again(s.leaf, &s.woken);
-	range__wake(&s.lock, s.leaf, 0, 10, &wakes);
+	range__wake(range__lock(&s.lock), s.leaf, 0, 10, &wakes);
 	range__leaf_unlock(s.leaf, &wakes);
 	CHECK_EQ(atomic_load(&s.woken.state), RANGE_WAITING);
 	CHECK_EQ(word(&s) & WORD_TAG, WORD_TREE);
@@ -146,7 +155,7 @@ TEST(passing, nobody_passes_a_waiter_that_is_starving)
 {
 	struct range_hold newcomer;
 	struct scene s;
-	struct range_hold starving;
+	struct range__hold starving;
 
 	set_scene(&s, UINT64_MAX);
 	enqueue(&s, &starving, 1);
@@ -168,7 +177,7 @@ TEST(passing, the_oldest_waiter_becomes_starving_after_a_bounded_number_of_passe
 	int n = 0;
 
 	set_scene(&s, UINT64_MAX);
-	s.lock.starvation_ns = 0;
+	let_starve_after(&s, 0);
 	range__passed = 0;
 	while (range_trylock(&s.lock, &newcomer, 5, 15, RANGE_WRITE) == 0) {
 		CHECK(n++ < PASSES);
@@ -191,7 +200,7 @@ TEST(passing, locking_elsewhere_does_not_allow_more_passes)
 
 	take(&other, &held, 0, 10, RANGE_WRITE);
 	set_scene(&s, UINT64_MAX);
-	s.lock.starvation_ns = 0;
+	let_starve_after(&s, 0);
 	range__passed = 0;
 	while (range_trylock(&s.lock, &newcomer, 5, 15, RANGE_WRITE) == 0) {
 		CHECK(n++ < PASSES);
@@ -206,10 +215,12 @@ TEST(passing, locking_elsewhere_does_not_allow_more_passes)
 
 TEST(passing, in_order_of_arrival_nobody_passes)
 {
-	struct range_hold held, newcomer, waiting;
-	struct scene s = { .leaf = &s.lock.root };
+	struct range_hold held, newcomer;
+	struct range__hold waiting;
+	struct scene s;
 
 	init_lock(&s.lock, RANGE_FAIRNESS_FIFO, 1);
+	s.leaf = leaf_at(&s.lock, 0);
 	take(&s.lock, &held, 0, 10, RANGE_WRITE);
 	enqueue(&s, &waiting, 1);
 	range_unlock(&s.lock, &held);

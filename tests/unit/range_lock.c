@@ -34,7 +34,7 @@
 #include <string.h>
 
 _Static_assert(sizeof(struct range_lock) <= 256, "the contract's bound");
-_Static_assert(sizeof(struct range_hold) <= 128, "the contract's bound");
+_Static_assert(sizeof(struct range_hold) <= 192, "the contract's bound");
 
 TEST(range_lock, empty_and_inverted_ranges_are_invalid)
 {

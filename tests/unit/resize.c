@@ -81,7 +81,7 @@ TEST(resize, a_writer_is_upgraded_already_whoever_waits)
 		struct range_hold range, other;
 
 		init_lock(&lock, fairnesses[i], 1);
-		lock.starvation_ns = 0;
+		set_starvation(&lock, 0);
 		take(&lock, &range, 0, 10, RANGE_WRITE);
 		take(&lock, &other, 20, 21, RANGE_WRITE);
 		actor_queue(&reader, &lock, 0, 10, RANGE_READ);
@@ -193,28 +193,63 @@ TEST(resize, extending_does_not_pass_a_waiter_that_must_not_be_passed)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(resize, extending_over_leaves_merges_them_only_if_it_succeeds)
+/* Into the next leaf, over one that it then covers, and back. */
+TEST(resize, a_range_may_extend_over_leaves_and_shrink_again)
 {
-	struct range_lock lock = RANGE_LOCK_INITIALIZER;
-	struct range_lock_stats before;
-	struct range_hold range, other;
+	static const uint64_t bounds[][2] = {
+		{ 45, 55 }, { 35, 46 }, { 5, 85 }, { 0, UINT64_MAX }
+	};
 
-	CHECK(split_by_turns(&lock, 1000, 2000, 100000));
-	before = lock_stats(&lock);
-	take(&lock, &range, 1000, 1001, RANGE_WRITE);
-	take(&lock, &other, 2000, 2001, RANGE_WRITE);
-	CHECK_EQ(range_tryextend(&lock, &range, 1000, 2001), EBUSY);
-	CHECK_EQ(lock_stats(&lock).merges, before.merges);
-	check_valid(&lock);
-	range_unlock(&lock, &other);
-	CHECK_EQ(range_tryextend(&lock, &range, 1000, 2001), 0);
-	CHECK(lock_stats(&lock).merges > before.merges);
-	CHECK(!is_free(&lock, 2000, 2001, RANGE_READ));
-	check_valid(&lock);
-	CHECK_EQ(range_shrink(&lock, &range, 2000, 2001), 0);
-	CHECK(is_free(&lock, 0, 2000, RANGE_WRITE));
-	range_unlock(&lock, &range);
-	check_quiet_and_destroy(&lock);
+	for (size_t i = 0; i < 2 * sizeof bounds / sizeof bounds[0]; i++) {
+		struct range_lock lock = RANGE_LOCK_INITIALIZER;
+		uint64_t start = bounds[i / 2][0], end = bounds[i / 2][1];
+		struct range_hold range, other;
+
+		make_leaves(&lock, 10);
+		take(&lock, &range, 45, 46, i % 2 ? RANGE_READ : RANGE_WRITE);
+		take(&lock, &other, start == 45 ? end - 1 : start, start == 45 ? end : start + 1,
+		     RANGE_WRITE);
+		CHECK_EQ(range_tryextend(&lock, &range, start, end), EBUSY);
+		CHECK(range.start == 45 && range.end == 46);
+		check_valid(&lock);
+		range_unlock(&lock, &other);
+		CHECK_EQ(range_tryextend(&lock, &range, start, end), 0);
+		check_valid(&lock);
+		for (uint64_t key = 0; key < 100; key++)
+			CHECK_EQ(is_free(&lock, key, key + 1, RANGE_WRITE),
+				 key < start || end <= key);
+		CHECK_EQ(range_shrink(&lock, &range, 45, 46), 0);
+		check_valid(&lock);
+		CHECK(is_free(&lock, 0, 45, RANGE_WRITE) && !is_free(&lock, 45, 46, RANGE_WRITE));
+		CHECK(is_free(&lock, 46, UINT64_MAX, RANGE_WRITE));
+		range_unlock(&lock, &range);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+/* In a leaf that it covers, or at a bound. */
+TEST(resize, a_range_over_leaves_may_be_split_downgraded_and_upgraded)
+{
+	for (uint64_t point = 20; point < 60; point += 5) {
+		struct range_lock lock = RANGE_LOCK_INITIALIZER;
+		struct range_hold lower, upper;
+
+		make_leaves(&lock, 10);
+		take(&lock, &lower, 15, 65, RANGE_WRITE);
+		range_downgrade(&lock, &lower);
+		check_valid(&lock);
+		CHECK(is_free(&lock, 15, 65, RANGE_READ) && !is_free(&lock, 30, 31, RANGE_WRITE));
+		CHECK_EQ(range_tryupgrade(&lock, &lower), 0);
+		check_valid(&lock);
+		CHECK(!is_free(&lock, 64, 65, RANGE_READ) && !is_free(&lock, 30, 31, RANGE_READ));
+		CHECK_EQ(range_split(&lock, &lower, point, &upper), 0);
+		check_valid(&lock);
+		range_unlock(&lock, point % 2 ? &lower : &upper);
+		CHECK_EQ(is_free(&lock, 15, point, RANGE_READ), point % 2);
+		CHECK_EQ(is_free(&lock, point, 65, RANGE_READ), !(point % 2));
+		range_unlock(&lock, point % 2 ? &upper : &lower);
+		check_quiet_and_destroy(&lock);
+	}
 }
 
 TEST(resize, the_two_parts_of_a_split_range_are_released_on_their_own)

@@ -26,7 +26,7 @@ static _Thread_local struct reader *self;
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value)
 {
 	/* In a checked build there is another value, which is set before that. */
-	if (self && range__slots_own) {
+	if (self && range__slots_own != &range__slots_not_yet) {
 		sem_post(&self->arrived);
 		sem_await(&self->go_on);
 	}

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A reader that is held up between seeing that its leaf is biased and publishing its range, and
- * again when it has found out that the leaf is two by now. What it calls then in the C library
- * stops it: this program has these calls wrapped by the linker.
+ * again when it has found out that the leaf is another by now. What it calls then stops it: this program
+ * has these calls wrapped by the linker.
  */
-#include "actors.h"
+#include "leaves.h"
 
-#include "platform/platform.h"
-#include "range_lock/forest.h"
 #include "range_lock/slots.h"
 
 #include <errno.h>
 
 int __real_pthread_setspecific(pthread_key_t key, const void *value);
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
-int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
+struct range__leaf *__real_range__forest_lock_key(struct range__lock *lock, uint64_t key,
+						  struct range__leaf *hint);
+struct range__leaf *__wrap_range__forest_lock_key(struct range__lock *lock, uint64_t key,
+						  struct range__leaf *hint);
 
 /* Where the reader is. */
-enum { ON_ITS_WAY, ABOUT_TO_PUBLISH, OUT_OF_THE_MUTEX };
+enum { ON_ITS_WAY, ABOUT_TO_PUBLISH, ABOUT_TO_LOCK };
 
 static _Thread_local bool is_reader;
 static int stage;
@@ -36,17 +36,18 @@ static void stop_at(int next)
 /* A thread's first slots: before it publishes. */
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value)
 {
-	stop_at(ABOUT_TO_PUBLISH);
+	/* In a checked build there is another value, which is set before that. */
+	if (range__slots_own != &range__slots_not_yet)
+		stop_at(ABOUT_TO_PUBLISH);
 	return __real_pthread_setspecific(key, value);
 }
 
-/* After it looked for one leaf that has its range, and found several. */
-int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
+/* Published, it has seen that the leaf's word is another. */
+struct range__leaf *__wrap_range__forest_lock_key(struct range__lock *lock, uint64_t key,
+						  struct range__leaf *hint)
 {
-	int error = __real_pthread_mutex_unlock(mutex);
-
-	stop_at(OUT_OF_THE_MUTEX);
-	return error;
+	stop_at(ABOUT_TO_LOCK);
+	return __real_range__forest_lock_key(lock, key, hint);
 }
 
 struct reader {
@@ -54,6 +55,7 @@ struct reader {
 	struct range_hold range;
 	bool try;
 	int result;
+	pthread_t thread;
 };
 
 static void *read_late(void *arg)
@@ -68,47 +70,105 @@ static void *read_late(void *arg)
 	return NULL;
 }
 
-/* In between, the leaves become one again, are biased, and a writer looks for readers. */
-static void be_late(bool try)
+/* It finds one leaf, and publishes when there are two, split at 100. */
+static void begin(struct reader *reader, bool try)
 {
-	struct reader reader = { .try = try };
-	struct range_hold span, writer;
-	pthread_t thread;
-
+	reader->try = try;
 	stage = ON_ITS_WAY;
 	CHECK_EQ(sem_init(&arrived, 0, 0), 0);
 	CHECK_EQ(sem_init(&go_on, 0, 0), 0);
-	init_lock(&reader.lock, RANGE_FAIRNESS_BARGING, 16);
-	CHECK(split_by_turns(&reader.lock, 1000, 2000, 100000));
-	make_biased(&reader.lock, 0);
-	thread = thread_start(read_late, &reader);
+	init_lock(&reader->lock, RANGE_FAIRNESS_BARGING, 16);
+	split_leaf(&reader->lock, 1000);
+	make_biased(&reader->lock, 0);
+	reader->thread = thread_start(read_late, reader);
 	sem_await(&arrived);
 	CHECK_EQ(stage, ABOUT_TO_PUBLISH);
-	CHECK(split_by_turns(&reader.lock, 50, 100, 100000));
+	split_leaf(&reader->lock, 100);
+}
+
+static void let_publish(void)
+{
 	sem_post(&go_on);
 	sem_await(&arrived);
-	CHECK_EQ(stage, OUT_OF_THE_MUTEX);
-	take(&reader.lock, &span, 0, 300, RANGE_READ);
-	make_biased(&reader.lock, 0);
-	CHECK_EQ(range_trylock(&reader.lock, &writer, 10, 11, RANGE_WRITE), EBUSY);
-	range_unlock(&reader.lock, &span);
-	sem_post(&go_on);
-	thread_join(thread);
-	CHECK_EQ(reader.result, 0);
-	check_valid(&reader.lock);
-	CHECK(!is_free(&reader.lock, 150, 160, RANGE_WRITE));
-	range_unlock(&reader.lock, &reader.range);
-	check_quiet_and_destroy(&reader.lock);
+	CHECK_EQ(stage, ABOUT_TO_LOCK);
+}
+
+static void end(struct reader *reader)
+{
+	check_quiet_and_destroy(&reader->lock);
 	sem_destroy(&arrived);
 	sem_destroy(&go_on);
 }
 
-TEST(slots_late, a_reader_that_was_adopted_after_it_looked_knows_it)
+/* Both leaves are biased again, and a writer looks for readers in the first one. */
+static void be_late(bool try)
+{
+	struct reader reader;
+	struct range_hold writer;
+
+	begin(&reader, try);
+	let_publish();
+	make_biased(&reader.lock, 50);
+	make_biased(&reader.lock, 150);
+	CHECK_EQ(range_trylock(&reader.lock, &writer, 10, 11, RANGE_WRITE), EBUSY);
+	CHECK(is_biased(&reader.lock, 150));
+	sem_post(&go_on);
+	thread_join(reader.thread);
+	CHECK_EQ(reader.result, 0);
+	CHECK(!is_published(&reader.range));
+	check_valid(&reader.lock);
+	CHECK(!is_free(&reader.lock, 50, 60, RANGE_WRITE));
+	CHECK(!is_free(&reader.lock, 150, 160, RANGE_WRITE));
+	range_unlock(&reader.lock, &reader.range);
+	end(&reader);
+}
+
+TEST(slots_late, a_reader_that_was_adopted_in_one_leaf_after_it_looked_is_held_in_both)
 {
 	be_late(false);
 }
 
-TEST(slots_late, a_reader_that_tries_and_was_adopted_after_it_looked_knows_it)
+TEST(slots_late, a_reader_that_tries_and_was_adopted_in_one_leaf_is_held_in_both)
 {
 	be_late(true);
+}
+
+/* A writer has the second leaf, and one waits in the first, where the reader has been adopted. */
+static void be_too_late(bool try)
+{
+	struct reader reader;
+	struct actor waiter;
+	struct range_hold writer;
+
+	begin(&reader, try);
+	take(&reader.lock, &writer, 150, 160, RANGE_WRITE);
+	let_publish();
+	make_biased(&reader.lock, 50);
+	actor_queue(&waiter, &reader.lock, 10, 11, RANGE_WRITE);
+	check_valid(&reader.lock);
+	sem_post(&go_on);
+	actor_await(&waiter);
+	CHECK_EQ(actor_finish(&waiter), 0);
+	/* One that tries must have looked again while the writer is still there. */
+	if (try)
+		thread_join(reader.thread);
+	else
+		AWAIT(lock_stats(&reader.lock).waits == 2);
+	range_unlock(&reader.lock, &writer);
+	if (!try)
+		thread_join(reader.thread);
+	CHECK_EQ(reader.result, try ? EBUSY : 0);
+	if (!try)
+		range_unlock(&reader.lock, &reader.range);
+	end(&reader);
+}
+
+TEST(slots_late, a_reader_that_cannot_be_held_in_one_leaf_wakes_whom_it_kept_waiting_in_the_other)
+{
+	be_too_late(false);
+}
+
+TEST(slots_late, a_reader_that_tries_and_fails_in_one_leaf_wakes_whom_it_kept_waiting_in_the_other)
+{
+	be_too_late(true);
 }

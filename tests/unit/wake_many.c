@@ -8,6 +8,7 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/span.h"
 
 void __real_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
 void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
@@ -15,7 +16,8 @@ void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
 enum { MOST = 200 };
 
 static struct range_lock lock;
-static struct range_hold waiters[MOST];
+static struct range__hold waiters[MOST];
+static struct range__set sets[MOST];
 static unsigned int unparked[MOST];
 
 void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
@@ -25,13 +27,18 @@ void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
 	__real_mmrange__unpark(word, all);
 }
 
-static void queue_nobody(struct range_hold *range)
+static void queue_nobody(unsigned int i)
 {
-	*range = (struct range_hold){ .start = 0, .end = 10, .mode = RANGE_READ };
-	range->owner = mmrange__self();
-	range__leaf_lock(&lock.root);
-	range__leaf_enqueue(&lock.root, range);
-	range__leaf_unlock(&lock.root, NULL);
+	struct range__leaf *leaf = leaf_at(&lock, 0);
+
+	waiters[i] = (struct range__hold){ .start = 0, .end = 10, .mode = RANGE_READ };
+	waiters[i].owner = mmrange__self();
+	sets[i] = range__set_of(range__lock(&lock), &waiters[i]);
+	sets[i].queued = &waiters[i];
+	waiters[i].set = &sets[i];
+	range__leaf_lock(leaf);
+	range__leaf_enqueue(leaf, &waiters[i]);
+	range__leaf_unlock(leaf, NULL);
 }
 
 TEST(wake_many, each_of_many_waiters_that_one_release_frees_is_unparked_once)
@@ -44,7 +51,7 @@ TEST(wake_many, each_of_many_waiters_that_one_release_frees_is_unparked_once)
 		for (unsigned int i = 0; i < MOST; i++) {
 			unparked[i] = 0;
 			if (i < n)
-				queue_nobody(&waiters[i]);
+				queue_nobody(i);
 		}
 		range_unlock(&lock, &held);
 		for (unsigned int i = 0; i < n; i++) {
@@ -52,7 +59,7 @@ TEST(wake_many, each_of_many_waiters_that_one_release_frees_is_unparked_once)
 			CHECK_EQ(unparked[i], 1);
 		}
 		for (unsigned int i = 0; i < n; i++)
-			CHECK_EQ(range_cancel(&lock, &waiters[i]), 0);
+			CHECK_EQ(range_cancel(&lock, range__public(&waiters[i])), 0);
 		check_quiet_and_destroy(&lock);
 	}
 }

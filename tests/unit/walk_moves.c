@@ -1,53 +1,71 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Walks through the lock while leaves merge and come apart under them. The linker wraps the call
- * with which a walk leaves a leaf: at one of these moments this program makes leaves into one, by a
- * range that spans them, and at a later one, or after the walk, it releases that range. It tries all
- * spans and all pairs of moments.
+ * with which a walk leaves a leaf: at one of these moments this program splits a leaf or merges two,
+ * and at a later one, or after the walk, it does another of these. It tries all places and all pairs of
+ * moments.
  */
-#include "actors.h"
-
-#include "platform/platform.h"
-#include "range_lock/forest.h"
+#include "leaves.h"
 
 #include <errno.h>
 
-enum { LEAVES = 4 };
+/* Places at which a range is held and another one waits, each in a leaf with an empty one behind it. */
+enum { PLACES = 3, FAR_LEAVES = 3, LOOKS = 2 * PLACES + FAR_LEAVES };
 
 void __real_range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wakes);
 void __wrap_range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wakes);
 
-/* One plan: the leaves from first to last become one after a number of unlocks, and so on. */
+/*
+ * One plan: after a number of unlocks, something happens to the leaf of a place; and something else,
+ * that undoes it in part, after some more.
+ */
+enum what {
+	BEHIND, /* the empty leaf behind it is merged into it, then it comes apart again */
+	BEFORE, /* it is split before what it has; then what was split off goes to the leaf before */
+	NR_WHAT
+};
+
 struct plan {
-	unsigned int first, last;
-	unsigned int merge, part;
+	enum what what;
+	unsigned int place;
+	unsigned int first, second;
 };
 
 static struct range_lock lock;
-static struct range_hold held[LEAVES], spanning;
-static struct actor waiters[LEAVES];
+static struct range_hold held[PLACES];
+static struct actor waiters[PLACES];
 static struct plan plan;
-static bool merged;
-static unsigned int unlocks;
+static unsigned int unlocks, done, moves_under_walks;
 /* Of this thread: the waiters leave leaves, too. */
 static MMRANGE__THREAD_LOCAL bool walking;
 
-/* In each leaf a reader holds a key that a writer waits for. Other readers come and go. */
-static uint64_t key_in(unsigned int leaf)
+static uint64_t key_in(unsigned int place)
 {
-	return 10 * leaf + 5;
+	return 20 * place + 25;
 }
 
-static void merge(void)
+static void do_first(void)
 {
-	take(&lock, &spanning, key_in(plan.first), key_in(plan.last) + 1, RANGE_READ);
-	merged = true;
+	if (plan.what == BEHIND)
+		merge_leaf(&lock, key_in(plan.place) + 10);
+	else
+		split_leaf(&lock, key_in(plan.place) - 2);
 }
 
-static void part(void)
+static void do_second(void)
 {
-	range_unlock(&lock, &spanning);
-	merged = false;
+	if (plan.what == BEHIND)
+		split_leaf(&lock, key_in(plan.place) + 5);
+	else
+		merge_leaf(&lock, key_in(plan.place) - 4);
+}
+
+static void do_next(void)
+{
+	if (done++ == 0)
+		do_first();
+	else
+		do_second();
 }
 
 void __wrap_range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wakes)
@@ -57,10 +75,10 @@ void __wrap_range__leaf_unlock(struct range__leaf *leaf, const struct range__wak
 		return;
 	walking = false;
 	unlocks++;
-	if (unlocks == plan.merge)
-		merge();
-	else if (merged && unlocks == plan.part)
-		part();
+	if (unlocks == plan.first || unlocks == plan.second) {
+		do_next();
+		moves_under_walks++;
+	}
 	walking = true;
 }
 
@@ -70,11 +88,13 @@ static void begin(void)
 	struct range_lock_attr attr;
 
 	range_lock_attr_init(&attr);
-	attr.starvation_ns = UINT64_MAX; /* no waiter keeps the span out */
+	attr.starvation_ns = UINT64_MAX; /* no waiter keeps the others out */
 	CHECK_EQ(range_lock_init(&lock, &attr), 0);
-	make_leaves(&lock, LEAVES);
+	make_far_leaves(&lock);
+	for (uint64_t key = 10 * (2 * PLACES + 1); key > 10; key -= 10)
+		split_leaf(&lock, key);
 	mmrange__thread = self;
-	for (unsigned int i = 0; i < LEAVES; i++)
+	for (unsigned int i = 0; i < PLACES; i++)
 		take(&lock, &held[i], key_in(i), key_in(i) + 1, RANGE_READ);
 }
 
@@ -85,73 +105,63 @@ static void begin_wait(unsigned int i)
 
 static void begin_walk(void)
 {
-	unlocks = 0;
+	unlocks = done = 0;
 	walking = true;
 }
 
 static void end_walk(void)
 {
 	walking = false;
-	if (merged)
-		part();
+	while (done < 2)
+		do_next();
 }
 
 static void end(void)
 {
-	for (unsigned int i = 0; i < LEAVES; i++)
+	for (unsigned int i = 0; i < PLACES; i++)
 		range_unlock(&lock, &held[i]);
 }
 
 /* Runs a test for each plan. The lock adapts to what it sees, so each has a new one. */
 static void for_each_plan(void (*run)(void))
 {
-	uint64_t merges = 0, splits = 0;
-
-	for (plan.first = 0; plan.first < LEAVES; plan.first++)
-		for (plan.last = plan.first + 1; plan.last < LEAVES; plan.last++)
-			for (plan.merge = 1; plan.merge <= LEAVES; plan.merge++)
-				for (plan.part = plan.merge + 1; plan.part <= LEAVES + 1;
-				     plan.part++) {
-					struct range_lock_stats stats;
-
+	moves_under_walks = 0;
+	for (plan.what = 0; plan.what < NR_WHAT; plan.what++)
+		for (plan.place = 0; plan.place < PLACES; plan.place++)
+			for (plan.first = 1; plan.first <= LOOKS; plan.first++)
+				for (plan.second = plan.first + 1; plan.second <= LOOKS + 1;
+				     plan.second++) {
 					begin();
-					merges -= lock_stats(&lock).merges;
-					splits -= lock_stats(&lock).splits;
 					run();
-					stats = lock_stats(&lock);
-					merges += stats.merges;
-					splits += stats.splits;
 					check_quiet_and_destroy(&lock);
 				}
-	/* Most plans came about: the leaves have been made into one, and have come apart. */
-	CHECK(merges > 60);
-	CHECK(splits > 60);
+	CHECK(moves_under_walks > 60);
 }
 
 static int count(const struct range_info *info, void *arg)
 {
 	unsigned int *shown = arg;
 
-	for (unsigned int i = 0; i < LEAVES; i++) {
+	for (unsigned int i = 0; i < PLACES; i++) {
 		shown[i] += info->range == &held[i];
-		shown[LEAVES + i] += info->range == &waiters[i].range;
+		shown[PLACES + i] += info->range == &waiters[i].range;
 	}
 	return 0;
 }
 
 static void show(void)
 {
-	unsigned int shown[2 * LEAVES] = { 0 };
+	unsigned int shown[2 * PLACES] = { 0 };
 
-	for (unsigned int i = 0; i < LEAVES; i++)
+	for (unsigned int i = 0; i < PLACES; i++)
 		begin_wait(i);
 	begin_walk();
 	CHECK_EQ(range_lock_foreach(&lock, count, shown), 0);
 	end_walk();
-	for (unsigned int i = 0; i < 2 * LEAVES; i++)
+	for (unsigned int i = 0; i < 2 * PLACES; i++)
 		CHECK_EQ(shown[i], 1);
 	end();
-	for (unsigned int i = 0; i < LEAVES; i++)
+	for (unsigned int i = 0; i < PLACES; i++)
 		CHECK_EQ(actor_finish(&waiters[i]), 0);
 }
 
@@ -162,13 +172,16 @@ TEST(walk_moves, what_stays_is_shown_once)
 
 static void cancel(void)
 {
-	for (unsigned int i = 0; i < LEAVES; i++) {
+	for (unsigned int i = 0; i < PLACES; i++)
 		begin_wait(i);
-		begin_walk();
-		CHECK_EQ(range_cancel(&lock, &waiters[i].range), 0);
-		end_walk();
+	begin_walk();
+	CHECK_EQ(range_cancel(&lock, &waiters[plan.place].range), 0);
+	end_walk();
+	for (unsigned int i = 0; i < PLACES; i++)
+		if (i != plan.place)
+			CHECK_EQ(range_cancel(&lock, &waiters[i].range), 0);
+	for (unsigned int i = 0; i < PLACES; i++)
 		CHECK_EQ(actor_finish(&waiters[i]), ECANCELED);
-	}
 	end();
 }
 

@@ -10,10 +10,8 @@
 
 #include <errno.h>
 
-int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
-int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
-int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
+uint32_t __real_range__index_search(struct range__forest *forest, uint64_t key);
+uint32_t __wrap_range__index_search(struct range__forest *forest, uint64_t key);
 
 static struct range_lock lock;
 static struct range_hold held[2];
@@ -24,25 +22,15 @@ static uint32_t entry;
 static struct range__leaf *right;
 static unsigned int corrections;
 
-static int correct(const pthread_mutex_t *mutex, int error)
+/* The library calls it under lock->mutex. */
+uint32_t __wrap_range__index_search(struct range__forest *forest, uint64_t key)
 {
-	if (!error && mutex == &lock.mutex && right) {
-		range__index_set(forest_of(&lock), entry, range__index_lo(forest_of(&lock), entry),
-				 right);
+	if (right) {
+		range__index_set(forest, entry, range__index_lo(forest, entry), right);
 		right = NULL;
 		corrections++;
 	}
-	return error;
-}
-
-int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
-{
-	return correct(mutex, __real_pthread_mutex_lock(mutex));
-}
-
-int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex)
-{
-	return correct(mutex, __real_pthread_mutex_trylock(mutex));
+	return __real_range__index_search(forest, key);
 }
 
 /* As where another thread is just splitting or merging leaves. */
@@ -113,7 +101,7 @@ TEST(walk_stale_index, a_held_range_is_extended)
 {
 	begin();
 	/* The leaf that it was acquired in has other keys by now. */
-	held[0].leaf = range__index_leaf(forest_of(&lock), 1);
+	range__hold(&held[0])->leaf[0] = range__index_leaf(forest_of(&lock), 1);
 	mislead(5);
 	CHECK_EQ(range_tryextend(&lock, &held[0], 5, 8), 0);
 	CHECK_EQ(held[0].end, 8);

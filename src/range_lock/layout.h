@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * layout - what the opaque storage of the public header consists of.
+ *
+ * The library looks at the caller's storage through the structures here, which may alias it.
+ */
+#ifndef RANGE_LOCK_LAYOUT_H
+#define RANGE_LOCK_LAYOUT_H
+
+#include <mmrange/range_lock.h>
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+/* A leaf owns the keys [lo, hi): see leaf.h. */
+struct range__leaf {
+	_Alignas(8) _Atomic(uint64_t) word;
+	_Alignas(8) _Atomic(uint64_t) lo;
+	_Alignas(8) _Atomic(uint64_t) not_hi; /* the bits of hi inverted */
+	_Alignas(8) _Atomic(uint64_t) last_start;
+	_Alignas(8) _Atomic(uint64_t) last_end;
+	_Atomic(uint32_t) last_owner;
+	_Atomic(uint16_t) score;
+	_Atomic(uint8_t) patience;
+	_Atomic(uint8_t) strain;
+	_Atomic(uint32_t) rent;
+	_Atomic(uint32_t) bias;
+	_Atomic(struct range__leaf *) right;
+	/* 64 bytes so far, which is all that the fast paths need. */
+	_Alignas(8) _Atomic(uint64_t) generation;
+	struct range__node *held;
+	struct range__hold *waiters;
+	struct range__hold *wide;
+	union {
+		uint64_t fair_at;
+		struct range__leaf *next; /* while it is free */
+	};
+	_Alignas(8) _Atomic(uint64_t) waits;
+	uint32_t covers;
+	uint32_t nr_claims;
+	uint32_t nr_woken;
+	uint32_t nr_starving;
+};
+
+struct range__forest;
+struct range__slot;
+struct range__wait;
+struct range__set;
+
+struct __attribute__((may_alias)) range__lock {
+	_Atomic(struct range__forest *) forest;
+	_Atomic(const void *) copy; /* of the library, that uses it; NULL: none has */
+	uint32_t magic;
+	uint32_t max_leaves;         /* 0: the default */
+	uint64_t starvation_more_ns; /* than the default, modulo 2^64 */
+	void *(*alloc)(size_t size, size_t align, void *arg);
+	void (*free)(void *memory, size_t size, void *arg);
+	void *arg;
+	_Alignas(8) _Atomic(uint64_t) mutex;
+	_Alignas(8) _Atomic(uint64_t) claims_mutex;
+	struct range__hold *claims;
+	uint32_t fairness;
+	struct range__leaf root;
+};
+
+struct range__node {
+	struct range__node *parent;
+	struct range__node *left;
+	struct range__node *right;
+	uint64_t max_end;
+	uint64_t max_write_end;
+	uint8_t height;
+	uint8_t which; /* of the nodes of its range */
+};
+
+struct __attribute__((may_alias)) range__hold {
+	uint64_t start;
+	uint64_t end;
+	enum range_mode mode;
+	uint8_t how; /* it is held: RANGE__WIDE, RANGE__SLOT */
+	uint8_t starving;
+	uint8_t promoted;
+	uint8_t checked_held;
+	uint64_t owner; /* the thread: its number in the system in the upper half */
+	union {
+		_Alignas(8) _Atomic(uint64_t) state; /* while it waits */
+		struct range__slot *slot;            /* while it is in one */
+	};
+	/* Of the first leaf and of the last: if they are the same, the second is not used. */
+	struct range__leaf *leaf[2];
+	uint64_t stamp[2];
+	union {
+		struct range__node node[2]; /* while it is held */
+		struct {                    /* while it waits */
+			uint64_t arrival;
+			struct range__set *set;
+			struct range__leaf *in; /* its queue; NULL: in none */
+			struct range__hold *next;
+			struct range__hold *prev;
+			struct range__hold *next_wide;
+			struct range__hold **wide_link;
+			struct range__hold *next_claim;
+			struct range__hold **claim_link;
+			struct range__wait *checked_wait; /* NULL: with a deadline */
+			bool listed; /* in its first leaf's list of wide ones */
+		};
+	};
+	/* checked_... are used by the checked build only; the layout is the same in both. */
+	_Atomic(struct range__hold *) checked_next;
+	struct range__lock *checked_lock;
+};
+
+_Static_assert(sizeof(struct range__lock) <= sizeof(struct range_lock) &&
+		       sizeof(struct range_lock) <= 256,
+	       "promised in range_lock.h");
+_Static_assert(sizeof(struct range__hold) <= sizeof(struct range_hold) &&
+		       sizeof(struct range_hold) <= 192,
+	       "promised in range_lock.h");
+_Static_assert(offsetof(struct range__hold, start) == offsetof(struct range_hold, start) &&
+		       offsetof(struct range__hold, end) == offsetof(struct range_hold, end) &&
+		       offsetof(struct range__hold, mode) == offsetof(struct range_hold, mode),
+	       "public");
+_Static_assert(_Alignof(struct range__lock) <= 8 && _Alignof(struct range__hold) <= 8,
+	       "as the public ones");
+
+enum {
+	RANGE__WIDE = 1, /* in several leaves; also while it waits */
+	RANGE__SLOT = 2, /* through a slot */
+};
+
+static inline bool range__is_wide(const struct range__hold *range)
+{
+	return range->how & RANGE__WIDE;
+}
+
+static inline bool range__slot_holds(const struct range__hold *range)
+{
+	return range->how & RANGE__SLOT;
+}
+
+static inline void range__set_wide(struct range__hold *range, bool wide)
+{
+	range->how = (uint8_t)((range->how & ~RANGE__WIDE) | (wide ? RANGE__WIDE : 0));
+}
+
+static inline struct range__lock *range__lock(struct range_lock *lock)
+{
+	return (struct range__lock *)(void *)lock;
+}
+
+static inline struct range__hold *range__hold(struct range_hold *hold)
+{
+	return (struct range__hold *)(void *)hold;
+}
+
+/* The caller's storage that this is. */
+static inline struct range_hold *range__public(struct range__hold *range)
+{
+	return (struct range_hold *)(void *)range;
+}
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * set - what one acquisition asks for: a range, or the ranges of range_lock_many(), which do not
+ * overlap and are in order.
+ */
+#ifndef RANGE_LOCK_SET_H
+#define RANGE_LOCK_SET_H
+
+#include "leaf.h"
+
+struct range__set {
+	struct range__lock *lock;
+	struct range__hold *one; /* NULL: requests */
+	const struct range_request *requests;
+	size_t n;
+	struct range__leaf *hint; /* where the first range may begin; NULL: not known */
+	/* Under the locks of all its leaves, while it waits. */
+	struct range__hold *queued; /* which one stands in a queue */
+	bool claims;
+};
+
+static inline struct range__hold *range__set_hold(const struct range__set *set, size_t i)
+{
+	return set->one ? set->one : range__hold(set->requests[i].range);
+}
+
+/* The leaves that a set overlaps, in order, each once; for a set whose leaves are locked. */
+struct range__walk {
+	const struct range__set *set;
+	size_t i;                 /* a range */
+	struct range__leaf *leaf; /* of that range; NULL at the end */
+};
+
+static inline struct range__walk range__walk_first(const struct range__set *set)
+{
+	return (struct range__walk){ set, 0, range__set_hold(set, 0)->leaf[0] };
+}
+
+static inline void range__walk_next(struct range__walk *walk)
+{
+	while (walk->leaf == range__set_hold(walk->set, walk->i)->leaf[1]) {
+		struct range__leaf *next;
+
+		if (++walk->i == walk->set->n) {
+			walk->leaf = NULL;
+			return;
+		}
+		next = range__set_hold(walk->set, walk->i)->leaf[0];
+		if (next != walk->leaf) {
+			walk->leaf = next;
+			return;
+		}
+	}
+	walk->leaf = range__leaf_right(walk->leaf);
+}
+
+#endif

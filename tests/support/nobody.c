@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include "nobody.h"
+#include "test.h"
+
+#include "platform/platform.h"
+#include "range_lock/claim.h"
+#include "range_lock/span.h"
+
+#include <string.h>
+
+static bool blocks(struct range__set *set, size_t i, struct range__leaf *leaf)
+{
+	return range__leaf_blocks(set->lock, leaf, range__set_hold(set, i));
+}
+
+/* The leaf in which range i of the set has to wait; NULL: in none. */
+static struct range__leaf *find_obstacle(struct range__set *set, size_t i)
+{
+	struct range__hold *range = range__set_hold(set, i);
+	struct range__leaf *leaf = range->leaf[0];
+
+	while (!blocks(set, i, leaf)) {
+		if (leaf == range->leaf[1])
+			return NULL;
+		leaf = range__leaf_right(leaf);
+	}
+	return leaf;
+}
+
+static struct range__leaf *choose_queue(struct range__set *set)
+{
+	for (size_t i = 0; i < set->n; i++) {
+		struct range__leaf *leaf = find_obstacle(set, i);
+
+		set->queued = range__set_hold(set, i);
+		if (leaf)
+			return leaf;
+	}
+	return set->queued->leaf[0];
+}
+
+/* The bounds and the mode are all that is known of it. */
+static void begin(struct range__set *set, struct range__hold *range, uint64_t owner,
+		  uint64_t arrival, bool starving)
+{
+	const struct range__hold known = *range;
+
+	memset(range, 0xa5, sizeof *range);
+	range->start = known.start;
+	range->end = known.end;
+	range->mode = known.mode;
+	range->owner = owner;
+	range->how = 0;
+	range->starving = starving;
+	range->promoted = 0;
+	range->arrival = arrival;
+	range->set = set;
+	range->in = NULL;
+	range->listed = false;
+	range->checked_wait = NULL;
+	atomic_init(&range->state, RANGE_WAITING);
+}
+
+void queue_set(struct range__set *set, uint64_t owner, uint64_t arrival, bool starving,
+	       struct range__wait *wait, bool timed)
+{
+	struct range__leaf *leaf;
+
+	for (size_t i = 0; i < set->n; i++)
+		begin(set, range__set_hold(set, i), owner, arrival, starving);
+	range__span_lock(set, RANGE__KEEP_BIAS);
+	leaf = choose_queue(set);
+	if (range__set_is_wide(set)) {
+		range__wide_add(set);
+		if (starving)
+			range__claim(set);
+	}
+	range__leaf_enqueue(leaf, set->queued);
+	if (wait)
+		range__deadlock_prepare(wait, set, timed);
+	range__span_unlock(set, NULL);
+}
+
+void queue_nobody(struct range_lock *lock, struct range_hold *range_, struct range__set *set,
+		  uint64_t start, uint64_t end, uint64_t arrival)
+{
+	struct range__hold *range = range__hold(range_);
+
+	range->start = start;
+	range->end = end;
+	range->mode = RANGE_WRITE;
+	*set = range__set_of(range__lock(lock), range);
+	queue_set(set, mmrange__self(), arrival, false, NULL, false);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiters that arrive while the clock stands still, in order all the same, also if they stand in queues
+ * of different leaves. The linker wraps the clock.
+ */
+#include "leaves.h"
+
+uint64_t __real_mmrange__now(void);
+uint64_t __wrap_mmrange__now(void);
+
+/* 0: the clock runs. */
+static atomic_uint_fast64_t stopped_at;
+
+uint64_t __wrap_mmrange__now(void)
+{
+	uint64_t time = atomic_load(&stopped_at);
+
+	return time ? time : __real_mmrange__now();
+}
+
+/* Whichever of two ranges lies at the lower address. */
+static void arrive_one_after_another(struct actor *first, struct actor *second)
+{
+	struct range_hold held[2];
+	struct range_lock lock;
+
+	init_lock(&lock, RANGE_FAIRNESS_FIFO, 16);
+	split_leaf(&lock, 100);
+	split_leaf(&lock, 200);
+	take(&lock, &held[0], 50, 60, RANGE_WRITE);
+	take(&lock, &held[1], 180, 190, RANGE_WRITE);
+	atomic_store(&stopped_at, __real_mmrange__now());
+	/* It stands in the queue of the first leaf, and the other one in that of the second. */
+	actor_queue(first, &lock, 50, 150, RANGE_WRITE);
+	actor_queue(second, &lock, 140, 160, RANGE_WRITE);
+	CHECK(range__earlier(range__hold(&first->range), range__hold(&second->range)));
+	check_valid(&lock);
+	range_unlock(&lock, &held[0]);
+	actor_await(first);
+	CHECK(!actor_holds(second));
+	CHECK_EQ(actor_finish(first), 0);
+	CHECK_EQ(actor_finish(second), 0);
+	CHECK(first->turn < second->turn);
+	range_unlock(&lock, &held[1]);
+	atomic_store(&stopped_at, 0);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(straddle_clock, a_waiter_comes_after_one_that_spans_its_leaf_and_stands_in_another_queue)
+{
+	static struct actor actors[2];
+
+	arrive_one_after_another(&actors[0], &actors[1]);
+	arrive_one_after_another(&actors[1], &actors[0]);
+}
+
+/* The queue of a leaf is ahead of the clock. */
+TEST(straddle_clock, a_waiter_comes_after_one_whose_arrival_is_later_than_the_clock)
+{
+	static struct actor narrow[8], wide, last;
+	struct range_hold held;
+	struct range_lock lock;
+
+	init_lock(&lock, RANGE_FAIRNESS_FIFO, 16);
+	split_leaf(&lock, 100);
+	take(&lock, &held, 50, 60, RANGE_WRITE);
+	atomic_store(&stopped_at, __real_mmrange__now());
+	for (unsigned int i = 0; i < 8; i++)
+		actor_queue(&narrow[i], &lock, 50, 60, RANGE_WRITE);
+	actor_queue(&wide, &lock, 55, 150, RANGE_WRITE);
+	actor_queue(&last, &lock, 140, 160, RANGE_WRITE);
+	check_valid(&lock);
+	range_unlock(&lock, &held);
+	for (unsigned int i = 0; i < 8; i++)
+		CHECK_EQ(actor_finish(&narrow[i]), 0);
+	CHECK_EQ(actor_finish(&wide), 0);
+	CHECK_EQ(actor_finish(&last), 0);
+	for (unsigned int i = 0; i < 7; i++)
+		CHECK(narrow[i].turn < narrow[i + 1].turn);
+	CHECK(narrow[7].turn < wide.turn && wide.turn < last.turn);
+	atomic_store(&stopped_at, 0);
+	check_quiet_and_destroy(&lock);
+}

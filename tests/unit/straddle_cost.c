@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How many instructions that lock a cache line it takes to acquire and release a range that nothing
+ * conflicts with: three swaps for two leaves and two to release it, and none for a reader of two that are
+ * biased.
+ */
+#include "instructions.h"
+#include "leaves.h"
+
+struct pair {
+	struct range_lock lock;
+	struct range_hold range;
+	uint64_t start;
+	uint64_t end;
+	enum range_mode mode;
+};
+
+static void lock_and_unlock(void *arg)
+{
+	struct pair *pair = arg;
+
+	CHECK_EQ(range_lock(&pair->lock, &pair->range, pair->start, pair->end, pair->mode), 0);
+	range_unlock(&pair->lock, &pair->range);
+}
+
+static bool can_count(void)
+{
+	if (checked_build)
+		printf("skipped: the checked build costs more\n");
+	return !checked_build && can_count_instructions();
+}
+
+static void check_swaps(uint64_t start, uint64_t end, enum range_mode mode, bool biased,
+			uint64_t expected)
+{
+	struct pair pair = { .start = start, .end = end, .mode = mode };
+	struct instructions instructions;
+
+	if (!can_count())
+		return;
+	init_lock(&pair.lock, RANGE_FAIRNESS_BARGING, 16);
+	make_far_leaves(&pair.lock);
+	for (uint64_t key = 40; key > 0; key -= 10)
+		split_leaf(&pair.lock, key);
+	for (uint64_t key = 0; biased && key < 40; key += 10)
+		make_biased(&pair.lock, key);
+	instructions = count_instructions(lock_and_unlock, &pair);
+	printf("%" PRIu64 " instructions, %" PRIu64 " of them atomic\n", instructions.all,
+	       instructions.atomic);
+#ifdef __x86_64__
+	CHECK_EQ(instructions.atomic, expected);
+#else
+	(void)expected;
+#endif
+	check_quiet_and_destroy(&pair.lock);
+}
+
+TEST(straddle_cost, one_leaf_takes_a_swap_and_one_to_release_it)
+{
+	check_swaps(12, 18, RANGE_WRITE, false, 2);
+	check_swaps(12, 18, RANGE_READ, false, 2);
+}
+
+TEST(straddle_cost, two_leaves_take_three_swaps_and_two_to_release_them)
+{
+	check_swaps(15, 25, RANGE_WRITE, false, 5);
+	check_swaps(15, 25, RANGE_READ, false, 5);
+}
+
+/* Where the system has no heavy fence, publishing and leaving have a fence each. */
+TEST(straddle_cost, a_reader_of_two_biased_leaves_takes_none)
+{
+	check_swaps(12, 18, RANGE_READ, true, mmrange__fence_is_heavy ? 0 : 2);
+	check_swaps(15, 25, RANGE_READ, true, mmrange__fence_is_heavy ? 0 : 2);
+}
+
+/* Each leaf is locked and unlocked, when the range is acquired and when it is released. */
+TEST(straddle_cost, three_leaves_take_four_for_each)
+{
+	check_swaps(15, 35, RANGE_WRITE, false, 12);
+}
