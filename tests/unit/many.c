@@ -289,9 +289,14 @@ TEST(many, any_of_its_ranges_ends_the_wait)
 /* Two ends that are always busy, and what lies between them. */
 enum { LAST_KEY = 999, CALLS = 300 };
 
+/*
+ * The threads' ranges are here, and not on their stacks: a thread that wakes a waiter uses its address
+ * later than the waiter may have returned, and valgrind does not know that this is harmless.
+ */
 struct ends {
 	struct range_lock lock;
 	struct range_hold far;
+	struct range_hold at_ends[2], own, a, b;
 	atomic_uint calls;
 	atomic_bool over;
 };
@@ -300,13 +305,14 @@ static void *keep_an_end_busy(void *arg)
 {
 	struct ends *ends = arg;
 	static atomic_uint next;
-	uint64_t key = atomic_fetch_add(&next, 1) % 2 ? LAST_KEY : 0;
-	struct range_hold range;
+	unsigned int end = atomic_fetch_add(&next, 1) % 2;
+	uint64_t key = end ? LAST_KEY : 0;
+	struct range_hold *range = &ends->at_ends[end];
 
 	while (!atomic_load(&ends->over)) {
-		CHECK_EQ(range_lock(&ends->lock, &range, key, key + 1, RANGE_WRITE), 0);
+		CHECK_EQ(range_lock(&ends->lock, range, key, key + 1, RANGE_WRITE), 0);
 		spin_ns(2000);
-		range_unlock(&ends->lock, &range);
+		range_unlock(&ends->lock, range);
 	}
 	return NULL;
 }
@@ -315,19 +321,18 @@ static void *keep_an_end_busy(void *arg)
 static void *lock_both_ends(void *arg)
 {
 	struct ends *ends = arg;
-	struct range_hold own, a, b;
 	struct range_request requests[2] = {
-		want(&b, LAST_KEY, LAST_KEY + 1, RANGE_WRITE),
-		want(&a, 0, 1, RANGE_WRITE),
+		want(&ends->b, LAST_KEY, LAST_KEY + 1, RANGE_WRITE),
+		want(&ends->a, 0, 1, RANGE_WRITE),
 	};
 
-	CHECK_EQ(range_lock(&ends->lock, &own, 500, 501, RANGE_WRITE), 0);
+	CHECK_EQ(range_lock(&ends->lock, &ends->own, 500, 501, RANGE_WRITE), 0);
 	for (unsigned int i = 0; i < CALLS; i++) {
 		CHECK_EQ(range_lock_many(&ends->lock, requests, 2), 0);
 		unlock_all(&ends->lock, requests, 2);
 		atomic_fetch_add(&ends->calls, 1);
 	}
-	range_unlock(&ends->lock, &own);
+	range_unlock(&ends->lock, &ends->own);
 	atomic_store(&ends->over, true);
 	return NULL;
 }
