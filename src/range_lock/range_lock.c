@@ -208,6 +208,7 @@ enter_plain(struct range__leaf *leaf, uint64_t word, struct range__lock *lock,
 	if ((state & SLOT_TAG) != SLOT_FREE)
 		return acquire(lock, range, start, end, RANGE_READ, limit);
 	range->how = RANGE__SLOT;
+	range->owner = 0; /* see adopt() in slots.c */
 	/* Both: the leaf may have been split since its word was loaded. */
 	range->node[0].height = range->node[1].height = 0;
 	range__slot_fill(slot, state, lock, range, start, end);

@@ -323,7 +323,7 @@ static void adopt(struct range__leaf *leaf, const struct reader *reader)
 	if (!node || range__slot_adopted(node))
 		return;
 	/* The fast path for one leaf leaves it to the slot. One thread at a time has the first leaf. */
-	if (node == &reader->range->node[0] && !range__is_wide(reader->range))
+	if (node == &reader->range->node[0] && reader->range->owner == 0)
 		reader->range->owner = reader->owner;
 	range__leaf_record(leaf, reader->range);
 }
