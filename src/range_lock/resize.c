@@ -25,6 +25,7 @@ static void lock_leaves(struct locked *locked, struct range__lock *lock, struct 
 	locked->whole.start = start;
 	locked->whole.end = end;
 	locked->whole.mode = range->mode;
+	locked->whole.how = 0;
 	locked->set = range__set_of(lock, &locked->whole);
 	locked->set.hint = start == range->start ? range->leaf[0] : NULL;
 	locked->wakes.n = 0;

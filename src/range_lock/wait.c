@@ -239,18 +239,16 @@ static void record_all(struct range__set *set)
 }
 
 /* With all leaves locked, and no obstacle: grants it. */
-static void hold_and_unlock(struct range__set *set, const struct range__wakes *wakes)
+static void hold_and_unlock(struct range__set *set)
 {
 	if (set->one) {
 		for (unsigned int i = 0; i <= range__is_wide(set->one); i++)
 			range__slots_consider(set->lock, set->one->leaf[i], set->one);
 		hold_one_and_unlock(set);
-		if (wakes)
-			range__wake_all(wakes);
 		return;
 	}
 	record_all(set);
-	range__span_unlock(set, wakes);
+	range__span_unlock(set, NULL);
 }
 
 /* What only a starving acquisition does, and one that is not in one leaf. */
@@ -363,7 +361,7 @@ static int wait(struct range__set *set, const struct range__limit *limit, struct
 		if (!obstacle.range) {
 			leave_lists(set);
 			range__leaf_dequeue(queued->in, queued);
-			hold_and_unlock(set, NULL);
+			hold_and_unlock(set);
 			return 0;
 		}
 		if (error) {
@@ -494,7 +492,7 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 		/* Its release will be by the slow path, and look after those that wait. */
 		if (has_waiters(set))
 			range__passed = 0;
-		hold_and_unlock(set, NULL);
+		hold_and_unlock(set);
 	} else if (limit->try) {
 		range__span_unlock(set, NULL);
 		return EBUSY;
