@@ -204,7 +204,8 @@ static struct range__hold *before(struct range__leaf *leaf, struct range__hold *
 
 static struct range__hold *last_before(struct range__leaf *leaf, struct range__hold *range)
 {
-	if (range->in == leaf)
+	/* relaxed: it is not this leaf, and does not become it, while another thread may change it */
+	if (atomic_load_explicit(&range->in, memory_order_relaxed) == leaf)
 		return before(leaf, range);
 	return leaf->waiters ? leaf->waiters->prev : NULL;
 }
@@ -434,8 +435,7 @@ void range__deadlock_prepare(struct range__wait *wait, struct range__set *set, b
 	wait->set = set;
 	wait->mutex = NULL;
 	wait->first_start = range__set_hold(set, 0)->start;
-	wait->thread = set->queued->owner;
-	wait->since = set->queued->arrival;
+	wait->thread = range__set_hold(set, 0)->owner;
 	wait->timed = timed;
 	wait->queued = true;
 	atomic_init(&wait->promoted, false);
@@ -446,6 +446,7 @@ void range__deadlock_prepare(struct range__wait *wait, struct range__set *set, b
 void range__deadlock_register(struct range__wait *wait)
 {
 	range__deadlock_lock();
+	wait->since = range__set_hold(wait->set, 0)->arrival;
 	range__deadlock_add(wait);
 	range__deadlock_unlock();
 }

@@ -73,7 +73,10 @@ struct range__wait {
 	struct range__report report; /* for the one that has to give up */
 };
 
-/* With all leaves locked, before they are unlocked: prepares a wait, with a deadline or without. */
+/*
+ * With all leaves locked, before the set waits: prepares a wait, with a deadline or without. A claim
+ * of the set is seen by threads that have none of these leaves locked.
+ */
 void range__deadlock_prepare(struct range__wait *wait, struct range__set *set, bool timed);
 
 /* After the range was queued: registers a wait without a deadline. */

@@ -94,7 +94,7 @@ struct __attribute__((may_alias)) range__hold {
 		struct {                    /* while it waits */
 			uint64_t arrival;
 			struct range__set *set;
-			struct range__leaf *in; /* its queue; NULL: in none */
+			_Atomic(struct range__leaf *) in; /* its queue; NULL: in none */
 			struct range__hold *next;
 			struct range__hold *prev;
 			struct range__hold *next_wide;

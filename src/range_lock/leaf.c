@@ -278,7 +278,7 @@ void range__leaf_enqueue(struct range__leaf *leaf, struct range__hold *range)
 
 	while (after && after != first && range__earlier(range, after))
 		after = after->prev;
-	range->in = leaf;
+	atomic_store_explicit(&range->in, leaf, memory_order_relaxed);
 	leaf->nr_starving += range->starving;
 	leaf->nr_woken += is_woken(range);
 	if (!first) {
@@ -303,7 +303,7 @@ void range__leaf_dequeue(struct range__leaf *leaf, struct range__hold *range)
 		leaf->waiters = range->next;
 	range->prev->next = range->next;
 	range->next->prev = range->prev;
-	range->in = NULL;
+	atomic_store_explicit(&range->in, NULL, memory_order_relaxed);
 	leaf->nr_starving -= range->starving;
 	leaf->nr_woken -= is_woken(range);
 }

@@ -399,7 +399,7 @@ static void arrive(struct range__set *set, struct obstacle obstacle)
 
 		range->arrival = now;
 		range->set = set;
-		range->in = NULL;
+		atomic_store_explicit(&range->in, NULL, memory_order_relaxed);
 		range->listed = false;
 		range->starving = fifo;
 		range->promoted = 0;
@@ -419,8 +419,8 @@ static int queue_and_wait(struct range__set *set, struct obstacle obstacle,
 	struct range__wait self;
 	int error;
 
-	arrive(set, obstacle);
 	range__deadlock_prepare(&self, set, limit->deadline != NULL);
+	arrive(set, obstacle);
 	range__span_unlock(set, NULL);
 	range__deadlock_enter(&self);
 	error = wait(set, limit, &self);

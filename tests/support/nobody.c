@@ -70,14 +70,14 @@ void queue_set(struct range__set *set, uint64_t owner, uint64_t arrival, bool st
 		begin(set, range__set_hold(set, i), owner, arrival, starving);
 	range__span_lock(set, RANGE__KEEP_BIAS);
 	leaf = choose_queue(set);
+	if (wait)
+		range__deadlock_prepare(wait, set, timed);
 	if (range__set_is_wide(set)) {
 		range__wide_add(set);
 		if (starving)
 			range__claim(set);
 	}
 	range__leaf_enqueue(leaf, set->queued);
-	if (wait)
-		range__deadlock_prepare(wait, set, timed);
 	range__span_unlock(set, NULL);
 }
 
