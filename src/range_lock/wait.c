@@ -21,7 +21,7 @@
 
 enum {
 	/* Pauses for which a short critical section is waited for without queueing. */
-	HOLD_SPINS = 100,
+	HOLD_SPINS = 1000,
 	/*
 	 * The same in a leaf with a range that may not conflict. To lock the leaf at once would cost
 	 * both more, if that range is about to be released.
@@ -34,24 +34,33 @@ enum {
 MMRANGE__THREAD_LOCAL unsigned int range__passed;
 
 /*
- * Whether it makes sense to wait for the holder of a leaf in which there is one range only: if it
- * conflicts. What that range is cannot be known without locking the leaf; the last owner's is a
- * guess.
+ * For how many pauses the holder of a leaf is worth waiting for. If only one range is in it: for a
+ * short critical section, if that range conflicts. What it is cannot be known without locking the
+ * leaf; the last owner's is a guess.
  */
-static bool worth_spinning(struct range__leaf *leaf, uint64_t word, const struct range__hold *range)
+static unsigned int spins_worth(struct range__leaf *leaf, uint64_t word,
+				const struct range__hold *range)
 {
-	if ((word & WORD_TAG) == WORD_EMPTY)
-		return !(word & WORD_WAITERS) &&
-		       (range->mode == RANGE_WRITE || !range__slots_due(leaf));
-	/* Readers must not lock a leaf just because one of them did so. */
-	if ((word & WORD_TAG) == WORD_LOCKED)
-		return range->mode == RANGE_READ || range__is_wide(range);
-	if ((word & WORD_TAG) != WORD_SINGLE ||
-	    (!(word & WORD_WRITER) && range->mode == RANGE_READ))
-		return false;
-	/* relaxed: a guess */
-	return range__overlap(range, atomic_load_explicit(&leaf->last_start, memory_order_relaxed),
-			      atomic_load_explicit(&leaf->last_end, memory_order_relaxed));
+	bool reads = range->mode == RANGE_READ;
+
+	switch (word & WORD_TAG) {
+	case WORD_EMPTY:
+		return word & WORD_WAITERS || (reads && range__slots_due(leaf)) ? 0 : HOLD_SPINS;
+	case WORD_LOCKED:
+		/* Readers must not lock a leaf just because one of them did so. */
+		return reads || range__is_wide(range) ? HOLD_SPINS : NEAR_SPINS;
+	case WORD_SINGLE:
+		if (reads && !(word & WORD_WRITER))
+			return NEAR_SPINS;
+		/* relaxed: a guess */
+		return range__overlap(
+			       range, atomic_load_explicit(&leaf->last_start, memory_order_relaxed),
+			       atomic_load_explicit(&leaf->last_end, memory_order_relaxed)) ?
+			       HOLD_SPINS :
+			       NEAR_SPINS;
+	default:
+		return 0;
+	}
 }
 
 static bool may_be_free(uint64_t word, const struct range__hold *range)
@@ -60,32 +69,35 @@ static bool may_be_free(uint64_t word, const struct range__hold *range)
 	       (range__word_biased(word) && range->mode == RANGE_READ);
 }
 
-/* What the leaves of a range, one or two, look like. */
-enum look { FREE, BUSY, HOPELESS };
+/* What the leaves of a range look like. */
+struct look {
+	bool free;
+	unsigned int spins; /* for which they are worth waiting for */
+};
 
-static enum look look_at(struct range__leaf *leaf, const struct range__hold *range)
+static struct look look_at(struct range__leaf *leaf, const struct range__hold *range)
 {
 	/* relaxed: a hint; the fast path loads it again */
 	uint64_t word = atomic_load_explicit(&leaf->word, memory_order_relaxed);
 
-	if (may_be_free(word, range))
-		return FREE;
-	return worth_spinning(leaf, word, range) ? BUSY : HOPELESS;
+	return (struct look){ may_be_free(word, range), spins_worth(leaf, word, range) };
 }
 
-static enum look look(struct range__lock *lock, struct range__hold *range)
+static struct look look(struct range__lock *lock, struct range__hold *range)
 {
 	struct range__leaf *leaf = range__index_find(lock, range->start);
-	enum look first = look_at(leaf, range), second;
+	struct look first, second;
 
 	range__set_wide(range, !range__leaf_covers(leaf, range->start, range->end));
-	if (!range__is_wide(range) || first == HOPELESS)
+	first = look_at(leaf, range);
+	if (!range__is_wide(range))
 		return first;
 	leaf = range__leaf_right(leaf);
 	if (!leaf || range__leaf_hi(leaf) < range->end)
-		return HOPELESS;
+		return (struct look){ false, 0 };
 	second = look_at(leaf, range);
-	return second == FREE ? first : second;
+	return (struct look){ first.free && second.free,
+			      first.spins < second.spins ? first.spins : second.spins };
 }
 
 static bool spin(struct range__lock *lock, struct range__hold *range)
@@ -94,25 +106,18 @@ static bool spin(struct range__lock *lock, struct range__hold *range)
 
 	if (!mmrange__spinning_helps())
 		return false;
-	for (unsigned int spent = 0; spent < HOLD_SPINS; spent += pause) {
-		switch (look(lock, range)) {
-		case FREE:
-			if (range__acquire_fast(lock, range))
-				return true;
-			break;
-		case BUSY:
-			break;
-		case HOPELESS:
-			if (spent >= NEAR_SPINS)
-				return false;
-			break;
-		}
+	for (unsigned int spent = 0;; spent += pause) {
+		struct look seen = look(lock, range);
+
+		if (seen.free && range__acquire_fast(lock, range))
+			return true;
+		if (spent >= seen.spins)
+			return false;
 		for (unsigned int i = 0; i < pause; i++)
 			mmrange__relax();
 		if (pause < 64)
 			pause *= 2;
 	}
-	return false;
 }
 
 static bool is_asleep(const struct range__hold *range)
