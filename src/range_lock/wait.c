@@ -53,11 +53,11 @@ static unsigned int spins_worth(struct range__leaf *leaf, uint64_t word,
 		if (reads && !(word & WORD_WRITER))
 			return NEAR_SPINS;
 		/* relaxed: a guess */
-		return range__overlap(
-			       range, atomic_load_explicit(&leaf->last_start, memory_order_relaxed),
-			       atomic_load_explicit(&leaf->last_end, memory_order_relaxed)) ?
-			       HOLD_SPINS :
-			       NEAR_SPINS;
+		return range__overlap(range,
+				      atomic_load_explicit(&leaf->last_start, memory_order_relaxed),
+				      atomic_load_explicit(&leaf->last_end, memory_order_relaxed))
+			       ? HOLD_SPINS
+			       : NEAR_SPINS;
 	default:
 		return 0;
 	}
