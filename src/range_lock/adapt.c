@@ -15,7 +15,10 @@ enum {
 	STRADDLING = 3,
 	FIRST_PATIENCE = 2 * DISJOINT,
 	MAX_DOUBLINGS = 7,
-	SINGLE_EASE = 4,  /* what an acquisition in one leaf takes off its strain */
+	/* What a range that comes from the leaf before adds to a strain, and what one in the leaf alone
+	 * takes off. */
+	CROSSING = 2,
+	SINGLE_EASE = 3,
 	MAX_STRAIN = 200, /* from which on a leaf is too fine */
 	SHORT_SPAN = 8,   /* leaves that a short range has at most */
 	SWEEP_STEP = 64,  /* leaves that a thread looks at in a sweep */
@@ -127,15 +130,6 @@ static void merge(struct range__forest *forest, struct range__leaf *leaf, uint32
 	forest->merges++;
 }
 
-/*
- * The leaf of entry i: merges it into the one before it if it has been unused or too fine since the
- * last sweep, otherwise marks it. Any thread that acquires a range in it notes an owner.
- */
-static bool is_too_much(struct range__leaf *leaf)
-{
-	return owner_of(leaf) == COLD || strain_of(leaf) >= MAX_STRAIN;
-}
-
 /* In a biased leaf, readers note nothing: they do so from now on, until the next sweep. */
 static bool is_wanted(struct range__lock *lock, struct range__leaf *leaf)
 {
@@ -145,6 +139,10 @@ static bool is_wanted(struct range__lock *lock, struct range__leaf *leaf)
 	return biased || !range__leaf_vacant(leaf);
 }
 
+/*
+ * The leaf of entry i: merges it into the one before it if it has been unused since the last sweep,
+ * otherwise marks it. Any thread that acquires a range in it notes an owner.
+ */
 static bool sweep_leaf(struct range__lock *lock, struct range__forest *forest, uint32_t i,
 		       uint64_t now)
 {
@@ -154,13 +152,12 @@ static bool sweep_leaf(struct range__lock *lock, struct range__forest *forest, u
 
 	range__leaf_lock(left);
 	range__leaf_lock(leaf);
-	merged = is_too_much(leaf) && !is_wanted(lock, leaf) && may_change(forest, now);
+	merged = owner_of(leaf) == COLD && !is_wanted(lock, leaf) && may_change(forest, now);
 	if (merged) {
 		range__leaf_revoke(lock, left);
 		merge(forest, left, i, leaf);
 	} else {
 		set_owner(leaf, COLD);
-		set_strain(leaf, 0);
 	}
 	range__leaf_unlock(leaf, NULL);
 	range__leaf_unlock(left, NULL);
@@ -182,6 +179,46 @@ static void sweep(struct range__lock *lock, struct range__forest *forest, uint64
 	forest->sweep = 1;
 	atomic_store_explicit(&forest->sweep_due, now + RANGE__SWEEP_INTERVAL,
 			      memory_order_relaxed);
+}
+
+/* Under lock->mutex: the leaf of entry i. Without a merge its strain begins anew. */
+static void relieve(struct range__lock *lock, struct range__forest *forest, uint32_t i)
+{
+	struct range__leaf *left = range__index_leaf(forest, i - 1);
+	struct range__leaf *leaf = range__index_leaf(forest, i);
+	bool merged;
+
+	range__leaf_lock(left);
+	range__leaf_lock(leaf);
+	merged = strain_of(leaf) >= MAX_STRAIN && !range__leaf_biased(leaf) &&
+		 range__leaf_vacant(leaf) && may_change(forest, mmrange__now());
+	if (merged) {
+		range__leaf_revoke(lock, left);
+		merge(forest, left, i, leaf);
+	} else {
+		set_strain(leaf, 0);
+	}
+	range__leaf_unlock(leaf, NULL);
+	range__leaf_unlock(left, NULL);
+	if (merged)
+		range__forest_free_leaf(forest, leaf);
+}
+
+void range__adapt_relieve(struct range__lock *lock)
+{
+	/* acquire: as in range__index_find() */
+	struct range__forest *forest = atomic_load_explicit(&lock->forest, memory_order_acquire);
+	uint32_t i;
+
+	if (!forest || !atomic_load_explicit(&forest->too_fine, memory_order_relaxed) ||
+	    !range__short_trylock(&lock->mutex))
+		return;
+	i = range__index_search(forest,
+				atomic_load_explicit(&forest->too_fine, memory_order_relaxed));
+	atomic_store_explicit(&forest->too_fine, 0, memory_order_relaxed);
+	if (i > 0)
+		relieve(lock, forest, i);
+	range__short_unlock(&lock->mutex);
 }
 
 static bool can_split(struct range__leaf *leaf, uint64_t point)
@@ -303,15 +340,27 @@ static bool is_short(const struct range__hold *range)
 	return leaf == range->leaf[1];
 }
 
+static void add_strain(struct range__lock *lock, struct range__leaf *leaf)
+{
+	unsigned int strain = strain_of(leaf) + CROSSING;
+
+	if (strain < MAX_STRAIN) {
+		set_strain(leaf, strain);
+		return;
+	}
+	set_strain(leaf, MAX_STRAIN);
+	atomic_store_explicit(&range__forest_of(lock)->too_fine, range__leaf_lo(leaf),
+			      memory_order_relaxed);
+}
+
 /* The leaves between, which a short range covers, are too fine for it. */
-static void note_covered(const struct range__hold *range)
+static void note_covered(struct range__lock *lock, const struct range__hold *range)
 {
 	struct range__leaf *leaf = range__leaf_right(range->leaf[0]);
 
 	for (; leaf && leaf != range->leaf[1]; leaf = range__leaf_right(leaf)) {
 		set_owner(leaf, (uint32_t)range->owner);
-		if (strain_of(leaf) < MAX_STRAIN)
-			set_strain(leaf, strain_of(leaf) + 1);
+		add_strain(lock, leaf);
 	}
 }
 
@@ -319,13 +368,15 @@ static void note_wide(struct range__lock *lock, const struct range__hold *range)
 {
 	bool far = range__leaf_right(range->leaf[0]) != range->leaf[1];
 
+	if (owner_of(range->leaf[1]) != (uint32_t)range->owner)
+		add_strain(lock, range->leaf[1]);
 	for (int i = 0; i < 2; i++)
 		if (owner_of(range->leaf[i]) != (uint32_t)range->owner)
 			note_straddled(range->leaf[i], range);
 	if (!far)
 		return;
 	if (is_short(range))
-		note_covered(range);
+		note_covered(lock, range);
 	sweep_if_due(lock);
 }
 

@@ -12,10 +12,13 @@
  * Hysteresis: a leaf's patience is the score that it takes to split it. It doubles with each range
  * that straddles a bound of the leaf and overlaps, and when a split is not possible.
  *
- * A sweep merges leaves into their left neighbour: those that no thread has used from one sweep to the
- * next, and those that are so fine that most of what comes to them covers them. A leaf's strain
- * counts such ranges, if they are short. A sweep begins a second after the last one at the earliest,
- * in an acquisition that splits a leaf or spans several, and goes through all leaves.
+ * A leaf is too fine if most of what comes to it comes across its lower bound. Its strain counts such
+ * ranges, unless they span many leaves. The next acquisition by the slow path merges it into its left
+ * neighbour, if nothing is held there.
+ *
+ * A sweep merges those leaves into their left neighbour that no thread has used from one sweep to the
+ * next. It begins a second after the last one at the earliest, in an acquisition that splits a leaf or
+ * spans several, and goes through all leaves.
  *
  * Splits and merges are bounded by time: a lock has a budget of twice the leaves that it may have, which
  * grows by 250 in a second.
@@ -35,6 +38,9 @@
  * whose the leaves are now; splits one if that pays.
  */
 void range__adapt_note(struct range__lock *lock, const struct range__hold *range);
+
+/* With no leaf locked: merges the leaf that was last found to be too fine. */
+void range__adapt_relieve(struct range__lock *lock);
 
 /* With both leaves locked: one goes on where the other was. */
 void range__adapt_inherit(struct range__leaf *to, struct range__leaf *from);

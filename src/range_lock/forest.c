@@ -141,6 +141,7 @@ static struct range__forest *new_forest(struct range__lock *lock)
 		return NULL;
 	forest->capacity = capacity;
 	forest->sweep = 1;
+	atomic_init(&forest->too_fine, 0);
 	atomic_init(&forest->sweep_due, mmrange__now() + RANGE__SWEEP_INTERVAL);
 	forest->spent = 0;
 	atomic_init(&forest->chunks, NULL);

@@ -35,6 +35,7 @@ struct range__forest {
 	struct range__leaf *free;
 	uint64_t splits;
 	uint64_t merges;
+	_Atomic(uint64_t) too_fine; /* where a leaf begins that is; 0: none that is known */
 	_Alignas(64) struct range__entry entries[];
 };
 

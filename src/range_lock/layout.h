@@ -126,6 +126,7 @@ _Static_assert(_Alignof(struct range__lock) <= 8 && _Alignof(struct range__hold)
 enum {
 	RANGE__WIDE = 1, /* in several leaves; also while it waits */
 	RANGE__SLOT = 2, /* through a slot */
+	RANGE__TREE = 4, /* not in the word of its only leaf: a hint for the release */
 };
 
 static inline bool range__is_wide(const struct range__hold *range)

@@ -118,6 +118,20 @@ bool range__leaf_trylock(struct range__leaf *leaf)
 	return true;
 }
 
+bool range__leaf_lock_tree(struct range__leaf *leaf, const struct range__hold *range)
+{
+	uint64_t word = WORD_TREE;
+
+	if (!atomic_compare_exchange_strong_explicit(&leaf->word, &word, WORD_LOCKED,
+						     memory_order_acquire, /* [A2] */
+						     memory_order_relaxed))
+		return false;
+	if (range__leaf_covers(leaf, range->start, range->end) && !leaf->waiters)
+		return true;
+	range__leaf_unlock(leaf, NULL);
+	return false;
+}
+
 void range__leaf_unlock_to(struct range__leaf *leaf, uint64_t word)
 {
 	/* [U2] From here on the leaf may be gone, and those to be woken too: only addresses are
@@ -194,6 +208,8 @@ void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range__hold *r
 			range__word_empty(range__leaf_generation(leaf));
 		range__leaf_unlock_to(leaf, range__word_single(range, range->mode));
 	} else {
+		if (!range__is_wide(range))
+			range->how |= RANGE__TREE;
 		range__leaf_record(leaf, range);
 		range__leaf_unlock(leaf, NULL);
 	}

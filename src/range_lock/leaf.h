@@ -217,6 +217,12 @@ void range__leaf_lock(struct range__leaf *leaf);
 /* The same if that needs no waiting. */
 bool range__leaf_trylock(struct range__leaf *leaf);
 
+/*
+ * The same if the leaf has the range within its bounds, and something in it, but no thread in its queue:
+ * then a range comes and goes without a look at the queue, and a release has no thread to wake.
+ */
+bool range__leaf_lock_tree(struct range__leaf *leaf, const struct range__hold *range);
+
 /* Unlocks, with what is in the leaf now; then wakes those that wakes names (may be NULL). */
 void range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wakes);
 

@@ -122,6 +122,22 @@ __attribute__((noinline)) static bool acquire_both(struct range__lock *lock,
 	return true;
 }
 
+/* A leaf in which others hold ranges, none of which conflicts, and no thread waits. */
+static bool acquire_beside(struct range__lock *lock, struct range__hold *range,
+			   struct range__leaf *leaf)
+{
+	if (!range__leaf_lock_tree(leaf, range))
+		return false;
+	if (leaf->nr_claims > 0 || range__leaf_holds_conflict(leaf, range)) {
+		range__leaf_unlock(leaf, NULL);
+		return false;
+	}
+	range__slots_consider(lock, leaf, range);
+	range__leaf_hold_and_unlock(leaf, range);
+	range__adapt_note(lock, range);
+	return true;
+}
+
 static bool acquire_one(struct range__lock *lock, struct range__hold *range,
 			struct range__leaf *leaf, uint64_t word)
 {
@@ -132,6 +148,8 @@ static bool acquire_one(struct range__lock *lock, struct range__hold *range,
 	range->stamp[0] = word;
 	if (range->mode == RANGE_READ && range__word_biased(word))
 		return range__reader_enter(lock, range);
+	if (word == WORD_TREE)
+		return acquire_beside(lock, range, leaf);
 	if (!may_be_single(leaf, word, range) || !make_single(leaf, word, range, range->mode))
 		return false;
 	shared = is_shared(leaf, range->owner);
@@ -344,6 +362,6 @@ void range_unlock(struct range_lock *lock_, struct range_hold *range_)
 		range__reader_leave_wide(lock, range);
 	else if (range->how == RANGE__WIDE)
 		release_wide(lock, range);
-	else if (!release_single(range, 0))
+	else if (range->how == RANGE__TREE || !release_single(range, 0))
 		range__release_slow(lock, range, range->start);
 }

@@ -478,6 +478,7 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 	int error = 0;
 
 	range__copy_check(set->lock);
+	range__adapt_relieve(set->lock);
 	if (!limit->try && set->one && set->lock->fairness == RANGE_FAIRNESS_BARGING &&
 	    spin(set->lock, set->one))
 		return 0;
@@ -518,6 +519,11 @@ void range__release_slow(struct range__lock *lock, struct range__hold *range, ui
 	uint64_t key = from, end = range->end;
 	struct range__leaf *hint = range->leaf[from != range->start];
 
+	if (!range__is_wide(range) && range__leaf_lock_tree(hint, range)) {
+		range__leaf_erase(hint, range);
+		range__leaf_unlock(hint, NULL);
+		return;
+	}
 	while (key < end) {
 		struct range__wakes wakes;
 		struct range__leaf *leaf = range__forest_lock_key(lock, key, hint);

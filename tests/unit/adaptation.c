@@ -199,18 +199,64 @@ TEST(adaptation, leaves_that_short_ranges_cover_are_merged_and_do_not_come_back)
 	make_far_leaves(&lock);
 	for (uint64_t key = 2; key < 40; key += 2)
 		split_leaf(&lock, 40 - key);
-	for (int sweeps = 0; sweeps < 3; sweeps++) {
-		for (unsigned int i = 0; i < 10000; i++) {
-			play_thread(i % 2);
-			take(&lock, &range, i * 7 % 32, i * 7 % 32 + 8, RANGE_WRITE);
-			range_unlock(&lock, &range);
-		}
-		let_sweep(&lock);
+	let_no_sweep_begin(&lock);
+	for (unsigned int i = 0; i < 30000; i++) {
+		play_thread(i % 2);
+		take(&lock, &range, i * 7 % 32, i * 7 % 32 + 8, RANGE_WRITE);
+		range_unlock(&lock, &range);
 	}
 	stats = lock_stats(&lock);
 	fprintf(stderr, "%" PRIu64 " leaves, %" PRIu64 " merges\n", stats.leaves, stats.merges);
 	CHECK(stats.merges >= 8);
 	CHECK(stats.leaves <= 4 + 12);
+	check_quiet_and_destroy(&lock);
+}
+
+/* What the fast path cannot do. */
+static void collide_at(struct range_lock *lock, uint64_t key)
+{
+	struct range_hold range, other;
+
+	take(lock, &range, key, key + 1, RANGE_WRITE);
+	CHECK_EQ(range_trylock(lock, &other, key, key + 1, RANGE_WRITE), EBUSY);
+	range_unlock(lock, &range);
+}
+
+TEST(adaptation, a_leaf_that_most_ranges_cross_is_merged_when_nothing_is_held_in_it)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range_hold held;
+
+	split_leaf(&lock, 200);
+	let_no_sweep_begin(&lock);
+	straddle(&lock, 200);
+	CHECK_EQ(lock_stats(&lock).merges, 0);
+	take(&lock, &held, 300, 301, RANGE_WRITE);
+	collide_at(&lock, 20);
+	CHECK_EQ(lock_stats(&lock).merges, 0);
+	range_unlock(&lock, &held);
+	collide_at(&lock, 20);
+	CHECK_EQ(lock_stats(&lock).merges, 0);
+	straddle(&lock, 200);
+	collide_at(&lock, 20);
+	CHECK_EQ(lock_stats(&lock).merges, 1);
+	CHECK_EQ(lock_stats(&lock).leaves, 1);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(adaptation, a_leaf_that_most_ranges_lie_in_is_not_merged)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+
+	split_leaf(&lock, 200);
+	let_no_sweep_begin(&lock);
+	for (int i = 0; i < 2000; i++) {
+		straddle(&lock, 2);
+		visit(&lock, 2, 300);
+		visit(&lock, 3, 300);
+		collide_at(&lock, 20);
+	}
+	CHECK_EQ(lock_stats(&lock).merges, 0);
 	check_quiet_and_destroy(&lock);
 }
 

@@ -30,11 +30,23 @@ static bool can_count(void)
 	return !checked_build && can_count_instructions();
 }
 
+static void check_cost(struct pair *pair, uint64_t expected)
+{
+	struct instructions instructions = count_instructions(lock_and_unlock, pair);
+
+	printf("%" PRIu64 " instructions, %" PRIu64 " of them atomic\n", instructions.all,
+	       instructions.atomic);
+#ifdef __x86_64__
+	CHECK_EQ(instructions.atomic, expected);
+#else
+	(void)expected;
+#endif
+}
+
 static void check_swaps(uint64_t start, uint64_t end, enum range_mode mode, bool biased,
 			uint64_t expected)
 {
 	struct pair pair = { .start = start, .end = end, .mode = mode };
-	struct instructions instructions;
 
 	if (!can_count())
 		return;
@@ -44,14 +56,7 @@ static void check_swaps(uint64_t start, uint64_t end, enum range_mode mode, bool
 		split_leaf(&pair.lock, key);
 	for (uint64_t key = 0; biased && key < 40; key += 10)
 		make_biased(&pair.lock, key);
-	instructions = count_instructions(lock_and_unlock, &pair);
-	printf("%" PRIu64 " instructions, %" PRIu64 " of them atomic\n", instructions.all,
-	       instructions.atomic);
-#ifdef __x86_64__
-	CHECK_EQ(instructions.atomic, expected);
-#else
-	(void)expected;
-#endif
+	check_cost(&pair, expected);
 	check_quiet_and_destroy(&pair.lock);
 }
 
@@ -78,4 +83,21 @@ TEST(straddle_cost, a_reader_of_two_biased_leaves_takes_none)
 TEST(straddle_cost, three_leaves_take_four_for_each)
 {
 	check_swaps(15, 35, RANGE_WRITE, false, 12);
+}
+
+/* The leaf is locked and unlocked, when the range is acquired and when it is released. */
+TEST(straddle_cost, a_leaf_in_which_others_hold_ranges_takes_two_for_each)
+{
+	struct pair pair = { .start = 15, .end = 16, .mode = RANGE_WRITE };
+	struct range_hold held[2];
+
+	if (!can_count())
+		return;
+	init_lock(&pair.lock, RANGE_FAIRNESS_BARGING, 1);
+	for (unsigned int i = 0; i < 2; i++)
+		take(&pair.lock, &held[i], 10 * i, 10 * i + 1, RANGE_WRITE);
+	check_cost(&pair, 4);
+	for (unsigned int i = 0; i < 2; i++)
+		range_unlock(&pair.lock, &held[i]);
+	check_quiet_and_destroy(&pair.lock);
 }
