@@ -27,6 +27,9 @@ enum {
 /* Nanoseconds in which the budget grows by one. */
 static const uint64_t CHANGE_INTERVAL = UINT64_C(4000000);
 
+/* For how long nothing is split after a leaf was too fine, in nanoseconds. */
+static const uint64_t FIRST_CALM = UINT64_C(1000000), MAX_CALM = RANGE__SWEEP_INTERVAL;
+
 /* Owners that no thread is: none has used the leaf since the sweep passed, or since it came about. */
 static const uint32_t COLD = 0, NEW = UINT32_MAX;
 
@@ -177,8 +180,18 @@ static void sweep(struct range__lock *lock, struct range__forest *forest, uint64
 	if (forest->sweep < range__index_count(forest))
 		return;
 	forest->sweep = 1;
+	forest->calm /= 2;
 	atomic_store_explicit(&forest->sweep_due, now + RANGE__SWEEP_INTERVAL,
 			      memory_order_relaxed);
+}
+
+/* Doubled by each leaf that was too fine, and halved by each sweep. */
+static void calm_down(struct range__forest *forest, uint64_t now)
+{
+	uint64_t calm = 2 * forest->calm;
+
+	forest->calm = calm < FIRST_CALM ? FIRST_CALM : calm > MAX_CALM ? MAX_CALM : calm;
+	forest->calm_until = now + forest->calm;
 }
 
 /* Under lock->mutex: the leaf of entry i. Without a merge its strain begins anew. */
@@ -186,15 +199,17 @@ static void relieve(struct range__lock *lock, struct range__forest *forest, uint
 {
 	struct range__leaf *left = range__index_leaf(forest, i - 1);
 	struct range__leaf *leaf = range__index_leaf(forest, i);
+	uint64_t now = mmrange__now();
 	bool merged;
 
 	range__leaf_lock(left);
 	range__leaf_lock(leaf);
 	merged = strain_of(leaf) >= MAX_STRAIN && !range__leaf_biased(leaf) &&
-		 range__leaf_vacant(leaf) && may_change(forest, mmrange__now());
+		 range__leaf_vacant(leaf) && may_change(forest, now);
 	if (merged) {
 		range__leaf_revoke(lock, left);
 		merge(forest, left, i, leaf);
+		calm_down(forest, now);
 	} else {
 		set_strain(leaf, 0);
 	}
@@ -276,6 +291,12 @@ static void split_at(struct range__lock *lock, struct range__forest *forest, uin
 	range__leaf_unlock(leaf, NULL);
 }
 
+static bool may_split(struct range__forest *forest, uint64_t now)
+{
+	return range__index_count(forest) < forest->capacity && now >= forest->calm_until &&
+	       may_change(forest, now);
+}
+
 static void split(struct range__lock *lock, struct range__leaf *leaf, const uint64_t points[2])
 {
 	uint64_t now = mmrange__now();
@@ -289,7 +310,7 @@ static void split(struct range__lock *lock, struct range__leaf *leaf, const uint
 	forest = range__max_leaves(lock) > 1 ? range__forest_get(lock) : NULL;
 	if (forest)
 		sweep(lock, forest, now);
-	if (forest && range__index_count(forest) < forest->capacity && may_change(forest, now))
+	if (forest && may_split(forest, now))
 		split_at(lock, forest, range__index_search(forest, points[0]), points);
 	else
 		double_patience(leaf);

@@ -14,7 +14,9 @@
  *
  * A leaf is too fine if most of what comes to it comes across its lower bound. Its strain counts such
  * ranges, unless they span many leaves. The next acquisition by the slow path merges it into its left
- * neighbour, if nothing is held there.
+ * neighbour, if nothing is held there. Afterwards nothing is split for a while, so that a load for which
+ * both are right in turns, as its threads come and go, does not make the leaves change all the time:
+ * 1 ms, and twice as long each time, up to a second; each sweep halves it.
  *
  * A sweep merges those leaves into their left neighbour that no thread has used from one sweep to the
  * next. It begins a second after the last one at the earliest, in an acquisition that splits a leaf or

@@ -144,6 +144,7 @@ static struct range__forest *new_forest(struct range__lock *lock)
 	atomic_init(&forest->too_fine, 0);
 	atomic_init(&forest->sweep_due, mmrange__now() + RANGE__SWEEP_INTERVAL);
 	forest->spent = 0;
+	forest->calm = forest->calm_until = 0;
 	atomic_init(&forest->chunks, NULL);
 	forest->free = NULL;
 	forest->splits = forest->merges = 0;

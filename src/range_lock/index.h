@@ -31,6 +31,8 @@ struct range__forest {
 	uint32_t sweep;              /* the entry that a sweep has come to */
 	_Atomic(uint64_t) sweep_due; /* when the next sweep begins; read without the mutex, too */
 	uint64_t spent;              /* how far the budget of changes has been spent */
+	uint64_t calm;               /* for how long nothing was split, see adapt.c */
+	uint64_t calm_until;
 	_Atomic(struct range__chunk *) chunks; /* to be read after fork(), too: see forest.c */
 	struct range__leaf *free;
 	uint64_t splits;

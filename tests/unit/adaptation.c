@@ -244,6 +244,42 @@ TEST(adaptation, a_leaf_that_most_ranges_cross_is_merged_when_nothing_is_held_in
 	check_quiet_and_destroy(&lock);
 }
 
+static void merge_at_200(struct range_lock *lock)
+{
+	uint64_t merges = lock_stats(lock).merges;
+
+	straddle(lock, 200);
+	collide_at(lock, 20);
+	CHECK_EQ(lock_stats(lock).merges, merges + 1);
+}
+
+TEST(adaptation, after_a_leaf_was_too_fine_nothing_is_split_for_longer_each_time)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range__forest *forest;
+	uint64_t leaves;
+
+	make_far_leaves(&lock);
+	leaves = lock_stats(&lock).leaves;
+	split_leaf(&lock, 200);
+	let_no_sweep_begin(&lock);
+	forest = forest_of(&lock);
+	for (uint64_t calm = 1000000; calm < 1000000000; calm *= 2) {
+		merge_at_200(&lock);
+		CHECK_EQ(forest->calm, calm);
+		forest->calm_until = UINT64_MAX;
+		alternate(&lock, 100, 300, 2000);
+		CHECK_EQ(lock_stats(&lock).leaves, leaves);
+		forest->calm_until = 0;
+		split_leaf(&lock, 200);
+	}
+	merge_at_200(&lock);
+	CHECK_EQ(forest->calm, 1000000000);
+	sweep_leaves(&lock);
+	CHECK_EQ(forest->calm, 500000000);
+	check_quiet_and_destroy(&lock);
+}
+
 TEST(adaptation, a_leaf_that_most_ranges_lie_in_is_not_merged)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
