@@ -209,6 +209,7 @@ static void relieve(struct range__lock *lock, struct range__forest *forest, uint
 	if (merged) {
 		range__leaf_revoke(lock, left);
 		merge(forest, left, i, leaf);
+		forest->sweep -= i < forest->sweep;
 		calm_down(forest, now);
 	} else {
 		set_strain(leaf, 0);
@@ -380,7 +381,10 @@ static void note_covered(struct range__lock *lock, const struct range__hold *ran
 	struct range__leaf *leaf = range__leaf_right(range->leaf[0]);
 
 	for (; leaf && leaf != range->leaf[1]; leaf = range__leaf_right(leaf)) {
+		if (owner_of(leaf) == (uint32_t)range->owner)
+			continue;
 		set_owner(leaf, (uint32_t)range->owner);
+		lower_score(leaf, OVERLAPPING);
 		add_strain(lock, leaf);
 	}
 }

@@ -4,7 +4,6 @@
  * overlaps, before or afterwards, and not biased, so that it is recorded in them; whatever this frees
  * is woken as by a release.
  */
-#include "adapt.h"
 #include "checked.h"
 #include "copy.h"
 #include "slots.h"
@@ -76,14 +75,10 @@ static void wake(struct locked *locked, uint64_t start, uint64_t end)
 		range__wake_range(&locked->set, 0, start, end, &locked->wakes);
 }
 
-/*
- * A range that was acquired through a slot, or that is held for long, collides only here with those of
- * other threads in its leaf.
- */
-static void unlock_leaves(struct locked *locked, const struct range__hold *range)
+/* Notes nothing: what is split calls a memory hook, which only acquisitions may do. */
+static void unlock_leaves(struct locked *locked)
 {
 	range__span_unlock(&locked->set, &locked->wakes);
-	range__adapt_note(locked->set.lock, range);
 }
 
 void range_downgrade(struct range_lock *lock_, struct range_hold *range_)
@@ -99,7 +94,7 @@ void range_downgrade(struct range_lock *lock_, struct range_hold *range_)
 	lock_leaves(&locked, lock, range, range->start, range->end);
 	change_mode(&locked, range, RANGE_READ);
 	wake(&locked, range->start, range->end);
-	unlock_leaves(&locked, range);
+	unlock_leaves(&locked);
 }
 
 static bool upgradable(struct locked *locked, const struct range__hold *range)
@@ -127,7 +122,7 @@ int range_tryupgrade(struct range_lock *lock_, struct range_hold *range_)
 		change_mode(&locked, range, RANGE_WRITE);
 	else
 		error = EBUSY;
-	unlock_leaves(&locked, range);
+	unlock_leaves(&locked);
 	return error;
 }
 
@@ -153,7 +148,7 @@ int range_shrink(struct range_lock *lock_, struct range_hold *range_, uint64_t s
 	record(&locked, range);
 	wake(&locked, old_start, start);
 	wake(&locked, end, old_end);
-	unlock_leaves(&locked, range);
+	unlock_leaves(&locked);
 	return 0;
 }
 
@@ -203,7 +198,7 @@ int range_tryextend(struct range_lock *lock_, struct range_hold *range_, uint64_
 		range->end = end;
 		record(&locked, range);
 	}
-	unlock_leaves(&locked, range);
+	unlock_leaves(&locked);
 	return error;
 }
 
@@ -229,7 +224,7 @@ int range_split(struct range_lock *lock_, struct range_hold *range_, uint64_t po
 	range->end = point;
 	record(&locked, range);
 	record(&locked, upper);
-	unlock_leaves(&locked, range);
+	unlock_leaves(&locked);
 	range__checked_end(upper, 0);
 	return 0;
 }

@@ -19,8 +19,7 @@ static void *alloc(size_t size, size_t align, void *books)
 	return memory_alloc(size, align, books);
 }
 
-/* A lock that splits at the next acquisition of another thread at another place. */
-static void make_lock(struct memory_books *books, void (*inside)(void))
+static void init_hooks(struct memory_books *books)
 {
 	struct range_lock_attr attr;
 
@@ -29,6 +28,12 @@ static void make_lock(struct memory_books *books, void (*inside)(void))
 	attr.alloc = alloc;
 	CHECK_EQ(range_lock_init(&lock, &attr), 0);
 	hook = (struct hook){ .calls = 0 };
+}
+
+/* A lock that splits at the next acquisition of another thread at another place. */
+static void make_lock(struct memory_books *books, void (*inside)(void))
+{
+	init_hooks(books);
 	alternate(&lock, 100, 200, 2);
 	CHECK_EQ(hook.calls, 0);
 	hook.inside = inside;
@@ -139,4 +144,32 @@ TEST(memory_hooks, alloc_may_use_another_lock)
 {
 	acquire_until_it_splits(use_another_lock);
 	check_quiet_and_destroy(&other_lock);
+}
+
+TEST(memory_hooks, what_changes_a_held_range_calls_none)
+{
+	struct memory_books books;
+	struct range_hold ranges[2], rest;
+
+	init_hooks(&books);
+	for (unsigned int k = 0; k < 2; k++) {
+		play_thread(k);
+		take(&lock, &ranges[k], 100 * k, 100 * k + 10, RANGE_WRITE);
+	}
+	CHECK_EQ(hook.calls, 0);
+	for (unsigned int i = 0; i < 1000; i++) {
+		struct range_hold *range = &ranges[i % 2];
+
+		play_thread(i % 2);
+		range_downgrade(&lock, range);
+		CHECK_EQ(range_tryupgrade(&lock, range), 0);
+		CHECK_EQ(range_tryextend(&lock, range, range->start, range->end + 10), 0);
+		CHECK_EQ(range_split(&lock, range, range->end - 1, &rest), 0);
+		range_unlock(&lock, &rest);
+		CHECK_EQ(range_shrink(&lock, range, range->start, range->end - 9), 0);
+	}
+	CHECK_EQ(hook.calls, 0);
+	for (unsigned int k = 0; k < 2; k++)
+		range_unlock(&lock, &ranges[k]);
+	end_lock(&books);
 }
