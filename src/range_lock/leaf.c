@@ -126,7 +126,7 @@ bool range__leaf_lock_tree(struct range__leaf *leaf, const struct range__hold *r
 						     memory_order_acquire, /* [A2] */
 						     memory_order_relaxed))
 		return false;
-	if (range__leaf_covers(leaf, range->start, range->end) && !leaf->waiters)
+	if (range__leaf_covers(leaf, range->start, range->end))
 		return true;
 	range__leaf_unlock(leaf, NULL);
 	return false;

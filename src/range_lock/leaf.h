@@ -217,10 +217,7 @@ void range__leaf_lock(struct range__leaf *leaf);
 /* The same if that needs no waiting. */
 bool range__leaf_trylock(struct range__leaf *leaf);
 
-/*
- * The same if the leaf has the range within its bounds, and something in it, but no thread in its queue:
- * then a range comes and goes without a look at the queue, and a release has no thread to wake.
- */
+/* The same if the leaf has the range within its bounds, and more in it than one range in its word. */
 bool range__leaf_lock_tree(struct range__leaf *leaf, const struct range__hold *range);
 
 /* Unlocks, with what is in the leaf now; then wakes those that wakes names (may be NULL). */

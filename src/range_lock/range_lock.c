@@ -128,7 +128,7 @@ static bool acquire_beside(struct range__lock *lock, struct range__hold *range,
 {
 	if (!range__leaf_lock_tree(leaf, range))
 		return false;
-	if (leaf->nr_claims > 0 || range__leaf_holds_conflict(leaf, range)) {
+	if (leaf->waiters || leaf->nr_claims > 0 || range__leaf_holds_conflict(leaf, range)) {
 		range__leaf_unlock(leaf, NULL);
 		return false;
 	}

@@ -513,6 +513,18 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 	return error;
 }
 
+static void erase_and_unlock(struct range__lock *lock, struct range__leaf *leaf,
+			     struct range__hold *range)
+{
+	uint64_t start = range->start, end = range->end;
+	struct range__wakes wakes;
+
+	wakes.n = 0;
+	range__leaf_erase(leaf, range);
+	range__wake(lock, leaf, start, end, &wakes);
+	range__leaf_unlock(leaf, &wakes);
+}
+
 /* Leaf by leaf: to wait for all of them at once would help no thread. */
 void range__release_slow(struct range__lock *lock, struct range__hold *range, uint64_t from)
 {
@@ -520,19 +532,14 @@ void range__release_slow(struct range__lock *lock, struct range__hold *range, ui
 	struct range__leaf *hint = range->leaf[from != range->start];
 
 	if (!range__is_wide(range) && range__leaf_lock_tree(hint, range)) {
-		range__leaf_erase(hint, range);
-		range__leaf_unlock(hint, NULL);
+		erase_and_unlock(lock, hint, range);
 		return;
 	}
 	while (key < end) {
-		struct range__wakes wakes;
 		struct range__leaf *leaf = range__forest_lock_key(lock, key, hint);
 
-		wakes.n = 0;
 		key = range__leaf_hi(leaf);
 		hint = range__leaf_right(leaf);
-		range__leaf_erase(leaf, range);
-		range__wake(lock, leaf, range->start, end, &wakes);
-		range__leaf_unlock(leaf, &wakes);
+		erase_and_unlock(lock, leaf, range);
 	}
 }
