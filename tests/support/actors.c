@@ -300,6 +300,7 @@ void make_impatient(void *arg)
 	if (forest) {
 		atomic_store_explicit(&forest->sweep_due, 0, memory_order_relaxed);
 		forest->spent = 0;
+		forest->calm_until = 0;
 	}
 	range__short_unlock(&lock->mutex);
 }

@@ -173,3 +173,54 @@ TEST(memory_hooks, what_changes_a_held_range_calls_none)
 		range_unlock(&lock, &ranges[k]);
 	end_lock(&books);
 }
+
+static struct range_hold set[2];
+
+static void *acquire_set(void *arg)
+{
+	struct range_request requests[] = {
+		{ &set[0], 500, 501, RANGE_WRITE },
+		{ &set[1], 900, 901, RANGE_WRITE },
+	};
+
+	(void)arg;
+	CHECK_EQ(range_lock_many(&lock, requests, 2), 0);
+	for (unsigned int i = 0; i < 2; i++)
+		range_unlock(&lock, &set[i]);
+	return NULL;
+}
+
+static void split_at_100_or_200(void)
+{
+	for (unsigned int visits = 0; lock_stats(&lock).splits == 0; visits++) {
+		CHECK(visits < 10000);
+		alternate(&lock, 100, 200, 2);
+	}
+}
+
+/* With FIFO the set claims the leaf, which is not split before it has gone. */
+TEST(memory_hooks, leaves_made_while_a_set_waits_are_kept)
+{
+	struct memory_books books;
+	struct range_lock_attr attr;
+	struct range_hold held;
+	pthread_t waiter;
+
+	range_lock_attr_init(&attr);
+	attr.fairness = RANGE_FAIRNESS_FIFO;
+	use_memory_books(&attr, &books, UINT32_MAX);
+	CHECK_EQ(range_lock_init(&lock, &attr), 0);
+	take(&lock, &held, 500, 510, RANGE_WRITE);
+	waiter = thread_start(acquire_set, NULL);
+	AWAIT(lock_stats(&lock).waits == 1);
+	alternate(&lock, 100, 200, 100);
+	CHECK_EQ(atomic_load(&books.allocations), 1);
+	check_valid(&lock);
+	CHECK_EQ(atomic_load(&books.frees), 0);
+	range_unlock(&lock, &held);
+	thread_join(waiter);
+	split_at_100_or_200();
+	CHECK_EQ(atomic_load(&books.allocations), 1);
+	CHECK_EQ(atomic_load(&books.frees), 0);
+	end_lock(&books);
+}
