@@ -298,7 +298,18 @@ static bool may_split(struct range__forest *forest, uint64_t now)
 	       may_change(forest, now);
 }
 
-static void split(struct range__lock *lock, struct range__leaf *leaf, const uint64_t points[2])
+/* Under lock->mutex: leaves that are in need of no memory hook, if it may not be called. */
+static struct range__forest *forest_for(struct range__lock *lock, enum range__memory memory)
+{
+	struct range__forest *forest = range__forest_of(lock);
+
+	if (memory == RANGE__NO_MEMORY)
+		return forest && forest->free ? forest : NULL;
+	return range__max_leaves(lock) > 1 ? range__forest_get(lock) : NULL;
+}
+
+static void split(struct range__lock *lock, struct range__leaf *leaf, const uint64_t points[2],
+		  enum range__memory memory)
 {
 	uint64_t now = mmrange__now();
 	struct range__forest *forest;
@@ -308,12 +319,12 @@ static void split(struct range__lock *lock, struct range__leaf *leaf, const uint
 	if (!range__short_trylock(&lock->mutex))
 		return;
 	set_score(leaf, 0);
-	forest = range__max_leaves(lock) > 1 ? range__forest_get(lock) : NULL;
+	forest = forest_for(lock, memory);
 	if (forest)
 		sweep(lock, forest, now);
 	if (forest && may_split(forest, now))
 		split_at(lock, forest, range__index_search(forest, points[0]), points);
-	else
+	else if (memory == RANGE__MEMORY)
 		double_patience(leaf);
 	range__short_unlock(&lock->mutex);
 	errno = saved;
@@ -406,7 +417,7 @@ static void note_wide(struct range__lock *lock, const struct range__hold *range)
 }
 
 static void note_single(struct range__lock *lock, struct range__leaf *leaf,
-			const struct range__hold *range)
+			const struct range__hold *range, enum range__memory memory)
 {
 	uint64_t last_start = atomic_load_explicit(&leaf->last_start, memory_order_relaxed);
 	uint64_t last_end = atomic_load_explicit(&leaf->last_end, memory_order_relaxed);
@@ -429,13 +440,14 @@ static void note_single(struct range__lock *lock, struct range__leaf *leaf,
 	}
 	set_score(leaf, score_of(leaf) + DISJOINT);
 	if (score_of(leaf) >= patience_of(leaf))
-		split(lock, leaf, points);
+		split(lock, leaf, points, memory);
 }
 
-void range__adapt_note(struct range__lock *lock, const struct range__hold *range)
+void range__adapt_note(struct range__lock *lock, const struct range__hold *range,
+		       enum range__memory memory)
 {
 	if (range__is_wide(range))
 		note_wide(lock, range);
 	else if (owner_of(range->leaf[0]) != (uint32_t)range->owner)
-		note_single(lock, range->leaf[0], range);
+		note_single(lock, range->leaf[0], range, memory);
 }

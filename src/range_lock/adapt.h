@@ -35,11 +35,15 @@
 /* Nanoseconds: more than it takes until each of many threads has had its turn on a core. */
 #define RANGE__SWEEP_INTERVAL UINT64_C(1000000000)
 
+/* Whether a memory hook may be called. */
+enum range__memory { RANGE__NO_MEMORY, RANGE__MEMORY };
+
 /*
- * After range, which is held, was acquired and another thread was the last owner of a leaf of it: notes
+ * After range, which is held, was acquired or changed and another thread was the last owner of a leaf of it: notes
  * whose the leaves are now; splits one if that pays.
  */
-void range__adapt_note(struct range__lock *lock, const struct range__hold *range);
+void range__adapt_note(struct range__lock *lock, const struct range__hold *range,
+		       enum range__memory memory);
 
 /* With no leaf locked: merges the leaf that was last found to be too fine. */
 void range__adapt_relieve(struct range__lock *lock);

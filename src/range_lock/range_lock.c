@@ -118,7 +118,7 @@ __attribute__((noinline)) static bool acquire_both(struct range__lock *lock,
 	range__slots_pay(leaf, range->mode, shared);
 	range__slots_pay(range->leaf[1], range->mode, shared);
 	if (shared)
-		range__adapt_note(lock, range);
+		range__adapt_note(lock, range, RANGE__MEMORY);
 	return true;
 }
 
@@ -134,7 +134,7 @@ static bool acquire_beside(struct range__lock *lock, struct range__hold *range,
 	}
 	range__slots_consider(lock, leaf, range);
 	range__leaf_hold_and_unlock(leaf, range);
-	range__adapt_note(lock, range);
+	range__adapt_note(lock, range, RANGE__MEMORY);
 	return true;
 }
 
@@ -155,7 +155,7 @@ static bool acquire_one(struct range__lock *lock, struct range__hold *range,
 	shared = is_shared(leaf, range->owner);
 	range__slots_pay(leaf, range->mode, shared);
 	if (shared)
-		range__adapt_note(lock, range);
+		range__adapt_note(lock, range, RANGE__MEMORY);
 	return true;
 }
 
@@ -209,7 +209,7 @@ __attribute__((noinline)) static int acquire_disturbed(struct range__lock *lock,
 
 __attribute__((noinline)) static int note(struct range__lock *lock, struct range__hold *range)
 {
-	range__adapt_note(lock, range);
+	range__adapt_note(lock, range, RANGE__MEMORY);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  * overlaps, before or afterwards, and not biased, so that it is recorded in them; whatever this frees
  * is woken as by a release.
  */
+#include "adapt.h"
 #include "checked.h"
 #include "copy.h"
 #include "slots.h"
@@ -75,10 +76,14 @@ static void wake(struct locked *locked, uint64_t start, uint64_t end)
 		range__wake_range(&locked->set, 0, start, end, &locked->wakes);
 }
 
-/* Notes nothing: what is split calls a memory hook, which only acquisitions may do. */
-static void unlock_leaves(struct locked *locked)
+/*
+ * A range that was acquired through a slot, or that is held for long, collides only here with those of
+ * other threads in its leaf.
+ */
+static void unlock_leaves(struct locked *locked, const struct range__hold *range)
 {
 	range__span_unlock(&locked->set, &locked->wakes);
+	range__adapt_note(locked->set.lock, range, RANGE__NO_MEMORY);
 }
 
 void range_downgrade(struct range_lock *lock_, struct range_hold *range_)
@@ -94,7 +99,7 @@ void range_downgrade(struct range_lock *lock_, struct range_hold *range_)
 	lock_leaves(&locked, lock, range, range->start, range->end);
 	change_mode(&locked, range, RANGE_READ);
 	wake(&locked, range->start, range->end);
-	unlock_leaves(&locked);
+	unlock_leaves(&locked, range);
 }
 
 static bool upgradable(struct locked *locked, const struct range__hold *range)
@@ -122,7 +127,7 @@ int range_tryupgrade(struct range_lock *lock_, struct range_hold *range_)
 		change_mode(&locked, range, RANGE_WRITE);
 	else
 		error = EBUSY;
-	unlock_leaves(&locked);
+	unlock_leaves(&locked, range);
 	return error;
 }
 
@@ -148,7 +153,7 @@ int range_shrink(struct range_lock *lock_, struct range_hold *range_, uint64_t s
 	record(&locked, range);
 	wake(&locked, old_start, start);
 	wake(&locked, end, old_end);
-	unlock_leaves(&locked);
+	unlock_leaves(&locked, range);
 	return 0;
 }
 
@@ -198,7 +203,7 @@ int range_tryextend(struct range_lock *lock_, struct range_hold *range_, uint64_
 		range->end = end;
 		record(&locked, range);
 	}
-	unlock_leaves(&locked);
+	unlock_leaves(&locked, range);
 	return error;
 }
 
@@ -224,7 +229,7 @@ int range_split(struct range_lock *lock_, struct range_hold *range_, uint64_t po
 	range->end = point;
 	record(&locked, range);
 	record(&locked, upper);
-	unlock_leaves(&locked);
+	unlock_leaves(&locked, range);
 	range__checked_end(upper, 0);
 	return 0;
 }

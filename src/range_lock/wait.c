@@ -509,7 +509,7 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 		error = queue_and_wait(set, obstacle, limit);
 	}
 	for (size_t i = 0; !error && i < set->n; i++)
-		range__adapt_note(set->lock, range__set_hold(set, i));
+		range__adapt_note(set->lock, range__set_hold(set, i), RANGE__MEMORY);
 	return error;
 }
 

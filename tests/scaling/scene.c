@@ -8,8 +8,9 @@ enum {
 	MAX_LEAVES = 64,
 	MAX_HELD = 4,
 	DISTANCE = 1024, /* of what is held from the intervals of the calls */
-	MARGIN = 64,     /* what readers read beyond them, to bias the leaf */
-	READS = 32,      /* of each thread in a round */
+	FAR_AWAY = 64 * BOUNDARY,
+	MARGIN = 64, /* what readers read beyond them, to bias the leaf */
+	READS = 32,  /* of each thread in a round */
 	MAX_ROUNDS = 16,
 	REPEATS = 8, /* of a pair of calls in a round */
 	TURNS = 100, /* of each thread in a longer warm-up */
@@ -94,12 +95,18 @@ static void provoke(const struct side *side, struct interval first, struct inter
 }
 
 /* functions[0] is range_lock(), whose call is followed by range_unlock(). */
-static void split_at_boundary(void)
+static void split_at(uint64_t key)
 {
 	static const struct side writer = { &functions[0], RANGE_WRITE };
 
-	provoke(&writer, (struct interval){ BOUNDARY - MARGIN, BOUNDARY },
-		(struct interval){ BOUNDARY, BOUNDARY + MARGIN });
+	provoke(&writer, (struct interval){ key - MARGIN, key },
+		(struct interval){ key, key + MARGIN });
+}
+
+/* It may not ask for memory, and so splits nothing in a lock that no acquisition has split. */
+static bool changes_what_is_held(const struct side *side)
+{
+	return side->function >= functions + nr_acquiring_functions;
 }
 
 static void bias(void)
@@ -139,8 +146,10 @@ bool scene_set(const struct pair *pair)
 	arena_used = 0;
 	if (range_lock_init(&lock, &attr) != 0)
 		return false;
+	if (changes_what_is_held(&pair->side[0]) || changes_what_is_held(&pair->side[1]))
+		split_at(FAR_AWAY);
 	if (pair->relation == ONE_STRADDLES || pair->relation == BOTH_STRADDLE)
-		split_at_boundary();
+		split_at(BOUNDARY);
 	if (pair->state == BIASED)
 		bias();
 	if (!hold(pair->state == ONE_HELD ? 1 : pair->state == SEVERAL_HELD ? MAX_HELD : 0))
