@@ -298,7 +298,7 @@ static bool may_split(struct range__forest *forest, uint64_t now)
 	       may_change(forest, now);
 }
 
-/* Under lock->mutex: leaves that are in need of no memory hook, if it may not be called. */
+/* Under lock->mutex: the forest. Without memory, only one that has a leaf to spare: else NULL. */
 static struct range__forest *forest_for(struct range__lock *lock, enum range__memory memory)
 {
 	struct range__forest *forest = range__forest_of(lock);
