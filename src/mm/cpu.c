@@ -5,9 +5,9 @@
  */
 #include "cpu.h"
 
+#include "../platform/message.h"
 #include "backoff.h"
 #include "internal.h"
-#include "../platform/message.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,19 +24,47 @@ static void unlock_attach(void)
 }
 
 /*
- * Stopping. The lock of the cpus is held, from stop() until go_on().
+ * Stopping. A thread that stops others holds their stop locks, from stop() until go_on().
  */
 
 void mm__cpu_wait(struct mm__cpu *cpu)
 {
-	pthread_mutex_lock(&cpu->mm->cpus.lock);
-	pthread_mutex_unlock(&cpu->mm->cpus.lock);
+	mm__mutex_lock(&cpu->stop_lock, MM__ORDER_STOP);
+	mm__mutex_unlock(&cpu->stop_lock, MM__ORDER_STOP);
 }
 
-static void stop(struct mm__cpu *cpu)
+/* The threads that a thread stops at a time, in the order of their numbers. */
+struct stopped {
+	struct mm__cpu *first;
+	struct mm__cpu *last;
+};
+
+/* The locks are one to the order of locks, which does not know the numbers. */
+static void begin_stopping(struct stopped *stopped)
 {
+	*stopped = (struct stopped){ .first = NULL };
+	mm__order_take(MM__ORDER_STOP, 0, 0);
+}
+
+static void end_stopping(void)
+{
+	mm__order_drop(MM__ORDER_STOP);
+}
+
+static void stop(struct stopped *stopped, struct mm__cpu *cpu)
+{
+	mm__check(!stopped->last || stopped->last->number < cpu->number,
+		  "threads are stopped in another order than that of their numbers");
+	if (MM__LOCKING)
+		pthread_mutex_lock(&cpu->stop_lock);
 	/* relaxed [S1]: ordered by the fence */
 	atomic_store_explicit(&cpu->stopped, 1, memory_order_relaxed);
+	cpu->next_stopped = NULL;
+	if (stopped->last)
+		stopped->last->next_stopped = cpu;
+	else
+		stopped->first = cpu;
+	stopped->last = cpu;
 }
 
 void mm__heavy_fence(void)
@@ -54,11 +82,52 @@ static void wait_stopped(struct mm__cpu *cpu)
 		mm__backoff(&backoff);
 }
 
-static void go_on(struct mm__cpu *cpu)
+/* Returns the next one that is stopped: the caller must not look at this one any more. */
+static struct mm__cpu *go_on(struct mm__cpu *cpu)
 {
+	struct mm__cpu *next = cpu->next_stopped;
+
 	/* release [S3]: pairs with [E2] */
 	atomic_store_explicit(&cpu->stopped, 0, memory_order_release);
+	if (MM__LOCKING)
+		pthread_mutex_unlock(&cpu->stop_lock);
+	return next;
 }
+
+/* With the lock of the cpus, so that none begins. */
+static void stop_used(struct stopped *stopped, const struct mm__cpus *cpus,
+		      const struct mm__cpu *but)
+{
+	for (uint32_t number = 1; number <= cpus->size; number++) {
+		struct mm__cpu *cpu = mm__cpu_of(cpus, number);
+
+		if (cpu && cpu->used && cpu != but)
+			stop(stopped, cpu);
+	}
+}
+
+void mm__cpus_stop_all(struct mm *mm, void (*visit)(struct mm__cpu *cpu, void *arg), void *arg)
+{
+	struct stopped stopped;
+
+	mm__mutex_lock(&mm->cpus.lock, MM__ORDER_CPUS);
+	begin_stopping(&stopped);
+	stop_used(&stopped, &mm->cpus, NULL);
+	if (MM__LOCKING)
+		mm__heavy_fence();
+	for (struct mm__cpu *cpu = stopped.first; cpu; cpu = cpu->next_stopped)
+		wait_stopped(cpu);
+	for (struct mm__cpu *cpu = stopped.first; cpu; cpu = cpu->next_stopped)
+		visit(cpu, arg);
+	for (struct mm__cpu *cpu = stopped.first; cpu;)
+		cpu = go_on(cpu);
+	end_stopping();
+	mm__mutex_unlock(&mm->cpus.lock, MM__ORDER_CPUS);
+}
+
+/*
+ * Flushing
+ */
 
 static void wipe(struct mm__cpu *cpu, uint64_t start, uint64_t end)
 {
@@ -86,24 +155,41 @@ static bool in_set(const struct mm__cpu_set *set, uint32_t number)
 	return found;
 }
 
+/* A thread that begins after this finds the page table as the caller has left it. */
+static void stop_all_others(struct stopped *stopped, struct mm *mm, const struct mm__cpu *self)
+{
+	mm__mutex_lock(&mm->cpus.lock, MM__ORDER_CPUS);
+	begin_stopping(stopped);
+	stop_used(stopped, &mm->cpus, self);
+	mm__mutex_unlock(&mm->cpus.lock, MM__ORDER_CPUS);
+}
+
+/* Of a number whose thread has ended, the cpu is idle, or the next thread's, which it does no harm. */
+static void stop_set(struct stopped *stopped, const struct mm *mm, const struct mm__cpu *self,
+		     const struct mm__cpu_set *set)
+{
+	begin_stopping(stopped);
+	for (unsigned int i = 0; i < set->count; i++)
+		if (set->number[i] != self->number)
+			stop(stopped, mm__cpu_of(&mm->cpus, set->number[i]));
+}
+
 static void flush_others(struct mm *mm, const struct mm__cpu *self, const struct mm__cpu_set *set,
 			 uint64_t start, uint64_t end)
 {
-	struct mm__cpus *cpus = &mm->cpus;
+	struct stopped stopped;
 
-	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
-	for (uint32_t i = 0; i < cpus->size; i++)
-		if (cpus->cpu[i] && cpus->cpu[i] != self && in_set(set, i + 1))
-			stop(cpus->cpu[i]);
+	if (set->all)
+		stop_all_others(&stopped, mm, self);
+	else
+		stop_set(&stopped, mm, self, set);
 	mm__heavy_fence();
-	for (uint32_t i = 0; i < cpus->size; i++) {
-		if (!cpus->cpu[i] || cpus->cpu[i] == self || !in_set(set, i + 1))
-			continue;
-		wait_stopped(cpus->cpu[i]);
-		wipe(cpus->cpu[i], start, end);
-		go_on(cpus->cpu[i]);
+	for (struct mm__cpu *cpu = stopped.first; cpu;) {
+		wait_stopped(cpu);
+		wipe(cpu, start, end);
+		cpu = go_on(cpu);
 	}
-	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
+	end_stopping();
 }
 
 void mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set *set,
@@ -120,16 +206,18 @@ void mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set 
 /* Stops one, while the attach lock keeps it from ending. */
 static void stop_one(struct mm__cpu *cpu)
 {
-	mm__mutex_lock(&cpu->mm->cpus.lock, MM__ORDER_CPUS);
-	stop(cpu);
+	struct stopped stopped;
+
+	begin_stopping(&stopped);
+	stop(&stopped, cpu);
 	mm__heavy_fence();
 	wait_stopped(cpu);
 }
 
 static void let_one_go_on(struct mm__cpu *cpu)
 {
-	go_on(cpu);
-	mm__mutex_unlock(&cpu->mm->cpus.lock, MM__ORDER_CPUS);
+	(void)go_on(cpu);
+	end_stopping();
 }
 
 #ifdef MMRANGE_CHECKED
@@ -298,10 +386,13 @@ void mm__events(struct mm *mm, uint64_t sums[MM__NR_EVENTS])
 
 	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
 	memcpy(sums, cpus->past, sizeof(cpus->past));
-	for (uint32_t i = 0; i < cpus->size; i++)
-		for (unsigned int event = 0; cpus->cpu[i] && event < MM__NR_EVENTS; event++)
-			sums[event] += atomic_load_explicit(&cpus->cpu[i]->events[event],
-							    memory_order_relaxed);
+	for (uint32_t number = 1; number <= cpus->size; number++) {
+		const struct mm__cpu *cpu = mm__cpu_of(cpus, number);
+
+		for (unsigned int event = 0; cpu && event < MM__NR_EVENTS; event++)
+			sums[event] +=
+				atomic_load_explicit(&cpu->events[event], memory_order_relaxed);
+	}
 	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
 }
 

@@ -1,25 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cpu - a thread in an address space: what a processor would have of its own for it. A thread gets
- * one with its first use of the space, and gives it back when it ends.
+ * one with its first use of the space, and gives it back when it ends. The next thread to begin gets
+ * the same one: the space keeps its memory as long as it exists itself, so a thread may stop a cpu by
+ * its number without knowing whether a thread still uses it.
  *
  * What is in it is the thread's alone, between mm__cpu_enter() and mm__cpu_leave(): that costs two
  * stores and no atomic operation. Another thread that has to change it (to take a translation out
  * of its TLB, as an interrupt would on real hardware, or to take its free frames) stops it:
  *
  *	the thread                      who stops it
+ *	                                     takes the cpu's stop lock
  *	[E1] busy = 1                   [S1] stopped = 1
  *	     light fence                     heavy fence
  *	[E2] stopped? then out, wait    [S2] wait until busy is 0
  *	     ..                              ..
  *	[E3] busy = 0, release          [S3] stopped = 0, release
+ *	                                     drops the stop lock
  *
  * The fences are a pair: either E2 sees S1, or S2 sees E1. S2's acquire pairs with E3's release, so
  * that who stops sees what was done; E2's acquire pairs with S3's release, so that the thread sees
- * what was done to it. It waits by taking the lock that is held while threads are stopped. Within
- * the two nothing blocks and no lock is taken: so whoever holds a lock may stop a thread, but for
- * the one that it waits for. Only the system may make a thread wait there, for memory that it has taken
- * away, or for a page of a file, which takes no lock of ours either.
+ * what was done to it. It waits by taking its own stop lock. Within the two nothing blocks and no lock
+ * is taken: so whoever holds a lock may stop a thread, but for the one that it waits for. Only the
+ * system may make a thread wait there, for memory that it has taken away, or for a page of a file,
+ * which takes no lock of ours either.
+ *
+ * A thread that stops several others takes their stop locks first, in the order of their numbers, and
+ * passes one fence for all of them. It takes no other lock until it has let them go on. So two threads
+ * that stop others wait for each other only where both stop the same one; and a thread that stops
+ * others by their numbers writes to their lines and its own, and to no line of the space.
  *
  * The counters are written by the thread alone and read by anybody.
  */
@@ -62,10 +71,11 @@ struct mm__tlb_entry {
 #define MM__KEPT_TABLES 8u
 
 struct mm__cpu {
-	/* What others only read. */
+	/* What others only read. The first three stay from one thread to the next .. */
 	_Alignas(128) _Atomic(uint32_t) busy;
 	uint32_t number; /* in its space, from 1 */
 	struct mm *mm;
+	/* .. and from here to the stop lock, a thread that ends leaves zeroes. */
 	struct mm__frame_cache cache;
 	struct mm_hold *held;                  /* by mm_lock_range() */
 	uint64_t empty_table[MM__KEPT_TABLES]; /* address with 1 added; see page_table.h */
@@ -77,7 +87,12 @@ struct mm__cpu {
 	_Atomic(uint64_t) events[MM__NR_EVENTS];
 
 	/* Who stops it. */
-	_Alignas(128) _Atomic(uint32_t) stopped;
+	_Alignas(128) pthread_mutex_t stop_lock;
+	_Atomic(uint32_t) stopped;
+	struct mm__cpu *next_stopped; /* by the same thread */
+
+	/* With the lock of the cpus. */
+	bool used; /* by a thread, or it is own_cpu */
 
 	/* With the attach lock. */
 	struct mm__cpu *next_of_thread;
@@ -89,15 +104,50 @@ struct mm__cpu {
 /* In place of a number: any of the threads. */
 #define MM__CPU_MANY 0xffffu
 
+/*
+ * The cpus of an address space by number, found without a lock: numbers 1 to 8 are in the first part,
+ * and each further part has as many as all before it. Neither parts nor cpus go before the space does.
+ */
+#define MM__CPU_PARTS     14u
+#define MM__CPUS_IN_FIRST 8u
+
 /* The threads of an address space. */
 struct mm__cpus {
 	_Alignas(128) pthread_mutex_t lock;
-	struct mm__cpu **cpu; /* by number, less 1; NULL where there is none */
-	uint32_t size;
+	uint32_t size; /* of all parts */
 	uint32_t nr_free;
-	uint16_t *free_numbers;      /* a stack */
+	uint16_t *free_numbers;       /* a stack */
 	uint64_t past[MM__NR_EVENTS]; /* what threads counted that have ended */
+
+	/* Written with the lock. */
+	_Alignas(128) _Atomic(_Atomic(struct mm__cpu *) *) part[MM__CPU_PARTS];
 };
+
+static inline unsigned int mm__cpu_part(uint32_t number)
+{
+	unsigned int part = 0;
+
+	for (uint32_t before = (number - 1) / MM__CPUS_IN_FIRST; before; before >>= 1)
+		part++;
+	return part;
+}
+
+/* What numbers come before those of the part. */
+static inline uint32_t mm__cpus_before(unsigned int part)
+{
+	return part ? MM__CPUS_IN_FIRST << (part - 1) : 0;
+}
+
+/* The cpu with this number, which is at most size; NULL: none has been made yet. */
+static inline struct mm__cpu *mm__cpu_of(const struct mm__cpus *cpus, uint32_t number)
+{
+	unsigned int part = mm__cpu_part(number);
+	/* acquire: pairs with the release in thread.c, as does the next */
+	_Atomic(struct mm__cpu *) *cpu =
+		atomic_load_explicit(&cpus->part[part], memory_order_acquire);
+
+	return atomic_load_explicit(&cpu[number - 1 - mm__cpus_before(part)], memory_order_acquire);
+}
 
 /* 0 or ENOMEM */
 int mm__cpus_init(struct mm *mm);
@@ -139,7 +189,7 @@ static inline struct mm__cpu *mm__cpu(struct mm *mm, uint64_t id)
 	return slot->id == id ? slot->cpu : mm__cpu_attach(mm, id);
 }
 
-/* Until those who have stopped the threads of the space let them go on. */
+/* Until those who have stopped the thread let it go on. */
 void mm__cpu_wait(struct mm__cpu *cpu);
 
 static inline void mm__cpu_enter(struct mm__cpu *cpu)
@@ -186,20 +236,26 @@ void mm__heavy_fence(void);
 struct mm__cpu_set {
 	bool all;
 	unsigned int count;
-	uint16_t number[8];
+	uint16_t number[8]; /* ascending */
 };
 
 static inline void mm__cpu_set_add(struct mm__cpu_set *set, uint32_t number)
 {
+	unsigned int i = set->count;
+
 	if (!number || set->all)
 		return;
-	for (unsigned int i = 0; i < set->count; i++)
-		if (set->number[i] == number)
-			return;
-	if (number == MM__CPU_MANY || set->count == sizeof(set->number) / sizeof(set->number[0]))
+	while (i && set->number[i - 1] > number)
+		i--;
+	if (i && set->number[i - 1] == number)
+		return;
+	if (number == MM__CPU_MANY || set->count == sizeof(set->number) / sizeof(set->number[0])) {
 		set->all = true;
-	else
-		set->number[set->count++] = (uint16_t)number;
+		return;
+	}
+	for (unsigned int k = set->count++; k > i; k--)
+		set->number[k] = set->number[k - 1];
+	set->number[i] = (uint16_t)number;
 }
 
 /*
@@ -208,6 +264,14 @@ static inline void mm__cpu_set_add(struct mm__cpu_set *set, uint32_t number)
  */
 void mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set *set,
 		   uint64_t start, uint64_t end);
+
+/*
+ * Stops all threads of the space, so that all are stopped at the same time, then calls visit for the
+ * cpu of each, the caller's and the space's own too, and lets them go on. Threads neither begin nor end
+ * meanwhile: the lock of the cpus is held, which visit must know. The caller is not between
+ * mm__cpu_enter() and mm__cpu_leave(), nor is visit.
+ */
+void mm__cpus_stop_all(struct mm *mm, void (*visit)(struct mm__cpu *cpu, void *arg), void *arg);
 
 /* A frame with zeroes and one reference. NULL: the thread has none at hand. */
 static inline struct mm__frame *mm__cpu_frame(struct mm__cpu *cpu)

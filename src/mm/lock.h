@@ -8,7 +8,8 @@
  *	ATTACH  which threads use which address spaces
  *	TABLE   page tables: upper before lower, lower address first
  *	DEPOT   free frames
- *	CPUS    the list of the threads of an address space, held while some of them are stopped
+ *	CPUS    the list of the threads of an address space
+ *	STOP    threads of an address space, each of which waits for its own: lower numbers first
  *	RCU     grace periods; inside it only the lock of what a thread has given away
  *
  * A lock may be taken while locks above it are held, and not while one of its own kind or below it
@@ -32,6 +33,7 @@ enum mm__order {
 	MM__ORDER_TABLE,
 	MM__ORDER_DEPOT,
 	MM__ORDER_CPUS,
+	MM__ORDER_STOP,
 	MM__ORDER_RCU
 };
 

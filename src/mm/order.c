@@ -25,6 +25,7 @@ static const char *const names[] = {
 	[MM__ORDER_TABLE] = "the lock of a page table",
 	[MM__ORDER_ATTACH] = "the lock of who uses what",
 	[MM__ORDER_CPUS] = "the lock of the threads",
+	[MM__ORDER_STOP] = "the lock by which a thread is stopped",
 	[MM__ORDER_DEPOT] = "the lock of the free frames",
 	[MM__ORDER_RCU] = "the lock of grace periods",
 };

@@ -15,6 +15,7 @@
 #include "memory.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #define MAX_CPUS  (MM__CPU_MANY - 1)
@@ -155,26 +156,31 @@ static bool begin_thread(void)
 	return true;
 }
 
-/* Makes room for another number, if there is none. The lock of the cpus is held. */
+/*
+ * Numbers. The lock of the cpus is held.
+ */
+
+/* Makes room for as many numbers as there are. */
 static bool grow(struct mm__cpus *cpus)
 {
-	uint32_t size = cpus->size ? 2 * cpus->size : 8;
-	struct mm__cpu **cpu;
+	uint32_t size = cpus->size ? 2 * cpus->size : MM__CPUS_IN_FIRST;
+	unsigned int part = mm__cpu_part(cpus->size + 1);
+	_Atomic(struct mm__cpu *) *cpu;
 	uint16_t *numbers;
 
+	if (cpus->size == MAX_CPUS)
+		return false;
 	if (size > MAX_CPUS)
 		size = MAX_CPUS;
-	if (size == cpus->size)
-		return false;
-	cpu = mm__reallocate(cpus->cpu, size, sizeof(*cpu));
-	if (!cpu)
-		return false;
-	cpus->cpu = cpu;
 	numbers = mm__reallocate(cpus->free_numbers, size, sizeof(*numbers));
 	if (!numbers)
 		return false;
 	cpus->free_numbers = numbers;
-	memset(cpu + cpus->size, 0, (size - cpus->size) * sizeof(*cpu));
+	cpu = mm__allocate_zeroed((size - cpus->size) * sizeof(*cpu));
+	if (!cpu)
+		return false;
+	/* release: pairs with the acquire in mm__cpu_of() */
+	atomic_store_explicit(&cpus->part[part], cpu, memory_order_release);
 	/* The least is the first to be taken. */
 	for (uint32_t i = size; i > cpus->size; i--)
 		numbers[cpus->nr_free++] = (uint16_t)i;
@@ -182,20 +188,87 @@ static bool grow(struct mm__cpus *cpus)
 	return true;
 }
 
-/* Gives the cpu a number. */
-static bool enlist(struct mm__cpus *cpus, struct mm__cpu *cpu)
+/* All zero, as a thread that ends leaves it. */
+static struct mm__cpu *new_cpu(struct mm *mm, uint32_t number)
 {
-	bool found;
+	struct mm__cpu *cpu = mm__allocate(_Alignof(struct mm__cpu), sizeof(*cpu));
 
-	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
-	found = cpus->nr_free || grow(cpus);
-	if (found) {
-		cpu->number = cpus->free_numbers[--cpus->nr_free];
-		cpus->cpu[cpu->number - 1] = cpu;
+	if (!cpu)
+		return NULL;
+	memset(cpu, 0, sizeof(*cpu));
+	if (pthread_mutex_init(&cpu->stop_lock, NULL)) {
+		mm__free(cpu);
+		return NULL;
 	}
-	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
-	return found;
+	cpu->number = number;
+	cpu->mm = mm;
+	return cpu;
 }
+
+static void publish(struct mm__cpus *cpus, struct mm__cpu *cpu)
+{
+	unsigned int part = mm__cpu_part(cpu->number);
+	/* relaxed: it changes under the lock only */
+	_Atomic(struct mm__cpu *) *first =
+		atomic_load_explicit(&cpus->part[part], memory_order_relaxed);
+
+	/* release: pairs with the acquire in mm__cpu_of() */
+	atomic_store_explicit(&first[cpu->number - 1 - mm__cpus_before(part)], cpu,
+			      memory_order_release);
+}
+
+/* The cpu of a free number, which is new, or of a thread that has ended. */
+static struct mm__cpu *find_free(struct mm *mm)
+{
+	struct mm__cpus *cpus = &mm->cpus;
+	struct mm__cpu *cpu;
+	uint32_t number;
+
+	if (!cpus->nr_free && !grow(cpus))
+		return NULL;
+	number = cpus->free_numbers[cpus->nr_free - 1];
+	cpu = mm__cpu_of(cpus, number);
+	if (!cpu) {
+		cpu = new_cpu(mm, number);
+		if (cpu)
+			publish(cpus, cpu);
+	}
+	return cpu;
+}
+
+static struct mm__cpu *take_free(struct mm *mm)
+{
+	struct mm__cpu *cpu;
+
+	mm__mutex_lock(&mm->cpus.lock, MM__ORDER_CPUS);
+	cpu = find_free(mm);
+	if (cpu) {
+		mm->cpus.nr_free--;
+		cpu->used = true;
+	}
+	mm__mutex_unlock(&mm->cpus.lock, MM__ORDER_CPUS);
+	return cpu;
+}
+
+static void free_cpus(struct mm__cpus *cpus)
+{
+	for (uint32_t number = 1; number <= cpus->size; number++) {
+		struct mm__cpu *cpu = mm__cpu_of(cpus, number);
+
+		if (cpu)
+			pthread_mutex_destroy(&cpu->stop_lock);
+		mm__free(cpu);
+	}
+	/* relaxed: no other thread is there any more */
+	for (unsigned int part = 0; part < MM__CPU_PARTS; part++)
+		mm__free(atomic_load_explicit(&cpus->part[part], memory_order_relaxed));
+	mm__free(cpus->free_numbers);
+	pthread_mutex_destroy(&cpus->lock);
+}
+
+/*
+ * A thread's cpus. The attach lock is held.
+ */
 
 static void link_to_thread(struct mm__cpu *cpu, struct mm__thread *thread)
 {
@@ -218,16 +291,10 @@ static void link_to_pool(struct mm__cpu *cpu, struct mm__frames *pool)
 /* For a thread, or for none. NULL: no memory, or too many threads. */
 static struct mm__cpu *make_cpu(struct mm__thread *thread, struct mm *mm)
 {
-	struct mm__cpu *cpu = mm__allocate(_Alignof(struct mm__cpu), sizeof(*cpu));
+	struct mm__cpu *cpu = take_free(mm);
 
 	if (!cpu)
 		return NULL;
-	memset(cpu, 0, sizeof(*cpu));
-	cpu->mm = mm;
-	if (!enlist(&mm->cpus, cpu)) {
-		mm__free(cpu);
-		return NULL;
-	}
 	if (thread)
 		link_to_thread(cpu, thread);
 	link_to_pool(cpu, mm->frames);
@@ -300,9 +367,7 @@ int mm__cpus_init(struct mm *mm)
 	unlock_attach();
 	if (mm->own_cpu)
 		return 0;
-	mm__free(mm->cpus.cpu);
-	mm__free(mm->cpus.free_numbers);
-	pthread_mutex_destroy(&mm->cpus.lock);
+	free_cpus(&mm->cpus);
 	return ENOMEM;
 }
 
@@ -320,26 +385,42 @@ static void unlink_cpu(struct mm__cpu *cpu)
 	*cpu->link_of_pool = cpu->next_of_pool;
 	if (cpu->next_of_pool)
 		cpu->next_of_pool->link_of_pool = cpu->link_of_pool;
+	cpu->link_of_thread = NULL;
+}
+
+/* The next thread finds all zero that is a thread's own. Others may flush the cpu meanwhile. */
+static void clear(struct mm__cpu *cpu)
+{
+	const size_t first = offsetof(struct mm__cpu, cache);
+
+	mm__mutex_lock(&cpu->stop_lock, MM__ORDER_STOP);
+	memset((char *)cpu + first, 0, offsetof(struct mm__cpu, stop_lock) - first);
+	mm__mutex_unlock(&cpu->stop_lock, MM__ORDER_STOP);
+}
+
+static void give_back(struct mm__cpu *cpu)
+{
+	struct mm__cpus *cpus = &cpu->mm->cpus;
+
+	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
+	for (unsigned int i = 0; i < MM__NR_EVENTS; i++)
+		cpus->past[i] += atomic_load_explicit(&cpu->events[i], memory_order_relaxed);
+	clear(cpu);
+	cpu->used = false;
+	cpus->free_numbers[cpus->nr_free++] = (uint16_t)cpu->number;
+	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
 }
 
 /* The attach lock is held. */
 static void end_cpu(struct mm__cpu *cpu)
 {
-	struct mm__cpus *cpus = &cpu->mm->cpus;
-
 	mm__check(!cpu->held, "a thread ends, or its space, that holds a range");
 	mm__tables_unkept(&cpu->mm->page_table, cpu);
-	mm__mutex_lock(&cpus->lock, MM__ORDER_CPUS);
-	cpus->cpu[cpu->number - 1] = NULL;
-	cpus->free_numbers[cpus->nr_free++] = (uint16_t)cpu->number;
-	for (unsigned int i = 0; i < MM__NR_EVENTS; i++)
-		cpus->past[i] += atomic_load_explicit(&cpu->events[i], memory_order_relaxed);
-	mm__mutex_unlock(&cpus->lock, MM__ORDER_CPUS);
 	unlink_cpu(cpu);
 	mm__frames_lock(cpu->mm->frames);
 	mm__frame_cache_empty(cpu->mm->frames, &cpu->cache);
 	mm__frames_unlock(cpu->mm->frames);
-	mm__free(cpu);
+	give_back(cpu);
 }
 
 /* Ends one of the thread's cpus, if it has any. Others can use the lock between two. */
@@ -372,13 +453,14 @@ static void detach_all(void *memory)
 void mm__cpus_destroy(struct mm *mm)
 {
 	lock_attach();
-	for (uint32_t i = 0; i < mm->cpus.size; i++)
-		if (mm->cpus.cpu[i])
-			end_cpu(mm->cpus.cpu[i]);
+	for (uint32_t number = 1; number <= mm->cpus.size; number++) {
+		struct mm__cpu *cpu = mm__cpu_of(&mm->cpus, number);
+
+		if (cpu && cpu->used)
+			end_cpu(cpu);
+	}
 	unlock_attach();
-	mm__free(mm->cpus.cpu);
-	mm__free(mm->cpus.free_numbers);
-	pthread_mutex_destroy(&mm->cpus.lock);
+	free_cpus(&mm->cpus);
 }
 
 /*

@@ -371,7 +371,7 @@ void mm__inode_get(struct mm__inode *inode)
 enum { MODEL_CPUS = 3 };
 
 static struct mm__cpu model_cpus[MODEL_CPUS + 1];
-static struct mm__cpu *model_cpu_of[MODEL_CPUS];
+static _Atomic(struct mm__cpu *) model_cpu_of[MODEL_CPUS];
 static struct mm__frames model_pool;
 static struct mm__area model_areas[4];
 /* All levels, for the first addresses. */
@@ -412,12 +412,13 @@ static inline void model_init(void)
 	model_mm.attr.max_areas = 10;
 	model_mm.attr.locking = MM_LOCKING_SPECULATIVE;
 	model_mm.frames = &model_pool;
-	model_mm.cpus.cpu = model_cpu_of;
+	atomic_init(&model_mm.cpus.part[0], model_cpu_of);
 	model_mm.cpus.size = MODEL_CPUS;
 	for (uint32_t i = 1; i <= MODEL_CPUS; i++) {
 		model_cpus[i].number = i;
 		model_cpus[i].mm = &model_mm;
-		model_cpu_of[i - 1] = &model_cpus[i];
+		model_cpus[i].used = true;
+		atomic_init(&model_cpu_of[i - 1], &model_cpus[i]);
 	}
 	for (int i = 0; i < 3; i++) {
 		atomic_init(&above->entry[0], (uintptr_t)&model_tables[i]);

@@ -112,6 +112,34 @@ static void take_a_table_twice(void)
 	mm__table_lock(table_of(0), AT(0));
 }
 
+static void *use_space(void *arg)
+{
+	(void)arg;
+	CHECK(mm__this_cpu(mm));
+	return NULL;
+}
+
+static void use_own_tlb(struct mm__cpu *visited, void *arg)
+{
+	(void)visited, (void)arg;
+	(void)mm__cpu_frame(cpu);
+}
+
+static void use_a_tlb_while_threads_are_stopped(void)
+{
+	prepare();
+	mm__cpus_stop_all(mm, use_own_tlb, NULL);
+}
+
+static void stop_threads_downwards(void)
+{
+	const struct mm__cpu_set set = { .count = 2, .number = { 3, 1 } };
+
+	prepare();
+	thread_join(thread_start(use_space, NULL));
+	mm__tlb_flush(mm, cpu, &set, 0, MM_ADDR_MAX);
+}
+
 static void drop_what_is_not_held(void)
 {
 	prepare();
@@ -133,6 +161,9 @@ TEST(mm_checked, locks_in_the_wrong_order_are_found)
 		    "the lock of a page table is taken while the lock of a page table is held");
 	check_stops(take_a_table_twice,
 		    "the lock of a page table is taken while the lock of a page table is held");
+	check_stops(use_a_tlb_while_threads_are_stopped,
+		    "the lock by which a thread is stopped is taken while");
+	check_stops(stop_threads_downwards, "threads are stopped in another order");
 	check_stops(drop_what_is_not_held, "a lock is dropped that is not held");
 }
 

@@ -327,3 +327,253 @@ TEST(mm_tlb, who_gets_the_number_of_a_thread_that_ended_sees_what_is_there_now)
 	CHECK(mm->cpus.size <= 8);
 	end_space(mm);
 }
+
+/*
+ * Two flushes at the same time. A reader that is just using its TLB holds up those who flush it, and
+ * nobody else.
+ */
+
+struct flusher {
+	struct mm *mm;
+	uint64_t addr;
+	uint64_t length;
+};
+
+static void *unmap_some(void *arg)
+{
+	const struct flusher *flusher = arg;
+
+	CHECK_EQ(mm_munmap(flusher->mm, flusher->addr, flusher->length), 0);
+	return NULL;
+}
+
+/* The thread that alone may have the page in its TLB. */
+static uint32_t owner_of(struct mm *mm, uint64_t addr)
+{
+	uint32_t owner;
+
+	mm__rcu_read_lock();
+	owner = mm__entry_owner(mm__entry_load(mm__table_find(&mm->page_table, addr), addr));
+	mm__rcu_read_unlock();
+	return owner;
+}
+
+/* The second's page is in another table, as a table is locked while it is flushed. */
+TEST(mm_tlb, a_flush_does_not_wait_for_a_thread_that_another_flush_waits_for)
+{
+	struct mm *mm = new_space();
+	struct reader busy, idle;
+	struct mm__cpu *cpu;
+	struct flusher flusher = { mm, AT(0), PAGES(1) };
+	pthread_t thread;
+
+	map(mm, 0, 1, RW);
+	map(mm, 1024, 1, RW);
+	start(&busy, mm);
+	start(&idle, mm);
+	CHECK_EQ(access_by(&busy, AT(0), 1), 0);
+	CHECK_EQ(access_by(&idle, AT(1024), 2), 0);
+	CHECK(mm__thread_attach());
+	cpu = mm__cpu_of(&mm->cpus, owner_of(mm, AT(0)));
+	/* On behalf of the thread, which does nothing. */
+	mm__cpu_enter(cpu);
+	thread = thread_start(unmap_some, &flusher);
+	AWAIT(atomic_load(&cpu->stopped));
+	/* Nothing is freed here, for which the checked build would stop all. */
+	CHECK_EQ(mm_mprotect(mm, AT(1024), PAGES(1), R), 0);
+	CHECK_EQ(access_by(&idle, AT(1024), 3), -MM_SEGV_ACCERR);
+	CHECK(atomic_load(&cpu->stopped));
+	mm__cpu_leave(cpu);
+	thread_join(thread);
+	CHECK_EQ(peek_by(&busy, AT(0)), -MM_SEGV_MAPERR);
+	end(&busy);
+	end(&idle);
+	end_space(mm);
+}
+
+/* Nor does it wait for threads that begin and end. */
+TEST(mm_tlb, threads_begin_and_end_while_a_flush_waits)
+{
+	struct mm *mm = new_space();
+	struct reader busy, other;
+	struct mm__cpu *cpu;
+	struct flusher flusher = { mm, AT(0), PAGES(1) };
+	pthread_t thread;
+
+	map(mm, 0, 1, RW);
+	map(mm, 1024, 1, RW);
+	start(&busy, mm);
+	CHECK_EQ(access_by(&busy, AT(0), 1), 0);
+	CHECK(mm__thread_attach());
+	cpu = mm__cpu_of(&mm->cpus, owner_of(mm, AT(0)));
+	mm__cpu_enter(cpu);
+	thread = thread_start(unmap_some, &flusher);
+	AWAIT(atomic_load(&cpu->stopped));
+	for (int i = 0; i < 3; i++) {
+		start(&other, mm);
+		CHECK_EQ(access_by(&other, AT(1024), i), 0);
+		end(&other);
+	}
+	CHECK(atomic_load(&cpu->stopped));
+	mm__cpu_leave(cpu);
+	thread_join(thread);
+	end(&busy);
+	end_space(mm);
+}
+
+struct stopper {
+	struct mm *mm;
+	struct mm__cpu_set set;
+	atomic_uint *to_come;
+};
+
+static void *flush_often(void *arg)
+{
+	const struct stopper *stopper = arg;
+	struct mm__cpu *cpu = mm__this_cpu(stopper->mm);
+
+	CHECK(cpu);
+	atomic_fetch_sub(stopper->to_come, 1);
+	AWAIT(!atomic_load(stopper->to_come));
+	for (unsigned int i = 0; i < test_scale(20000); i++) {
+		mm__tlb_flush(stopper->mm, cpu, &stopper->set, 0, MM_ADDR_MAX);
+		mm__cpu_enter(cpu);
+		mm__cpu_leave(cpu);
+	}
+	return NULL;
+}
+
+/* They stop each other, too, and name those whom they stop in different orders. */
+TEST(mm_tlb, flushes_of_the_same_threads_do_not_wait_for_each_other_in_a_circle)
+{
+	enum { THREADS = 4 };
+	static struct stopper stopper[THREADS];
+	pthread_t threads[THREADS];
+	struct mm *mm = new_space();
+	atomic_uint to_come = THREADS;
+
+	for (uint32_t i = 0; i < THREADS; i++) {
+		stopper[i] = (struct stopper){ .mm = mm, .to_come = &to_come };
+		/* The space's own has a number, as each of the threads. */
+		for (uint32_t k = 0; k <= THREADS; k++)
+			mm__cpu_set_add(&stopper[i].set, i % 2 ? 1 + k : 1 + THREADS - k);
+	}
+	stopper[0].set.all = true;
+	for (unsigned int i = 0; i < THREADS; i++)
+		threads[i] = thread_start(flush_often, &stopper[i]);
+	for (unsigned int i = 0; i < THREADS; i++)
+		thread_join(threads[i]);
+	end_space(mm);
+}
+
+TEST(mm_tlb, a_set_has_each_thread_once_and_in_order)
+{
+	static const uint32_t added[] = { 7, 3, 9, 3, 1, 7, 0, 8, 2, 9 };
+	static const uint16_t expected[] = { 1, 2, 3, 7, 8, 9 };
+	struct mm__cpu_set set = { .all = false };
+
+	for (unsigned int i = 0; i < sizeof(added) / sizeof(added[0]); i++)
+		mm__cpu_set_add(&set, added[i]);
+	CHECK(!set.all);
+	CHECK_EQ(set.count, 6);
+	for (unsigned int i = 0; i < set.count; i++)
+		CHECK_EQ(set.number[i], expected[i]);
+	mm__cpu_set_add(&set, 100);
+	mm__cpu_set_add(&set, 4);
+	CHECK(!set.all);
+	mm__cpu_set_add(&set, 100);
+	CHECK(!set.all);
+	mm__cpu_set_add(&set, 5);
+	CHECK(set.all);
+}
+
+/*
+ * All threads at once
+ */
+
+struct visit {
+	struct mm *mm;
+	unsigned int visited;
+};
+
+static void check_all_stopped(struct mm__cpu *cpu, void *arg)
+{
+	struct visit *visit = arg;
+	const struct mm__cpus *cpus = &visit->mm->cpus;
+	unsigned int stopped = 0;
+
+	CHECK(cpu->mm == visit->mm);
+	for (uint32_t number = 1; number <= cpus->size; number++) {
+		struct mm__cpu *other = mm__cpu_of(cpus, number);
+
+		if (!other || !other->used)
+			continue;
+		stopped += atomic_load(&other->stopped);
+		CHECK_EQ(atomic_load(&other->busy) && !atomic_load(&other->stopped), 0);
+	}
+	CHECK_EQ(stopped, 5);
+	visit->visited++;
+}
+
+static atomic_bool over;
+
+static void *read_on(void *arg)
+{
+	struct reader *r = arg;
+
+	CHECK_EQ(peek(r->mm, AT(0)), 1);
+	sem_post(&r->done);
+	while (!atomic_load(&over))
+		CHECK_EQ(peek(r->mm, AT(0)), 1);
+	return NULL;
+}
+
+/* Three that use their TLBs, this one, and the space's own. */
+TEST(mm_tlb, all_threads_can_be_stopped_at_the_same_time)
+{
+	struct mm *mm = new_space();
+	struct reader readers[3];
+	struct visit visit = { .mm = mm };
+
+	map(mm, 0, 1, RW);
+	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		readers[i].mm = mm;
+		CHECK_EQ(sem_init(&readers[i].done, 0, 0), 0);
+		readers[i].thread = thread_start(read_on, &readers[i]);
+		sem_await(&readers[i].done);
+	}
+	for (unsigned int i = 0; i < test_scale(3000); i++)
+		mm__cpus_stop_all(mm, check_all_stopped, &visit);
+	CHECK_EQ(visit.visited, 5 * test_scale(3000));
+	atomic_store(&over, true);
+	for (unsigned int i = 0; i < 3; i++)
+		thread_join(readers[i].thread);
+	end_space(mm);
+}
+
+static void count_visit(struct mm__cpu *cpu, void *arg)
+{
+	(void)cpu;
+	++*(unsigned int *)arg;
+}
+
+TEST(mm_tlb, threads_that_have_ended_are_not_stopped)
+{
+	struct mm *mm = new_space();
+	unsigned int visited = 0;
+	struct reader reader;
+
+	map(mm, 0, 1, RW);
+	start(&reader, mm);
+	CHECK_EQ(access_by(&reader, AT(0), 1), 0);
+	mm__cpus_stop_all(mm, count_visit, &visited);
+	CHECK_EQ(visited, 3);
+	end(&reader);
+	visited = 0;
+	mm__cpus_stop_all(mm, count_visit, &visited);
+	CHECK_EQ(visited, 2);
+	/* What it had in its TLB is taken from where it was. */
+	CHECK_EQ(mm_munmap(mm, AT(0), PAGES(1)), 0);
+	end_space(mm);
+}
