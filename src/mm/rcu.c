@@ -6,10 +6,13 @@
  *
  * Locks: rcu.lock is inner to all locks of lock.h, and the lock of a limbo is inner to rcu.lock.
  *
- * RCU-B1  A thread has less than BATCH pending after it looked, beyond what waits for readers.
+ * RCU-B1  A thread has less than a batch pending after it looked, beyond what waits for readers.
  * RCU-B2  A thread that gives garbage away goes on only with less than LIMIT pending, or in a read
  *         section or a function of garbage, where it may not wait.
  * RCU-B3  Garbage of threads that have ended is pending in one limbo of its own, with the same bounds.
+ * RCU-B4  A batch is BATCH, or FOR_EACH for each thread where that is more, but at most MAX_BATCH. For a
+ *         batch a thread looks at all threads, each of which is on a line of its own: so up to 128
+ *         threads, one line is moved for 32 objects, and for fewer than that with more threads.
  */
 #include "rcu.h"
 
@@ -21,8 +24,11 @@
 #include <pthread.h>
 
 /* In ordinary objects; 64 page frames, and 4,096, which is 16 MiB. */
-#define BATCH UINT64_C(256)
-#define LIMIT UINT64_C(16384)
+#define BATCH     UINT64_C(256)
+#define MAX_BATCH UINT64_C(4096)
+#define LIMIT     UINT64_C(16384)
+/* Objects of a batch, for each thread. */
+#define FOR_EACH UINT64_C(32)
 
 MMRANGE__THREAD_LOCAL struct mm__rcu_thread *mm__rcu_self;
 struct mm__rcu_epoch mm__rcu_epoch = { 1 };
@@ -30,6 +36,8 @@ struct mm__rcu_epoch mm__rcu_epoch = { 1 };
 static struct {
 	pthread_mutex_t lock;
 	struct mm__rcu_thread *threads;
+	uint64_t nr_threads;
+	struct mm__rcu_thread *late; /* the last one that a period waited for, or NULL */
 	uint64_t completed; /* the period of this epoch is over; at most one less than the epoch */
 	uint64_t wanted;    /* some garbage waits for the period of this epoch */
 	uint64_t tickets;
@@ -72,14 +80,17 @@ static bool has_passed(struct mm__rcu_thread *thread, uint64_t epoch)
 	return true;
 }
 
+/* While the same thread is in its section, it looks at that one only. */
 static bool have_all_passed(uint64_t epoch)
 {
-	bool all = true;
-
+	if (rcu.late && !has_passed(rcu.late, epoch))
+		return false;
+	rcu.late = NULL;
 	/* Looks at all, so that it need not look at those again that have passed. */
 	for (struct mm__rcu_thread *thread = rcu.threads; thread; thread = thread->next)
-		all = has_passed(thread, epoch) && all;
-	return all;
+		if (!has_passed(thread, epoch))
+			rcu.late = thread;
+	return !rcu.late;
 }
 
 static void begin_period(void)
@@ -137,6 +148,16 @@ static struct mm__rcu_batch take_batch(struct mm__rcu_batch *batch)
 	return taken;
 }
 
+/* With the lock: how much a thread gives away until it looks. */
+static uint64_t batch_size(void)
+{
+	uint64_t size = FOR_EACH * rcu.nr_threads;
+
+	if (size < BATCH)
+		return BATCH;
+	return size < MAX_BATCH ? size : MAX_BATCH;
+}
+
 /* Returns whether it is time to look whether something can be freed. */
 static bool put(struct mm__rcu_limbo *limbo, struct mm__garbage *first, struct mm__garbage *last,
 		uint64_t weight)
@@ -170,7 +191,7 @@ static void empty(struct mm__rcu_limbo *limbo, struct mm__rcu_batch *batch)
 	mm__table_lock_take(&limbo->lock);
 	fresh = take_batch(&limbo->fresh);
 	limbo->weight = 0;
-	limbo->due = BATCH;
+	limbo->due = batch_size();
 	mm__table_lock_drop(&limbo->lock);
 	append(batch, waiting.first, waiting.last, waiting.weight);
 	append(batch, fresh.first, fresh.last, fresh.weight);
@@ -188,7 +209,7 @@ static struct mm__garbage *take_free(struct mm__rcu_limbo *limbo, bool *heavy)
 		taken = take_batch(&limbo->waiting);
 	mm__table_lock_take(&limbo->lock);
 	limbo->weight -= taken.weight;
-	limbo->due = limbo->weight + BATCH;
+	limbo->due = limbo->weight + batch_size();
 	*heavy = limbo->weight >= LIMIT;
 	mm__table_lock_drop(&limbo->lock);
 	return taken.first;
@@ -277,7 +298,6 @@ void mm__rcu_begin_thread(struct mm__rcu_thread *thread)
 	atomic_init(&thread->seen, 0);
 	atomic_init(&thread->freeing, 0);
 	mm__table_lock_init(&thread->limbo.lock);
-	thread->limbo.due = BATCH;
 	lock();
 	thread->passed = epoch_now();
 	thread->next = rcu.threads;
@@ -285,6 +305,8 @@ void mm__rcu_begin_thread(struct mm__rcu_thread *thread)
 	if (thread->next)
 		thread->next->link = &thread->next;
 	rcu.threads = thread;
+	rcu.nr_threads++;
+	thread->limbo.due = batch_size();
 	unlock();
 	mm__rcu_self = thread;
 }
@@ -310,6 +332,9 @@ void mm__rcu_end_thread(struct mm__rcu_thread *thread)
 	*thread->link = thread->next;
 	if (thread->next)
 		thread->next->link = thread->link;
+	rcu.nr_threads--;
+	if (rcu.late == thread)
+		rcu.late = NULL;
 	unlock();
 	mm__rcu_self = NULL;
 }
@@ -504,6 +529,8 @@ static void leave_behind(void)
 static void forget_other_threads(void)
 {
 	rcu.threads = mm__rcu_self;
+	rcu.nr_threads = mm__rcu_self ? 1 : 0;
+	rcu.late = NULL;
 	if (!mm__rcu_self)
 		return;
 	mm__rcu_self->next = NULL;

@@ -288,6 +288,68 @@ TEST(mm_rcu, without_readers_a_full_batch_is_freed_at_once)
 	CHECK_EQ(atomic_load(&freed), BATCH);
 }
 
+/* To look costs a line of each thread. */
+static void check_batch(unsigned int threads, unsigned int batch)
+{
+	static struct reader others[200];
+	atomic_uint freed = 0;
+
+	for (unsigned int i = 1; i < threads; i++)
+		enter(&others[i]);
+	for (unsigned int i = 1; i < threads; i++)
+		step(&others[i]);
+	mm__rcu_barrier();
+	give(batch - 1, &freed);
+	CHECK_EQ(atomic_load(&freed), 0);
+	give(1, &freed);
+	CHECK_EQ(atomic_load(&freed), batch);
+	for (unsigned int i = 1; i < threads; i++) {
+		step(&others[i]);
+		leave(&others[i]);
+	}
+}
+
+TEST(mm_rcu, a_batch_grows_with_the_number_of_threads)
+{
+	CHECK(mm__thread_attach());
+	check_batch(8, BATCH);
+	check_batch(20, 640);
+	check_batch(200, 4096);
+	check_batch(1, BATCH);
+}
+
+/* Whoever is waited for last. */
+TEST(mm_rcu, readers_may_leave_in_any_order)
+{
+	static const unsigned int order[6][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
+						  { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
+
+	CHECK(mm__thread_attach());
+	for (unsigned int i = 0; i < 6; i++) {
+		struct reader readers[3];
+		atomic_uint freed = 0;
+
+		for (unsigned int k = 0; k < 3; k++)
+			enter(&readers[k]);
+		give(1, &freed);
+		for (unsigned int k = 0; k < 3; k++) {
+			poll_often();
+			CHECK_EQ(atomic_load(&freed), 0);
+			/* The first ends its thread, too, and the others stay. */
+			if (k)
+				step(&readers[order[i][k]]);
+			else
+				leave(&readers[order[i][k]]);
+		}
+		poll_often();
+		CHECK_EQ(atomic_load(&freed), 1);
+		for (unsigned int k = 1; k < 3; k++) {
+			step(&readers[order[i][k]]);
+			leave(&readers[order[i][k]]);
+		}
+	}
+}
+
 TEST(mm_rcu, what_is_heavy_fills_a_batch_sooner)
 {
 	atomic_uint freed = 0;
