@@ -33,16 +33,43 @@ void mm__cpu_wait(struct mm__cpu *cpu)
 	mm__mutex_unlock(&cpu->stop_lock, MM__ORDER_STOP);
 }
 
+/* So often is a thread that is not stopped meanwhile fenced: that costs no more than a heavy fence. */
+#define FENCED_ENTRIES 1000u
+
+static void unfence(struct mm__cpu *cpu)
+{
+	uint32_t fenced = MM__CPU_FENCED;
+
+	/* relaxed [F2]: it orders nothing. If somebody is about to stop the thread, it stays fenced. */
+	(void)atomic_compare_exchange_strong_explicit(&cpu->state, &fenced, 0, memory_order_relaxed,
+						      memory_order_relaxed);
+	cpu->fenced_entries = 0;
+}
+
+bool mm__cpu_pass_fenced(struct mm__cpu *cpu)
+{
+	mmrange__full_fence(); /* [F1] */
+	/* acquire [E2]: pairs with [S3] */
+	if (atomic_load_explicit(&cpu->state, memory_order_acquire) & MM__CPU_STOPPED) {
+		cpu->fenced_entries = 0;
+		return false;
+	}
+	if (++cpu->fenced_entries >= FENCED_ENTRIES)
+		unfence(cpu);
+	return true;
+}
+
 /* The threads that a thread stops at a time, in the order of their numbers. */
 struct stopped {
 	struct mm__cpu *first;
 	struct mm__cpu *last;
+	bool fenced; /* all of them */
 };
 
 /* The locks are one to the order of locks, which does not know the numbers. */
 static void begin_stopping(struct stopped *stopped)
 {
-	*stopped = (struct stopped){ .first = NULL };
+	*stopped = (struct stopped){ .fenced = true };
 	mm__order_take(MM__ORDER_STOP, 0, 0);
 }
 
@@ -58,7 +85,9 @@ static void stop(struct stopped *stopped, struct mm__cpu *cpu)
 	if (MM__LOCKING)
 		pthread_mutex_lock(&cpu->stop_lock);
 	/* relaxed [S1]: ordered by the fence */
-	atomic_store_explicit(&cpu->stopped, 1, memory_order_relaxed);
+	if (!(atomic_fetch_or_explicit(&cpu->state, MM__CPU_STOPPED, memory_order_relaxed) &
+	      MM__CPU_FENCED))
+		stopped->fenced = false;
 	cpu->next_stopped = NULL;
 	if (stopped->last)
 		stopped->last->next_stopped = cpu;
@@ -71,6 +100,16 @@ void mm__heavy_fence(void)
 {
 	if (!mmrange__heavy_fence())
 		mmrange__stop("the system does not do membarrier() any more, which it did");
+}
+
+static void pass_fence(const struct stopped *stopped)
+{
+	if (!MM__LOCKING)
+		return;
+	if (stopped->fenced)
+		mmrange__full_fence();
+	else
+		mm__heavy_fence();
 }
 
 static void wait_stopped(struct mm__cpu *cpu)
@@ -87,8 +126,9 @@ static struct mm__cpu *go_on(struct mm__cpu *cpu)
 {
 	struct mm__cpu *next = cpu->next_stopped;
 
-	/* release [S3]: pairs with [E2] */
-	atomic_store_explicit(&cpu->stopped, 0, memory_order_release);
+	/* release [S3]: pairs with [E2]. Without heavy fences, light ones are full already. */
+	atomic_store_explicit(&cpu->state, mmrange__fence_is_heavy ? MM__CPU_FENCED : 0,
+			      memory_order_release);
 	if (MM__LOCKING)
 		pthread_mutex_unlock(&cpu->stop_lock);
 	return next;
@@ -113,8 +153,7 @@ void mm__cpus_stop_all(struct mm *mm, void (*visit)(struct mm__cpu *cpu, void *a
 	mm__mutex_lock(&mm->cpus.lock, MM__ORDER_CPUS);
 	begin_stopping(&stopped);
 	stop_used(&stopped, &mm->cpus, NULL);
-	if (MM__LOCKING)
-		mm__heavy_fence();
+	pass_fence(&stopped);
 	for (struct mm__cpu *cpu = stopped.first; cpu; cpu = cpu->next_stopped)
 		wait_stopped(cpu);
 	for (struct mm__cpu *cpu = stopped.first; cpu; cpu = cpu->next_stopped)
@@ -183,7 +222,7 @@ static void flush_others(struct mm *mm, const struct mm__cpu *self, const struct
 		stop_all_others(&stopped, mm, self);
 	else
 		stop_set(&stopped, mm, self, set);
-	mm__heavy_fence();
+	pass_fence(&stopped);
 	for (struct mm__cpu *cpu = stopped.first; cpu;) {
 		wait_stopped(cpu);
 		wipe(cpu, start, end);
@@ -210,7 +249,7 @@ static void stop_one(struct mm__cpu *cpu)
 
 	begin_stopping(&stopped);
 	stop(&stopped, cpu);
-	mm__heavy_fence();
+	pass_fence(&stopped);
 	wait_stopped(cpu);
 }
 

@@ -15,7 +15,7 @@
  *	     light fence                     heavy fence
  *	[E2] stopped? then out, wait    [S2] wait until busy is 0
  *	     ..                              ..
- *	[E3] busy = 0, release          [S3] stopped = 0, release
+ *	[E3] busy = 0, release          [S3] stopped = 0, and fenced = 1, release
  *	                                     drops the stop lock
  *
  * The fences are a pair: either E2 sees S1, or S2 sees E1. S2's acquire pairs with E3's release, so
@@ -24,6 +24,25 @@
  * is taken: so whoever holds a lock may stop a thread, but for the one that it waits for. Only the
  * system may make a thread wait there, for memory that it has taken away, or for a page of a file,
  * which takes no lock of ours either.
+ *
+ * A heavy fence interrupts all processors that run threads of the process, and costs as much as a
+ * thousand fences of its own. So a thread that was stopped is fenced: it passes full fences from then on,
+ * and needs no heavy one. Both bits are in one word:
+ *
+ *	a fenced thread                 who stops it
+ *	[E1] busy = 1                   [S1] stopped = 1, which was not, and fenced was 1
+ *	[F1] full fence                      full fence
+ *	[E2] stopped? then out, wait    [S2] wait until busy is 0
+ *	[F2] after many entries: word = 0, if it is nothing but fenced
+ *
+ * S1 and F2 are atomic operations. A thread sees that it is fenced in the word that it loads anyway; then
+ * it passes F1 and loads the word again.
+ *
+ * Claim: where S1 finds the thread fenced, S2 sees each E1 whose E2 has not seen S1. If that entry
+ * passed F1, this fence and that of S1 are a pair. If not, its E2 found the word 0. From the S3 that
+ * fenced the thread up to S1, the word is not 0, as an F2 in between would have left it unfenced. So E2
+ * comes before the S1 of the stopping that fenced the thread, which found the word 0 and passed a heavy
+ * fence: after that, all see E1. See tests/model/stopping.pml.
  *
  * A thread that stops several others takes their stop locks first, in the order of their numbers, and
  * passes one fence for all of them. It takes no other lock until it has let them go on. So two threads
@@ -70,6 +89,9 @@ struct mm__tlb_entry {
 #define MM__TLB_ENTRIES 64u
 #define MM__KEPT_TABLES 8u
 
+#define MM__CPU_STOPPED 1u
+#define MM__CPU_FENCED  2u
+
 struct mm__cpu {
 	/* What others only read. The first three stay from one thread to the next .. */
 	_Alignas(128) _Atomic(uint32_t) busy;
@@ -78,6 +100,7 @@ struct mm__cpu {
 	/* .. and from here to the stop lock, a thread that ends leaves zeroes. */
 	struct mm__frame_cache cache;
 	struct mm_hold *held;                  /* by mm_lock_range() */
+	unsigned int fenced_entries;           /* since it was stopped */
 	uint64_t empty_table[MM__KEPT_TABLES]; /* address with 1 added; see page_table.h */
 	unsigned int next_empty;
 	struct mm_hold coarse;
@@ -88,7 +111,7 @@ struct mm__cpu {
 
 	/* Who stops it. */
 	_Alignas(128) pthread_mutex_t stop_lock;
-	_Atomic(uint32_t) stopped;
+	_Atomic(uint32_t) state;      /* MM__CPU_STOPPED, MM__CPU_FENCED */
 	struct mm__cpu *next_stopped; /* by the same thread */
 
 	/* With the lock of the cpus. */
@@ -192,6 +215,9 @@ static inline struct mm__cpu *mm__cpu(struct mm *mm, uint64_t id)
 /* Until those who have stopped the thread let it go on. */
 void mm__cpu_wait(struct mm__cpu *cpu);
 
+/* Whether the thread, which has said that it is busy and is stopped or fenced, may go on. */
+bool mm__cpu_pass_fenced(struct mm__cpu *cpu);
+
 static inline void mm__cpu_enter(struct mm__cpu *cpu)
 {
 	while (MM__LOCKING) {
@@ -199,7 +225,8 @@ static inline void mm__cpu_enter(struct mm__cpu *cpu)
 		atomic_store_explicit(&cpu->busy, 1, memory_order_relaxed);
 		mmrange__light_fence();
 		/* acquire [E2]: pairs with [S3] */
-		if (!atomic_load_explicit(&cpu->stopped, memory_order_acquire))
+		if (!atomic_load_explicit(&cpu->state, memory_order_acquire) ||
+		    mm__cpu_pass_fenced(cpu))
 			return;
 		atomic_store_explicit(&cpu->busy, 0, memory_order_release);
 		mm__cpu_wait(cpu);

@@ -270,12 +270,48 @@ TEST(mm_stale_tlb, an_entry_is_not_put_in_that_was_read_before_a_flush)
 
 	map(mm, 0, MM__TLB_ENTRIES + 1, RW);
 	step_start(&reader, fill_and_read, mm);
-	atomic_store(&reader.cpu->stopped, 1);
+	atomic_store(&reader.cpu->state, MM__CPU_STOPPED);
 	CHECK_EQ(step_to(&reader, AT_CPU_WAIT), AT_CPU_WAIT);
 	/* Its flush lets the reader go on. */
 	unmap(mm, 0, 1);
 	step_to_end(&reader);
 	CHECK_EQ(reader.result, -MM_SEGV_MAPERR);
+	end_space(mm);
+}
+
+static void write_each_time(struct stepper *self)
+{
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(poke(self->mm, AT(0), i), 0);
+		step_pause(self);
+	}
+}
+
+static unsigned int heavy_fences;
+
+static void count_fence(void)
+{
+	heavy_fences++;
+}
+
+/* A heavy fence interrupts all; who has been stopped passes its own for some time. */
+TEST(mm_stale_tlb, a_thread_that_is_flushed_again_and_again_needs_one_heavy_fence)
+{
+	struct mm *mm = new_space();
+	struct stepper writer;
+
+	map(mm, 0, 1, RW);
+	step_start(&writer, write_each_time, mm);
+	step_at_fence = count_fence;
+	for (unsigned int i = 0; i < 3; i++) {
+		/* Nothing is freed here, for which the checked build would stop all. */
+		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), R), 0);
+		CHECK_EQ(heavy_fences, 1);
+		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), RW), 0);
+		CHECK_EQ(step_to(&writer, 0), i < 2 ? PAUSED : ENDED);
+	}
+	step_at_fence = NULL;
+	step_await_end(&writer);
 	end_space(mm);
 }
 

@@ -339,6 +339,11 @@ struct flusher {
 	uint64_t length;
 };
 
+static bool is_stopped(struct mm__cpu *cpu)
+{
+	return atomic_load(&cpu->state) & MM__CPU_STOPPED;
+}
+
 static void *unmap_some(void *arg)
 {
 	const struct flusher *flusher = arg;
@@ -378,11 +383,11 @@ TEST(mm_tlb, a_flush_does_not_wait_for_a_thread_that_another_flush_waits_for)
 	/* On behalf of the thread, which does nothing. */
 	mm__cpu_enter(cpu);
 	thread = thread_start(unmap_some, &flusher);
-	AWAIT(atomic_load(&cpu->stopped));
+	AWAIT(is_stopped(cpu));
 	/* Nothing is freed here, for which the checked build would stop all. */
 	CHECK_EQ(mm_mprotect(mm, AT(1024), PAGES(1), R), 0);
 	CHECK_EQ(access_by(&idle, AT(1024), 3), -MM_SEGV_ACCERR);
-	CHECK(atomic_load(&cpu->stopped));
+	CHECK(is_stopped(cpu));
 	mm__cpu_leave(cpu);
 	thread_join(thread);
 	CHECK_EQ(peek_by(&busy, AT(0)), -MM_SEGV_MAPERR);
@@ -408,13 +413,13 @@ TEST(mm_tlb, threads_begin_and_end_while_a_flush_waits)
 	cpu = mm__cpu_of(&mm->cpus, owner_of(mm, AT(0)));
 	mm__cpu_enter(cpu);
 	thread = thread_start(unmap_some, &flusher);
-	AWAIT(atomic_load(&cpu->stopped));
+	AWAIT(is_stopped(cpu));
 	for (int i = 0; i < 3; i++) {
 		start(&other, mm);
 		CHECK_EQ(access_by(&other, AT(1024), i), 0);
 		end(&other);
 	}
-	CHECK(atomic_load(&cpu->stopped));
+	CHECK(is_stopped(cpu));
 	mm__cpu_leave(cpu);
 	thread_join(thread);
 	end(&busy);
@@ -435,7 +440,7 @@ static void *flush_often(void *arg)
 	CHECK(cpu);
 	atomic_fetch_sub(stopper->to_come, 1);
 	AWAIT(!atomic_load(stopper->to_come));
-	for (unsigned int i = 0; i < test_scale(20000); i++) {
+	for (unsigned int i = 0; i < test_scale(3000); i++) {
 		mm__tlb_flush(stopper->mm, cpu, &stopper->set, 0, MM_ADDR_MAX);
 		mm__cpu_enter(cpu);
 		mm__cpu_leave(cpu);
@@ -508,8 +513,7 @@ static void check_all_stopped(struct mm__cpu *cpu, void *arg)
 
 		if (!other || !other->used)
 			continue;
-		stopped += atomic_load(&other->stopped);
-		CHECK_EQ(atomic_load(&other->busy) && !atomic_load(&other->stopped), 0);
+		stopped += is_stopped(other);
 	}
 	CHECK_EQ(stopped, 5);
 	visit->visited++;
@@ -576,4 +580,126 @@ TEST(mm_tlb, threads_that_have_ended_are_not_stopped)
 	/* What it had in its TLB is taken from where it was. */
 	CHECK_EQ(mm_munmap(mm, AT(0), PAGES(1)), 0);
 	end_space(mm);
+}
+
+/*
+ * Threads that are fenced
+ */
+
+/* As in cpu.c. */
+#define FENCED_ENTRIES 1000u
+
+static void pass(struct mm__cpu *cpu, unsigned int times)
+{
+	while (times--) {
+		mm__cpu_enter(cpu);
+		mm__cpu_leave(cpu);
+	}
+}
+
+static void ignore(struct mm__cpu *cpu, void *arg)
+{
+	(void)cpu, (void)arg;
+}
+
+TEST(mm_tlb, a_thread_that_was_stopped_is_fenced_until_it_has_not_been_for_long)
+{
+	struct mm *mm = new_space();
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	uint32_t fenced = mmrange__fence_is_heavy ? MM__CPU_FENCED : 0;
+
+	CHECK_EQ(atomic_load(&cpu->state), 0);
+	mm__cpus_stop_all(mm, ignore, NULL);
+	CHECK_EQ(atomic_load(&cpu->state), fenced);
+	pass(cpu, FENCED_ENTRIES - 1);
+	CHECK_EQ(atomic_load(&cpu->state), fenced);
+	pass(cpu, 1);
+	CHECK_EQ(atomic_load(&cpu->state), 0);
+	pass(cpu, FENCED_ENTRIES);
+	mm__cpus_stop_all(mm, ignore, NULL);
+	CHECK_EQ(atomic_load(&cpu->state), fenced);
+	end_space(mm);
+}
+
+/* A translation that one thread uses, and another one takes away, again and again. */
+static struct {
+	struct mm *mm;
+	struct mm__cpu *cpu;
+	pthread_mutex_t table;
+	unsigned int mapped; /* with the lock of the table */
+	unsigned int frame;  /* plain: ThreadSanitizer sees who uses it too late */
+	atomic_uint entries;
+	atomic_bool over;
+	sem_t ready;
+} shared = { .table = PTHREAD_MUTEX_INITIALIZER };
+
+enum { IN_USE = 7, FREED = 9 };
+
+static bool use_translation(struct mm__cpu *cpu)
+{
+	bool found;
+
+	mm__cpu_enter(cpu);
+	found = mm__tlb_slot(cpu, AT(0))->page == AT(0) + 1;
+	if (found)
+		CHECK_EQ(shared.frame, IN_USE);
+	mm__cpu_leave(cpu);
+	return found;
+}
+
+static void *use_translations(void *arg)
+{
+	struct mm__cpu *cpu = mm__this_cpu(shared.mm);
+
+	(void)arg;
+	shared.cpu = cpu;
+	sem_post(&shared.ready);
+	while (!atomic_load_explicit(&shared.over, memory_order_relaxed)) {
+		atomic_fetch_add_explicit(&shared.entries, 1, memory_order_relaxed);
+		if (use_translation(cpu))
+			continue;
+		pthread_mutex_lock(&shared.table);
+		if (shared.mapped)
+			mm__tlb_insert(cpu, AT(0), 1, NULL);
+		pthread_mutex_unlock(&shared.table);
+	}
+	return NULL;
+}
+
+static void take_translation(struct mm__cpu *self)
+{
+	struct mm__cpu_set set = { .all = false };
+
+	mm__cpu_set_add(&set, shared.cpu->number);
+	pthread_mutex_lock(&shared.table);
+	shared.mapped = 0;
+	mm__tlb_flush(shared.mm, self, &set, AT(0), AT(1));
+	shared.frame = FREED;
+	shared.frame = IN_USE;
+	shared.mapped = 1;
+	pthread_mutex_unlock(&shared.table);
+}
+
+TEST(mm_tlb, nothing_is_used_after_a_flush_whether_the_thread_is_fenced_or_not)
+{
+	uint64_t seed = test_seed("mm_tlb");
+	struct mm__cpu *self;
+	pthread_t thread;
+
+	shared.mm = new_space();
+	shared.frame = IN_USE;
+	self = mm__this_cpu(shared.mm);
+	CHECK_EQ(sem_init(&shared.ready, 0, 0), 0);
+	thread = thread_start(use_translations, NULL);
+	sem_await(&shared.ready);
+	for (unsigned int i = 0; i < test_scale(1000); i++) {
+		unsigned int entries = atomic_load(&shared.entries);
+		unsigned int more = 1u << test_random_below(&seed, 12);
+
+		take_translation(self);
+		AWAIT(atomic_load(&shared.entries) - entries >= more);
+	}
+	atomic_store(&shared.over, true);
+	thread_join(thread);
+	end_space(shared.mm);
 }
