@@ -4,11 +4,13 @@
  * thread touched.
  */
 #include "mapbench.h"
+#include "platform/platform.h"
 #include "worker.h"
 
 #include <sched.h>
 #include <stdatomic.h>
 
+enum { SPINS = 1000 }; /* before a thread lets others have its processor */
 enum { TABLE_PAGES = 64 }; /* each thread's slice of the table; a power of 2 */
 
 static uint64_t slot_of(unsigned int thread)
@@ -28,11 +30,23 @@ void mapbench_local(struct mm_worker *worker, uint64_t rounds)
 	}
 }
 
+/*
+ * A neighbour that runs is about to pass what is waited for: the thread stays on its processor, as those of
+ * RadixVM do. If it yielded, the system would call the threads one after another to one processor.
+ */
 static void wait_for(const _Atomic(uint64_t) *passed, uint64_t count)
 {
+	unsigned int spins = 0;
+
 	/* acquire: pairs with the release in pass() */
-	while (atomic_load_explicit(passed, memory_order_acquire) < count)
-		sched_yield();
+	while (atomic_load_explicit(passed, memory_order_acquire) < count) {
+		if (spins == SPINS) {
+			sched_yield();
+			continue;
+		}
+		spins++;
+		mmrange__relax();
+	}
 }
 
 static void pass(_Atomic(uint64_t) *passed)

@@ -168,14 +168,21 @@ void mm__cpus_stop_all(struct mm *mm, void (*visit)(struct mm__cpu *cpu, void *a
  * Flushing
  */
 
+static void wipe_slot(struct mm__tlb_entry *slot, uint64_t start, uint64_t end)
+{
+	if (slot->page > start && slot->page <= end)
+		slot->page = 0;
+}
+
+/* Looks only where a page of [start, end) can be: the slots of another thread are on its lines. */
 static void wipe(struct mm__cpu *cpu, uint64_t start, uint64_t end)
 {
-	for (unsigned int i = 0; i < MM__TLB_ENTRIES; i++) {
-		uint64_t page = cpu->tlb[i].page;
+	uint64_t pages = (end - start) >> MM_PAGE_SHIFT;
 
-		if (page > start && page <= end)
-			cpu->tlb[i].page = 0;
-	}
+	if (pages > MM__TLB_ENTRIES)
+		pages = MM__TLB_ENTRIES;
+	for (uint64_t i = 0; i < pages; i++)
+		wipe_slot(mm__tlb_slot(cpu, start + (i << MM_PAGE_SHIFT)), start, end);
 }
 
 static void wipe_own(struct mm__cpu *cpu, uint64_t start, uint64_t end)

@@ -306,6 +306,35 @@ TEST(mm_tlb, pages_that_share_a_slot_do_not_mix)
 	end_space(mm);
 }
 
+/* With all slots in use by pages next to each other. */
+static void check_flush(struct mm *mm, unsigned int first, unsigned int n)
+{
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__cpu_set set = { .all = false };
+
+	mm__cpu_set_add(&set, cpu->number);
+	for (unsigned int i = 0; i < MM__TLB_ENTRIES; i++)
+		CHECK_EQ(peek(mm, AT(100 + i)), 0);
+	mm__tlb_flush(mm, cpu, &set, AT(first), AT(first + n));
+	for (unsigned int i = 100; i < 100 + MM__TLB_ENTRIES; i++)
+		CHECK_EQ(mm__tlb_slot(cpu, AT(i))->page,
+			 i >= first && i < first + n ? 0 : AT(i) + 1);
+}
+
+TEST(mm_tlb, a_flush_takes_what_is_in_its_range_and_nothing_else)
+{
+	static const unsigned int lengths[] = {
+		0, 1, 2, MM__TLB_ENTRIES - 1, MM__TLB_ENTRIES, MM__TLB_ENTRIES + 1, 500
+	};
+	struct mm *mm = new_space();
+
+	map(mm, 0, 1000, RW);
+	for (unsigned int i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+		for (unsigned int first = 0; first < 200; first += 33)
+			check_flush(mm, first, lengths[i]);
+	end_space(mm);
+}
+
 /* The number of a thread that has ended is another's, who has nothing of the first in its TLB. */
 TEST(mm_tlb, who_gets_the_number_of_a_thread_that_ended_sees_what_is_there_now)
 {
