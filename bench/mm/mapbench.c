@@ -9,8 +9,9 @@
 
 #include <sched.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
-enum { SPINS = 1000 }; /* before a thread lets others have its processor */
+enum { SPINS = 200 };      /* a few microseconds */
 enum { TABLE_PAGES = 64 }; /* each thread's slice of the table; a power of 2 */
 
 static uint64_t slot_of(unsigned int thread)
@@ -30,22 +31,23 @@ void mapbench_local(struct mm_worker *worker, uint64_t rounds)
 	}
 }
 
-/*
- * A neighbour that runs is about to pass what is waited for: the thread stays on its processor, as those of
- * RadixVM do. If it yielded, the system would call the threads one after another to one processor.
- */
-static void wait_for(const _Atomic(uint64_t) *passed, uint64_t count)
+/* What a thread waits for is done in less, if each of them has a processor. */
+static unsigned int spins_of(const struct mm_worker *worker)
 {
-	unsigned int spins = 0;
+	return (long)worker->threads <= sysconf(_SC_NPROCESSORS_ONLN) ? SPINS : 0;
+}
 
+/* A call of the system takes as long as what the neighbour does; but it may not be running. */
+static void wait_for(const _Atomic(uint64_t) *passed, uint64_t count, unsigned int spins)
+{
 	/* acquire: pairs with the release in pass() */
 	while (atomic_load_explicit(passed, memory_order_acquire) < count) {
-		if (spins == SPINS) {
+		if (spins) {
+			spins--;
+			mmrange__relax();
+		} else {
 			sched_yield();
-			continue;
 		}
-		spins++;
-		mmrange__relax();
 	}
 }
 
@@ -63,16 +65,17 @@ void mapbench_pipeline(struct mm_worker *worker, uint64_t rounds)
 	unsigned int neighbour = (worker->id + 1) % worker->threads;
 	_Atomic(uint64_t) *own = &worker->passed;
 	_Atomic(uint64_t) *theirs = &worker->all[neighbour].passed;
+	unsigned int spins = spins_of(worker);
 	/* relaxed: the last one to write it was the neighbour before the threads met */
 	uint64_t count = atomic_load_explicit(own, memory_order_relaxed);
 
 	worker->items += 2 * rounds;
 	for (; rounds--; count += 2) {
-		wait_for(own, count);
+		wait_for(own, count, spins);
 		map_at(worker, slot_of(worker->id), MM_PAGE_SIZE);
 		fault_in(worker, slot_of(worker->id), MM_PAGE_SIZE);
 		pass(own);
-		wait_for(theirs, count + 1);
+		wait_for(theirs, count + 1, spins);
 		touch(worker, slot_of(neighbour));
 		unmap(worker, slot_of(neighbour), MM_PAGE_SIZE);
 		pass(theirs);
