@@ -27,14 +27,33 @@ static void unlock_attach(void)
  * Stopping. A thread that stops others holds their stop locks, from stop() until go_on().
  */
 
+/* While a flush goes on, unless that has to wait. */
+#define SPINS 200u
+
+/* Whether nobody has the thread stopped any more, which is so for a short time. */
+static bool spin_while_stopped(const struct mm__cpu *cpu)
+{
+	unsigned int spins = mmrange__spinning_helps() ? SPINS : 0;
+
+	while (spins--) {
+		mmrange__relax();
+		/* relaxed: it only says that it is time to look */
+		if (!(atomic_load_explicit(&cpu->state, memory_order_relaxed) & MM__CPU_STOPPED))
+			return true;
+	}
+	return false;
+}
+
 void mm__cpu_wait(struct mm__cpu *cpu)
 {
+	if (spin_while_stopped(cpu))
+		return;
 	mm__mutex_lock(&cpu->stop_lock, MM__ORDER_STOP);
 	mm__mutex_unlock(&cpu->stop_lock, MM__ORDER_STOP);
 }
 
-/* So often is a thread that is not stopped meanwhile fenced: that costs no more than a heavy fence. */
-#define FENCED_ENTRIES 1000u
+/* A thread that is not stopped meanwhile is fenced so often, which costs no more than a heavy fence. */
+#define FENCED_ENTRIES 2000u
 
 static void unfence(struct mm__cpu *cpu)
 {
@@ -43,17 +62,14 @@ static void unfence(struct mm__cpu *cpu)
 	/* relaxed [F2]: it orders nothing. If somebody is about to stop the thread, it stays fenced. */
 	(void)atomic_compare_exchange_strong_explicit(&cpu->state, &fenced, 0, memory_order_relaxed,
 						      memory_order_relaxed);
-	cpu->fenced_entries = 0;
 }
 
 bool mm__cpu_pass_fenced(struct mm__cpu *cpu)
 {
 	mmrange__full_fence(); /* [F1] */
 	/* acquire [E2]: pairs with [S3] */
-	if (atomic_load_explicit(&cpu->state, memory_order_acquire) & MM__CPU_STOPPED) {
-		cpu->fenced_entries = 0;
+	if (atomic_load_explicit(&cpu->state, memory_order_acquire) & MM__CPU_STOPPED)
 		return false;
-	}
 	if (++cpu->fenced_entries >= FENCED_ENTRIES)
 		unfence(cpu);
 	return true;
@@ -82,8 +98,10 @@ static void stop(struct stopped *stopped, struct mm__cpu *cpu)
 {
 	mm__check(!stopped->last || stopped->last->number < cpu->number,
 		  "threads are stopped in another order than that of their numbers");
-	if (MM__LOCKING)
+	if (MM__LOCKING && pthread_mutex_trylock(&cpu->stop_lock)) {
+		(void)spin_while_stopped(cpu);
 		pthread_mutex_lock(&cpu->stop_lock);
+	}
 	/* relaxed [S1]: ordered by the fence */
 	if (!(atomic_fetch_or_explicit(&cpu->state, MM__CPU_STOPPED, memory_order_relaxed) &
 	      MM__CPU_FENCED))
@@ -126,6 +144,7 @@ static struct mm__cpu *go_on(struct mm__cpu *cpu)
 {
 	struct mm__cpu *next = cpu->next_stopped;
 
+	cpu->fenced_entries = 0;
 	/* release [S3]: pairs with [E2]. Without heavy fences, light ones are full already. */
 	atomic_store_explicit(&cpu->state, mmrange__fence_is_heavy ? MM__CPU_FENCED : 0,
 			      memory_order_release);

@@ -25,7 +25,7 @@
  * system may make a thread wait there, for memory that it has taken away, or for a page of a file,
  * which takes no lock of ours either.
  *
- * A heavy fence interrupts all processors that run threads of the process, and costs as much as a
+ * A heavy fence interrupts all processors that run threads of the process, and costs more than a
  * thousand fences of its own. So a thread that was stopped is fenced: it passes full fences from then on,
  * and needs no heavy one. Both bits are in one word:
  *
@@ -98,9 +98,9 @@ struct mm__cpu {
 	uint32_t number; /* in its space, from 1 */
 	struct mm *mm;
 	/* .. and from here to the stop lock, a thread that ends leaves zeroes. */
+	unsigned int fenced_entries; /* since it was stopped */
 	struct mm__frame_cache cache;
 	struct mm_hold *held;                  /* by mm_lock_range() */
-	unsigned int fenced_entries;           /* since it was stopped */
 	uint64_t empty_table[MM__KEPT_TABLES]; /* address with 1 added; see page_table.h */
 	unsigned int next_empty;
 	struct mm_hold coarse;

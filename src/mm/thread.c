@@ -391,7 +391,7 @@ static void unlink_cpu(struct mm__cpu *cpu)
 /* The next thread finds all zero that is a thread's own. Others may flush the cpu meanwhile. */
 static void clear(struct mm__cpu *cpu)
 {
-	const size_t first = offsetof(struct mm__cpu, cache);
+	const size_t first = offsetof(struct mm__cpu, fenced_entries);
 
 	mm__mutex_lock(&cpu->stop_lock, MM__ORDER_STOP);
 	memset((char *)cpu + first, 0, offsetof(struct mm__cpu, stop_lock) - first);

@@ -616,7 +616,7 @@ TEST(mm_tlb, threads_that_have_ended_are_not_stopped)
  */
 
 /* As in cpu.c. */
-#define FENCED_ENTRIES 1000u
+#define FENCED_ENTRIES 2000u
 
 static void pass(struct mm__cpu *cpu, unsigned int times)
 {
@@ -640,6 +640,9 @@ TEST(mm_tlb, a_thread_that_was_stopped_is_fenced_until_it_has_not_been_for_long)
 	CHECK_EQ(atomic_load(&cpu->state), 0);
 	mm__cpus_stop_all(mm, ignore, NULL);
 	CHECK_EQ(atomic_load(&cpu->state), fenced);
+	pass(cpu, FENCED_ENTRIES - 1);
+	CHECK_EQ(atomic_load(&cpu->state), fenced);
+	mm__cpus_stop_all(mm, ignore, NULL);
 	pass(cpu, FENCED_ENTRIES - 1);
 	CHECK_EQ(atomic_load(&cpu->state), fenced);
 	pass(cpu, 1);
@@ -723,7 +726,7 @@ TEST(mm_tlb, nothing_is_used_after_a_flush_whether_the_thread_is_fenced_or_not)
 	sem_await(&shared.ready);
 	for (unsigned int i = 0; i < test_scale(1000); i++) {
 		unsigned int entries = atomic_load(&shared.entries);
-		unsigned int more = 1u << test_random_below(&seed, 12);
+		unsigned int more = 1u << test_random_below(&seed, 13);
 
 		take_translation(self);
 		AWAIT(atomic_load(&shared.entries) - entries >= more);
