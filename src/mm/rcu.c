@@ -6,7 +6,8 @@
  *
  * Locks: rcu.lock is inner to all locks of lock.h, and the lock of a limbo is inner to rcu.lock.
  *
- * RCU-B1  A thread has less than a batch pending after it looked, beyond what waits for readers.
+ * RCU-B1  A thread has less than two batches pending after it looked, beyond what waits for readers; with
+ *         few threads, less than one.
  * RCU-B2  A thread that gives garbage away goes on only with less than LIMIT pending, or in a read
  *         section or a function of garbage, where it may not wait.
  * RCU-B3  Garbage of threads that have ended is pending in one limbo of its own, with the same bounds.
@@ -39,11 +40,10 @@ static struct {
 	uint64_t nr_threads;
 	struct mm__rcu_thread *late; /* the last one that a period waited for, or NULL */
 	uint64_t completed; /* the period of this epoch is over; at most one less than the epoch */
-	uint64_t wanted;    /* some garbage waits for the period of this epoch */
 	uint64_t tickets;
 	struct mm__rcu_limbo orphans;
 	struct mm__garbage *left_behind; /* by a parent, in the child of fork(2) */
-} rcu = { .lock = PTHREAD_MUTEX_INITIALIZER, .completed = 1, .wanted = 1 };
+} rcu = { .lock = PTHREAD_MUTEX_INITIALIZER, .completed = 1 };
 
 static void lock(void)
 {
@@ -106,11 +106,11 @@ static void end_period_if_over(void)
 		rcu.completed = epoch_now();
 }
 
-/* Ends the period that is over, and begins the one that is wanted. */
-static void advance(void)
+/* Ends the period that is over, and begins the next one if that of target is not over. */
+static void advance(uint64_t target)
 {
 	end_period_if_over();
-	if (rcu.completed == epoch_now() && rcu.wanted > rcu.completed) {
+	if (rcu.completed == epoch_now() && rcu.completed < target) {
 		begin_period();
 		end_period_if_over();
 	}
@@ -119,8 +119,7 @@ static void advance(void)
 /* The epoch of the next period to begin: its fence is after all that was unlinked by now. */
 static uint64_t next_period(void)
 {
-	rcu.wanted = epoch_now() + 1;
-	return rcu.wanted;
+	return epoch_now() + 1;
 }
 
 /*
@@ -197,16 +196,46 @@ static void empty(struct mm__rcu_limbo *limbo, struct mm__rcu_batch *batch)
 	append(batch, fresh.first, fresh.last, fresh.weight);
 }
 
-/* With the lock: takes the batch whose period is over. *heavy: too much is pending still. */
-static struct mm__garbage *take_free(struct mm__rcu_limbo *limbo, bool *heavy)
+/* With the lock: the batch whose period is over. */
+static struct mm__rcu_batch take_ready(struct mm__rcu_limbo *limbo)
+{
+	if (limbo->waiting.first && limbo->waiting.target <= rcu.completed)
+		return take_batch(&limbo->waiting);
+	return (struct mm__rcu_batch){ .first = NULL };
+}
+
+/*
+ * With the lock: the same, where many threads look. What begins to wait is left until the next look, so
+ * that the first thread to come back begins a period for all that wait by then.
+ */
+static struct mm__rcu_batch take_of_many(struct mm__rcu_limbo *limbo)
 {
 	struct mm__rcu_batch taken = { .first = NULL };
 
+	if (limbo->waiting.first) {
+		advance(limbo->waiting.target);
+		taken = take_ready(limbo);
+	}
 	if (!limbo->waiting.first)
 		let_fresh_wait(limbo);
-	advance();
-	if (limbo->waiting.first && limbo->waiting.target <= rcu.completed)
-		taken = take_batch(&limbo->waiting);
+	return taken;
+}
+
+/* With the lock: the same, and begins the period at once, if none is going on. */
+static struct mm__rcu_batch take_of_few(struct mm__rcu_limbo *limbo)
+{
+	if (!limbo->waiting.first)
+		let_fresh_wait(limbo);
+	advance(limbo->waiting.first ? limbo->waiting.target : 0);
+	return take_ready(limbo);
+}
+
+/* With the lock: takes the batch whose period is over. *heavy: too much is pending still. */
+static struct mm__garbage *take_free(struct mm__rcu_limbo *limbo, bool *heavy, bool patient)
+{
+	bool shares = patient && batch_size() > BATCH;
+	struct mm__rcu_batch taken = shares ? take_of_many(limbo) : take_of_few(limbo);
+
 	mm__table_lock_take(&limbo->lock);
 	limbo->weight -= taken.weight;
 	limbo->due = limbo->weight + batch_size();
@@ -254,8 +283,12 @@ static void end_freeing(struct mm__rcu_thread *self)
 	atomic_store_explicit(&self->freeing, 0, memory_order_release);
 }
 
-/* Frees what is ready in the limbo. Where wait is set, waits as long as too much is pending. */
-static void collect(struct mm__rcu_thread *self, struct mm__rcu_limbo *limbo, bool wait)
+/*
+ * Frees what is ready in the limbo. Where wait is set, waits as long as too much is pending. patient: what
+ * begins to wait may be left until the thread looks again.
+ */
+static void collect(struct mm__rcu_thread *self, struct mm__rcu_limbo *limbo, bool wait,
+		    bool patient)
 {
 	struct mm__backoff backoff = { 0 };
 	bool heavy = true;
@@ -264,7 +297,7 @@ static void collect(struct mm__rcu_thread *self, struct mm__rcu_limbo *limbo, bo
 		struct mm__garbage *ready;
 
 		lock();
-		ready = take_free(limbo, &heavy);
+		ready = take_free(limbo, &heavy, patient);
 		begin_freeing(self);
 		unlock();
 		free_list(ready);
@@ -285,7 +318,7 @@ static bool may_collect(const struct mm__rcu_thread *self)
 static void collect_own(struct mm__rcu_thread *self)
 {
 	if (may_collect(self))
-		collect(self, &self->limbo, true);
+		collect(self, &self->limbo, true, true);
 }
 
 /*
@@ -325,7 +358,7 @@ void mm__rcu_end_thread(struct mm__rcu_thread *thread)
 	lock();
 	orphan(&thread->limbo);
 	unlock();
-	collect(thread, &rcu.orphans, true);
+	collect(thread, &rcu.orphans, true, false);
 	lock();
 	/* What the functions of garbage have given away. */
 	orphan(&thread->limbo);
@@ -412,8 +445,8 @@ void mm__rcu_poll(void)
 
 	if (!MM__RCU || !self || !may_collect(self))
 		return;
-	collect(self, &self->limbo, false);
-	collect(self, &rcu.orphans, false);
+	collect(self, &self->limbo, false, false);
+	collect(self, &rcu.orphans, false, false);
 }
 
 /*
@@ -440,7 +473,7 @@ static bool is_over(uint64_t target)
 	bool over;
 
 	lock();
-	advance();
+	advance(target);
 	over = rcu.completed >= target;
 	unlock();
 	return over;

@@ -480,8 +480,8 @@ mmrange_variant_fails(mm_rcu_waits_for_all mm_rcu
 # What is given away during a period is freed with it.
 mmrange_variant(mm_rcu_joins_period)
 mmrange_variant_change(mm_rcu_joins_period FILE src/mm/rcu.c
-  FROM "	rcu.wanted = epoch_now() + 1;
-" TO "	rcu.wanted = rcu.completed + 1;
+  FROM "	return epoch_now() + 1;
+" TO "	return rcu.completed + 1;
 ")
 mmrange_variant_fails(mm_rcu_joins_period mm_rcu
   what_another_thread_gives_during_a_period_waits_for_the_next "atomic_load(&giver.freed) is 1, not")

@@ -288,34 +288,106 @@ TEST(mm_rcu, without_readers_a_full_batch_is_freed_at_once)
 	CHECK_EQ(atomic_load(&freed), BATCH);
 }
 
-/* To look costs a line of each thread. */
-static void check_batch(unsigned int threads, unsigned int batch)
-{
-	static struct reader others[200];
-	atomic_uint freed = 0;
+/* Threads that are registered and in no section. */
+static struct reader others[200];
 
-	for (unsigned int i = 1; i < threads; i++)
+static void register_others(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
 		enter(&others[i]);
-	for (unsigned int i = 1; i < threads; i++)
 		step(&others[i]);
-	mm__rcu_barrier();
-	give(batch - 1, &freed);
-	CHECK_EQ(atomic_load(&freed), 0);
-	give(1, &freed);
-	CHECK_EQ(atomic_load(&freed), batch);
-	for (unsigned int i = 1; i < threads; i++) {
+	}
+}
+
+static void end_others(unsigned int n)
+{
+	for (unsigned int i = 0; i < n; i++) {
 		step(&others[i]);
 		leave(&others[i]);
 	}
 }
 
+/* To look costs a line of each thread. What was given before a look is freed by the next one. */
+static void check_batch(unsigned int threads, unsigned int batch)
+{
+	atomic_uint freed = 0;
+
+	register_others(threads - 1);
+	mm__rcu_barrier();
+	for (unsigned int i = 0; i < 3; i++) {
+		give(batch - 1, &freed);
+		CHECK_EQ(atomic_load(&freed), i ? (i - 1) * batch : 0);
+		give(1, &freed);
+		CHECK_EQ(atomic_load(&freed), i * batch);
+	}
+	mm__rcu_poll();
+	CHECK_EQ(atomic_load(&freed), 3 * batch);
+	end_others(threads - 1);
+}
+
 TEST(mm_rcu, a_batch_grows_with_the_number_of_threads)
 {
 	CHECK(mm__thread_attach());
-	check_batch(8, BATCH);
+	check_batch(9, 288);
 	check_batch(20, 640);
 	check_batch(200, 4096);
-	check_batch(1, BATCH);
+}
+
+struct sharer {
+	atomic_uint freed;
+	unsigned int batch;
+	sem_t go;
+	sem_t done;
+};
+
+static void *give_batches(void *arg)
+{
+	struct sharer *sharer = arg;
+
+	CHECK(mm__thread_attach());
+	for (unsigned int i = 0; i < 5; i++) {
+		sem_await(&sharer->go);
+		give(sharer->batch, &sharer->freed);
+		sem_post(&sharer->done);
+	}
+	/* Who ends has what it leaves freed at once. */
+	sem_await(&sharer->go);
+	return NULL;
+}
+
+/* A period begins with a heavy fence, which interrupts all of them. */
+TEST(mm_rcu, many_threads_share_grace_periods)
+{
+	enum { SHARERS = 4, MORE = 16 };
+	static struct sharer sharers[SHARERS];
+	pthread_t threads[SHARERS];
+	uint64_t epoch;
+
+	CHECK(mm__thread_attach());
+	register_others(MORE);
+	for (unsigned int i = 0; i < SHARERS; i++) {
+		sharers[i].batch = 32 * (1 + MORE + SHARERS);
+		CHECK_EQ(sem_init(&sharers[i].go, 0, 0), 0);
+		CHECK_EQ(sem_init(&sharers[i].done, 0, 0), 0);
+		threads[i] = thread_start(give_batches, &sharers[i]);
+	}
+	for (unsigned int k = 0; k < 5; k++) {
+		epoch = atomic_load(&mm__rcu_epoch.now);
+		for (unsigned int i = 0; i < SHARERS; i++) {
+			sem_post(&sharers[i].go);
+			sem_await(&sharers[i].done);
+		}
+		CHECK_EQ(atomic_load(&mm__rcu_epoch.now), epoch + (k ? 1 : 0));
+	}
+	for (unsigned int i = 0; i < SHARERS; i++) {
+		CHECK(atomic_load(&sharers[i].freed) >= 3 * sharers[i].batch);
+		sem_post(&sharers[i].go);
+		thread_join(threads[i]);
+	}
+	mm__rcu_barrier();
+	for (unsigned int i = 0; i < SHARERS; i++)
+		CHECK_EQ(atomic_load(&sharers[i].freed), 5 * sharers[i].batch);
+	end_others(MORE);
 }
 
 /* Whoever is waited for last. */
