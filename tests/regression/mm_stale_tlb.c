@@ -306,7 +306,7 @@ TEST(mm_stale_tlb, a_thread_that_is_flushed_again_and_again_needs_one_heavy_fenc
 	for (unsigned int i = 0; i < 3; i++) {
 		/* Nothing is freed here, for which the checked build would stop all. */
 		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), R), 0);
-		CHECK_EQ(heavy_fences, 1);
+		CHECK_EQ(heavy_fences, mmrange__fence_is_heavy ? 1 : i + 1);
 		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), RW), 0);
 		CHECK_EQ(step_to(&writer, 0), i < 2 ? PAUSED : ENDED);
 	}
