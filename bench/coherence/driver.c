@@ -40,7 +40,7 @@ struct thread {
 	bool failed;
 };
 
-static const struct load *const loads[] = { &lock_load, &fault_load };
+static const struct load *const loads[] = { &lock_load, &mm_load };
 
 /* Read only while the threads run; .. */
 static alignas(2 * CACHE_LINE) struct {
@@ -209,8 +209,8 @@ int main(int argc, char **argv)
 		fprintf(stderr,
 			"usage: coherence-driver own|own1full|share|shared_read|short_w10|slot "
 			"mmrange|pthread_rwlock|pthread_mutex|tree_spinlock CORES OPERATIONS\n"
-			"       coherence-driver fault_own|fault_zap "
-			"rwlock|range|speculative CORES OPERATIONS\n");
+			"       coherence-driver fault_own|fault_zap|map_own|unmap_own|protect_own|"
+			"map_fault_unmap_own rwlock|range|speculative CORES OPERATIONS\n");
 		return 2;
 	}
 	if (!prepare() || !run_threads() || !run.load->end()) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load - what coherence-driver's threads do: operations on a lock, or faults in an address space.
+ * load - what coherence-driver's threads do: operations on a lock, or on an address space.
  */
 #ifndef COHERENCE_LOAD_H
 #define COHERENCE_LOAD_H
@@ -28,7 +28,7 @@ struct load {
 };
 
 extern const struct load lock_load;
-extern const struct load fault_load;
+extern const struct load mm_load;
 
 /* Zeroed, and on cache lines of its own; NULL if there is no memory. */
 void *new_lines(size_t size);

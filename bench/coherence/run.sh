@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# run.sh BUILD_DIR [OUT.csv] - cache-line transfers per lock + unlock, and per page fault, on simulated
-# cores.
+# run.sh BUILD_DIR [OUT.csv] - cache-line transfers per lock + unlock, and per operation on an address
+# space, on simulated cores.
 #
 # Prints a table and writes OUT.csv, coherence.csv if it is not given. What the host was too busy for
 # is repeated, and in the end not a number. Exits with 77 where it cannot run, with its reason.
@@ -18,12 +18,12 @@ ranges=${RANGES:-own1full short_w10} # for the range lock alone
 many=${MANY:-}
 many_workloads='own share shared_read'
 modes=${MODES:-rwlock range speculative}
-faults=${FAULTS:-fault_own fault_zap}
+faults=${FAULTS:-fault_own fault_zap map_own map_fault_unmap_own unmap_own protect_own}
 columns='transfers_per_op invalidations_per_op instructions_per_op operations warm_up_rounds'
 operations=1000 # of each core in a round, at most
 operations_of_ranges=300 # the same where they conflict: a multiple of 100, see own1full
 operations_of_many=100
-pages=150       # faults of each core in a round: each has a frame, whose lines are counted, too
+pages=150       # the same of an address space: a page has a frame, whose lines are counted, too
 attempts=3
 seconds=120 # for one attempt
 seconds_of_many=600
@@ -57,7 +57,7 @@ count() {
 	limit=$seconds
 	options=
 	case $1 in
-	fault_*) amount=$pages ;;
+	fault_* | map_* | unmap_* | protect_*) amount=$pages ;;
 	own1full | short_*) amount=$operations_of_ranges ;;
 	*) amount=$operations ;;
 	esac
@@ -110,7 +110,7 @@ row() {
 	awk -F , -v workload="$1" -v lock="$2" -v cores="$cores" '
 		$1 == workload && $2 == lock { transfers[$3] = $4 }
 		END {
-			printf "%-12s %-15s", workload, lock
+			printf "%-20s %-15s", workload, lock
 			n = split(cores, core, " ")
 			for (i = 1; i <= n; i++)
 				printf transfers[core[i]] == "" ? " %12s" : " %12.4f", \
@@ -123,7 +123,7 @@ echo "workload,lock,cores,$(echo "$columns" | tr ' ' ,),note" > "$csv"
 # table WHAT CORES WORKLOADS LOCKS: measures and prints, transfers per WHAT.
 table() {
 	cores=$2
-	printf '\ncache-line transfers per %s\n\n%-12s %-15s' "$1" workload 'cores:'
+	printf '\ncache-line transfers per %s\n\n%-20s %-15s' "$1" workload 'cores:'
 	# shellcheck disable=SC2086 # lists
 	printf ' %12s' $cores
 	echo
@@ -143,5 +143,5 @@ table "lock + unlock, where ranges conflict" "$few" "$ranges" mmrange
 if [ "$many" ]; then
 	table "lock + unlock, with many cores" "$many" "$many_workloads" mmrange
 fi
-table "page fault" "$few" "$faults" "$modes"
+table "operation on an address space" "$few" "$faults" "$modes"
 awk -F , 'NR > 1 && $9 != "" { print $1 ", " $2 ", " $3 " cores: " $9 }' "$csv"

@@ -95,8 +95,9 @@ if [ "$driver" ]; then
 		expect_operations "$workload" mmrange
 	done
 	for mode in rwlock range; do
-		expect_operations fault_own "$mode"
-		expect_operations fault_zap "$mode"
+		for workload in fault_own fault_zap map_own unmap_own protect_own map_fault_unmap_own; do
+			expect_operations "$workload" "$mode"
+		done
 	done
 else
 	echo "without the driver: QEMU does not run what has sanitizers"
