@@ -14,6 +14,7 @@ struct watched {
 	unsigned int core; /* the first to touch the line */
 	bool shared;       /* others have touched it, too */
 	bool written;
+	const struct site *first, *other; /* where that core did, and another one */
 };
 
 static struct watched *table;
@@ -36,7 +37,7 @@ static struct watched *find(uint64_t number, unsigned int core)
 		struct watched *line = &table[(i + probes) % TABLE_SIZE];
 
 		if (line->watch != watch)
-			*line = (struct watched){ number, watch, core, false, false };
+			*line = (struct watched){ .number = number, .watch = watch, .core = core };
 		if (line->number == number)
 			return line;
 	}
@@ -44,27 +45,45 @@ static struct watched *find(uint64_t number, unsigned int core)
 	_exit(1); /* as in caches.c */
 }
 
-static void note_line(unsigned int core, uint64_t number, bool store)
+static void copy_name(char *to, const struct site *site)
+{
+	snprintf(to, MARKER_FUNCTION_SIZE, "%s", site->function);
+}
+
+static void add_conflict(const struct watched *line)
+{
+	struct marker_conflict *conflict = &found.conflict[found.lines];
+
+	if (found.lines++ >= MARKER_CONFLICTS_NAMED)
+		return;
+	conflict->line = line->number * LINE_SIZE;
+	copy_name(conflict->function[0], line->first);
+	copy_name(conflict->function[1], line->other);
+}
+
+static void note_line(unsigned int core, uint64_t number, bool store, const struct site *site)
 {
 	struct watched *line = find(number, core);
 	bool before = line->shared && line->written;
+	const struct site **place = line->core == core ? &line->first : &line->other;
 
 	line->shared |= line->core != core;
+	/* Where a line was written says more than where it was read. */
+	if (!*place || (store && !line->written))
+		*place = site;
 	line->written |= store;
-	if (before || !line->shared || !line->written)
-		return;
-	if (found.lines < MARKER_CONFLICTS_NAMED)
-		found.line[found.lines] = number * LINE_SIZE;
-	found.lines++;
+	if (!before && line->shared && line->written)
+		add_conflict(line);
 }
 
-void conflicts_note(unsigned int core, uint64_t address, unsigned int size, bool store)
+void conflicts_note(unsigned int core, uint64_t address, unsigned int size, bool store,
+		    const struct site *site)
 {
 	uint64_t last = address + size - 1;
 
-	note_line(core, address / LINE_SIZE, store);
+	note_line(core, address / LINE_SIZE, store, site);
 	if (last / LINE_SIZE != address / LINE_SIZE)
-		note_line(core, last / LINE_SIZE, store);
+		note_line(core, last / LINE_SIZE, store, site);
 }
 
 void conflicts_take(struct marker_conflicts *conflicts)

@@ -19,8 +19,11 @@ bool conflicts_init(void);
 
 /* All with the baton. */
 
-/* An access to at most one line's worth of bytes. */
-void conflicts_note(unsigned int core, uint64_t address, unsigned int size, bool store);
+struct site;
+
+/* An access to at most one line's worth of bytes, by this instruction. */
+void conflicts_note(unsigned int core, uint64_t address, unsigned int size, bool store,
+		    const struct site *site);
 
 /* Says what was noted since the last call, and forgets it. */
 void conflicts_take(struct marker_conflicts *conflicts);

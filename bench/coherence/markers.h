@@ -39,12 +39,18 @@ enum marker {
 	MARKER_END,
 };
 
-enum { MARKER_CONFLICTS_NAMED = 8 };
+enum { MARKER_CONFLICTS_NAMED = 8, MARKER_FUNCTION_SIZE = 32 };
+
+/* One of them: where it is, and a function each in which the two cores touched it, "" if that is not known. */
+struct marker_conflict {
+	uint64_t line; /* its address */
+	char function[2][MARKER_FUNCTION_SIZE];
+};
 
 /* Lines that one core wrote and another one loaded or stored, in whatever order. */
 struct marker_conflicts {
-	uint64_t lines;                        /* how many */
-	uint64_t line[MARKER_CONFLICTS_NAMED]; /* the addresses of the first ones */
+	uint64_t lines;                                          /* how many */
+	struct marker_conflict conflict[MARKER_CONFLICTS_NAMED]; /* the first ones */
 };
 
 #define MARKER_PROBE 0x5eed5eedc0ffee00u

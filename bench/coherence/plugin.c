@@ -139,8 +139,8 @@ static void on_access(unsigned int vcpu, uint32_t access, uint64_t address, void
 	if (!core)
 		return;
 	if (threads[vcpu].watched)
-		conflicts_note(core->id, address, size, store);
-	caches_access(core, address, size, store, data);
+		conflicts_note(core->id, address, size, store, data);
+	caches_access(core, address, size, store, hottest ? data : NULL);
 	if (caches_transfers - round_began >= ROUND_TRANSFERS && !lockstep_over())
 		end_round();
 }
@@ -177,8 +177,7 @@ static void on_translated(uint64_t plugin, struct qemu_block *translated)
 		if (is_pause(instruction))
 			block.cycles += PAUSE_CYCLES;
 		qemu_plugin_register_vcpu_mem_cb(instruction, on_access, QEMU_NO_REGISTERS,
-						 QEMU_LOADS_AND_STORES,
-						 hottest ? new_site(instruction) : NULL);
+						 QEMU_LOADS_AND_STORES, new_site(instruction));
 	}
 	qemu_plugin_register_vcpu_tb_exec_cb(translated, on_block, QEMU_NO_REGISTERS, block.data);
 }

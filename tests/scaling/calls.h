@@ -6,12 +6,14 @@
 #ifndef SCALING_CALLS_H
 #define SCALING_CALLS_H
 
+#include "stage.h"
+
 #include <mmrange/range_lock.h>
 
 #include <stdalign.h>
 #include <stdbool.h>
 
-enum { TWO_LINES = 128, MAX_PARTS = 2 };
+enum { MAX_PARTS = 2 };
 
 struct interval {
 	uint64_t start;
@@ -25,12 +27,9 @@ struct footprint {
 	enum range_mode mode;
 };
 
-struct function;
-
-/* The call that a thread makes: its interval is 16 keys at least. On lines of its own. */
+/* The call that a thread makes: its interval is 16 keys at least. */
 struct call {
 	alignas(TWO_LINES) struct range_lock *lock;
-	const struct function *function;
 	struct interval interval;
 	enum range_mode mode;
 	struct range_request requests[MAX_PARTS];
@@ -38,14 +37,11 @@ struct call {
 	alignas(TWO_LINES) struct range_hold upper;
 };
 
-/* The three steps return false if a function of the lock did not do what it must. */
 struct function {
 	const char *name;
 	const char
 		*whole; /* why it concerns the whole lock; NULL: it concerns its footprint alone */
-	bool (*before)(struct call *call);
-	bool (*call)(struct call *call);
-	bool (*after)(struct call *call);
+	struct steps steps;
 	struct footprint (*footprint)(struct interval interval, enum range_mode mode);
 };
 

@@ -6,11 +6,12 @@
 #ifndef SCALING_CONTROLS_H
 #define SCALING_CONTROLS_H
 
-#include "calls.h"
+#include "stage.h"
 
 struct control {
-	struct function side[2];
-	unsigned int lines; /* that conflict */
+	const char *name;
+	struct steps side[2]; /* of no call */
+	unsigned int lines;   /* that conflict */
 };
 
 extern const struct control controls[];

@@ -7,6 +7,7 @@
  * Exits with 1 if there are too many, or a function of the lock did not do what it must; with 3
  * without the plugin.
  */
+#include "calls.h"
 #include "markers.h"
 #include "stage.h"
 
@@ -51,6 +52,7 @@ static const struct workload {
 enum { NR_WORKLOADS = sizeof(workloads) / sizeof(workloads[0]) };
 
 static alignas(TWO_LINES) struct range_lock lock;
+static struct call calls[MAX_CORES];
 static int status; /* written by the leader */
 
 static uint64_t changes(void)
@@ -77,13 +79,13 @@ static void set_calls(const struct workload *workload)
 	unsigned int i, n = nr_used(workload);
 
 	for (i = 0; i < stage_cores; i++) {
-		struct call *call = &stage_calls[i];
+		struct call *call = &calls[i];
 
 		call->lock = &lock;
-		call->function = &functions[i % n];
 		call->mode = workload->mode;
 		call->interval.start = i * workload->distance;
 		call->interval.end = call->interval.start + LENGTH;
+		stage_cast(i, &functions[i % n].steps, call);
 	}
 }
 

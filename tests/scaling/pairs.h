@@ -7,6 +7,7 @@
 #define SCALING_PAIRS_H
 
 #include "calls.h"
+#include "suite.h"
 
 enum relation {
 	FAR,
@@ -41,12 +42,6 @@ struct pair {
 	struct side side[2];
 	enum relation relation;
 	enum state state;
-};
-
-enum verdict {
-	CONFLICTS,
-	CONCERNS_THE_WHOLE, /* one of the two does by definition, see struct function */
-	COMMUTES
 };
 
 extern const char *const relation_names[NR_RELATIONS];

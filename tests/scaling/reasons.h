@@ -9,13 +9,6 @@
 
 enum { NR_REASONS = 5 };
 
-/* The first one that applies to a pair is the pair's. */
-struct reason {
-	const char *name;
-	const char *text;
-	bool (*applies)(const struct pair *pair);
-};
-
 extern const struct reason reasons[NR_REASONS];
 
 /* The number of the pair's reason; NR_REASONS: it has none. */

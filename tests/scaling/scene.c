@@ -22,6 +22,7 @@ static alignas(4096) unsigned char arena[ARENA];
 static size_t arena_used;
 
 static alignas(TWO_LINES) struct range_lock lock;
+static struct call calls[2];
 
 static struct {
 	alignas(TWO_LINES) struct range_hold hold;
@@ -58,8 +59,7 @@ const char *scene_place(uint64_t address)
 		return "the lock";
 	if (is_in(address, arena, sizeof(arena)))
 		return "its leaves";
-	if (is_in(address, held, sizeof(held)) ||
-	    is_in(address, stage_calls, stage_cores * sizeof(*stage_calls)))
+	if (is_in(address, held, sizeof(held)) || is_in(address, calls, sizeof(calls)))
 		return "a range";
 	return "elsewhere";
 }
@@ -74,12 +74,12 @@ static uint64_t changes(void)
 
 static void set_call(unsigned int core, const struct side *side, struct interval interval)
 {
-	struct call *call = &stage_calls[core];
+	struct call *call = &calls[core];
 
 	call->lock = &lock;
-	call->function = side->function;
 	call->mode = side->mode;
 	call->interval = interval;
+	stage_cast(core, &side->function->steps, call);
 }
 
 /* Makes calls until the lock has changed, or for some rounds at most. */

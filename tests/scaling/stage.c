@@ -3,14 +3,22 @@
 #include "markers.h"
 
 #include <pthread.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { EVERY_CORE = -1 };
 
-struct call *stage_calls;
+struct part {
+	alignas(TWO_LINES) const struct steps *steps;
+	struct call *call;
+};
+
 unsigned int stage_cores;
+
+/* Of each core. */
+static struct part *parts;
 
 /* What the leader tells the others, before they meet. */
 static alignas(TWO_LINES) struct {
@@ -30,42 +38,43 @@ static void meet(void)
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
-static bool take(struct call *call, enum step step)
+static bool take(const struct part *part, enum step step)
 {
 	bool succeeded;
 
 	switch (step) {
 	case STEP_BEFORE:
-		return call->function->before(call);
+		return part->steps->before(part->call);
 	case STEP_CALL:
 		marker(MARKER_WATCH, true, 0, 0);
-		succeeded = call->function->call(call);
+		succeeded = part->steps->call(part->call);
 		marker(MARKER_WATCH, false, 0, 0);
 		return succeeded;
 	case STEP_AFTER:
-		return call->function->after(call);
+		return part->steps->after(part->call);
 	default:
 		return true;
 	}
 }
 
-static bool repeat(struct call *call, unsigned int times)
+static bool repeat(const struct part *part, unsigned int times)
 {
-	const struct function *function = call->function;
+	const struct steps *steps = part->steps;
 
 	while (times--)
-		if (!function->before(call) || !function->call(call) || !function->after(call))
+		if (!steps->before(part->call) || !steps->call(part->call) ||
+		    !steps->after(part->call))
 			return false;
 	return true;
 }
 
 static void obey(unsigned int core)
 {
-	struct call *call = &stage_calls[core];
+	const struct part *part = &parts[core];
 
 	if (order.core != EVERY_CORE && order.core != (int)core)
 		return;
-	if (!(order.step == STEP_TIMES ? repeat(call, order.times) : take(call, order.step)))
+	if (!(order.step == STEP_TIMES ? repeat(part, order.times) : take(part, order.step)))
 		/* relaxed: a meeting comes before it is read */
 		atomic_store_explicit(&failed, true, memory_order_relaxed);
 }
@@ -78,6 +87,11 @@ static void tell(int core, enum step step, unsigned int times)
 	meet();
 	obey(0);
 	meet();
+}
+
+void stage_cast(unsigned int core, const struct steps *steps, struct call *call)
+{
+	parts[core] = (struct part){ .steps = steps, .call = call };
 }
 
 void stage_step(unsigned int core, enum step step)
@@ -151,17 +165,17 @@ static bool run_threads(pthread_t *threads)
 bool stage_run(unsigned int cores, void (*direct)(void))
 {
 	pthread_t *threads = calloc(cores, sizeof(*threads));
-	size_t size = cores * sizeof(*stage_calls);
+	size_t size = cores * sizeof(*parts);
 	bool ran = false;
 
 	stage_cores = cores;
-	stage_calls = aligned_alloc(TWO_LINES, size);
+	parts = aligned_alloc(TWO_LINES, size);
 	order.direct = direct;
-	if (threads && stage_calls) {
-		memset(stage_calls, 0, size);
+	if (threads && parts) {
+		memset(parts, 0, size);
 		ran = run_threads(threads);
 	}
-	free(stage_calls);
+	free(parts);
 	free(threads);
 	return ran;
 }

@@ -9,20 +9,31 @@
 #ifndef SCALING_STAGE_H
 #define SCALING_STAGE_H
 
-#include "calls.h"
-
+#include <stdbool.h>
 #include <stdint.h>
+
+enum { TWO_LINES = 128 };
 
 enum step { STEP_BEFORE, STEP_CALL, STEP_AFTER, STEP_TIMES, STEP_END };
 
-struct conflicts;
+/* What a call is made with; each program has its own. On lines of its own. */
+struct call;
 
-/* Each core's call; the leader fills them in while the others wait. */
-extern struct call *stage_calls;
+/* What must come before a call, the call itself, and what puts everything back. They return false if a
+ * function did not do what it must. */
+struct steps {
+	bool (*before)(struct call *call);
+	bool (*call)(struct call *call);
+	bool (*after)(struct call *call);
+};
+
 extern unsigned int stage_cores;
 
-/* Runs direct() in the leader. False: threads could not be started, or a call did not succeed. */
+/* Runs direct() in the leader. False: threads could not be started. */
 bool stage_run(unsigned int cores, void (*direct)(void));
+
+/* By the leader, while the others wait: what a core does from now on. */
+void stage_cast(unsigned int core, const struct steps *steps, struct call *call);
 
 /* By the leader: a core takes a step while the others wait. */
 void stage_step(unsigned int core, enum step step);
