@@ -4,13 +4,15 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { TABLE_BITS = 20, TABLE_SIZE = 1 << TABLE_BITS, NOBODY = -1 };
 enum { SET_BITS = 64, SETS_AT_ONCE = 4096 };
 
 struct line {
-	uint64_t number;   /* address / LINE_SIZE; 0: this place is free */
+	uint64_t number;   /* address / LINE_SIZE */
+	uint64_t age;      /* of the caches; an earlier one, or 0: this place is free */
 	uint64_t *holders; /* a bit for each core, see set_words() */
 	uint64_t moved;    /* when it came over last */
 	uint64_t busy;     /* until when it is on its way */
@@ -24,6 +26,7 @@ struct counts counts[MAX_CORES];
 uint64_t caches_transfers;
 
 static struct line *table;
+static uint64_t age = 1;
 
 bool caches_init(void)
 {
@@ -60,6 +63,18 @@ static uint64_t *new_set(void)
 	return sets + left;
 }
 
+/* In a place that is free. It may have the set of a line that is forgotten. */
+static struct line *new_line(struct line *line, uint64_t number)
+{
+	uint64_t *holders = line->holders ? line->holders : new_set();
+
+	memset(holders, 0, set_words() * sizeof(*holders));
+	*line = (struct line){
+		.number = number, .age = age, .holders = holders, .owner = NOBODY, .writer = NOBODY
+	};
+	return line;
+}
+
 static struct line *find_line(uint64_t number)
 {
 	/* Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4) */
@@ -69,15 +84,10 @@ static struct line *find_line(uint64_t number)
 	for (probes = 0; probes < TABLE_SIZE; probes++) {
 		struct line *line = &table[(i + probes) % TABLE_SIZE];
 
+		if (line->age != age)
+			return new_line(line, number);
 		if (line->number == number)
 			return line;
-		if (line->number == 0) {
-			*line = (struct line){ .number = number,
-					       .holders = new_set(),
-					       .owner = NOBODY,
-					       .writer = NOBODY };
-			return line;
-		}
 	}
 	fail("the program uses too many cache lines");
 }
@@ -180,4 +190,9 @@ void caches_access(struct core *core, uint64_t address, unsigned int size, bool 
 	access_line(core, address, is_store, site);
 	if (last / LINE_SIZE != address / LINE_SIZE && !lockstep_over())
 		access_line(core, last, is_store, site);
+}
+
+void caches_forget(void)
+{
+	age++;
 }

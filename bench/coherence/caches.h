@@ -58,4 +58,7 @@ bool caches_init(void);
 void caches_access(struct core *core, uint64_t address, unsigned int size, bool store,
 		   const struct site *site);
 
+/* With the baton: no core has anything in its cache any more. */
+void caches_forget(void);
+
 #endif

@@ -35,6 +35,9 @@ enum marker {
 	/* (us): the clock of the thread, a core, goes on by so many microseconds, and at the next
 	 * meeting the clocks of all. */
 	MARKER_LAPSE,
+	/* (): the caches are empty again, for a program that goes on with other memory: the plugin knows
+	 * about a million lines. */
+	MARKER_FORGET,
 	/* (): the end of the simulation, for a program that counts no round. */
 	MARKER_END,
 };

@@ -231,6 +231,9 @@ static void on_marker(struct thread *thread, const uint64_t *a)
 	case MARKER_LAPSE:
 		core->clock += a[1] * CYCLES_PER_US;
 		break;
+	case MARKER_FORGET:
+		caches_forget();
+		break;
 	case MARKER_END:
 		lockstep_end();
 		break;

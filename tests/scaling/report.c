@@ -82,7 +82,7 @@ static unsigned int print_left_out(const struct suite *suite)
 
 		n += concerning_whole[i];
 		if (function.why)
-			printf("%5u  %s() %s\n", concerning_whole[i], function.name, function.why);
+			printf("%5u  %s: %s\n", concerning_whole[i], function.name, function.why);
 	}
 	return n;
 }

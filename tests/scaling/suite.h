@@ -53,6 +53,8 @@ struct suite {
 	/* The first one that applies to it is the pair's; nr_reasons: it has none. */
 	unsigned int (*reason)(unsigned int pair);
 	void (*name)(unsigned int pair, char *text, size_t size);
+	/* Whether it does not commute, but is tried, to see that its conflict is found. NULL: none is. */
+	bool (*control)(unsigned int pair);
 
 	/* By the leader, in this order; false: a function did not do what it must. */
 	bool (*set)(unsigned int pair);

@@ -101,18 +101,43 @@ static bool try_pair(unsigned int pair)
 	return stage_succeeded() && suite->clear();
 }
 
-static void try_pairs(void)
+static void fail(unsigned int pair, const char *what)
 {
 	char name[MAX_NAME];
+
+	suite->name(pair, name, sizeof(name));
+	printf("%s: %s\n", name, what);
+	status = FAILED;
+}
+
+/* Of a pair that does not commute. False: as above. */
+static bool try_control(unsigned int pair)
+{
+	if (!suite->control || !suite->control(pair))
+		return true;
+	if (!suite->set(pair))
+		return false;
+	suite->warm_up();
+	if (watch().lines == 0)
+		fail(pair, "no conflict was found");
+	return stage_succeeded() && suite->clear();
+}
+
+static bool try_number(unsigned int pair)
+{
+	if (suite->verdict(pair) == COMMUTES)
+		return try_pair(pair);
+	report_left_out(suite, pair);
+	return try_control(pair);
+}
+
+static void try_pairs(void)
+{
 	unsigned int i;
 
 	for (i = 0; i < suite->nr_pairs; i++) {
-		if (suite->verdict(i) != COMMUTES) {
-			report_left_out(suite, i);
-		} else if (!try_pair(i)) {
-			suite->name(i, name, sizeof(name));
-			printf("%s: a call failed\n", name);
-			status = FAILED;
+		if (!try_number(i)) {
+			fail(i, "a call failed");
 			return;
 		}
 	}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm_pairs - every ordered pair of calls on an address space, in every relation of their pages; and the
+ * model that says which of them commute.
+ */
+#ifndef SCALING_MM_PAIRS_H
+#define SCALING_MM_PAIRS_H
+
+#include "mm_calls.h"
+#include "suite.h"
+
+enum relation {
+	FAR,             /* under different entries of the top table */
+	NEAR_TABLES,     /* no table that has pages is shared, but the leaf of areas is at first */
+	NEAR,            /* under one page table, with some pages between */
+	ADJACENT_TABLES, /* the second follows the first, and a page table ends between them */
+	ADJACENT,        /* the same in one page table; where both map, their areas are one */
+	ADJACENT_APART,  /* the same, but areas of the two do not merge */
+	OVERLAPPING,     /* the second begins at the third page of the first */
+	EQUAL,           /* they begin at the same page */
+	NR_RELATIONS
+};
+
+struct pair {
+	const struct function *function[2];
+	enum relation relation;
+};
+
+extern const char *const relation_names[NR_RELATIONS];
+
+struct pages {
+	uint64_t start;
+	uint64_t end;
+};
+
+struct pages pair_pages(const struct pair *pair, unsigned int side);
+
+enum verdict pair_verdict(const struct pair *pair);
+
+/* All of them, by number. */
+unsigned int nr_pairs(void);
+struct pair pair_at(unsigned int number);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mm_reasons - why pairs of calls on an address space that commute are allowed to conflict over cache
+ * lines.
+ */
+#ifndef SCALING_MM_REASONS_H
+#define SCALING_MM_REASONS_H
+
+#include "mm_pairs.h"
+
+extern const struct reason reasons[];
+extern const unsigned int nr_reasons;
+
+/* The number of the pair's reason; nr_reasons: it has none. */
+unsigned int reason_of(const struct pair *pair);
+
+#endif
