@@ -93,7 +93,7 @@ int main(int argc, char **argv)
 {
 	const struct suite suite = {
 		.object = "space",
-		.least_percent = 0.0,
+		.least_percent = 46.0,
 		.nr_pairs = nr_pairs(),
 		.nr_functions = nr_functions,
 		.nr_rows = NR_RELATIONS,
@@ -113,7 +113,7 @@ int main(int argc, char **argv)
 		.set = set,
 		.warm_up = scene_warm_up,
 		.warm_up_more = scene_warm_up,
-		.more = 3,
+		.more = 2,
 		.clear = scene_clear,
 		.place = scene_place,
 	};

@@ -3,7 +3,7 @@
 #include "markers.h"
 
 enum {
-	ROUNDS = 4,
+	ROUNDS = 16,
 	REPEATS = 8,     /* of a pair of calls in a round */
 	LAPSE_US = 2000, /* between rounds, for what the lock does by time */
 };
