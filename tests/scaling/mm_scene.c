@@ -2,6 +2,8 @@
 #include "mm_scene.h"
 #include "markers.h"
 
+#include <malloc.h>
+
 enum {
 	ROUNDS = 16,
 	REPEATS = 8,     /* of a pair of calls in a round */
@@ -11,11 +13,19 @@ enum {
 static struct mm *mm;
 static struct call calls[2];
 
+static bool is_in(uint64_t address, const void *object, size_t size)
+{
+	uint64_t start = (uint64_t)(uintptr_t)object;
+
+	return address + 64 > start && address < start + size;
+}
+
 const char *scene_place(uint64_t address)
 {
-	uint64_t start = (uint64_t)(uintptr_t)calls;
-
-	return address + 64 > start && address < start + sizeof(calls) ? "a call" : "";
+	if (is_in(address, calls, sizeof(calls)))
+		return "a call";
+	/* The library has got it as one piece, and does not say how large it is. */
+	return is_in(address, mm, malloc_usable_size(mm)) ? "the space" : "elsewhere";
 }
 
 static bool nothing(struct call *call)

@@ -15,7 +15,7 @@ bool scene_clear(void);
 /* Both threads make their calls 128 times, at the same time. */
 void scene_warm_up(void);
 
-/* Which memory an address is in: "a call", or "". */
+/* Which memory an address is in: "a call", "the space", which is what all of it share, or "elsewhere". */
 const char *scene_place(uint64_t address);
 
 #endif
