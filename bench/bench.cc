@@ -32,6 +32,7 @@ std::atomic<bool> failed{ false };
 // Options.
 uint64_t latency_ns = 500000000;
 bool latency_threads = false;
+const char *mm_before = nullptr; // the file of an earlier version of the library
 
 benchmark::Counter rate(uint64_t count)
 {
@@ -289,9 +290,13 @@ bool parse_options(int argc, char **argv)
 {
 	uint64_t number;
 
+	const size_t before = std::strlen("--mm_before=");
+
 	for (int i = 1; i < argc; i++) {
 		if (std::strcmp(argv[i], "--latency_threads") == 0) {
 			latency_threads = true;
+		} else if (std::strncmp(argv[i], "--mm_before=", before) == 0) {
+			mm_before = argv[i] + before;
 		} else if (is_number(argv[i], "--latency_ms", &number)) {
 			latency_ns = number * 1000000;
 		} else if (is_number(argv[i], "--settle_ms", &number)) {
@@ -301,8 +306,8 @@ bool parse_options(int argc, char **argv)
 		} else {
 			std::fprintf(stderr,
 				     "mmrange-bench: bad argument %s (its own are --latency_ms=N, "
-				     "--latency_threads, --settle_ms=N and --mm_mib=N, see --help "
-				     "for the rest)\n",
+				     "--latency_threads, --settle_ms=N, --mm_mib=N and "
+				     "--mm_before=LIBRARY, see --help for the rest)\n",
 				     argv[i]);
 			return false;
 		}
@@ -315,7 +320,7 @@ bool parse_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	benchmark::Initialize(&argc, argv);
-	if (!parse_options(argc, argv) || !mm_ops_load())
+	if (!parse_options(argc, argv) || !mm_ops_load(mm_before))
 		return 1;
 
 	std::vector<bench *> benches = add_all();

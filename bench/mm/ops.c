@@ -7,6 +7,7 @@
 
 static struct mm_ops library_ops;
 static struct mm_ops floor_ops;
+static struct mm_ops before_ops;
 
 const struct mm_mode mm_modes[] = {
 	{ "floor", MM_LOCKING_RANGE, true, &floor_ops },
@@ -14,9 +15,11 @@ const struct mm_mode mm_modes[] = {
 	{ "coarse", MM_LOCKING_COARSE, false, &library_ops },
 	{ "range", MM_LOCKING_RANGE, false, &library_ops },
 	{ "speculative", MM_LOCKING_SPECULATIVE, false, &library_ops },
+	/* Last, as this mode exists only if the user names a library. */
+	{ "before", MM_LOCKING_SPECULATIVE, false, &before_ops },
 };
 
-const size_t nr_mm_modes = sizeof(mm_modes) / sizeof(mm_modes[0]);
+size_t nr_mm_modes = sizeof(mm_modes) / sizeof(mm_modes[0]) - 1;
 
 /* Into a pointer to a function, which C does not convert a pointer to data to. */
 static bool find(void *library, const char *name, void *function)
@@ -53,7 +56,11 @@ static bool load(struct mm_ops *ops, const char *path)
 	       find(library, "mm_get_stats", &ops->get_stats);
 }
 
-bool mm_ops_load(void)
+bool mm_ops_load(const char *before)
 {
+	if (before && !load(&before_ops, before))
+		return false;
+	if (before)
+		nr_mm_modes++;
 	return load(&library_ops, BENCH_LIBRARY) && load(&floor_ops, BENCH_FLOOR);
 }

@@ -45,10 +45,13 @@ struct mm_mode {
 };
 
 extern const struct mm_mode mm_modes[];
-extern const size_t nr_mm_modes;
+extern size_t nr_mm_modes;
 
-/** Fills the tables, before they are used: false if a library cannot be loaded, and says why. */
-bool mm_ops_load(void);
+/**
+ * Fills the tables, before they are used: false if a library cannot be loaded, and says why. before is
+ * the file of an earlier version of the library, for the mode of this name, or NULL.
+ */
+bool mm_ops_load(const char *before);
 
 #ifdef __cplusplus
 }
