@@ -12,7 +12,7 @@ enum { SET_BITS = 64, SETS_AT_ONCE = 4096 };
 
 struct line {
 	uint64_t number;   /* address / LINE_SIZE */
-	uint64_t age;      /* of the caches; an earlier one, or 0: this place is free */
+	uint64_t age;      /* when it was filled; the place is free if caches_forget() came after */
 	uint64_t *holders; /* a bit for each core, see set_words() */
 	uint64_t moved;    /* when it came over last */
 	uint64_t busy;     /* until when it is on its way */
@@ -26,7 +26,7 @@ struct counts counts[MAX_CORES];
 uint64_t caches_transfers;
 
 static struct line *table;
-static uint64_t age = 1;
+static uint64_t age = 1; /* caches_forget() begins the next one */
 
 bool caches_init(void)
 {
@@ -63,7 +63,7 @@ static uint64_t *new_set(void)
 	return sets + left;
 }
 
-/* In a place that is free. It may have the set of a line that is forgotten. */
+/* Fills a free place. The place may have the set of a line from before caches_forget(). */
 static struct line *new_line(struct line *line, uint64_t number)
 {
 	uint64_t *holders = line->holders ? line->holders : new_set();

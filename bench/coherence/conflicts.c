@@ -14,7 +14,7 @@ struct watched {
 	unsigned int core; /* the first to touch the line */
 	bool shared;       /* others have touched it, too */
 	bool written;
-	const struct site *first, *other; /* where that core did, and another one */
+	const struct site *first, *other; /* the instructions of that core, and of another one */
 };
 
 static struct watched *table;
@@ -68,7 +68,7 @@ static void note_line(unsigned int core, uint64_t number, bool store, const stru
 	const struct site **place = line->core == core ? &line->first : &line->other;
 
 	line->shared |= line->core != core;
-	/* Where a line was written says more than where it was read. */
+	/* A function that writes the line says more than one that reads it. */
 	if (!*place || (store && !line->written))
 		*place = site;
 	line->written |= store;

@@ -35,8 +35,8 @@ enum marker {
 	/* (us): the clock of the thread, a core, goes on by so many microseconds, and at the next
 	 * meeting the clocks of all. */
 	MARKER_LAPSE,
-	/* (): the caches are empty again, for a program that goes on with other memory: the plugin knows
-	 * about a million lines. */
+	/* (): the plugin empties all caches. A program that goes on with other memory needs this, as the
+	 * plugin has room for a million lines. */
 	MARKER_FORGET,
 	/* (): the end of the simulation, for a program that counts no round. */
 	MARKER_END,
@@ -44,10 +44,10 @@ enum marker {
 
 enum { MARKER_CONFLICTS_NAMED = 8, MARKER_FUNCTION_SIZE = 32 };
 
-/* One of them: where it is, and a function each in which the two cores touched it, "" if that is not known. */
+/* A line, and for each of the two cores a function in which it touched the line. */
 struct marker_conflict {
-	uint64_t line; /* its address */
-	char function[2][MARKER_FUNCTION_SIZE];
+	uint64_t line;                          /* its address */
+	char function[2][MARKER_FUNCTION_SIZE]; /* "": the plugin does not know its name */
 };
 
 /* Lines that one core wrote and another one loaded or stored, in whatever order. */

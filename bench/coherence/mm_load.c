@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An operation is a call on an address space, or a few, at a place that is the thread's own and shares no
- * page table with another's. What an operation uses up is put back at once, as a part of the operation, or
- * after the round, which is not counted.
+ * An operation is one call on an address space, or a few. Each thread works in a place of its own, which
+ * shares no page table with another thread's. Where an operation uses something up, after_round() restores
+ * it between two rounds, where the plugin does not count.
  */
 #include "load.h"
 
@@ -16,11 +16,11 @@
 
 struct workload {
 	const char *name;
-	bool by_round; /* each operation of a round uses another page; otherwise there are 512 */
-	/* By the main thread for each of the others, before all; NULL: the place is empty at first. */
+	bool by_round; /* the place has a page for each operation of a round; otherwise 512 pages */
+	/* The main thread calls it for each worker. NULL: the place is empty at first. */
 	bool (*begin)(const struct worker *worker);
 	bool (*operate)(struct worker *worker);
-	bool (*after_round)(const struct worker *worker); /* NULL: nothing has to be put back */
+	bool (*after_round)(const struct worker *worker); /* NULL: there is nothing to restore */
 };
 
 static const struct {
@@ -122,7 +122,7 @@ static bool unmap_one(struct worker *worker)
 	return unmap(next_page(worker));
 }
 
-/* In turn: the area becomes three, and one again. */
+/* By turns the call splits the area into three, and merges the three into one. */
 static bool protect_one(struct worker *worker)
 {
 	int prot = worker->increments++ % 2 ? MM_PROT_READ | MM_PROT_WRITE : MM_PROT_READ;

@@ -10,7 +10,7 @@
 
 struct control {
 	const char *name;
-	struct steps side[2]; /* of no call */
+	struct steps side[2]; /* they take NULL for a call */
 	unsigned int lines;   /* that conflict */
 };
 

@@ -10,7 +10,7 @@ static uint64_t end_of(const struct call *call)
 	return call->start + call->length;
 }
 
-/* Where calls that need two places have the second one. */
+/* The second place of calls that need two. */
 static uint64_t middle_of(const struct call *call)
 {
 	return call->start + call->length / 2;
@@ -163,7 +163,7 @@ static bool move_heap(struct call *call, uint64_t end)
 	return mm_brk(call->mm, end, &result) == 0 && result == end;
 }
 
-/* The page behind the heap has to be free, too. */
+/* mm_brk() wants the page behind the heap to be free, too. */
 static bool grow_heap(struct call *call)
 {
 	return move_heap(call, end_of(call) - MM_PAGE_SIZE);
@@ -255,7 +255,7 @@ const struct function functions[] = {
 	{ "mm_mlock", NULL, 4, 0, PRESENCE, MAPPING, map, { nothing, lock, unlock } },
 	{ "mm_munlock", NULL, 4, 0, 0, MAPPING, map, { lock, unlock, nothing } },
 	{ "mm_brk", NULL, 4, 0, 0, ALL | HEAP, nothing, { nothing, grow_heap, shrink_heap } },
-	/* Together with mm_unlock_range(). */
+	/* Each of the two calls mm_unlock_range() as well. */
 	{ "mm_lock_range(read)", NULL, 4, MAPPING, 0, 0, nothing, { nothing, hold_read, nothing } },
 	{ "mm_lock_range(write)",
 	  NULL,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_calls - the functions of an address space, as calls on a place: what must be mapped there, what must
- * come before the call, the call itself, what puts everything back, and what the call concerns.
+ * mm_calls - the functions of an address space, as calls on a few pages: the call itself, its preparation
+ * and its undoing, and which state of the pages the call depends on.
  */
 #ifndef SCALING_MM_CALLS_H
 #define SCALING_MM_CALLS_H
@@ -15,12 +15,12 @@
 
 enum { MAX_PAGES = 4 };
 
-/* What a call reads or changes of its pages; the last one, of the space. */
+/* The state that calls read and change. */
 enum aspect {
-	MAPPING = 1,  /* which areas there are, and of which kind */
-	PRESENCE = 2, /* which pages are present */
-	BYTES = 4,    /* what is in them */
-	HEAP = 8,     /* where the heap ends */
+	MAPPING = 1,  /* the areas that the pages lie in */
+	PRESENCE = 2, /* which of the pages are present */
+	BYTES = 4,    /* their contents */
+	HEAP = 8,     /* the end of the heap, of which a space has one */
 };
 
 /* The call that a thread makes. */
@@ -28,7 +28,7 @@ struct call {
 	alignas(TWO_LINES) struct mm *mm;
 	uint64_t start;
 	uint64_t length;
-	int flags; /* that set its areas apart from the other call's */
+	int flags; /* of mm_mmap(), beside those of all calls */
 	unsigned char present[MAX_PAGES];
 	alignas(TWO_LINES) struct mm_hold hold;
 };
@@ -37,11 +37,11 @@ struct function {
 	const char *name;
 	const char *whole; /* why it concerns the whole space; NULL: it concerns its pages alone */
 	unsigned int pages;
-	/* Of enum aspect. What it adds it makes so if it is not: two calls may add the same. */
+	/* Of enum aspect. Two calls may add the same: the second one finds done what it would do. */
 	unsigned int reads;
 	unsigned int adds;
 	unsigned int writes;
-	/* Maps what is mapped between two calls, once. */
+	/* Maps, once, what is mapped between any two calls. */
 	bool (*settle)(struct call *call);
 	struct steps steps;
 };
@@ -52,7 +52,7 @@ extern const unsigned int nr_functions;
 /* Whether the function changes which areas there are. */
 bool function_maps(const struct function *function);
 
-/* Two calls commute if neither changes what the other reads or changes, in whatever order they come. */
+/* Two calls conflict if one changes what the other reads or changes. */
 bool functions_conflict(const struct function *a, const struct function *b, bool share_pages);
 
 #endif

@@ -2,7 +2,7 @@
 #include "mm_pairs.h"
 
 #define TABLE (512 * MM_PAGE_SIZE)
-/* In the middle of what a page table covers; far from where the library maps by itself. */
+/* In the middle of what a lowest table covers, and far from where the library maps by itself. */
 #define PLACE ((UINT64_C(1) << 40) + TABLE / 2)
 
 const char *const relation_names[NR_RELATIONS] = {
@@ -16,7 +16,7 @@ const char *const relation_names[NR_RELATIONS] = {
 	[EQUAL] = "equal",
 };
 
-/* Where the second call's pages begin; the first one's end at PLACE, or begin there if they overlap. */
+/* Where the second call's pages begin. Those of the first one end at PLACE, or begin there to overlap. */
 static const uint64_t second[NR_RELATIONS] = {
 	[FAR] = PLACE + (UINT64_C(1) << 39),
 	[NEAR_TABLES] = PLACE + 3 * TABLE,

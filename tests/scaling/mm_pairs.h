@@ -11,11 +11,11 @@
 
 enum relation {
 	FAR,             /* under different entries of the top table */
-	NEAR_TABLES,     /* no table that has pages is shared, but the leaf of areas is at first */
-	NEAR,            /* under one page table, with some pages between */
-	ADJACENT_TABLES, /* the second follows the first, and a page table ends between them */
-	ADJACENT,        /* the same in one page table; where both map, their areas are one */
-	ADJACENT_APART,  /* the same, but areas of the two do not merge */
+	NEAR_TABLES,     /* under different lowest tables; the areas are in one leaf at first */
+	NEAR,            /* under one lowest table, some pages apart */
+	ADJACENT_TABLES, /* the second follows the first, and is under the next lowest table */
+	ADJACENT,        /* the second follows the first under one table; their areas merge */
+	ADJACENT_APART,  /* the same, but their areas are of different kinds */
 	OVERLAPPING,     /* the second begins at the third page of the first */
 	EQUAL,           /* they begin at the same page */
 	NR_RELATIONS

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Whether the calls of the pair are these, in any order. */
+/* Whether one of the two calls is of one kind, and the other call of the other kind. */
 static bool are(const struct pair *pair, bool (*one)(const struct function *function),
 		bool (*other)(const struct function *function))
 {
@@ -17,7 +17,7 @@ static bool any(const struct function *function)
 	return true;
 }
 
-/* Whether it puts entries into page tables, or takes them out: only what is present has one. */
+/* Whether the call installs or removes entries of page tables. Only pages that are present have one. */
 static bool changes_entries(const struct function *function)
 {
 	static const char *const without[] = { "mm_mmap(free)", "mm_mremap(grow)", "mm_brk",
@@ -30,7 +30,7 @@ static bool changes_entries(const struct function *function)
 	return function->adds || function->writes & (MAPPING | PRESENCE);
 }
 
-/* mm_write() and mm_read() of what is present find it in the thread's TLB, and look at no entry. */
+/* mm_write() and mm_read() find a present page in the thread's TLB, and read no entry. */
 static bool uses_entries(const struct function *function)
 {
 	return changes_entries(function) || strcmp(function->name, "mm_fault(present)") == 0 ||
@@ -42,7 +42,7 @@ static bool drops_frames(const struct function *function)
 	return changes_entries(function) && function->writes & PRESENCE;
 }
 
-/* With mm_lock_range() it looks at no area, and a fault finds its area without a lock. */
+/* Whether the call takes the mm lock. mm_lock_range() needs no area, and a fault finds its area without. */
 static bool locks_areas(const struct function *function)
 {
 	return function_maps(function) || strncmp(function->name, "mm_madvise", 10) == 0 ||
@@ -81,16 +81,19 @@ static bool read_a_leaf(const struct pair *pair)
 }
 
 const struct reason reasons[] = {
-	{ "one page table", "its lock is held, and its entries are counted, while one changes",
-	  share_a_table },
-	{ "one line of a page table", "it has eight entries: one is changed, and another one read",
+	{ "one page table",
+	  "a thread that changes an entry locks the table, and counts its entries", share_a_table },
+	{ "one line of a page table",
+	  "one call changes an entry, and the other one reads another of the eight in the line",
 	  share_a_line },
-	{ "the mm lock", "areas change, and all but faults look them up, with it held",
+	{ "the mm lock",
+	  "threads that change areas hold it, and so do those that look areas up, but for faults",
 	  both_lock_areas },
 	{ "one leaf of areas",
-	  "it is copied when an area in it changes, and read by faults beside it", read_a_leaf },
+	  "a thread that changes an area copies the leaf, and faults beside it read the leaf",
+	  read_a_leaf },
 	{ "neighbouring frames",
-	  "the counts of two frames share a line, and threads come to have one of the two each",
+	  "the counts of two frames share a line, and each frame belongs to another thread",
 	  both_drop_frames },
 };
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_reasons - why pairs of calls on an address space that commute are allowed to conflict over cache
- * lines.
+ * mm_reasons - why pairs of calls on an address space may conflict over cache lines although they commute.
  */
 #ifndef SCALING_MM_REASONS_H
 #define SCALING_MM_REASONS_H

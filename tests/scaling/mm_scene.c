@@ -24,7 +24,7 @@ const char *scene_place(uint64_t address)
 {
 	if (is_in(address, calls, sizeof(calls)))
 		return "a call";
-	/* The library has got it as one piece, and does not say how large it is. */
+	/* The size of struct mm is internal, but the struct is one allocation. */
 	return is_in(address, mm, malloc_usable_size(mm)) ? "the space" : "elsewhere";
 }
 
@@ -34,7 +34,7 @@ static bool nothing(struct call *call)
 	return true;
 }
 
-/* The memory is then what the core has got, and not the leader. */
+/* By the core itself, so that memory comes from the core's own caches. */
 static void settle(unsigned int core, const struct function *function)
 {
 	const struct steps steps = { function->settle, nothing, nothing };
@@ -55,7 +55,7 @@ static void set_call(unsigned int core, const struct pair *pair)
 	stage_cast(core, &pair->function[core]->steps, &calls[core]);
 }
 
-/* The heap begins where the call that moves its end has its pages. */
+/* mm_brk() has the pages of its call only if the heap begins there. */
 static uint64_t heap_of(const struct pair *pair, uint64_t otherwise)
 {
 	unsigned int i;

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_scene - the address space that a pair of calls is made on: new, with what the two need to be mapped,
- * each by its own thread, and used by both of them for a while. All by the leader.
+ * mm_scene - the address space that a pair of calls works on. It is a new one, in which each thread maps
+ * what its call needs, and which both threads use for a while. The leader calls these functions.
  */
 #ifndef SCALING_MM_SCENE_H
 #define SCALING_MM_SCENE_H
 
 #include "mm_pairs.h"
 
-/* False: a function did not do what it must. */
+/* False: a function failed. */
 bool scene_set(const struct pair *pair);
 bool scene_clear(void);
 
-/* Both threads make their calls 128 times, at the same time. */
+/* Both threads make their calls 128 times, in parallel. */
 void scene_warm_up(void);
 
-/* Which memory an address is in: "a call", "the space", which is what all of it share, or "elsewhere". */
+/* The memory that an address is in: "a call", "the space" (struct mm, which all threads share) or
+ * "elsewhere". */
 const char *scene_place(uint64_t address);
 
 #endif

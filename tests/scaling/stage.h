@@ -16,11 +16,10 @@ enum { TWO_LINES = 128 };
 
 enum step { STEP_BEFORE, STEP_CALL, STEP_AFTER, STEP_TIMES, STEP_END };
 
-/* What a call is made with; each program has its own. On lines of its own. */
+/* The arguments of a call. Each program defines its own, on lines that nothing else is on. */
 struct call;
 
-/* What must come before a call, the call itself, and what puts everything back. They return false if a
- * function did not do what it must. */
+/* A call, its preparation, and its undoing. A step returns false if a function failed. */
 struct steps {
 	bool (*before)(struct call *call);
 	bool (*call)(struct call *call);
@@ -32,7 +31,7 @@ extern unsigned int stage_cores;
 /* Runs direct() in the leader. False: threads could not be started. */
 bool stage_run(unsigned int cores, void (*direct)(void));
 
-/* By the leader, while the others wait: what a core does from now on. */
+/* By the leader, while the others wait: gives a core the steps that it takes from now on. */
 void stage_cast(unsigned int core, const struct steps *steps, struct call *call);
 
 /* By the leader: a core takes a step while the others wait. */

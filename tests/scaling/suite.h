@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * suite - the pairs of calls that a program tries: by number, as each program has pairs of its own.
+ * suite - the pairs of calls that a program tries. They go by numbers, as each program has its own struct
+ * pair.
  */
 #ifndef SCALING_SUITE_H
 #define SCALING_SUITE_H
@@ -11,7 +12,7 @@
 
 enum verdict {
 	CONFLICTS,
-	CONCERNS_THE_WHOLE, /* one of the two calls does by definition, see struct whole */
+	CONCERNS_THE_WHOLE, /* one of the two calls does, by definition; see struct whole */
 	COMMUTES
 };
 
@@ -24,18 +25,18 @@ struct reason {
 	bool (*applies)(const struct pair *pair);
 };
 
-/* A function, and why it concerns all of the object; NULL: it does not. */
+/* A function, and why it concerns the whole object. NULL: it concerns a part. */
 struct whole {
 	const char *name;
 	const char *why;
 };
 
 struct suite {
-	const char *object;   /* that the calls are made on */
-	double least_percent; /* so many of a hundred commuting pairs must be free of conflicts */
+	const char *object;   /* what the calls work on: "lock" */
+	double least_percent; /* of the commuting pairs, that must be free of conflicts */
 	unsigned int nr_pairs;
 	unsigned int nr_functions;
-	/* The table of results. */
+	/* Of the table of results. */
 	unsigned int nr_rows;
 	unsigned int nr_columns;
 	const char *const *row_names;
@@ -45,25 +46,26 @@ struct suite {
 
 	struct whole (*function)(unsigned int number);
 
-	/* Of a pair. */
+	/* These take the number of a pair. */
 	enum verdict (*verdict)(unsigned int pair);
-	unsigned int (*whole)(unsigned int pair); /* the function, the first of the two that does */
+	unsigned int (*whole)(unsigned int pair); /* the first function that concerns the whole */
 	unsigned int (*row)(unsigned int pair);
 	unsigned int (*column)(unsigned int pair);
-	/* The first one that applies to it is the pair's; nr_reasons: it has none. */
+	/* The first reason that applies to the pair; nr_reasons: none does. */
 	unsigned int (*reason)(unsigned int pair);
 	void (*name)(unsigned int pair, char *text, size_t size);
-	/* Whether it does not commute, but is tried, to see that its conflict is found. NULL: none is. */
+	/* Whether to try a pair that does not commute, as a control: its conflict must be found. May be
+	 * NULL. */
 	bool (*control)(unsigned int pair);
 
-	/* By the leader, in this order; false: a function did not do what it must. */
+	/* The leader calls these, in this order. They return false if a function failed. */
 	bool (*set)(unsigned int pair);
 	void (*warm_up)(void);
-	void (*warm_up_more)(void); /* if they conflict without a reason, so many times at most */
-	unsigned int more;
+	void (*warm_up_more)(void); /* while the pair conflicts and has no reason to, .. */
+	unsigned int more;          /* .. so many times at most */
 	bool (*clear)(void);
 
-	/* Which memory an address is in, of an object that is set. */
+	/* The name of the memory that an address is in, between set() and clear(). */
 	const char *(*place)(uint64_t address);
 };
 
