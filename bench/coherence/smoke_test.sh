@@ -94,7 +94,7 @@ if [ "$driver" ]; then
 	for workload in own own1full short_w10; do
 		expect_operations "$workload" mmrange
 	done
-	for mode in rwlock range; do
+	for mode in rwlock range speculative; do
 		for workload in fault_own fault_zap map_own unmap_own protect_own map_fault_unmap_own; do
 			expect_operations "$workload" "$mode"
 		done
