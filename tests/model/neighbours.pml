@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Areas whose neighbours change at the same time, and faults: what is in a leaf that changes in place,
+ * with the rules of area.h. Two writers hold the range of one page each, next to each other. A change of
+ * slots is one step here, as leaf.pml has the steps of it; so is a lookup. Memory is sequentially
+ * consistent (what weaker memory adds is for the harnesses fault.c and leaf.c).
+ *
+ *	put()       mm_mmap() where nothing is: a neighbour of the same kind grows, or both become one
+ *	change()    mm_mprotect(); with `anew`, mm_mmap() of something else in the place of what is there
+ *	remove()    mm_munmap()
+ *	fault()     without the range; ranged_fault(): with the range for reading
+ *
+ * There are four pages: the first and the last are always mapped, and nobody holds their ranges. The kind
+ * of an area is its protection: 1 or 2, which allows more. An area is where at[] says.
+ *
+ *	[N]  an area that touches the end of a range that a writer holds, changes only with the lock of its
+ *	     leaf: its bounds, its kind, and whether its count is odd
+ *
+ * Checked, when an operation returns, and in the end: no page is mapped where no area is; no page allows
+ * more than its area; each area has the protection that was asked for there, and neighbours of one kind
+ * are one area. At any time: who holds a range finds there what is mapped there.
+ *
+ * RANGED: the fault holds its range. BROKEN: what must be refuted:
+ *	1	a fault does not look at the count again
+ *	2	[N] a protection changes, with an odd count, without the lock of the leaf
+ *	3	what is unmapped is killed after its pages are zapped
+ *	4	an area that is cut becomes smaller, and is not killed
+ *	5	[N] what was changed is merged, or made even, without the lock of the leaf
+ *	6	[N] the area is looked up before the leaf is locked, and not again
+ *	7	a fault begins although the count is odd
+ *	8	[N] put() looks at the neighbours before the leaf is locked
+ *	9	a neighbour grows although it is being changed
+ */
+#ifndef BROKEN
+#define BROKEN 0
+#endif
+
+#define PAGES 4
+#define AREAS 14
+
+byte at[PAGES]; /* 0: nothing */
+byte prot[AREAS];
+byte seq[AREAS];
+byte next_area = 1;
+bool leaf_locked;
+
+bool table_locked;
+byte entry[PAGES]; /* what it allows; 0: nothing */
+
+/* Ranges. */
+bool writes[PAGES];
+byte readers[PAGES];
+
+/* What was asked for. */
+byte asked[PAGES];
+
+inline leaf_lock()
+{
+	atomic { !leaf_locked -> leaf_locked = true }
+}
+
+inline leaf_unlock()
+{
+	leaf_locked = false
+}
+
+inline table_lock()
+{
+	atomic { !table_locked -> table_locked = true }
+}
+
+inline table_unlock()
+{
+	table_locked = false
+}
+
+inline new_area(a, p, changing)
+{
+	a = next_area;
+	next_area++;
+	assert(next_area <= AREAS);
+	prot[a] = p;
+	seq[a] = changing
+}
+
+/*
+ * Writers, each with the range of page x
+ */
+
+inline mergeable(y, p, a)
+{
+	a = at[y];
+	a = (a && prot[a] == p && (seq[a] % 2 == 0 || BROKEN == 9) -> a : 0)
+}
+
+inline kill(a)
+{
+	atomic {
+		if
+		:: a && seq[a] % 2 == 0 -> seq[a]++
+		:: else
+		fi
+	}
+}
+
+/* Page x becomes new; what is left of the old area, on both sides, is new areas, which are even at once. */
+inline set_slot(new)
+{
+	d_step {
+		for (i : 0 .. PAGES - 1) {
+			if
+			:: at[i] == old && i < x ->
+				if
+				:: !left && BROKEN == 4 -> left = old
+				:: !left && BROKEN != 4 -> new_area(left, prot[old], 0)
+				:: else
+				fi;
+				at[i] = left
+			:: at[i] == old && i > x ->
+				if
+				:: !right && !left && BROKEN == 4 -> right = old
+				:: !right && (left || BROKEN != 4) -> new_area(right, prot[old], 0)
+				:: else
+				fi;
+				at[i] = right
+			:: else
+			fi
+		}
+		at[x] = new;
+		i = 0; left = 0; right = 0
+	}
+}
+
+/* A neighbour grows over the page, and maybe over the other neighbour. */
+inline grow()
+{
+	if
+	:: left && right && left != right -> kill(right)
+	:: else
+	fi;
+	d_step {
+		if
+		:: left ->
+			at[x] = left;
+			for (i : x + 1 .. PAGES - 1) {
+				at[i] = (right && at[i] == right -> left : at[i])
+			}
+		:: else -> at[x] = right
+		fi;
+		i = 0
+	}
+}
+
+inline put(p)
+{
+	if
+	:: BROKEN == 8 -> atomic { mergeable(x - 1, p, left); mergeable(x + 1, p, right) }
+	:: else
+	fi;
+	leaf_lock();
+	if
+	:: BROKEN != 8 -> mergeable(x - 1, p, left); mergeable(x + 1, p, right)
+	:: else
+	fi;
+	if
+	:: left || right -> grow()
+	:: else -> atomic { new_area(old, p, 0); at[x] = old }
+	fi;
+	leaf_unlock();
+	atomic { left = 0; right = 0; old = 0 }
+}
+
+/* The slots may change before the count is odd, as both are before the zap. */
+inline remove()
+{
+	leaf_lock();
+	old = at[x];
+	if
+	:: BROKEN != 3 && BROKEN != 4 -> kill(old); set_slot(0)
+	:: set_slot(0);
+		if
+		:: BROKEN != 3 && BROKEN != 4 -> kill(old)
+		:: else
+		fi
+	fi;
+	leaf_unlock();
+	table_lock();
+	entry[x] = 0;
+	table_unlock();
+	if
+	:: BROKEN == 3 -> kill(old)
+	:: else
+	fi;
+	old = 0
+}
+
+#define SPANS(a) ((x > 0 && at[x - 1] == (a)) || (x + 1 < PAGES && at[x + 1] == (a)))
+
+inline look_up(anew)
+{
+	atomic { old = at[x]; whole = !anew && !SPANS(old) }
+}
+
+inline mark_in_place(p)
+{
+	seq[old]++;
+	prot[old] = p
+}
+
+inline settle(p)
+{
+	if
+	:: BROKEN != 5 -> leaf_lock()
+	:: else
+	fi;
+	old = at[x];
+	assert(seq[old] % 2 == 1 && prot[old] == p && !SPANS(old));
+	mergeable(x - 1, p, left);
+	mergeable(x + 1, p, right);
+	if
+	:: left || right -> grow(); kill(old)
+	:: else -> seq[old]++
+	fi;
+	if
+	:: BROKEN != 5 -> leaf_unlock()
+	:: else
+	fi
+}
+
+inline change(p, anew)
+{
+	if
+	:: BROKEN == 6 -> look_up(anew); leaf_lock()
+	:: BROKEN == 2 && !anew -> look_up(anew);
+		if
+		:: whole -> mark_in_place(p); leaf_lock()
+		:: else -> leaf_lock(); look_up(anew)
+		fi
+	:: else -> leaf_lock(); look_up(anew)
+	fi;
+	if
+	:: whole && BROKEN != 2 -> mark_in_place(p)
+	:: whole && BROKEN == 2
+	:: !whole ->
+		atomic { new_area(new, p, 1) }
+		set_slot(new);
+		if
+		:: BROKEN != 4 -> kill(old)
+		:: else
+		fi
+	fi;
+	leaf_unlock();
+	table_lock();
+	entry[x] = (anew || entry[x] <= p -> (anew -> 0 : entry[x]) : p);
+	table_unlock();
+	settle(p);
+	atomic { left = 0; right = 0; old = 0; new = 0; whole = false }
+}
+
+inline hold()
+{
+	atomic { !writes[x] && !readers[x] -> writes[x] = true }
+}
+
+/* The operation returns. */
+inline release(p)
+{
+	atomic {
+		asked[x] = p;
+		assert(entry[x] <= p);
+		assert(p == 0 || prot[at[x]] == p);
+		assert(p != 0 || at[x] == 0);
+		writes[x] = false
+	}
+}
+
+/* Nothing is there yet. */
+proctype mapper(byte x; byte p; byte then)
+{
+	byte left, right, old, new, i;
+	bool whole;
+
+	hold();
+	put(p);
+	release(p);
+	if
+	:: then == 0
+	:: then == 1 ->
+		hold();
+		remove();
+		release(0)
+	:: then == 2 ->
+		p = 3 - p;
+		hold();
+		change(p, true);
+		release(p)
+	fi
+}
+
+/* Something is. */
+proctype protector(byte x; byte p; bool then)
+{
+	byte left, right, old, new, i;
+	bool whole;
+
+	if
+	:: prot[at[x]] != p ->
+		hold();
+		change(p, false);
+		release(p)
+	:: else
+	fi;
+	if
+	:: then ->
+		hold();
+		remove();
+		release(0)
+	:: else
+	fi
+}
+
+/*
+ * Faults on page x
+ */
+
+proctype fault(byte x)
+{
+	byte a, s, p;
+
+	a = at[x];
+	assert(a || (x != 0 && x != PAGES - 1));
+	if
+	:: a ->
+		s = seq[a];
+		if
+		:: s % 2 && BROKEN != 7
+		:: else ->
+			p = prot[a];
+			table_lock();
+			if
+			:: seq[a] == s || BROKEN == 1 -> entry[x] = p
+			:: else
+			fi;
+			table_unlock()
+		fi
+	:: else
+	fi;
+	atomic { a = 0; s = 0; p = 0 }
+}
+
+/* With the range the area stays, or becomes another one of the same kind. */
+proctype ranged_fault(byte x)
+{
+	byte a, p;
+
+	atomic { !writes[x] -> readers[x]++ }
+	a = at[x];
+	p = prot[a];
+	assert(p == asked[x]);
+	if
+	:: a ->
+		table_lock();
+		entry[x] = p;
+		table_unlock()
+	:: else
+	fi;
+	atomic { readers[x]--; a = 0; p = 0 }
+}
+
+/*
+ * The beginning and the end
+ */
+
+inline plant(x, p)
+{
+	asked[x] = p;
+	if
+	:: x && asked[x - 1] == p -> at[x] = at[x - 1]
+	:: else -> new_area(at[x], p, 0)
+	fi
+}
+
+inline check(x)
+{
+	assert((asked[x] == 0) == (at[x] == 0));
+	assert(prot[at[x]] == asked[x] && seq[at[x]] % 2 == 0);
+	assert(entry[x] <= asked[x]);
+	assert(x == 0 || (at[x] == at[x - 1]) == (asked[x] == asked[x - 1]))
+}
+
+init {
+	byte p, i;
+
+	atomic {
+		plant(0, 1);
+		if
+		:: p = 1
+		:: p = 2
+		fi;
+		plant(2, p);
+		plant(3, 1);
+		if
+		:: run protector(2, 2, false)
+		:: run protector(2, 1, false)
+		:: run protector(2, 2, true)
+		fi;
+		if
+		:: p = 1
+		:: p = 2
+		fi;
+		if
+		:: run mapper(1, p, 0)
+		:: run mapper(1, p, 1)
+		:: run mapper(1, p, 2)
+		fi;
+		if
+		:: p = 0
+		:: p = 1
+		:: p = 2
+		:: p = 3
+		fi;
+#ifdef RANGED
+		run ranged_fault(p);
+#else
+		run fault(p);
+#endif
+		p = 0
+	}
+	_nr_pr == 1;
+	assert(!leaf_locked && !table_locked);
+	d_step {
+		for (i : 0 .. PAGES - 1) { check(i) }
+	}
+}
