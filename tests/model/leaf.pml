@@ -633,18 +633,18 @@ inline plant(second, third)
 	i = 0; n = 0
 }
 
-/* All that is left is what is mapped, where it belongs. */
+/* All that is left is what is mapped, where it belongs; what BROKEN 9 does, lookups see. */
 inline check_tree()
 {
 	assert(!t_locked && !looking);
 	for (i : 0 .. tree[root].count - 1) {
 		l = tree[root].child[i];
 		assert(!leaf[l].dead && !leaf[l].locked && leaf[l].seq % 2 == 0);
-		assert(leaf[l].low == tree[root].low[i]);
-		assert(leaf[l].high ==
+		assert(leaf[l].low == tree[root].low[i] || BROKEN == 9);
+		assert(BROKEN == 9 || leaf[l].high ==
 		       (i + 1 < tree[root].count -> tree[root].low[i + 1] : NONE));
 		for (n : 0 .. SLOTS - 1) {
-			assert(!leaf[l].area[n] || (leaf[l].low <= leaf[l].start[n] &&
+			assert(BROKEN == 9 || !leaf[l].area[n] || (leaf[l].low <= leaf[l].start[n] &&
 						    leaf[l].end[n] <= leaf[l].high));
 			assert(!n || leaf[l].start[n] == NONE ||
 			       leaf[l].start[n - 1] < leaf[l].start[n])
@@ -698,9 +698,9 @@ init {
 		any_of(1, 4);
 #elif defined(ACROSS)
 		run writer(3, 5, 1, false);
-		run writer(1, 2, 1, false);
-		run writer(6, 7, 2, false);
-		any_of(2, 5);
+		run writer(1, 2, 2, false);
+		run writer(6, 7, 1, false);
+		v = 5;
 #elif defined(INNER)
 		run writer(2, 6, 1, false);
 		run writer(1, 2, 2, false);
