@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A leaf of the tree of areas that changes in place: its sequence count, its slots, its lock, and its
+ * replacement. The protocol stands here by itself:
+ *
+ *	reader                              writer, with the lock of the leaf
+ *	[R0] child, acquire                 [W1] seq odd, relaxed; release fence
+ *	[R1] seq, acquire; odd: again       [W2] slots, relaxed; an area by release
+ *	[R2] slots, relaxed; area, acquire  [W3] seq even, release
+ *	     acquire fence
+ *	[R3] seq, relaxed, as in R1         writer, with T and the lock of the leaf
+ *	                                    [W4] a copy; child, release; the original is dead
+ *
+ * One thread each; which ones there are:
+ *
+ *	(nothing)	a reader; a writer that puts a mapping in, so that all others move to the next slot
+ *	TWICE		the same; and the writer takes the mapping out again
+ *	REPLACE		a reader; a writer that puts a mapping in; and one with T, which puts another one
+ *			into a copy of the leaf
+ *	RANGE		as REPLACE, but the reader gets the range of the first writer when that is done
+ *	FAULT		a fault on a page of a mapping; a writer that takes the mapping out, and the page
+ *	ANEW		the same, and the writer puts another mapping in its place
+ *	PROTECT		a fault; a writer of the same range takes away a right; a writer of the range before
+ *			it maps what merges with it, unless it has changed
+ *
+ * ADDR: what the reader looks up: 25, which is mapped all the time; 12, the first writer's; 45, that of the
+ * one with T. LOCKED: with the lock of the leaf.
+ *
+ * Checked: the reader finds what is mapped all the time, as it is; of what is put in or taken out, it
+ * finds all or nothing; an area that it finds is initialised, which is plain memory; no change is lost; a
+ * page that is unmapped stays so, and one that the new mapping has got stays, too; no page allows more
+ * than its area; what is mapped has the protection that was asked for.
+ *
+ * WEAK: a number: weakened, each alone:
+ *
+ *	1	[W1] no fence				12	a writer does not ask whether it is dead
+ *	2	[W3] relaxed				13	[W4] without the lock of the leaf
+ *	3	[R1] relaxed				14	unlocked, and then dead
+ *	4	no fence before [R3]			15	unlocking is relaxed
+ *	5	[W2] the area relaxed			16	locking is relaxed
+ *	6	[R2] the area relaxed			20	[Q2] not compared
+ *	7	[W1] left out				21	the count is odd after the page is gone
+ *	8	[R3] not compared			22	[Q1] relaxed
+ *	9	[R1] odd is not noticed			23	the new area is even at once
+ *	10	[W4] the child relaxed			24	[Q1] odd is not noticed
+ *	11	[R0] relaxed				25	[W5] relaxed
+ *	17	5 and 6					26	[N] an area changes without the lock of the leaf
+ */
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#ifndef WEAK
+#define WEAK 0
+#endif
+
+/* A thread that has to wait, or to try again, is looked at only where it need not. */
+#ifdef MODEL_GENMC
+void __VERIFIER_assume(bool condition);
+#define assume(condition) __VERIFIER_assume(condition)
+#else
+#define assume(condition)                                                                          \
+	do {                                                                                       \
+	} while (!(condition))
+#endif
+
+#define WEAKER(n, order) (WEAK == (n) ? memory_order_relaxed : memory_order_##order)
+
+#if defined(REPLACE) || defined(RANGE)
+enum { SLOTS = 3 };
+#else
+enum { SLOTS = 2 };
+#endif
+
+struct area {
+	int what; /* plain */
+	_Atomic(int) prot;
+	_Atomic(uint64_t) seq;
+};
+
+struct mapping {
+	uint64_t start, end;
+	struct area *area;
+};
+
+struct slot {
+	_Atomic(uint64_t) start, end;
+	_Atomic(struct area *) area;
+};
+
+struct leaf {
+	_Atomic(int) locked;
+	_Atomic(bool) dead;
+	_Atomic(uint64_t) seq;
+	struct slot slot[SLOTS];
+};
+
+static struct leaf leaves[2];
+static _Atomic(struct leaf *) child;
+static struct area areas[3];
+
+#ifndef ADDR
+#define ADDR 25
+#endif
+#ifndef LOCKED
+#define LOCKED 0
+#endif
+#ifndef ANEW
+#define ANEW 0
+#endif
+
+/*
+ * The lock
+ */
+
+static void lock(_Atomic(int) *word)
+{
+	int unlocked = 0;
+
+	assume(atomic_compare_exchange_strong_explicit(word, &unlocked, 1, WEAKER(16, acquire),
+						       memory_order_relaxed));
+}
+
+static void unlock(_Atomic(int) *word)
+{
+	atomic_store_explicit(word, 0, WEAKER(15, release));
+}
+
+/*
+ * Slots
+ */
+
+static uint64_t start_of(struct leaf *leaf, int i)
+{
+	return atomic_load_explicit(&leaf->slot[i].start, memory_order_relaxed);
+}
+
+static struct mapping load(struct leaf *leaf, int i)
+{
+	struct mapping m;
+
+	m.start = start_of(leaf, i);
+	m.end = atomic_load_explicit(&leaf->slot[i].end, memory_order_relaxed);
+	/* acquire [R2]: pairs with [W2] */
+	m.area = atomic_load_explicit(&leaf->slot[i].area,
+				      WEAK == 17 ? memory_order_relaxed : WEAKER(6, acquire));
+	return m;
+}
+
+/* [W2] */
+static void store(struct leaf *leaf, int i, uint64_t start, uint64_t end, struct area *area)
+{
+	atomic_store_explicit(&leaf->slot[i].start, start, memory_order_relaxed);
+	atomic_store_explicit(&leaf->slot[i].end, end, memory_order_relaxed);
+	/* release: pairs with [R2] */
+	atomic_store_explicit(&leaf->slot[i].area, area,
+			      WEAK == 17 ? memory_order_relaxed : WEAKER(5, release));
+}
+
+static void copy_slot(struct leaf *to, int i, struct leaf *from, int j)
+{
+	struct mapping m = load(from, j);
+
+	store(to, i, m.start, m.end, m.area);
+}
+
+static void clear_slot(struct leaf *leaf, int i)
+{
+	store(leaf, i, UINT64_MAX, 0, NULL);
+}
+
+/* The number of the slot that may contain addr, + 1. */
+static int begun(struct leaf *leaf, uint64_t addr)
+{
+	int n = 0;
+
+	for (int i = 0; i < SLOTS; i++)
+		n += start_of(leaf, i) <= addr;
+	return n;
+}
+
+/*
+ * Reading
+ */
+
+static struct mapping look(struct leaf *leaf, uint64_t addr)
+{
+	struct mapping none = { 0, 0, NULL };
+	struct mapping m = none;
+	int i = begun(leaf, addr);
+
+	if (i)
+		m = load(leaf, i - 1);
+	return m.end > addr ? m : none;
+}
+
+static struct leaf *find(void)
+{
+	/* acquire [R0]: pairs with [W4] */
+	return atomic_load_explicit(&child, WEAKER(11, acquire));
+}
+
+static struct mapping look_up(uint64_t addr)
+{
+	struct leaf *leaf = find();
+	struct mapping m;
+	uint64_t seq;
+
+	if (LOCKED) {
+		lock(&leaf->locked);
+		m = look(leaf, addr);
+		unlock(&leaf->locked);
+		return m;
+	}
+	/* acquire [R1]: pairs with [W3] */
+	seq = atomic_load_explicit(&leaf->seq, WEAKER(3, acquire));
+	assume(!(seq & 1) || WEAK == 9);
+	m = look(leaf, addr);
+	/* acquire: pairs with the fence in [W1] */
+	if (WEAK != 4)
+		atomic_thread_fence(memory_order_acquire);
+	/* relaxed [R3]: ordered by the fence */
+	assume(atomic_load_explicit(&leaf->seq, memory_order_relaxed) == seq || WEAK == 8);
+	return m;
+}
+
+/*
+ * Writing
+ */
+
+static void begin(struct leaf *leaf)
+{
+	uint64_t seq = atomic_load_explicit(&leaf->seq, memory_order_relaxed);
+
+	if (WEAK == 7)
+		return;
+	/* relaxed [W1]: ordered by the fence */
+	atomic_store_explicit(&leaf->seq, seq + 1, memory_order_relaxed);
+	if (WEAK != 1)
+		atomic_thread_fence(memory_order_release);
+}
+
+static void end(struct leaf *leaf)
+{
+	uint64_t seq = atomic_load_explicit(&leaf->seq, memory_order_relaxed);
+
+	/* release [W3]: pairs with [R1] */
+	atomic_store_explicit(&leaf->seq, (seq | 1) + 1, WEAKER(2, release));
+}
+
+/* The leaf, locked, which is not dead. One replacement at most. */
+static struct leaf *lock_leaf(void)
+{
+	struct leaf *leaf = find();
+
+	lock(&leaf->locked);
+	/* relaxed: with the lock */
+	if (WEAK != 12 && atomic_load_explicit(&leaf->dead, memory_order_relaxed)) {
+		unlock(&leaf->locked);
+		leaf = find();
+		lock(&leaf->locked);
+		assert(!atomic_load_explicit(&leaf->dead, memory_order_relaxed));
+	}
+	return leaf;
+}
+
+static void make_area(int i)
+{
+	areas[i].what = i + 1;
+	/* relaxed: who finds the area, does so by acquire */
+	atomic_store_explicit(&areas[i].prot, 2, memory_order_relaxed);
+	atomic_store_explicit(&areas[i].seq, 0, memory_order_relaxed);
+}
+
+static void plant(void)
+{
+	make_area(0);
+	store(&leaves[0], 0, 20, 30, &areas[0]);
+	for (int i = 1; i < SLOTS; i++)
+		clear_slot(&leaves[0], i);
+	atomic_init(&child, &leaves[0]);
+}
+
+#if !defined(FAULT) && !ANEW && !defined(PROTECT)
+
+/* In the first slot; all others move up. */
+static void insert(struct leaf *leaf)
+{
+	make_area(1);
+	begin(leaf);
+	for (int i = SLOTS - 1; i; i--)
+		copy_slot(leaf, i, leaf, i - 1);
+	store(leaf, 0, 10, 15, &areas[1]);
+	end(leaf);
+}
+
+static bool is(struct mapping m, uint64_t start, uint64_t end, int i)
+{
+	return m.start == start && m.end == end && m.area == &areas[i] && m.area->what == i + 1;
+}
+
+/* At 25 there is something all the time. */
+static bool is_right(uint64_t addr, struct mapping m, bool must_be_there)
+{
+	if (addr == 25)
+		return is(m, 20, 30, 0);
+	if (!m.area && !must_be_there)
+		return true;
+	return addr == 12 ? is(m, 10, 15, 1) : is(m, 40, 50, 2);
+}
+
+#endif
+
+#if defined(REPLACE) || defined(RANGE)
+
+static _Atomic(bool) range_released;
+
+static void *in_place(void *arg)
+{
+	struct leaf *leaf = lock_leaf();
+
+	(void)arg;
+	insert(leaf);
+	unlock(&leaf->locked);
+	/* release: as the range does */
+	atomic_store_explicit(&range_released, true, memory_order_release);
+	return NULL;
+}
+
+/* Behind the others. The copy is locked when others find it. */
+static void make_copy(struct leaf *copy, struct leaf *leaf)
+{
+	int n = 0;
+
+	/* relaxed: nobody finds it yet */
+	atomic_store_explicit(&copy->locked, 1, memory_order_relaxed);
+	for (; n < SLOTS - 1 && start_of(leaf, n) != UINT64_MAX; n++)
+		copy_slot(copy, n, leaf, n);
+	make_area(2);
+	store(copy, n, 40, 50, &areas[2]);
+	while (++n < SLOTS)
+		clear_slot(copy, n);
+}
+
+static void set_dead(struct leaf *leaf)
+{
+	/* relaxed: with the lock of the leaf */
+	atomic_store_explicit(&leaf->dead, true, memory_order_relaxed);
+}
+
+static void with_t(struct leaf *leaf, struct leaf *copy)
+{
+	if (WEAK != 13)
+		lock(&leaf->locked);
+	make_copy(copy, leaf);
+	/* release [W4]: pairs with [R0] */
+	atomic_store_explicit(&child, copy, WEAKER(10, release));
+	if (WEAK != 14)
+		set_dead(leaf);
+	if (WEAK != 13)
+		unlock(&leaf->locked);
+	if (WEAK == 14)
+		set_dead(leaf);
+	unlock(&copy->locked);
+}
+
+static void *reader(void *arg)
+{
+	bool after = false;
+
+	(void)arg;
+#ifdef RANGE
+	/* acquire: as the range does */
+	assume(atomic_load_explicit(&range_released, memory_order_acquire));
+	after = ADDR == 12;
+#endif
+	assert(is_right(ADDR, look_up(ADDR), after));
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t threads[2];
+
+	plant();
+	pthread_create(&threads[0], NULL, reader, NULL);
+	pthread_create(&threads[1], NULL, in_place, NULL);
+	with_t(&leaves[0], &leaves[1]);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	assert(find() == &leaves[1]);
+	assert(is_right(12, look(&leaves[1], 12), true));
+	assert(is_right(25, look(&leaves[1], 25), true));
+	assert(is_right(45, look(&leaves[1], 45), true));
+	return 0;
+}
+
+#elif defined(FAULT) || ANEW || defined(PROTECT)
+
+/* The page at 25: the area that it was mapped for, and what it allows. */
+static _Atomic(int) table;
+static struct area *page_of;
+static int page_prot;
+static struct area *installed;
+
+/* A page that is there stays as it is. */
+static void install(struct area *area, uint64_t seq, int prot)
+{
+	lock(&table);
+	/* relaxed [Q2]: with the lock of the table */
+	if ((WEAK == 20 || atomic_load_explicit(&area->seq, memory_order_relaxed) == seq) &&
+	    !page_of) {
+		page_of = installed = area;
+		page_prot = prot;
+	}
+	unlock(&table);
+}
+
+static void *fault(void *arg)
+{
+	struct mapping m = look_up(25);
+	uint64_t seq;
+
+	(void)arg;
+	if (!m.area)
+		return NULL;
+	/* acquire [Q1]: pairs with [W5] */
+	seq = atomic_load_explicit(&m.area->seq, WEAKER(22, acquire));
+	if (seq & 1 && WEAK != 24)
+		return NULL;
+	assert(m.area->what);
+	/* acquire: pairs with set_prot() */
+	install(m.area, seq, atomic_load_explicit(&m.area->prot, memory_order_acquire));
+	return NULL;
+}
+
+static void mark(struct area *area)
+{
+	/* relaxed: the lock of the table orders it before [Q2] */
+	atomic_store_explicit(&area->seq, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+static void make_even(struct area *area)
+{
+	/* release [W5]: pairs with [Q1] */
+	atomic_store_explicit(&area->seq, 2, WEAKER(25, release));
+}
+
+/* What the page allows; 0: it is taken out. */
+static void restrict_page(int prot)
+{
+	lock(&table);
+	if (!prot)
+		page_of = NULL;
+	page_prot = page_prot < prot ? page_prot : prot;
+	unlock(&table);
+}
+
+#ifdef PROTECT
+
+/* Where the other writer has merged with it before, there is no more to see. */
+static void *protector(void *arg)
+{
+	struct leaf *leaf = find();
+
+	(void)arg;
+	if (WEAK != 26)
+		lock(&leaf->locked);
+	assume(start_of(leaf, 0) != 10 || start_of(leaf, 1) == 20);
+	mark(&areas[0]);
+	/* release: pairs with fault() */
+	atomic_store_explicit(&areas[0].prot, 1, memory_order_release);
+	if (WEAK != 26)
+		unlock(&leaf->locked);
+	restrict_page(1);
+	lock(&leaf->locked);
+	make_even(&areas[0]);
+	unlock(&leaf->locked);
+	return NULL;
+}
+
+static bool mergeable(const struct area *area)
+{
+	/* relaxed: with the lock of the leaf */
+	return !(atomic_load_explicit(&area->seq, memory_order_relaxed) & 1) &&
+	       atomic_load_explicit(&area->prot, memory_order_relaxed) == 2;
+}
+
+/* [10, 20), which allows 2. */
+static void map(void)
+{
+	struct leaf *leaf = lock_leaf();
+
+	begin(leaf);
+	if (mergeable(&areas[0])) {
+		store(leaf, 0, 10, 30, &areas[0]);
+	} else {
+		make_area(1);
+		copy_slot(leaf, 1, leaf, 0);
+		store(leaf, 0, 10, 20, &areas[1]);
+	}
+	end(leaf);
+	unlock(&leaf->locked);
+}
+
+static int prot_at(uint64_t addr)
+{
+	return atomic_load_explicit(&look(&leaves[0], addr).area->prot, memory_order_relaxed);
+}
+
+int main(void)
+{
+	pthread_t threads[2];
+
+	plant();
+	pthread_create(&threads[0], NULL, fault, NULL);
+	pthread_create(&threads[1], NULL, protector, NULL);
+	map();
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	assert(prot_at(15) == 2);
+	assert(prot_at(25) == 1);
+	assert(!page_of || page_prot == 1);
+	return 0;
+}
+
+#else
+
+static void change(struct leaf *leaf)
+{
+	begin(leaf);
+	if (ANEW) {
+		make_area(1);
+		if (WEAK != 23)
+			mark(&areas[1]);
+		store(leaf, 0, 20, 30, &areas[1]);
+	} else {
+		copy_slot(leaf, 0, leaf, 1);
+		clear_slot(leaf, 1);
+	}
+	end(leaf);
+}
+
+int main(void)
+{
+	pthread_t thread;
+	struct leaf *leaf;
+
+	plant();
+	pthread_create(&thread, NULL, fault, NULL);
+	leaf = lock_leaf();
+	if (WEAK != 21)
+		mark(&areas[0]);
+	change(leaf);
+	unlock(&leaf->locked);
+	restrict_page(0);
+	if (WEAK == 21)
+		mark(&areas[0]);
+	if (ANEW)
+		make_even(&areas[1]);
+	pthread_join(thread, NULL);
+	assert(page_of != &areas[0]);
+	assert(!installed || installed == &areas[0] || page_of == installed);
+	return 0;
+}
+
+#endif
+
+#else
+
+static void *reader(void *arg)
+{
+	(void)arg;
+	assert(is_right(ADDR, look_up(ADDR), false));
+	return NULL;
+}
+
+#ifdef TWICE
+static void erase(struct leaf *leaf)
+{
+	begin(leaf);
+	for (int i = 1; i < SLOTS; i++)
+		copy_slot(leaf, i - 1, leaf, i);
+	clear_slot(leaf, SLOTS - 1);
+	end(leaf);
+}
+#endif
+
+int main(void)
+{
+	pthread_t thread;
+	struct leaf *leaf;
+
+	plant();
+	pthread_create(&thread, NULL, reader, NULL);
+	leaf = lock_leaf();
+	insert(leaf);
+#ifdef TWICE
+	erase(leaf);
+#endif
+	unlock(&leaf->locked);
+	pthread_join(thread, NULL);
+	return 0;
+}
+
+#endif
