@@ -4,11 +4,11 @@
  * replacement. The protocol stands here by itself:
  *
  *	reader                              writer, with the lock of the leaf
- *	[R0] child, acquire                 [W1] seq odd, relaxed; release fence
- *	[R1] seq, acquire; odd: again       [W2] slots, relaxed; an area by release
- *	[R2] slots, relaxed; area, acquire  [W3] seq even, release
- *	     acquire fence
- *	[R3] seq, relaxed, as in R1         writer, with T and the lock of the leaf
+ *	[R0] child, acquire                 [W1] seq odd, relaxed
+ *	[R1] seq, acquire; odd: again       [W2] slots, each by release
+ *	[R2] slots, each by acquire         [W3] seq even, release
+ *	[R3] seq, relaxed, as in R1
+ *	                                    writer, with T and the lock of the leaf
  *	                                    [W4] a copy; child, release; the original is dead
  *
  * One thread each; which ones there are:
@@ -33,18 +33,19 @@
  *
  * WEAK: a number: weakened, each alone:
  *
- *	1	[W1] no fence				12	a writer does not ask whether it is dead
- *	2	[W3] relaxed				13	[W4] without the lock of the leaf
- *	3	[R1] relaxed				14	unlocked, and then dead
- *	4	no fence before [R3]			15	unlocking is relaxed
- *	5	[W2] the area relaxed			16	locking is relaxed
- *	6	[R2] the area relaxed			20	[Q2] not compared
- *	7	[W1] left out				21	the count is odd after the page is gone
- *	8	[R3] not compared			22	[Q1] relaxed
- *	9	[R1] odd is not noticed			23	the new area is even at once
- *	10	[W4] the child relaxed			24	[Q1] odd is not noticed
- *	11	[R0] relaxed				25	[W5] relaxed
- *	17	5 and 6					26	[N] an area changes without the lock of the leaf
+ *	1	[W2] a start is relaxed			12	a writer does not ask whether it is dead
+ *	2	[W2] an end is relaxed			13	[W4] without the lock of the leaf
+ *	3	[W2] an area is relaxed			14	unlocked, and then dead
+ *	4	[R2] a start is relaxed			15	unlocking is relaxed
+ *	5	[R2] an end is relaxed			16	locking is relaxed
+ *	6	[R2] an area is relaxed			17	[W3] relaxed
+ *	7	[W1] left out				18	[R1] relaxed
+ *	8	[R3] not compared			20	[Q2] not compared
+ *	9	[R1] odd is not noticed			21	the count is odd after the page is gone
+ *	10	[W4] the child is relaxed		22	[Q1] relaxed
+ *	11	[R0] relaxed				23	the new area is even at once
+ *	26	[N] an area changes without		24	[Q1] odd is not noticed
+ *		the lock of the leaf			25	[W5] relaxed
  */
 #include <assert.h>
 #include <pthread.h>
@@ -135,7 +136,8 @@ static void unlock(_Atomic(int) *word)
 
 static uint64_t start_of(struct leaf *leaf, int i)
 {
-	return atomic_load_explicit(&leaf->slot[i].start, memory_order_relaxed);
+	/* acquire [R2]: pairs with [W2] */
+	return atomic_load_explicit(&leaf->slot[i].start, WEAKER(4, acquire));
 }
 
 static struct mapping load(struct leaf *leaf, int i)
@@ -143,21 +145,21 @@ static struct mapping load(struct leaf *leaf, int i)
 	struct mapping m;
 
 	m.start = start_of(leaf, i);
-	m.end = atomic_load_explicit(&leaf->slot[i].end, memory_order_relaxed);
 	/* acquire [R2]: pairs with [W2] */
-	m.area = atomic_load_explicit(&leaf->slot[i].area,
-				      WEAK == 17 ? memory_order_relaxed : WEAKER(6, acquire));
+	m.end = atomic_load_explicit(&leaf->slot[i].end, WEAKER(5, acquire));
+	/* acquire [R2]: pairs with [W2] */
+	m.area = atomic_load_explicit(&leaf->slot[i].area, WEAKER(6, acquire));
 	return m;
 }
 
-/* [W2] */
 static void store(struct leaf *leaf, int i, uint64_t start, uint64_t end, struct area *area)
 {
-	atomic_store_explicit(&leaf->slot[i].start, start, memory_order_relaxed);
-	atomic_store_explicit(&leaf->slot[i].end, end, memory_order_relaxed);
-	/* release: pairs with [R2] */
-	atomic_store_explicit(&leaf->slot[i].area, area,
-			      WEAK == 17 ? memory_order_relaxed : WEAKER(5, release));
+	/* release [W2]: pairs with [R2]; so R3 sees W1 */
+	atomic_store_explicit(&leaf->slot[i].start, start, WEAKER(1, release));
+	/* release [W2]: the same */
+	atomic_store_explicit(&leaf->slot[i].end, end, WEAKER(2, release));
+	/* release [W2]: the same */
+	atomic_store_explicit(&leaf->slot[i].area, area, WEAKER(3, release));
 }
 
 static void copy_slot(struct leaf *to, int i, struct leaf *from, int j)
@@ -216,13 +218,10 @@ static struct mapping look_up(uint64_t addr)
 		return m;
 	}
 	/* acquire [R1]: pairs with [W3] */
-	seq = atomic_load_explicit(&leaf->seq, WEAKER(3, acquire));
+	seq = atomic_load_explicit(&leaf->seq, WEAKER(18, acquire));
 	assume(!(seq & 1) || WEAK == 9);
 	m = look(leaf, addr);
-	/* acquire: pairs with the fence in [W1] */
-	if (WEAK != 4)
-		atomic_thread_fence(memory_order_acquire);
-	/* relaxed [R3]: ordered by the fence */
+	/* relaxed [R3]: ordered by the acquires of [R2] */
 	assume(atomic_load_explicit(&leaf->seq, memory_order_relaxed) == seq || WEAK == 8);
 	return m;
 }
@@ -235,12 +234,9 @@ static void begin(struct leaf *leaf)
 {
 	uint64_t seq = atomic_load_explicit(&leaf->seq, memory_order_relaxed);
 
-	if (WEAK == 7)
-		return;
-	/* relaxed [W1]: ordered by the fence */
-	atomic_store_explicit(&leaf->seq, seq + 1, memory_order_relaxed);
-	if (WEAK != 1)
-		atomic_thread_fence(memory_order_release);
+	/* relaxed [W1]: ordered by the releases of [W2] */
+	if (WEAK != 7)
+		atomic_store_explicit(&leaf->seq, seq + 1, memory_order_relaxed);
 }
 
 static void end(struct leaf *leaf)
@@ -248,7 +244,7 @@ static void end(struct leaf *leaf)
 	uint64_t seq = atomic_load_explicit(&leaf->seq, memory_order_relaxed);
 
 	/* release [W3]: pairs with [R1] */
-	atomic_store_explicit(&leaf->seq, (seq | 1) + 1, WEAKER(2, release));
+	atomic_store_explicit(&leaf->seq, (seq | 1) + 1, WEAKER(17, release));
 }
 
 /* The leaf, locked, which is not dead. One replacement at most. */
@@ -270,7 +266,7 @@ static struct leaf *lock_leaf(void)
 static void make_area(int i)
 {
 	areas[i].what = i + 1;
-	/* relaxed: who finds the area, does so by acquire */
+	/* relaxed: a thread that finds the area has acquired it */
 	atomic_store_explicit(&areas[i].prot, 2, memory_order_relaxed);
 	atomic_store_explicit(&areas[i].seq, 0, memory_order_relaxed);
 }
@@ -335,7 +331,7 @@ static void make_copy(struct leaf *copy, struct leaf *leaf)
 {
 	int n = 0;
 
-	/* relaxed: nobody finds it yet */
+	/* relaxed: no other thread finds it yet */
 	atomic_store_explicit(&copy->locked, 1, memory_order_relaxed);
 	for (; n < SLOTS - 1 && start_of(leaf, n) != UINT64_MAX; n++)
 		copy_slot(copy, n, leaf, n);

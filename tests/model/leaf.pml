@@ -2,10 +2,11 @@
 /*
  * The tree of areas whose leaves change in place: a lookup without a lock, writers that change a leaf
  * in place, and a writer that replaces leaves with the mm lock (T). The root has two or three leaves.
- * Memory is sequentially consistent, but for this: readers see the stores of a change in place in any
- * order (what weaker memory adds is for the harness leaf.c). No node is used again: RCU is for rcu.pml.
+ * Memory is sequentially consistent, but in the first variant the stores of a change in place come in
+ * any order (what weaker memory adds is for the harness leaf.c). No node is used again: RCU is for
+ * rcu.pml.
  *
- *	lookup()      finds the leaf, reads its slots between two looks at its sequence count, and after
+ *	reader        finds the leaf, reads its slots between two looks at its sequence count, and after
  *	              a failure maybe with its lock
  *	in_place()    locks the leaf, and changes it, unless it is dead, or too small for the change
  *	with_t()      T; locks leaves; copies; publishes by one store; the originals are dead
@@ -18,8 +19,8 @@
  * mapped all the time is found, and nothing is found that never was there. In the end the leaves have
  * all that was put in, between the right keys, and nothing is locked.
  *
- * SPLIT: a leaf has two slots and is split; ACROSS: one writer maps what lies in two leaves, and merges
- * with neighbours in both; INNER: in three leaves; JOIN: a leaf that has become empty is joined with
+ * SPLIT: leaves have two slots, and one is split; ACROSS: one writer maps what lies in two leaves, and
+ * merges with neighbours in both; INNER: in three leaves; JOIN: T joins a leaf that has become empty with
  * the other one. BROKEN: what must be refuted:
  *	1	a lookup does not look at the sequence count again
  *	2	the sequence count is even before the last store

@@ -10,15 +10,15 @@
  *	remove()    mm_munmap()
  *	fault()     without the range; ranged_fault(): with the range for reading
  *
- * There are four pages: the first and the last are always mapped, and nobody holds their ranges. The kind
- * of an area is its protection: 1 or 2, which allows more. An area is where at[] says.
+ * There are four pages: the first and the last are always mapped, and no writer holds their ranges. The
+ * kind of an area is its protection: 1 or 2, which allows more. An area is where at[] says.
  *
  *	[N]  an area that touches the end of a range that a writer holds, changes only with the lock of its
  *	     leaf: its bounds, its kind, and whether its count is odd
  *
  * Checked, when an operation returns, and in the end: no page is mapped where no area is; no page allows
  * more than its area; each area has the protection that was asked for there, and neighbours of one kind
- * are one area. At any time: who holds a range finds there what is mapped there.
+ * are one area. At any time: a fault that holds its range finds there what is mapped there.
  *
  * RANGED: the fault holds its range. BROKEN: what must be refuted:
  *	1	a fault does not look at the count again
