@@ -8,6 +8,7 @@
 #include "lock.h"
 #include "memory.h"
 
+#include <stddef.h>
 #include <string.h>
 
 /* A chunk makes two batches. A magazine holds one; a thread keeps so many full ones, 63 MiB. */
@@ -17,6 +18,10 @@
 _Static_assert(sizeof(struct mm__frame_chunk) <= MM__CHUNK_HEADER * MM_PAGE_SIZE &&
 		       (MM__CHUNK_HEADER + MM__CHUNK_FRAMES) * MM_PAGE_SIZE == MM__CHUNK_SIZE,
 	       "a chunk is a header and its frames");
+/* A thread writes to what is known of its frames. */
+_Static_assert(offsetof(struct mm__frame_chunk, frame) % 64 == 0 &&
+		       BATCH * sizeof(struct mm__frame) % 64 == 0,
+	       "no line is of two batches");
 
 struct mm__frames *mm__frames_create(uint64_t max_frames)
 {
@@ -218,7 +223,7 @@ static void new_chunk(struct mm__frames *pool)
 		atomic_init(&frame->dirty, UINT64_MAX);
 		atomic_init(&frame->refs, 0);
 		mm__frame_list_add(&list, frame);
-		if (list.count == BATCH || !i)
+		if (i % BATCH == 0)
 			mm__frames_give(pool, &list);
 	}
 }

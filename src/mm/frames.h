@@ -151,7 +151,8 @@ struct mm__frame_chunk {
 	struct mm__frames *pool;
 	struct mm__frame_chunk *next;
 	uint32_t count;
-	struct mm__frame frame[MM__CHUNK_FRAMES];
+	/* On a line: a batch of a new chunk, which a thread gets, ends with a line, too. */
+	_Alignas(64) struct mm__frame frame[MM__CHUNK_FRAMES];
 };
 
 static inline struct mm__frame_chunk *mm__frame_chunk(const void *memory)

@@ -161,6 +161,39 @@ TEST(mm_frames, the_check_finds_a_frame_with_other_references_than_seen)
 	mm_destroy(mm);
 }
 
+/* Takes a batch of frames: half a chunk, or what there is. */
+static void *take_batch(void *arg)
+{
+	const unsigned int *range = arg;
+
+	for (unsigned int i = range[0]; i < range[1]; i++)
+		taken[i] = alloc();
+	return NULL;
+}
+
+static bool share_line(const struct mm__frame *a, const struct mm__frame *b)
+{
+	return (uintptr_t)a / 64 <= ((uintptr_t)(b + 1) - 1) / 64 &&
+	       (uintptr_t)b / 64 <= ((uintptr_t)(a + 1) - 1) / 64;
+}
+
+/* An odd limit: one of the two batches is not full. */
+TEST(mm_frames, no_line_is_of_frames_of_two_threads)
+{
+	unsigned int first[] = { 0, 254 };
+	unsigned int second[] = { 254, 301 };
+
+	create(301);
+	take_batch(first);
+	thread_join(thread_start(take_batch, second));
+	for (unsigned int i = 0; i < 254; i++)
+		for (unsigned int k = 254; k < 301; k++)
+			CHECK(!share_line(taken[i], taken[k]));
+	check_frames(301);
+	release_all(301);
+	mm_destroy(mm);
+}
+
 /* Runs in a thread of its own, with a cache of its own. */
 static void *free_all(void *arg)
 {
