@@ -26,10 +26,12 @@
  *
  * Where an allocation fails, a call succeeds all the same, or fails with ENOMEM and has changed nothing
  * but which pages are present. Only mm_mlock(), mm_brk(), and a fault that makes a stack grow may do
- * otherwise, and say so. An operation needs the memory of a few changes, however many areas lie in its
- * range, and holds the short mm lock for 32 of them at a time. mm_fork() needs memory for all areas, and
- * for the page tables. A thread keeps some memory for each space that it has used, until it ends or the
- * space does.
+ * otherwise, and say so. Where memory is short, neighbouring areas may stay apart that could be one, as in
+ * Linux. An operation needs the memory of a few changes, however many areas lie in its range, and none of the
+ * short mm lock where they are next to each other in one leaf of the tree of areas; else it holds that for 32
+ * areas at a time. mm_fork() needs memory for all areas, and for the page tables. A thread keeps some memory
+ * for each space that it has used, until it ends or the space does, and that of up to 2,048 areas, which it
+ * uses again, until it ends.
  *
  * The child of fork(2) may make spaces of its own, but not use those of its parent.
  *
@@ -112,9 +114,23 @@ enum mm_locking {
 	MM_LOCKING_SPECULATIVE
 };
 
+/** Where mm_mmap() maps without an address of the caller's. */
+enum mm_placement {
+	/** The highest place in the whole space that is free, as Linux. Such calls take turns. */
+	MM_PLACEMENT_LINUX,
+	/**
+	 * First in a part of the space that goes by the calling thread, of 64 GiB: there, calls of
+	 * different threads run in parallel. If that has no room, as Linux. Threads beyond the first
+	 * 1,024 of a space share the parts. A part is not reserved: any thread may map there at an
+	 * address of its own choice.
+	 */
+	MM_PLACEMENT_THREAD
+};
+
 /** What mm_create() may be told. Fill it with mm_attr_init(), then change fields. */
 struct mm_attr {
-	enum mm_locking locking; /* default MM_LOCKING_SPECULATIVE */
+	enum mm_locking locking;     /* default MM_LOCKING_SPECULATIVE */
+	enum mm_placement placement; /* default MM_PLACEMENT_LINUX */
 	uint64_t
 		brk_start; /* where mm_brk() begins; a multiple of the page size; default 0x555555556000 */
 	/*

@@ -9,8 +9,8 @@
  * is freed through RCU.
  *
  * The count is odd while the area, or the page table entries under it, are being changed, and for
- * ever once the area is not in the tree any more. It only grows. Whoever changes it holds the mm
- * lock, or the range of the whole area for writing.
+ * ever once the area is not in the tree any more. It only grows. A thread that changes it holds the range of
+ * the whole area for writing, or has locked the leaf that the area is in: see [N] in areas.c.
  *
  *	fault                                   who changes
  *	[Q1] count: even? acquire               [W1] count odd
@@ -66,7 +66,7 @@ static inline int mm__area_flags(const struct mm__area *area)
 	return atomic_load_explicit(&area->flags, memory_order_relaxed);
 }
 
-/* [W2] With an odd count, and the mm lock. */
+/* [W2] With an odd count, in an edit. */
 static inline void mm__area_set_prot(struct mm__area *area, int prot)
 {
 	/* release: pairs with mm__area_prot() */

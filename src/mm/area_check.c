@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether an area_tree is what area_tree.c says it always is: (B), (E) and (F).
+ * Whether an area_tree is what area_tree.c says it always is: (B), (E) and (F), and (L-B) of area_leaf.c.
  */
 #include "area_node.h"
 
 #include <stddef.h>
 
 struct check {
+	const struct mm__area_node *root;
 	uint64_t count;
 	uint64_t end; /* of the last mapping seen */
 	const char *what;
@@ -19,73 +20,123 @@ static bool fail(struct check *check, const char *what)
 }
 
 /* What lies between the keys low and high. */
-static bool check_leaf(struct check *check, const struct leaf *leaf, uint64_t low, uint64_t high)
+static bool check_mappings(struct check *check, const struct leaf *leaf, uint64_t low,
+			   uint64_t high)
 {
 	for (unsigned int i = 0; i < leaf->node.count; i++) {
-		uint64_t start = leaf->start[i], end = leaf->rest[i].end;
+		struct mm__mapping m;
 
-		if (start >= end)
+		mm__leaf_get(leaf, i, &m);
+		if (m.start >= m.end)
 			return fail(check, "a mapping is empty");
-		if (start < check->end)
+		if (m.start < check->end)
 			return fail(check, "mappings overlap or are out of order");
-		if (start < low || end > high)
+		if (m.start < low || m.end > high)
 			return fail(check, "a mapping crosses a key");
-		check->end = end;
+		check->end = m.end;
 	}
 	check->count += leaf->node.count;
 	return true;
 }
 
-static bool check_fill(struct check *check, const struct mm__area_node *node, unsigned int least)
+/* (F): each free stretch is below lo, or above hi, or no longer than gap. */
+static bool keeps_bounds(const struct leaf *leaf, const struct sum *bounds)
 {
-	if (node->count < least || node->count > mm__slots(node))
+	uint64_t end = 0;
+
+	for (unsigned int i = 0; i < leaf->node.count; i++) {
+		struct mm__mapping m;
+
+		mm__leaf_get(leaf, i, &m);
+		if (m.start > bounds->lo && end < bounds->hi && (!i || m.start - end > bounds->gap))
+			return false;
+		end = m.end;
+	}
+	return end >= bounds->hi || bounds->lo == UINT64_MAX;
+}
+
+static bool check_leaf(struct check *check, const struct leaf *leaf, uint64_t low, uint64_t high)
+{
+	if (leaf->dead)
+		return fail(check, "a leaf of the tree is dead");
+	if (atomic_load_explicit(&leaf->seq, memory_order_relaxed) & 1)
+		return fail(check, "a leaf is being changed");
+	/* It may not know that it has got wider. */
+	if (leaf->high && (leaf->low < low || leaf->high > high))
+		return fail(check, "a leaf goes over the keys around it");
+	if (!keeps_bounds(leaf, &leaf->recorded))
+		return fail(check, "a leaf goes over the bounds that it has recorded");
+	return check_mappings(check, leaf, low, high);
+}
+
+/* A leaf may have any number of mappings. */
+static unsigned int least(const struct check *check, const struct mm__area_node *node)
+{
+	if (!node->level)
+		return 0;
+	return node == check->root ? 2 : mm__least(node);
+}
+
+static bool check_fill(struct check *check, const struct mm__area_node *node)
+{
+	if (node->count < least(check, node) || node->count > mm__slots(node))
 		return fail(check, "a node of the tree has too few or too many slots");
 	for (unsigned int i = node->count; i < mm__slots(node); i++) {
 		if (UINT64_MAX !=
-		    (node->level ? mm__inner(node)->key[i - 1] : mm__leaf(node)->start[i]))
+		    (node->level ? mm__inner(node)->key[i - 1] : mm__leaf_start(mm__leaf(node), i)))
 			return fail(check, "there is a key in an unused slot");
 	}
 	return true;
 }
 
+/* A leaf keeps to the bounds that stand in it, too, and an inner node to those of its own slots. */
+static bool check_sum(struct check *check, const struct mm__area_node *child,
+		      const struct sum *recorded)
+{
+	struct sum sum = child->level ? mm__node_sum(child) : mm__leaf(child)->recorded;
+
+	if (sum.lo > recorded->lo || sum.hi < recorded->hi)
+		return fail(check, "the bounds of a subtree are wrong");
+	if (sum.gap > recorded->gap)
+		return fail(check, "the greatest gap of a subtree is wrong");
+	return true;
+}
+
 static bool check_node(struct check *check, const struct mm__area_node *node, unsigned int level,
-		       unsigned int least, uint64_t low, uint64_t high)
+		       uint64_t low, uint64_t high)
 {
 	if (node->level != level)
 		return fail(check, "a node is on a wrong level");
-	if (!check_fill(check, node, least))
+	if (!check_fill(check, node))
 		return false;
 	if (!level)
 		return check_leaf(check, mm__leaf(node), low, high);
 	for (unsigned int i = 0; i < node->count; i++) {
 		const struct mm__area_node *child = mm__child(node, i);
 		const uint64_t *key = mm__inner(node)->key;
-		struct sum sum = mm__slot_sum(node, i), right;
 
-		if (!check_node(check, child, level - 1, mm__least(child), i ? key[i - 1] : low,
-				i + 1 < node->count ? key[i] : high))
+		if (!check_node(check, child, level - 1, i ? key[i - 1] : low,
+				i + 1 < node->count ? key[i] : high) ||
+		    !check_sum(check, child, &mm__inner(node)->sum[i]))
 			return false;
-		right = mm__node_sum(child);
-		if (sum.lo != right.lo || sum.hi != right.hi)
-			return fail(check, "the bounds of a subtree are wrong");
-		if (sum.gap != right.gap)
-			return fail(check, "the greatest gap of a subtree is wrong");
 	}
 	return true;
 }
 
-bool mm__area_tree_valid(const struct mm__area_tree *tree, const char **what)
+bool mm__area_tree_valid(const struct mm__area_tree *tree, uint64_t count, const char **what)
 {
 	const struct mm__area_node *root = mm__root(tree);
 	unsigned int levels = atomic_load_explicit(&tree->levels, memory_order_relaxed);
-	struct check check = { 0, 0, NULL };
+	struct check check = { root, 0, 0, NULL };
 
 	if (!root != !levels)
 		check.what = "an empty tree has levels, or another has none";
-	else if (root && check_node(&check, root, levels - 1, levels > 1 ? 2 : 1, 0, UINT64_MAX) &&
-		 check.count != tree->count)
+	else if (tree->locked)
+		check.what = "a leaf is still locked";
+	else if (root && check_node(&check, root, levels - 1, 0, UINT64_MAX) &&
+		 check.count != count)
 		check.what = "the number of mappings is wrong";
-	else if (!root && tree->count)
+	else if (!root && count)
 		check.what = "an empty tree has mappings";
 	*what = check.what;
 	return !check.what;

@@ -60,10 +60,11 @@ static void add_mappings(struct builder *b, const struct leaf *from, unsigned in
 {
 	for (; first < end; first++) {
 		unsigned int i;
-		struct leaf *to = mm__leaf(add_slot(b, from->start[first], &i));
+		struct leaf *to = mm__leaf(add_slot(b, mm__leaf_start(from, first), &i));
+		struct mm__mapping m;
 
-		to->start[i] = from->start[first];
-		to->rest[i] = from->rest[first];
+		mm__leaf_get(from, first, &m);
+		mm__leaf_put(to, i, &m);
 	}
 }
 
@@ -92,6 +93,8 @@ static void add_seam(struct builder *b, uint64_t key, const struct seam *below)
 	for (unsigned int i = 0; i < below->count; i++) {
 		struct sum sum = mm__node_sum(below->node[i]);
 
+		if (b->level == 1)
+			mm__leaf(below->node[i])->recorded = sum;
 		add_child(b, i ? below->key : key, below->node[i], &sum);
 	}
 }
@@ -138,15 +141,18 @@ static void build(struct mm__area_tree *tree, unsigned int level, const struct r
 	*seam = b.seam;
 }
 
-static struct remains remains_of(const struct path *left, const struct path *right,
-				 unsigned int level, uint64_t start, uint64_t end)
+static struct remains remains_of(struct mm__area_tree *tree, const struct path *left,
+				 const struct path *right, unsigned int level, uint64_t start,
+				 uint64_t end)
 {
 	struct remains r = { left->node[level], left->index[level], right->node[level],
 			     right->index[level] + 1 };
 
 	if (!level) {
+		mm__leaf_lock(tree, mm__leaf(r.left));
+		mm__leaf_lock(tree, mm__leaf(r.right));
 		r.end_left = start ? mm__begun(mm__leaf(r.left), start - 1) : 0;
-		r.first_right = mm__begun(mm__leaf(r.right), end - 1);
+		r.first_right = end ? mm__begun(mm__leaf(r.right), end - 1) : 0;
 	}
 	return r;
 }
@@ -171,7 +177,7 @@ static void refill(struct mm__area_tree *tree, struct path *path, unsigned int l
 	all = left->count + right->count;
 	if (all <= mm__slots(left) / 4 * 3 + 1) {
 		mm__shift_left(left, right, right->count, key);
-		mm__close_slot(parent, l + 1);
+		mm__close_slots(parent, l + 1, 1);
 		mm__area_node_give(tree, right);
 		path->node[level - 1] = left;
 		path->index[level] = l;
@@ -180,9 +186,9 @@ static void refill(struct mm__area_tree *tree, struct path *path, unsigned int l
 			mm__shift_left(left, right, all / 2 - left->count, key);
 		else
 			mm__shift_right(left, right, all / 2 - right->count, key);
-		mm__inner(parent)->sum[l + 1] = mm__node_sum(right);
+		mm__record_sum(parent, l + 1, right);
 	}
-	mm__inner(parent)->sum[l] = mm__node_sum(left);
+	mm__record_sum(parent, l, left);
 }
 
 /* A new root with one child goes. */
@@ -244,7 +250,7 @@ static unsigned int build_up(struct mm__area_tree *tree, struct path *left, stru
 
 	/* Until the two ways are one, and it needs no other change. */
 	do {
-		struct remains r = remains_of(left, right, level, start, end);
+		struct remains r = remains_of(tree, left, right, level, start, end);
 
 		build(tree, level, &r, &seam);
 		left->node[level] = seam.count ? seam.node[0] : NULL;
@@ -257,15 +263,15 @@ static unsigned int build_up(struct mm__area_tree *tree, struct path *left, stru
 	return level;
 }
 
-void mm__area_tree_erase_range(struct mm__area_tree *tree, struct mm__area_budget *budget,
-			       uint64_t start, uint64_t end, uint64_t n)
+/* Nothing, if end is start, but for the leaf there that may have too few. */
+static void erase_nodes(struct mm__area_edit *edit, uint64_t start, uint64_t end)
 {
+	struct mm__area_tree *tree = edit->tree;
 	struct path path, right;
 	bool low[MAX_LEVELS];
 
-	mm__area_change(tree, budget);
 	mm__path_descend(tree, start, &path);
-	mm__path_descend(tree, end - 1, &right);
+	mm__path_descend(tree, end > start ? end - 1 : start, &right);
 	path.owned = build_up(tree, &path, &right, start, end, low);
 	if (path.owned == path.levels && !path.node[path.levels - 1])
 		path.owned = path.levels = 0;
@@ -274,6 +280,51 @@ void mm__area_tree_erase_range(struct mm__area_tree *tree, struct mm__area_budge
 		if (!mm__path_update_sum(&path, level))
 			break;
 	}
-	tree->count -= n;
 	mm__path_publish(tree, &path);
+}
+
+/* What of the leaf remains is enough for a leaf. */
+static void erase_in_leaf(struct mm__area_tree *tree, struct path *path, unsigned int first,
+			  unsigned int n)
+{
+	mm__close_slots(mm__path_own(tree, path, 0), first, n);
+	for (unsigned int level = 1; level < path->levels; level++) {
+		if (!mm__path_update_sum(path, level))
+			break;
+	}
+	mm__path_publish(tree, path);
+}
+
+void mm__area_tree_erase_range(struct mm__area_edit *edit, uint64_t start, uint64_t end, uint64_t n)
+{
+	struct mm__area_tree *tree = edit->tree;
+	struct leaf *leaf;
+	struct path path;
+	uint64_t low, high;
+
+	if (edit->leaf) {
+		mm__leaf_erase(edit, start, end);
+		return;
+	}
+	mm__area_change(tree, edit->budget);
+	leaf = mm__leaf_of(tree, start, &low, &high);
+	mm__leaf_lock(tree, leaf);
+	if (end > high || (!leaf->sparse && leaf->node.count < n + mm__least(&leaf->node))) {
+		erase_nodes(edit, start, end);
+		return;
+	}
+	mm__path_descend(tree, start, &path);
+	erase_in_leaf(tree, &path, start ? mm__begun(leaf, start - 1) : 0, (unsigned int)n);
+}
+
+void mm__area_tree_remove_leaves(struct mm__area_edit *edit, uint64_t start, uint64_t end)
+{
+	mm__area_change(edit->tree, edit->budget);
+	erase_nodes(edit, start, end);
+}
+
+void mm__area_tree_refill(struct mm__area_edit *edit, uint64_t addr)
+{
+	mm__area_change(edit->tree, edit->budget);
+	erase_nodes(edit, addr, addr);
 }

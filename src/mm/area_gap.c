@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where there is room in an area_tree: for the writer, who alone reads sums.
+ * Where there is room in an area_tree: for a writer with the lock, which alone reads sums.
+ *
+ * Sums are bounds, see (F) in area_tree.c: each free stretch below a slot is no longer than gap, or lies
+ * below lo, or above hi. So a stretch that is long enough is within one that the search tries, and the
+ * search tries none below it first. What it finds may be too good, as bounds may be too wide: then a
+ * mapping is in the way, and the bounds are tightened that have hidden it. Only edits in place make bounds
+ * wider than they need be, and each makes a few.
  */
-#include "area_node.h"
-
-/* Whether length bytes fit in [lo, hi), and where at the highest. */
-static bool fits(uint64_t lo, uint64_t hi, uint64_t length, uint64_t *addr)
-{
-	if (lo >= hi || hi - lo < length)
-		return false;
-	*addr = hi - length;
-	return true;
-}
+#include "area_path.h"
 
 static uint64_t min(uint64_t a, uint64_t b)
 {
@@ -23,74 +20,142 @@ static uint64_t max(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* Descends in vain only where low or high cuts a gap: twice per level at most. */
-static bool gap_below(const struct mm__area_node *node, uint64_t length, uint64_t low,
-		      uint64_t high, uint64_t *addr)
+struct search {
+	struct mm__area_tree *tree;
+	uint64_t length;
+	uint64_t low;
+	uint64_t high;
+	bool down;     /* the highest, else the lowest */
+	uint64_t edge; /* where the mapping begins, or ends, that was seen last */
+	uint64_t addr;
+};
+
+/*
+ * Whether the length fits between the mapping, or the mappings, of these bounds and what was seen last;
+ * and within the bounds of the search. Then goes on with them.
+ */
+static bool fits_beside(struct search *s, uint64_t lo, uint64_t hi)
 {
-	uint64_t next = 0; /* where the slot after this one begins */
+	uint64_t from = max(s->down ? hi : s->edge, s->low);
+	uint64_t to = min(s->down ? s->edge : lo, s->high);
 
-	for (unsigned int i = node->count; i--;) {
-		struct sum slot = mm__slot_sum(node, i);
+	s->edge = s->down ? lo : hi;
+	s->addr = s->down ? to - s->length : from;
+	return from < to && to - from >= s->length;
+}
 
-		if (i + 1 < node->count && fits(max(slot.hi, low), min(next, high), length, addr))
+static void tighten(struct search *s, struct mm__area_node *node, unsigned int i)
+{
+	struct mm__area_node *child = mm__child(node, i);
+
+	mm__inner(node)->sum[i] =
+		child->level ? mm__node_sum(child) : mm__leaf_tighten(s->tree, mm__leaf(child));
+}
+
+/* Tightens all bounds on the way to addr. */
+static void tighten_path(struct search *s, uint64_t addr)
+{
+	struct path path;
+
+	mm__path_descend(s->tree, addr, &path);
+	for (unsigned int level = 1; level < path.levels; level++)
+		tighten(s, path.node[level], path.index[level]);
+}
+
+/* The n-th slot in the order of the search. */
+static unsigned int nth(const struct search *s, unsigned int n, unsigned int count)
+{
+	return s->down ? count - 1 - n : n;
+}
+
+static bool search_leaf(struct search *s, const struct leaf *leaf)
+{
+	struct mm__area_list list;
+
+	mm__leaf_list(leaf, 0, &list);
+	for (unsigned int n = 0; n < list.count; n++) {
+		const struct mm__mapping *m = &list.m[nth(s, n, list.count)];
+
+		if (fits_beside(s, m->start, m->end))
 			return true;
-		if (slot.hi <= low)
-			return false;
-		if (slot.gap >= length && slot.lo < high &&
-		    gap_below(mm__child(node, i), length, low, high, addr))
-			return true;
-		next = slot.lo;
 	}
 	return false;
 }
 
-bool mm__area_tree_highest_gap(const struct mm__area_tree *tree, uint64_t length, uint64_t low,
+/* Whether the child may have room within the bounds of the search. */
+static bool concerns(const struct search *s, const struct inner *inner, unsigned int i)
+{
+	return inner->sum[i].gap >= s->length && (!i || inner->key[i - 1] < s->high) &&
+	       (i + 1 == inner->node.count || inner->key[i] > s->low);
+}
+
+/* Children that cannot have room are passed by their bounds, and those that may be empty, as if they were. */
+static bool search_node(struct search *s, struct mm__area_node *node)
+{
+	if (!node->level)
+		return search_leaf(s, mm__leaf(node));
+	for (unsigned int n = 0; n < node->count; n++) {
+		unsigned int i = nth(s, n, node->count);
+		struct sum slot = mm__inner(node)->sum[i];
+
+		if (concerns(s, mm__inner(node), i)) {
+			if (search_node(s, mm__child(node, i)))
+				return true;
+			tighten(s, node, i);
+		} else if (!mm__maybe_empty(&slot) && fits_beside(s, slot.lo, slot.hi)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool search_tree(struct search *s)
+{
+	struct mm__area_node *root = mm__root(s->tree);
+
+	s->edge = s->down ? UINT64_MAX : 0;
+	return (root && search_node(s, root)) ||
+	       (s->down ? fits_beside(s, 0, 0) : fits_beside(s, UINT64_MAX, UINT64_MAX));
+}
+
+static bool search(struct search *s, uint64_t *addr)
+{
+	struct mm__mapping m;
+
+	while (search_tree(s)) {
+		*addr = s->addr;
+		if (!mm__area_tree_find(s->tree, s->addr, &m) || m.start >= s->addr + s->length)
+			return true;
+		tighten_path(s, m.start);
+	}
+	return false;
+}
+
+bool mm__area_tree_highest_gap(struct mm__area_tree *tree, uint64_t length, uint64_t low,
 			       uint64_t high, uint64_t *addr)
 {
-	const struct mm__area_node *root = mm__root(tree);
+	struct search s = { tree, length, low, high, true, 0, 0 };
 
-	if (!root)
-		return fits(low, high, length, addr);
-	return fits(max(mm__slot_sum(root, root->count - 1).hi, low), high, length, addr) ||
-	       gap_below(root, length, low, high, addr) ||
-	       fits(low, min(mm__slot_sum(root, 0).lo, high), length, addr);
+	return search(&s, addr);
 }
 
-static bool fits_low(uint64_t lo, uint64_t hi, uint64_t length, uint64_t *addr)
-{
-	*addr = lo;
-	return lo < hi && hi - lo >= length;
-}
-
-/* As gap_below(), from the other end. */
-static bool gap_above(const struct mm__area_node *node, uint64_t length, uint64_t low,
-		      uint64_t high, uint64_t *addr)
-{
-	uint64_t end = 0; /* of the slot before this one */
-
-	for (unsigned int i = 0; i < node->count; i++) {
-		struct sum slot = mm__slot_sum(node, i);
-
-		if (i && fits_low(max(end, low), min(slot.lo, high), length, addr))
-			return true;
-		if (slot.lo >= high)
-			return false;
-		if (slot.gap >= length && slot.hi > low &&
-		    gap_above(mm__child(node, i), length, low, high, addr))
-			return true;
-		end = slot.hi;
-	}
-	return false;
-}
-
-bool mm__area_tree_lowest_gap(const struct mm__area_tree *tree, uint64_t length, uint64_t low,
+bool mm__area_tree_lowest_gap(struct mm__area_tree *tree, uint64_t length, uint64_t low,
 			      uint64_t high, uint64_t *addr)
 {
-	const struct mm__area_node *root = mm__root(tree);
+	struct search s = { tree, length, low, high, false, 0, 0 };
 
-	if (!root)
-		return fits_low(low, high, length, addr);
-	return fits_low(low, min(mm__slot_sum(root, 0).lo, high), length, addr) ||
-	       gap_above(root, length, low, high, addr) ||
-	       fits_low(max(mm__slot_sum(root, root->count - 1).hi, low), high, length, addr);
+	return search(&s, addr);
+}
+
+void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t addr)
+{
+	struct path path;
+
+	if (!mm__root(tree))
+		return;
+	mm__path_descend(tree, addr, &path);
+	mm__leaf_widen(mm__leaf(path.node[0]));
+	for (unsigned int level = 1; level < path.levels; level++)
+		mm__inner(path.node[level])->sum[path.index[level]] =
+			level == 1 ? mm__no_bounds : mm__node_sum(path.node[level - 1]);
 }

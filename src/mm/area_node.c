@@ -8,13 +8,32 @@
 static void clear_from(struct mm__area_node *node, unsigned int n)
 {
 	if (!node->level) {
+		/* release: as in mm__leaf_put() */
 		for (unsigned int i = n; i < LEAF_SLOTS; i++)
-			mm__leaf(node)->start[i] = UINT64_MAX;
+			atomic_store_explicit(&mm__leaf(node)->start[i], UINT64_MAX,
+					      memory_order_release);
 	} else {
 		for (unsigned int i = n ? n - 1 : 0; i < INNER_SLOTS - 1; i++)
 			mm__inner(node)->key[i] = UINT64_MAX;
 	}
 	node->count = n;
+}
+
+/* Locked by the mm lock. */
+static void init_leaf(struct mm__area_tree *tree, struct leaf *leaf)
+{
+	mm__table_lock_init(&leaf->lock);
+	leaf->dead = false;
+	leaf->sparse = false;
+	leaf->writer = 0;
+	leaf->strain = 0;
+	leaf->too_strained = MM__STRAIN_SPLIT;
+	atomic_init(&leaf->seq, 0);
+	leaf->low = leaf->high = 0;
+	leaf->recorded = (struct sum){ UINT64_MAX, 0, 0 };
+	leaf->last_start = leaf->last_end = 0;
+	leaf->seen = leaf->seen_at = 0;
+	mm__leaf_lock(tree, leaf);
 }
 
 struct mm__area_node *mm__area_node_take(struct mm__area_tree *tree, unsigned int level)
@@ -23,29 +42,47 @@ struct mm__area_node *mm__area_node_take(struct mm__area_tree *tree, unsigned in
 
 	node->level = level;
 	node->count = 0;
+	if (!level)
+		init_leaf(tree, mm__leaf(node));
 	return node;
 }
 
 void mm__area_node_give(struct mm__area_tree *tree, struct mm__area_node *node)
 {
+	if (!node->level)
+		mm__leaf_forget(tree, mm__leaf(node));
 	clear_from(node, 0);
 	mm__area_spare_give(tree, node, node->level);
 }
 
 /*
- * Moving slots. The children of a private node are not shared, and nobody else writes those of the
- * other: what memmove() does is as good as atomic.
+ * Moving slots.
  */
 
-/* The key of a first slot is not in the node, and neither goes nor comes. */
+/* Readers may be looking, so it is done word by word. */
+static void move_mappings(struct leaf *to, unsigned int at, const struct leaf *from,
+			  unsigned int first, unsigned int n)
+{
+	struct mm__mapping m;
+
+	for (unsigned int i = 0; i < n; i++) {
+		unsigned int slot = at <= first ? i : n - 1 - i;
+
+		mm__leaf_get(from, first + slot, &m);
+		mm__leaf_put(to, at + slot, &m);
+	}
+}
+
+/*
+ * The key of a first slot is not in the node, and neither goes nor comes. Of two inner nodes one is
+ * private, and no other thread writes the children of the other: what memmove() does is as good as
+ * atomic.
+ */
 static void move_slots(struct mm__area_node *to, unsigned int at, const struct mm__area_node *from,
 		       unsigned int first, unsigned int n)
 {
 	if (!to->level) {
-		struct leaf *a = mm__leaf(to), *b = mm__leaf(from);
-
-		memmove(&a->start[at], &b->start[first], n * sizeof(a->start[0]));
-		memmove(&a->rest[at], &b->rest[first], n * sizeof(a->rest[0]));
+		move_mappings(mm__leaf(to), at, mm__leaf(from), first, n);
 	} else {
 		struct inner *a = mm__inner(to), *b = mm__inner(from);
 		unsigned int skip = !at || !first;
@@ -85,6 +122,8 @@ static void free_retired(struct mm__garbage *garbage)
 void mm__area_node_retire(struct mm__area_tree *tree, struct mm__area_node *node,
 			  unsigned int first, unsigned int end)
 {
+	if (!node->level)
+		mm__leaf_retire(tree, mm__leaf(node));
 	node->first_detached = first;
 	node->end_detached = end;
 	node->garbage.free = first < end ? free_retired : NULL;
@@ -96,6 +135,8 @@ struct mm__area_node *mm__area_node_replace(struct mm__area_tree *tree, struct m
 {
 	struct mm__area_node *copy = mm__area_node_take(tree, node->level);
 
+	if (!node->level)
+		mm__leaf_take_over(tree, mm__leaf(copy), mm__leaf(node));
 	move_slots(copy, 0, node, 0, node->count);
 	copy->count = node->count;
 	mm__area_node_retire(tree, node, 0, 0);
@@ -108,10 +149,10 @@ void mm__open_slot(struct mm__area_node *node, unsigned int i)
 	node->count++;
 }
 
-void mm__close_slot(struct mm__area_node *node, unsigned int i)
+void mm__close_slots(struct mm__area_node *node, unsigned int i, unsigned int n)
 {
-	move_slots(node, i, node, i + 1, node->count - i - 1);
-	clear_from(node, node->count - 1);
+	move_slots(node, i, node, i + n, node->count - i - n);
+	clear_from(node, node->count - n);
 }
 
 void mm__shift_right(struct mm__area_node *left, struct mm__area_node *right, unsigned int n,
@@ -127,7 +168,7 @@ void mm__shift_right(struct mm__area_node *left, struct mm__area_node *right, un
 			mm__inner(right)->key[n - 1] = *key;
 		*key = mm__inner(left)->key[rest - 1];
 	} else {
-		*key = mm__leaf(right)->start[0];
+		*key = mm__leaf_start(mm__leaf(right), 0);
 	}
 	right->count += n;
 	clear_from(left, rest);
@@ -144,7 +185,7 @@ void mm__shift_left(struct mm__area_node *left, struct mm__area_node *right, uns
 		if (rest)
 			*key = mm__inner(right)->key[n - 1];
 	} else if (rest) {
-		*key = mm__leaf(right)->start[n];
+		*key = mm__leaf_start(mm__leaf(right), n);
 	}
 	left->count += n;
 	move_slots(right, 0, right, n, rest);
@@ -157,26 +198,41 @@ void mm__shift_left(struct mm__area_node *left, struct mm__area_node *right, uns
 
 struct sum mm__slot_sum(const struct mm__area_node *node, unsigned int i)
 {
+	struct mm__mapping m;
+
 	if (node->level)
 		return mm__inner(node)->sum[i];
-	return (struct sum){ mm__leaf(node)->start[i], mm__leaf(node)->rest[i].end, 0 };
+	mm__leaf_get(mm__leaf(node), i, &m);
+	return (struct sum){ m.start, m.end, 0 };
 }
 
 struct sum mm__node_sum(const struct mm__area_node *node)
 {
-	struct sum all = mm__slot_sum(node, 0);
+	struct sum all = { UINT64_MAX, 0, 0 };
 
-	for (unsigned int i = 1; i < node->count; i++) {
+	for (unsigned int i = 0; i < node->count; i++) {
 		struct sum slot = mm__slot_sum(node, i);
-		uint64_t between = slot.lo - all.hi;
 
-		if (all.gap < between)
-			all.gap = between;
 		if (all.gap < slot.gap)
 			all.gap = slot.gap;
+		if (mm__maybe_empty(&slot))
+			continue;
+		if (mm__maybe_empty(&all))
+			all.lo = slot.lo;
+		else if (all.gap < slot.lo - all.hi)
+			all.gap = slot.lo - all.hi;
 		all.hi = slot.hi;
 	}
 	return all;
+}
+
+void mm__record_sum(struct mm__area_node *node, unsigned int i, struct mm__area_node *child)
+{
+	struct sum sum = mm__node_sum(child);
+
+	mm__inner(node)->sum[i] = sum;
+	if (!child->level)
+		mm__leaf(child)->recorded = sum;
 }
 
 /*

@@ -8,7 +8,7 @@
 
 #include "area_node.h"
 
-/* Two slots in the root, 21 in the others, five in leaves: beyond this, more than 2^64 mappings. */
+/* Two slots in the root, 21 in the others: beyond this, more leaves than addresses. */
 #define MAX_LEVELS 16u
 
 struct path {
@@ -34,5 +34,11 @@ bool mm__path_update_sum(struct path *path, unsigned int level);
 /* Puts a child, and its sum, into slot i of a private node. */
 void mm__put_child(struct mm__area_node *node, unsigned int i, uint64_t key,
 		   struct mm__area_node *child);
+
+/* area_erase.c: nothing is mapped in [start, end): removes all leaves there, but for what they have beside it. */
+void mm__area_tree_remove_leaves(struct mm__area_edit *edit, uint64_t start, uint64_t end);
+
+/* Joins the leaf of addr with a sibling, or takes some of the sibling's, if it has too few. */
+void mm__area_tree_refill(struct mm__area_edit *edit, uint64_t addr);
 
 #endif

@@ -9,7 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define LINE 64u
+/* No part of a node shares two lines that a processor may load together with another thread's. */
+#define LINE 128u
 
 static size_t node_size(bool inner)
 {
@@ -62,10 +63,13 @@ static int fill_up(struct mm__area_spares *spares, bool inner, unsigned int n, u
 	return 0;
 }
 
-/* How many levels a tree of so many mappings has at most. */
+/*
+ * How many levels a tree with so many leaves has at most. Where some leaves are empty, there are others
+ * with several mappings for each of these.
+ */
 static unsigned int most_levels(uint64_t mappings)
 {
-	uint64_t least = 2 * (LEAF_SLOTS / 3); /* in a tree of one level more */
+	uint64_t least = 2; /* in a tree of one level more */
 	unsigned int levels = 1;
 
 	for (; mappings >= least; levels++) {
@@ -91,11 +95,14 @@ static unsigned int nodes_for(const struct mm__area_tree *tree, const struct mm_
 			      bool inner)
 {
 	unsigned int levels = atomic_load_explicit(&tree->levels, memory_order_relaxed);
+	unsigned int later;
 
 	if (!inner)
 		return 2 * (needs->now + needs->later);
+	later = most_levels(needs->most);
+	later = later > levels ? later : levels + 1;
 	return inners_for(needs->now, levels + needs->now / 16) +
-	       (needs->later ? inners_for(needs->later, most_levels(needs->most)) : 0);
+	       (needs->later ? inners_for(needs->later, later) : 0);
 }
 
 static unsigned int reserved(const struct mm__area_tree *tree, bool inner)
@@ -149,55 +156,15 @@ int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *bu
 	return 0;
 }
 
-/* How many nodes of a kind the budget needs to have for this. */
-static unsigned int lack(const struct mm__area_budget *budget, const struct mm__area_needs *needs,
-			 bool inner)
-{
-	unsigned int wanted =
-		inner ? inners_for(needs->later, most_levels(needs->most)) : 2 * needs->later;
-
-	return wanted > budget->nodes[inner] ? wanted - budget->nodes[inner] : 0;
-}
-
-int mm__area_tree_prepare_refill(const struct mm__area_budget *budget,
-				 const struct mm__area_needs *needs, struct mm__area_spares *spares)
-{
-	int error = 0;
-
-	memset(spares, 0, sizeof(*spares));
-	for (int inner = 0; inner < 2 && !error; inner++)
-		error = fill_up(spares, inner, lack(budget, needs, inner), 0);
-	return error;
-}
-
-void mm__area_tree_reuse(const struct mm__area_budget *budget, const struct mm__area_needs *needs,
-			 struct mm__garbage *retired, struct mm__area_spares *spares)
+void mm__area_tree_recycle(struct mm__area_tree *tree, struct mm__garbage *retired)
 {
 	while (retired) {
 		struct mm__area_node *node = (struct mm__area_node *)retired;
-		bool inner = node->level;
 
 		retired = retired->next;
 		mm__area_node_free_detached(node);
-		if (spare_count(spares, inner) < lack(budget, needs, inner))
-			put_new_spare(spares, inner, node);
-		else
-			mm__free(node);
+		put_new_spare(&tree->spares, node->level, node);
 	}
-}
-
-void mm__area_tree_refill(struct mm__area_tree *tree, struct mm__area_budget *budget,
-			  const struct mm__area_needs *needs, struct mm__area_spares *spares)
-{
-	for (int inner = 0; inner < 2; inner++) {
-		unsigned int n = spare_count(spares, inner);
-
-		mm__check(n >= lack(budget, needs, inner), "changes retired less than they used");
-		budget->nodes[inner] += n;
-		set_reserved(tree, inner, reserved(tree, inner) + n);
-	}
-	budget->changes = needs->later;
-	mm__area_tree_stock(tree, spares);
 }
 
 void mm__area_tree_release(struct mm__area_tree *tree, struct mm__area_budget *budget)

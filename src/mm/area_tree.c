@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a node is stands in area_node.h. A change copies the nodes that it changes, from the leaf up
- * to the highest one, and publishes them all by one store: into the parent of the highest, or into
- * the root. Most changes copy a leaf and nothing else.
+ * Changing a tree in copies, with its lock. What a node is stands in area_node.h, how a leaf changes in
+ * place in area_leaf.c. A change copies the nodes that it changes, from the leaf up to the highest one,
+ * and publishes them all by one store: into the parent of the highest, or into the root.
  *
- * What always holds, for everybody:
+ * What always holds, for all threads:
  *
- * (A) Level, count and keys of a node that readers can reach never change, nor do the mappings of a
- *     leaf.
+ * (A) Level and keys of an inner node that readers can reach never change.
  * (B) A mapping lies between the keys that its leaf lies between. So there is one way from a node
  *     to the mapping at an address, by keys alone. A mapping that would cross the key between two
  *     leaves makes that key move, in a copy of the node that has it and of all below it on the way
@@ -15,129 +14,44 @@
  * (C) A mapping changes over to another leaf, or a node to another parent, only in copies: of both
  *     leaves or parents, and of all nodes between them and the lowest one that they have in common,
  *     and of that one.
- * (D) A node that was replaced is never changed any more, and is not freed while somebody reads who
+ * (D) A node that was replaced is never changed any more, and is not freed while a thread reads that
  *     may have found it.
  *
- * And for the writer, between changes:
+ * And for a writer with the lock, between changes:
  *
- * (E) Each node but the root uses at least a third of its slots, a root that is no leaf at least
- *     two, and a root that is a leaf one: O(log n) levels, at most MAX_LEVELS.
- * (F) The sum of a slot is that of the node below it.
+ * (E) Each node but the root uses at least a third of its slots, but for leaves that are marked as
+ *     sparse, or that an edit in place has emptied and mm__area_tree_tidy() has not seen yet. A root that
+ *     is no leaf has at least two children.
+ * (F) The sum of a slot bounds what is below: where the first mapping begins is at most lo, where the
+ *     last one ends at least hi, and no gap between two is greater than gap. If lo is above hi, there may
+ *     be none. For a leaf, the bounds stand in the leaf, too, so that an edit in place keeps to them.
  *
  * Why a reader misses nothing that is mapped all the time: let a node be on its way to an address,
  * and have what is mapped there below it. By (A) and (B) it goes on to the right child. As long as
  * the node is part of the tree, that stays below the same slot, by (C), and so it is below the
  * child that the reader loads. If the node has been replaced, its child is one of the time when
  * that happened, by (D); it had the mapping then, and as long as it is itself part of the tree
- * elsewhere keeps it, by (C), and when it is no more, by (D).
+ * elsewhere keeps it, by (C), and when it is no more, by (D). A leaf has the mapping in each state that a
+ * reader may see of it, because an edit in place is one step for readers.
  *
  *	what is written first			by release	found by acquire	then read
  *	a private node, and all below it	[W1] a child	[R1] a child		that node
  *	the same				[W2] the root	[R2] the root		that node
- *	an area, by the caller			[W1] or [W2]	[R1] or [R2]		through m->area
+ *	an area, by the caller			[L5], [W1], [W2] [L2], [R1], [R2]	through m->area
  *
  * That a node is free of readers when it is freed is rcu.h's business. Counts of spares and levels
- * are hints for whom looks without the lock: relaxed.
+ * are hints for a thread that looks without the lock: relaxed.
  */
 #include "area_path.h"
 
-#include <stddef.h>
+/* How long a leaf stays sparse that no thread changes. */
+#define COLD_NS UINT64_C(100000000)
 
-/*
- * Looking up
- */
+/* Leaves that are passed over for the next one that is sparse. */
+#define PASSED 32u
 
-static void get_mapping(const struct leaf *leaf, unsigned int i, struct mm__mapping *m)
-{
-	*m = (struct mm__mapping){ leaf->start[i], leaf->rest[i].end, leaf->rest[i].area };
-}
-
-/* What is far away in a leaf comes at the same time, and not one line after the other. */
-static void prefetch_leaf(const struct mm__area_node *node)
-{
-#ifdef __GNUC__
-	for (size_t at = offsetof(struct leaf, start) & ~(size_t)63; at < sizeof(struct leaf);
-	     at += 64)
-		__builtin_prefetch((const char *)node + at);
-#else
-	(void)node;
-#endif
-}
-
-bool mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
-{
-	const struct mm__area_node *node = mm__root(tree);
-	unsigned int i;
-
-	if (!node || addr == UINT64_MAX)
-		return false;
-	for (unsigned int level = node->level; level; level--) {
-		const struct inner *inner = mm__inner(node);
-
-		i = mm__route(inner, addr);
-		/* Acquire [R1]: pairs with [W1] in publish(). */
-		node = atomic_load_explicit(&inner->child[i], memory_order_acquire);
-		if (level == 1)
-			prefetch_leaf(node);
-	}
-	i = mm__begun(mm__leaf(node), addr);
-	if (!i || mm__leaf(node)->rest[i - 1].end <= addr)
-		return false;
-	get_mapping(mm__leaf(node), i - 1, m);
-	return true;
-}
-
-/* The leaf, and the slot in it, of the first mapping that ends above addr. NULL: there is none. */
-static const struct leaf *find_leaf(const struct mm__area_tree *tree, uint64_t addr,
-				    unsigned int *slot)
-{
-	const struct mm__area_node *node = mm__root(tree);
-	unsigned int i;
-
-	if (!node || addr == UINT64_MAX)
-		return NULL;
-	for (; node->level; node = mm__child(node, i)) {
-		i = mm__route(mm__inner(node), addr);
-		if (mm__inner(node)->sum[i].hi <= addr)
-			i++;
-		/* Only in the root: further down, the last slot ends above addr. */
-		if (i == node->count)
-			return NULL;
-	}
-	i = mm__begun(mm__leaf(node), addr);
-	if (i && mm__leaf(node)->rest[i - 1].end > addr)
-		i--;
-	*slot = i;
-	return i == node->count ? NULL : mm__leaf(node);
-}
-
-bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
-{
-	unsigned int i;
-	const struct leaf *leaf = find_leaf(tree, addr, &i);
-
-	if (leaf)
-		get_mapping(leaf, i, m);
-	return leaf;
-}
-
-_Static_assert(MM__AREA_LIST >= LEAF_SLOTS, "a list has room for a leaf");
-
-bool mm__area_tree_list(const struct mm__area_tree *tree, uint64_t addr,
-			struct mm__area_list *list)
-{
-	unsigned int i;
-	const struct leaf *leaf = find_leaf(tree, addr, &i);
-
-	list->count = list->next = 0;
-	for (; leaf && i < leaf->node.count; i++)
-		get_mapping(leaf, i, &list->m[list->count++]);
-	return leaf;
-}
-
-/*
- * Changing
- */
+/* A leaf that could not be divided is not tried again before twice the strain, up to this. */
+#define MOST_STRAIN (UINT32_C(1) << 20)
 
 void mm__path_descend(const struct mm__area_tree *tree, uint64_t addr, struct path *path)
 {
@@ -145,6 +59,7 @@ void mm__path_descend(const struct mm__area_tree *tree, uint64_t addr, struct pa
 
 	path->levels = node->level + 1;
 	path->owned = 0;
+	path->index[0] = 0;
 	for (unsigned int level = node->level; level; level--) {
 		path->node[level] = node;
 		path->index[level] = mm__route(mm__inner(node), addr);
@@ -188,17 +103,8 @@ bool mm__path_update_sum(struct path *path, unsigned int level)
 	struct sum *sum = &mm__inner(path->node[level])->sum[path->index[level]];
 	struct sum old = *sum;
 
-	*sum = mm__node_sum(path->node[level - 1]);
+	mm__record_sum(path->node[level], path->index[level], path->node[level - 1]);
 	return level < path->owned || old.lo != sum->lo || old.hi != sum->hi || old.gap != sum->gap;
-}
-
-static void put_mapping(struct mm__area_node *node, unsigned int i, const struct mm__mapping *m)
-{
-	struct leaf *leaf = mm__leaf(node);
-
-	leaf->start[i] = m->start;
-	leaf->rest[i].end = m->end;
-	leaf->rest[i].area = m->area;
 }
 
 void mm__put_child(struct mm__area_node *node, unsigned int i, uint64_t key,
@@ -207,7 +113,7 @@ void mm__put_child(struct mm__area_node *node, unsigned int i, uint64_t key,
 	if (i)
 		mm__inner(node)->key[i - 1] = key;
 	mm__set_child(node, i, child);
-	mm__inner(node)->sum[i] = mm__node_sum(child);
+	mm__record_sum(node, i, child);
 }
 
 /*
@@ -247,10 +153,10 @@ static struct mm__area_node *make_room(struct mm__area_tree *tree, struct mm__ar
 {
 	struct mm__area_node *left = *node;
 	struct mm__area_node *right = NULL;
-	unsigned int slots = mm__slots(left);
+	unsigned int slots = left->count;
 	unsigned int keep = slots / 2;
 
-	if (left->count == slots) {
+	if (slots >= mm__full(left)) {
 		if (*i == slots)
 			keep = slots - mm__least(left) + 1;
 		else if (*i <= (left->level ? 1u : 0u))
@@ -281,15 +187,44 @@ static void add_root(struct mm__area_tree *tree, struct path *path, uint64_t key
 	path->owned = path->levels;
 }
 
-void mm__area_tree_insert(struct mm__area_tree *tree, struct mm__area_budget *budget,
-			  const struct mm__mapping *m)
+/* Takes a new node, on the right of the leaf of the path, into the tree; NULL: there is none. */
+static void climb(struct mm__area_tree *tree, struct path *path, struct mm__area_node *right,
+		  uint64_t key)
 {
+	for (unsigned int level = 1; level < path->levels; level++) {
+		struct mm__area_node *new = right;
+		struct mm__area_node *node;
+		uint64_t new_key = key;
+		unsigned int i;
+
+		if (new)
+			mm__path_own(tree, path, level);
+		if (!mm__path_update_sum(path, level))
+			break;
+		if (!new)
+			continue;
+		node = path->node[level];
+		i = path->index[level] + 1;
+		right = make_room(tree, &node, &i, &key);
+		mm__put_child(node, i, new_key, new);
+	}
+	if (right)
+		add_root(tree, path, key, right);
+}
+
+void mm__area_tree_insert(struct mm__area_edit *edit, const struct mm__mapping *m)
+{
+	struct mm__area_tree *tree = edit->tree;
 	struct path path = { .levels = 0 };
 	struct mm__area_node *node, *right;
 	uint64_t key = 0;
 	unsigned int i;
 
-	mm__area_change(tree, budget);
+	if (edit->leaf) {
+		mm__leaf_insert(edit, m);
+		return;
+	}
+	mm__area_change(tree, edit->budget);
 	if (mm__root(tree))
 		mm__path_descend(tree, m->start, &path);
 	else
@@ -298,44 +233,145 @@ void mm__area_tree_insert(struct mm__area_tree *tree, struct mm__area_budget *bu
 	make_way(tree, &path, m->start, m->end);
 	i = mm__begun(mm__leaf(node), m->start);
 	right = make_room(tree, &node, &i, &key);
-	put_mapping(node, i, m);
-	for (unsigned int level = 1; level < path.levels; level++) {
-		struct mm__area_node *new = right;
-		uint64_t new_key = key;
-
-		if (new)
-			mm__path_own(tree, &path, level);
-		if (!mm__path_update_sum(&path, level))
-			break;
-		if (!new)
-			continue;
-		node = path.node[level];
-		i = path.index[level] + 1;
-		right = make_room(tree, &node, &i, &key);
-		mm__put_child(node, i, new_key, new);
-	}
-	if (right)
-		add_root(tree, &path, key, right);
-	tree->count++;
+	mm__leaf_put(mm__leaf(node), i, m);
+	climb(tree, &path, right, key);
 	mm__path_publish(tree, &path);
 }
 
-void mm__area_tree_set(struct mm__area_tree *tree, struct mm__area_budget *budget, uint64_t start,
-		       const struct mm__mapping *m)
+void mm__area_tree_set(struct mm__area_edit *edit, uint64_t start, const struct mm__mapping *m)
 {
+	struct mm__area_tree *tree = edit->tree;
 	struct path path;
 	struct mm__area_node *leaf;
 
-	mm__area_change(tree, budget);
+	if (edit->leaf) {
+		mm__leaf_set(edit, start, m);
+		return;
+	}
+	mm__area_change(tree, edit->budget);
 	mm__path_descend(tree, start, &path);
 	leaf = mm__path_own(tree, &path, 0);
 	make_way(tree, &path, m->start, m->end);
-	put_mapping(leaf, mm__begun(mm__leaf(leaf), start) - 1, m);
-	for (unsigned int level = 1; level < path.levels; level++) {
-		if (!mm__path_update_sum(&path, level))
-			break;
-	}
+	mm__leaf_put(mm__leaf(leaf), mm__begun(mm__leaf(leaf), start) - 1, m);
+	climb(tree, &path, NULL, 0);
 	mm__path_publish(tree, &path);
+}
+
+void mm__area_tree_clear(struct mm__area_edit *edit, uint64_t start, uint64_t end)
+{
+	uint64_t low, high;
+
+	if (edit->leaf || !mm__leaf_of(edit->tree, start, &low, &high))
+		return;
+	/* Where a leaf has nothing but this, a mapping that grows over it would leave it nothing. */
+	if (end > high || (end == high && start == low))
+		mm__area_tree_remove_leaves(edit, start, end);
+}
+
+/*
+ * Tidying
+ */
+
+/* Divides the leaf at a key that is in no mapping; both parts may stay sparse. */
+static void divide(struct mm__area_edit *edit, uint64_t key, uint64_t now)
+{
+	struct mm__area_tree *tree = edit->tree;
+	struct mm__area_node *left, *right;
+	struct path path;
+	unsigned int i;
+
+	mm__area_change(tree, edit->budget);
+	mm__path_descend(tree, key, &path);
+	left = mm__path_own(tree, &path, 0);
+	i = mm__begun(mm__leaf(left), key - 1);
+	right = mm__area_node_take(tree, 0);
+	mm__leaf(right)->low = key;
+	mm__leaf(right)->high = mm__leaf(left)->high;
+	mm__leaf(left)->sparse = mm__leaf(right)->sparse = true;
+	mm__leaf(left)->too_strained = MM__STRAIN_SPLIT;
+	mm__leaf(left)->seen = mm__leaf(right)->seen = 0;
+	mm__leaf(left)->seen_at = mm__leaf(right)->seen_at = now;
+	if (i < left->count)
+		mm__shift_right(left, right, left->count - i, &(uint64_t){ 0 });
+	climb(tree, &path, right, key);
+	mm__path_publish(tree, &path);
+}
+
+static bool can_divide(const struct mm__area_tree *tree, uint64_t key)
+{
+	struct mm__mapping m;
+	uint64_t low, high;
+
+	mm__leaf_of(tree, key, &low, &high);
+	return key > low && !(mm__area_tree_at(tree, key, &m) && m.start < key);
+}
+
+static bool too_few(const struct mm__area_tree *tree, const struct leaf *leaf)
+{
+	return !leaf->sparse && leaf->node.count < mm__least(&leaf->node) &&
+	       &leaf->node != mm__root(tree);
+}
+
+/* The next leaf that is sparse, or one a few leaves further on. *low leads to it. */
+static struct leaf *next_sparse(struct mm__area_tree *tree, uint64_t *low)
+{
+	struct leaf *leaf = NULL;
+
+	for (unsigned int i = 0; i < PASSED && (!leaf || !leaf->sparse); i++) {
+		leaf = mm__leaf_of(tree, tree->next_look, low, &tree->next_look);
+		if (tree->next_look == UINT64_MAX)
+			tree->next_look = 0;
+	}
+	return leaf;
+}
+
+/* A sparse leaf that no thread has changed for some time since it was looked at is not sparse any more. */
+static void look_at_next(struct mm__area_edit *edit, uint64_t now)
+{
+	struct mm__area_tree *tree = edit->tree;
+	uint64_t low;
+	struct leaf *leaf = next_sparse(tree, &low);
+	uint64_t seq;
+
+	mm__leaf_lock(tree, leaf);
+	/* relaxed: it changes with the lock of the leaf only */
+	seq = atomic_load_explicit(&leaf->seq, memory_order_relaxed);
+	if (leaf->seen != seq || !leaf->seen_at) {
+		leaf->seen = seq;
+		leaf->seen_at = now;
+	} else if (now - leaf->seen_at >= COLD_NS) {
+		leaf->sparse = false;
+	}
+	if (too_few(tree, leaf))
+		mm__area_tree_refill(edit, low);
+}
+
+static void divide_or_not(struct mm__area_edit *edit, struct leaf *leaf, uint64_t key, uint64_t now)
+{
+	/* Beside the most aligned address; or there, if one mapping ends where another begins. */
+	if (can_divide(edit->tree, key))
+		divide(edit, key, now);
+	else if (can_divide(edit->tree, key + 1))
+		divide(edit, key + 1, now);
+	else if (leaf->too_strained < MOST_STRAIN)
+		leaf->too_strained *= 2;
+}
+
+void mm__area_tree_tidy(struct mm__area_edit *edit, uint64_t addr, bool divides, uint64_t now)
+{
+	struct mm__area_tree *tree = edit->tree;
+	uint64_t low, high;
+	struct leaf *leaf = mm__leaf_of(tree, addr, &low, &high);
+
+	if (!leaf)
+		return;
+	mm__leaf_lock(tree, leaf);
+	if (divides)
+		divide_or_not(edit, leaf, addr, now);
+	else if (too_few(tree, leaf))
+		mm__area_tree_refill(edit, low);
+	for (unsigned int i = 1; i < MM__TIDY_CHANGES && mm__root(tree); i++)
+		look_at_next(edit, now);
 }
 
 struct mm__garbage *mm__area_tree_take_retired(struct mm__area_tree *tree)

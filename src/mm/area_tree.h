@@ -1,33 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * area_tree - what is mapped where in an address space: a B+-tree of disjoint, half-open ranges,
- * with the greatest gap of each subtree, so that the highest gap of a given length is found in
+ * with bounds for the gaps of each subtree, so that the highest gap of a given length is found in
  * O(log n).
  *
- * It knows nothing of pages, of what an area is, or of what makes two areas one. Writers are
- * serialised by the caller, who also keeps mappings from overlapping. Readers need nothing but an
- * RCU read section: a change leaves what they may see as it is, and puts a changed copy in its
- * place. What was replaced is handed out by mm__area_tree_take_retired().
+ * It knows nothing of pages, of what an area is, or of what makes two areas one. Readers need nothing
+ * but an RCU read section. A writer keeps all other writers away from the addresses that it changes, as
+ * long as it does; two writers at different addresses need not know of each other. There are two ways to
+ * change mappings:
  *
- * A change cannot fail. The writer reserves nodes for all its changes before the first of them, and
- * a writer that gets no memory has changed nothing. What is reserved stands in the writer's budget,
- * and no other writer uses it, even if the lock is dropped in between. In a row:
+ * - in place, in the one leaf that has all the addresses and what touches them: with the lock of the
+ *   leaf, and without memory;
+ * - with the tree's lock, which is the caller's: in copies of the nodes that change. What was replaced is
+ *   handed out by mm__area_tree_take_retired().
  *
- *	mm__area_tree_preload(tree, &needs, &spares);		without the lock
- *	lock
- *	mm__area_tree_stock(tree, &spares);
- *	error = mm__area_tree_reserve(tree, &budget, &needs);	seldom allocates after that
- *	needs.now changes
- *	retired = mm__area_tree_take_retired(tree);
- *	unlock
- *	mm__rcu_free(retired);
- *	...
- *	lock
- *	needs.later changes
- *	mm__area_tree_release(tree, &budget);
- *	...
+ * A change cannot fail. Before a writer with the tree's lock changes anything, it reserves nodes for all
+ * its changes. What is reserved stands in the writer's budget, and no other writer uses it, even if the
+ * lock is dropped in between. (G) The spares of the tree are at least the sum of all budgets, for each
+ * kind of node. In a row:
  *
- * (G) The spares of the tree are at least the sum of all budgets, for each kind of node.
+ *	if (!mm__area_edit_in_place(&edit, &tree, start, end, ..)) {
+ *		mm__area_tree_preload(&tree, &needs, &spares);		without the lock
+ *		lock
+ *		mm__area_tree_stock(&tree, &spares);
+ *		mm__area_edit_locked(&edit, &tree, &budget, start, end);
+ *		error = mm__area_tree_reserve(&tree, &budget, &needs);	seldom allocates after that
+ *	}
+ *	changes
+ *	mm__area_edit_end(&edit);
+ *	if it is not in place
+ *		retired = mm__area_tree_take_retired(&tree);
+ *		mm__area_tree_release(&tree, &budget);
+ *		unlock
+ *		mm__rcu_free(retired);
  */
 #ifndef MM_AREA_TREE_H
 #define MM_AREA_TREE_H
@@ -40,6 +45,7 @@
 struct mm__area;
 struct mm__area_node;
 struct mm__garbage;
+struct leaf;
 
 /* [start, end), with start < end: UINT64_MAX is never mapped. */
 struct mm__mapping {
@@ -70,13 +76,26 @@ struct mm__area_budget {
 struct mm__area_tree {
 	/* Alone on its line, which readers read. NULL: empty. */
 	alignas(64) _Atomic(struct mm__area_node *) root;
-	/* For writers. A thread without the lock may read what is atomic, as a hint. */
-	alignas(64) uint64_t count;
-	_Atomic(unsigned int) levels; /* of nodes */
+	/* With the lock. A thread without it may read what is atomic, as a hint. */
+	alignas(64) _Atomic(unsigned int) levels; /* of nodes */
 	struct mm__area_spares spares;
 	_Atomic(unsigned int) reserved[2]; /* the sum of all budgets */
 	struct mm__area_budget *budget;    /* of the change at hand */
 	struct mm__garbage *retired;
+	struct leaf *locked; /* the leaves that are locked together with the tree */
+	uint64_t next_look;  /* mm__area_tree_tidy() looks next at the leaf of this address */
+};
+
+/* A change of mappings by one writer. */
+struct mm__area_edit {
+	struct mm__area_tree *tree;
+	struct leaf *leaf;              /* in place, in this leaf; NULL: with the tree's lock */
+	bool begun;                     /* readers of the leaf wait */
+	struct mm__area_budget *budget; /* without a leaf */
+	/* Where mm__area_tree_tidy() is to be called when it is over, to divide a leaf or not; 0: nowhere. */
+	uint64_t tidy;
+	bool divides;
+	bool widens; /* not in place, because the bounds for gaps are too narrow */
 };
 
 void mm__area_tree_init(struct mm__area_tree *tree);
@@ -85,15 +104,44 @@ void mm__area_tree_init(struct mm__area_tree *tree);
 void mm__area_tree_destroy(struct mm__area_tree *tree);
 
 /*
- * The mapping that contains addr, in *m; false if there is none. For writers, and for readers in an
- * RCU read section. Takes no lock and writes nothing shared. What is mapped all the time is found,
- * whatever else changes. O(log n).
+ * The mapping that contains addr, in *m; false if there is none. In an RCU read section, or with the
+ * lock. Writes nothing shared, unless a writer stays long in the leaf. What is mapped all the time is
+ * found, whatever else changes. O(log n).
  */
 bool mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m);
 
+/* What a thread remembers of the leaf that it has looked at last. */
+struct mm__area_look {
+	const struct leaf *leaf; /* only compared */
+	uint64_t seq;
+	uint32_t strain; /* high: other threads change it between two looks */
+	uint32_t passed; /* so often it was high, and the leaf was not divided */
+};
+
+/*
+ * The same, for a thread that looks again and again: if then mm__area_looks_strained(), the leaf is to be
+ * divided between it and the thread that changes it.
+ */
+bool mm__area_tree_look(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m,
+			struct mm__area_look *look);
+
+#define MM__STRAIN_STEP  32u
+#define MM__STRAIN_SPLIT 256u
+
+static inline bool mm__area_looks_strained(const struct mm__area_look *look)
+{
+	return look->strain >= MM__STRAIN_SPLIT << look->passed;
+}
+
+/*
+ * A key for mm__area_tree_tidy() between the mapping at addr and what another thread than this one has
+ * changed last in its leaf; 0: there is none. In an RCU read section.
+ */
+uint64_t mm__area_tree_key_beside(const struct mm__area_tree *tree, uint64_t addr, uint32_t writer);
+
 /*
  * The first mapping that ends above addr: the one that contains it, or else the next; false if
- * there is none. For writers only. O(log n).
+ * there is none. With the lock. O(log n).
  */
 bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m);
 
@@ -111,13 +159,13 @@ static inline void mm__area_list_init(struct mm__area_list *list)
 	list->count = list->next = 0;
 }
 
-/* Lists the first mappings that end above addr; false: there are none. For writers only. O(log n). */
+/* Lists the first mappings that end above addr; false: there are none. With the lock. O(log n). */
 bool mm__area_tree_list(const struct mm__area_tree *tree, uint64_t addr,
 			struct mm__area_list *list);
 
 /*
  * As mm__area_tree_find(), for one mapping after the other: addr is the end of the one before. The list
- * is empty at first, and when the tree has been changed. For writers only. O(1) on average.
+ * is empty at first, and when the tree has been changed. With the lock. O(1) on average.
  */
 static inline bool mm__area_list_next(const struct mm__area_tree *tree, struct mm__area_list *list,
 				      uint64_t addr, struct mm__mapping *m)
@@ -130,14 +178,23 @@ static inline bool mm__area_list_next(const struct mm__area_tree *tree, struct m
 
 /*
  * The highest address of length free bytes in [low, high), in *addr; false if there are none.
- * length > 0. For writers only. O(log n).
+ * length > 0. With the lock; other threads may map there in place before it is dropped. Tightens bounds
+ * that it finds too wide: O(log n) on average.
  */
-bool mm__area_tree_highest_gap(const struct mm__area_tree *tree, uint64_t length, uint64_t low,
+bool mm__area_tree_highest_gap(struct mm__area_tree *tree, uint64_t length, uint64_t low,
 			       uint64_t high, uint64_t *addr);
 
 /* The lowest one. */
-bool mm__area_tree_lowest_gap(const struct mm__area_tree *tree, uint64_t length, uint64_t low,
+bool mm__area_tree_lowest_gap(struct mm__area_tree *tree, uint64_t length, uint64_t low,
 			      uint64_t high, uint64_t *addr);
+
+/*
+ * The highest one that one leaf knows of: the leaf of this address, which is in [low, high). Nothing is
+ * mapped within margin bytes above it, unless a mapping begins at its end. In an RCU read section,
+ * without the lock. Another thread may have mapped something there already.
+ */
+bool mm__area_tree_leaf_gap(const struct mm__area_tree *tree, uint64_t length, uint64_t low,
+			    uint64_t high, uint64_t margin, uint64_t *addr);
 
 /*
  * Allocates, without a lock, the nodes that the tree seems to lack for these changes. The caller must
@@ -157,65 +214,102 @@ int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *bu
 			  const struct mm__area_needs *needs);
 
 /*
- * Several changes in turn, for which the budget of one of them is enough. Every change but an insertion
- * retires at least as many nodes of each kind as it takes. So a writer that keeps what was retired since
- * its budget was full can fill it again, whether or not there is memory:
- *
- *	error = mm__area_tree_prepare_refill(&budget, &needs, &spares);		without the lock
- *	if there is an error
- *		wait until no thread reads what was retired
- *		mm__area_tree_reuse(&budget, &needs, retired, &spares);
- *	lock
- *	mm__area_tree_refill(tree, &budget, &needs, &spares);
- *
- * needs->later is how many changes the budget is for after that; needs->now is not looked at.
+ * Makes spares of retired nodes that no thread reads any more. Every change but an insertion retires at
+ * least as many nodes of each kind as it takes: so after that, as much can be reserved as before, whether or
+ * not there is memory.
  */
-
-/* Allocates what the budget lacks. 0; or ENOMEM, and *spares has a part of it. */
-int mm__area_tree_prepare_refill(const struct mm__area_budget *budget,
-				 const struct mm__area_needs *needs,
-				 struct mm__area_spares *spares);
-
-/* Takes the rest from the retired nodes, and frees those that are not needed. */
-void mm__area_tree_reuse(const struct mm__area_budget *budget, const struct mm__area_needs *needs,
-			 struct mm__garbage *retired, struct mm__area_spares *spares);
-
-void mm__area_tree_refill(struct mm__area_tree *tree, struct mm__area_budget *budget,
-			  const struct mm__area_needs *needs, struct mm__area_spares *spares);
+void mm__area_tree_recycle(struct mm__area_tree *tree, struct mm__garbage *retired);
 
 /* Lets others have what is left of the budget. */
 void mm__area_tree_release(struct mm__area_tree *tree, struct mm__area_budget *budget);
 
-/* Puts *m in, which overlaps nothing there. O(log n). */
-void mm__area_tree_insert(struct mm__area_tree *tree, struct mm__area_budget *budget,
-			  const struct mm__mapping *m);
+/*
+ * Edits. A writer keeps other writers away from [start, end). The edit may look at, and change, what is
+ * mapped there, and the mappings that touch it.
+ */
 
 /*
- * Takes all n mappings in [start, end) out, in one step for readers. There is at least one, and none
- * sticks out. O(log n), of the mappings in the tree, however many are taken out: the rest of the work
- * is done when what is retired is freed.
+ * Begins an edit of [start, end) in place, if one leaf has it all, with room for two more mappings; and
+ * where unmaps is set, for an edit that only takes mappings out, if its bounds for gaps allow for it.
+ * False: with the lock only. In an RCU read section, which goes on until the end of the edit; no other
+ * edit of the thread goes on. writer: a number of the calling thread's own. May wait for edits of other
+ * threads in the leaf.
  */
-void mm__area_tree_erase_range(struct mm__area_tree *tree, struct mm__area_budget *budget,
-			       uint64_t start, uint64_t end, uint64_t n);
+bool mm__area_edit_in_place(struct mm__area_edit *edit, struct mm__area_tree *tree, uint64_t start,
+			    uint64_t end, uint32_t writer, bool unmaps);
+
+/*
+ * After that, if the edit widens: lets go of the bounds at this address, so that it can begin. A search
+ * finds narrower ones when it needs them. With the lock.
+ */
+void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t addr);
+
+/*
+ * Begins one with the tree's lock. May wait for edits in place. *edit is zeroed, or as a failed
+ * mm__area_edit_in_place() has left it.
+ */
+void mm__area_edit_locked(struct mm__area_edit *edit, struct mm__area_tree *tree,
+			  struct mm__area_budget *budget, uint64_t start, uint64_t end);
+
+/* Another range for an edit that has begun with the lock. */
+void mm__area_edit_also(struct mm__area_edit *edit, uint64_t start, uint64_t end);
+
+/* Readers and other writers see the change, if they have not seen it yet. The lock is still held. */
+void mm__area_edit_end(struct mm__area_edit *edit);
+
+/* As the functions of the tree. */
+bool mm__area_edit_at(const struct mm__area_edit *edit, uint64_t addr, struct mm__mapping *m);
+bool mm__area_edit_find(const struct mm__area_edit *edit, uint64_t addr, struct mm__mapping *m);
+bool mm__area_edit_list(const struct mm__area_edit *edit, uint64_t addr,
+			struct mm__area_list *list);
+
+/*
+ * Every budgeted change of a tree is one of these. Puts *m in, which overlaps nothing there. With the
+ * lock, the whole of *m must be in one leaf; see mm__area_tree_clear(). O(log n).
+ */
+void mm__area_tree_insert(struct mm__area_edit *edit, const struct mm__mapping *m);
+
+/*
+ * Takes all n mappings in [start, end) out, in one step for readers. None sticks out. O(log n), of the
+ * mappings in the tree, however many are taken out: the rest of the work is done when what is retired is
+ * freed.
+ */
+void mm__area_tree_erase_range(struct mm__area_edit *edit, uint64_t start, uint64_t end,
+			       uint64_t n);
 
 /* Takes the mapping that begins at start out. It must exist. O(log n). */
-static inline void mm__area_tree_erase(struct mm__area_tree *tree, struct mm__area_budget *budget,
-				       uint64_t start)
+static inline void mm__area_tree_erase(struct mm__area_edit *edit, uint64_t start)
 {
-	mm__area_tree_erase_range(tree, budget, start, start + 1, 1);
+	mm__area_tree_erase_range(edit, start, start + 1, 1);
 }
+
+/*
+ * Nothing is mapped in [start, end): makes it all part of one leaf, so that it can become a mapping, or
+ * part of one.
+ */
+void mm__area_tree_clear(struct mm__area_edit *edit, uint64_t start, uint64_t end);
 
 /*
  * Puts *m in the place of the mapping that begins at start, in one step for readers. The bounds may
  * change as long as it stays between its neighbours. O(log n).
  */
-void mm__area_tree_set(struct mm__area_tree *tree, struct mm__area_budget *budget, uint64_t start,
-		       const struct mm__mapping *m);
+void mm__area_tree_set(struct mm__area_edit *edit, uint64_t start, const struct mm__mapping *m);
+
+/*
+ * What an edit has left to be done at its tidy: divides a leaf there that several threads use, or joins
+ * one that has become almost empty with its neighbour. Takes MM__TIDY_CHANGES of the budget. With the lock,
+ * in an edit of nothing, which is to be ended. now: in nanoseconds.
+ */
+#define MM__TIDY_CHANGES 3u
+void mm__area_tree_tidy(struct mm__area_edit *edit, uint64_t addr, bool divides, uint64_t now);
 
 /* Nodes that new readers do not find any more, for mm__rcu_free(). NULL: none. */
 struct mm__garbage *mm__area_tree_take_retired(struct mm__area_tree *tree);
 
-/* Whether order, fill, bounds and gaps are right; if not, *what says what is wrong. O(n). */
-bool mm__area_tree_valid(const struct mm__area_tree *tree, const char **what);
+/*
+ * Whether order, fill, bounds and gaps are right, and there are so many mappings; if not, *what says what
+ * is wrong. At a quiet moment. O(n).
+ */
+bool mm__area_tree_valid(const struct mm__area_tree *tree, uint64_t count, const char **what);
 
 #endif

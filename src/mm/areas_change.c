@@ -4,16 +4,15 @@
  * other, up to the first error, as Linux does. Only want of memory is an error before anything has
  * changed. A few areas are changed at a time:
  *
- *	with the mm lock	areas become the new kind, and their counts odd
- *	without			their pages come to allow no more than that
- *	with the mm lock	they merge, and their counts become even
- *	without			pages are copied that are locked, and can be written to now
+ *	in an edit	areas become the new kind, and their counts odd
+ *	without		their pages come to allow no more than that
+ *	in edits	they merge, and their counts become even
+ *	without		pages are copied that are locked, and can be written to now
  *
  * An area inside the range changes in place, which takes no memory. Only one that sticks out is split:
- * the first one, or the last. A merge takes memory, for nodes of the tree, and there may be as many of
- * them as areas. So both splits and one merge are reserved at the beginning; and what one merge has
- * used is got back before the next, where there is no memory from the nodes that it replaced, when no
- * reader looks at them any more.
+ * the first one, or the last. The memory for both splits is reserved at the beginning, unless the first
+ * edit can do all, and for one merge; what that has used is got back before the next, where there is no
+ * memory from the nodes that it replaced.
  *
  * Where there are too many areas Linux may leave an area split although its kind was not changed; here
  * it is left whole.
@@ -37,9 +36,7 @@ struct work {
 	uint64_t end;
 	int (*change)(struct mm__area_kind *kind, int how);
 	int how;
-	struct mm__budget budget;
-	bool may_split;              /* the last area is not split yet */
-	struct mm__garbage *retired; /* nodes replaced by the merge for which the budget was used */
+	struct mm__area_budget *nodes; /* with the mm lock: for the splits, and a merge */
 	/* Those changed last, which are not settled yet. */
 	struct run run[MM__AREAS_AT_ONCE];
 	unsigned int nr_runs;
@@ -62,32 +59,32 @@ static void add_run(struct work *work, const struct run *new)
 }
 
 /*
- * With the mm lock
+ * In an edit
  */
 
 /* How many more areas there are when [start, end) of one is another kind, maybe less than none. */
-static int areas_added(const struct mm *mm, const struct mm__mapping *m, uint64_t start,
+static int areas_added(const struct mm__edit *edit, const struct mm__mapping *m, uint64_t start,
 		       uint64_t end, const struct mm__area_kind *kind)
 {
 	struct mm__mapping left;
 	struct mm__mapping right;
 	int added = (m->start < start) + (end < m->end);
 
-	added -= mm__area_tree_at(&mm->areas, start - 1, &left) && mm__same_kind(left.area, kind);
-	added -= mm__area_tree_at(&mm->areas, end, &right) && mm__same_kind(right.area, kind);
+	added -= mm__area_edit_at(&edit->tree, start - 1, &left) && mm__same_kind(left.area, kind);
+	added -= mm__area_edit_at(&edit->tree, end, &right) && mm__same_kind(right.area, kind);
 	return added;
 }
 
 /* The part of an area that sticks out. */
-static int change_part(struct mm *mm, struct mm__budget *budget, const struct mm__mapping *m,
-		       const struct run *part, const struct mm__area_kind *kind)
+static int change_part(struct mm__edit *edit, const struct mm__mapping *m, const struct run *part,
+		       const struct mm__area_kind *kind)
 {
-	int added = areas_added(mm, m, part->start, part->end, kind);
+	int added = areas_added(edit, m, part->start, part->end, kind);
 
-	if (added > 0 && !mm__room_for_areas(mm, (uint64_t)added))
+	if (added > 0 && !mm__room_for_areas(edit->cpu, (uint64_t)added))
 		return ENOMEM;
-	mm__areas_cut_one(mm, budget, part->start, part->end);
-	mm__areas_put_changing(mm, budget, part->start, part->end, kind);
+	mm__areas_cut_one(edit, part->start, part->end);
+	mm__areas_put_changing(edit, part->start, part->end, kind);
 	return 0;
 }
 
@@ -100,7 +97,8 @@ static void change_whole(struct mm__area *area, const struct mm__area_kind *kind
 }
 
 /* Changes what of the area lies in the range. EAGAIN: when what was changed before has been settled. */
-static int change_area(struct work *work, const struct mm__mapping *m, bool *split)
+static int change_area(struct work *work, struct mm__edit *edit, const struct mm__mapping *m,
+		       bool *split)
 {
 	struct run part = { .start = work->addr, .end = mm__min(m->end, work->end) };
 	struct mm__area_kind old = mm__kind_of(m->area);
@@ -117,11 +115,10 @@ static int change_area(struct work *work, const struct mm__mapping *m, bool *spl
 		part.copies = kind.flags & MM__AREA_LOCKED && kind.flags & MM_MAP_PRIVATE &&
 			      kind.prot & ~old.prot & MM_PROT_WRITE;
 		if (sticks_out)
-			error = change_part(work->cpu->mm, &work->budget, m, &part, &kind);
+			error = change_part(edit, m, &part, &kind);
 		else
 			change_whole(m->area, &kind);
 		*split = sticks_out;
-		work->may_split = work->may_split && !(sticks_out && part.end == work->end);
 		if (!error)
 			add_run(work, &part);
 	}
@@ -131,9 +128,8 @@ static int change_area(struct work *work, const struct mm__mapping *m, bool *spl
 }
 
 /* Some areas, up to the first error. */
-static int change_some(struct work *work)
+static int change_some(struct work *work, struct mm__edit *edit)
 {
-	struct mm *mm = work->cpu->mm;
 	struct mm__area_list list;
 	int error = 0;
 
@@ -142,10 +138,10 @@ static int change_some(struct work *work)
 		struct mm__mapping m;
 		bool split = false;
 
-		if (!mm__area_list_next(&mm->areas, &list, work->addr, &m) || m.start > work->addr)
+		if (!mm__edit_next(edit, &list, work->addr, &m) || m.start > work->addr)
 			error = ENOMEM;
 		else
-			error = change_area(work, &m, &split);
+			error = change_area(work, edit, &m, &split);
 		if (split)
 			mm__area_list_init(&list);
 	}
@@ -159,31 +155,6 @@ static int change_some(struct work *work)
  * Without
  */
 
-static void lock_areas(struct work *work)
-{
-	if (work->retired)
-		mm__lock_refilled(work->cpu->mm, &work->budget, work->may_split, work->retired);
-	else
-		mm__lock(work->cpu->mm);
-	work->retired = NULL;
-}
-
-/* What splits have used is not needed again. last: nor is the rest of the budget. */
-static void unlock_areas(struct work *work, bool merged, bool last)
-{
-	struct mm__garbage *nodes;
-	struct mm__garbage *areas;
-
-	if (last)
-		mm__areas_release(work->cpu->mm, &work->budget);
-	areas = mm__unlock_keeping(work->cpu->mm, work->cpu, &nodes);
-	mm__areas_free(areas);
-	if (merged && !last)
-		work->retired = nodes;
-	else
-		mm__rcu_free(nodes);
-}
-
 static void protect_pages(struct work *work)
 {
 	for (unsigned int i = 0; i < work->nr_runs; i++) {
@@ -192,21 +163,6 @@ static void protect_pages(struct work *work)
 		if (run->protect)
 			mm__pages_protect(work->cpu->mm, work->cpu, run->start, run->end,
 					  run->prot);
-	}
-}
-
-static void settle_part(struct work *work, bool last)
-{
-	uint64_t addr = work->run[0].start;
-	uint64_t end = work->run[work->nr_runs - 1].end;
-	bool done = false;
-
-	while (!done) {
-		bool merged;
-
-		lock_areas(work);
-		done = mm__areas_settle_some(work->cpu->mm, &work->budget, &addr, end, &merged);
-		unlock_areas(work, merged, done && last);
 	}
 }
 
@@ -221,36 +177,98 @@ static void copy_pages(struct work *work)
 	}
 }
 
-static void finish_part(struct work *work, bool last)
+static void finish_part(struct work *work)
 {
+	if (!work->nr_runs)
+		return;
 	protect_pages(work);
-	settle_part(work, last);
+	mm__areas_settle(work->cpu, work->run[0].start, work->run[work->nr_runs - 1].end,
+			 work->nodes);
 	copy_pages(work);
 	work->nr_runs = 0;
+}
+
+/*
+ * All of it
+ */
+
+/* Of the areas in a range, the first and the last may stick out of it, or one at both ends. */
+#define ENDS_AREAS 4u
+
+/*
+ * Whether one edit in place does all: if an area that sticks out comes last and not first, areas before it
+ * are to be settled before it is split.
+ */
+static bool is_one_step(const struct work *work, const struct mm__edit *edit)
+{
+	struct mm__mapping m;
+
+	return !mm__area_edit_at(&edit->tree, work->end - 1, &m) || m.end <= work->end ||
+	       m.start <= work->addr;
+}
+
+/* True: done, with *error. */
+static bool change_in_place(struct work *work, int *error)
+{
+	struct mm__edit edit;
+	bool done;
+
+	if (!mm__edit_in_place(&edit, work->cpu, work->addr, work->end, false))
+		return false;
+	done = is_one_step(work, &edit);
+	if (done)
+		*error = change_some(work, &edit);
+	mm__edit_end(&edit);
+	return done;
+}
+
+/* If the last edit has not done so. */
+static void release_nodes(struct mm__cpu *cpu, struct mm__area_budget *nodes)
+{
+	if (!nodes->nodes[0] && !nodes->nodes[1])
+		return;
+	mm__lock(cpu->mm);
+	mm__area_tree_release(&cpu->mm->areas, nodes);
+	mm__unlock(cpu->mm, cpu);
+}
+
+static int change_with_lock(struct work *work)
+{
+	struct mm__area_tree *tree = &work->cpu->mm->areas;
+	struct mm__area_budget nodes = { 0, { 0, 0 } };
+	uint64_t start = work->addr;
+	int error = EAGAIN;
+
+	work->nodes = &nodes;
+	for (bool first = true; error == EAGAIN; first = false) {
+		struct mm__edit edit;
+
+		mm__edit_locked(&edit, work->cpu, start, work->end);
+		error = first ? mm__edit_reserve_ends(&edit, &nodes) : 0;
+		edit.tree.budget = &nodes;
+		if (!error)
+			error = change_some(work, &edit);
+		if (!error && work->addr < work->end)
+			error = EAGAIN;
+		if (!work->nr_runs && error != EAGAIN)
+			mm__area_tree_release(tree, &nodes);
+		mm__edit_end(&edit);
+		finish_part(work);
+	}
+	release_nodes(work->cpu, &nodes);
+	return error;
 }
 
 int mm__areas_change(struct mm__cpu *cpu, uint64_t start, uint64_t end,
 		     int (*change)(struct mm__area_kind *kind, int how), int how)
 {
-	struct work work = { .cpu = cpu,
-			     .addr = start,
-			     .end = end,
-			     .change = change,
-			     .how = how,
-			     .may_split = true };
-	int error = mm__lock_and_reserve_change(cpu->mm, &work.budget);
-	bool last = error;
+	struct work work = { .cpu = cpu, .addr = start, .end = end, .change = change, .how = how };
+	int error;
 
-	if (error)
-		mm__unlock(cpu->mm, cpu);
-	while (!last) {
-		error = change_some(&work);
-		last = (error && error != EAGAIN) || work.addr >= end;
-		unlock_areas(&work, false, last && !work.nr_runs);
-		if (work.nr_runs)
-			finish_part(&work, last);
-		if (!last)
-			lock_areas(&work);
-	}
+	if (!mm__areas_stock(ENDS_AREAS))
+		return ENOMEM;
+	if (!change_in_place(&work, &error))
+		return change_with_lock(&work);
+	finish_part(&work);
 	return error;
 }

@@ -183,6 +183,18 @@ void mm__cpus_stop_all(struct mm *mm, void (*visit)(struct mm__cpu *cpu, void *a
 	mm__mutex_unlock(&mm->cpus.lock, MM__ORDER_CPUS);
 }
 
+void mm__cpus_for_each(struct mm *mm, void (*visit)(struct mm__cpu *cpu, void *arg), void *arg)
+{
+	mm__mutex_lock(&mm->cpus.lock, MM__ORDER_CPUS);
+	for (uint32_t number = 1; number <= mm->cpus.size; number++) {
+		struct mm__cpu *cpu = mm__cpu_of(&mm->cpus, number);
+
+		if (cpu && cpu->used)
+			visit(cpu, arg);
+	}
+	mm__mutex_unlock(&mm->cpus.lock, MM__ORDER_CPUS);
+}
+
 /*
  * Flushing
  */

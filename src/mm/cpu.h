@@ -55,6 +55,7 @@
 #define MM_CPU_H
 
 #include "../platform/platform.h"
+#include "area_tree.h"
 #include "frames.h"
 #include "lock.h"
 
@@ -100,7 +101,13 @@ struct mm__cpu {
 	/* .. and from here to the stop lock, a thread that ends leaves zeroes. */
 	unsigned int fenced_entries; /* since it was stopped */
 	struct mm__frame_cache cache;
-	struct mm_hold *held;                  /* by mm_lock_range() */
+	_Atomic(int64_t) room;     /* for areas, see room.c */
+	_Atomic(int64_t) claim;    /* of an edit in progress */
+	_Atomic(bool) claims;      /* there is one */
+	bool exact;                /* it is an exact one */
+	uint64_t place;            /* where mm_mmap() looks for one first, see place.c */
+	struct mm__area_look look; /* see mm__area_tree_look() */
+	struct mm_hold *held;      /* by mm_lock_range() */
 	uint64_t empty_table[MM__KEPT_TABLES]; /* address with 1 added; see page_table.h */
 	unsigned int next_empty;
 	struct mm_hold coarse;
@@ -299,6 +306,8 @@ void mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set 
  * mm__cpu_enter() and mm__cpu_leave(), nor is visit.
  */
 void mm__cpus_stop_all(struct mm *mm, void (*visit)(struct mm__cpu *cpu, void *arg), void *arg);
+/* The same without stopping them. */
+void mm__cpus_for_each(struct mm *mm, void (*visit)(struct mm__cpu *cpu, void *arg), void *arg);
 
 /* A frame with zeroes and one reference. NULL: the thread has none at hand. */
 static inline struct mm__frame *mm__cpu_frame(struct mm__cpu *cpu)

@@ -284,7 +284,7 @@ static int try_speculative(struct fault *f)
 {
 	struct mm__mapping m;
 
-	if (!mm__area_tree_at(&f->mm->areas, f->page, &m))
+	if (!mm__area_tree_look(&f->mm->areas, f->page, &m, &f->cpu->look))
 		return fall_back(MM_FALLBACK_NO_AREA);
 	f->area = m.area;
 	if (MM__LOCKING && !mm__area_begin(m.area, &f->seq))
@@ -524,16 +524,6 @@ static bool is_below_stack(const struct fault *f)
 	return grows;
 }
 
-static int grow_stack(struct fault *f)
-{
-	int error;
-
-	mm__lock(f->mm);
-	error = mm__stack_grow(f->mm, f->page);
-	mm__unlock(f->mm, f->cpu);
-	return error;
-}
-
 static int coarse(struct fault *f, struct mm_siginfo *info)
 {
 	struct mm__hold hold;
@@ -541,7 +531,7 @@ static int coarse(struct fault *f, struct mm_siginfo *info)
 
 	if (error)
 		return error;
-	error = grow_stack(f);
+	error = mm__stack_grow(f->cpu, f->page);
 	if (!error)
 		error = serve_ranged(f, info);
 	mm__release(f->cpu, &hold);
@@ -581,6 +571,7 @@ static int serve_fault(struct mm__cpu *cpu, uint64_t addr, int access, bool walk
 	fault.table = mm__table_find(&cpu->mm->page_table, fault.page);
 	served = (walks && walk(&fault)) || speculative(&fault);
 	mm__rcu_read_unlock();
+	mm__divide_if_strained(cpu, fault.page);
 	return served ? 0 : serve_with_locks(&fault, addr, info);
 }
 

@@ -27,17 +27,15 @@ static bool next_area(struct mm__cpu *cpu, struct mm__mapping *m)
 static int copy_area(struct mm__cpu *child, const struct mm__mapping *m)
 {
 	struct mm__area_kind kind = mm__kind_of(m->area);
-	struct mm__budget budget;
+	struct mm__edit edit;
 	int error;
 
 	kind.flags &= ~MM__AREA_LOCKED;
-	mm__lock_prepared(child->mm);
-	error = mm__areas_reserve(child->mm, &budget, 0, 1, 0);
-	if (!error) {
-		mm__areas_put_apart(child->mm, &budget, m->start, m->end, &kind);
-		mm__areas_release(child->mm, &budget);
-	}
-	mm__unlock(child->mm, child);
+	mm__edit_begin(&edit, child, m->start, m->end, false);
+	error = mm__edit_reserve(&edit, 0, 1);
+	if (!error)
+		mm__areas_put_apart(&edit, m->start, m->end, &kind);
+	mm__edit_end(&edit);
 	return error;
 }
 

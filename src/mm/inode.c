@@ -239,7 +239,8 @@ void mm__inode_put(struct mm__inode *inode)
 		return;
 	mm__windows_withdraw(&inode->windows);
 	mm__rcu_defer(&inode->garbage,
-		      1 + MM__RCU_PAGE * inode->nr_made + mm__windows_weight(&inode->windows));
+		      MM__RCU_OBJECT * (1 + mm__windows_weight(&inode->windows)) +
+			      MM__RCU_PAGE * inode->nr_made);
 }
 
 void mm__inode_put_unshared(struct mm__inode *inode)

@@ -5,18 +5,21 @@
  * cpu.h (what each thread has of its own), fault.c (how the first three come together), then one
  * file per operation.
  *
- * Three locks, in this order; see lock.h for all:
+ * Four locks, in this order; see lock.h for all:
  *
  * - the range of what an operation is about, for as long as it takes (locking.c);
- * - the mm lock, held only while areas or the heap's end are changed: nobody waits for anything with
- *   it. No pointer to an area is kept across its release, since merging may replace an area that
- *   lies beside the range one holds;
+ * - the mm lock, held only while the shape of the area tree changes, or the heap's end, or while a place
+ *   is looked for: no thread waits for anything with it;
+ * - the lock of a leaf of the area tree, while mappings in it change (edit.c);
  * - the lock of one page table.
  *
- * Faults look areas up in an RCU read section, with neither of the first two.
+ * An operation changes areas in place, with the lock of one leaf, where it can, and with the mm lock
+ * where it cannot. No pointer to an area is kept across the end of an edit, since merging may replace an
+ * area that lies beside the range that the operation holds. Faults look areas up in an RCU read section,
+ * with none of the first three.
  *
- * What is to be changed under the mm lock is prepared before, so that nothing fails half-way: an
- * operation that fails has changed nothing, unless it says so.
+ * What is to be changed is prepared before, so that nothing fails half-way: an operation that fails has
+ * changed nothing, unless it says so.
  */
 #ifndef MM_INTERNAL_H
 #define MM_INTERNAL_H
@@ -51,16 +54,17 @@ struct mm {
 
 	_Alignas(128) pthread_mutex_t lock; /* the mm lock: all up to the next comment */
 	uint64_t lock_taken;                /* when, in nanoseconds */
-	struct mm__area *spare_areas;
-	_Atomic(unsigned int) nr_spare_areas;
-	_Atomic(unsigned int) reserved_areas; /* the sum of all budgets; at most nr_spare_areas */
-	struct mm__garbage *dead_areas;
-	uint64_t brk;               /* the end of the heap, not rounded */
+	uint64_t brk;                       /* the end of the heap, not rounded */
+	_Atomic(bool) unmerged;     /* for want of memory, areas may be apart that could be one */
 	struct mm__area_tree areas; /* faults read it without the lock */
 
 	/* For locking.c only. */
 	_Alignas(128) struct range_lock range_lock;
 	_Alignas(128) pthread_rwlock_t rwlock;
+
+	/* See room.c. */
+	_Alignas(128) pthread_mutex_t room_lock;
+	int64_t room;
 
 	struct mm__cpus cpus;
 	struct mm__cpu *own_cpu; /* of no thread, for those who have the space to themselves */
@@ -128,32 +132,115 @@ bool mm__hold_covers(const struct mm__hold *hold, uint64_t start, uint64_t end);
 void mm__release(struct mm__cpu *cpu, struct mm__hold *hold);
 
 /*
- * The mm lock. What was replaced under it is freed after it is dropped. prepared: after memory was
- * got for so many cuts, a put and a settle, so that mm__areas_reserve() need not get it under the lock.
+ * The mm lock, with an RCU read section: other threads may take areas out in place meanwhile. cpu counts how
+ * long it was held; NULL: it is not counted.
  */
 void mm__lock(struct mm *mm);
-void mm__lock_prepared_for(struct mm *mm, unsigned int cuts);
-static inline void mm__lock_prepared(struct mm *mm)
-{
-	mm__lock_prepared_for(mm, 1);
-}
-/* cpu counts how long it was held; NULL: it is not counted. */
 void mm__unlock(struct mm *mm, struct mm__cpu *cpu);
-/*
- * The same, but returns what areas were taken out, for mm__areas_free() once no thread can use their
- * pages any more: with the last of them a file is not mapped any more.
- */
-struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu);
 
-/* The same, and returns what nodes were replaced, too, which the caller frees or uses again. */
-struct mm__garbage *mm__unlock_keeping(struct mm *mm, struct mm__cpu *cpu,
-				       struct mm__garbage **nodes);
+/*
+ * edit.c: changing areas. The thread holds [start, end) for writing, and looks at nothing but what is mapped
+ * there and what touches it; and changes nothing else.
+ */
+struct mm__edit {
+	struct mm__cpu *cpu;
+	uint64_t start;
+	uint64_t end;
+	bool locked; /* the mm lock is held */
+	struct mm__area_edit tree;
+	struct mm__area_budget nodes; /* reserved by mm__edit_reserve() */
+	struct mm__garbage *dead;     /* areas that were taken out */
+};
+
+/*
+ * Begins one in place; false: with the mm lock only. unmaps: it takes areas out, and puts none in. No lock
+ * but ranges is held. Between begin and end the thread waits for nothing.
+ */
+bool mm__edit_in_place(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t start, uint64_t end,
+		       bool unmaps);
+
+/* Begins one with the mm lock, for which memory is got first. */
+void mm__edit_locked(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t start, uint64_t end);
+
+/* Begins one, in place if it can be. */
+void mm__edit_begin(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t start, uint64_t end,
+		    bool unmaps);
+
+/*
+ * The same where the mm lock is held already, which is dropped with the end of the edit: in place, or with
+ * the mm lock; or only with it.
+ */
+void mm__edit_in_mm_lock(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t start, uint64_t end,
+			 bool unmaps);
+void mm__edit_with_mm_lock(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t start,
+			   uint64_t end);
+
+/* Another range for an edit with the mm lock. */
+static inline void mm__edit_also(struct mm__edit *edit, uint64_t start, uint64_t end)
+{
+	mm__area_edit_also(&edit->tree, start, end);
+}
+
+/* The mm lock is dropped for a moment, before anything has changed. Not in place. */
+void mm__edit_pause(struct mm__edit *edit);
+
+/*
+ * For so many cuts and mm__areas_put...(), and settles of one area. 0; or ENOMEM, and nothing is reserved.
+ * Once in an edit.
+ */
+int mm__edit_reserve(struct mm__edit *edit, unsigned int cuts, unsigned int puts);
+
+/*
+ * With the mm lock: for areas at both ends of a range to be split, the last in a later edit, and for one
+ * merge, in *nodes. The caller gives back what it has not used. 0 or ENOMEM.
+ */
+int mm__edit_reserve_ends(struct mm__edit *edit, struct mm__area_budget *nodes);
+
+/*
+ * Ends an edit with the mm lock that has merged areas with these nodes, and gets as many again: those that
+ * it has replaced, when no reader looks at them any more. So this cannot fail.
+ */
+void mm__edit_end_refilled(struct mm__edit *edit, struct mm__area_budget *nodes);
+
+/*
+ * Ends it. Returns what areas were taken out, for mm__areas_free() once no thread can use their pages any
+ * more: with the last of them a file is not mapped any more. The mm lock is not held any more.
+ */
+struct mm__garbage *mm__edit_end_removed(struct mm__edit *edit);
+
+/* The same, and frees them. */
+void mm__edit_end(struct mm__edit *edit);
+
+/*
+ * The mm lock, for an edit that may begin: with room for areas, and memory for the nodes of so many cuts and
+ * puts, or less if there is none. The edit ends with it, or it is dropped without.
+ */
+void mm__lock_prepared(struct mm__cpu *cpu, unsigned int cuts, unsigned int puts);
+void mm__unlock_prepared(struct mm__cpu *cpu);
 
 /* stats.c: which hold_times[] of struct mm_stats counts so many nanoseconds. */
 unsigned int mm__hold_time_index(uint64_t ns);
 
 /*
- * areas.c: what operations do to areas. All with the mm lock held.
+ * The thread only looks at areas at addr, and other threads change their leaf: divides it. No lock but
+ * ranges is held.
+ */
+void mm__divide_leaf(struct mm__cpu *cpu, uint64_t addr);
+
+static inline void mm__divide_if_strained(struct mm__cpu *cpu, uint64_t addr)
+{
+	if (mm__area_looks_strained(&cpu->look))
+		mm__divide_leaf(cpu, addr);
+}
+
+/*
+ * The first mapping that ends above addr and begins below end, without the mm lock where it contains addr.
+ * In an RCU read section.
+ */
+bool mm__next_area(struct mm__cpu *cpu, uint64_t addr, uint64_t end, struct mm__mapping *m);
+
+/*
+ * areas.c: what operations do to areas, in edits.
  */
 
 /* What a new area is to be like. */
@@ -180,57 +267,13 @@ bool mm__same_kind(const struct mm__area *area, const struct mm__area_kind *kind
 bool mm__areas_continue(const struct mm__mapping *left, const struct mm__mapping *right);
 
 /* Whether nothing is mapped in [start, end). */
-bool mm__range_free(const struct mm *mm, uint64_t start, uint64_t end);
-
-/* Whether the areas may become so many more. */
-bool mm__room_for_areas(const struct mm *mm, uint64_t more);
+bool mm__range_free(const struct mm__edit *edit, uint64_t start, uint64_t end);
 
 /*
  * How many more areas there are when [start, end) has been cut out: 1 if it is the middle of one,
  * else 0.
  */
-unsigned int mm__cut_adds(const struct mm *mm, uint64_t start, uint64_t end);
-
-/*
- * What an operation may still use of the space's spare nodes and areas. The operation reserves once,
- * for the sum of all that it will do, before it changes anything; then none of it can fail. No other
- * operation uses what is reserved, even when the mm lock is dropped before the end.
- */
-struct mm__budget {
-	struct mm__area_budget nodes;
-	unsigned int areas;
-};
-
-/*
- * For so many cuts, and mm__areas_put...(), before the mm lock is dropped, and so many
- * mm__areas_settle() after that. 0; or ENOMEM, and nothing is reserved.
- */
-int mm__areas_reserve(struct mm *mm, struct mm__budget *budget, unsigned int cuts,
-		      unsigned int puts, unsigned int settles);
-
-/*
- * For mm__areas_change(): locks, and reserves for the two areas that may stick out of the range, of which
- * the first is cut before the lock is dropped, and for a merge. 0 or ENOMEM; the mm lock is held anyway.
- */
-int mm__lock_and_reserve_change(struct mm *mm, struct mm__budget *budget);
-
-/*
- * Locks, after a merge, with as much reserved as before it: for the next one, and if may_split for the
- * last area to be cut. retired: the nodes that the merge has replaced. Where there is no memory it waits
- * until these can be used again, so it cannot fail.
- */
-void mm__lock_refilled(struct mm *mm, struct mm__budget *budget, bool may_split,
-		       struct mm__garbage *retired);
-
-/* For areas.c: the memory of an area, of what was reserved; and, at the end of the space, of all spares. */
-struct mm__area *mm__spare_area_take(struct mm *mm, struct mm__budget *budget);
-void mm__spare_areas_free(struct mm *mm);
-
-/* Whether some operation has reserved something that it has not used. */
-bool mm__areas_reserved(const struct mm *mm);
-
-/* Lets others have what the operation has not used. With the mm lock, as all of these. */
-void mm__areas_release(struct mm *mm, struct mm__budget *budget);
+unsigned int mm__cut_adds(const struct mm__edit *edit, uint64_t start, uint64_t end);
 
 /*
  * A range that is to be cut out. Any number of areas may lie there, and the mm lock is to be held for
@@ -258,52 +301,60 @@ static inline struct mm__cut mm__cut_of(uint64_t start, uint64_t end)
 	return (struct mm__cut){ .start = start, .end = end, .next = start };
 }
 
-/* Makes more counts odd. True: there are no more. With the mm lock. */
-bool mm__areas_mark(struct mm *mm, struct mm__cut *cut);
+/* As mm__area_list_next(), in an edit. */
+static inline bool mm__edit_next(const struct mm__edit *edit, struct mm__area_list *list,
+				 uint64_t addr, struct mm__mapping *m)
+{
+	if (list->next == list->count && !mm__area_edit_list(&edit->tree, addr, list))
+		return false;
+	*m = list->m[list->next++];
+	return true;
+}
 
-/*
- * The same for all. It is called with the mm lock, and may drop it and take it again.
- */
-void mm__areas_mark_all(struct mm__cpu *cpu, struct mm__cut *cut);
+/* Makes more counts odd. True: there are no more. */
+bool mm__areas_mark(const struct mm__edit *edit, struct mm__cut *cut);
+
+/* The same for all. It may drop the mm lock and take it again. */
+void mm__areas_mark_all(struct mm__edit *edit, struct mm__cut *cut);
 
 /* The areas stay after all. Needs no lock but the range. */
 void mm__areas_keep(struct mm__cut *cut);
 
 /*
  * Takes out what lies in the range, which leaves the rest of areas that stick out. All areas inside
- * have been marked. Reserved. With the mm lock.
+ * have been marked. Reserved.
  */
-void mm__areas_cut(struct mm *mm, struct mm__budget *budget, struct mm__cut *cut);
+void mm__areas_cut(struct mm__edit *edit, struct mm__cut *cut);
 
 /*
  * Reserves, and cuts. 0; or ENOMEM: an area would have to be split and there are too many, or there is
  * no memory; then all areas stay.
  */
-int mm__areas_remove(struct mm *mm, struct mm__cut *cut);
+int mm__areas_remove(struct mm__edit *edit, struct mm__cut *cut);
 
 /* Cuts a part of one area out. Reserved. */
-void mm__areas_cut_one(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end);
+void mm__areas_cut_one(struct mm__edit *edit, uint64_t start, uint64_t end);
 
 /* Puts an area where there is none, merged with its neighbours, or apart from them. Reserved. */
-void mm__areas_put_apart(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
+void mm__areas_put_apart(struct mm__edit *edit, uint64_t start, uint64_t end,
 			 const struct mm__area_kind *kind);
-void mm__areas_put(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
+void mm__areas_put(struct mm__edit *edit, uint64_t start, uint64_t end,
 		   const struct mm__area_kind *kind);
 
 /*
  * The same, but the area counts as being changed until mm__areas_settle() merges it. The caller holds
  * its range for writing until then. Reserved.
  */
-void mm__areas_put_changing(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
+void mm__areas_put_changing(struct mm__edit *edit, uint64_t start, uint64_t end,
 			    const struct mm__area_kind *kind);
-void mm__areas_settle(struct mm *mm, struct mm__budget *budget, uint64_t start);
 
 /*
- * Settles areas in [*addr, end), where there is no hole, and moves *addr over them: some, and no more
- * after the first merge, for which is reserved. True: that was all.
+ * Settles the areas of [start, end), which is held for writing and has no hole: what counts as being changed
+ * merges, and does not count so any more. In edits of its own. nodes: of mm__edit_reserve_ends(), for merges
+ * where there is no memory; NULL: then, areas stay apart.
  */
-bool mm__areas_settle_some(struct mm *mm, struct mm__budget *budget, uint64_t *addr, uint64_t end,
-			   bool *merged);
+void mm__areas_settle(struct mm__cpu *cpu, uint64_t start, uint64_t end,
+		      struct mm__area_budget *nodes);
 
 /*
  * areas_change.c: makes what lies in [start, end) another kind, area by area up to the first error: of
@@ -325,6 +376,44 @@ void mm__areas_free(struct mm__garbage *list);
 void mm__areas_destroy(struct mm *mm, bool unshared);
 
 /*
+ * room.c: how many areas there may be.
+ */
+
+/* For an edit of the thread that begins, which has no lock but ranges yet; and when it has dropped its locks. */
+void mm__room_claim(struct mm__cpu *cpu);
+void mm__room_give_back(struct mm__cpu *cpu);
+
+/* In an edit: whether the areas may become so many more. */
+bool mm__room_for_areas(const struct mm__cpu *cpu, uint64_t more);
+
+/* In an edit: there are so many more, or less. */
+void mm__count_areas(struct mm__cpu *cpu, int64_t more);
+
+/* The same as mm__room_for_areas(), not in an edit. */
+bool mm__room_now(struct mm__cpu *cpu, uint64_t more);
+
+/* Another limit, for tests. */
+void mm__set_most_areas(struct mm *mm, uint64_t most);
+
+/* Of a new space; and when a thread ends to use it. */
+void mm__room_begin(struct mm *mm);
+void mm__room_end_cpu(struct mm__cpu *cpu);
+
+/* How many there are: exact, if no operation changes them meanwhile. */
+uint64_t mm__nr_areas(struct mm *mm);
+
+/*
+ * kept.c: memory of areas. A thread keeps what it frees for the next ones, up to a bound.
+ */
+
+/* Sees to it that the thread has memory for so many. False: there is none. */
+bool mm__areas_stock(unsigned int n);
+/* Of what mm__areas_stock() has seen to. */
+struct mm__area *mm__area_take(void);
+/* Frees an area, as a function of garbage. */
+void mm__area_drop(struct mm__garbage *garbage);
+
+/*
  * stack.c. All with the mm lock held.
  */
 
@@ -335,13 +424,22 @@ bool mm__place_free(const struct mm *mm, uint64_t start, uint64_t end);
  * A place of that length, in *addr; false: there is none. The highest, if the gaps of all stacks above
  * are kept; otherwise the lowest that keeps that of the next area.
  */
-bool mm__find_place(const struct mm *mm, uint64_t length, uint64_t *addr);
+bool mm__find_place(struct mm *mm, uint64_t length, uint64_t *addr);
+
+/*
+ * place.c: the same in the calling thread's own place, without the mm lock; false also if that seems to be
+ * full. Other threads may map there before the caller holds the range.
+ */
+bool mm__find_own_place(struct mm__cpu *cpu, uint64_t length, uint64_t *addr);
+
+/* In an edit: whether nothing is mapped in [start, end), and no stack in the leaf above would lose its gap. */
+bool mm__place_still_free(const struct mm__edit *edit, uint64_t start, uint64_t end);
 
 /* Whether the page is not mapped, and a stack above it, *stack, may grow down to it. */
 bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *stack);
 
-/* Grows the stack down to the page, if it may. 0 or ENOMEM. */
-int mm__stack_grow(struct mm *mm, uint64_t page);
+/* Grows the stack down to the page, if it may. 0 or ENOMEM. With everything held; not with the mm lock. */
+int mm__stack_grow(struct mm__cpu *cpu, uint64_t page);
 
 /*
  * fault.c: mm_fault() for an access that is valid.

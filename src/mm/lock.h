@@ -4,8 +4,10 @@
  * checked build (MMRANGE_CHECKED) enforces:
  *
  *	RANGE   the range lock, or what stands in for it; never while one of those below is held
- *	MM      the short mm lock
  *	ATTACH  which threads use which address spaces
+ *	ROOM    how many areas there may be, see room.c
+ *	MM      the short mm lock
+ *	LEAF    leaves of the area tree: any number together with MM, else one; see area_leaf.c
  *	TABLE   page tables: upper before lower, lower address first
  *	DEPOT   free frames
  *	CPUS    the list of the threads of an address space
@@ -28,8 +30,10 @@
 
 enum mm__order {
 	MM__ORDER_RANGE,
-	MM__ORDER_MM,
 	MM__ORDER_ATTACH,
+	MM__ORDER_ROOM,
+	MM__ORDER_MM,
+	MM__ORDER_LEAF,
 	MM__ORDER_TABLE,
 	MM__ORDER_DEPOT,
 	MM__ORDER_CPUS,

@@ -41,7 +41,12 @@ int mm__locking_init(struct mm *mm)
 {
 	if (pthread_mutex_init(&mm->lock, NULL))
 		return ENOMEM;
+	if (pthread_mutex_init(&mm->room_lock, NULL)) {
+		pthread_mutex_destroy(&mm->lock);
+		return ENOMEM;
+	}
 	if (rwlock_init(&mm->rwlock)) {
+		pthread_mutex_destroy(&mm->room_lock);
 		pthread_mutex_destroy(&mm->lock);
 		return ENOMEM;
 	}
@@ -52,6 +57,7 @@ void mm__locking_destroy(struct mm *mm)
 {
 	must(range_lock_destroy(&mm->range_lock));
 	pthread_rwlock_destroy(&mm->rwlock);
+	pthread_mutex_destroy(&mm->room_lock);
 	pthread_mutex_destroy(&mm->lock);
 }
 
@@ -206,37 +212,21 @@ void mm__release(struct mm__cpu *cpu, struct mm__hold *hold)
 void mm__lock(struct mm *mm)
 {
 	mm__mutex_lock(&mm->lock, MM__ORDER_MM);
+	/* Areas that are found may be taken out in place meanwhile. */
+	mm__rcu_read_lock();
 	if (MM__LOCKING)
 		mm->lock_taken = mmrange__now();
 }
 
-struct mm__garbage *mm__unlock_keeping(struct mm *mm, struct mm__cpu *cpu,
-				       struct mm__garbage **nodes)
+void mm__unlock(struct mm *mm, struct mm__cpu *cpu)
 {
-	struct mm__garbage *areas = mm->dead_areas;
 	uint64_t held = 0;
 
-	*nodes = mm__area_tree_take_retired(&mm->areas);
-	mm->dead_areas = NULL;
 	/* Before it is unlocked: waking others is not holding it. */
 	if (MM__LOCKING)
 		held = mmrange__now() - mm->lock_taken;
+	mm__rcu_read_unlock();
 	mm__mutex_unlock(&mm->lock, MM__ORDER_MM);
 	if (MM__LOCKING && cpu)
 		mm__count(cpu, MM__HOLD_TIME + mm__hold_time_index(held));
-	return areas;
-}
-
-struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu)
-{
-	struct mm__garbage *nodes;
-	struct mm__garbage *areas = mm__unlock_keeping(mm, cpu, &nodes);
-
-	mm__rcu_free(nodes);
-	return areas;
-}
-
-void mm__unlock(struct mm *mm, struct mm__cpu *cpu)
-{
-	mm__areas_free(mm__unlock_removed(mm, cpu));
 }

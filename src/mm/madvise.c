@@ -15,15 +15,15 @@ static bool next_part(struct mm__cpu *cpu, uint64_t *start, uint64_t *end, int *
 	struct mm__mapping m;
 	bool found;
 
-	mm__lock(cpu->mm);
-	found = mm__area_tree_find(&cpu->mm->areas, *start, &m) && m.start < *end;
+	mm__rcu_read_lock();
+	found = mm__next_area(cpu, *start, *end, &m);
 	if (found) {
 		*start = mm__max(*start, m.start);
 		*end = mm__min(*end, m.end);
 		*prot = mm__area_prot(m.area);
 		*flags = mm__area_flags(m.area);
 	}
-	mm__unlock(cpu->mm, cpu);
+	mm__rcu_read_unlock();
 	return found;
 }
 
@@ -35,8 +35,8 @@ static int dontneed(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
 	while (addr < end) {
 		uint64_t start = addr;
 		uint64_t stop = end;
-		int prot;
-		int flags;
+		int prot = 0;
+		int flags = 0;
 
 		if (!next_part(cpu, &start, &stop, &prot, &flags))
 			return ENOMEM;
@@ -57,8 +57,8 @@ static int populate(struct mm__cpu *cpu, uint64_t addr, uint64_t end, int access
 	while (addr < end) {
 		uint64_t start = addr;
 		uint64_t stop = end;
-		int prot;
-		int flags;
+		int prot = 0;
+		int flags = 0;
 		int error;
 
 		if (!next_part(cpu, &start, &stop, &prot, &flags) || start > addr)
@@ -83,6 +83,7 @@ static int discard(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
 		return error;
 	error = dontneed(cpu, addr, end);
 	mm__release(cpu, &hold);
+	mm__divide_if_strained(cpu, addr);
 	return error;
 }
 

@@ -8,30 +8,18 @@
 #include <errno.h>
 #include <string.h>
 
-/* Moves *addr over some areas; false: there is a hole at *addr. With the mm lock held. */
-static bool pass_areas(const struct mm *mm, uint64_t *addr, uint64_t end)
-{
-	struct mm__area_list list;
-	struct mm__mapping m;
-
-	mm__area_list_init(&list);
-	for (unsigned int n = 0; *addr < end && n < MM__AREAS_AT_ONCE; n++) {
-		if (!mm__area_list_next(&mm->areas, &list, *addr, &m) || m.start > *addr)
-			return false;
-		*addr = m.end;
-	}
-	return true;
-}
-
 /* Whether [addr, end) is mapped without a hole. */
 static bool is_mapped(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
 {
 	bool mapped = true;
 
 	while (addr < end && mapped) {
-		mm__lock(cpu->mm);
-		mapped = pass_areas(cpu->mm, &addr, end);
-		mm__unlock(cpu->mm, cpu);
+		struct mm__mapping m = { 0, end, NULL };
+
+		mm__rcu_read_lock();
+		mapped = mm__next_area(cpu, addr, end, &m) && m.start <= addr;
+		mm__rcu_read_unlock();
+		addr = m.end;
 	}
 	return mapped;
 }
@@ -75,5 +63,6 @@ int mm_mincore(struct mm *mm, uint64_t addr, uint64_t length, unsigned char *vec
 	else
 		error = ENOMEM;
 	mm__release(cpu, &hold);
+	mm__divide_if_strained(cpu, addr);
 	return error;
 }

@@ -36,42 +36,22 @@ static int access_of(const struct mm__area *area)
 }
 
 /*
- * Moves *start over some areas, up to one that has pages to be made present, whose part *start and
- * *end then are. Returns how; 0: there is none among them. With the mm lock held.
+ * Moves *start over areas, up to one that has pages to be made present, whose part *start and *end then are.
+ * Returns how; 0: there is none among them.
  */
-static int pass_areas(const struct mm *mm, uint64_t *start, uint64_t *end)
-{
-	struct mm__area_list list;
-	struct mm__mapping m;
-
-	mm__area_list_init(&list);
-	for (unsigned int n = 0; n < MM__AREAS_AT_ONCE; n++) {
-		int access;
-
-		if (!mm__area_list_next(&mm->areas, &list, *start, &m) || m.start >= *end) {
-			*start = *end;
-			return 0;
-		}
-		access = access_of(m.area);
-		if (access) {
-			*start = mm__max(*start, m.start);
-			*end = mm__min(*end, m.end);
-			return access;
-		}
-		*start = m.end;
-	}
-	return 0;
-}
-
-/* How the pages of the next locked area of [*start, *end) are made present; 0: there is none. */
 static int next_locked(struct mm__cpu *cpu, uint64_t *start, uint64_t *end)
 {
 	int access = 0;
 
 	while (!access && *start < *end) {
-		mm__lock(cpu->mm);
-		access = pass_areas(cpu->mm, start, end);
-		mm__unlock(cpu->mm, cpu);
+		struct mm__mapping m = { *end, *end, NULL };
+
+		mm__rcu_read_lock();
+		if (mm__next_area(cpu, *start, *end, &m) && m.start < *end)
+			access = access_of(m.area);
+		mm__rcu_read_unlock();
+		*start = access ? mm__max(*start, m.start) : mm__min(*end, m.end);
+		*end = access ? mm__min(*end, m.end) : *end;
 	}
 	return access;
 }

@@ -11,6 +11,7 @@
 void mm_attr_init(struct mm_attr *attr)
 {
 	attr->locking = MM_LOCKING_SPECULATIVE;
+	attr->placement = MM_PLACEMENT_LINUX;
 	attr->brk_start = UINT64_C(0x555555556000);
 	attr->max_pages = UINT64_MAX;
 	attr->max_areas = 65530;
@@ -20,6 +21,7 @@ static bool attr_valid(const struct mm_attr *attr)
 {
 	return (attr->locking == MM_LOCKING_RANGE || attr->locking == MM_LOCKING_COARSE ||
 		attr->locking == MM_LOCKING_RWLOCK || attr->locking == MM_LOCKING_SPECULATIVE) &&
+	       (attr->placement == MM_PLACEMENT_LINUX || attr->placement == MM_PLACEMENT_THREAD) &&
 	       mm__page_aligned(attr->brk_start) && attr->brk_start >= MM_ADDR_MIN &&
 	       attr->brk_start < MM_ADDR_MAX;
 }
@@ -39,6 +41,7 @@ static int init(struct mm *mm)
 	/* The top one. */
 	mm__count(mm->own_cpu, MM__TABLE_MADE);
 	mm__area_tree_init(&mm->areas);
+	mm__room_begin(mm);
 	mm->brk = mm->attr.brk_start;
 	return 0;
 }

@@ -3,9 +3,10 @@
  * mm_mmap(). Results and errors, and their order, as in Linux's do_mmap() and mmap_region().
  *
  * A mapping at a place of the caller's holds that range from the beginning. Otherwise a place is
- * looked for under the mm lock, and its range is tried there and then. If that fails, somebody is
+ * looked for under the mm lock, and its range is tried there and then. If that fails, another thread is
  * still at work on it, such as an munmap() that has yet to free the pages: then the range is waited
- * for without the mm lock, and the place is looked for again, as it may be taken by now.
+ * for without the mm lock, and the place is looked for again, as it may be taken by now. Threads that map
+ * in places of their callers' do so without the mm lock, so it may be taken even in between.
  */
 #include "internal.h"
 
@@ -97,16 +98,6 @@ static int open_inode(struct mm *mm, struct mapping *map, uint64_t length)
 					     : open_file(map, length);
 }
 
-static bool too_many_areas(struct mm__cpu *cpu)
-{
-	bool room;
-
-	mm__lock(cpu->mm);
-	room = mm__room_for_areas(cpu->mm, 0);
-	mm__unlock(cpu->mm, cpu);
-	return !room;
-}
-
 /* Linux counts the areas before it looks at the place. */
 static int check_fixed(struct mm__cpu *cpu, uint64_t addr, uint64_t length)
 {
@@ -114,7 +105,7 @@ static int check_fixed(struct mm__cpu *cpu, uint64_t addr, uint64_t length)
 		return ENOMEM;
 	if (mm__page_aligned(addr) && addr >= MM_ADDR_MIN)
 		return 0;
-	if (too_many_areas(cpu))
+	if (!mm__room_now(cpu, 0))
 		return ENOMEM;
 	return mm__page_aligned(addr) ? EPERM : EINVAL;
 }
@@ -128,67 +119,65 @@ static void place(struct mapping *map, uint64_t start, uint64_t length)
 }
 
 /*
- * At a place of the caller's. With the mm lock held. *replaces: something was there, whose pages are
- * to be taken out before the area is settled.
+ * At a place of the caller's. *replaces: something was there, whose pages are to be taken out before the
+ * area is settled.
  */
-static int put_fixed(struct mm *mm, const struct mapping *map, struct mm__cut *cut,
-		     struct mm__budget *budget, bool *replaces)
+static int put_fixed(struct mm__edit *edit, const struct mapping *map, struct mm__cut *cut,
+		     bool *replaces)
 {
-	unsigned int adds = mm__cut_adds(mm, map->start, map->end);
+	unsigned int adds = mm__cut_adds(edit, map->start, map->end);
 	int error;
 
-	if (!mm__room_for_areas(mm, 0))
+	if (!mm__room_for_areas(edit->cpu, 0))
 		return ENOMEM;
-	*replaces = !mm__range_free(mm, map->start, map->end);
+	*replaces = !mm__range_free(edit, map->start, map->end);
 	if (map->flags & MM_MAP_FIXED_NOREPLACE && *replaces)
 		return EEXIST;
 	error = check_mapping(map);
 	if (error)
 		return error;
-	if ((adds && !mm__room_for_areas(mm, adds)) ||
-	    mm__areas_reserve(mm, budget, *replaces, 1, *replaces))
+	if ((adds && !mm__room_for_areas(edit->cpu, adds)) || mm__edit_reserve(edit, *replaces, 1))
 		return ENOMEM;
 	if (!*replaces) {
-		mm__areas_put(mm, budget, map->start, map->end, &map->kind);
-		mm__areas_release(mm, budget);
+		mm__areas_put(edit, map->start, map->end, &map->kind);
 		return 0;
 	}
-	mm__areas_cut(mm, budget, cut);
-	mm__areas_put_changing(mm, budget, map->start, map->end, &map->kind);
+	mm__areas_cut(edit, cut);
+	mm__areas_put_changing(edit, map->start, map->end, &map->kind);
 	return 0;
 }
 
-static void replace_pages(struct mm__cpu *cpu, const struct mapping *map, struct mm__budget *budget)
+static int map_held(struct mm__cpu *cpu, const struct mapping *map)
 {
-	mm__pages_zap(cpu->mm, cpu, map->start, map->end);
-	mm__lock(cpu->mm);
-	mm__areas_settle(cpu->mm, budget, map->start);
-	mm__areas_release(cpu->mm, budget);
-	mm__unlock(cpu->mm, cpu);
+	struct mm__cut cut = mm__cut_of(map->start, map->end);
+	struct mm__garbage *removed;
+	struct mm__edit edit;
+	bool replaces = false;
+	int error;
+
+	mm__edit_begin(&edit, cpu, map->start, map->end, false);
+	if (!(map->flags & MM_MAP_FIXED_NOREPLACE))
+		mm__areas_mark_all(&edit, &cut);
+	error = put_fixed(&edit, map, &cut, &replaces);
+	removed = mm__edit_end_removed(&edit);
+	if (error) {
+		mm__areas_keep(&cut);
+	} else if (replaces) {
+		mm__pages_zap(cpu->mm, cpu, map->start, map->end);
+		mm__areas_settle(cpu, map->start, map->end, NULL);
+	}
+	mm__areas_free(removed);
+	return error;
 }
 
 static int map_fixed(struct mm__cpu *cpu, const struct mapping *map)
 {
-	struct mm *mm = cpu->mm;
-	struct mm__cut cut = mm__cut_of(map->start, map->end);
-	struct mm__garbage *removed;
-	struct mm__budget budget;
 	struct mm__hold hold;
-	bool replaces = false;
 	int error = mm__hold_write(cpu, &hold, map->start, map->end);
 
 	if (error)
 		return error;
-	mm__lock_prepared(mm);
-	if (!(map->flags & MM_MAP_FIXED_NOREPLACE))
-		mm__areas_mark_all(cpu, &cut);
-	error = put_fixed(mm, map, &cut, &budget, &replaces);
-	removed = mm__unlock_removed(mm, cpu);
-	if (error)
-		mm__areas_keep(&cut);
-	else if (replaces)
-		replace_pages(cpu, map, &budget);
-	mm__areas_free(removed);
+	error = map_held(cpu, map);
 	mm__release(cpu, &hold);
 	return error;
 }
@@ -197,7 +186,7 @@ static int map_fixed(struct mm__cpu *cpu, const struct mapping *map)
  * Sets the bounds of the area to where it can go, near hint if that is not 0. With the mm lock
  * held.
  */
-static int find_place(const struct mm *mm, struct mapping *map, uint64_t hint, uint64_t length)
+static int find_place(struct mm *mm, struct mapping *map, uint64_t hint, uint64_t length)
 {
 	uint64_t addr = mm__page_start(hint);
 
@@ -211,13 +200,13 @@ static int find_place(const struct mm *mm, struct mapping *map, uint64_t hint, u
 }
 
 /* All errors but for want of memory, and the place. With the mm lock held. */
-static int prepare_anywhere(const struct mm *mm, struct mapping *map, uint64_t hint,
+static int prepare_anywhere(struct mm__cpu *cpu, struct mapping *map, uint64_t hint,
 			    uint64_t length)
 {
-	int error = mm__room_for_areas(mm, 0) ? 0 : ENOMEM;
+	int error = mm__room_for_areas(cpu, 0) ? 0 : ENOMEM;
 
 	if (!error)
-		error = find_place(mm, map, hint, length);
+		error = find_place(cpu->mm, map, hint, length);
 	return error ? error : check_mapping(map);
 }
 
@@ -232,8 +221,8 @@ static int hold_place(struct mm__cpu *cpu, struct mm__hold *hold, struct mapping
 	bool held = false;
 	int error;
 
-	mm__lock_prepared(mm);
-	while (!(error = prepare_anywhere(mm, map, hint, length))) {
+	mm__lock_prepared(cpu, 0, 1);
+	while (!(error = prepare_anywhere(cpu, map, hint, length))) {
 		if (held && mm__hold_covers(hold, map->start, map->end))
 			return 0;
 		if (!held) {
@@ -241,12 +230,12 @@ static int hold_place(struct mm__cpu *cpu, struct mm__hold *hold, struct mapping
 			if (error != EBUSY)
 				return error;
 		}
-		mm__unlock(mm, cpu);
+		mm__unlock_prepared(cpu);
 		if (held)
 			mm__release(cpu, hold);
 		held = false;
 		error = mm__hold_write(cpu, hold, map->start, map->end);
-		mm__lock_prepared(mm);
+		mm__lock_prepared(cpu, 0, 1);
 		if (error)
 			return error;
 		held = true;
@@ -259,25 +248,73 @@ static int hold_place(struct mm__cpu *cpu, struct mm__hold *hold, struct mapping
 	return error;
 }
 
+/* Puts it where the place is held. With the mm lock, which is dropped. EAGAIN: the place was taken first. */
+static int put_anywhere(struct mm__cpu *cpu, const struct mapping *map)
+{
+	struct mm__edit edit;
+	int error = 0;
+
+	mm__edit_in_mm_lock(&edit, cpu, map->start, map->end, false);
+	if (!mm__range_free(&edit, map->start, map->end))
+		error = EAGAIN;
+	else if (mm__edit_reserve(&edit, 0, 1))
+		error = ENOMEM;
+	else
+		mm__areas_put(&edit, map->start, map->end, &map->kind);
+	mm__edit_end(&edit);
+	return error;
+}
+
 static int map_anywhere(struct mm__cpu *cpu, struct mapping *map, uint64_t hint, uint64_t length)
 {
-	struct mm *mm = cpu->mm;
-	struct mm__budget budget;
 	struct mm__hold hold;
-	int error = hold_place(cpu, &hold, map, hint, length);
+	int error;
 
-	if (error) {
-		mm__unlock(mm, cpu);
-		return error;
-	}
-	error = mm__areas_reserve(mm, &budget, 0, 1, 0);
-	if (!error) {
-		mm__areas_put(mm, &budget, map->start, map->end, &map->kind);
-		mm__areas_release(mm, &budget);
-	}
-	mm__unlock(mm, cpu);
+	do {
+		error = hold_place(cpu, &hold, map, hint, length);
+		if (error) {
+			mm__unlock_prepared(cpu);
+			return error;
+		}
+		error = put_anywhere(cpu, map);
+		mm__release(cpu, &hold);
+	} while (error == EAGAIN);
+	return error;
+}
+
+/* In the thread's own place. EAGAIN: there is none, or another thread has it already. */
+static int map_in_own_place(struct mm__cpu *cpu, struct mapping *map, uint64_t length)
+{
+	struct mm__hold hold;
+	struct mm__edit edit;
+	uint64_t addr;
+	int error;
+
+	/* In what order errors come is not looked at here. */
+	if (check_mapping(map) || !mm__find_own_place(cpu, length, &addr) ||
+	    mm__hold_write(cpu, &hold, addr, addr + length))
+		return EAGAIN;
+	place(map, addr, length);
+	mm__edit_begin(&edit, cpu, map->start, map->end, false);
+	if (!mm__room_for_areas(cpu, 0) || !mm__place_still_free(&edit, map->start, map->end))
+		error = EAGAIN;
+	else
+		error = mm__edit_reserve(&edit, 0, 1);
+	if (!error)
+		mm__areas_put(&edit, map->start, map->end, &map->kind);
+	mm__edit_end(&edit);
 	mm__release(cpu, &hold);
 	return error;
+}
+
+static int map_without_place(struct mm__cpu *cpu, struct mapping *map, uint64_t hint,
+			     uint64_t length)
+{
+	int error = EAGAIN;
+
+	if (cpu->mm->attr.placement == MM_PLACEMENT_THREAD && !mm__page_start(hint))
+		error = map_in_own_place(cpu, map, length);
+	return error == EAGAIN ? map_anywhere(cpu, map, hint, length) : error;
 }
 
 static int map_somewhere(struct mm__cpu *cpu, struct mapping *map, uint64_t addr, uint64_t length)
@@ -293,7 +330,7 @@ static int map_somewhere(struct mm__cpu *cpu, struct mapping *map, uint64_t addr
 	if (error)
 		return error;
 	if (!(map->flags & FIXED))
-		return map_anywhere(cpu, map, addr, length);
+		return map_without_place(cpu, map, addr, length);
 	error = check_fixed(cpu, addr, length);
 	if (error)
 		return error;

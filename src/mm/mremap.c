@@ -7,6 +7,8 @@
  * under the mm lock, what it touches is held, and the plan is made again. If that is held too it is
  * carried out, otherwise all starts anew.
  *
+ * Where nothing moves, what has to be held is known: that is tried first.
+ *
  * A move is atomic towards accesses: at first nothing can be accessed at the old place, then it
  * appears at the new one. Whoever finds one of the two missing faults, and waits: nothing is mapped
  * at the old place any more, and the area at the new one counts as being changed until all is there.
@@ -54,7 +56,7 @@ static int check_request(const struct request *r)
 }
 
 /*
- * Plans are made with the mm lock held.
+ * Plans are made with the mm lock held, in an edit.
  */
 
 static struct plan fail(const struct request *r, int error)
@@ -75,7 +77,7 @@ static struct plan move(const struct request *r, uint64_t target)
 	return (struct plan){ MOVE, 0, target, r->old, r->old + length };
 }
 
-static struct plan plan_shrink(const struct mm *mm, const struct request *r)
+static struct plan plan_shrink(const struct mm__edit *edit, const struct request *r)
 {
 	uint64_t adds;
 
@@ -83,16 +85,17 @@ static struct plan plan_shrink(const struct mm *mm, const struct request *r)
 		return do_here(r, STAY, MM_PAGE_SIZE);
 	if (r->old_length > MM_ADDR_MAX - r->old)
 		return fail(r, EINVAL);
-	adds = mm__cut_adds(mm, r->old + r->new_length, r->old + r->old_length);
-	if (adds && !mm__room_for_areas(mm, adds))
+	adds = mm__cut_adds(edit, r->old + r->new_length, r->old + r->old_length);
+	if (adds && !mm__room_for_areas(edit->cpu, adds))
 		return fail(r, ENOMEM);
 	return do_here(r, SHRINK, r->old_length);
 }
 
-static bool can_grow_here(const struct mm *mm, const struct request *r, const struct mm__mapping *m)
+static bool can_grow_here(const struct mm__edit *edit, const struct request *r,
+			  const struct mm__mapping *m)
 {
 	return r->old_length == m->end - r->old && r->new_length <= MM_ADDR_MAX - r->old &&
-	       mm__range_free(mm, m->end, r->old + r->new_length);
+	       mm__range_free(edit, m->end, r->old + r->new_length);
 }
 
 /* Only shared memory can be seen twice. */
@@ -101,7 +104,7 @@ static bool may_move(const struct request *r, const struct mm__mapping *m)
 	return r->old_length || mm__area_flags(m->area) & MM_MAP_SHARED;
 }
 
-static struct plan plan_grow(const struct mm *mm, const struct request *r,
+static struct plan plan_grow(const struct mm__edit *edit, const struct request *r,
 			     const struct mm__mapping *m)
 {
 	uint64_t target;
@@ -110,29 +113,26 @@ static struct plan plan_grow(const struct mm *mm, const struct request *r,
 		return fail(r, EINVAL);
 	if (r->old_length > m->end - r->old)
 		return fail(r, EFAULT);
-	if (can_grow_here(mm, r, m))
+	if (can_grow_here(edit, r, m))
 		return do_here(r, GROW, r->new_length);
 	/* Linux wants that much room for any move, and two more for one that replaces something. */
-	if (!(r->flags & MM_MREMAP_MAYMOVE) || !mm__room_for_areas(mm, 4) ||
-	    !mm__find_place(mm, r->new_length, &target))
+	if (!(r->flags & MM_MREMAP_MAYMOVE) || !mm__room_for_areas(edit->cpu, 4) ||
+	    !mm__find_place(edit->cpu->mm, r->new_length, &target))
 		return fail(r, ENOMEM);
 	return move(r, target);
 }
 
-/* Linux wants room before it looks for what is to be moved. */
-static bool room_for_fixed(const struct mm *mm)
-{
-	return mm__room_for_areas(mm, 6);
-}
+/* Linux wants room for so many before it looks for what is to be moved. */
+#define ROOM_FOR_FIXED 6u
 
-static struct plan plan_fixed(const struct mm *mm, const struct request *r)
+static struct plan plan_fixed(const struct mm__edit *edit, const struct request *r)
 {
 	uint64_t moved = mm__min(r->old_length, r->new_length);
 	struct mm__mapping m;
 
-	if (!room_for_fixed(mm))
+	if (!mm__room_for_areas(edit->cpu, ROOM_FOR_FIXED))
 		return fail(r, ENOMEM);
-	if (!mm__area_tree_at(&mm->areas, r->old, &m))
+	if (!mm__area_edit_at(&edit->tree, r->old, &m))
 		return fail(r, EFAULT);
 	if (!may_move(r, &m))
 		return fail(r, EINVAL);
@@ -146,17 +146,17 @@ static struct plan plan_fixed(const struct mm *mm, const struct request *r)
 	return move(r, r->new_addr);
 }
 
-static struct plan make_plan(const struct mm *mm, const struct request *r)
+static struct plan make_plan(const struct mm__edit *edit, const struct request *r)
 {
 	struct mm__mapping m;
 
 	if (r->flags & MM_MREMAP_FIXED)
-		return plan_fixed(mm, r);
-	if (!mm__area_tree_at(&mm->areas, r->old, &m))
+		return plan_fixed(edit, r);
+	if (!mm__area_edit_at(&edit->tree, r->old, &m))
 		return fail(r, EFAULT);
 	if (r->new_length <= r->old_length)
-		return plan_shrink(mm, r);
-	return plan_grow(mm, r, &m);
+		return plan_shrink(edit, r);
+	return plan_grow(edit, r, &m);
 }
 
 /*
@@ -188,7 +188,7 @@ struct state {
 	/* What is to be cut out at the old place, and at the target; for the plan that is held. */
 	struct mm__cut old;
 	struct mm__cut replaced;
-	struct mm__budget budget;
+	struct mm__edit edit;
 };
 
 static int prepare(struct mm__cpu *cpu, struct state *state, const struct request *r,
@@ -208,9 +208,8 @@ static void keep_areas(struct state *state)
 	mm__areas_keep(&state->replaced);
 }
 
-/* Marks some of the areas that the plan cuts out. True: there are no more. With the mm lock held. */
-static bool mark(struct mm *mm, struct state *state, const struct request *r,
-		 const struct plan *plan)
+/* Marks some of the areas that the plan cuts out. True: there are no more. In the edit. */
+static bool mark(struct state *state, const struct request *r, const struct plan *plan)
 {
 	uint64_t kept = plan->kind == SHRINK ? r->new_length : 0;
 
@@ -220,8 +219,8 @@ static bool mark(struct mm *mm, struct state *state, const struct request *r,
 		state->old = mm__cut_of(r->old + kept, r->old + r->old_length);
 	if (plan->kind == MOVE && state->replaced.start != plan->target)
 		state->replaced = mm__cut_of(plan->target, plan->target + r->new_length);
-	return mm__areas_mark(mm, &state->old) &&
-	       (plan->kind == SHRINK || mm__areas_mark(mm, &state->replaced));
+	return mm__areas_mark(&state->edit, &state->old) &&
+	       (plan->kind == SHRINK || mm__areas_mark(&state->edit, &state->replaced));
 }
 
 /* Holds what the plan needs, instead of what is held. */
@@ -241,63 +240,79 @@ static int hold_again(struct mm__cpu *cpu, struct state *state, const struct req
 	return error;
 }
 
+static void begin_edit(struct mm__cpu *cpu, struct state *state, const struct request *r)
+{
+	mm__edit_with_mm_lock(&state->edit, cpu, r->old, r->old + MM_PAGE_SIZE);
+}
+
+/* The edit gets the ranges of the plan, which are held. */
+static void edit_plan(struct state *state, const struct request *r, const struct plan *plan)
+{
+	mm__edit_also(&state->edit, plan->start, plan->end);
+	if (plan->kind == MOVE)
+		mm__edit_also(&state->edit, plan->target, plan->target + r->new_length);
+}
+
 /*
- * Makes a plan, and holds and prepares all that it needs. Returns with the mm lock held; on error,
+ * Makes a plan, and holds and prepares all that it needs. Returns in an edit; on error,
  * with a plan that fails. What has been marked for one plan is so for the next that needs no other
  * hold: the kind of a plan, and its target, then stay the same, unless it fails.
  */
 static struct plan settle(struct mm__cpu *cpu, struct state *state, const struct request *r)
 {
-	struct mm *mm = cpu->mm;
-
-	mm__lock_prepared_for(mm, 2);
+	mm__lock_prepared(cpu, 2, 1);
 	for (;;) {
-		struct plan plan = make_plan(mm, r);
-		bool held = state->held && plan_held(&state->hold, r, &plan);
-		bool prepared = held && (plan.kind != MOVE || plan.target == state->prepared);
+		struct plan plan;
+		bool held;
+		bool prepared;
 		int error = 0;
 
-		if (prepared && mark(mm, state, r, &plan))
+		begin_edit(cpu, state, r);
+		plan = make_plan(&state->edit, r);
+		held = state->held && plan_held(&state->hold, r, &plan);
+		prepared = held && (plan.kind != MOVE || plan.target == state->prepared);
+		if (prepared)
+			edit_plan(state, r, &plan);
+		if (prepared && mark(state, r, &plan))
 			return plan;
-		mm__unlock(mm, cpu);
+		mm__edit_end(&state->edit);
 		if (!held)
 			error = hold_again(cpu, state, r, &plan);
 		if (!error && !prepared)
 			error = prepare(cpu, state, r, &plan);
-		mm__lock_prepared_for(mm, 2);
-		if (error)
+		mm__lock_prepared(cpu, 2, 1);
+		if (error) {
+			begin_edit(cpu, state, r);
 			return fail(r, error);
+		}
 	}
 }
 
-static int grow_area(struct mm *mm, struct mm__budget *budget, uint64_t start, uint64_t end,
+static int grow_area(struct mm__edit *edit, uint64_t start, uint64_t end,
 		     const struct mm__area_kind *kind)
 {
-	if (mm__areas_reserve(mm, budget, 0, 1, 0))
+	if (mm__edit_reserve(edit, 0, 1))
 		return ENOMEM;
-	mm__areas_put(mm, budget, start, end, kind);
-	mm__areas_release(mm, budget);
+	mm__areas_put(edit, start, end, kind);
 	return 0;
 }
 
-/* The budget has what is left for the area at the target to be settled. */
-static int move_area(struct mm *mm, struct state *state, const struct request *r, uint64_t target,
+static int move_area(struct state *state, const struct request *r, uint64_t target,
 		     struct mm__area_kind kind)
 {
-	if (mm__areas_reserve(mm, &state->budget, 2, 1, 1))
+	if (mm__edit_reserve(&state->edit, 2, 1))
 		return ENOMEM;
 	if (kind.inode)
 		kind.offset += r->old - target;
-	mm__areas_cut(mm, &state->budget, &state->replaced);
+	mm__areas_cut(&state->edit, &state->replaced);
 	if (r->old_length)
-		mm__areas_cut(mm, &state->budget, &state->old);
-	mm__areas_put_changing(mm, &state->budget, target, target + r->new_length, &kind);
+		mm__areas_cut(&state->edit, &state->old);
+	mm__areas_put_changing(&state->edit, target, target + r->new_length, &kind);
 	return 0;
 }
 
-/* With the mm lock held. 0 or ENOMEM. */
-static int change_areas(struct mm *mm, struct state *state, const struct request *r,
-			const struct plan *plan)
+/* In the edit. 0 or ENOMEM. */
+static int change_areas(struct state *state, const struct request *r, const struct plan *plan)
 {
 	struct mm__area_kind kind;
 	struct mm__mapping m;
@@ -305,16 +320,15 @@ static int change_areas(struct mm *mm, struct state *state, const struct request
 	if (plan->kind == STAY)
 		return 0;
 	if (plan->kind == SHRINK)
-		return mm__areas_remove(mm, &state->old);
-	mm__area_tree_at(&mm->areas, r->old, &m);
+		return mm__areas_remove(&state->edit, &state->old);
+	mm__area_edit_at(&state->edit.tree, r->old, &m);
 	kind = mm__kind_of(m.area);
 	if (plan->kind == GROW)
-		return grow_area(mm, &state->budget, m.end, r->old + r->new_length, &kind);
-	return move_area(mm, state, r, plan->target, kind);
+		return grow_area(&state->edit, m.end, r->old + r->new_length, &kind);
+	return move_area(state, r, plan->target, kind);
 }
 
-static void change_pages(struct mm__cpu *cpu, struct state *state, const struct request *r,
-			 const struct plan *plan)
+static void change_pages(struct mm__cpu *cpu, const struct request *r, const struct plan *plan)
 {
 	struct mm *mm = cpu->mm;
 	uint64_t kept = mm__min(r->old_length, r->new_length);
@@ -325,23 +339,20 @@ static void change_pages(struct mm__cpu *cpu, struct state *state, const struct 
 		return;
 	mm__pages_zap(mm, cpu, plan->target, plan->target + r->new_length);
 	mm__pages_move(mm, cpu, r->old, plan->target, kept);
-	mm__lock(mm);
-	mm__areas_settle(mm, &state->budget, plan->target);
-	mm__areas_release(mm, &state->budget);
-	mm__unlock(mm, cpu);
+	mm__areas_settle(cpu, plan->target, plan->target + r->new_length, NULL);
 }
 
 static int remap(struct mm__cpu *cpu, const struct request *r, uint64_t *target)
 {
 	struct state state = { .held = false };
 	struct plan plan = settle(cpu, &state, r);
-	int error = plan.kind == FAIL ? plan.error : change_areas(cpu->mm, &state, r, &plan);
-	struct mm__garbage *removed = mm__unlock_removed(cpu->mm, cpu);
+	int error = plan.kind == FAIL ? plan.error : change_areas(&state, r, &plan);
+	struct mm__garbage *removed = mm__edit_end_removed(&state.edit);
 
 	if (error)
 		keep_areas(&state);
 	else
-		change_pages(cpu, &state, r, &plan);
+		change_pages(cpu, r, &plan);
 	mm__areas_free(removed);
 	mm__pages_unpin(cpu->mm, cpu, &state.pins);
 	if (state.held)
@@ -350,16 +361,59 @@ static int remap(struct mm__cpu *cpu, const struct request *r, uint64_t *target)
 	return error;
 }
 
+/*
+ * Where nothing has to be moved, the range is known: holds that, and changes what is there. False: it has to
+ * be moved, or there is an error, which is looked for elsewhere.
+ */
+static bool change_here(struct mm__edit *edit, const struct request *r, struct mm__cut *cut,
+			int *error)
+{
+	struct mm__area_kind kind;
+	struct mm__mapping m;
+
+	if (!mm__area_edit_at(&edit->tree, r->old, &m))
+		return false;
+	if (r->new_length < r->old_length) {
+		if (plan_shrink(edit, r).kind != SHRINK)
+			return false;
+		mm__areas_mark_all(edit, cut);
+		*error = mm__areas_remove(edit, cut);
+		return true;
+	}
+	if (r->old_length > m.end - r->old || !can_grow_here(edit, r, &m))
+		return false;
+	kind = mm__kind_of(m.area);
+	*error = grow_area(edit, m.end, r->old + r->new_length, &kind);
+	return true;
+}
+
+static bool remap_here(struct mm__cpu *cpu, const struct request *r, int *error)
+{
+	uint64_t end = r->old + mm__max(r->old_length, r->new_length);
+	bool shrinks = r->new_length < r->old_length;
+	struct mm__cut cut = mm__cut_of(r->old + r->new_length, end);
+	struct mm__garbage *removed;
+	struct mm__edit edit;
+	struct mm__hold hold;
+	bool done;
+
+	if (r->flags & MM_MREMAP_FIXED || !r->old_length || r->old_length == r->new_length ||
+	    end > MM_ADDR_MAX || end < r->old || mm__hold_write(cpu, &hold, r->old, end))
+		return false;
+	mm__edit_begin(&edit, cpu, r->old, end, shrinks);
+	done = change_here(&edit, r, &cut, error);
+	removed = mm__edit_end_removed(&edit);
+	if (done && shrinks && !*error)
+		mm__pages_zap(cpu->mm, cpu, cut.start, end);
+	mm__areas_free(removed);
+	mm__release(cpu, &hold);
+	return done;
+}
+
 /* The error of a call for what lies beyond all addresses. */
 static int beyond(struct mm__cpu *cpu, const struct request *r)
 {
-	int error = EFAULT;
-
-	mm__lock(cpu->mm);
-	if (r->flags & MM_MREMAP_FIXED && !room_for_fixed(cpu->mm))
-		error = ENOMEM;
-	mm__unlock(cpu->mm, cpu);
-	return error;
+	return r->flags & MM_MREMAP_FIXED && !mm__room_now(cpu, ROOM_FOR_FIXED) ? ENOMEM : EFAULT;
 }
 
 int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t new_length, int flags,
@@ -375,7 +429,9 @@ int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t ne
 		return error;
 	if (old_addr >= MM_ADDR_MAX)
 		return beyond(cpu, &request);
-	error = remap(cpu, &request, &target);
+	target = old_addr;
+	if (!remap_here(cpu, &request, &error))
+		error = remap(cpu, &request, &target);
 	if (error)
 		return error;
 	/* What is added to a locked area is made present; if it cannot be, it will fail when used. */

@@ -21,8 +21,8 @@ static bool next_part(struct mm__cpu *cpu, uint64_t start, uint64_t end, struct 
 	struct mm__mapping m;
 	bool found;
 
-	mm__lock(cpu->mm);
-	found = mm__area_tree_find(&cpu->mm->areas, start, &m) && m.start < end;
+	mm__rcu_read_lock();
+	found = mm__next_area(cpu, start, end, &m);
 	if (found) {
 		const struct mm__area *area = m.area;
 		bool shared_file = area->inode && mm__area_flags(area) & MM_MAP_SHARED;
@@ -33,7 +33,7 @@ static bool next_part(struct mm__cpu *cpu, uint64_t start, uint64_t end, struct 
 		if (part->inode)
 			mm__inode_get(part->inode);
 	}
-	mm__unlock(cpu->mm, cpu);
+	mm__rcu_read_unlock();
 	return found;
 }
 
@@ -93,5 +93,6 @@ int mm_msync(struct mm *mm, uint64_t addr, uint64_t length, int flags)
 		return error;
 	error = sync_range(cpu, addr, end, flags);
 	mm__release(cpu, &hold);
+	mm__divide_if_strained(cpu, addr);
 	return error;
 }

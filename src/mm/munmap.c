@@ -8,17 +8,17 @@
 
 static int unmap(struct mm__cpu *cpu, uint64_t start, uint64_t end)
 {
-	struct mm *mm = cpu->mm;
 	struct mm__cut cut = mm__cut_of(start, end);
 	struct mm__garbage *removed;
+	struct mm__edit edit;
 	int error;
 
-	mm__lock_prepared(mm);
-	mm__areas_mark_all(cpu, &cut);
-	error = mm__areas_remove(mm, &cut);
-	removed = mm__unlock_removed(mm, cpu);
+	mm__edit_begin(&edit, cpu, start, end, true);
+	mm__areas_mark_all(&edit, &cut);
+	error = mm__areas_remove(&edit, &cut);
+	removed = mm__edit_end_removed(&edit);
 	if (!error)
-		mm__pages_zap(mm, cpu, start, end);
+		mm__pages_zap(cpu->mm, cpu, start, end);
 	mm__areas_free(removed);
 	return error;
 }

@@ -24,12 +24,12 @@
 
 #include <pthread.h>
 
-/* In ordinary objects; 64 page frames, and 4,096, which is 16 MiB. */
-#define BATCH     UINT64_C(256)
-#define MAX_BATCH UINT64_C(4096)
-#define LIMIT     UINT64_C(16384)
-/* Objects of a batch, for each thread. */
-#define FOR_EACH UINT64_C(32)
+/* 256 ordinary objects, or 64 page frames; and 16,384, or 4,096, which is 16 MiB. */
+#define BATCH     (256 * MM__RCU_OBJECT)
+#define MAX_BATCH (4096 * MM__RCU_OBJECT)
+#define LIMIT     (16384 * MM__RCU_OBJECT)
+/* Of a batch, for each thread. */
+#define FOR_EACH (32 * MM__RCU_OBJECT)
 
 MMRANGE__THREAD_LOCAL struct mm__rcu_thread *mm__rcu_self;
 struct mm__rcu_epoch mm__rcu_epoch = { 1 };
@@ -353,6 +353,16 @@ static void orphan(struct mm__rcu_limbo *limbo)
 	put(&rcu.orphans, batch.first, batch.last, batch.weight);
 }
 
+static void free_kept(struct mm__rcu_thread *thread)
+{
+	while (thread->kept) {
+		struct mm__garbage *memory = thread->kept;
+
+		thread->kept = memory->next;
+		mm__free(memory);
+	}
+}
+
 void mm__rcu_end_thread(struct mm__rcu_thread *thread)
 {
 	lock();
@@ -370,6 +380,7 @@ void mm__rcu_end_thread(struct mm__rcu_thread *thread)
 		rcu.late = NULL;
 	unlock();
 	mm__rcu_self = NULL;
+	free_kept(thread);
 }
 
 /*
@@ -389,7 +400,7 @@ static void leave(struct mm__rcu_thread *stand_in)
 		mm__rcu_end_thread(stand_in);
 }
 
-/* weight 0: one for each object. Returns whether it is time to look. */
+/* weight 0: that of ordinary objects. Returns whether it is time to look. */
 static bool give(struct mm__rcu_thread *self, struct mm__garbage *list, uint64_t weight)
 {
 	struct mm__garbage *last = list;
@@ -397,7 +408,7 @@ static bool give(struct mm__rcu_thread *self, struct mm__garbage *list, uint64_t
 
 	for (; last->next; last = last->next)
 		length++;
-	return put(&self->limbo, list, last, weight ? weight : length);
+	return put(&self->limbo, list, last, weight ? weight : length * MM__RCU_OBJECT);
 }
 
 void mm__rcu_defer(struct mm__garbage *list, uint64_t weight)

@@ -79,6 +79,8 @@ struct mm__rcu_thread {
 	uint32_t nesting;
 	_Atomic(uint64_t) freeing; /* a ticket while it frees what was taken from limbo, else 0 */
 	struct mm__rcu_limbo limbo;
+	struct mm__garbage *kept; /* see kept.c */
+	unsigned int nr_kept;
 
 	/* With the lock of rcu.c. */
 	_Alignas(128) uint64_t passed; /* the last epoch whose period needs not wait for it */
@@ -131,10 +133,12 @@ static inline void mm__rcu_read_unlock(void)
 
 /*
  * Frees a list (NULL: none), each object in its way, when all sections are over that are open now. A
- * registered thread does not wait, so it may hold locks, and be in a section. weight: of the list, in
- * objects of ordinary size, where a page frame counts as MM__RCU_PAGE; 0: one for each object.
+ * registered thread does not wait, so it may hold locks, and be in a section. weight: of the list, in lines
+ * of memory or so, where an object of ordinary size counts as MM__RCU_OBJECT and a page as MM__RCU_PAGE; 0:
+ * all are of ordinary size.
  */
-#define MM__RCU_PAGE 4u
+#define MM__RCU_OBJECT UINT64_C(4)
+#define MM__RCU_PAGE   UINT64_C(16)
 void mm__rcu_defer(struct mm__garbage *list, uint64_t weight);
 
 /*

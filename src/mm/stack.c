@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stacks: how far an area with MM_MAP_GROWSDOWN grows, and the gap below it. As Linux's
- * expand_downwards() and vm_start_gap(). All with the mm lock held.
+ * expand_downwards() and vm_start_gap(). With the mm lock held, but for growing.
  */
 #include "internal.h"
 
@@ -20,8 +20,15 @@ bool mm__place_free(const struct mm *mm, uint64_t start, uint64_t end)
 	return !mm__area_tree_find(&mm->areas, start, &m) || start_of_gap(&m) >= end;
 }
 
+bool mm__place_still_free(const struct mm__edit *edit, uint64_t start, uint64_t end)
+{
+	struct mm__mapping m;
+
+	return !mm__area_edit_find(&edit->tree, start, &m) || start_of_gap(&m) >= end;
+}
+
 /* From above; as Linux's unmapped_area_topdown(). */
-static bool find_highest(const struct mm *mm, uint64_t length, uint64_t *addr)
+static bool find_highest(struct mm *mm, uint64_t length, uint64_t *addr)
 {
 	uint64_t high = MM_ADDR_MAX;
 
@@ -37,7 +44,7 @@ static bool find_highest(const struct mm *mm, uint64_t length, uint64_t *addr)
 }
 
 /* From below; as Linux's unmapped_area(). It looks only at the area that follows. */
-static bool find_lowest(const struct mm *mm, uint64_t length, uint64_t *addr)
+static bool find_lowest(struct mm *mm, uint64_t length, uint64_t *addr)
 {
 	uint64_t low = MM_ADDR_MIN;
 
@@ -52,7 +59,7 @@ static bool find_lowest(const struct mm *mm, uint64_t length, uint64_t *addr)
 	return false;
 }
 
-bool mm__find_place(const struct mm *mm, uint64_t length, uint64_t *addr)
+bool mm__find_place(struct mm *mm, uint64_t length, uint64_t *addr)
 {
 	return find_highest(mm, length, addr) || find_lowest(mm, length, addr);
 }
@@ -78,20 +85,23 @@ bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *
 	       stack->end - page <= MM_STACK_MAX && keeps_gap(mm, page);
 }
 
-int mm__stack_grow(struct mm *mm, uint64_t page)
+int mm__stack_grow(struct mm__cpu *cpu, uint64_t page)
 {
 	struct mm__area_kind kind;
 	struct mm__mapping stack;
-	struct mm__budget budget;
-	int error;
+	struct mm__edit edit;
+	int error = 0;
 
-	if (!mm__stack_may_grow(mm, page, &stack))
+	mm__lock_prepared(cpu, 0, 1);
+	if (!mm__stack_may_grow(cpu->mm, page, &stack)) {
+		mm__unlock_prepared(cpu);
 		return 0;
-	kind = mm__kind_of(stack.area);
-	error = mm__areas_reserve(mm, &budget, 0, 1, 0);
-	if (!error) {
-		mm__areas_put(mm, &budget, page, stack.start, &kind);
-		mm__areas_release(mm, &budget);
 	}
+	kind = mm__kind_of(stack.area);
+	mm__edit_in_mm_lock(&edit, cpu, page, stack.start, false);
+	error = mm__edit_reserve(&edit, 0, 1);
+	if (!error)
+		mm__areas_put(&edit, page, stack.start, &kind);
+	mm__edit_end(&edit);
 	return error;
 }

@@ -10,9 +10,8 @@
 #define PUBLIC_FLAGS (MM_MAP_SHARED | MM_MAP_PRIVATE | MM_MAP_ANONYMOUS)
 
 /* The next area that ends above addr. */
-static bool next_area(struct mm *mm, uint64_t addr, struct mm_area *result)
+static bool find_next(struct mm *mm, struct mm__cpu *cpu, uint64_t addr, struct mm_area *result)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
 	struct mm__mapping m;
 	bool found;
 
@@ -26,6 +25,22 @@ static bool next_area(struct mm *mm, uint64_t addr, struct mm_area *result)
 		result->flags = mm__area_flags(m.area) & PUBLIC_FLAGS;
 	}
 	mm__unlock(mm, cpu);
+	return found;
+}
+
+static bool next_area(struct mm *mm, uint64_t addr, struct mm_area *result)
+{
+	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__rcu_thread stand_in;
+	bool registered = mm__rcu_self;
+	bool found;
+
+	/* A thread that gets no memory to use the space can look at it. */
+	if (!registered)
+		mm__rcu_begin_thread(&stand_in);
+	found = find_next(mm, cpu, addr, result);
+	if (!registered)
+		mm__rcu_end_thread(&stand_in);
 	return found;
 }
 
@@ -112,13 +127,11 @@ static void get_faults(const uint64_t *events, struct mm_stats *stats)
 static void read_stats(struct mm *mm, struct mm_stats *stats)
 {
 	uint64_t events[MM__NR_EVENTS];
-	struct mm__cpu *cpu = mm__this_cpu(mm);
 
+	mm__check_copy(mm);
 	/* What can be given back counts as given back. */
 	mm__rcu_poll();
-	mm__lock(mm);
-	stats->areas = mm->areas.count;
-	mm__unlock(mm, cpu);
+	stats->areas = mm__nr_areas(mm);
 	mm__events(mm, events);
 	stats->pages = events[MM__PAGE_IN] - events[MM__PAGE_OUT];
 	stats->tables = events[MM__TABLE_MADE] - events[MM__TABLE_FREED];

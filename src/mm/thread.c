@@ -416,6 +416,7 @@ static void end_cpu(struct mm__cpu *cpu)
 {
 	mm__check(!cpu->held, "a thread ends, or its space, that holds a range");
 	mm__tables_unkept(&cpu->mm->page_table, cpu);
+	mm__room_end_cpu(cpu);
 	unlink_cpu(cpu);
 	mm__frames_lock(cpu->mm->frames);
 	mm__frame_cache_empty(cpu->mm->frames, &cpu->cache);

@@ -60,14 +60,15 @@ static int check_areas(struct mm *mm, struct report *report)
 	const char *what;
 	int error = 0;
 
-	if (!mm__area_tree_valid(&mm->areas, &what))
+	if (!mm__area_tree_valid(&mm->areas, mm__nr_areas(mm), &what))
 		return broken(report, "%s", what);
-	if (mm__areas_reserved(mm))
+	if (mm->areas.reserved[0] || mm->areas.reserved[1])
 		return broken(report, "an operation has kept what it reserved");
 	while (!error && mm__area_tree_find(&mm->areas, left.end, &m)) {
 		error = check_area(report, &m);
 		/* See fork.c for what may be so in a child. */
-		if (!error && left.area && !mm->forked && mm__areas_continue(&left, &m))
+		if (!error && left.area && !mm->forked && !mm->unmerged &&
+		    mm__areas_continue(&left, &m))
 			error = broken(report, "the areas that meet at %#" PRIx64 " are not merged",
 				       m.start);
 		left = m;

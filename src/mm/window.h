@@ -68,7 +68,7 @@ int mm__windows_sync(const struct mm__windows *windows, uint64_t first, uint64_t
 void mm__windows_withdraw(struct mm__windows *windows);
 
 /*
- * What they weigh until then, as mm__rcu_defer() counts: few of the mappings that a process may have, and
+ * What they weigh until then, in ordinary objects: few of the mappings that a process may have, and
  * 256 GiB of its addresses, are as much as a thread may leave for later.
  */
 uint64_t mm__windows_weight(const struct mm__windows *windows);

@@ -1,8 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A mapping is replaced in a leaf, or in both leaves of an inner node one after the other, while a
- * reader looks it up: it finds the old area or the new one, and sees it as it was when it was put in.
- * LEAVES: 1 or 2. AT_ONCE: what was replaced is freed without a grace period.
+ * The leaves of the tree of areas, with the sources of the tree. A reader looks a mapping up, which is there
+ * all the time, while a writer changes it:
+ *
+ * (nothing)	with the lock of the tree: it is replaced, in a leaf, or in both leaves of an inner node one
+ *		after the other
+ * IN_PLACE	the same in place
+ * SHIFT	in place: another mapping is put in before it, and taken out again
+ *
+ * The reader finds the old area or the new one, and sees it as it was when it was put in.
+ *
+ * BESIDE	two writers of one leaf, which has a mapping of each: the first one replaces its mapping in
+ *		place, the second one with the lock of the tree. No change is lost. READER: there is a reader,
+ *		too, of the mapping with this number.
+ * SPLIT	the same, but what has the lock of the tree puts a mapping in, so that the leaf is divided
+ * JOIN		the same with two leaves: what has the lock of the tree takes a mapping out of the first one, so
+ *		that it joins it with the second one, which the other writer changes
+ *
+ * LEAVES: 1 or 2. AT_ONCE: what was replaced is freed without a grace period. LOCKED: the reader does not try
+ * without the lock of the leaf.
  */
 #include <assert.h>
 #include <pthread.h>
@@ -10,6 +26,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef JOIN
+#define LEAVES 2
+#endif
 #ifndef LEAVES
 #define LEAVES 1
 #endif
@@ -34,60 +53,128 @@ static inline void *move_words(void *to, const void *from, size_t size)
 #ifdef MODEL_GENMC
 /* Not called. */
 int posix_memalign(void **memory, size_t alignment, size_t size);
-#define memset(memory, byte, size) ((void)(memory))
+#define memset(memory, byte, size)  ((void)(memory))
+#define __builtin_prefetch(address) ((void)(address))
+#define __builtin_ia32_pause()      ((void)0)
 #endif
+
+#include "table_mutex.h"
+
+/* Read sections cost nothing, as no grace period ends. */
+#define MM__NO_READERS
 
 #include "mm/area_node.c"
 #include "mm/area_spares.c"
+
+#include "mm/area_leaf.c"
 #include "mm/area_tree.c"
+
+#include "mm/area_erase.c"
 
 #include "mm/area.h"
 
+MMRANGE__THREAD_LOCAL struct mm__rcu_thread *mm__rcu_self;
+struct mm__rcu_epoch mm__rcu_epoch;
+
+#ifdef SPLIT
+#define MAPPINGS (LEAF_SLOTS - LEAF_RESERVE)
+enum { SPARE_LEAVES = 2, SPARE_INNERS = 1 };
+#elif defined(JOIN)
+#define MAPPINGS (LEAF_SLOTS / 3)
+enum { SPARE_LEAVES = 2, SPARE_INNERS = 1 };
+#else
+#ifdef BESIDE
+#define MAPPINGS 2u
+#else
+#define MAPPINGS 1u
+#define READER   0
+#endif
+enum { SPARE_LEAVES = LEAVES, SPARE_INNERS = 0 };
+#endif
+
 static struct mm__area_tree tree;
-static struct mm__area_budget budget = { LEAVES, { LEAVES, 0 } };
-static struct mm__area old_areas[LEAVES];
-static struct mm__area new_areas[LEAVES];
+static struct mm__area_budget budget = { LEAVES, { SPARE_LEAVES, SPARE_INNERS } };
+static struct mm__area old_areas[LEAVES][MAPPINGS];
+static struct mm__area new_areas[LEAVES][MAPPINGS];
 static struct inner root;
 
+/* A reader may load all of a slot before it finds that the leaf changes. */
 static struct leaf *new_leaf(void)
 {
 	struct leaf *leaf = malloc(sizeof(*leaf));
 
-	leaf->node.level = 0;
-	leaf->node.count = 1;
-	for (unsigned int i = 0; i < LEAF_SLOTS; i++)
-		leaf->start[i] = UINT64_MAX;
+	for (unsigned int i = 0; i < LEAF_SLOTS; i++) {
+		atomic_init(&leaf->start[i], UINT64_MAX);
+		atomic_init(&leaf->rest[i].end, UINT64_MAX);
+		atomic_init(&leaf->rest[i].area, NULL);
+	}
 	return leaf;
 }
 
-static uint64_t start_of(unsigned int i)
+static uint64_t start_of(unsigned int leaf, unsigned int i)
 {
-	return 100 * (i + 1);
+	return 100 * (leaf + 1) + 30 * i;
+}
+
+static struct leaf *plant_leaf(unsigned int l)
+{
+	struct leaf *leaf = new_leaf();
+
+	leaf->node.level = 0;
+	leaf->node.count = MAPPINGS;
+	mm__table_lock_init(&leaf->lock);
+	leaf->dead = leaf->sparse = false;
+	leaf->writer = 0;
+	leaf->strain = 0;
+	atomic_init(&leaf->seq, 0);
+	leaf->low = l ? start_of(l, 0) - 10 : 0;
+	leaf->high = l + 1 < LEAVES ? start_of(l + 1, 0) - 10 : UINT64_MAX;
+	leaf->last_start = leaf->last_end = leaf->seen = leaf->seen_at = 0;
+	for (unsigned int i = 0; i < MAPPINGS; i++) {
+		atomic_init(&old_areas[l][i].prot, 1);
+		atomic_init(&leaf->start[i], start_of(l, i));
+		atomic_init(&leaf->rest[i].end, start_of(l, i) + 10);
+		atomic_init(&leaf->rest[i].area, &old_areas[l][i]);
+	}
+	leaf->recorded = mm__node_sum(&leaf->node);
+	return leaf;
+}
+
+static void init_inner(struct inner *inner)
+{
+	for (unsigned int i = 0; i < INNER_SLOTS - 1; i++)
+		inner->key[i] = UINT64_MAX;
+}
+
+static struct inner *new_inner(void)
+{
+	struct inner *inner = malloc(sizeof(*inner));
+
+	init_inner(inner);
+	return inner;
 }
 
 static void plant(void)
 {
-	for (unsigned int i = 0; i < INNER_SLOTS - 1; i++)
-		root.key[i] = UINT64_MAX;
+	init_inner(&root);
 	root.node.level = 1;
 	root.node.count = LEAVES;
 	for (unsigned int i = 0; i < LEAVES; i++) {
-		struct leaf *leaf = new_leaf();
+		struct leaf *leaf = plant_leaf(i);
 
-		atomic_init(&old_areas[i].prot, 1);
-		leaf->start[0] = start_of(i);
-		leaf->rest[0].end = start_of(i) + 10;
-		leaf->rest[0].area = &old_areas[i];
 		mm__set_child(&root.node, i, &leaf->node);
-		root.sum[i] = mm__node_sum(&leaf->node);
+		root.sum[i] = leaf->recorded;
 		if (i)
-			root.key[i - 1] = start_of(i);
+			root.key[i - 1] = leaf->low;
 	}
 	atomic_init(&tree.root, LEAVES == 1 ? mm__child(&root.node, 0) : &root.node);
 	atomic_init(&tree.levels, LEAVES);
-	atomic_init(&tree.reserved[0], LEAVES);
-	for (unsigned int i = 0; i < LEAVES; i++)
+	atomic_init(&tree.reserved[0], SPARE_LEAVES);
+	atomic_init(&tree.reserved[1], SPARE_INNERS);
+	for (int i = 0; i < SPARE_LEAVES; i++)
 		put_spare(&tree.spares, false, &new_leaf()->node.garbage);
+	for (int i = 0; i < SPARE_INNERS; i++)
+		put_spare(&tree.spares, true, &new_inner()->node.garbage);
 }
 
 static void free_replaced(void)
@@ -98,36 +185,210 @@ static void free_replaced(void)
 #endif
 }
 
+/* Of the last leaf. */
+static bool find(unsigned int i, struct mm__mapping *m)
+{
+	uint64_t addr = start_of(LEAVES - 1, i) + 5;
+
+#ifdef LOCKED
+	return look_locked(descend(&tree, addr), addr, false, m);
+#else
+	return mm__area_tree_at(&tree, addr, m);
+#endif
+}
+
+static bool is_new(unsigned int leaf, unsigned int i, const struct mm__mapping *m)
+{
+	return m->area == &new_areas[leaf][i] && m->end == start_of(leaf, i) + 20;
+}
+
+static void check(unsigned int leaf, unsigned int i, const struct mm__mapping *m)
+{
+	assert(m->start == start_of(leaf, i));
+	assert((m->area == &old_areas[leaf][i] && m->end == start_of(leaf, i) + 10) ||
+	       is_new(leaf, i, m));
+	assert(atomic_load_explicit(&m->area->prot, memory_order_relaxed) == 1);
+}
+
+#ifdef READER
 static void *reader(void *arg)
 {
 	struct mm__mapping m;
-	bool found = mm__area_tree_at(&tree, start_of(LEAVES - 1) + 5, &m);
+	bool found = find(READER, &m);
 
 	(void)arg;
 	assert(found);
-	assert((m.area == &old_areas[LEAVES - 1] && m.end == start_of(LEAVES - 1) + 10) ||
-	       (m.area == &new_areas[LEAVES - 1] && m.end == start_of(LEAVES - 1) + 20));
-	assert(atomic_load_explicit(&m.area->prot, memory_order_relaxed) == 1);
+	check(LEAVES - 1, READER, &m);
+	return NULL;
+}
+#endif
+
+static void set(struct mm__area_edit *edit, unsigned int leaf, unsigned int i)
+{
+	struct mm__mapping m = { start_of(leaf, i), start_of(leaf, i) + 20, &new_areas[leaf][i] };
+
+	atomic_init(&new_areas[leaf][i].prot, 1);
+	mm__area_tree_set(edit, m.start, &m);
+}
+
+#if defined(BESIDE) || defined(SPLIT) || defined(JOIN) || defined(IN_PLACE) || defined(SHIFT)
+static void begin_in_place(struct mm__area_edit *edit, uint64_t start, uint64_t end)
+{
+	bool begun = mm__area_edit_in_place(edit, &tree, start, end, 1, false);
+
+	assert(begun);
+}
+#endif
+
+#if defined(BESIDE) || defined(SPLIT) || defined(JOIN) || defined(IN_PLACE)
+static void replace_in_place(unsigned int leaf, unsigned int i)
+{
+	struct mm__area_edit edit;
+
+	begin_in_place(&edit, start_of(leaf, i), start_of(leaf, i) + 20);
+	set(&edit, leaf, i);
+	mm__area_edit_end(&edit);
+}
+#endif
+
+#if !defined(IN_PLACE) && !defined(SHIFT)
+static void begin_locked(struct mm__area_edit *edit, uint64_t start, uint64_t end)
+{
+	*edit = (struct mm__area_edit){ .tree = NULL };
+	mm__area_edit_locked(edit, &tree, &budget, start, end);
+}
+
+static void end_locked(struct mm__area_edit *edit)
+{
+	mm__area_edit_end(edit);
+	free_replaced();
+}
+#endif
+
+#if !defined(IN_PLACE) && !defined(SHIFT) && !defined(SPLIT) && !defined(JOIN)
+static void replace_locked(unsigned int leaf, unsigned int i)
+{
+	struct mm__area_edit edit;
+
+	begin_locked(&edit, start_of(leaf, i), start_of(leaf, i) + 20);
+	set(&edit, leaf, i);
+	end_locked(&edit);
+}
+#endif
+
+#if defined(BESIDE) || defined(SPLIT) || defined(JOIN)
+static void *beside(void *arg)
+{
+	(void)arg;
+	replace_in_place(LEAVES - 1, 0);
 	return NULL;
 }
 
-static void replace(unsigned int i)
+/* Whether it is new; it is there. */
+static bool find_new(unsigned int i)
 {
-	struct mm__mapping m = { start_of(i), start_of(i) + 20, &new_areas[i] };
+	struct mm__mapping m;
+	bool found = find(i, &m);
 
-	atomic_init(&new_areas[i].prot, 1);
-	mm__area_tree_set(&tree, &budget, m.start, &m);
-	free_replaced();
+	assert(found);
+	check(LEAVES - 1, i, &m);
+	return is_new(LEAVES - 1, i, &m);
 }
+#endif
 
-int main(void)
+#if defined(SPLIT)
+static struct mm__area other;
+
+static void change(void)
+{
+	uint64_t start = start_of(0, 0) + 25;
+	struct mm__mapping m = { start, start + 3, &other };
+	struct mm__area_edit edit;
+	pthread_t thread;
+	bool found;
+
+	pthread_create(&thread, NULL, beside, NULL);
+	begin_locked(&edit, m.start, m.end);
+	mm__area_tree_insert(&edit, &m);
+	end_locked(&edit);
+	pthread_join(thread, NULL);
+	for (unsigned int i = 0; i < MAPPINGS; i++)
+		assert(find_new(i) == !i);
+	found = mm__area_tree_at(&tree, start, &m);
+	assert(found && m.area == &other);
+	assert(mm__root(&tree)->level == 1);
+}
+#elif defined(JOIN)
+static void change(void)
+{
+	uint64_t start = start_of(0, MAPPINGS - 1);
+	struct mm__area_edit edit;
+	struct mm__mapping m;
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, beside, NULL);
+	begin_locked(&edit, start, start + 10);
+	mm__area_tree_erase(&edit, start);
+	end_locked(&edit);
+	pthread_join(thread, NULL);
+	for (unsigned int i = 0; i < MAPPINGS; i++)
+		assert(find_new(i) == !i);
+	assert(!mm__area_tree_at(&tree, start, &m));
+	assert(!mm__root(&tree)->level);
+}
+#elif defined(BESIDE)
+static void change(void)
 {
 	pthread_t thread;
 
-	plant();
-	pthread_create(&thread, NULL, reader, NULL);
-	for (unsigned int i = 0; i < LEAVES; i++)
-		replace(i);
+	pthread_create(&thread, NULL, beside, NULL);
+	replace_locked(LEAVES - 1, 1);
 	pthread_join(thread, NULL);
+	assert(find_new(0) && find_new(1));
+}
+#elif defined(SHIFT)
+static struct mm__area other;
+
+static void change(void)
+{
+	uint64_t start = start_of(LEAVES - 1, 0);
+	struct mm__mapping m = { start - 5, start - 3, &other };
+	struct mm__area_edit edit;
+
+	atomic_init(&other.prot, 2);
+	begin_in_place(&edit, m.start, m.end);
+	mm__area_tree_insert(&edit, &m);
+	mm__area_edit_end(&edit);
+	begin_in_place(&edit, m.start, m.end);
+	mm__area_tree_erase(&edit, m.start);
+	mm__area_edit_end(&edit);
+}
+#else
+static void change(void)
+{
+	for (unsigned int i = 0; i < LEAVES; i++) {
+#ifdef IN_PLACE
+		replace_in_place(i, 0);
+#else
+		replace_locked(i, 0);
+#endif
+	}
+}
+#endif
+
+int main(void)
+{
+#ifdef READER
+	pthread_t thread;
+#endif
+
+	plant();
+#ifdef READER
+	pthread_create(&thread, NULL, reader, NULL);
+#endif
+	change();
+#ifdef READER
+	pthread_join(thread, NULL);
+#endif
 	return 0;
 }

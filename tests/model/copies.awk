@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 #
 # awk -f copies.awk FILE.ll FILE.ll: turns copies of structs into copies of their members, which
-# GenMC v0.10.3 ends with an assertion over where one begins another one (an array has elements of 16
-# bits: there is only that of struct mm__cpu_set).
+# GenMC v0.10.3 ends with an assertion over where one begins another one. What arrays have is told by
+# where they are: words at the beginning, as in struct seam, two of 32 bits where no word can be, as in
+# struct mm__area_budget, else 16 bits, as in struct mm__cpu_set. The constant that a struct sum begins
+# with has words only.
 
 # The first time: where the members are, and how long.
 NR == FNR {
@@ -21,7 +23,7 @@ function copy_member(to, from, offset, size, at) {
 	printf "  store i%d %s.v, i%d* %s.tp, align %d%s\n", 8 * size, at, 8 * size, at, size, debug
 }
 
-/call void @llvm.memcpy/ && /!tbaa.struct/ {
+/call void @llvm.memcpy/ && (/!tbaa.struct/ || /%struct.sum\* @__const/) {
 	match($0, /i8\* align [0-9]+ [^,]*,/)
 	to = substr($0, RSTART, RLENGTH - 1)
 	rest = substr($0, RSTART + RLENGTH)
@@ -31,13 +33,18 @@ function copy_member(to, from, offset, size, at) {
 	sub(/i8\* align [0-9]+ /, "", from)
 	match($0, /, !dbg ![0-9]+/)
 	debug = substr($0, RSTART, RLENGTH)
-	layout = members[$NF]
-	sub(/^.*!{/, "", layout)
+	if ($0 ~ /!tbaa.struct/) {
+		layout = members[$NF]
+		sub(/^.*!{/, "", layout)
+	} else {
+		match(rest, /i64 [0-9]+, i1/)
+		layout = "i64 0, " substr(rest, RSTART, RLENGTH - 4) ", words"
+	}
 	n = split(layout, field, ", ")
 	for (i = 1; i < n; i += 3) {
 		offset = substr(field[i], 5) + 0
 		size = substr(field[i + 1], 5) + 0
-		step = size > 8 ? 2 : size
+		step = field[i + 2] == "words" ? 8 : size > 8 ? (offset ? 2 : 8) : offset % size ? 4 : size
 		for (end = offset + size; offset < end; offset += step)
 			copy_member(to, from, offset, step)
 	}

@@ -10,7 +10,8 @@
  * With MUNMAP and SHARED, a relative by fork has had the frame, too, and ends: a fault may still copy
  * from the frame when it is used for something else.
  *
- * The writer faults where its TLB does not let it write. OWNER 0: no TLB has the page.
+ * The writer faults where its TLB does not let it write. OWNER 0: no TLB has the page. WITH_LOCK: edits are
+ * not in place. With MPROTECT, EMPTY: there is no page yet.
  */
 #if !defined(MUNMAP) && !defined(MPROTECT) && !defined(MOVE)
 #define FORK
@@ -27,7 +28,10 @@ enum { WRITER = 1, FAULTER, CHANGER };
 #ifndef OWNER
 #define OWNER WRITER
 #endif
-#ifdef SHARED
+#if defined(EMPTY)
+#define OLD_REFS 0
+#define OLD_PROT 0
+#elif defined(SHARED)
 #define OLD_REFS 2
 #define OLD_PROT MM_PROT_READ
 #else
@@ -72,10 +76,6 @@ static void prepare(void)
 		atomic_init(&above->entry[0], (uintptr_t)&child_tables[i]);
 		above = &child_tables[i];
 	}
-	child.spare_areas = next_spare(next_spare(model_mm.spare_areas));
-	next_spare(model_mm.spare_areas)->garbage.next = NULL;
-	atomic_init(&child.nr_spare_areas, 2);
-	atomic_init(&model_mm.nr_spare_areas, 2);
 	child.own_cpu = &model_cpus[0];
 	child.own_cpu->mm = &child;
 	child.attr.max_areas = 10;
@@ -139,20 +139,28 @@ static void prepare(void)
 {
 }
 
+static uint64_t word_here(void)
+{
+	uint64_t entry = model_entry(MODEL_HERE);
+
+	return entry ? model_word(entry) : 0;
+}
+
 static void change(void)
 {
 	int error = mm_mprotect(&model_mm, MODEL_HERE, MM_PAGE_SIZE, MM_PROT_READ);
 
 	assert(!error);
-	after = model_word(model_entry(MODEL_HERE));
+	after = word_here();
 }
 
 static void check(void)
 {
 	uint64_t entry = model_entry(MODEL_HERE);
 
-	assert(mm__entry_allows(entry, MM_PROT_READ) && !mm__entry_allows(entry, MM_PROT_WRITE));
-	assert(model_word(entry) == after && after == written);
+	assert(!mm__entry_allows(entry, MM_PROT_WRITE));
+	assert(!OLD_REFS || mm__entry_allows(entry, MM_PROT_READ));
+	assert(word_here() == after && after == written);
 }
 #else
 static uint64_t after;
@@ -165,16 +173,21 @@ static void change(void)
 {
 	struct mm__area_kind kind = { MM_PROT_READ | MM_PROT_WRITE, MM_MAP_PRIVATE, NULL, 0 };
 	struct mm__cpu *cpu = &model_cpus[CHANGER];
+	struct mm__garbage *removed;
+	struct mm__edit edit;
+	int error;
 
-	mm__lock(&model_mm);
-	mm__areas_cut_one(&model_mm, &model_budget, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
-	mm__areas_put_changing(&model_mm, &model_budget, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE,
-			       &kind);
-	mm__unlock(&model_mm, cpu);
+	mm__lock_prepared(&model_mm, 1, 1);
+	mm__edit_with_mm_lock(&edit, cpu, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
+	mm__edit_also(&edit, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE);
+	error = mm__edit_reserve(&edit, 1, 1);
+	assert(!error);
+	mm__areas_cut_one(&edit, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
+	mm__areas_put_changing(&edit, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE, &kind);
+	removed = mm__edit_end_removed(&edit);
 	mm__pages_move(&model_mm, cpu, MODEL_HERE, MODEL_THERE, MM_PAGE_SIZE);
-	mm__lock(&model_mm);
-	mm__areas_settle(&model_mm, &model_budget, MODEL_THERE);
-	mm__unlock(&model_mm, cpu);
+	mm__areas_settle(cpu, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE, NULL);
+	mm__areas_free(removed);
 	after = model_word(model_entry(MODEL_THERE));
 }
 
@@ -210,10 +223,18 @@ static void check_references(void)
 	}
 }
 
+static void map_page_here(void)
+{
+	uint64_t entry = mm__entry(old_frame, OLD_PROT, OWNER);
+
+	mm__entry_store(model_table(), MODEL_HERE, entry);
+	if (OWNER)
+		model_translate(OWNER, MODEL_HERE, entry);
+}
+
 int main(void)
 {
 	pthread_t threads[2];
-	uint64_t entry;
 
 	model_init();
 	chunk = model_chunk(&model_pool);
@@ -221,10 +242,8 @@ int main(void)
 	mm__frame_list_add(&model_cpus[WRITER].cache.loaded, model_frame(chunk, 1, 0));
 	mm__frame_list_add(&model_cpus[FAULTER].cache.loaded, model_frame(chunk, 2, 0));
 	model_map(MODEL_HERE, MM_PROT_READ | MM_PROT_WRITE, NULL);
-	entry = mm__entry(old_frame, OLD_PROT, OWNER);
-	mm__entry_store(model_table(), MODEL_HERE, entry);
-	if (OWNER)
-		model_translate(OWNER, MODEL_HERE, entry);
+	if (OLD_REFS)
+		map_page_here();
 	mm__remembered[0].cpu = &model_cpus[CHANGER];
 	prepare();
 	start(writer, &threads[0]);

@@ -5,7 +5,7 @@
  * little as they promise:
  *
  * - the tree of areas is two places, in each of which there is one or none, published as in
- *   area_tree.c;
+ *   area_tree.c; edits are in place, or with WITH_LOCK, with the mm lock;
  * - no grace period ends while the harness runs; what is freed stays, or with AT_ONCE, goes at once;
  * - nobody waits for a range: one thread at most changes areas, all others only try what needs none.
  *
@@ -100,7 +100,9 @@ void mm__backoff(struct mm__backoff *backoff)
 #include "mm/pages.c"
 
 #include "mm/areas.c"
-#include "mm/areas_reserve.c"
+#include "mm/edit.c"
+#include "mm/kept.c"
+#include "mm/room.c"
 
 #include "mm/access.c"
 #include "mm/fault.c"
@@ -108,10 +110,9 @@ void mm__backoff(struct mm__backoff *backoff)
 #include "platform/platform.c"
 
 static struct mm model_mm;
-static struct mm__budget model_budget = { .areas = 4 };
 
 /*
- * RCU. Read sections load these, but do nothing with them.
+ * RCU. Read sections load these, but do nothing with them. The thread that changes areas has some kept.
  */
 
 MMRANGE__THREAD_LOCAL struct mm__rcu_thread *mm__rcu_self;
@@ -179,6 +180,13 @@ bool mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm
 	return area;
 }
 
+bool mm__area_tree_look(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m,
+			struct mm__area_look *look)
+{
+	(void)look;
+	return mm__area_tree_at(tree, addr, m);
+}
+
 bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
 {
 	for (int i = 0; tree == &model_mm.areas && i < 2; i++)
@@ -188,8 +196,7 @@ bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct 
 	return false;
 }
 
-bool mm__area_tree_list(const struct mm__area_tree *tree, uint64_t addr,
-			struct mm__area_list *list)
+bool mm__area_tree_list(const struct mm__area_tree *tree, uint64_t addr, struct mm__area_list *list)
 {
 	list->next = 0;
 	list->count = mm__area_tree_find(tree, addr, &list->m[0]);
@@ -205,35 +212,97 @@ bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *
 	return false;
 }
 
-int mm__stack_grow(struct mm *mm, uint64_t page)
+int mm__stack_grow(struct mm__cpu *cpu, uint64_t page)
 {
-	(void)mm;
-	(void)page;
+	(void)cpu, (void)page;
 	return 0;
 }
 
-void mm__area_tree_insert(struct mm__area_tree *tree, struct mm__area_budget *budget,
-			  const struct mm__mapping *m)
+/* Whether edits are in place does not depend on the range. */
+bool mm__area_edit_in_place(struct mm__area_edit *edit, struct mm__area_tree *tree, uint64_t start,
+			    uint64_t end, uint32_t writer, bool unmaps)
 {
-	struct place *place = place_of(tree, m->start);
+	(void)start, (void)end, (void)writer, (void)unmaps;
+	edit->tree = tree;
+	edit->widens = false;
+	edit->tidy = 0;
+#ifdef WITH_LOCK
+	edit->leaf = NULL;
+#else
+	edit->leaf = (struct leaf *)places;
+#endif
+	return edit->leaf;
+}
 
-	(void)budget;
+void mm__area_edit_locked(struct mm__area_edit *edit, struct mm__area_tree *tree,
+			  struct mm__area_budget *budget, uint64_t start, uint64_t end)
+{
+	(void)start, (void)end;
+	edit->tree = tree;
+	edit->leaf = NULL;
+	edit->budget = budget;
+}
+
+void mm__area_edit_also(struct mm__area_edit *edit, uint64_t start, uint64_t end)
+{
+	(void)edit, (void)start, (void)end;
+}
+
+void mm__area_edit_end(struct mm__area_edit *edit)
+{
+	(void)edit;
+}
+
+bool mm__area_edit_at(const struct mm__area_edit *edit, uint64_t addr, struct mm__mapping *m)
+{
+	return mm__area_tree_at(edit->tree, addr, m);
+}
+
+bool mm__area_edit_find(const struct mm__area_edit *edit, uint64_t addr, struct mm__mapping *m)
+{
+	return mm__area_tree_find(edit->tree, addr, m);
+}
+
+bool mm__area_edit_list(const struct mm__area_edit *edit, uint64_t addr, struct mm__area_list *list)
+{
+	return mm__area_tree_list(edit->tree, addr, list);
+}
+
+void mm__area_tree_insert(struct mm__area_edit *edit, const struct mm__mapping *m)
+{
+	struct place *place = place_of(edit->tree, m->start);
+
 	if (place)
 		atomic_store_explicit(&place->area, m->area, memory_order_release);
 }
 
-void mm__area_tree_erase_range(struct mm__area_tree *tree, struct mm__area_budget *budget,
-			       uint64_t start, uint64_t end, uint64_t n)
+void mm__area_tree_erase_range(struct mm__area_edit *edit, uint64_t start, uint64_t end, uint64_t n)
 {
-	(void)budget, (void)end, (void)n;
-	atomic_store_explicit(&place_of(tree, start)->area, NULL, memory_order_release);
+	(void)end, (void)n;
+	atomic_store_explicit(&place_of(edit->tree, start)->area, NULL, memory_order_release);
 }
 
-void mm__area_tree_set(struct mm__area_tree *tree, struct mm__area_budget *budget, uint64_t start,
-		       const struct mm__mapping *m)
+void mm__area_tree_set(struct mm__area_edit *edit, uint64_t start, const struct mm__mapping *m)
 {
 	(void)start;
-	mm__area_tree_insert(tree, budget, m);
+	mm__area_tree_insert(edit, m);
+}
+
+void mm__area_tree_clear(struct mm__area_edit *edit, uint64_t start, uint64_t end)
+{
+	(void)edit, (void)start, (void)end;
+}
+
+void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t addr)
+{
+	(void)tree, (void)addr;
+}
+
+/* Not called: no edit asks for it. */
+void mm__area_tree_tidy(struct mm__area_edit *edit, uint64_t addr, bool divides, uint64_t now)
+{
+	(void)edit, (void)addr, (void)divides, (void)now;
+	assert(false);
 }
 
 void mm__area_tree_preload(const struct mm__area_tree *tree, const struct mm__area_needs *needs,
@@ -254,28 +323,22 @@ int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *bu
 	return 0;
 }
 
-int mm__area_tree_prepare_refill(const struct mm__area_budget *budget,
-				 const struct mm__area_needs *needs, struct mm__area_spares *spares)
+/* Not called: there is memory. */
+void mm__area_tree_recycle(struct mm__area_tree *tree, struct mm__garbage *retired)
 {
-	(void)budget, (void)needs, (void)spares;
-	return 0;
-}
-
-void mm__area_tree_reuse(const struct mm__area_budget *budget, const struct mm__area_needs *needs,
-			 struct mm__garbage *retired, struct mm__area_spares *spares)
-{
-	(void)budget, (void)needs, (void)retired, (void)spares;
-}
-
-void mm__area_tree_refill(struct mm__area_tree *tree, struct mm__area_budget *budget,
-			  const struct mm__area_needs *needs, struct mm__area_spares *spares)
-{
-	(void)tree, (void)budget, (void)needs, (void)spares;
+	(void)tree, (void)retired;
+	assert(false);
 }
 
 void mm__area_tree_release(struct mm__area_tree *tree, struct mm__area_budget *budget)
 {
 	(void)tree, (void)budget;
+}
+
+struct mm__garbage *mm__area_tree_take_retired(struct mm__area_tree *tree)
+{
+	(void)tree;
+	return NULL;
 }
 
 /*
@@ -291,19 +354,6 @@ void mm__unlock(struct mm *mm, struct mm__cpu *cpu)
 {
 	(void)cpu;
 	pthread_mutex_unlock(&mm->lock);
-}
-
-struct mm__garbage *mm__unlock_removed(struct mm *mm, struct mm__cpu *cpu)
-{
-	mm__unlock(mm, cpu);
-	return NULL;
-}
-
-struct mm__garbage *mm__unlock_keeping(struct mm *mm, struct mm__cpu *cpu,
-				       struct mm__garbage **nodes)
-{
-	*nodes = NULL;
-	return mm__unlock_removed(mm, cpu);
 }
 
 int mm__hold_read(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
@@ -364,6 +414,11 @@ void mm__inode_get(struct mm__inode *inode)
 	(void)inode;
 }
 
+void mm__inode_put(struct mm__inode *inode)
+{
+	(void)inode;
+}
+
 /*
  * A space with its threads, numbered from 1
  */
@@ -374,6 +429,8 @@ static struct mm__cpu model_cpus[MODEL_CPUS + 1];
 static _Atomic(struct mm__cpu *) model_cpu_of[MODEL_CPUS];
 static struct mm__frames model_pool;
 static struct mm__area model_areas[4];
+/* The thread that changes areas, main(). */
+static struct mm__rcu_thread model_thread;
 /* All levels, for the first addresses. */
 static struct mm__table model_tables[3];
 
@@ -425,21 +482,19 @@ static inline void model_init(void)
 		above->nr_used = 1;
 		above = &model_tables[i];
 	}
-	for (int i = 0; i < 4; i++) {
-		model_areas[i].garbage.next = (struct mm__garbage *)model_mm.spare_areas;
-		model_mm.spare_areas = &model_areas[i];
-	}
-	atomic_init(&model_mm.nr_spare_areas, 4);
-	atomic_init(&model_mm.reserved_areas, 4);
+	mm__rcu_self = &model_thread;
+	for (int i = 0; i < 4; i++)
+		keep(&model_thread, &model_areas[i].garbage);
+	mm__room_begin(&model_mm);
 }
 
 static inline void model_map(uint64_t addr, int prot, struct mm__inode *inode)
 {
 	struct mm__area_kind kind = { prot, MM_MAP_PRIVATE, inode, 0 };
-	struct mm__mapping m = { addr, addr + MM_PAGE_SIZE,
-				 new_area(&model_mm, &model_budget, &kind, false) };
+	struct mm__area_edit edit = { .tree = &model_mm.areas };
+	struct mm__mapping m = { addr, addr + MM_PAGE_SIZE, new_area(&kind, false) };
 
-	mm__area_tree_insert(&model_mm.areas, &model_budget.nodes, &m);
+	mm__area_tree_insert(&edit, &m);
 }
 
 /* A thread may have the entry in its TLB. */

@@ -200,7 +200,8 @@ static void change_size(struct simulation *s, const struct op *op, struct record
 		if (!s->spaces[i])
 			continue;
 		if (s->sequence->limit != NO_LIMIT)
-			s->spaces[i]->attr.max_areas = UINT64_MAX; /* until the next set_limit() */
+			/* until the next set_limit() */
+			mm__set_most_areas(s->spaces[i], UINT64_MAX);
 		mm_for_each_area(s->spaces[i], use_copies, s->spaces[i]);
 	}
 }
@@ -300,7 +301,8 @@ static void set_limit(struct simulation *s, const struct record *kernel)
 	struct mm *mm = s->spaces[0];
 
 	if (s->sequence->limit != NO_LIMIT && s->sequence->forgotten != FORGET_LIMIT)
-		mm->attr.max_areas = mm->areas.count + s->sequence->limit - s->kernel_areas;
+		mm__set_most_areas(mm, mm__nr_areas(mm) + s->sequence->limit -
+					       s->kernel_areas);
 	s->kernel_areas = kernel->areas.count;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Readers of the area tree beside a writer. Some mappings are there all the time, though their
+ * Readers of the area tree beside a writer, which edits in place or with the lock. Some mappings are there all the time, though their
  * bounds and areas change: readers must find them whenever they look. Others come and go: readers
  * may find them or not, but what they find must fit together. Areas say where they are mapped, are
  * made for one mapping, and are freed through RCU as the tree's nodes are.
@@ -24,8 +24,12 @@ struct mm__area {
 
 struct world {
 	struct mm__area_tree tree;
+	struct mm__area_edit edit;
 	struct mm__area_budget budget;
-	uint64_t between; /* steady mappings: this is how far one is from the next */
+	uint64_t count; /* of mappings */
+	uint64_t in_place;
+	bool prefers_place; /* an edit is in place if it can be */
+	uint64_t between;   /* steady mappings: this is how far one is from the next */
 	struct mm__area *owner[KEYS];
 	struct mm__garbage *garbage;
 	atomic_bool stop;
@@ -104,18 +108,73 @@ static void set_owner(struct world *world, const struct mm__mapping *m, struct m
 		world->owner[i] = area;
 }
 
-static void reserve(struct world *world)
+static void begin_edit(struct world *world, uint64_t start, uint64_t end, bool unmaps)
 {
-	struct mm__area_needs needs = { .now = 1 };
+	struct mm__area_needs needs = { .now = 2 };
 
-	mm__area_tree_release(&world->tree, &world->budget);
+	world->edit = (struct mm__area_edit){ .tree = &world->tree };
+	mm__rcu_read_lock();
+	if (world->prefers_place &&
+	    mm__area_edit_in_place(&world->edit, &world->tree, start, end, 1, unmaps)) {
+		world->in_place++;
+		return;
+	}
+	mm__rcu_read_unlock();
+	if (world->edit.widens)
+		mm__area_tree_widen(&world->tree, start);
 	CHECK_EQ(mm__area_tree_reserve(&world->tree, &world->budget, &needs), 0);
+	mm__area_edit_locked(&world->edit, &world->tree, &world->budget, start, end);
+}
+
+static void keep_retired(struct world *world)
+{
+	struct mm__garbage *retired = mm__area_tree_take_retired(&world->tree);
+	struct mm__garbage *last = retired;
+
+	if (!retired)
+		return;
+	while (last->next)
+		last = last->next;
+	last->next = world->garbage;
+	world->garbage = retired;
+}
+
+static void tidy(struct world *world, uint64_t addr, bool divides)
+{
+	struct mm__area_needs needs = { .now = MM__TIDY_CHANGES };
+	struct mm__area_edit edit = { .tree = &world->tree };
+	static uint64_t now;
+
+	CHECK_EQ(mm__area_tree_reserve(&world->tree, &world->budget, &needs), 0);
+	mm__area_edit_locked(&edit, &world->tree, &world->budget, addr, addr + 1);
+	mm__area_tree_tidy(&edit, addr, divides, now += 1000000);
+	mm__area_edit_end(&edit);
+	mm__area_tree_release(&world->tree, &world->budget);
+	keep_retired(world);
+}
+
+static void end_edit(struct world *world)
+{
+	bool in_place = world->edit.leaf;
+
+	mm__area_edit_end(&world->edit);
+	if (in_place) {
+		mm__rcu_read_unlock();
+	} else {
+		mm__area_tree_release(&world->tree, &world->budget);
+		keep_retired(world);
+	}
+	if (world->edit.tidy)
+		tidy(world, world->edit.tidy, world->edit.divides);
 }
 
 static void insert(struct world *world, const struct mm__mapping *m)
 {
-	reserve(world);
-	mm__area_tree_insert(&world->tree, &world->budget, m);
+	begin_edit(world, m->start, m->end, false);
+	mm__area_tree_clear(&world->edit, m->start, m->end);
+	mm__area_tree_insert(&world->edit, m);
+	end_edit(world);
+	world->count++;
 	set_owner(world, m, m->area);
 }
 
@@ -123,8 +182,10 @@ static void erase(struct world *world, struct mm__area *area)
 {
 	struct mm__mapping m = { area->start, area->end, NULL };
 
-	reserve(world);
-	mm__area_tree_erase(&world->tree, &world->budget, m.start);
+	begin_edit(world, m.start, m.end, true);
+	mm__area_tree_erase(&world->edit, m.start);
+	end_edit(world);
+	world->count--;
 	set_owner(world, &m, NULL);
 	throw_away(world, &area->garbage);
 }
@@ -148,31 +209,45 @@ static void erase_range(struct world *world, uint64_t key)
 	}
 	for (uint64_t i = start; i < end; i++)
 		world->owner[i] = NULL;
-	reserve(world);
-	mm__area_tree_erase_range(&world->tree, &world->budget, start, end, n);
+	begin_edit(world, start, end, true);
+	mm__area_tree_erase_range(&world->edit, start, end, n);
+	end_edit(world);
+	world->count -= n;
 }
 
-/* Other bounds, and another area, between the neighbours. */
+/* Other bounds, and another area: it becomes smaller, or grows on one side, as neighbours allow. */
 static void set(struct world *world, struct mm__area *area, uint64_t *seed)
 {
 	struct mm__mapping old = { area->start, area->end, NULL };
-	uint64_t lo = area->start, hi = area->end, start, end;
-	struct mm__mapping m;
+	struct mm__mapping m = old;
+	uint64_t inside = area->steady != NOTHING ? area->steady : area->start;
+	unsigned int how = (unsigned int)test_random_below(seed, 3);
 
-	while (lo && hi - lo < 40 && !world->owner[lo - 1])
-		lo--;
-	while (hi < KEYS && hi - lo < 80 && !world->owner[hi])
-		hi++;
-	if (area->steady != NOTHING) {
-		start = lo + test_random_below(seed, area->steady - lo + 1);
-		end = area->steady + 1 + test_random_below(seed, hi - area->steady);
+	if (how == 0) {
+		m.start += test_random_below(seed, inside - m.start + 1);
+		m.end -= test_random_below(seed, m.end - inside);
 	} else {
-		start = lo + test_random_below(seed, hi - lo);
-		end = start + 1 + test_random_below(seed, hi - start);
+		while (how == 1 && m.start && m.end - m.start < 80 && !world->owner[m.start - 1])
+			m.start--;
+		while (how == 2 && m.end < KEYS && m.end - m.start < 80 && !world->owner[m.end])
+			m.end++;
+		m.start += test_random_below(seed, old.start - m.start + 1);
+		m.end -= test_random_below(seed, m.end - old.end + 1);
+		if (m.start == old.start && m.end == old.end)
+			return;
 	}
-	m = new_mapping(start, end, area->steady);
-	reserve(world);
-	mm__area_tree_set(&world->tree, &world->budget, old.start, &m);
+	m = new_mapping(m.start, m.end, area->steady);
+	if (how == 0)
+		begin_edit(world, old.start, old.end, true);
+	else if (how == 1)
+		begin_edit(world, m.start, old.start, false);
+	else
+		begin_edit(world, old.end, m.end, false);
+	if (how)
+		mm__area_tree_clear(&world->edit, how == 1 ? m.start : old.end,
+				    how == 1 ? old.start : m.end);
+	mm__area_tree_set(&world->edit, old.start, &m);
+	end_edit(world);
 	set_owner(world, &old, NULL);
 	set_owner(world, &m, m.area);
 	throw_away(world, &area->garbage);
@@ -195,9 +270,11 @@ static void step(struct world *world, uint64_t growth, uint64_t *seed)
 	uint64_t key = test_random_below(seed, KEYS);
 	struct mm__area *area = world->owner[key];
 	bool grow = test_random_below(seed, 10) < growth;
-	struct mm__garbage *retired;
 
-	if (!area && grow)
+	world->prefers_place = test_random_below(seed, 4);
+	if (test_random_below(seed, 100) == 0)
+		tidy(world, 1 + key, test_random_below(seed, 2));
+	else if (!area && grow)
 		insert_around(world, key, seed);
 	else if (area && (grow || area->steady != NOTHING))
 		set(world, area, seed);
@@ -205,14 +282,6 @@ static void step(struct world *world, uint64_t growth, uint64_t *seed)
 		erase_range(world, key);
 	else if (area)
 		erase(world, area);
-	while ((retired = mm__area_tree_take_retired(&world->tree))) {
-		struct mm__garbage *last = retired;
-
-		while (last->next)
-			last = last->next;
-		last->next = world->garbage;
-		world->garbage = retired;
-	}
 	mm__rcu_free(world->garbage);
 	world->garbage = NULL;
 }
@@ -221,7 +290,7 @@ static void check_tree(struct world *world)
 {
 	const char *what = "";
 
-	if (!mm__area_tree_valid(&world->tree, &what))
+	if (!mm__area_tree_valid(&world->tree, world->count, &what))
 		test_fail(__FILE__, __LINE__, "%s", what);
 }
 
@@ -247,6 +316,7 @@ static void run(uint64_t between, const char *name)
 	struct reader readers[READERS];
 	pthread_t threads[READERS];
 
+	CHECK(mm__thread_attach());
 	mm__area_tree_init(&world.tree);
 	world.budget = (struct mm__area_budget){ 0, { 0, 0 } };
 	world.between = between;
@@ -272,7 +342,9 @@ static void run(uint64_t between, const char *name)
 		if (world.owner[i])
 			erase(&world, world.owner[i]);
 	}
-	CHECK_EQ(world.tree.count, 0);
+	CHECK_EQ(world.count, 0);
+	CHECK(world.in_place > 1000);
+	world.in_place = 0;
 	mm__rcu_free(world.garbage);
 	world.garbage = NULL;
 	mm__rcu_barrier();

@@ -2,10 +2,12 @@
 /*
  * The area tree against an array that says for each key which mapping it belongs to. Keys are few,
  * so that gaps close and open all the time, and mappings are many, so that the tree has several
- * levels.
+ * levels. Edits are in place, where they can be, or with the lock; and leaves are divided as if several
+ * threads used them.
  */
 #include "mm/area_node.h"
 #include "mm/area_tree.h"
+#include "mm/cpu.h"
 #include "mm/rcu.h"
 #include "test.h"
 
@@ -14,10 +16,63 @@
 #define KEYS 3000u
 
 static struct mm__area_tree tree;
+static struct mm__area_edit edit;
 static struct mm__area_budget budget;
-static struct mm__area_budget full; /* before the change */
+static bool prefers_place;             /* edits are in place if they can be */
+static uint64_t in_place;              /* so many were */
+static uint64_t count;                 /* of mappings */
 static uint64_t owner[KEYS];           /* the start of the mapping, plus 1; 0: free */
 static struct mm__area *area_of[KEYS]; /* of the mapping that starts there */
+
+/* Two changes at most, of which the first may make way for the second. */
+static void begin_edit(struct mm__area_tree *of, uint64_t start, uint64_t end, bool unmaps)
+{
+	struct mm__area_needs needs = { .now = 2 };
+
+	edit = (struct mm__area_edit){ .tree = of };
+	mm__rcu_read_lock();
+	if (prefers_place && mm__area_edit_in_place(&edit, of, start, end, 1, unmaps)) {
+		in_place++;
+		return;
+	}
+	if (edit.widens) {
+		mm__area_tree_widen(of, start);
+		CHECK(mm__area_edit_in_place(&edit, of, start, end, 1, unmaps));
+		return;
+	}
+	mm__rcu_read_unlock();
+	CHECK_EQ(mm__area_tree_reserve(of, &budget, &needs), 0);
+	mm__area_edit_locked(&edit, of, &budget, start, end);
+}
+
+static void tidy(struct mm__area_tree *of, uint64_t addr, bool divides)
+{
+	struct mm__area_needs needs = { .now = MM__TIDY_CHANGES };
+	struct mm__area_edit tidying = { .tree = of };
+	static uint64_t now;
+
+	CHECK_EQ(mm__area_tree_reserve(of, &budget, &needs), 0);
+	mm__area_edit_locked(&tidying, of, &budget, addr, addr + 1);
+	mm__area_tree_tidy(&tidying, addr, divides, now += 1000000);
+	mm__area_edit_end(&tidying);
+	mm__area_tree_release(of, &budget);
+	mm__rcu_free(mm__area_tree_take_retired(of));
+}
+
+static void end_edit(struct mm__area_tree *of)
+{
+	bool locked = !edit.leaf;
+
+	mm__area_edit_end(&edit);
+	if (locked) {
+		mm__area_tree_release(of, &budget);
+		mm__rcu_free(mm__area_tree_take_retired(of));
+	} else {
+		mm__rcu_read_unlock();
+	}
+	if (edit.tidy)
+		tidy(of, edit.tidy, edit.divides);
+}
 
 /* The tree does not look at areas. Each change makes a new one. */
 static struct mm__area *new_area(void)
@@ -109,27 +164,55 @@ static void insert_at(uint64_t key, uint64_t length)
 
 	while (m.end < KEYS && m.end < key + length && !owner[m.end])
 		m.end++;
-	mm__area_tree_insert(&tree, &budget, &m);
+	begin_edit(&tree, m.start, m.end, false);
+	mm__area_tree_clear(&edit, m.start, m.end);
+	mm__area_tree_insert(&edit, &m);
+	end_edit(&tree);
+	count++;
 	set_owner(&m, m.start + 1);
 }
 
-/* Gives the mapping of a key new bounds, anywhere between its neighbours. */
+/* Lets the mapping of a key grow, anywhere to its neighbours. */
 static void change_at(uint64_t key, uint64_t *seed)
 {
 	struct mm__mapping old = { 0, 0, NULL }, m = { 0, 0, new_area() };
 	uint64_t lo, hi;
+	bool up = test_random_below(seed, 2);
 
 	mm__area_tree_find(&tree, key, &old);
 	lo = old.start;
 	hi = old.end;
-	while (lo && !owner[lo - 1])
+	while (!up && lo && !owner[lo - 1])
 		lo--;
-	while (hi < KEYS && !owner[hi])
+	while (up && hi < KEYS && !owner[hi])
 		hi++;
+	if (hi - lo == old.end - old.start)
+		return;
+	m.start = lo + test_random_below(seed, old.start - lo + 1);
+	m.end = old.end + test_random_below(seed, hi - old.end + 1);
+	if (m.start == old.start && m.end == old.end)
+		return;
+	begin_edit(&tree, up ? old.end : m.start, up ? m.end : old.start, false);
+	mm__area_tree_clear(&edit, up ? old.end : m.start, up ? m.end : old.start);
+	mm__area_tree_set(&edit, old.start, &m);
+	end_edit(&tree);
 	set_owner(&old, 0);
-	m.start = lo + test_random_below(seed, hi - lo);
-	m.end = m.start + 1 + test_random_below(seed, hi - m.start);
-	mm__area_tree_set(&tree, &budget, old.start, &m);
+	set_owner(&m, m.start + 1);
+}
+
+/* The same, but it becomes smaller. */
+static void cut_at(uint64_t key, uint64_t *seed)
+{
+	struct mm__mapping old = { 0, 0, NULL }, m;
+
+	mm__area_tree_find(&tree, key, &old);
+	m = (struct mm__mapping){ old.start, old.end, new_area() };
+	m.start += test_random_below(seed, old.end - old.start);
+	m.end -= test_random_below(seed, m.end - m.start);
+	begin_edit(&tree, old.start, old.end, true);
+	mm__area_tree_set(&edit, old.start, &m);
+	end_edit(&tree);
+	set_owner(&old, 0);
 	set_owner(&m, m.start + 1);
 }
 
@@ -139,7 +222,10 @@ static void erase_at(uint64_t key)
 
 	mm__area_tree_find(&tree, key, &m);
 	set_owner(&m, 0);
-	mm__area_tree_erase(&tree, &budget, m.start);
+	begin_edit(&tree, m.start, m.end, true);
+	mm__area_tree_erase(&edit, m.start);
+	end_edit(&tree);
+	count--;
 }
 
 /* Takes out all mappings around a key, up to the bounds of the outermost or somewhat beyond. */
@@ -157,34 +243,20 @@ static void erase_range_at(uint64_t key, uint64_t *seed)
 	for (uint64_t i = start; i < end; i++)
 		n += owner[i] == i + 1;
 	memset(&owner[start], 0, (end - start) * sizeof(owner[0]));
-	mm__area_tree_erase_range(&tree, &budget, start, end, n);
-}
-
-/*
- * What a change has retired is enough for the budget to be full again, but for an insertion. The nodes
- * are used again: nobody reads.
- */
-static void refill(struct mm__area_tree *of, const struct mm__area_needs *needs)
-{
-	struct mm__area_spares spares;
-
-	memset(&spares, 0, sizeof(spares));
-	mm__area_tree_reuse(&budget, needs, mm__area_tree_take_retired(of), &spares);
-	mm__area_tree_refill(of, &budget, needs, &spares);
-	CHECK_EQ(budget.changes, full.changes);
-	CHECK(budget.nodes[0] >= full.nodes[0] && budget.nodes[1] >= full.nodes[1]);
+	begin_edit(&tree, start, end, true);
+	mm__area_tree_erase_range(&edit, start, end, n);
+	end_edit(&tree);
+	count -= n;
 }
 
 static void step(uint64_t *seed, uint64_t growth)
 {
 	uint64_t key = test_random_below(seed, KEYS);
-	bool later = test_random_below(seed, 2);
-	struct mm__area_needs needs = { !later, later, KEYS };
-	uint64_t before = tree.count;
 
-	CHECK_EQ(mm__area_tree_reserve(&tree, &budget, &needs), 0);
-	full = budget;
-	if (!owner[key]) {
+	prefers_place = test_random_below(seed, 4);
+	if (test_random_below(seed, 100) == 0)
+		tidy(&tree, 1 + key, test_random_below(seed, 2));
+	else if (!owner[key]) {
 		if (test_random_below(seed, 10) < growth)
 			insert_at(key, 1 + test_random_below(seed, 4));
 	} else if (test_random_below(seed, 10) >= growth) {
@@ -193,18 +265,16 @@ static void step(uint64_t *seed, uint64_t growth)
 		erase_range_at(key, seed);
 	} else if (test_random_below(seed, 4) == 0) {
 		change_at(key, seed);
+	} else if (test_random_below(seed, 8) == 0) {
+		cut_at(key, seed);
 	}
-	if (later && tree.count <= before)
-		refill(&tree, &needs);
-	mm__area_tree_release(&tree, &budget);
-	mm__rcu_free(mm__area_tree_take_retired(&tree));
 }
 
 static void check_tree(void)
 {
 	const char *what = "";
 
-	if (!mm__area_tree_valid(&tree, &what))
+	if (!mm__area_tree_valid(&tree, count, &what))
 		test_fail(__FILE__, __LINE__, "%s", what);
 }
 
@@ -212,17 +282,19 @@ TEST(mm_area_tree, random_changes_leave_it_as_an_array_would_be)
 {
 	uint64_t seed = test_seed("mm_area_tree_random");
 
+	CHECK(mm__thread_attach());
+
 	for (unsigned int round = 0; round < 30; round++) {
 		/* Grow, hold, shrink. */
 		uint64_t growth = round % 3 == 0 ? 9 : round % 3 == 1 ? 5 : 1;
 
 		for (unsigned int i = 0; i < test_scale(60000); i++) {
 			uint64_t low = test_random_below(&seed, KEYS);
-			uint64_t count = tree.count ? tree.count - 1 : 0;
+			uint64_t before = count ? count - 1 : 0;
 
 			step(&seed, growth);
 			/* Always while it is small, else now and then. */
-			if (tree.count < 64 || tree.count < count)
+			if (count < 64 || count < before)
 				check_tree();
 			check_find(test_random_below(&seed, KEYS + 10) % KEYS);
 			if (i % 16)
@@ -237,6 +309,7 @@ TEST(mm_area_tree, random_changes_leave_it_as_an_array_would_be)
 				check_tree();
 		}
 	}
+	CHECK(in_place > 1000);
 	mm__area_tree_destroy(&tree);
 }
 
@@ -245,7 +318,6 @@ TEST(mm_area_tree, random_changes_leave_it_as_an_array_would_be)
 
 static uint64_t erase_some(struct mm__area_tree *many, bool *present, uint64_t *seed)
 {
-	struct mm__area_needs needs = { .later = 1, .most = MANY };
 	uint64_t size = test_random_below(seed, 2) ? MANY / 2 : 300;
 	uint64_t start = test_random_below(seed, MANY);
 	uint64_t end = start + 1 + test_random_below(seed, size);
@@ -258,18 +330,15 @@ static uint64_t erase_some(struct mm__area_tree *many, bool *present, uint64_t *
 	if (!n)
 		return 0;
 	memset(present + start, 0, (end - start) * sizeof(*present));
-	CHECK_EQ(mm__area_tree_reserve(many, &budget, &needs), 0);
-	full = budget;
-	mm__area_tree_erase_range(many, &budget, start * 2, end * 2, n);
-	refill(many, &needs);
-	mm__area_tree_release(many, &budget);
-	mm__rcu_free(mm__area_tree_take_retired(many));
+	begin_edit(many, start * 2, end * 2, true);
+	mm__area_tree_erase_range(&edit, start * 2, end * 2, n);
+	end_edit(many);
 	return n;
 }
 
-static void insert_some(struct mm__area_tree *many, bool *present, uint64_t *seed)
+static uint64_t insert_some(struct mm__area_tree *many, bool *present, uint64_t *seed)
 {
-	struct mm__area_needs needs = { .now = 1 };
+	uint64_t inserted = 0;
 	uint64_t first = test_random_below(seed, MANY);
 	uint64_t step_size = test_random_below(seed, 2) ? 1 : 7919;
 
@@ -280,11 +349,13 @@ static void insert_some(struct mm__area_tree *many, bool *present, uint64_t *see
 		if (present[i])
 			continue;
 		present[i] = true;
-		CHECK_EQ(mm__area_tree_reserve(many, &budget, &needs), 0);
-		mm__area_tree_insert(many, &budget, &m);
-		mm__area_tree_release(many, &budget);
-		mm__rcu_free(mm__area_tree_take_retired(many));
+		begin_edit(many, m.start, m.end, false);
+		mm__area_tree_clear(&edit, m.start, m.end);
+		mm__area_tree_insert(&edit, &m);
+		end_edit(many);
+		inserted++;
 	}
+	return inserted;
 }
 
 TEST(mm_area_tree, ranges_of_any_size_can_be_erased)
@@ -294,14 +365,20 @@ TEST(mm_area_tree, ranges_of_any_size_can_be_erased)
 	uint64_t seed = test_seed("mm_area_tree_ranges");
 	const char *what = "";
 	uint64_t erased = 0;
+	uint64_t present_now = 0;
 
+	CHECK(mm__thread_attach());
 	for (unsigned int i = 0; i < test_scale(400); i++) {
 		struct mm__mapping m;
+		uint64_t gone;
 
+		prefers_place = i % 2;
 		if (i % 8 == 0)
-			insert_some(&many, present, &seed);
-		erased += erase_some(&many, present, &seed);
-		if (!mm__area_tree_valid(&many, &what))
+			present_now += insert_some(&many, present, &seed);
+		gone = erase_some(&many, present, &seed);
+		erased += gone;
+		present_now -= gone;
+		if (!mm__area_tree_valid(&many, present_now, &what))
 			test_fail(__FILE__, __LINE__, "%s", what);
 		for (uint64_t j = 0; j < MANY; j += 1 + test_random_below(&seed, 3))
 			CHECK_EQ(mm__area_tree_at(&many, j * 2, &m), present[j]);

@@ -46,12 +46,13 @@ TEST(mm_stale_area, an_area_is_not_freed_while_a_fault_looks_at_it)
 	end_space(mm);
 }
 
-/* What the fault has looked the area up in is replaced as a whole by each change. */
+/* What the fault has looked the area up in is replaced as a whole. */
 TEST(mm_stale_area, the_tree_of_areas_is_not_freed_while_a_fault_is_in_it)
 {
 	struct mm *mm = space_with_table();
 	struct stepper thread;
 
+	fill_leaf(mm);
 	step_start(&thread, write_fault, mm);
 	CHECK_EQ(step_to(&thread, AT_AREA), AT_AREA);
 	watch_free(atomic_load(&mm->areas.root));

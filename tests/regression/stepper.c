@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "stepper.h"
 
+#include "mm/area_node.h"
+
 void (*step_at_fence)(void);
 
 static _Thread_local struct stepper *self;
@@ -110,6 +112,10 @@ void step_ready(struct stepper *thread)
  * Points
  */
 
+bool __real_mm__area_tree_look(const struct mm__area_tree *tree, uint64_t addr,
+			       struct mm__mapping *m, struct mm__area_look *look);
+bool __wrap_mm__area_tree_look(const struct mm__area_tree *tree, uint64_t addr,
+			       struct mm__mapping *m, struct mm__area_look *look);
 bool __real_mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr,
 			     struct mm__mapping *m);
 bool __wrap_mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr,
@@ -144,6 +150,8 @@ bool __real_mmrange__heavy_fence(void);
 bool __wrap_mmrange__heavy_fence(void);
 void __real_free(void *memory);
 void __wrap_free(void *memory);
+void __real_mm__area_drop(struct mm__garbage *garbage);
+void __wrap_mm__area_drop(struct mm__garbage *garbage);
 
 /* Who may have to be stopped must not wait for who stops it. */
 static void check_stoppable(void)
@@ -155,6 +163,18 @@ static void check_stoppable(void)
 bool __wrap_mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
 {
 	bool found = __real_mm__area_tree_at(tree, addr, m);
+
+	if (self && found)
+		self->area = m->area;
+	if (found)
+		stop_at(AT_AREA);
+	return found;
+}
+
+bool __wrap_mm__area_tree_look(const struct mm__area_tree *tree, uint64_t addr,
+			       struct mm__mapping *m, struct mm__area_look *look)
+{
+	bool found = __real_mm__area_tree_look(tree, addr, m, look);
 
 	if (self && found)
 		self->area = m->area;
@@ -261,11 +281,29 @@ bool __wrap_mmrange__heavy_fence(void)
 }
 
 /* The same memory may be got again, and freed for another reason. */
-void __wrap_free(void *memory)
+static void note_free(const void *memory)
 {
 	uintptr_t address = (uintptr_t)memory;
 
 	if (address && atomic_compare_exchange_strong(&watched, &address, 0))
 		atomic_store(&freed, true);
+}
+
+void __wrap_free(void *memory)
+{
+	note_free(memory);
 	__real_free(memory);
+}
+
+/* It may be kept for the next area. */
+void __wrap_mm__area_drop(struct mm__garbage *garbage)
+{
+	note_free(garbage);
+	__real_mm__area_drop(garbage);
+}
+
+void fill_leaf(struct mm *mm)
+{
+	for (unsigned int page = 1000; mm__root(&mm->areas)->count < LEAF_SLOTS - 1; page += 2)
+		map(mm, page, 1, RW);
 }

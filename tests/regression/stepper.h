@@ -102,6 +102,9 @@ void step_ready(struct stepper *self);
 void watch_free(const void *memory);
 bool was_freed(void);
 
+/* Until the one leaf of the tree has so many areas that the next change is one of a copy. */
+void fill_leaf(struct mm *mm);
+
 /* mm_fault(): 0, or minus the reason. */
 static inline int touch(struct mm *mm, uint64_t addr, int access)
 {

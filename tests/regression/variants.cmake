@@ -65,14 +65,14 @@ mmrange_variant_fails(mm_fork_without_flush mm_fork_faults
 # The area at the new place does not count as being changed until the pages are there.
 mmrange_variant(mm_mremap_settles_early)
 mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
-  FROM "mm__areas_put_changing(mm, &state->budget, target, target + r->new_length, &kind);"
-  TO "mm__areas_put_changing(mm, &state->budget, target, target + r->new_length, &kind);
-      mm__areas_settle(mm, &state->budget, target);")
+  FROM "	struct mm__garbage *removed = mm__edit_end_removed(&state.edit);
+" TO "	struct mm__garbage *removed = mm__edit_end_removed(&state.edit);
+
+	if (!error && plan.kind == MOVE)
+		mm__areas_settle(cpu, plan.target, plan.target + r->new_length, NULL);
+")
 mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
-  FROM "	mm__lock(mm);
-	mm__areas_settle(mm, &state->budget, plan->target);
-	mm__areas_release(mm, &state->budget);
-	mm__unlock(mm, cpu);
+  FROM "	mm__areas_settle(cpu, plan->target, plan->target + r->new_length, NULL);
 " TO "")
 mmrange_variant_fails(mm_mremap_settles_early mm_move_faults
   nothing_is_lost_that_is_written_where_a_page_arrives "peek(mm, AT(8) + 1) is 0, not")
@@ -110,15 +110,20 @@ mmrange_variant_fails(mm_areas_freed_at_once mm_stale_area
   an_area_is_not_freed_while_a_fault_looks_at_it "!was_freed()")
 
 mmrange_variant(mm_nodes_freed_at_once)
-mmrange_variant_change(mm_nodes_freed_at_once FILE src/mm/locking.c
+mmrange_variant_change(mm_nodes_freed_at_once FILE src/mm/edit.c
   FROM "	mm__rcu_free(nodes);
+	if (edit->tree.tidy)
 " TO "	while (nodes) {
 		struct mm__garbage *next = nodes->next;
 
 		free(nodes);
 		nodes = next;
 	}
+	if (edit->tree.tidy)
 ")
+mmrange_variant_change(mm_nodes_freed_at_once FILE src/mm/edit.c
+  FROM "#include <errno.h>" TO "#include <errno.h>
+#include <stdlib.h>")
 mmrange_variant_fails(mm_nodes_freed_at_once mm_stale_area
   the_tree_of_areas_is_not_freed_while_a_fault_is_in_it "!was_freed()")
 mmrange_variant_fails(mm_nodes_freed_at_once mm_stack_faults
@@ -145,7 +150,7 @@ mmrange_variant_fails(mm_without_dead_tables mm_stale_table
 mmrange_variant(mm_munmap_zaps_first)
 mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
   FROM "	if (!error)
-		mm__pages_zap(mm, cpu, start, end);
+		mm__pages_zap(cpu->mm, cpu, start, end);
 " TO "")
 mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
   FROM "	error = unmap(cpu, addr, end);
@@ -229,8 +234,8 @@ mmrange_variant_change(mm_munmap_frees_areas_first FILE src/mm/munmap.c
   FROM "	mm__areas_free(removed);
 " TO "")
 mmrange_variant_change(mm_munmap_frees_areas_first FILE src/mm/munmap.c
-  FROM "	removed = mm__unlock_removed(mm, cpu);
-" TO "	removed = mm__unlock_removed(mm, cpu);
+  FROM "	removed = mm__edit_end_removed(&edit);
+" TO "	removed = mm__edit_end_removed(&edit);
 	mm__areas_free(removed);
 ")
 mmrange_variant_fails(mm_munmap_frees_areas_first mm_stale_tlb
@@ -289,8 +294,8 @@ mmrange_variant_fails(mm_waits_unstoppable mm_stale_tlb
 # A stack that may have grown, or may not any more, is not looked at again.
 mmrange_variant(mm_stack_without_recheck)
 mmrange_variant_change(mm_stack_without_recheck FILE src/mm/stack.c
-  FROM "	if (!mm__stack_may_grow(mm, page, &stack))
-" TO "	if (!mm__area_tree_find(&mm->areas, page + MM_PAGE_SIZE, &stack))
+  FROM "	if (!mm__stack_may_grow(cpu->mm, page, &stack)) {
+" TO "	if (!mm__area_tree_find(&cpu->mm->areas, page + MM_PAGE_SIZE, &stack)) {
 ")
 mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
   a_stack_does_not_grow_over_what_was_mapped_meanwhile "thread.result is 0, not")
@@ -517,3 +522,58 @@ mmrange_variant_change(mm_rcu_child_keeps_readers FILE src/mm/rcu.c
 " TO "")
 mmrange_variant_fails(mm_rcu_child_keeps_readers mm_rcu
   a_child_frees_without_the_readers_of_its_parent "status is")
+
+# A reader of a leaf does not look at its count; an edit in place does not look whether the leaf is dead, or
+# how far it goes, or what gaps it has recorded; an edit with the mm lock does not lock the leaves that it
+# copies.
+mmrange_variant(mm_leaf_without_count)
+mmrange_variant_change(mm_leaf_without_count FILE src/mm/area_leaf.c
+  FROM "	return !(*seq & 1);" TO "	return true;")
+mmrange_variant_fails(mm_leaf_without_count mm_leaf
+  a_reader_sees_all_of_an_edit_or_nothing "seen.end is 120, not")
+
+mmrange_variant(mm_leaf_without_dead)
+mmrange_variant_change(mm_leaf_without_dead FILE src/mm/area_leaf.c
+  FROM "		if (!leaf->dead)
+			break;
+" TO "		if (true)
+			break;
+")
+mmrange_variant_fails(mm_leaf_without_dead mm_leaf
+  an_edit_in_place_is_not_lost_in_a_leaf_that_was_replaced "mm__area_tree_at(&tree, 205, &m)")
+
+mmrange_variant(mm_leaf_copied_unlocked)
+mmrange_variant_change(mm_leaf_copied_unlocked FILE src/mm/area_leaf.c
+  FROM "	if (MM__LOCKING)
+		mm__table_lock_take(&leaf->lock);
+	leaf->next_locked = tree->locked;
+" TO "	mm__table_lock_try(&leaf->lock);
+	leaf->next_locked = tree->locked;
+")
+mmrange_variant_fails(mm_leaf_copied_unlocked mm_leaf
+  a_leaf_is_not_replaced_during_an_edit_in_place "mm__area_tree_at(&tree, 205, &m)")
+
+mmrange_variant(mm_leaf_without_keys)
+mmrange_variant_change(mm_leaf_without_keys FILE src/mm/area_leaf.c
+  FROM "end < leaf->high &&" TO "true &&")
+mmrange_variant_fails(mm_leaf_without_keys mm_leaf
+  an_edit_in_place_does_not_go_over_a_key
+  "!mm__area_edit_in_place(&edit, &tree, 150, 170, 1, false)")
+
+mmrange_variant(mm_leaf_keeps_keys)
+mmrange_variant_change(mm_leaf_keeps_keys FILE src/mm/area_leaf.c
+  FROM "		if (!leaf->dead)
+			set_bounds(tree, leaf);
+" TO "		if (!leaf->dead && !leaf->high)
+			set_bounds(tree, leaf);
+")
+mmrange_variant_fails(mm_leaf_keeps_keys mm_leaf
+  a_leaf_knows_that_a_key_has_moved_into_it
+  "!mm__area_edit_in_place(&edit, &tree, 170, 180, 1, false)")
+
+mmrange_variant(mm_leaf_without_bounds)
+mmrange_variant_change(mm_leaf_without_bounds FILE src/mm/area_leaf.c
+  FROM "if (!unmaps || may_unmap(leaf, start, end))" TO "if (true)")
+mmrange_variant_fails(mm_leaf_without_bounds mm_leaf
+  an_edit_in_place_does_not_make_gaps_that_a_search_would_miss
+  "!mm__area_edit_in_place(&edit, &tree, 110, 130, 1, true)")

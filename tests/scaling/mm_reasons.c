@@ -37,18 +37,6 @@ static bool uses_entries(const struct function *function)
 	       strcmp(function->name, "mm_mincore") == 0;
 }
 
-static bool drops_frames(const struct function *function)
-{
-	return changes_entries(function) && function->writes & PRESENCE;
-}
-
-/* Whether the call takes the mm lock. mm_lock_range() needs no area, and a fault finds its area without. */
-static bool locks_areas(const struct function *function)
-{
-	return function_maps(function) || strncmp(function->name, "mm_madvise", 10) == 0 ||
-	       strcmp(function->name, "mm_mincore") == 0 || strcmp(function->name, "mm_msync") == 0;
-}
-
 static bool one_page_table(const struct pair *pair)
 {
 	return pair->relation != FAR && pair->relation != NEAR_TABLES &&
@@ -65,19 +53,29 @@ static bool share_a_line(const struct pair *pair)
 	return pair->relation >= OVERLAPPING && are(pair, changes_entries, uses_entries);
 }
 
-static bool both_drop_frames(const struct pair *pair)
+static bool moves(const struct function *function)
 {
-	return are(pair, drops_frames, drops_frames);
+	return strcmp(function->name, "mm_mremap(move)") == 0;
 }
 
-static bool both_lock_areas(const struct pair *pair)
+static bool moves_the_heap(const struct function *function)
 {
-	return are(pair, locks_areas, locks_areas);
+	return strcmp(function->name, "mm_brk") == 0;
 }
 
-static bool read_a_leaf(const struct pair *pair)
+static bool one_moves(const struct pair *pair)
 {
-	return are(pair, function_maps, any);
+	return are(pair, moves, any);
+}
+
+static bool one_moves_the_heap(const struct pair *pair)
+{
+	return are(pair, moves_the_heap, any);
+}
+
+static bool touch(const struct pair *pair)
+{
+	return pair->relation >= ADJACENT_TABLES && are(pair, function_maps, any);
 }
 
 const struct reason reasons[] = {
@@ -86,15 +84,14 @@ const struct reason reasons[] = {
 	{ "one line of a page table",
 	  "one call changes an entry, and the other one reads another of the eight in the line",
 	  share_a_line },
-	{ "the mm lock",
-	  "threads that change areas hold it, and so do those that look areas up, but for faults",
-	  both_lock_areas },
-	{ "one leaf of areas",
-	  "a thread that changes an area copies the leaf, and faults beside it read the leaf",
-	  read_a_leaf },
-	{ "neighbouring frames",
-	  "the counts of two frames share a line, and each frame belongs to another thread",
-	  both_drop_frames },
+	{ "a move", "it changes two leaves of areas at once, in copies, with the mm lock",
+	  one_moves },
+	{ "the heap's end",
+	  "it is in the space, with the mm lock, and what follows the heap is looked at",
+	  one_moves_the_heap },
+	{ "neighbours",
+	  "ranges that touch are in one leaf of areas, as the areas may have to become one",
+	  touch },
 };
 
 const unsigned int nr_reasons = sizeof(reasons) / sizeof(reasons[0]);

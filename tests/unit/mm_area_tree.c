@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "mm/area_tree.h"
+#include "mm/cpu.h"
 #include "mm/rcu.h"
 #include "test.h"
 
@@ -12,16 +13,30 @@ static struct mm__area *area(uint64_t number)
 }
 
 static struct mm__area_budget budget;
+static struct mm__area_edit edit;
+static uint64_t count; /* of mappings */
 
-static void reserve(struct mm__area_tree *tree, unsigned int changes)
+static void init(struct mm__area_tree *tree)
+{
+	CHECK(mm__thread_attach());
+	mm__area_tree_init(tree);
+	count = 0;
+}
+
+/* With the lock. */
+static void begin_changes(struct mm__area_tree *tree, unsigned int changes, uint64_t start,
+			  uint64_t end)
 {
 	struct mm__area_needs needs = { .now = changes };
 
 	CHECK_EQ(mm__area_tree_reserve(tree, &budget, &needs), 0);
+	edit = (struct mm__area_edit){ .tree = tree };
+	mm__area_edit_locked(&edit, tree, &budget, start, end);
 }
 
 static struct mm__garbage *end_changes(struct mm__area_tree *tree)
 {
+	mm__area_edit_end(&edit);
 	mm__area_tree_release(tree, &budget);
 	return mm__area_tree_take_retired(tree);
 }
@@ -30,25 +45,48 @@ static void insert(struct mm__area_tree *tree, uint64_t start, uint64_t end)
 {
 	struct mm__mapping m = { start, end, area(start + 1) };
 
-	reserve(tree, 1);
-	mm__area_tree_insert(tree, &budget, &m);
+	begin_changes(tree, 1, start, end);
+	mm__area_tree_insert(&edit, &m);
+	count++;
+	mm__rcu_free(end_changes(tree));
+}
+
+static void erase_range(struct mm__area_tree *tree, uint64_t start, uint64_t end, uint64_t n)
+{
+	begin_changes(tree, 1, start, end);
+	mm__area_tree_erase_range(&edit, start, end, n);
+	count -= n;
 	mm__rcu_free(end_changes(tree));
 }
 
 static void erase(struct mm__area_tree *tree, uint64_t start)
 {
-	reserve(tree, 1);
-	mm__area_tree_erase(tree, &budget, start);
-	mm__rcu_free(end_changes(tree));
+	erase_range(tree, start, start + 1, 1);
 }
 
 static void set(struct mm__area_tree *tree, uint64_t old, uint64_t start, uint64_t end)
 {
 	struct mm__mapping m = { start, end, area(start + 2) };
 
-	reserve(tree, 1);
-	mm__area_tree_set(tree, &budget, old, &m);
+	begin_changes(tree, 1, start, end);
+	mm__area_tree_set(&edit, old, &m);
 	mm__rcu_free(end_changes(tree));
+}
+
+/* In place; false: the tree wants the lock, and nothing has happened. */
+static bool begin_in_place(struct mm__area_tree *tree, uint64_t start, uint64_t end, bool unmaps)
+{
+	mm__rcu_read_lock();
+	if (mm__area_edit_in_place(&edit, tree, start, end, 1, unmaps))
+		return true;
+	mm__rcu_read_unlock();
+	return false;
+}
+
+static void end_in_place(void)
+{
+	mm__area_edit_end(&edit);
+	mm__rcu_read_unlock();
 }
 
 static void check_mapping(const struct mm__mapping *m, uint64_t start, uint64_t end,
@@ -63,7 +101,7 @@ static void check_tree(const struct mm__area_tree *tree)
 {
 	const char *what;
 
-	if (!mm__area_tree_valid(tree, &what))
+	if (!mm__area_tree_valid(tree, count, &what))
 		test_fail(__FILE__, __LINE__, "%s", what);
 }
 
@@ -73,11 +111,12 @@ TEST(mm_area_tree, an_empty_tree_is_one_gap)
 	struct mm__mapping m;
 	uint64_t addr;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	check_tree(&tree);
 	CHECK(!mm__area_tree_find(&tree, 0, &m));
 	CHECK(!mm__area_tree_at(&tree, 0, &m));
 	CHECK(!mm__area_tree_take_retired(&tree));
+	CHECK(!begin_in_place(&tree, 10, 20, false));
 	CHECK(mm__area_tree_highest_gap(&tree, 90, 10, 100, &addr));
 	CHECK_EQ(addr, 10);
 	CHECK(!mm__area_tree_highest_gap(&tree, 91, 10, 100, &addr));
@@ -89,11 +128,12 @@ TEST(mm_area_tree, find_gives_the_mapping_that_contains_or_else_the_next)
 	struct mm__area_tree tree;
 	struct mm__mapping m;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	for (uint64_t i = 0; i < 1000; i++)
 		insert(&tree, (i * 37 % 1000) * 10, (i * 37 % 1000) * 10 + 5);
 	check_tree(&tree);
-	CHECK_EQ(tree.count, 1000);
+	CHECK_EQ(count, 1000);
+	check_tree(&tree);
 	for (uint64_t addr = 0; addr < 9995; addr++) {
 		uint64_t start = (addr + 5) / 10 * 10;
 
@@ -114,7 +154,7 @@ TEST(mm_area_tree, a_mapping_ends_at_the_highest_address_at_most)
 	struct mm__area_tree tree;
 	struct mm__mapping m;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	insert(&tree, UINT64_MAX - 1, UINT64_MAX);
 	CHECK(mm__area_tree_at(&tree, UINT64_MAX - 1, &m));
 	check_mapping(&m, UINT64_MAX - 1, UINT64_MAX, UINT64_MAX);
@@ -129,14 +169,14 @@ TEST(mm_area_tree, set_puts_other_bounds_and_another_area_in_its_place)
 	struct mm__area_tree tree;
 	struct mm__mapping m;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	insert(&tree, 5, 8);
 	set(&tree, 5, 4, 9);
 	CHECK(mm__area_tree_at(&tree, 4, &m));
 	check_mapping(&m, 4, 9, 6);
 	CHECK(mm__area_tree_at(&tree, 8, &m));
 	check_mapping(&m, 4, 9, 6);
-	CHECK_EQ(tree.count, 1);
+	CHECK_EQ(count, 1);
 	check_tree(&tree);
 	mm__area_tree_destroy(&tree);
 }
@@ -146,7 +186,7 @@ TEST(mm_area_tree, each_mapping_can_grow_to_its_neighbours_in_turn)
 	struct mm__area_tree tree;
 	struct mm__mapping m;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	for (uint64_t i = 0; i < 3000; i++)
 		insert(&tree, i * 10 + 4, i * 10 + 6);
 	for (uint64_t i = 0; i < 3000; i++) {
@@ -170,7 +210,7 @@ TEST(mm_area_tree, a_mapping_can_take_the_place_of_many)
 	struct mm__area_tree tree;
 	struct mm__mapping m;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	for (uint64_t i = 0; i < 3000; i++)
 		insert(&tree, i * 10, i * 10 + 9);
 	for (uint64_t i = 0; i < 3000; i += 300) {
@@ -181,7 +221,8 @@ TEST(mm_area_tree, a_mapping_can_take_the_place_of_many)
 		CHECK(mm__area_tree_at(&tree, i * 10 + 2000, &m));
 		check_mapping(&m, i * 10 + 9, i * 10 + 2999, i * 10 + 10);
 	}
-	CHECK_EQ(tree.count, 20);
+	CHECK_EQ(count, 20);
+	check_tree(&tree);
 	mm__area_tree_destroy(&tree);
 }
 
@@ -190,7 +231,7 @@ TEST(mm_area_tree, the_highest_gap_that_fits_is_found_within_bounds)
 	struct mm__area_tree tree;
 	uint64_t addr;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	insert(&tree, 10, 20);
 	insert(&tree, 30, 40);
 	insert(&tree, 42, 50);
@@ -216,7 +257,7 @@ TEST(mm_area_tree, the_lowest_gap_that_fits_is_found_within_bounds)
 	struct mm__area_tree tree;
 	uint64_t addr;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	CHECK(mm__area_tree_lowest_gap(&tree, 50, 0, 50, &addr));
 	CHECK_EQ(addr, 0);
 	insert(&tree, 10, 20);
@@ -239,15 +280,16 @@ TEST(mm_area_tree, what_is_reserved_is_enough_for_growth_from_nothing)
 {
 	struct mm__area_tree tree;
 
-	mm__area_tree_init(&tree);
-	reserve(&tree, 100);
+	init(&tree);
+	begin_changes(&tree, 100, 0, 100);
 	for (uint64_t i = 0; i < 100; i++) {
 		struct mm__mapping m = { i, i + 1, area(i) };
 
-		mm__area_tree_insert(&tree, &budget, &m);
+		mm__area_tree_insert(&edit, &m);
+		count++;
 	}
-	check_tree(&tree);
 	mm__rcu_free(end_changes(&tree));
+	check_tree(&tree);
 	mm__area_tree_destroy(&tree);
 }
 
@@ -257,7 +299,7 @@ TEST(mm_area_tree, what_is_preloaded_is_all_that_is_reserved)
 	struct mm__area_needs needs = { .now = 3 };
 	struct mm__area_spares spares;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	for (uint64_t i = 0; i < 1000; i++) {
 		unsigned int leaves, inners;
 
@@ -266,13 +308,13 @@ TEST(mm_area_tree, what_is_preloaded_is_all_that_is_reserved)
 		CHECK(!spares.first[0] && !spares.first[1]);
 		leaves = tree.spares.count[0];
 		inners = tree.spares.count[1];
-		reserve(&tree, 3);
+		begin_changes(&tree, 3, i * 3, i * 3 + 3);
 		CHECK_EQ(tree.spares.count[0], leaves);
 		CHECK_EQ(tree.spares.count[1], inners);
 		for (uint64_t j = 0; j < 3; j++)
 			mm__area_tree_insert(
-				&tree, &budget,
-				&(struct mm__mapping){ i * 3 + j, i * 3 + j + 1, NULL });
+				&edit, &(struct mm__mapping){ i * 3 + j, i * 3 + j + 1, NULL });
+		count += 3;
 		mm__rcu_free(end_changes(&tree));
 	}
 	check_tree(&tree);
@@ -284,15 +326,15 @@ TEST(mm_area_tree, most_changes_replace_a_leaf_and_nothing_else)
 	struct mm__area_tree tree;
 	unsigned int more = 0;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	for (uint64_t i = 0; i < 10000; i++)
 		insert(&tree, i * 10, i * 10 + 5);
 	for (uint64_t i = 0; i < 10000; i++) {
 		struct mm__mapping m = { i * 10, i * 10 + 6, NULL };
 		struct mm__garbage *retired;
 
-		reserve(&tree, 1);
-		mm__area_tree_set(&tree, &budget, i * 10, &m);
+		begin_changes(&tree, 1, m.start, m.end);
+		mm__area_tree_set(&edit, i * 10, &m);
 		retired = end_changes(&tree);
 		CHECK(retired);
 		more += retired->next ? 1 : 0;
@@ -307,7 +349,7 @@ TEST(mm_area_tree, is_empty_again_when_all_is_erased_in_any_order)
 	for (uint64_t step = 1; step < 1009; step = step * 3 + 1) {
 		struct mm__area_tree tree;
 
-		mm__area_tree_init(&tree);
+		init(&tree);
 		for (uint64_t i = 0; i < 1009; i++)
 			insert(&tree, i, i + 1);
 		for (uint64_t i = 0; i < 1009; i++) {
@@ -315,7 +357,8 @@ TEST(mm_area_tree, is_empty_again_when_all_is_erased_in_any_order)
 			if (i % 16 == 0)
 				check_tree(&tree);
 		}
-		CHECK_EQ(tree.count, 0);
+		CHECK_EQ(count, 0);
+		check_tree(&tree);
 		check_tree(&tree);
 		mm__area_tree_destroy(&tree);
 	}
@@ -323,20 +366,20 @@ TEST(mm_area_tree, is_empty_again_when_all_is_erased_in_any_order)
 
 TEST(mm_area_tree, a_range_is_erased_at_the_cost_of_one_mapping)
 {
-	struct mm__area_needs needs = { .now = 1 };
 	struct mm__area_tree tree;
 	const uint64_t n = test_scale(100000);
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	for (uint64_t i = 0; i < n; i++)
 		insert(&tree, i * 2, i * 2 + 1);
 	mm__rcu_barrier();
-	CHECK_EQ(mm__area_tree_reserve(&tree, &budget, &needs), 0);
-	mm__area_tree_erase_range(&tree, &budget, 6, n * 2 - 6, n - 6);
+	begin_changes(&tree, 1, 6, n * 2 - 6);
+	mm__area_tree_erase_range(&edit, 6, n * 2 - 6, n - 6);
+	count = 6;
 	/* More than a leaf. */
 	CHECK(tree.retired->next);
 	mm__rcu_free(end_changes(&tree));
-	CHECK_EQ(tree.count, 6);
+	CHECK_EQ(count, 6);
 	check_tree(&tree);
 	CHECK_EQ(tree.levels, 1);
 	mm__rcu_barrier();
@@ -346,21 +389,19 @@ TEST(mm_area_tree, a_range_is_erased_at_the_cost_of_one_mapping)
 /* Erases all but the first k, or all but the last k, of n mappings at 0, 2, .. */
 static void check_rest(uint64_t n, uint64_t k, bool first)
 {
-	struct mm__area_needs needs = { .now = 1 };
 	struct mm__area_tree tree;
 	struct mm__mapping m;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	for (uint64_t i = 0; i < n; i++)
 		insert(&tree, i * 2, i * 2 + 1);
-	CHECK_EQ(mm__area_tree_reserve(&tree, &budget, &needs), 0);
 	if (first)
-		mm__area_tree_erase_range(&tree, &budget, k * 2, n * 2, n - k);
+		erase_range(&tree, k * 2, n * 2, n - k);
 	else
-		mm__area_tree_erase_range(&tree, &budget, 0, (n - k) * 2, n - k);
-	mm__rcu_free(end_changes(&tree));
+		erase_range(&tree, 0, (n - k) * 2, n - k);
 	check_tree(&tree);
-	CHECK_EQ(tree.count, k);
+	CHECK_EQ(count, k);
+	check_tree(&tree);
 	for (uint64_t i = first ? 0 : n - k; i < (first ? k : n); i++) {
 		CHECK(mm__area_tree_at(&tree, i * 2, &m));
 		check_mapping(&m, i * 2, i * 2 + 1, i * 2 + 1);
@@ -386,7 +427,7 @@ TEST(mm_area_tree, what_is_reserved_stays_for_the_writer_that_reserved_it)
 	struct mm__area_budget first;
 	struct mm__area_tree tree;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	insert(&tree, 1, 2);
 	CHECK_EQ(mm__area_tree_reserve(&tree, &first, &needs), 0);
 	/* The tree gets more levels meanwhile, and others use up what they reserve. */
@@ -396,8 +437,12 @@ TEST(mm_area_tree, what_is_reserved_stays_for_the_writer_that_reserved_it)
 		CHECK(tree.spares.count[1] >= first.nodes[1]);
 	}
 	CHECK(tree.levels > 2);
-	mm__area_tree_erase_range(&tree, &first, 3000, 50000, 15667);
-	mm__area_tree_erase(&tree, &first, 1);
+	edit = (struct mm__area_edit){ .tree = &tree };
+	mm__area_edit_locked(&edit, &tree, &first, 3000, 50000);
+	mm__area_tree_erase_range(&edit, 3000, 50000, 15667);
+	mm__area_tree_erase(&edit, 1);
+	count -= 15668;
+	mm__area_edit_end(&edit);
 	mm__area_tree_release(&tree, &first);
 	check_tree(&tree);
 	mm__rcu_free(mm__area_tree_take_retired(&tree));
@@ -412,7 +457,7 @@ TEST(mm_area_tree, holds_a_million)
 	struct mm__area_tree tree;
 	struct mm__mapping m;
 
-	mm__area_tree_init(&tree);
+	init(&tree);
 	for (uint64_t i = 0; i < n; i++) {
 		uint64_t at = i * 7919 % n * 2;
 
@@ -420,7 +465,7 @@ TEST(mm_area_tree, holds_a_million)
 		if (i % 65536 == 0)
 			mm__rcu_barrier();
 	}
-	CHECK_EQ(tree.count, n);
+	CHECK_EQ(count, n);
 	check_tree(&tree);
 	for (uint64_t i = 0; i < 2 * n; i++) {
 		CHECK_EQ(mm__area_tree_at(&tree, i, &m), i % 2 == 0);
@@ -434,7 +479,220 @@ TEST(mm_area_tree, holds_a_million)
 			mm__rcu_barrier();
 		}
 	}
-	CHECK_EQ(tree.count, 0);
+	CHECK_EQ(count, 0);
 	check_tree(&tree);
+	mm__area_tree_destroy(&tree);
+}
+
+/*
+ * In place
+ */
+
+static void insert_in_place(struct mm__area_tree *tree, uint64_t start, uint64_t end)
+{
+	struct mm__mapping m = { start, end, area(start + 1) };
+
+	CHECK(begin_in_place(tree, start, end, false));
+	mm__area_tree_insert(&edit, &m);
+	count++;
+	end_in_place();
+}
+
+static void erase_in_place(struct mm__area_tree *tree, uint64_t start, uint64_t end, uint64_t n)
+{
+	CHECK(begin_in_place(tree, start, end, true));
+	mm__area_tree_erase_range(&edit, start, end, n);
+	count -= n;
+	end_in_place();
+}
+
+static void tidy(struct mm__area_tree *tree, uint64_t addr, bool divides, uint64_t now)
+{
+	begin_changes(tree, MM__TIDY_CHANGES, addr, addr + 1);
+	mm__area_tree_tidy(&edit, addr, divides, now);
+	mm__rcu_free(end_changes(tree));
+}
+
+TEST(mm_area_tree, an_edit_in_place_takes_no_node)
+{
+	struct mm__area_tree tree;
+	struct mm__mapping m;
+
+	init(&tree);
+	insert(&tree, 100, 110);
+	insert_in_place(&tree, 200, 210);
+	insert_in_place(&tree, 50, 60);
+	CHECK(begin_in_place(&tree, 60, 100, false));
+	m = (struct mm__mapping){ 50, 100, area(7) };
+	mm__area_tree_set(&edit, 50, &m);
+	CHECK(mm__area_edit_at(&edit, 99, &m));
+	check_mapping(&m, 50, 100, 7);
+	CHECK(mm__area_edit_find(&edit, 110, &m));
+	check_mapping(&m, 200, 210, 201);
+	end_in_place();
+	CHECK(mm__area_tree_at(&tree, 80, &m));
+	check_mapping(&m, 50, 100, 7);
+	erase_in_place(&tree, 40, 120, 2);
+	CHECK(!mm__area_tree_at(&tree, 80, &m));
+	CHECK(mm__area_tree_find(&tree, 0, &m));
+	check_mapping(&m, 200, 210, 201);
+	CHECK(!tree.retired);
+	check_tree(&tree);
+	mm__area_tree_destroy(&tree);
+}
+
+TEST(mm_area_tree, an_edit_is_not_in_place_where_a_leaf_ends_or_has_no_room)
+{
+	struct mm__area_tree tree;
+
+	init(&tree);
+	for (uint64_t i = 0; i < 13; i++)
+		insert(&tree, i * 10, i * 10 + 5);
+	CHECK(begin_in_place(&tree, 5, 10, false));
+	end_in_place();
+	insert_in_place(&tree, 130, 135);
+	/* One more might be two. */
+	CHECK(!begin_in_place(&tree, 5, 10, false));
+	insert(&tree, 140, 145);
+	CHECK_EQ(tree.levels, 2);
+	/* The key between the leaves is where one of the mappings begins. */
+	count = 15;
+	for (uint64_t i = 0; i < 14; i++) {
+		bool has = begin_in_place(&tree, i * 10 + 5, i * 10 + 10, false);
+
+		count -= !has;
+		if (has)
+			end_in_place();
+	}
+	CHECK_EQ(count, 14);
+	count = 15;
+	check_tree(&tree);
+	mm__area_tree_destroy(&tree);
+}
+
+TEST(mm_area_tree, an_edit_that_needs_wider_bounds_gets_them_and_a_search_narrows_them)
+{
+	struct mm__area_tree tree;
+	uint64_t addr;
+
+	init(&tree);
+	for (uint64_t i = 0; i < 100; i++)
+		insert(&tree, i * 10, i * 10 + 9);
+	CHECK(!mm__area_tree_highest_gap(&tree, 2, 0, 999, &addr));
+	CHECK(!begin_in_place(&tree, 500, 509, true));
+	CHECK(edit.widens);
+	mm__area_tree_widen(&tree, 500);
+	CHECK(begin_in_place(&tree, 500, 509, true));
+	end_in_place();
+	check_tree(&tree);
+	/* Nothing has gone, and it is not looked for again. */
+	CHECK(!mm__area_tree_highest_gap(&tree, 2, 0, 999, &addr));
+	CHECK(!begin_in_place(&tree, 500, 509, true));
+	mm__area_tree_widen(&tree, 500);
+	erase_in_place(&tree, 500, 509, 1);
+	check_tree(&tree);
+	CHECK(mm__area_tree_highest_gap(&tree, 2, 0, 999, &addr));
+	CHECK_EQ(addr, 508);
+	insert_in_place(&tree, 500, 509);
+	CHECK(!mm__area_tree_lowest_gap(&tree, 2, 0, 999, &addr));
+	mm__area_tree_destroy(&tree);
+}
+
+/* Each maps and unmaps in a place of its own. */
+static void take_turns(struct mm__area_tree *tree, unsigned int threads, unsigned int turns)
+{
+	for (unsigned int i = 0; i < turns; i++) {
+		uint64_t start = UINT64_C(1000) * (i % threads) + 100;
+
+		mm__rcu_read_lock();
+		edit = (struct mm__area_edit){ .tree = tree };
+		CHECK(mm__area_edit_in_place(&edit, tree, start, start + 10, i % threads + 1,
+					     false));
+		end_in_place();
+		if (edit.tidy)
+			tidy(tree, edit.tidy, edit.divides, i);
+	}
+}
+
+TEST(mm_area_tree, a_leaf_is_divided_between_threads_that_change_it_in_turn)
+{
+	struct mm__area_tree tree;
+	unsigned int levels;
+
+	init(&tree);
+	insert(&tree, 50000, 50001);
+	take_turns(&tree, 1, 1000);
+	CHECK_EQ(tree.levels, 1);
+	take_turns(&tree, 40, 40000);
+	levels = tree.levels;
+	CHECK(levels > 1);
+	check_tree(&tree);
+	/* Each thread has its own now. */
+	for (unsigned int i = 0; i < 40; i++) {
+		CHECK(begin_in_place(&tree, 1000 * i + 100, 1000 * i + 110, false));
+		end_in_place();
+		CHECK(!edit.tidy);
+		CHECK(begin_in_place(&tree, 1000 * i + 100, 1000 * i + 110, false));
+		CHECK(edit.leaf != NULL);
+		end_in_place();
+	}
+	/* And when none has used its own for a while, they are one again. */
+	for (uint64_t i = 1; i < 200; i++)
+		tidy(&tree, 1, false, i * 1000000000);
+	check_tree(&tree);
+	CHECK_EQ(tree.levels, 1);
+	mm__area_tree_destroy(&tree);
+}
+
+TEST(mm_area_tree, a_leaf_that_is_almost_empty_is_joined_with_another)
+{
+	struct mm__area_tree tree;
+
+	init(&tree);
+	for (uint64_t i = 0; i < 1000; i++)
+		insert(&tree, i * 10, i * 10 + 5);
+	CHECK(tree.levels > 2);
+	for (uint64_t i = 1; i < 999; i++) {
+		uint64_t start = i * 10;
+
+		if (!begin_in_place(&tree, start, start + 5, true)) {
+			if (!edit.widens) {
+				erase(&tree, start);
+				continue;
+			}
+			mm__area_tree_widen(&tree, start);
+			CHECK(begin_in_place(&tree, start, start + 5, true));
+		}
+		mm__area_tree_erase(&edit, start);
+		count--;
+		end_in_place();
+		if (edit.tidy)
+			tidy(&tree, edit.tidy, edit.divides, i);
+		check_tree(&tree);
+	}
+	CHECK_EQ(tree.levels, 1);
+	mm__area_tree_destroy(&tree);
+}
+
+TEST(mm_area_tree, room_is_found_in_one_leaf)
+{
+	struct mm__area_tree tree;
+	uint64_t addr = 500;
+
+	init(&tree);
+	CHECK(!mm__area_tree_leaf_gap(&tree, 10, 100, 1000, 50, &addr));
+	insert(&tree, 500, 600);
+	insert(&tree, 620, 940);
+	mm__rcu_read_lock();
+	CHECK(mm__area_tree_leaf_gap(&tree, 10, 100, 1000, 50, &addr));
+	CHECK_EQ(addr, 940);
+	CHECK(mm__area_tree_leaf_gap(&tree, 20, 100, 1000, 50, &addr));
+	CHECK_EQ(addr, 600);
+	CHECK(mm__area_tree_leaf_gap(&tree, 400, 100, 1000, 50, &addr));
+	CHECK_EQ(addr, 100);
+	addr = 700;
+	CHECK(!mm__area_tree_leaf_gap(&tree, 401, 100, 1000, 50, &addr));
+	CHECK(!mm__area_tree_leaf_gap(&tree, 10, 650, 900, 50, &addr));
+	mm__rcu_read_unlock();
 	mm__area_tree_destroy(&tree);
 }

@@ -6,6 +6,7 @@
  */
 #include "child.h"
 #include "mm/internal.h"
+#include "mm/memory.h"
 #include "spaces.h"
 #include "threads.h"
 
@@ -170,39 +171,42 @@ TEST(mm_checked, locks_in_the_wrong_order_are_found)
 static void use_more_areas_than_reserved(void)
 {
 	struct mm__area_kind kind = { R, PRIVATE, NULL, 0 };
-	struct mm__budget budget;
+	struct mm__edit edit;
 
 	prepare();
-	mm__lock(mm);
-	CHECK_EQ(mm__areas_reserve(mm, &budget, 0, 1, 0), 0);
-	mm__areas_put(mm, &budget, AT(2000), AT(2001), &kind);
-	mm__areas_put(mm, &budget, AT(2002), AT(2003), &kind);
+	/* What the thread has kept is more. */
+	while (mm__rcu_self->nr_kept)
+		mm__free(mm__area_take());
+	mm__edit_begin(&edit, mm__this_cpu(mm), AT(2000), AT(2003), false);
+	CHECK_EQ(mm__edit_reserve(&edit, 0, 1), 0);
+	mm__areas_put(&edit, AT(2000), AT(2001), &kind);
+	mm__areas_put(&edit, AT(2002), AT(2003), &kind);
 }
 
 static void change_areas_more_often_than_reserved(void)
 {
-	struct mm__budget budget;
+	struct mm__edit edit;
 
 	prepare();
-	mm__lock(mm);
-	CHECK_EQ(mm__areas_reserve(mm, &budget, 1, 0, 0), 0);
+	CHECK(mm__areas_stock(8));
+	mm__edit_locked(&edit, mm__this_cpu(mm), AT(0), AT(1024));
+	CHECK_EQ(mm__edit_reserve(&edit, 1, 0), 0);
 	/* Two changes, one, and one too many. */
-	mm__areas_cut_one(mm, &budget, AT(1), AT(7));
-	mm__areas_cut_one(mm, &budget, AT(0), AT(1));
-	mm__areas_cut_one(mm, &budget, AT(7), AT(1024));
+	mm__areas_cut_one(&edit, AT(1), AT(7));
+	mm__areas_cut_one(&edit, AT(0), AT(1));
+	mm__areas_cut_one(&edit, AT(7), AT(1024));
 }
 
 static void use_more_nodes_than_reserved(void)
 {
-	struct mm__area_needs needs = { .now = 1 };
-	struct mm__area_budget budget;
 	struct mm__mapping m = { AT(2000), AT(2001), NULL };
+	struct mm__edit edit;
 
 	prepare();
-	mm__lock(mm);
-	CHECK_EQ(mm__area_tree_reserve(&mm->areas, &budget, &needs), 0);
-	budget.nodes[0] = 0;
-	mm__area_tree_insert(&mm->areas, &budget, &m);
+	mm__edit_locked(&edit, mm__this_cpu(mm), AT(2000), AT(2001));
+	CHECK_EQ(mm__edit_reserve(&edit, 0, 1), 0);
+	edit.nodes.nodes[0] = 0;
+	mm__area_tree_insert(&edit.tree, &m);
 }
 
 TEST(mm_checked, an_operation_that_uses_more_than_it_reserved_is_found)

@@ -180,13 +180,14 @@ static void drop_spares(struct mm *mm)
 		}
 		atomic_store(&mm->areas.spares.count[inner], 0);
 	}
-	while (mm->spare_areas) {
-		struct mm__area *area = mm->spare_areas;
+	while (mm__rcu_self && mm__rcu_self->kept) {
+		struct mm__garbage *memory = mm__rcu_self->kept;
 
-		mm->spare_areas = (struct mm__area *)area->garbage.next;
-		free(area);
+		mm__rcu_self->kept = memory->next;
+		free(memory);
 	}
-	atomic_store(&mm->nr_spare_areas, 0);
+	if (mm__rcu_self)
+		mm__rcu_self->nr_kept = 0;
 }
 
 static void map_heap(struct mm *mm)

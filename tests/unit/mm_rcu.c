@@ -428,7 +428,7 @@ TEST(mm_rcu, what_is_heavy_fills_a_batch_sooner)
 
 	CHECK(mm__thread_attach());
 	mm__rcu_barrier();
-	mm__rcu_defer(&new_object(&freed)->garbage, BATCH);
+	mm__rcu_defer(&new_object(&freed)->garbage, BATCH * MM__RCU_OBJECT);
 	CHECK_EQ(atomic_load(&freed), 0);
 	mm__rcu_throttle();
 	CHECK_EQ(atomic_load(&freed), 1);

@@ -141,15 +141,15 @@ static struct mm__mapping mapping_of(struct mm *mm, unsigned int page)
 
 static void change_tree(struct mm *mm, uint64_t start, const struct mm__mapping *m)
 {
-	struct mm__area_needs needs = { .now = 1 };
-	struct mm__area_budget budget;
+	struct mm__edit edit;
 
-	CHECK_EQ(mm__area_tree_reserve(&mm->areas, &budget, &needs), 0);
+	CHECK(mm__edit_in_place(&edit, mm__this_cpu(mm), start, start + MM_PAGE_SIZE, !m));
 	if (m)
-		mm__area_tree_set(&mm->areas, &budget, start, m);
+		mm__area_tree_set(&edit.tree, start, m);
 	else
-		mm__area_tree_erase(&mm->areas, &budget, start);
-	mm__area_tree_release(&mm->areas, &budget);
+		mm__area_tree_erase(&edit.tree, start);
+	mm__count_areas(mm__this_cpu(mm), m ? 0 : -1);
+	mm__edit_end(&edit);
 }
 
 TEST(mm_validate, finds_areas_that_are_not_merged)
@@ -163,9 +163,10 @@ TEST(mm_validate, finds_areas_that_are_not_merged)
 TEST(mm_validate, finds_a_reservation_that_was_not_given_back)
 {
 	struct mm *mm = space_to_break();
-	struct mm__budget budget;
+	struct mm__area_needs needs = { .now = 1 };
+	struct mm__area_budget budget;
 
-	CHECK_EQ(mm__areas_reserve(mm, &budget, 0, 1, 0), 0);
+	CHECK_EQ(mm__area_tree_reserve(&mm->areas, &budget, &needs), 0);
 	check_broken(mm, "kept what it reserved");
 }
 
@@ -213,6 +214,13 @@ TEST(mm_validate, finds_an_entry_that_is_not_present)
 	check_broken(mm, "not present");
 }
 
+static void miscount(struct mm *mm, int64_t more)
+{
+	mm__room_claim(mm__this_cpu(mm));
+	mm__count_areas(mm__this_cpu(mm), more);
+	mm__room_give_back(mm__this_cpu(mm));
+}
+
 /* One node, and a tree of them. */
 TEST(mm_validate, finds_a_wrong_number_of_areas)
 {
@@ -221,33 +229,33 @@ TEST(mm_validate, finds_a_wrong_number_of_areas)
 
 		for (unsigned int i = 0; i < n; i++)
 			map(mm, 2 * i, 1, RW);
-		mm->areas.count++;
+		miscount(mm, 1);
 		CHECK(mm_validate(mm, NULL, 0) != 0);
-		mm->areas.count--;
+		miscount(mm, -1);
 		end_space(mm);
 	}
 }
 
-TEST(mm_validate, finds_a_root_without_areas)
+TEST(mm_validate, finds_a_leaf_that_no_edit_has_ended)
 {
 	struct mm *mm = new_space();
-	struct mm__area_node *root;
 	struct leaf *leaf;
-	uint64_t start;
 
 	map(mm, 0, 1, RW);
-	root = mm__root(&mm->areas);
-	CHECK_EQ(root->count, 1);
-	leaf = (struct leaf *)root;
-	start = leaf->start[0];
-	leaf->start[0] = UINT64_MAX;
-	root->count = 0;
-	mm->areas.count = 0;
-	CHECK(mm_validate(mm, NULL, 0) != 0);
-	mm->areas.count = 1;
-	root->count = 1;
-	leaf->start[0] = start;
-	end_space(mm);
+	leaf = mm__leaf(mm__root(&mm->areas));
+	atomic_fetch_add(&leaf->seq, 1);
+	check_broken(mm, "a leaf is being changed");
+}
+
+TEST(mm_validate, finds_a_leaf_that_goes_over_its_bounds)
+{
+	struct mm *mm = new_space();
+	struct leaf *leaf;
+
+	map(mm, 2, 1, RW);
+	leaf = mm__leaf(mm__root(&mm->areas));
+	leaf->recorded = (struct sum){ AT(1), AT(3), 0 };
+	check_broken(mm, "over the bounds");
 }
 
 TEST(mm_validate, finds_a_page_that_is_mapped_twice)

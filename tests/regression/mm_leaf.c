@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Leaves of the area tree that change in place: a reader beside an edit, and edits beside each other.
+ */
+#include "stepper.h"
+
+#include "mm/area_node.h"
+
+#define AREA(n) ((struct mm__area *)(uintptr_t)(n))
+
+static struct mm__area_tree tree;
+static struct mm__area_budget budget;
+static struct mm__area_edit edit;
+
+static void put(uint64_t start, uint64_t end, uintptr_t area)
+{
+	struct mm__mapping m = { start, end, AREA(area) };
+
+	mm__area_tree_insert(&edit, &m);
+}
+
+/* With the lock. */
+static void begin_locked(struct mm__area_edit *locked, uint64_t start, uint64_t end)
+{
+	struct mm__area_needs needs = { .now = 3 };
+
+	CHECK_EQ(mm__area_tree_reserve(&tree, &budget, &needs), 0);
+	*locked = (struct mm__area_edit){ .tree = &tree };
+	mm__area_edit_locked(locked, &tree, &budget, start, end);
+}
+
+static void end_locked(struct mm__area_edit *locked)
+{
+	mm__area_edit_end(locked);
+	mm__area_tree_release(&tree, &budget);
+	mm__rcu_free(mm__area_tree_take_retired(&tree));
+}
+
+static void begin(uint64_t start, uint64_t end, bool unmaps)
+{
+	mm__rcu_read_lock();
+	CHECK(mm__area_edit_in_place(&edit, &tree, start, end, 1, unmaps));
+}
+
+static void end(void)
+{
+	mm__area_edit_end(&edit);
+	mm__rcu_read_unlock();
+}
+
+/* A tree of one leaf, with one mapping. */
+static struct leaf *plant(void)
+{
+	CHECK(mm__thread_attach());
+	mm__area_tree_init(&tree);
+	begin_locked(&edit, 100, 110);
+	put(100, 110, 1);
+	end_locked(&edit);
+	return mm__leaf(mm__root(&tree));
+}
+
+static void uproot(void)
+{
+	mm__rcu_barrier();
+	mm__area_tree_destroy(&tree);
+}
+
+static bool is_waited_for(struct leaf *leaf)
+{
+	return atomic_load(&leaf->lock.waiters);
+}
+
+static struct mm__mapping seen;
+static atomic_bool has_seen;
+
+static void *look_up(void *arg)
+{
+	(void)arg;
+	CHECK(mm__thread_attach());
+	mm__rcu_read_lock();
+	CHECK(mm__area_tree_at(&tree, 105, &seen));
+	mm__rcu_read_unlock();
+	atomic_store(&has_seen, true);
+	return NULL;
+}
+
+TEST(mm_leaf, a_reader_sees_all_of_an_edit_or_nothing)
+{
+	struct leaf *leaf = plant();
+	struct mm__mapping m = { 100, 120, AREA(2) };
+	pthread_t thread;
+
+	atomic_store(&has_seen, false);
+	begin(110, 130, false);
+	mm__area_tree_set(&edit, 100, &m);
+	thread = thread_start(look_up, NULL);
+	AWAIT(is_waited_for(leaf) || atomic_load(&has_seen));
+	m = (struct mm__mapping){ 100, 130, AREA(3) };
+	mm__area_tree_set(&edit, 100, &m);
+	end();
+	thread_join(thread);
+	CHECK_EQ(seen.end, 130);
+	CHECK(seen.area == AREA(3));
+	uproot();
+}
+
+static void *put_in_place(void *arg)
+{
+	(void)arg;
+	CHECK(mm__thread_attach());
+	begin(200, 210, false);
+	put(200, 210, 4);
+	end();
+	return NULL;
+}
+
+TEST(mm_leaf, an_edit_in_place_is_not_lost_in_a_leaf_that_was_replaced)
+{
+	struct leaf *leaf = plant();
+	struct mm__area_edit locked;
+	struct mm__mapping m = { 100, 105, AREA(5) };
+	pthread_t thread;
+
+	begin_locked(&locked, 100, 110);
+	thread = thread_start(put_in_place, NULL);
+	AWAIT(is_waited_for(leaf));
+	mm__area_tree_set(&locked, 100, &m);
+	end_locked(&locked);
+	thread_join(thread);
+	CHECK(mm__root(&tree) != &leaf->node);
+	CHECK(mm__area_tree_at(&tree, 104, &m));
+	CHECK(mm__area_tree_at(&tree, 205, &m));
+	uproot();
+}
+
+static void *replace_leaf(void *arg)
+{
+	struct mm__mapping m = { 100, 105, AREA(5) };
+	struct mm__area_edit locked;
+
+	(void)arg;
+	CHECK(mm__thread_attach());
+	begin_locked(&locked, 100, 110);
+	mm__area_tree_set(&locked, 100, &m);
+	end_locked(&locked);
+	return NULL;
+}
+
+TEST(mm_leaf, a_leaf_is_not_replaced_during_an_edit_in_place)
+{
+	struct leaf *leaf = plant();
+	struct mm__mapping m;
+	pthread_t thread;
+
+	begin(200, 210, false);
+	thread = thread_start(replace_leaf, NULL);
+	AWAIT(is_waited_for(leaf) || mm__root(&tree) != &leaf->node);
+	put(200, 210, 4);
+	end();
+	thread_join(thread);
+	CHECK(mm__area_tree_at(&tree, 104, &m));
+	CHECK(mm__area_tree_at(&tree, 205, &m));
+	uproot();
+}
+
+/* Two leaves, with a key between 140 and 199. */
+static void divide(void)
+{
+	begin_locked(&edit, 160, 170);
+	mm__area_tree_tidy(&edit, 160, true, 1);
+	end_locked(&edit);
+	CHECK_EQ(tree.levels, 2);
+}
+
+TEST(mm_leaf, an_edit_in_place_does_not_go_over_a_key)
+{
+	plant();
+	begin(130, 140, false);
+	put(130, 140, 6);
+	put(200, 210, 7);
+	end();
+	divide();
+	mm__rcu_read_lock();
+	CHECK(!mm__area_edit_in_place(&edit, &tree, 150, 170, 1, false));
+	CHECK(!mm__area_edit_in_place(&edit, &tree, 150, 160, 1, false));
+	CHECK(!mm__area_edit_in_place(&edit, &tree, 160, 170, 1, false));
+	mm__rcu_read_unlock();
+	begin(150, 159, false);
+	end();
+	begin(161, 170, false);
+	end();
+	uproot();
+}
+
+/* The mapping that grows over the key touches what the leaf has then. */
+TEST(mm_leaf, a_leaf_knows_that_a_key_has_moved_into_it)
+{
+	struct mm__mapping m = { 130, 170, AREA(8) };
+
+	plant();
+	begin(130, 160, false);
+	put(130, 160, 6);
+	put(200, 210, 7);
+	end();
+	divide();
+	begin_locked(&edit, 160, 170);
+	mm__area_tree_clear(&edit, 160, 170);
+	mm__area_tree_set(&edit, 130, &m);
+	end_locked(&edit);
+	CHECK_EQ(tree.levels, 2);
+	CHECK(mm__area_tree_at(&tree, 165, &m));
+	mm__rcu_read_lock();
+	CHECK(!mm__area_edit_in_place(&edit, &tree, 170, 180, 1, false));
+	mm__rcu_read_unlock();
+	begin(171, 180, false);
+	end();
+	uproot();
+}
+
+TEST(mm_leaf, an_edit_in_place_does_not_make_gaps_that_a_search_would_miss)
+{
+	uint64_t addr;
+
+	plant();
+	begin(130, 140, false);
+	put(130, 140, 6);
+	put(110, 130, 9);
+	put(200, 210, 7);
+	end();
+	divide();
+	/* The search makes the bounds as narrow as can be. */
+	CHECK(!mm__area_tree_highest_gap(&tree, 10, 100, 140, &addr));
+	mm__rcu_read_lock();
+	CHECK(!mm__area_edit_in_place(&edit, &tree, 110, 130, 1, true));
+	mm__rcu_read_unlock();
+	CHECK(edit.widens);
+	mm__area_tree_widen(&tree, 110);
+	begin(110, 130, true);
+	mm__area_tree_erase(&edit, 110);
+	end();
+	CHECK(mm__area_tree_highest_gap(&tree, 10, 100, 140, &addr));
+	CHECK_EQ(addr, 120);
+	uproot();
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Threads keep the memory of areas, and use it again: a thread that maps and unmaps in turn gets none from the
+ * system, one that only unmaps what others map keeps no more than a bound, and what a thread has kept goes when
+ * it ends. The linker lets the library's allocations end here.
+ */
+#include "forks.h"
+#include "mm/internal.h"
+#include "spaces.h"
+#include "threads.h"
+
+#include <stdlib.h>
+
+/* As in kept.c. */
+#define KEPT 2048u
+#define MANY 6000u
+/* From all that map_many() maps. */
+#define APART 1000000u
+
+static _Atomic(unsigned int) allocated;
+static _Atomic(unsigned int) freed;
+
+int __real_posix_memalign(void **result, size_t align, size_t size);
+int __wrap_posix_memalign(void **result, size_t align, size_t size);
+void __real_free(void *memory);
+void __wrap_free(void *memory);
+
+int __wrap_posix_memalign(void **result, size_t align, size_t size)
+{
+	atomic_fetch_add(&allocated, 1);
+	return __real_posix_memalign(result, align, size);
+}
+
+void __wrap_free(void *memory)
+{
+	atomic_fetch_add(&freed, 1);
+	__real_free(memory);
+}
+
+static unsigned int kept(void)
+{
+	return mm__rcu_self->nr_kept;
+}
+
+static void unmap(struct mm *mm, unsigned int page, unsigned int n)
+{
+	CHECK_EQ(mm_munmap(mm, AT(page), PAGES(n)), 0);
+}
+
+/* Pages that touch no other. */
+static void map_many(struct mm *mm)
+{
+	for (unsigned int i = 0; i < MANY; i++)
+		map(mm, 2 * i, 1, RW);
+}
+
+static void unmap_many(struct mm *mm)
+{
+	for (unsigned int i = 0; i < MANY; i++) {
+		unmap(mm, 2 * i, 1);
+		CHECK(kept() <= KEPT);
+	}
+}
+
+static void map_and_unmap(struct mm *mm, unsigned int rounds)
+{
+	for (unsigned int i = 0; i < rounds; i++) {
+		map(mm, APART, 1, RW);
+		unmap(mm, APART, 1);
+	}
+}
+
+/* Beside an area that stays, as in most programs. */
+static void check_steady(enum mm_locking locking)
+{
+	struct mm *mm = new_space_locking(locking);
+	unsigned int before;
+
+	map(mm, 0, 1, RW);
+	map_and_unmap(mm, 2000);
+	before = atomic_load(&allocated);
+	map_and_unmap(mm, 5000);
+	CHECK_EQ(atomic_load(&allocated), before);
+	end_space(mm);
+}
+
+TEST(mm_kept, who_maps_and_unmaps_gets_no_memory)
+{
+	for (size_t i = 0; i < NR_LOCKINGS; i++)
+		check_steady(lockings[i]);
+}
+
+/* It protects part of an area and makes it one again, with which areas come and go. */
+TEST(mm_kept, who_divides_and_merges_gets_no_areas)
+{
+	struct mm *mm = new_space();
+	unsigned int before = 0;
+
+	map(mm, 0, 3, RW);
+	for (unsigned int i = 0; i < 7000; i++) {
+		if (i == 2000)
+			before = atomic_load(&allocated);
+		CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(1), R), 0);
+		CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(1), RW), 0);
+	}
+	CHECK_EQ(atomic_load(&allocated), before);
+	CHECK_AREAS(mm, "0-3:rw-p");
+	end_space(mm);
+}
+
+static unsigned int kept_at_end;
+
+static void *unmap_all(void *arg)
+{
+	unmap_many(arg);
+	/* All that is pending is freed, by this thread. */
+	mm__rcu_barrier();
+	kept_at_end = kept();
+	CHECK(kept_at_end <= KEPT);
+	atomic_store(&freed, 0);
+	return NULL;
+}
+
+TEST(mm_kept, who_only_unmaps_keeps_a_bounded_number)
+{
+	struct mm *mm = new_space();
+
+	for (unsigned int round = 0; round < 3; round++) {
+		map_many(mm);
+		thread_join(thread_start(unmap_all, mm));
+		/* What it kept is freed when it has ended. */
+		CHECK_EQ(kept_at_end, KEPT);
+		CHECK(atomic_load(&freed) >= KEPT);
+	}
+	end_space(mm);
+}
+
+/* All at once. */
+TEST(mm_kept, a_call_that_frees_many_areas_keeps_a_bounded_number)
+{
+	struct mm *mm = new_space();
+
+	map_many(mm);
+	unmap(mm, 0, 2 * MANY);
+	mm__rcu_barrier();
+	CHECK_EQ(kept(), KEPT);
+	end_space(mm);
+	CHECK(kept() <= KEPT);
+}
+
+/* The space is ended by a thread that has used none, for which memory is freed all the same. */
+static void *destroy(void *arg)
+{
+	CHECK(!mm__rcu_self);
+	mm_destroy(arg);
+	CHECK(!mm__rcu_self);
+	return NULL;
+}
+
+TEST(mm_kept, who_has_used_no_space_keeps_nothing)
+{
+	struct mm *mm = new_space();
+
+	map_many(mm);
+	unmap(mm, 0, MANY);
+	thread_join(thread_start(destroy, mm));
+}
+
+/* What the thread kept in the parent is the child's own. */
+static void use_in_child(void *arg)
+{
+	struct mm *mm = new_space();
+
+	(void)arg;
+	map_and_unmap(mm, 2000);
+	end_space(mm);
+}
+
+TEST(mm_kept, a_child_uses_what_the_thread_has_kept)
+{
+	struct mm *mm = new_space();
+	unsigned int before;
+
+	map_and_unmap(mm, 2000);
+	before = kept();
+	CHECK(before);
+	check_in_child(use_in_child, NULL);
+	CHECK_EQ(kept(), before);
+	map_and_unmap(mm, 2000);
+	end_space(mm);
+}

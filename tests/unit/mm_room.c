@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The limit of areas is exact, whatever threads have room of their own: there are attr.max_areas and one of
+ * them when no thread can map any more, as in Linux, and each that goes makes room for one. The linker lets
+ * the library's call for the memory of areas, which comes after it has looked for room and before it counts,
+ * end here: there other threads run.
+ */
+#include "mm/internal.h"
+#include "spaces.h"
+#include "threads.h"
+
+#define THREADS 8u
+/* So many pages apart that threads map in leaves of their own. */
+#define APART 100000u
+
+struct team {
+	struct mm *mm;
+	pthread_barrier_t barrier;
+	unsigned int number; /* of the next member */
+	pthread_mutex_t lock;
+};
+
+static atomic_bool yields;
+
+bool __real_mm__areas_stock(unsigned int n);
+bool __wrap_mm__areas_stock(unsigned int n);
+
+bool __wrap_mm__areas_stock(unsigned int n)
+{
+	for (unsigned int i = 0; i < 4 && atomic_load(&yields); i++)
+		sched_yield();
+	return __real_mm__areas_stock(n);
+}
+
+static struct mm *new_space_of(uint64_t max_areas)
+{
+	struct mm_attr attr;
+
+	mm_attr_init(&attr);
+	attr.max_areas = max_areas;
+	return new_space_with(&attr);
+}
+
+/* One page, which touches no other. */
+static int map_one(struct mm *mm, unsigned int place, unsigned int i)
+{
+	return try_map(mm, AT(place * APART + 2 * i), PAGES(1), PRIVATE | MM_MAP_FIXED);
+}
+
+static void unmap_one(struct mm *mm, unsigned int place, unsigned int i)
+{
+	CHECK_EQ(mm_munmap(mm, AT(place * APART + 2 * i), PAGES(1)), 0);
+}
+
+/* From the i-th on until there is no room. Returns how many there are then. */
+static unsigned int fill(struct mm *mm, unsigned int place, unsigned int i)
+{
+	int error;
+
+	while (!(error = map_one(mm, place, i)))
+		i++;
+	CHECK_EQ(error, ENOMEM);
+	return i;
+}
+
+static unsigned int join(struct team *team)
+{
+	unsigned int number;
+
+	pthread_mutex_lock(&team->lock);
+	number = team->number++;
+	pthread_mutex_unlock(&team->lock);
+	return number;
+}
+
+static void begin(struct team *team, uint64_t max_areas)
+{
+	*team = (struct team){ .mm = new_space_of(max_areas) };
+	CHECK_EQ(pthread_barrier_init(&team->barrier, NULL, THREADS), 0);
+	CHECK_EQ(pthread_mutex_init(&team->lock, NULL), 0);
+}
+
+static void run(struct team *team, void *(*member)(void *))
+{
+	pthread_t threads[THREADS];
+
+	atomic_store(&yields, true);
+	for (unsigned int i = 0; i < THREADS; i++)
+		threads[i] = thread_start(member, team);
+	for (unsigned int i = 0; i < THREADS; i++)
+		thread_join(threads[i]);
+	atomic_store(&yields, false);
+}
+
+static void end(struct team *team)
+{
+	end_space(team->mm);
+	pthread_barrier_destroy(&team->barrier);
+	pthread_mutex_destroy(&team->lock);
+}
+
+/* Each maps until there is no room, and then all of them together have what is allowed. */
+static void *map_all(void *arg)
+{
+	struct team *team = arg;
+	unsigned int self = join(team);
+
+	for (unsigned int round = 0; round < test_scale(20); round++) {
+		unsigned int n;
+
+		pthread_barrier_wait(&team->barrier);
+		n = fill(team->mm, self, 0);
+		pthread_barrier_wait(&team->barrier);
+		if (!self)
+			CHECK_EQ(stats_of(team->mm).areas, team->mm->attr.max_areas + 1);
+		pthread_barrier_wait(&team->barrier);
+		for (unsigned int i = 0; i < n; i++)
+			unmap_one(team->mm, self, i);
+	}
+	return NULL;
+}
+
+static void check_limit(uint64_t max_areas)
+{
+	struct team team;
+
+	begin(&team, max_areas);
+	run(&team, map_all);
+	CHECK_EQ(stats_of(team.mm).areas, 0);
+	end(&team);
+}
+
+TEST(mm_room, threads_have_as_many_areas_together_as_one_could)
+{
+	check_limit(400);
+}
+
+TEST(mm_room, a_limit_less_than_what_a_thread_keeps_is_exact)
+{
+	check_limit(20);
+	check_limit(1);
+	check_limit(0);
+}
+
+/* A thread that unmaps or maps one page when it is told to, and stays. */
+struct helper {
+	struct mm *mm;
+	pthread_t thread;
+	sem_t go;
+	sem_t done;
+	bool over;
+	bool maps;
+	unsigned int place;
+	unsigned int i;
+	int error;
+};
+
+static void *help(void *arg)
+{
+	struct helper *h = arg;
+
+	for (;;) {
+		sem_await(&h->go);
+		if (h->over)
+			return NULL;
+		if (h->maps)
+			h->error = map_one(h->mm, h->place, h->i);
+		else
+			unmap_one(h->mm, h->place, h->i);
+		sem_post(&h->done);
+	}
+}
+
+static void start_helper(struct helper *h, struct mm *mm)
+{
+	*h = (struct helper){ .mm = mm };
+	CHECK_EQ(sem_init(&h->go, 0, 0), 0);
+	CHECK_EQ(sem_init(&h->done, 0, 0), 0);
+	h->thread = thread_start(help, h);
+}
+
+static void end_helper(struct helper *h)
+{
+	h->over = true;
+	sem_post(&h->go);
+	thread_join(h->thread);
+	sem_destroy(&h->go);
+	sem_destroy(&h->done);
+}
+
+static int helped(struct helper *h, bool maps, unsigned int place, unsigned int i)
+{
+	h->maps = maps;
+	h->place = place;
+	h->i = i;
+	sem_post(&h->go);
+	sem_await(&h->done);
+	return h->error;
+}
+
+/* What one thread unmaps, any other can map, which has no room of its own. */
+static void pass_on(struct mm *mm, struct helper *from, struct helper *to, unsigned int i)
+{
+	helped(from, false, 0, i);
+	CHECK_EQ(helped(to, true, 1, i), 0);
+	CHECK_EQ(helped(to, true, 2, i), ENOMEM);
+	CHECK_EQ(helped(from, true, 2, i), ENOMEM);
+	CHECK_EQ(map_one(mm, 2, i), ENOMEM);
+	CHECK_EQ(stats_of(mm).areas, mm->attr.max_areas + 1);
+}
+
+static void check_passing(uint64_t max_areas)
+{
+	struct mm *mm = new_space_of(max_areas);
+	struct helper helpers[3];
+
+	for (unsigned int i = 0; i < 3; i++)
+		start_helper(&helpers[i], mm);
+	CHECK_EQ(fill(mm, 0, 0), max_areas + 1);
+	for (unsigned int i = 0; i < 12 && i <= max_areas; i++)
+		pass_on(mm, &helpers[i % 3], &helpers[(i + 1) % 3], i);
+	for (unsigned int i = 0; i < 3; i++)
+		end_helper(&helpers[i]);
+	end_space(mm);
+}
+
+TEST(mm_room, what_one_thread_unmaps_another_can_map)
+{
+	check_passing(0);
+	check_passing(1);
+	check_passing(20);
+	check_passing(700);
+}
+
+/* Of 700 areas that one thread unmaps, it keeps some of the room, and others can have all the same. */
+TEST(mm_room, a_thread_can_have_all_the_room_that_another_has)
+{
+	struct mm *mm = new_space_of(699);
+	struct helper helper;
+
+	start_helper(&helper, mm);
+	CHECK_EQ(fill(mm, 0, 0), 700);
+	for (unsigned int i = 0; i < 700; i++)
+		helped(&helper, false, 0, i);
+	CHECK_EQ(stats_of(mm).areas, 0);
+	CHECK_EQ(fill(mm, 0, 0), 700);
+	end_helper(&helper);
+	end_space(mm);
+}
+
+static void *unmap_many(void *arg)
+{
+	for (unsigned int i = 0; i < 700; i++)
+		unmap_one(arg, 0, i);
+	return NULL;
+}
+
+TEST(mm_room, the_room_of_a_thread_that_ends_is_not_lost)
+{
+	struct mm *mm = new_space_of(699);
+
+	for (unsigned int round = 0; round < 3; round++) {
+		CHECK_EQ(fill(mm, 0, 0), 700);
+		thread_join(thread_start(unmap_many, mm));
+	}
+	end_space(mm);
+}
+
+/* The child has the areas of the parent, and as much room as is left. */
+TEST(mm_room, a_child_has_no_more_room_than_its_parent)
+{
+	struct mm *mm = new_space_of(300);
+	struct mm *child;
+
+	for (unsigned int i = 0; i < 290; i++)
+		CHECK_EQ(map_one(mm, 0, i), 0);
+	CHECK_EQ(mm_fork(mm, &child), 0);
+	CHECK_EQ(fill(child, 0, 290), 301);
+	CHECK_EQ(fill(mm, 0, 290), 301);
+	end_space(child);
+	CHECK_EQ(mm_fork(mm, &child), 0);
+	CHECK_EQ(map_one(child, 1, 0), ENOMEM);
+	end_space(child);
+	end_space(mm);
+}
+
+TEST(mm_room, without_a_limit_there_is_always_room)
+{
+	struct mm *mm = new_space_of(UINT64_MAX);
+
+	for (unsigned int i = 0; i < 2000; i++)
+		CHECK_EQ(map_one(mm, 0, i), 0);
+	CHECK_EQ(stats_of(mm).areas, 2000);
+	end_space(mm);
+}
