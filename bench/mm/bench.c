@@ -132,6 +132,8 @@ static void make_space(struct mm_bench *bench)
 	ops->attr_init(&attr);
 	attr.locking = bench->mode->locking;
 	attr.max_areas = UINT32_MAX;
+	if (bench->workload->own_place)
+		attr.placement = MM_PLACEMENT_THREAD;
 	must(&nobody, "mm_create", ops->create(&bench->mm, &attr));
 	for (thread = 0; thread < bench->threads; thread++)
 		init_worker(bench, thread);

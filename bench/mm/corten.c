@@ -5,7 +5,7 @@
  * table's; it requests those in its own slot one after the other (low contention), or as many out of
  * all slots, which were shuffled (high).
  *
- * There a thread makes 32 requests in a process of its own; here it makes as many as the slot has
+ * There a thread makes 32 requests in a process of its own; here it makes as many as the slots have
  * room for, in rounds, and what has to be done between these is not measured.
  */
 #include "corten.h"
@@ -14,12 +14,18 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { MMAP_PAGES = 4 };
+enum {
+	MMAP_PAGES = 4,
+	SLOTS = 16, /* of a thread: so that a round is long beside the meeting of the threads after it */
+	PAGES = SLOTS * SLOT_PAGES,
+};
 
-/* Of the page numbers of all slots, each worker gets 512. */
+#define OWN_SIZE (SLOTS * SLOT_SIZE)
+
+/* Of the page numbers of all slots, each worker gets as many. */
 static void begin(struct mm_worker *worker, bool shuffled)
 {
-	size_t nr = (size_t)worker->threads * SLOT_PAGES;
+	size_t nr = (size_t)worker->threads * PAGES;
 	uint64_t *pages = malloc(nr * sizeof(*pages));
 	uint64_t i;
 
@@ -34,7 +40,7 @@ static void begin(struct mm_worker *worker, bool shuffled)
 		pages[other] = page;
 	}
 	for (i = 0; i < worker->threads; i++)
-		worker->all[i].own = pages + i * SLOT_PAGES;
+		worker->all[i].own = pages + i * PAGES;
 }
 
 void corten_begin_low(struct mm_worker *worker)
@@ -52,25 +58,25 @@ void corten_end(struct mm_worker *worker)
 	free(worker->all[0].own);
 }
 
-static uint64_t own_slot(const struct mm_worker *worker)
+static uint64_t own_slots(const struct mm_worker *worker)
 {
-	return BASE + worker->id * SLOT_SIZE;
+	return BASE + worker->id * OWN_SIZE;
 }
 
 void corten_empty(struct mm_worker *worker)
 {
-	unmap(worker, own_slot(worker), SLOT_SIZE);
+	unmap(worker, own_slots(worker), OWN_SIZE);
 }
 
 void corten_mapped(struct mm_worker *worker)
 {
-	map_at(worker, own_slot(worker), SLOT_SIZE);
+	map_at(worker, own_slots(worker), OWN_SIZE);
 }
 
 void corten_present(struct mm_worker *worker)
 {
-	map_at(worker, own_slot(worker), SLOT_SIZE);
-	fault_in(worker, own_slot(worker), SLOT_SIZE);
+	map_at(worker, own_slots(worker), OWN_SIZE);
+	fault_in(worker, own_slots(worker), OWN_SIZE);
 }
 
 static uint64_t target(const struct mm_worker *worker, unsigned int i)
@@ -86,7 +92,7 @@ void corten_mmap(struct mm_worker *worker, uint64_t rounds)
 	unsigned int i;
 
 	while (rounds--) {
-		for (i = 0; i < SLOT_PAGES; i++) {
+		for (i = 0; i < PAGES; i++) {
 			uint64_t addr = target(worker, i);
 
 			if (addr % (MMAP_PAGES * MM_PAGE_SIZE))
@@ -102,7 +108,7 @@ void corten_mmap_pf(struct mm_worker *worker, uint64_t rounds)
 	unsigned int i;
 
 	while (rounds--) {
-		for (i = 0; i < SLOT_PAGES; i++) {
+		for (i = 0; i < PAGES; i++) {
 			map_at(worker, target(worker, i), MM_PAGE_SIZE);
 			worker->items += fault_in(worker, target(worker, i), MM_PAGE_SIZE);
 		}
@@ -114,7 +120,7 @@ void corten_pf(struct mm_worker *worker, uint64_t rounds)
 	unsigned int i;
 
 	while (rounds--)
-		for (i = 0; i < SLOT_PAGES; i++)
+		for (i = 0; i < PAGES; i++)
 			worker->items += fault_in(worker, target(worker, i), MM_PAGE_SIZE);
 }
 
@@ -122,8 +128,8 @@ void corten_munmap(struct mm_worker *worker, uint64_t rounds)
 {
 	unsigned int i;
 
-	worker->items += rounds * SLOT_PAGES;
+	worker->items += rounds * PAGES;
 	while (rounds--)
-		for (i = 0; i < SLOT_PAGES; i++)
+		for (i = 0; i < PAGES; i++)
 			unmap(worker, target(worker, i), MM_PAGE_SIZE);
 }

@@ -33,6 +33,7 @@ struct mm_workload {
 	bool keep;      /* the space is dear to make: it lives until the program ends */
 	bool file;      /* each thread has a file of its own */
 	bool shared;    /* and maps it shared */
+	bool own_place; /* each thread maps in a place of its own */
 };
 
 extern const struct mm_workload mm_workloads[];
