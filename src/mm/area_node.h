@@ -168,6 +168,10 @@ static inline unsigned int mm__begun(const struct leaf *leaf, uint64_t addr)
 {
 	unsigned int i = 0;
 
+	/* Loads that are atomic keep a compiler from seeing that it is worth while. */
+#ifdef __GNUC__
+#pragma GCC unroll 8
+#endif
 	for (unsigned int half = (LEAF_SLOTS + 1) / 2; half; half /= 2)
 		i += half & -(unsigned int)(mm__leaf_start(leaf, i + half - 1) <= addr);
 	return i;

@@ -64,7 +64,7 @@ struct mm__frames {
 	uint64_t nr_free;   /* in batches */
 	uint64_t nr_frames; /* in existence */
 	uint64_t max_frames;
-	uint64_t users;       /* address spaces, and shared memory */
+	uint64_t users; /* address spaces, and shared memory */
 	uint64_t spaces;
 	struct mm__cpu *cpus; /* with the attach lock: the threads that have caches of it */
 };

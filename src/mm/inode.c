@@ -238,9 +238,8 @@ void mm__inode_put(struct mm__inode *inode)
 	if (put_unless_last(inode) || !put_last(inode))
 		return;
 	mm__windows_withdraw(&inode->windows);
-	mm__rcu_defer(&inode->garbage,
-		      MM__RCU_OBJECT * (1 + mm__windows_weight(&inode->windows)) +
-			      MM__RCU_PAGE * inode->nr_made);
+	mm__rcu_defer(&inode->garbage, MM__RCU_OBJECT * (1 + mm__windows_weight(&inode->windows)) +
+					       MM__RCU_PAGE * inode->nr_made);
 }
 
 void mm__inode_put_unshared(struct mm__inode *inode)
