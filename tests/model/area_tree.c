@@ -126,6 +126,7 @@ static struct leaf *plant_leaf(unsigned int l)
 	leaf->dead = leaf->sparse = false;
 	leaf->writer = 0;
 	leaf->strain = 0;
+	leaf->too_strained = MM__STRAIN_SPLIT;
 	atomic_init(&leaf->seq, 0);
 	leaf->low = l ? start_of(l, 0) - 10 : 0;
 	leaf->high = l + 1 < LEAVES ? start_of(l + 1, 0) - 10 : UINT64_MAX;

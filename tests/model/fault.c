@@ -177,7 +177,7 @@ static void change(void)
 	struct mm__edit edit;
 	int error;
 
-	mm__lock_prepared(&model_mm, 1, 1);
+	mm__lock_prepared(cpu, 1, 1);
 	mm__edit_with_mm_lock(&edit, cpu, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
 	mm__edit_also(&edit, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE);
 	error = mm__edit_reserve(&edit, 1, 1);

@@ -466,7 +466,7 @@ static inline void model_init(void)
 {
 	struct mm__table *above = &model_mm.page_table.top;
 
-	model_mm.attr.max_areas = 10;
+	model_mm.attr.max_areas = 100;
 	model_mm.attr.locking = MM_LOCKING_SPECULATIVE;
 	model_mm.frames = &model_pool;
 	atomic_init(&model_mm.cpus.part[0], model_cpu_of);
@@ -475,6 +475,8 @@ static inline void model_init(void)
 		model_cpus[i].number = i;
 		model_cpus[i].mm = &model_mm;
 		model_cpus[i].used = true;
+		/* Enough for an edit. */
+		atomic_init(&model_cpus[i].room, CLAIM);
 		atomic_init(&model_cpu_of[i - 1], &model_cpus[i]);
 	}
 	for (int i = 0; i < 3; i++) {
@@ -486,6 +488,7 @@ static inline void model_init(void)
 	for (int i = 0; i < 4; i++)
 		keep(&model_thread, &model_areas[i].garbage);
 	mm__room_begin(&model_mm);
+	model_mm.room -= MODEL_CPUS * CLAIM;
 }
 
 static inline void model_map(uint64_t addr, int prot, struct mm__inode *inode)

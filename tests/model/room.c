@@ -1,65 +1,91 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * There is room for ROOM more areas, in the pool or in the part of the first thread (PART). Two threads each
- * make one if they are told that there is room. There are not more areas than there was room for, and no
- * thread is refused while there is some.
+ * claim, ask whether there is room for WANTS, make as many areas if so, and give back. There are not more
+ * areas than there was room for, and a thread is refused only if the other one has too many for both. No
+ * room is lost (M1). With less room than a claim the edits are exact ones.
  *
- * GIVE: the first thread has so much room that it gives some back when an area goes. The other one finds no more
- * than there is.
+ * GIVE: the first thread takes an area out instead, so that there is room for one more. With PART it may have
+ * so much then that it gives some back.
+ *
+ * UNCLAIMED: a thread makes areas without asking again, because there was room before it claimed.
  */
 #include "mm.h"
 
 #ifndef ROOM
 #define ROOM 1
 #endif
+#ifndef WANTS
+#define WANTS 1
+#endif
 
-static bool found[2];
+/* How many areas each thread has made. */
+static int64_t made[2];
+
+static bool asks(struct mm__cpu *cpu)
+{
+#ifdef UNCLAIMED
+	bool room = mm__room_now(cpu, WANTS - 1);
+
+	mm__room_claim(cpu);
+	return room;
+#else
+	mm__room_claim(cpu);
+	return mm__room_for_areas(cpu, WANTS - 1);
+#endif
+}
+
+/* As mm_mmap(). */
+static int64_t make_areas(struct mm__cpu *cpu)
+{
+	bool room = asks(cpu);
+
+	if (room)
+		mm__count_areas(cpu, WANTS);
+	mm__room_give_back(cpu);
+	return room ? WANTS : 0;
+}
 
 #ifdef GIVE
-enum { MUCH = 2 * SHARE };
-
-static void *other(void *arg)
+/* As mm_munmap(). */
+static int64_t first(struct mm__cpu *cpu)
 {
-	(void)arg;
-	found[0] = mm__room_for_areas(&model_cpus[2], 0);
-	found[1] = mm__room_for_areas(&model_cpus[2], MUCH + 1);
-	return NULL;
+	mm__room_claim(cpu);
+	mm__count_areas(cpu, -1);
+	mm__room_give_back(cpu);
+	return -1;
 }
 
-static void prepare(void)
+/* The other thread may have looked before. */
+static void check_refusals(void)
 {
-	model_mm.room = 0;
-	atomic_init(&model_cpus[1].room, MUCH);
-}
-
-static void first(void)
-{
-	mm__count_areas(&model_cpus[1], -1);
-}
-
-static void check(void)
-{
-	assert(found[0] && !found[1]);
+	assert(made[1] || ROOM < WANTS);
 }
 #else
-/* As mm_mmap(). */
-static bool make_area(struct mm__cpu *cpu)
+static int64_t first(struct mm__cpu *cpu)
 {
-	if (!mm__room_for_areas(cpu, 0))
-		return false;
-	mm__count_areas(cpu, 1);
-	return true;
+	return make_areas(cpu);
 }
+
+static void check_refusals(void)
+{
+	assert(made[0] || made[1] > ROOM - WANTS);
+	assert(made[1] || made[0] > ROOM - WANTS);
+}
+#endif
 
 static void *other(void *arg)
 {
 	(void)arg;
-	found[1] = make_area(&model_cpus[2]);
+	made[1] = make_areas(&model_cpus[2]);
 	return NULL;
 }
 
 static void prepare(void)
 {
+	for (int i = 1; i <= MODEL_CPUS; i++)
+		atomic_init(&model_cpus[i].room, 0);
+	model_cpus[3].used = false;
 #ifdef PART
 	model_mm.room = 0;
 	atomic_init(&model_cpus[1].room, ROOM);
@@ -68,26 +94,28 @@ static void prepare(void)
 #endif
 }
 
-static void first(void)
-{
-	found[0] = make_area(&model_cpus[1]);
-}
-
 static void check(void)
 {
-	assert(found[0] + found[1] == ROOM);
+	int64_t left = model_mm.room;
+
+	for (int i = 1; i <= 2; i++) {
+		assert(!has_claim(&model_cpus[i]) && !load(&model_cpus[i].claim));
+		assert(load(&model_cpus[i].room) >= 0);
+		left += load(&model_cpus[i].room);
+	}
+	assert(made[0] + made[1] <= ROOM);
+	assert(left == ROOM - made[0] - made[1]);
+	check_refusals();
 }
-#endif
 
 int main(void)
 {
 	pthread_t thread;
 
 	model_init();
-	model_cpus[3].used = false;
 	prepare();
 	start(other, &thread);
-	first();
+	made[0] = first(&model_cpus[1]);
 	finish(thread);
 	check();
 	return 0;
