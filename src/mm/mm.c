@@ -28,13 +28,13 @@ static bool attr_valid(const struct mm_attr *attr)
 
 static int init(struct mm *mm)
 {
-	int error = mm__cpus_init(mm);
+	int error = mm__locking_init(mm);
 
 	if (error)
 		return error;
-	error = mm__locking_init(mm);
+	error = mm__cpus_init(mm);
 	if (error) {
-		mm__cpus_destroy(mm);
+		mm__locking_destroy(mm);
 		return error;
 	}
 	mm__page_table_init(&mm->page_table);
