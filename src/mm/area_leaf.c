@@ -563,7 +563,8 @@ static void end_in_place(struct mm__area_edit *edit)
 	/* release [L6]: pairs with [L1] */
 	if (edit->begun)
 		atomic_store_explicit(&leaf->seq, seq + 1, memory_order_release);
-	if (edit->begun && !edit->tidy && !leaf->sparse && !is_root(leaf) &&
+	/* Not while threads change it in turn: then it is to be divided rather. */
+	if (edit->begun && !edit->tidy && !leaf->sparse && !leaf->strain && !is_root(leaf) &&
 	    leaf->node.count < mm__least(&leaf->node))
 		edit->tidy = leaf->low + 1;
 	unlock_leaf(leaf);
