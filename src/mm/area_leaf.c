@@ -22,7 +22,8 @@
  *
  * For writers:
  *
- * (L-A) The lock of a leaf protects its slots, and all fields of struct leaf.
+ * (L-A) The lock of a leaf protects its slots, and all fields of struct leaf but those that only
+ *       mm__area_tree_tidy() and the list of locked leaves use, which the lock of the tree protects.
  * (L-B) low and high are keys that the leaf lies between, or are nearer to each other than those. They
  *       change with the lock of the tree. Where a key moves into a leaf, that leaf is locked: the mapping
  *       that moves the key, and the leaf, touch the range of the edit, see mm__area_edit_locked().
@@ -34,11 +35,11 @@
  * (L-E) A thread with the lock of the tree may lock any number of leaves. A thread without it locks one
  *       leaf, and waits for nothing while it has it. So no threads wait in a circle.
  *
- * A leaf becomes strained when threads change it in turn that do not touch each other's range, or one looks at
- * it and others change it; MM__STRAIN_STEP for each time, and one less for each time that no other thread
- * was there. Then it is divided between them. A thread that only looks keeps the strain in struct
- * mm__area_look, as it writes nothing to the leaf. Such leaves may stay sparse: until no thread has changed one for some time,
- * which mm__area_tree_tidy() finds out.
+ * A leaf becomes strained when threads whose ranges do not touch change it in turn, or one thread looks at it
+ * and others change it: by MM__STRAIN_STEP for each turn, and by one less for each use without a turn. Then
+ * the leaf is divided between the threads. A thread that only looks keeps the strain in its struct
+ * mm__area_look, as it writes nothing to the leaf. The parts of a divided leaf may stay sparse until no thread
+ * has changed them for some time, which mm__area_tree_tidy() finds out.
  */
 #include "area_node.h"
 #include "lock.h"
@@ -630,7 +631,7 @@ bool mm__area_edit_list(const struct mm__area_edit *edit, uint64_t addr, struct 
  * Room in one leaf
  */
 
-/* The highest room below a slot, i, and above the one before; *top is where it ends. */
+/* The highest room that ends at top, between slot i and the mapping before it. */
 static bool fits_below(const struct leaf *leaf, unsigned int i, uint64_t length, uint64_t low,
 		       uint64_t top, uint64_t *addr)
 {

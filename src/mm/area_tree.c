@@ -22,9 +22,10 @@
  * (E) Each node but the root uses at least a third of its slots, but for leaves that are marked as
  *     sparse, or that an edit in place has emptied and mm__area_tree_tidy() has not seen yet. A root that
  *     is no leaf has at least two children.
- * (F) The sum of a slot bounds what is below: where the first mapping begins is at most lo, where the
- *     last one ends at least hi, and no gap between two is greater than gap. If lo is above hi, there may
- *     be none. For a leaf, the bounds stand in the leaf, too, so that an edit in place keeps to them.
+ * (F) The sum of a slot bounds the mappings below it: the first one begins at lo or below, the last one ends
+ *     at hi or above, and each free stretch is no longer than gap, or lies below lo, or lies above hi. If lo
+ *     is above hi, there may be no mapping. A leaf records its bounds itself, too, so that an edit in place
+ *     keeps to them.
  *
  * Why a reader misses nothing that is mapped all the time: let a node be on its way to an address,
  * and have what is mapped there below it. By (A) and (B) it goes on to the right child. As long as

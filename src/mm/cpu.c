@@ -30,7 +30,7 @@ static void unlock_attach(void)
 /* While a flush goes on, unless that has to wait. */
 #define SPINS 200u
 
-/* Whether nobody has the thread stopped any more, which is so for a short time. */
+/* Whether no thread has this one stopped any more; that is so for a short time. */
 static bool spin_while_stopped(const struct mm__cpu *cpu)
 {
 	unsigned int spins = mmrange__spinning_helps() ? SPINS : 0;

@@ -9,7 +9,7 @@
  * stores and no atomic operation. Another thread that has to change it (to take a translation out
  * of its TLB, as an interrupt would on real hardware, or to take its free frames) stops it:
  *
- *	the thread                      who stops it
+ *	the thread                      a thread that stops it
  *	                                     takes the cpu's stop lock
  *	[E1] busy = 1                   [S1] stopped = 1
  *	     light fence                     heavy fence
@@ -21,7 +21,7 @@
  * The fences are a pair: either E2 sees S1, or S2 sees E1. S2's acquire pairs with E3's release, so
  * that who stops sees what was done; E2's acquire pairs with S3's release, so that the thread sees
  * what was done to it. It waits by taking its own stop lock. Within the two nothing blocks and no lock
- * is taken: so whoever holds a lock may stop a thread, but for the one that it waits for. Only the
+ * is taken: so a thread with a lock may stop another one, but not the one that it waits for. Only the
  * system may make a thread wait there, for memory that it has taken away, or for a page of a file,
  * which takes no lock of ours either.
  *
@@ -29,7 +29,7 @@
  * thousand fences of its own. So a thread that was stopped is fenced: it passes full fences from then on,
  * and needs no heavy one. Both bits are in one word:
  *
- *	a fenced thread                 who stops it
+ *	a fenced thread                 a thread that stops it
  *	[E1] busy = 1                   [S1] stopped = 1, which was not, and fenced was 1
  *	[F1] full fence                      full fence
  *	[E2] stopped? then out, wait    [S2] wait until busy is 0
@@ -219,7 +219,7 @@ static inline struct mm__cpu *mm__cpu(struct mm *mm, uint64_t id)
 	return slot->id == id ? slot->cpu : mm__cpu_attach(mm, id);
 }
 
-/* Until those who have stopped the thread let it go on. */
+/* Waits until the threads that have stopped this one let it go on. */
 void mm__cpu_wait(struct mm__cpu *cpu);
 
 /* Whether the thread, which has said that it is busy and is stopped or fenced, may go on. */

@@ -85,6 +85,17 @@ static inline struct mm_stats stats_of(struct mm *mm)
 	return stats;
 }
 
+/* How often the mm lock has been held. */
+static inline uint64_t lock_holds(struct mm *mm)
+{
+	struct mm_stats stats = stats_of(mm);
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < MM_NR_HOLD_TIMES; i++)
+		sum += stats.hold_times[i];
+	return sum;
+}
+
 /* Maps n pages at page first. */
 static inline void map_as(struct mm *mm, unsigned int first, unsigned int n, int prot, int flags)
 {

@@ -35,16 +35,6 @@ TEST(mm_hold_times, each_time_is_counted_where_it_belongs)
 	CHECK_EQ(mm__hold_time_index(UINT64_MAX), MM_NR_HOLD_TIMES - 1);
 }
 
-static uint64_t counted(struct mm *mm)
-{
-	struct mm_stats stats = stats_of(mm);
-	uint64_t sum = 0;
-
-	for (unsigned int i = 0; i < MM_NR_HOLD_TIMES; i++)
-		sum += stats.hold_times[i];
-	return sum;
-}
-
 TEST(mm_hold_times, each_hold_is_counted_once)
 {
 	struct mm *mm = new_space();
@@ -53,7 +43,7 @@ TEST(mm_hold_times, each_hold_is_counted_once)
 
 	map(mm, 0, 2, RW);
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
-	before = counted(mm);
+	before = lock_holds(mm);
 	CHECK(before > 0);
 	/* Faults and the statistics do not take it, nor do changes in one leaf. */
 	CHECK_EQ(poke(mm, AT(1), 1), 0);
@@ -61,9 +51,9 @@ TEST(mm_hold_times, each_hold_is_counted_once)
 	map(mm, 10, 2, R);
 	CHECK_EQ(mm_mprotect(mm, AT(11), PAGES(1), RW), 0);
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(1), MM_MADV_DONTNEED), 0);
-	CHECK_EQ(counted(mm), before);
+	CHECK_EQ(lock_holds(mm), before);
 	/* A place is looked for with it. */
 	CHECK_EQ(mm_mmap(mm, 0, PAGES(1), RW, PRIVATE, -1, 0, &addr), 0);
-	CHECK_EQ(counted(mm), before + 1);
+	CHECK_EQ(lock_holds(mm), before + 1);
 	end_space(mm);
 }

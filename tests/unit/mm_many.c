@@ -76,16 +76,6 @@ static struct mm *new_big_space(void)
 	return new_space_with(&attr);
 }
 
-static uint64_t holds(struct mm *mm)
-{
-	struct mm_stats stats = stats_of(mm);
-	uint64_t sum = 0;
-
-	for (unsigned int i = 0; i < MM_NR_HOLD_TIMES; i++)
-		sum += stats.hold_times[i];
-	return sum;
-}
-
 static struct mm *mm;
 static unsigned int nr_areas;
 static uint64_t holds_before;
@@ -98,7 +88,7 @@ static void begin(void)
 
 static void begin_call(void)
 {
-	holds_before = holds(mm);
+	holds_before = lock_holds(mm);
 	refusing = false;
 	allocated = 0;
 	counting = true;
@@ -118,7 +108,7 @@ static void end_call(uint64_t looked_at)
 	if (allocated > MOST_BYTES)
 		test_fail(__FILE__, __LINE__, "%" PRIu64 " bytes were allocated", allocated);
 	/* A hold looks at so many: fewer holds would be longer ones. */
-	CHECK(holds(mm) - holds_before >= looked_at / AT_ONCE);
+	CHECK(lock_holds(mm) - holds_before >= looked_at / AT_ONCE);
 	check_space(mm);
 }
 
@@ -242,7 +232,7 @@ TEST(mm_many, mincore_does_without_the_lock)
 	begin_call();
 	CHECK_EQ(mm_mincore(mm, AT(0), PAGES(2 * nr_areas), vec), 0);
 	end_call(0);
-	CHECK_EQ(holds(mm), holds_before);
+	CHECK_EQ(lock_holds(mm), holds_before);
 	free(vec);
 	end_space(mm);
 }

@@ -26,16 +26,6 @@ static uint64_t map_anywhere(struct mm *mm, uint64_t length, int prot, int flags
 	return addr;
 }
 
-static uint64_t holds(struct mm *mm)
-{
-	struct mm_stats stats = stats_of(mm);
-	uint64_t sum = 0;
-
-	for (unsigned int i = 0; i < MM_NR_HOLD_TIMES; i++)
-		sum += stats.hold_times[i];
-	return sum;
-}
-
 TEST(mm_placement, an_unknown_one_is_refused)
 {
 	struct mm_attr attr;
@@ -61,14 +51,14 @@ static void *map_and_unmap(void *arg)
 		mapper->addr = map_anywhere(mapper->mm, PAGES(4), RW, PRIVATE);
 		CHECK_EQ(mm_munmap(mapper->mm, mapper->addr, PAGES(4)), 0);
 	}
-	before = holds(mapper->mm);
+	before = lock_holds(mapper->mm);
 	for (unsigned int i = 0; i < 10000; i++) {
 		uint64_t addr = map_anywhere(mapper->mm, PAGES(4), RW, PRIVATE);
 
 		CHECK_EQ(addr / PLACE, mapper->addr / PLACE);
 		CHECK_EQ(mm_munmap(mapper->mm, addr, PAGES(4)), 0);
 	}
-	mapper->holds = holds(mapper->mm) - before;
+	mapper->holds = lock_holds(mapper->mm) - before;
 	mapper->addr = map_anywhere(mapper->mm, PAGES(4), RW, PRIVATE);
 	return NULL;
 }
