@@ -216,6 +216,7 @@ bool mm__area_tree_look(const struct mm__area_tree *tree, uint64_t addr, struct 
 	if (!leaf || !read_at(leaf, addr, m, &seq))
 		return false;
 	note_look(look, leaf, seq);
+	look->addr = addr;
 	return true;
 }
 

@@ -347,8 +347,12 @@ static void look_at_next(struct mm__area_edit *edit, uint64_t now)
 		mm__area_tree_refill(edit, low);
 }
 
-static void divide_or_not(struct mm__area_edit *edit, struct leaf *leaf, uint64_t key, uint64_t now)
+/* low: the key below the leaf. If it is the key itself, another thread has divided the leaf there already. */
+static void divide_or_not(struct mm__area_edit *edit, struct leaf *leaf, uint64_t key, uint64_t low,
+			  uint64_t now)
 {
+	if (key <= low)
+		return;
 	/* Beside the most aligned address; or there, if one mapping ends where another begins. */
 	if (can_divide(edit->tree, key))
 		divide(edit, key, now);
@@ -368,7 +372,7 @@ void mm__area_tree_tidy(struct mm__area_edit *edit, uint64_t addr, bool divides,
 		return;
 	mm__leaf_lock(tree, leaf);
 	if (divides)
-		divide_or_not(edit, leaf, addr, now);
+		divide_or_not(edit, leaf, addr, low, now);
 	else if (too_few(tree, leaf))
 		mm__area_tree_refill(edit, low);
 	for (unsigned int i = 1; i < MM__TIDY_CHANGES && mm__root(tree); i++)

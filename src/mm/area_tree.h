@@ -113,6 +113,7 @@ bool mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm
 /* What a thread remembers of the leaf that it has looked at last. */
 struct mm__area_look {
 	const struct leaf *leaf; /* only compared */
+	uint64_t addr;           /* in that leaf */
 	uint64_t seq;
 	uint32_t strain; /* high: other threads change it between two looks */
 	uint32_t passed; /* so often it was high, and the leaf was not divided */

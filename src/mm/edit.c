@@ -221,7 +221,7 @@ static void tidy(struct mm__cpu *cpu, const struct mm__area_edit *tree)
 	mm__rcu_free(nodes);
 }
 
-void mm__divide_leaf(struct mm__cpu *cpu, uint64_t addr)
+void mm__divide_leaf(struct mm__cpu *cpu)
 {
 	struct mm__area_edit tree = { .divides = true };
 
@@ -229,7 +229,7 @@ void mm__divide_leaf(struct mm__cpu *cpu, uint64_t addr)
 	cpu->look.strain = 0;
 	cpu->look.passed += cpu->look.passed < 16;
 	mm__rcu_read_lock();
-	tree.tidy = mm__area_tree_key_beside(&cpu->mm->areas, addr, cpu->number);
+	tree.tidy = mm__area_tree_key_beside(&cpu->mm->areas, cpu->look.addr, cpu->number);
 	mm__rcu_read_unlock();
 	if (tree.tidy)
 		tidy(cpu, &tree);

@@ -571,7 +571,7 @@ static int serve_fault(struct mm__cpu *cpu, uint64_t addr, int access, bool walk
 	fault.table = mm__table_find(&cpu->mm->page_table, fault.page);
 	served = (walks && walk(&fault)) || speculative(&fault);
 	mm__rcu_read_unlock();
-	mm__divide_if_strained(cpu, fault.page);
+	mm__divide_if_strained(cpu);
 	return served ? 0 : serve_with_locks(&fault, addr, info);
 }
 

@@ -222,15 +222,15 @@ void mm__unlock_prepared(struct mm__cpu *cpu);
 unsigned int mm__hold_time_index(uint64_t ns);
 
 /*
- * The thread only looks at areas at addr, and other threads change their leaf: divides it. No lock but
- * ranges is held.
+ * The thread only looks at areas in a leaf that other threads change: divides the leaf. No lock but ranges is
+ * held.
  */
-void mm__divide_leaf(struct mm__cpu *cpu, uint64_t addr);
+void mm__divide_leaf(struct mm__cpu *cpu);
 
-static inline void mm__divide_if_strained(struct mm__cpu *cpu, uint64_t addr)
+static inline void mm__divide_if_strained(struct mm__cpu *cpu)
 {
 	if (mm__area_looks_strained(&cpu->look))
-		mm__divide_leaf(cpu, addr);
+		mm__divide_leaf(cpu);
 }
 
 /*

@@ -83,7 +83,7 @@ static int discard(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
 		return error;
 	error = dontneed(cpu, addr, end);
 	mm__release(cpu, &hold);
-	mm__divide_if_strained(cpu, addr);
+	mm__divide_if_strained(cpu);
 	return error;
 }
 

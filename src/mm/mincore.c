@@ -63,6 +63,6 @@ int mm_mincore(struct mm *mm, uint64_t addr, uint64_t length, unsigned char *vec
 	else
 		error = ENOMEM;
 	mm__release(cpu, &hold);
-	mm__divide_if_strained(cpu, addr);
+	mm__divide_if_strained(cpu);
 	return error;
 }

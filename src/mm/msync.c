@@ -93,6 +93,6 @@ int mm_msync(struct mm *mm, uint64_t addr, uint64_t length, int flags)
 		return error;
 	error = sync_range(cpu, addr, end, flags);
 	mm__release(cpu, &hold);
-	mm__divide_if_strained(cpu, addr);
+	mm__divide_if_strained(cpu);
 	return error;
 }
