@@ -110,7 +110,7 @@ enum mm_locking {
 	MM_LOCKING_COARSE,
 	/** One pthread_rwlock_t, read for faults and write for the rest: as Linux's mmap_lock. */
 	MM_LOCKING_RWLOCK,
-	/** MM_LOCKING_RANGE, and faults take no lock but that of the page's table where they can. */
+	/** MM_LOCKING_RANGE, and faults take no lock but that of the page itself where they can. */
 	MM_LOCKING_SPECULATIVE
 };
 
@@ -355,7 +355,7 @@ MMRANGE_API int mm_write(struct mm *mm, uint64_t addr, const void *buffer, size_
 
 /**
  * Makes the page of addr present for an access, as a page fault does: first without any lock but
- * that of the page's table, if mm was made with MM_LOCKING_SPECULATIVE; where that cannot be done
+ * that of the page itself, if mm was made with MM_LOCKING_SPECULATIVE; where that cannot be done
  * (see enum mm_fallback), with the page's range held for reading; and where a stack has to grow, with
  * everything held for writing.
  *
@@ -365,8 +365,8 @@ MMRANGE_API int mm_write(struct mm *mm, uint64_t addr, const void *buffer, size_
  *         Linux); EDEADLK a stack has to grow, and the thread holds a range
  *
  * Locks:     none; or the page, for reading; or everything, for writing.
- * Progress:  a fault that is served without a lock waits for nothing but the table's lock, which is
- *            held for short times only. It allocates nothing.
+ * Progress:  a fault that is served without a lock waits for no lock: where another thread has the page
+ *            locked, it takes the range. It allocates nothing.
  * Cost:      O(log areas).   Since: 0.1
  */
 MMRANGE_API int mm_fault(struct mm *mm, uint64_t addr, int access, struct mm_siginfo *info);
@@ -529,7 +529,7 @@ enum mm_fallback {
 	MM_FALLBACK_FLUSH, /* other threads have to be kept from what they may have in their TLBs */
 	MM_FALLBACK_CHANGED, /* aborted: the area was changed meanwhile */
 	MM_FALLBACK_TABLE,   /* aborted: the page table was freed meanwhile */
-	MM_FALLBACK_ENTRY,   /* aborted: the page was changed meanwhile */
+	MM_FALLBACK_ENTRY,   /* aborted: the page was changed meanwhile, or was just being changed */
 	MM_NR_FALLBACKS
 };
 

@@ -14,21 +14,25 @@
  *
  *	fault                                   who changes
  *	[Q1] count: even? acquire               [W1] count odd
- *	     prepare a page                     [W2] the area, or taken out of the tree
- *	     table lock                         [W3] table lock; change entries; unlock
+ *	     prepare a page                          full fence
+ *	     lock the entry if it is            [W2] the area, or taken out of the tree
+ *	     as it was                          [W3] each entry: locked? wait. To be changed? swap it
  *	[Q2] count as in Q1?                    [W4] flush TLBs
- *	     entry as it was? install           [W5] count even, release
- *	     unlock
+ *	     install and unlock,                [W5] count even, release
+ *	     or unlock as it was
  *
- * [W1] ends with a full fence: W3 may find that there is no table, and so take no lock. Then the
- * table was linked in later, and a fault that finds it sees W1. (On machines where all threads see
- * stores in one order, which are all that this is for.) Where several areas are changed, one fence
- * after the last of them will do, if it is before the first W3.
+ * The locking of the entry and Q2 are sequentially consistent, so that they are a pair with W1's fence:
+ * either W3 finds the entry locked, or as the fault has left it, or Q2 sees W1. In the first case W3 waits,
+ * and changes what was installed; in the second one the fault leaves the entry as it was. So W3 needs no
+ * lock for an entry that is empty, or as it has to be. Where W3 swaps an entry, a fault that locks it
+ * afterwards sees W1 anyway, as the locking acquires what the swap has released. Where several areas are
+ * changed, one fence after the last of them will do, if it is before the first W3.
  *
- * The table's lock decides. Where the fault has it first, W3 finds what was installed and changes
- * that too. Where W3 has it first, Q2 sees W1, as W1 was before W3 in the same thread. Q1's acquire
- * pairs with W5's release: who sees the even count of W5 reads entries and bytes as they are after
- * W4, and not as another thread still wrote them before through its TLB.
+ * If W3 finds that there is no table, the table was linked in later, and a fault that finds it sees W1. (On
+ * machines where all threads see stores in one order, which are all that this is for.)
+ *
+ * Q1's acquire pairs with W5's release: who sees the even count of W5 reads entries and bytes as they are
+ * after W4, and not as another thread still wrote them before through its TLB.
  *
  * A protection that changes in place is a release after W1, and is read by acquire: a fault that finds
  * the new one before W5 sees W1 at Q2.
@@ -85,11 +89,11 @@ static inline bool mm__area_begin(const struct mm__area *area, uint64_t *seq)
 	return !(*seq & 1);
 }
 
-/* [Q2] With the lock of the table. */
+/* [Q2] With the entry locked. */
 static inline bool mm__area_unchanged(const struct mm__area *area, uint64_t seq)
 {
-	/* relaxed: the lock of the table orders it after [W1] */
-	return atomic_load_explicit(&area->seq, memory_order_relaxed) == seq;
+	/* sequentially consistent: pairs with the fence of [W1], after the locking of the entry */
+	return atomic_load_explicit(&area->seq, memory_order_seq_cst) == seq;
 }
 
 static inline bool mm__area_changing(const struct mm__area *area)
@@ -103,7 +107,7 @@ static inline void mm__area_mark(struct mm__area *area)
 {
 	uint64_t seq = atomic_load_explicit(&area->seq, memory_order_relaxed);
 
-	/* relaxed: the lock of the table, or the fence, orders it before [Q2] */
+	/* relaxed: the fence, or the swap of an entry, orders it before [Q2] */
 	atomic_store_explicit(&area->seq, seq + 1, memory_order_relaxed);
 }
 

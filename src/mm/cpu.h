@@ -253,8 +253,8 @@ static inline struct mm__tlb_entry *mm__tlb_slot(struct mm__cpu *cpu, uint64_t p
 }
 
 /*
- * Puts an entry into the TLB, while the lock of its table is held: so whoever takes it out of the
- * table stops the thread later.
+ * Puts an entry into the TLB, while the thread has it locked in its table: so a thread that takes it out of
+ * the table stops this thread later.
  */
 static inline void mm__tlb_insert(struct mm__cpu *cpu, uint64_t page, uint64_t entry, void *file)
 {

@@ -2,17 +2,18 @@
 /*
  * Page faults. A fault is tried three times, each with more locks than the last:
  *
- *	speculative   in an RCU read section, without any lock but that of the page's table; nothing
- *	              blocks. What is not there yet, or is being changed, makes it fall back.
+ *	speculative   in an RCU read section, without any lock but that of the page's entry, which it
+ *	              does not wait for; nothing blocks. What is not there yet, or is being changed, makes
+ *	              it fall back.
  *	ranged        with the page's range held for reading: the area stays, and what is missing (a
  *	              table, a frame, a page of a file) is made, and waited for.
  *	coarse        with everything held for writing: a stack grows.
  *
  * The first two do the same: look the area up, see what the entry is, prepare what it is to become
- * (a new frame, a copy), lock the table, check that the area and the entry are as they were, and
- * store the new entry. See area.h for why that is correct without the range. With the range the
- * count of the area need not be checked; the entry may still have been changed, by another fault or
- * an madvise().
+ * (a new frame, a copy), lock the entry if it is as it was, check that the area is as it was, and that the
+ * table is not dead if the entry was empty, and store the new entry. See area.h for why that is correct
+ * without the range, and page_table.h for the table. With the range the count of the area need not be
+ * checked; the entry may still have been changed, by another fault or an madvise().
  *
  * A page of a file is accessed before it is mapped, and before a private copy of it is used again: so a
  * fault tells that the file has become shorter. The first access of all is made with the range, as it
@@ -52,33 +53,41 @@ static enum mm_fallback reason_of(int result)
 	return (enum mm_fallback)(-1 - result);
 }
 
+/* With the entry locked: 0 if it may be changed. */
+static int may_commit(const struct fault *f)
+{
+	if (MM__LOCKING && f->speculative && !mm__area_unchanged(f->area, f->seq))
+		return fall_back(MM_FALLBACK_CHANGED);
+	if (!f->seen && mm__table_dead(f->table))
+		return fall_back(MM_FALLBACK_TABLE);
+	return 0;
+}
+
 /*
- * Stores the entry if all is as it was. With another frame than before, nobody may read the old one
- * any more once somebody can write to the new one: so threads that may have the old one in their
- * TLBs lose it in between.
+ * Stores the entry if all is as it was. With another frame than before, no thread may read the old one
+ * any more once some thread can write to the new one: so threads that may have the old one in their
+ * TLBs lose it in between. The thread has the new entry in its TLB before others can change it, and then
+ * stop the thread.
  */
 static int commit(struct fault *f, uint64_t entry)
 {
 	struct mm__cpu_set set = { .all = false };
-	int result = 0;
+	int result;
 
-	if (!mm__table_lock(f->table, f->page))
-		return fall_back(MM_FALLBACK_TABLE);
-	if (MM__LOCKING && f->speculative && !mm__area_unchanged(f->area, f->seq)) {
-		result = fall_back(MM_FALLBACK_CHANGED);
-	} else if (mm__entry_load(f->table, f->page) != f->seen) {
-		result = fall_back(MM_FALLBACK_ENTRY);
-	} else {
-		if (f->seen && mm__entry_bytes(f->seen) != mm__entry_bytes(entry)) {
-			mm__entry_store(f->table, f->page, 0);
-			mm__cpu_set_add(&set, mm__entry_owner(f->seen));
-			mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
-		}
-		mm__entry_store(f->table, f->page, entry);
-		mm__tlb_insert(f->cpu, f->page, entry, f->file);
+	if (!mm__entry_trylock(f->table, f->page, f->seen))
+		return fall_back(MM_FALLBACK_ENTRY);
+	result = may_commit(f);
+	if (result) {
+		mm__entry_unlock(f->table, f->page, f->seen);
+		return result;
 	}
-	mm__table_unlock(f->table);
-	return result;
+	if (f->seen && mm__entry_bytes(f->seen) != mm__entry_bytes(entry)) {
+		mm__cpu_set_add(&set, mm__entry_owner(f->seen));
+		mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
+	}
+	mm__tlb_insert(f->cpu, f->page, entry, f->file);
+	mm__entry_unlock(f->table, f->page, entry);
+	return 0;
 }
 
 /*
@@ -272,6 +281,11 @@ static int serve(struct fault *f)
 	bool write = f->access & MM_PROT_WRITE;
 
 	f->seen = mm__entry_load(f->table, f->page);
+	if (f->seen & MM__BUSY) {
+		if (f->speculative)
+			return fall_back(MM_FALLBACK_ENTRY);
+		f->seen = mm__entry_await(f->table, f->page);
+	}
 	if (!find_file(f))
 		return fall_back(MM_FALLBACK_NO_PAGE);
 	if (mm__entry_allows(f->seen, f->access))
@@ -393,57 +407,54 @@ static int try_ranged(struct fault *f, struct mm_siginfo *info, struct missing *
 }
 
 /*
- * Takes the copy out of the locked table, unless the file has the page. Returns its frame, or NULL.
+ * Takes the copy out, unless the file has the page. Returns its frame, or NULL.
  *
  * [COPY-L] A copy is dropped only if the file does not have the page at a moment when no thread can
  * write to the copy, and no thread has written to it since. The fault that found the page missing is
  * no such moment: the file may have grown since, and another thread may have written to the copy
- * through its TLB. So the entry goes first; then the flush, after which all writes through TLBs are
- * over; then the file is asked again, with the table still locked, so that no fault gives the copy to
- * a thread in between. If the file lacks the page then, a truncation came after the last write, and
- * has discarded it as in Linux: what the file does later changes nothing, because faults copy the page
- * anew. If the file has the page, the copy goes back, and no thread has it in its TLB.
+ * through its TLB. So the entry is locked first, which keeps it out of TLBs; then the flush, after which
+ * all writes through TLBs are over; then the file is asked again, with the entry still locked, so that no
+ * fault gives the copy to a thread in between. If the file lacks the page then, a truncation came after the
+ * last write, and has discarded it as in Linux: what the file does later changes nothing, because faults
+ * copy the page anew. If the file has the page, the copy stays, and no thread has it in its TLB.
  */
 static struct mm__frame *take_copy(struct fault *f)
 {
 	const uint64_t same = MM__FRAME_BITS | MM__PRESENT | MM__COPY;
-	uint64_t entry = mm__entry_load(f->table, f->page);
+	uint64_t entry = mm__entry_lock(f->table, f->page);
 	struct mm__cpu_set set = { .all = false };
+	uint64_t left = entry;
 
-	if ((entry ^ f->seen) & same)
+	if (!entry)
 		return NULL;
-	mm__entry_store(f->table, f->page, 0);
-	mm__cpu_set_add(&set, mm__entry_owner(entry));
-	mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
-	if (!mm__inode_has(f->area->inode, file_index(f)))
-		return mm__entry_frame(entry);
-	mm__entry_store(f->table, f->page, mm__entry_with_owner(entry, 0));
-	return NULL;
+	if (!((entry ^ f->seen) & same)) {
+		mm__cpu_set_add(&set, mm__entry_owner(entry));
+		mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
+		left = mm__inode_has(f->area->inode, file_index(f)) ? mm__entry_with_owner(entry, 0)
+								    : 0;
+	}
+	mm__entry_unlock(f->table, f->page, left);
+	return left ? NULL : mm__entry_frame(entry);
 }
 
 /* With the range held; f->seen is, or was, the entry of a page that the file did not have. */
 static void drop_copy(struct fault *f)
 {
 	struct mm__frame *frame = NULL;
-	bool empty = false;
 
 	if (!(f->seen & MM__COPY))
 		return;
 	mm__rcu_read_lock();
 	f->table = mm__table_find(&f->mm->page_table, f->page);
-	/* The area before the table: it may take the mm lock, which comes before in lock.h. */
-	if (f->table && find_area(f) && mm__table_lock(f->table, f->page)) {
+	/* The area before the entry: it may take the mm lock, which comes before in lock.h. */
+	if (f->table && find_area(f))
 		frame = take_copy(f);
-		empty = !f->table->nr_used;
-		mm__table_unlock(f->table);
-	}
 	mm__rcu_read_unlock();
 	if (!frame)
 		return;
 	mm__count(f->cpu, MM__PAGE_OUT);
 	mm__cpu_drop_frames(f->cpu, &frame, 1);
-	if (empty)
-		mm__table_emptied(&f->mm->page_table, f->cpu, f->page);
+	mm__table_emptied(&f->mm->page_table, f->cpu, f->page);
 }
 
 /* The page is made without the read section, as that may take long. */
@@ -473,7 +484,9 @@ static int provide(struct fault *f, int result, struct mm_siginfo *info,
 		return mm__cpu_refill(f->cpu);
 	if (result == fall_back(MM_FALLBACK_NO_PAGE))
 		return make_page(f, info, missing);
-	/* Another fault or an madvise() was faster. */
+	if (result == fall_back(MM_FALLBACK_TABLE))
+		mm__table_settle(&f->mm->page_table, f->page);
+	/* Otherwise another fault or an madvise() was faster. */
 	return 0;
 }
 

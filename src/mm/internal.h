@@ -11,7 +11,7 @@
  * - the mm lock, held only while the shape of the area tree changes, or the heap's end, or while a place
  *   is looked for: no thread waits for anything with it;
  * - the lock of a leaf of the area tree, while mappings in it change (edit.c);
- * - the lock of one page table.
+ * - the lock of one entry of a page table, or of one table above the lowest level.
  *
  * An operation changes areas in place, with the lock of one leaf, where it can, and with the mm lock
  * where it cannot. No pointer to an area is kept across the end of an edit, since merging may replace an

@@ -8,7 +8,7 @@
  *	ROOM    how many areas there may be, see room.c
  *	MM      the short mm lock
  *	LEAF    leaves of the area tree: any number together with MM, else one; see area_leaf.c
- *	TABLE   page tables: upper before lower, lower address first
+ *	TABLE   page tables, and entries of the lowest ones: upper before lower, lower address first
  *	DEPOT   free frames
  *	CPUS    the list of the threads of an address space
  *	STOP    threads of an address space, each of which waits for its own: lower numbers first

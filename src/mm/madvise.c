@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mm_madvise(). MM_MADV_DONTNEED holds the range for reading: faults may put pages in while others
- * are taken out, and which of the two came first is decided by the lock of the table. Who populates
+ * are taken out, and which of the two came first is decided by the entry. Who populates
  * holds nothing: each fault takes its page for reading, and would wait for a writer that waits for
  * its own thread if that held the range already.
  */

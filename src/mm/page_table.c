@@ -3,6 +3,7 @@
 
 #include "memory.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define TOP MM__TOP_LEVEL
@@ -22,14 +23,15 @@ static void init_table(struct mm__table *table)
 {
 	memset(&table->garbage, 0, sizeof(table->garbage));
 	mm__table_lock_init(&table->lock);
-	table->dead = false;
+	atomic_init(&table->dead, false);
+	atomic_init(&table->waiters, 0);
 	table->nr_used = 0;
 	table->pins = 0;
 	for (unsigned int i = 0; i < MM__TABLE_ENTRIES; i++)
 		atomic_init(&table->entry[i], 0);
 }
 
-/* On lines of its own: the lock of one table is written while its neighbours in memory are read. */
+/* On lines of its own: some tables are written while their neighbours in memory are read. */
 static struct mm__table *new_table(void)
 {
 	struct mm__table *table = mm__allocate(128, sizeof(*table));
@@ -97,16 +99,33 @@ struct mm__table *mm__table_next(struct mm__page_table *pt, uint64_t *addr, uint
 	return NULL;
 }
 
-/* As mm__table_lock(), at any level. */
+static void unlock_table(struct mm__table *table)
+{
+	if (MM__LOCKING)
+		mm__table_lock_drop(&table->lock);
+	mm__order_drop(MM__ORDER_TABLE);
+}
+
+/* Of a level above the lowest. False, and not locked: the table is dead. In an RCU read section. */
 static bool lock_at(struct mm__table *table, unsigned int level, uint64_t addr)
 {
-	mm__order_take(MM__ORDER_TABLE, level, addr);
+	mm__order_take(MM__ORDER_TABLE, level, addr & ~(MM__TABLE_SPAN - 1));
 	if (MM__LOCKING)
 		mm__table_lock_take(&table->lock);
-	if (!table->dead)
+	/* relaxed: it changes with the lock only */
+	if (!atomic_load_explicit(&table->dead, memory_order_relaxed))
 		return true;
-	mm__table_unlock(table);
+	unlock_table(table);
 	return false;
+}
+
+/* Locks the table above the lowest one of addr. NULL: there is none. In an RCU read section. */
+static struct mm__table *lock_parent(struct mm__page_table *pt, uint64_t addr)
+{
+	unsigned int stop;
+	struct mm__table *parent = descend(pt, addr, 1, &stop);
+
+	return parent && lock_at(parent, 1, addr) ? parent : NULL;
 }
 
 /*
@@ -130,7 +149,7 @@ static bool make_below(struct mm__table *parent, struct mm__cpu *cpu, uint64_t a
 					      memory_order_release);
 			parent->nr_used++;
 		}
-		mm__table_unlock(parent);
+		unlock_table(parent);
 	}
 	if (used) {
 		mm__count(cpu, MM__TABLE_MADE);
@@ -163,9 +182,102 @@ struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__cpu *cpu,
 	}
 }
 
+void mm__table_settle(struct mm__page_table *pt, uint64_t addr)
+{
+	struct mm__table *parent;
+
+	mm__rcu_read_lock();
+	parent = lock_parent(pt, addr);
+	if (parent)
+		unlock_table(parent);
+	mm__rcu_read_unlock();
+}
+
+/* Adds to the pins of the lowest table of addr, if it is there. */
+static bool add_pins(struct mm__page_table *pt, uint64_t addr, int more)
+{
+	struct mm__table *parent = lock_parent(pt, addr);
+	struct mm__table *table = parent ? mm__table_below(parent, addr, 1) : NULL;
+
+	if (table)
+		table->pins += (unsigned int)more;
+	if (parent)
+		unlock_table(parent);
+	return table;
+}
+
+int mm__table_pin(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr)
+{
+	bool pinned = false;
+	bool made = true;
+
+	while (made && !pinned) {
+		mm__rcu_read_lock();
+		made = mm__table_make(pt, cpu, addr);
+		pinned = made && add_pins(pt, addr, 1);
+		mm__rcu_read_unlock();
+	}
+	return pinned ? 0 : ENOMEM;
+}
+
+void mm__table_unpin(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr)
+{
+	mm__rcu_read_lock();
+	add_pins(pt, addr, -1);
+	mm__rcu_read_unlock();
+	mm__table_emptied(pt, cpu, addr);
+}
+
+/* Whether no entry of a lowest table is filled; some may be locked, and filled next. */
+static bool looks_empty(struct mm__table *table)
+{
+	for (unsigned int i = 0; i < MM__TABLE_ENTRIES; i++)
+		/* relaxed: nothing that it says is used */
+		if (atomic_load_explicit(&table->entry[i], memory_order_relaxed) & ~MM__BUSY)
+			return false;
+	return true;
+}
+
+/* The same, with those that are locked waited for. */
+static bool is_empty(struct mm__table *table)
+{
+	for (unsigned int i = 0; i < MM__TABLE_ENTRIES; i++)
+		if (mm__entry_await(table, i * MM_PAGE_SIZE))
+			return false;
+	return true;
+}
+
+/* [P1] With the lock of the parent: marks a lowest table dead, if it can be taken out. */
+static bool end_lowest(struct mm__table *table)
+{
+	if (table->pins || !looks_empty(table))
+		return false;
+	atomic_store_explicit(&table->dead, true, memory_order_relaxed);
+	mmrange__full_fence();
+	if (is_empty(table))
+		return true;
+	/* relaxed: who still finds it dead asks again with the lock of the parent */
+	atomic_store_explicit(&table->dead, false, memory_order_relaxed);
+	return false;
+}
+
+/* The same of a table above. */
+static bool end_upper(struct mm__table *table, unsigned int level, uint64_t addr)
+{
+	bool empty;
+
+	if (!lock_at(table, level, addr))
+		return false;
+	empty = !table->nr_used;
+	if (empty)
+		atomic_store_explicit(&table->dead, true, memory_order_relaxed);
+	unlock_table(table);
+	return empty;
+}
+
 /*
- * [P1] Takes the table of this level out of its parent if it is empty, and hands it over for
- * freeing. *more: now the parent is empty.
+ * Takes the table of this level out of its parent if it is empty, and hands it over for freeing. *more:
+ * now the parent is empty.
  */
 static struct mm__table *take_out(struct mm__page_table *pt, uint64_t addr, unsigned int level,
 				  bool *more)
@@ -173,30 +285,41 @@ static struct mm__table *take_out(struct mm__page_table *pt, uint64_t addr, unsi
 	unsigned int stop;
 	struct mm__table *parent = descend(pt, addr, level + 1, &stop);
 	struct mm__table *table;
-	bool dead = false;
+	bool ended;
 
 	*more = false;
 	if (!parent || !lock_at(parent, level + 1, addr))
 		return NULL;
 	table = mm__table_below(parent, addr, level + 1);
-	if (table && lock_at(table, level, addr)) {
-		dead = !table->nr_used && !table->pins;
-		if (dead) {
-			table->dead = true;
-			/* relaxed: nothing is published */
-			atomic_store_explicit(&parent->entry[index_at(addr, level + 1)], 0,
-					      memory_order_relaxed);
-			*more = !--parent->nr_used && level + 1 < TOP;
-		}
-		mm__table_unlock(table);
+	ended = table && (level ? end_upper(table, level, addr) : end_lowest(table));
+	if (ended) {
+		/* relaxed: nothing is published */
+		atomic_store_explicit(&parent->entry[index_at(addr, level + 1)], 0,
+				      memory_order_relaxed);
+		*more = !--parent->nr_used && level + 1 < TOP;
 	}
-	mm__table_unlock(parent);
-	return dead ? table : NULL;
+	unlock_table(parent);
+	return ended ? table : NULL;
+}
+
+/* Whether it is worth while to lock the parent of the lowest table of addr, to take that out. */
+static bool may_be_empty(struct mm__page_table *pt, uint64_t addr)
+{
+	struct mm__table *table;
+	bool empty;
+
+	/* [PT-E] */
+	mmrange__full_fence();
+	mm__rcu_read_lock();
+	table = mm__table_find(pt, addr);
+	empty = table && looks_empty(table);
+	mm__rcu_read_unlock();
+	return empty;
 }
 
 static void try_free(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr)
 {
-	bool more = true;
+	bool more = may_be_empty(pt, addr);
 
 	for (unsigned int level = 0; more; level++) {
 		struct mm__table *table;
@@ -253,4 +376,28 @@ static uint64_t count_below(struct mm__table *table, unsigned int level)
 uint64_t mm__page_table_count(struct mm__page_table *pt)
 {
 	return count_below(&pt->top, TOP);
+}
+
+/* Where what does not belong to the level is 0. */
+static bool valid_below(struct mm__table *table, unsigned int level)
+{
+	unsigned int used = 0;
+
+	for (unsigned int i = 0; level && i < MM__TABLE_ENTRIES; i++) {
+		struct mm__table *child = child_at(table, i);
+
+		if (!child)
+			continue;
+		used++;
+		if (!valid_below(child, level - 1))
+			return false;
+	}
+	return used == table->nr_used && !table->pins &&
+	       !atomic_load_explicit(&table->waiters, memory_order_relaxed) &&
+	       !atomic_load_explicit(&table->dead, memory_order_relaxed);
+}
+
+bool mm__page_table_valid(struct mm__page_table *pt)
+{
+	return valid_below(&pt->top, TOP);
 }

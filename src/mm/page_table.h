@@ -4,17 +4,42 @@
  *
  * An entry of a lowest table is 0, or the address of a page's bytes with the accesses that it allows
  * below, and above the number of the cpu that may have it in its TLB; one above is 0, or the address of
- * the table below. Entries change only under the lock of their table, and are read by anybody. The
- * bytes are those of a frame, to which the entry has a reference, or those of a page of a file
- * (MM__FILE), which stay as long as the area.
+ * the table below. The bytes are those of a frame, to which the entry has a reference, or those of a page
+ * of a file (MM__FILE), which stay as long as the area.
+ *
+ * Entries of a lowest table are locked each by itself (entry_lock.h), and while one is locked, only the
+ * thread that has locked it stores to it. An entry that is not locked changes by a compare-and-swap. Those
+ * of the tables above change under the lock of their table. All are read by any thread: with MM__BUSY, an
+ * entry still says what it said before.
  *
  * Tables are found in an RCU read section, made on demand, and freed through RCU when they are
- * empty: [P1] under the locks of its parent and its own, a table that has no entries and no pins is
- * marked dead and taken out of its parent. [P2] Whoever has found a table locks it, and uses it only
- * if it is not dead. So nothing is ever put into a table that nobody finds any more, and no table is
- * freed while somebody looks at it.
+ * empty. A table above the lowest level has a count of its entries: under the locks of its parent and its
+ * own, one without entries is marked dead and taken out of its parent; a thread that has found a table locks
+ * it, and uses it only if it is not dead. A lowest table has no count, which all its users would write:
  *
- * Lock order: a table before those below it.
+ *	taking a table out, with its parent's lock       filling an empty entry
+ *	[P1] dead = true                                 [P2] lock the entry
+ *	     full fence                                       dead? unlock it and find a table anew
+ *	     all entries 0? take it out                       store the entry
+ *	     else dead = false
+ *
+ * The fence and the locking of the entry, both sequentially consistent, are a pair: either P1 finds the entry
+ * locked or filled, or P2 finds the table dead. P1 waits for an empty entry that is locked, and takes
+ * nothing out where one is filled. Invariants:
+ *
+ * - [PT-A] Once a table is taken out, its entries are 0, or locked for a moment by threads that leave them
+ *   so. So no page is put into a table that no thread finds, and none is left in one.
+ * - [PT-B] An entry other than 0 is in a table that is not taken out until the entry is 0: so only a thread
+ *   that fills an empty entry looks whether the table is dead. A dead table may come back to life, if P1 finds
+ *   an entry filled; with the parent's lock it is known which.
+ * - [PT-C] A table with pins, which change with the parent's lock, is not marked dead.
+ * - [PT-D] No table is freed while a thread looks at it.
+ *
+ * A table is looked at some time after a thread has taken a page out of it, and stays if it is not empty
+ * then. [PT-E] So it is left to the thread that takes the last page out: of two threads that take out the last
+ * two and pass a full fence each before they look, the later one finds it empty.
+ *
+ * Lock order: a table before those below it, and before entries.
  *
  * Ordering: a table is linked in with a release [T1], and found with an acquire [T2]: who finds it
  * sees it initialised.
@@ -23,6 +48,7 @@
 #define MM_PAGE_TABLE_H
 
 #include "cpu.h"
+#include "entry_lock.h"
 #include "lock.h"
 #include "rcu.h"
 #include "table_lock.h"
@@ -41,10 +67,13 @@
 
 struct mm__table {
 	struct mm__garbage garbage;
-	struct mm__table_lock lock; /* all that follows */
-	bool dead;
+	_Atomic(bool) dead;
+	/* Of a lowest table. */
+	_Atomic(uint32_t) waiters; /* see entry_lock.h */
+	unsigned int pins;         /* with the parent's lock: it stays, although it may be empty */
+	/* Of one above. */
 	unsigned int nr_used; /* entries other than 0 */
-	unsigned int pins;    /* it stays, although it may be empty */
+	struct mm__table_lock lock;
 	_Alignas(64) _Atomic(uint64_t) entry[MM__TABLE_ENTRIES];
 };
 
@@ -103,11 +132,12 @@ static inline uint64_t mm__entry_with_owner(uint64_t entry, uint32_t owner)
 									  << MM__OWNER_SHIFT;
 }
 
+/* An entry that is locked allows nothing: its page may be on the way out. */
 static inline bool mm__entry_allows(uint64_t entry, int access)
 {
 	uint64_t needed = MM__PRESENT | (uint64_t)access;
 
-	return (entry & needed) == needed;
+	return (entry & (needed | MM__BUSY)) == needed;
 }
 
 /* Whether this cpu may have the entry in its TLB. */
@@ -154,28 +184,29 @@ struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__cpu *cpu,
  */
 struct mm__table *mm__table_next(struct mm__page_table *pt, uint64_t *addr, uint64_t end);
 
-static inline void mm__table_unlock(struct mm__table *table)
+/*
+ * [P2] Whether the lowest table of an entry that the thread has locked, and that is empty, cannot be filled.
+ */
+static inline bool mm__table_dead(const struct mm__table *table)
 {
-	if (MM__LOCKING)
-		mm__table_lock_drop(&table->lock);
-	mm__order_drop(MM__ORDER_TABLE);
+	/* sequentially consistent: pairs with the fence of [P1], after the locking of the entry */
+	return atomic_load_explicit(&table->dead, memory_order_seq_cst);
 }
 
-/* In an RCU read section, as its undoing. [P2]: false, and not locked, if the table is dead. */
-static inline bool mm__table_lock(struct mm__table *table, uint64_t addr)
-{
-	mm__order_take(MM__ORDER_TABLE, 0, addr & ~(MM__TABLE_SPAN - 1));
-	if (MM__LOCKING)
-		mm__table_lock_take(&table->lock);
-	if (!table->dead)
-		return true;
-	mm__table_unlock(table);
-	return false;
-}
+/* Waits until the lowest table of addr, which was found dead, has been taken out, or lives again. */
+void mm__table_settle(struct mm__page_table *pt, uint64_t addr);
 
 /*
- * The lowest table of addr has become empty. It is freed, but not at once: the last few of each
- * thread are kept, as they may be needed again at once. Not in an RCU read section.
+ * Makes the lowest table of addr if need be, and lets it stay although it may be empty; and lets it go
+ * again. 0 or ENOMEM. Not in an RCU read section.
+ */
+int mm__table_pin(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr);
+void mm__table_unpin(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr);
+
+/*
+ * The thread has taken pages out of the lowest table of addr, which may be empty now. If it is, it is
+ * freed, but not at once: the last few of each thread are kept, as they may be needed again at once. Not in
+ * an RCU read section.
  */
 void mm__table_emptied(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr);
 
@@ -187,23 +218,76 @@ static inline _Atomic(uint64_t) *mm__table_entry(struct mm__table *table, uint64
 	return &table->entry[addr >> MM_PAGE_SHIFT & (MM__TABLE_ENTRIES - 1)];
 }
 
-/* Without the lock it is a hint; with it, the truth. */
+/* A hint, unless the thread has locked the entry, or no other thread may change it. With MM__BUSY. */
 static inline uint64_t mm__entry_load(struct mm__table *table, uint64_t addr)
 {
-	/* acquire: pairs with mm__entry_store(); who finds a frame finds its bytes */
+	/* acquire: pairs with the release of who stored it; who finds a frame finds its bytes */
 	return atomic_load_explicit(mm__table_entry(table, addr), memory_order_acquire);
 }
 
-/* With the lock. Counts the entry if it becomes one, or is none any more. */
+/* Where no other thread uses the table. */
 static inline void mm__entry_store(struct mm__table *table, uint64_t addr, uint64_t value)
 {
-	_Atomic(uint64_t) *entry = mm__table_entry(table, addr);
-	/* relaxed: it changes under the lock only */
-	uint64_t old = atomic_load_explicit(entry, memory_order_relaxed);
-
-	table->nr_used += (unsigned int)(value != 0) - (unsigned int)(old != 0);
 	/* release: pairs with mm__entry_load() */
-	atomic_store_explicit(entry, value, memory_order_release);
+	atomic_store_explicit(mm__table_entry(table, addr), value, memory_order_release);
+}
+
+/* Stores value if the entry is seen, which is not locked. */
+static inline bool mm__entry_replace(struct mm__table *table, uint64_t addr, uint64_t seen,
+				     uint64_t value)
+{
+	if (!MM__LOCKING) {
+		mm__entry_store(table, addr, value);
+		return true;
+	}
+	/* release: as mm__entry_store(); acquire: as locking it */
+	return atomic_compare_exchange_strong_explicit(mm__table_entry(table, addr), &seen, value,
+						       memory_order_acq_rel, memory_order_relaxed);
+}
+
+/*
+ * In an RCU read section, as its undoing: locks the entry if it is seen, which is not locked. Does not
+ * wait. If seen is 0, see mm__table_dead().
+ */
+static inline bool mm__entry_trylock(struct mm__table *table, uint64_t addr, uint64_t seen)
+{
+	if (MM__LOCKING && !mm__entry_lock_try(mm__table_entry(table, addr), seen))
+		return false;
+	mm__order_take(MM__ORDER_TABLE, 0, addr);
+	return MM__LOCKING || mm__entry_load(table, addr) == seen;
+}
+
+static inline void mm__entry_unlock(struct mm__table *table, uint64_t addr, uint64_t value)
+{
+	mm__order_drop(MM__ORDER_TABLE);
+	if (MM__LOCKING)
+		mm__entry_lock_drop(mm__table_entry(table, addr), &table->waiters, value);
+	else
+		mm__entry_store(table, addr, value);
+}
+
+/* In an RCU read section: the entry when it was not locked. */
+static inline uint64_t mm__entry_await(struct mm__table *table, uint64_t addr)
+{
+	uint64_t entry;
+
+	while ((entry = mm__entry_load(table, addr)) & MM__BUSY)
+		mm__entry_lock_wait(mm__table_entry(table, addr), &table->waiters);
+	return entry;
+}
+
+/*
+ * Locks the entry, and returns what it is; or returns 0, and it is empty, and not locked. In an RCU read
+ * section, as its undoing. Entries of one table in ascending order.
+ */
+static inline uint64_t mm__entry_lock(struct mm__table *table, uint64_t addr)
+{
+	uint64_t entry;
+
+	do {
+		entry = mm__entry_await(table, addr);
+	} while (entry && !mm__entry_trylock(table, addr, entry));
+	return entry;
 }
 
 /* The end of what the lowest table of addr covers. */
@@ -214,5 +298,8 @@ static inline uint64_t mm__table_end(uint64_t addr)
 
 /* The number of tables, of all levels, by walking. At a quiet moment. */
 uint64_t mm__page_table_count(struct mm__page_table *pt);
+
+/* Whether each table has as many entries as it counts, and none is dead, pinned or waited for. The same. */
+bool mm__page_table_valid(struct mm__page_table *pt);
 
 #endif

@@ -10,72 +10,86 @@
 struct gather {
 	struct mm__frame *frame[MM__TABLE_ENTRIES];
 	unsigned int count;
-	unsigned int pages; /* with those of files, which have no frames */
+	unsigned int pages;                 /* with those of files, which have no frames */
+	uint16_t locked[MM__TABLE_ENTRIES]; /* the indexes of entries that have yet to become 0 */
+	unsigned int nr_locked;
+	struct mm__cpu_set set;
 };
 
-static void take(struct gather *gather, struct mm__cpu_set *set, struct mm__table *table,
-		 uint64_t addr)
+/*
+ * Takes a page out. Where other threads may have it in their TLBs, the entry stays until the flush, but
+ * locked: once a fault has put another page in, no thread may use the old one, or it would not see what was
+ * written to the new one, and lose what it writes. The calling thread uses no page before the flush.
+ */
+static void take(struct gather *gather, struct mm__cpu *cpu, struct mm__table *table, uint64_t addr)
 {
-	uint64_t entry = mm__entry_load(table, addr);
+	uint64_t entry;
+	bool waits;
 
-	if (!entry)
-		return;
-	mm__entry_store(table, addr, 0);
-	mm__cpu_set_add(set, mm__entry_owner(entry));
+	do {
+		entry = mm__entry_await(table, addr);
+		if (!entry)
+			return;
+		waits = mm__entry_owner(entry) && mm__entry_owner(entry) != cpu->number;
+	} while (!mm__entry_replace(table, addr, entry, waits ? entry | MM__BUSY : 0));
+	if (waits)
+		gather->locked[gather->nr_locked++] =
+			(uint16_t)(mm__table_entry(table, addr) - table->entry);
+	mm__cpu_set_add(&gather->set, mm__entry_owner(entry));
 	gather->pages++;
 	if (!(entry & MM__FILE))
 		gather->frame[gather->count++] = mm__entry_frame(entry);
 }
 
+/* The pages of [start, end), which one table covers; they are in no TLB any more. */
+static void take_all(struct gather *gather, struct mm *mm, struct mm__cpu *cpu,
+		     struct mm__table *table, uint64_t start, uint64_t end)
+{
+	mm__order_take(MM__ORDER_TABLE, 0, start);
+	for (uint64_t addr = start; addr < end; addr += MM_PAGE_SIZE)
+		if (mm__entry_load(table, addr))
+			take(gather, cpu, table, addr);
+	mm__tlb_flush(mm, cpu, &gather->set, start, end);
+	for (unsigned int i = 0; i < gather->nr_locked; i++)
+		mm__entry_lock_drop(&table->entry[gather->locked[i]], &table->waiters, 0);
+	mm__order_drop(MM__ORDER_TABLE);
+}
+
 /*
  * Takes the pages out of the next table that covers some of [*start, end), and moves *start up to
- * what it does not cover. False: there is no further table. *empty: the table is empty now.
+ * what it does not cover. False: there is no further table.
  */
 static bool take_table(struct mm *mm, struct mm__cpu *cpu, uint64_t *start, uint64_t end,
-		       struct gather *gather, bool *empty)
+		       struct gather *gather)
 {
-	struct mm__cpu_set set = { .all = false };
 	struct mm__table *table;
-	uint64_t from;
-	uint64_t stop;
+	uint64_t stop = end;
 
 	gather->count = 0;
 	gather->pages = 0;
+	gather->nr_locked = 0;
+	gather->set = (struct mm__cpu_set){ .all = false };
 	mm__rcu_read_lock();
 	table = mm__table_next(&mm->page_table, start, end);
-	if (!table) {
-		mm__rcu_read_unlock();
-		return false;
-	}
-	from = *start;
-	stop = mm__min(end, mm__table_end(from));
-	*empty = false;
-	if (mm__table_lock(table, *start)) {
-		for (; *start < stop && table->nr_used; *start += MM_PAGE_SIZE)
-			take(gather, &set, table, *start);
-		/*
-		 * With the lock: once a fault has put another page in, nobody may use the old one,
-		 * or it would not see what was written to the new one, and lose what it writes.
-		 */
-		mm__tlb_flush(mm, cpu, &set, from, stop);
-		*empty = !table->nr_used;
-		mm__table_unlock(table);
+	if (table) {
+		stop = mm__min(end, mm__table_end(*start));
+		take_all(gather, mm, cpu, table, *start, stop);
 	}
 	mm__rcu_read_unlock();
 	*start = stop;
-	return true;
+	return table;
 }
 
 void mm__pages_zap(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end)
 {
 	struct gather gather;
-	bool empty;
 
-	while (take_table(mm, cpu, &start, end, &gather, &empty)) {
+	while (take_table(mm, cpu, &start, end, &gather)) {
+		if (!gather.pages)
+			continue;
 		mm__count_many(cpu, MM__PAGE_OUT, gather.pages);
 		mm__cpu_drop_frames(cpu, gather.frame, gather.count);
-		if (empty)
-			mm__table_emptied(&mm->page_table, cpu, start - 1);
+		mm__table_emptied(&mm->page_table, cpu, start - 1);
 	}
 }
 
@@ -89,19 +103,20 @@ static uint64_t restrict_entry(uint64_t entry, int prot)
 	return (entry & ~MM__PROT_BITS) | allowed;
 }
 
-static void protect_table(struct mm__table *table, uint64_t start, uint64_t end, int prot,
-			  struct mm__cpu_set *set)
+/* An entry that is as it has to be stays unlocked. */
+static void protect_page(struct mm__table *table, uint64_t addr, int prot, struct mm__cpu_set *set)
 {
-	for (; start < end; start += MM_PAGE_SIZE) {
-		uint64_t entry = mm__entry_load(table, start);
-		uint64_t restricted = restrict_entry(entry, prot);
+	uint64_t restricted;
+	uint64_t entry;
 
+	do {
+		entry = mm__entry_await(table, addr);
+		restricted = restrict_entry(entry, prot);
 		if (!entry || restricted == entry)
-			continue;
-		mm__entry_store(table, start, restricted);
-		if (entry & ~restricted & MM__PROT_BITS)
-			mm__cpu_set_add(set, mm__entry_owner(entry));
-	}
+			return;
+	} while (!mm__entry_replace(table, addr, entry, restricted));
+	if (entry & ~restricted & MM__PROT_BITS)
+		mm__cpu_set_add(set, mm__entry_owner(entry));
 }
 
 void mm__pages_protect(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end, int prot)
@@ -114,11 +129,8 @@ void mm__pages_protect(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint6
 	while ((table = mm__table_next(&mm->page_table, &addr, end))) {
 		uint64_t stop = mm__min(end, mm__table_end(addr));
 
-		if (mm__table_lock(table, addr)) {
-			protect_table(table, addr, stop, prot, &set);
-			mm__table_unlock(table);
-		}
-		addr = stop;
+		for (; addr < stop; addr += MM_PAGE_SIZE)
+			protect_page(table, addr, prot, &set);
 	}
 	mm__rcu_read_unlock();
 	mm__tlb_flush(mm, cpu, &set, start, end);
@@ -143,47 +155,22 @@ static int add_pin(struct mm__pins *pins, uint64_t addr)
 	return 0;
 }
 
-/* Makes the table of addr if need be, and lets it be kept although it may be empty. */
 static int pin(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins, uint64_t addr)
 {
-	bool pinned = false;
 	int error = add_pin(pins, addr);
 
-	while (!error && !pinned) {
-		struct mm__table *table;
-
-		mm__rcu_read_lock();
-		table = mm__table_make(&mm->page_table, cpu, addr);
-		if (!table) {
-			pins->count--;
-			error = ENOMEM;
-		} else if (mm__table_lock(table, addr)) {
-			table->pins++;
-			mm__table_unlock(table);
-			pinned = true;
-		}
-		mm__rcu_read_unlock();
-	}
+	if (error)
+		return error;
+	error = mm__table_pin(&mm->page_table, cpu, addr);
+	if (error)
+		pins->count--;
 	return error;
 }
 
 void mm__pages_unpin(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins)
 {
-	while (pins->count) {
-		uint64_t addr = pins->table[--pins->count];
-		struct mm__table *table;
-		bool empty;
-
-		mm__rcu_read_lock();
-		table = mm__table_find(&mm->page_table, addr);
-		mm__table_lock(table, addr);
-		table->pins--;
-		empty = !table->nr_used;
-		mm__table_unlock(table);
-		mm__rcu_read_unlock();
-		if (empty)
-			mm__table_emptied(&mm->page_table, cpu, addr);
-	}
+	while (pins->count)
+		mm__table_unpin(&mm->page_table, cpu, pins->table[--pins->count]);
 	mm__free(pins->table);
 	*pins = (struct mm__pins){ NULL, 0, 0 };
 }
@@ -234,7 +221,17 @@ int mm__pages_prepare_move(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *
 	return 0;
 }
 
-/* Nobody can use the pages that are present in [start, end) any more, though they are there. */
+static void hide_page(struct mm__table *table, uint64_t addr, struct mm__cpu_set *set)
+{
+	uint64_t entry;
+
+	do {
+		entry = mm__entry_await(table, addr);
+	} while (entry && !mm__entry_replace(table, addr, entry, entry & ~MM__PRESENT));
+	mm__cpu_set_add(set, mm__entry_owner(entry));
+}
+
+/* No thread can use the pages that are present in [start, end) any more, though they are there. */
 static void hide(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end)
 {
 	struct mm__cpu_set set = { .all = false };
@@ -245,17 +242,8 @@ static void hide(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t en
 	while ((table = mm__table_next(&mm->page_table, &addr, end))) {
 		uint64_t stop = mm__min(end, mm__table_end(addr));
 
-		if (!mm__table_lock(table, addr)) {
-			addr = stop;
-			continue;
-		}
-		for (; addr < stop; addr += MM_PAGE_SIZE) {
-			uint64_t entry = mm__entry_load(table, addr);
-
-			mm__cpu_set_add(&set, mm__entry_owner(entry));
-			mm__entry_store(table, addr, entry & ~MM__PRESENT);
-		}
-		mm__table_unlock(table);
+		for (; addr < stop; addr += MM_PAGE_SIZE)
+			hide_page(table, addr, &set);
 	}
 	mm__rcu_read_unlock();
 	mm__tlb_flush(mm, cpu, &set, start, end);
@@ -269,38 +257,33 @@ static bool take_entries(struct mm *mm, uint64_t start, uint64_t end, uint64_t *
 
 	mm__rcu_read_lock();
 	table = mm__table_find(&mm->page_table, start);
-	if (table && mm__table_lock(table, start)) {
-		for (; start < end; start += MM_PAGE_SIZE, entries++) {
-			*entries = mm__entry_load(table, start);
-			any = any || *entries;
-			mm__entry_store(table, start, 0);
-		}
-		mm__table_unlock(table);
+	for (; table && start < end; start += MM_PAGE_SIZE, entries++) {
+		do {
+			*entries = mm__entry_await(table, start);
+		} while (*entries && !mm__entry_replace(table, start, *entries, 0));
+		any = any || *entries;
 	}
 	mm__rcu_read_unlock();
 	return any;
 }
 
-/* Puts n entries in from addr on; their tables are pinned. */
+/* Puts n entries in from addr on; their tables are pinned, and so not dead. */
 static void put_entries(struct mm *mm, uint64_t addr, const uint64_t *entries, unsigned int n)
 {
 	while (n) {
-		struct mm__table *table;
 		uint64_t stop = mm__min(addr + n * MM_PAGE_SIZE, mm__table_end(addr));
-		bool any = false;
+		struct mm__table *table;
 
-		for (unsigned int i = 0; i < (stop - addr) >> MM_PAGE_SHIFT; i++)
-			any = any || entries[i];
 		mm__rcu_read_lock();
 		table = mm__table_find(&mm->page_table, addr);
-		if (any)
-			mm__table_lock(table, addr);
-		for (; addr < stop; addr += MM_PAGE_SIZE, entries++, n--)
-			if (*entries)
-				mm__entry_store(table, addr,
-						mm__entry_with_owner(*entries, 0) | MM__PRESENT);
-		if (any)
-			mm__table_unlock(table);
+		for (; addr < stop; addr += MM_PAGE_SIZE, entries++, n--) {
+			uint64_t entry = mm__entry_with_owner(*entries, 0) | MM__PRESENT;
+
+			/* A fault that is about to find that it comes too late may have it locked. */
+			while (*entries &&
+			       !mm__entry_replace(table, addr, mm__entry_await(table, addr), entry))
+				;
+		}
 		mm__rcu_read_unlock();
 	}
 }
@@ -334,18 +317,17 @@ static unsigned int share_table(struct mm__table *from, struct mm__table *to, ui
 	unsigned int shared = 0;
 
 	for (; start < end; start += MM_PAGE_SIZE) {
-		uint64_t entry = mm__entry_load(from, start);
+		uint64_t entry = mm__entry_lock(from, start);
 		uint64_t only_read = entry & ~(uint64_t)MM_PROT_WRITE;
 
 		if (!entry)
 			continue;
-		if (entry != only_read) {
-			mm__entry_store(from, start, only_read);
+		if (entry != only_read)
 			mm__cpu_set_add(set, mm__entry_owner(entry));
-		}
 		if (!(entry & MM__FILE))
 			mm__frame_get(mm__entry_frame(entry));
 		mm__entry_store(to, start, mm__entry_with_owner(only_read, 0));
+		mm__entry_unlock(from, start, only_read);
 		shared++;
 	}
 	return shared;
@@ -364,12 +346,10 @@ int mm__pages_share(struct mm *mm, struct mm__cpu *child_cpu, uint64_t start, ui
 		mm__rcu_read_lock();
 		to = mm__table_make(&child->page_table, child_cpu, start);
 		from = mm__table_find(&mm->page_table, start);
-		if (to && from && mm__table_lock(from, start)) {
-			/* Nobody else knows the child's table: its lock is not needed. */
+		/* No other thread knows the child's table. */
+		if (to && from)
 			mm__count_many(child_cpu, MM__PAGE_IN,
 				       share_table(from, to, start, stop, set));
-			mm__table_unlock(from);
-		}
 		mm__rcu_read_unlock();
 		if (!to)
 			return ENOMEM;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pages - what operations do to all the pages of a range. Frames lose their reference only when no
- * TLB has them any more: entries are changed under the lock of their table, then the threads that
- * may have them are stopped to flush them, then the frames are dropped.
+ * TLB has them any more: entries are changed, or locked to be changed, then the threads that may have them
+ * are stopped to flush them, then the frames are dropped.
  *
  * None of it in an RCU read section, or with a lock below the range lock held.
  */

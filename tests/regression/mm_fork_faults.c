@@ -27,7 +27,7 @@ TEST(mm_fork_faults, a_fault_does_not_allow_writing_to_what_was_shared_meanwhile
 	first = fork_of(mm);
 	unmap(first, 0, 1);
 	seen = entry_at(mm, AT(0));
-	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
 
 	second = fork_of(mm);
 	CHECK_EQ(entry_at(mm, AT(0)), seen);
@@ -97,7 +97,7 @@ TEST(mm_fork_faults, a_page_is_not_copied_before_the_flush)
 	step_start(&thread, write_fault, mm);
 	step_start(&parent, make_child, mm);
 	CHECK_EQ(step_to(&parent, AT_FLUSH), AT_FLUSH);
-	step_to_table(&thread, AT(0), AT_RANGE_WAIT);
+	step_to(&thread, AT_ENTRY | AT_RANGE_WAIT);
 	CHECK_EQ(step_to(&writer, 0), PAUSED);
 
 	step_on(&thread, 0);

@@ -33,7 +33,7 @@ TEST(mm_lost_copy, a_page_of_zeroes_does_not_replace_one_that_was_written_to)
 	map(mm, 0, 2, RW);
 	CHECK_EQ(poke(mm, AT(1), 9), 0);
 	step_start(&thread, write_fault_and_read, mm);
-	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
 	CHECK_EQ(poke(mm, AT(0), 2), 0);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, 2);
@@ -51,7 +51,7 @@ TEST(mm_lost_copy, a_copy_does_not_replace_a_copy_that_was_written_to)
 	CHECK_EQ(poke(parent, AT(0), 1), 0);
 	mm = fork_of(parent);
 	step_start(&thread, write_fault_and_read, mm);
-	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
 	CHECK_EQ(poke(mm, AT(0), 2), 0);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, 2);
@@ -74,7 +74,7 @@ TEST(mm_lost_copy, a_copy_is_not_installed_when_another_wrote_in_place)
 	mm = fork_of(parent);
 	seen = entry_at(mm, AT(0));
 	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
 
 	unmap(parent, 0, 1);
 	CHECK_EQ(poke(mm, AT(0), 2), 0);

@@ -88,7 +88,7 @@ TEST(mm_move_faults, no_page_is_installed_where_pages_were)
 	map(mm, 20, 1, RW);
 	CHECK_EQ(poke(mm, AT(20), 9), 0);
 	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
 	move(mm, 0, 8);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);

@@ -73,7 +73,7 @@ TEST(mm_stale_area, no_page_is_installed_after_munmap)
 	struct stepper thread;
 
 	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
 	unmap(mm, 0, 1);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
@@ -86,6 +86,49 @@ static void unmap_page(struct stepper *self)
 {
 	step_ready(self);
 	unmap(self->mm, 0, 1);
+}
+
+/* The fault has locked the entry, and still found the area as it was. */
+TEST(mm_stale_area, munmap_waits_for_a_fault_that_installs_a_page)
+{
+	struct mm *mm = space_with_table();
+	struct stepper unmapper;
+	struct stepper thread;
+
+	step_start(&unmapper, unmap_page, mm);
+	step_start(&thread, write_fault, mm);
+	CHECK_EQ(step_to(&thread, AFTER_ENTRY), AFTER_ENTRY);
+	atomic_store(&thread.cpu->state, MM__CPU_STOPPED);
+	CHECK_EQ(step_to(&thread, AT_CPU_WAIT), AT_CPU_WAIT);
+	CHECK_EQ(step_to(&unmapper, AT_ENTRY_WAIT), AT_ENTRY_WAIT);
+	step_on(&unmapper, 0);
+	atomic_store(&thread.cpu->state, 0);
+	step_to_end(&thread);
+	step_await_end(&unmapper);
+	CHECK_EQ(thread.result, 0);
+	CHECK_EQ(entry_at(mm, AT(0)), 0);
+	CHECK_EQ(stats_of(mm).frames, 1);
+	end_space(mm);
+}
+
+/* The fault has locked the entry, and finds the area changed. */
+TEST(mm_stale_area, a_fault_gives_back_an_entry_that_it_has_locked_too_late)
+{
+	struct mm *mm = space_with_table();
+	struct stepper unmapper;
+	struct stepper thread;
+
+	step_start(&unmapper, unmap_page, mm);
+	step_start(&thread, write_fault, mm);
+	CHECK_EQ(step_to(&thread, AFTER_ENTRY), AFTER_ENTRY);
+	CHECK_EQ(step_to(&unmapper, AT_ENTRY_WAIT), AT_ENTRY_WAIT);
+	step_on(&unmapper, 0);
+	step_to_end(&thread);
+	step_await_end(&unmapper);
+	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
+	CHECK_EQ(entry_at(mm, AT(0)), 0);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_CHANGED), 1);
+	end_space(mm);
 }
 
 /* The fault begins when all pages have just been taken out. */
@@ -114,7 +157,7 @@ TEST(mm_stale_area, a_page_does_not_get_the_protection_of_a_mapping_before)
 	struct stepper thread;
 
 	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
 	unmap(mm, 0, 1);
 	map(mm, 0, 1, R);
 	step_to_end(&thread);
@@ -144,7 +187,7 @@ TEST(mm_stale_area, a_fault_does_not_undo_mprotect)
 	child = fork_of(mm);
 	unmap(child, 0, 1);
 	seen = entry_at(mm, AT(0));
-	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
 	CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), R), 0);
 	CHECK_EQ(entry_at(mm, AT(0)), seen);
 	step_to_end(&thread);
@@ -164,7 +207,7 @@ TEST(mm_stale_area, a_page_of_a_file_is_not_installed_for_another_file)
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(1), MM_MADV_DONTNEED), 0);
 	step_start(&thread, read_fault, mm);
-	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
 	map_as(mm, 0, 1, RW, SHARED);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, 0);

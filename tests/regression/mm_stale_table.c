@@ -28,12 +28,17 @@ static struct mm *space_with_tables(void)
 	return mm;
 }
 
+static void drop_pages(struct mm *mm)
+{
+	for (unsigned int i = 0; i <= MM__KEPT_TABLES; i++)
+		drop_page(mm, i * TABLE + 1);
+}
+
 static void free_first_table(struct mm *mm)
 {
 	uint64_t tables = stats_of(mm).tables;
 
-	for (unsigned int i = 0; i <= MM__KEPT_TABLES; i++)
-		drop_page(mm, i * TABLE + 1);
+	drop_pages(mm);
 	CHECK_EQ(stats_of(mm).tables, tables - 1);
 }
 
@@ -44,7 +49,7 @@ TEST(mm_stale_table, no_page_is_installed_in_a_table_that_nobody_finds)
 	unsigned char present;
 
 	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
 	free_first_table(mm);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, 0);
@@ -60,12 +65,69 @@ TEST(mm_stale_table, a_table_is_not_freed_while_a_fault_is_about_to_lock_it)
 	struct stepper thread;
 
 	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to_table(&thread, AT(0), 0), AT_TABLE_LOCK);
+	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
 	watch_free(table_at(mm, AT(0)));
 	free_first_table(mm);
 	CHECK(!was_freed());
 	step_to_end(&thread);
 	mm__rcu_barrier();
 	CHECK(was_freed());
+	end_space(mm);
+}
+
+static void drop_each(struct stepper *self)
+{
+	step_pause(self);
+	drop_pages(self->mm);
+}
+
+/* The table looks empty: but the fault has locked an entry, and has not looked whether the table is dead. */
+TEST(mm_stale_table, a_fault_that_has_locked_an_entry_finds_the_table_dead)
+{
+	struct mm *mm = space_with_tables();
+	struct stepper thread;
+	struct stepper dropper;
+	bool awaited;
+
+	step_start(&thread, write_fault, mm);
+	step_start(&dropper, drop_each, mm);
+	CHECK_EQ(step_to(&thread, AFTER_ENTRY), AFTER_ENTRY);
+	awaited = step_to(&dropper, AT_ENTRY_WAIT) == AT_ENTRY_WAIT;
+	CHECK_EQ(awaited, true);
+	step_on(&dropper, 0);
+	step_to_end(&thread);
+	step_await_end(&dropper);
+	CHECK_EQ(thread.result, 0);
+	CHECK_EQ(peek(mm, AT(0)), 0);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_TABLE), 1);
+	end_space(mm);
+}
+
+/* The fault has looked at that, too, and waits before it unlocks the entry. */
+TEST(mm_stale_table, a_table_is_not_taken_out_while_a_fault_fills_it)
+{
+	struct mm *mm = space_with_tables();
+	uint64_t tables = stats_of(mm).tables;
+	struct stepper thread;
+	struct stepper dropper;
+	bool awaited;
+
+	step_start(&thread, write_fault, mm);
+	step_start(&dropper, drop_each, mm);
+	CHECK_EQ(step_to(&thread, AFTER_ENTRY), AFTER_ENTRY);
+	atomic_store(&thread.cpu->state, MM__CPU_STOPPED);
+	CHECK_EQ(step_to(&thread, AT_CPU_WAIT), AT_CPU_WAIT);
+	awaited = step_to(&dropper, AT_ENTRY_WAIT) == AT_ENTRY_WAIT;
+	CHECK_EQ(awaited, true);
+	step_on(&dropper, 0);
+	atomic_store(&thread.cpu->state, 0);
+	step_to_end(&thread);
+	step_await_end(&dropper);
+	CHECK(!atomic_load(&table_at(mm, AT(0))->dead));
+	/* The dropper has ended, and kept none. */
+	CHECK_EQ(stats_of(mm).tables, tables - MM__KEPT_TABLES);
+	CHECK_EQ(thread.result, 0);
+	CHECK_EQ(peek(mm, AT(0)), 0);
+	CHECK_EQ(fallbacks(mm, MM_FALLBACK_TABLE), 0);
 	end_space(mm);
 }

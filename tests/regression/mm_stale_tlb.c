@@ -149,13 +149,13 @@ TEST(mm_stale_tlb, nobody_reads_the_frame_of_which_a_copy_was_made)
 	end_space(mm);
 }
 
-/* The page is in its TLB, and it faults elsewhere in the same table. */
+/* The page is in its TLB, and it faults because it may not be written to. */
 static void read_and_fault(struct stepper *self)
 {
 	step_ready(self);
 	CHECK_EQ(peek(self->mm, AT(0)), 1);
 	step_pause(self);
-	self->result = touch(self->mm, AT(1), W);
+	self->result = touch(self->mm, AT(0), W);
 }
 
 static void write_page(struct stepper *self)
@@ -165,8 +165,8 @@ static void write_page(struct stepper *self)
 }
 
 /*
- * A copy of a page is made, with its table's lock held, and another thread has to be stopped for
- * that, which waits for the same lock.
+ * A copy of a page is made, with its entry locked, and another thread has to be stopped for that, which
+ * waits for the entry.
  */
 TEST(mm_stale_tlb, who_waits_for_a_lock_is_not_waited_for)
 {
@@ -182,7 +182,7 @@ TEST(mm_stale_tlb, who_waits_for_a_lock_is_not_waited_for)
 	step_start(&writer, write_page, mm);
 	CHECK_EQ(step_to(&waiter, 0), PAUSED);
 	CHECK_EQ(step_to(&writer, AT_FLUSH), AT_FLUSH);
-	CHECK_EQ(step_to(&waiter, AT_TABLE_LOCK), AT_TABLE_LOCK);
+	CHECK_EQ(step_to(&waiter, AT_ENTRY_WAIT), AT_ENTRY_WAIT);
 	/* It does not go on before the flush is done. */
 	CHECK_EQ(step_to(&writer, AFTER_FLUSH), AFTER_FLUSH);
 	step_on(&waiter, 0);
@@ -229,7 +229,7 @@ static void fault_and_read(struct stepper *self)
 	self->result = peek(self->mm, AT(0));
 }
 
-/* The fault has just unlocked the table, and another thread unmaps what it has put in. */
+/* The fault has just unlocked the entry, and another thread unmaps what it has put in. */
 TEST(mm_stale_tlb, a_fault_fills_the_tlb_before_others_can_flush_it)
 {
 	struct mm *mm = new_space();
@@ -241,9 +241,9 @@ TEST(mm_stale_tlb, a_fault_fills_the_tlb_before_others_can_flush_it)
 	CHECK_EQ(poke(mm, AT(20), 9), 0);
 	step_start(&reader, fault_and_read, mm);
 	table = table_at(mm, AT(0));
-	atomic_fetch_add(&table->lock.waiters, 1);
-	CHECK_EQ(step_to(&reader, AT_TABLE_WAKE), AT_TABLE_WAKE);
-	atomic_fetch_sub(&table->lock.waiters, 1);
+	atomic_fetch_add(&table->waiters, 1);
+	CHECK_EQ(step_to(&reader, AT_ENTRY_WAKE), AT_ENTRY_WAKE);
+	atomic_fetch_sub(&table->waiters, 1);
 	unmap(mm, 0, 1);
 	step_to_end(&reader);
 	CHECK_EQ(reader.result, -MM_SEGV_MAPERR);
@@ -337,7 +337,7 @@ TEST(mm_stale_tlb, nothing_is_written_to_a_page_that_another_has_replaced)
 	step_start(&other, write_page, mm);
 	step_start(&dropper, drop_page, mm);
 	CHECK_EQ(step_to(&dropper, AT_FLUSH), AT_FLUSH);
-	if (step_to(&other, AT_TABLE_LOCK) == AT_TABLE_LOCK) {
+	if (step_to(&other, AT_ENTRY_WAIT) == AT_ENTRY_WAIT) {
 		step_on(&other, 0);
 		step_to_end(&dropper);
 	}

@@ -65,21 +65,6 @@ enum point step_to(struct stepper *thread, unsigned int points)
 	return step_await(thread);
 }
 
-enum point step_to_table(struct stepper *thread, uint64_t addr, unsigned int points)
-{
-	struct mm__table *table;
-	enum point at;
-
-	CHECK(mm__thread_attach());
-	mm__rcu_read_lock();
-	table = mm__table_find(&thread->mm->page_table, addr);
-	CHECK(table && mm__table_lock_try(&table->lock));
-	at = step_to(thread, AT_TABLE_LOCK | points);
-	mm__table_lock_drop(&table->lock);
-	mm__rcu_read_unlock();
-	return at;
-}
-
 void step_await_end(struct stepper *thread)
 {
 	CHECK_EQ(step_await(thread), ENDED);
@@ -122,8 +107,12 @@ bool __wrap_mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr,
 			     struct mm__mapping *m);
 void __real_mm__table_lock_wait(struct mm__table_lock *lock);
 void __wrap_mm__table_lock_wait(struct mm__table_lock *lock);
-void __real_mm__table_lock_wake(struct mm__table_lock *lock);
-void __wrap_mm__table_lock_wake(struct mm__table_lock *lock);
+bool __real_mm__entry_lock_try(_Atomic(uint64_t) *entry, uint64_t seen);
+bool __wrap_mm__entry_lock_try(_Atomic(uint64_t) *entry, uint64_t seen);
+void __real_mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters);
+void __wrap_mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters);
+void __real_mm__entry_lock_wake(_Atomic(uint64_t) *entry);
+void __wrap_mm__entry_lock_wake(_Atomic(uint64_t) *entry);
 void __real_mm__cpu_wait(struct mm__cpu *cpu);
 void __wrap_mm__cpu_wait(struct mm__cpu *cpu);
 struct mm__frame *__real_mm__frame_cache_get(struct mm__frame_cache *cache);
@@ -186,14 +175,31 @@ bool __wrap_mm__area_tree_look(const struct mm__area_tree *tree, uint64_t addr,
 void __wrap_mm__table_lock_wait(struct mm__table_lock *lock)
 {
 	check_stoppable();
-	stop_at(AT_TABLE_LOCK);
 	__real_mm__table_lock_wait(lock);
 }
 
-void __wrap_mm__table_lock_wake(struct mm__table_lock *lock)
+bool __wrap_mm__entry_lock_try(_Atomic(uint64_t) *entry, uint64_t seen)
 {
-	stop_at(AT_TABLE_WAKE);
-	__real_mm__table_lock_wake(lock);
+	bool locked;
+
+	stop_at(AT_ENTRY);
+	locked = __real_mm__entry_lock_try(entry, seen);
+	if (locked)
+		stop_at(AFTER_ENTRY);
+	return locked;
+}
+
+void __wrap_mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters)
+{
+	check_stoppable();
+	stop_at(AT_ENTRY_WAIT);
+	__real_mm__entry_lock_wait(entry, waiters);
+}
+
+void __wrap_mm__entry_lock_wake(_Atomic(uint64_t) *entry)
+{
+	stop_at(AT_ENTRY_WAKE);
+	__real_mm__entry_lock_wake(entry);
 }
 
 void __wrap_mm__cpu_wait(struct mm__cpu *cpu)

@@ -33,7 +33,7 @@
 
 enum point {
 	AT_AREA = 1,           /* an area was found, and its count not looked at yet */
-	AT_TABLE_LOCK = 2,     /* a table is to be locked, and somebody else has locked it */
+	AT_ENTRY = 2,          /* an entry is about to be locked, if it is as it was seen */
 	AT_FRAME = 4,          /* a free frame is about to be taken: others have to wait for that */
 	AT_RANGE_LOCK = 8,     /* a range is about to be locked */
 	AT_RANGE_WAIT = 0x10,  /* and it is not free */
@@ -43,10 +43,13 @@ enum point {
 	AFTER_ZAP = 0x100,     /* and were */
 	AT_MOVE = 0x200,       /* pages are about to be moved, and the areas were */
 	AT_YIELD = 0x400,      /* another thread is waited for */
-	AT_TABLE_WAKE = 0x800, /* a table was unlocked for which somebody waits */
-	AT_CPU_WAIT = 0x1000,  /* the thread is stopped, as for a flush of its TLB */
-	PAUSED = 0x2000,       /* where the thread has called step_pause() */
-	ENDED = 0x4000
+	AT_ENTRY_WAIT = 0x800, /* another thread has locked the entry, and is waited for */
+	AT_ENTRY_WAKE =
+		0x1000,       /* an entry was unlocked in a table in which a thread waits for one */
+	AT_CPU_WAIT = 0x2000, /* the thread is stopped, as for a flush of its TLB */
+	AFTER_ENTRY = 0x4000, /* an entry was locked, and nothing else looked at yet */
+	PAUSED = 0x8000,      /* where the thread has called step_pause() */
+	ENDED = 0x10000
 };
 
 struct stepper {
@@ -77,12 +80,6 @@ void step_start(struct stepper *thread, void (*run)(struct stepper *self), struc
  * has ended stays there.
  */
 enum point step_to(struct stepper *thread, unsigned int points);
-
-/*
- * The same, or on to where it has prepared all, and is about to lock the table of addr: that is
- * locked meanwhile.
- */
-enum point step_to_table(struct stepper *thread, uint64_t addr, unsigned int points);
 
 /* step_to() in two parts: in between, it may wait for something. */
 void step_on(struct stepper *thread, unsigned int points);

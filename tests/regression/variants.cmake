@@ -23,7 +23,10 @@ mmrange_variant_fails(mm_without_recheck mm_move_faults
 # Nor at the entry.
 mmrange_variant(mm_without_entry_check)
 mmrange_variant_change(mm_without_entry_check FILE src/mm/fault.c
-  FROM "mm__entry_load(f->table, f->page) != f->seen" TO "false")
+  FROM "	if (!mm__entry_trylock(f->table, f->page, f->seen))
+" TO "	if (!mm__entry_trylock(f->table, f->page, f->seen) &&
+	    !mm__entry_trylock(f->table, f->page, mm__entry_await(f->table, f->page)))
+")
 mmrange_variant_fails(mm_without_entry_check mm_lost_copy
   a_page_of_zeroes_does_not_replace_one_that_was_written_to "thread.result is 0, not")
 mmrange_variant_fails(mm_without_entry_check mm_lost_copy
@@ -135,16 +138,43 @@ mmrange_variant_change(mm_tables_freed_at_once FILE src/mm/page_table.c
 mmrange_variant_fails(mm_tables_freed_at_once mm_stale_table
   a_table_is_not_freed_while_a_fault_is_about_to_lock_it "!was_freed()")
 
-# A fault that has locked a table does not look whether it is dead.
+# A fault that has locked an empty entry does not look whether the table is dead.
 mmrange_variant(mm_without_dead_tables)
 mmrange_variant_change(mm_without_dead_tables FILE src/mm/fault.c
-  FROM "	if (!mm__table_lock(f->table, f->page))
-" TO "	mm__order_take(MM__ORDER_TABLE, 0, f->page & ~(MM__TABLE_SPAN - 1));
-	mm__table_lock_take(&f->table->lock);
-	if (false)
-")
+  FROM "!f->seen && mm__table_dead(f->table)" TO "false")
 mmrange_variant_fails(mm_without_dead_tables mm_stale_table
   no_page_is_installed_in_a_table_that_nobody_finds "present is 0, not")
+
+# A table is taken out although a fault fills an entry; and one that is not stays dead.
+mmrange_variant(mm_tables_end_in_use)
+mmrange_variant_change(mm_tables_end_in_use FILE src/mm/page_table.c
+  FROM "	if (is_empty(table))
+		return true;
+" TO "	return true;
+")
+mmrange_variant_fails(mm_tables_end_in_use mm_stale_table
+  a_table_is_not_taken_out_while_a_fault_fills_it "awaited is 0, not")
+
+mmrange_variant(mm_tables_stay_dead)
+mmrange_variant_change(mm_tables_stay_dead FILE src/mm/page_table.c
+  FROM "	/* relaxed: who still finds it dead asks again with the lock of the parent */
+	atomic_store_explicit(&table->dead, false, memory_order_relaxed);
+" TO "")
+mmrange_variant_fails(mm_tables_stay_dead mm_stale_table
+  a_table_is_not_taken_out_while_a_fault_fills_it "!atomic_load(&table_at(mm, AT(0))->dead)")
+
+# What unmaps does not wait for a fault that has locked the entry, and finds the area as it was.
+mmrange_variant(mm_zap_skips_locked)
+mmrange_variant_change(mm_zap_skips_locked FILE src/mm/pages.c
+  FROM "		entry = mm__entry_await(table, addr);
+		if (!entry)
+			return;
+		waits =" TO "		entry = mm__entry_load(table, addr);
+		if (!entry || entry & MM__BUSY)
+			return;
+		waits =")
+mmrange_variant_fails(mm_zap_skips_locked mm_stale_area
+  munmap_waits_for_a_fault_that_installs_a_page "step_to(&unmapper, AT_ENTRY_WAIT) is")
 
 # mm_munmap() takes the pages out, and then the areas.
 mmrange_variant(mm_munmap_zaps_first)
@@ -163,7 +193,7 @@ mmrange_variant_fails(mm_munmap_zaps_first mm_stale_area
 # Frames are freed, and then taken out of the TLBs; or not taken out.
 mmrange_variant(mm_munmap_flushes_late)
 mmrange_variant_change(mm_munmap_flushes_late FILE src/mm/pages.c
-  FROM "		mm__tlb_flush(mm, cpu, &set, from, stop);
+  FROM "	mm__tlb_flush(mm, cpu, &gather->set, start, end);
 " TO "")
 mmrange_variant_change(mm_munmap_flushes_late FILE src/mm/pages.c
   FROM "		mm__cpu_drop_frames(cpu, gather.frame, gather.count);
@@ -187,7 +217,7 @@ mmrange_variant_fails(mm_without_stopping mm_stale_tlb
 
 mmrange_variant(mm_munmap_without_flush)
 mmrange_variant_change(mm_munmap_without_flush FILE src/mm/pages.c
-  FROM "		mm__tlb_flush(mm, cpu, &set, from, stop);
+  FROM "	mm__tlb_flush(mm, cpu, &gather->set, start, end);
 " TO "")
 mmrange_variant_fails(mm_munmap_without_flush mm_stale_tlb
   nobody_reads_what_is_not_mapped_any_more "reader.result is 1, not"
@@ -201,30 +231,26 @@ mmrange_variant_fails(mm_mprotect_without_flush mm_stale_tlb
 
 mmrange_variant(mm_mremap_without_flush)
 mmrange_variant_change(mm_mremap_without_flush FILE src/mm/pages.c
-  FROM "			mm__cpu_set_add(&set, mm__entry_owner(entry));
-" TO "")
+  FROM "entry & ~MM__PRESENT));
+	mm__cpu_set_add(set, mm__entry_owner(entry));
+" TO "entry & ~MM__PRESENT));
+")
 mmrange_variant_fails(mm_mremap_without_flush mm_stale_tlb
   nobody_reads_what_was_moved_away "reader.result is 1, not")
 
 mmrange_variant(mm_copy_without_flush)
 mmrange_variant_change(mm_copy_without_flush FILE src/mm/fault.c
-  FROM "			mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
-" TO "")
+  FROM "		mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
+	}
+	mm__tlb_insert" TO "	}
+	mm__tlb_insert")
 mmrange_variant_fails(mm_copy_without_flush mm_stale_tlb
   nobody_reads_the_frame_of_which_a_copy_was_made "reader.result is 1, not")
 
 # The old page may still be in TLBs when a fault can put a new one in.
 mmrange_variant(mm_zap_flushes_unlocked)
 mmrange_variant_change(mm_zap_flushes_unlocked FILE src/mm/pages.c
-  FROM "		mm__tlb_flush(mm, cpu, &set, from, stop);
-" TO "")
-mmrange_variant_change(mm_zap_flushes_unlocked FILE src/mm/pages.c
-  FROM "		*empty = !table->nr_used;
-		mm__table_unlock(table);
-" TO "		*empty = !table->nr_used;
-		mm__table_unlock(table);
-		mm__tlb_flush(mm, cpu, &set, from, stop);
-")
+  FROM "mm__entry_owner(entry) && mm__entry_owner(entry) != cpu->number" TO "false")
 mmrange_variant_fails(mm_zap_flushes_unlocked mm_stale_tlb
   nothing_is_written_to_a_page_that_another_has_replaced "peek(mm, AT(0)) is 2, not")
 
@@ -263,30 +289,21 @@ mmrange_variant_fails(mm_walk_looks_early mm_stale_tlb
 
 mmrange_variant(mm_commit_fills_late)
 mmrange_variant_change(mm_commit_fills_late FILE src/mm/fault.c
-  FROM "		mm__tlb_insert(f->cpu, f->page, entry, f->file);
-" TO "")
-mmrange_variant_change(mm_commit_fills_late FILE src/mm/fault.c
-  FROM "	mm__table_unlock(f->table);
-	return result;
-" TO "	mm__table_unlock(f->table);
-	if (!result)
-		mm__tlb_insert(f->cpu, f->page, entry, f->file);
-	return result;
+  FROM "	mm__tlb_insert(f->cpu, f->page, entry, f->file);
+	mm__entry_unlock(f->table, f->page, entry);
+" TO "	mm__entry_unlock(f->table, f->page, entry);
+	mm__tlb_insert(f->cpu, f->page, entry, f->file);
 ")
 mmrange_variant_fails(mm_commit_fills_late mm_stale_tlb
   a_fault_fills_the_tlb_before_others_can_flush_it "reader.result is 0, not")
 
-# A thread waits for the lock of a table while others cannot stop it.
+# A thread waits for an entry while others cannot stop it.
 mmrange_variant(mm_waits_unstoppable)
 mmrange_variant_change(mm_waits_unstoppable FILE src/mm/fault.c
-  FROM "	if (!mm__table_lock(f->table, f->page))
-		return fall_back(MM_FALLBACK_TABLE);
-" TO "	mm__cpu_enter(f->cpu);
-	if (!mm__table_lock(f->table, f->page)) {
+  FROM "		f->seen = mm__entry_await(f->table, f->page);
+" TO "		mm__cpu_enter(f->cpu);
+		f->seen = mm__entry_await(f->table, f->page);
 		mm__cpu_leave(f->cpu);
-		return fall_back(MM_FALLBACK_TABLE);
-	}
-	mm__cpu_leave(f->cpu);
 ")
 mmrange_variant_fails(mm_waits_unstoppable mm_stale_tlb
   who_waits_for_a_lock_is_not_waited_for "a thread waits that may have to be stopped")
@@ -400,7 +417,7 @@ mmrange_variant_fails(mm_copy_stays mm_coherence
 # It is dropped although the file has grown, or the file is asked while threads can write to the copy.
 mmrange_variant(mm_copy_without_second_look)
 mmrange_variant_change(mm_copy_without_second_look FILE src/mm/fault.c
-  FROM "if (!mm__inode_has(f->area->inode, file_index(f)))" TO "if (true)")
+  FROM "left = mm__inode_has(f->area->inode, file_index(f)) ?" TO "left = false ?")
 mmrange_variant_fails(mm_copy_without_second_look mm_lost_copy
   a_copy_that_was_written_to_after_the_file_had_grown_is_not_dropped "peek(mm, AT(0)) is 0, not")
 mmrange_variant_fails(mm_copy_without_second_look mm_lost_copy
@@ -408,17 +425,12 @@ mmrange_variant_fails(mm_copy_without_second_look mm_lost_copy
 
 mmrange_variant(mm_copy_looks_early)
 mmrange_variant_change(mm_copy_looks_early FILE src/mm/fault.c
-  FROM "	mm__entry_store(f->table, f->page, 0);
-	mm__cpu_set_add(&set, mm__entry_owner(entry));
-	mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
-	if (!mm__inode_has(f->area->inode, file_index(f)))
-" TO "	bool has = mm__inode_has(f->area->inode, file_index(f));
-
-	mm__entry_store(f->table, f->page, 0);
-	mm__cpu_set_add(&set, mm__entry_owner(entry));
-	mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
-	if (!has)
+  FROM "	uint64_t left = entry;
+" TO "	uint64_t left = entry;
+	bool has = mm__inode_has(f->area->inode, file_index(f));
 ")
+mmrange_variant_change(mm_copy_looks_early FILE src/mm/fault.c
+  FROM "left = mm__inode_has(f->area->inode, file_index(f)) ?" TO "left = has ?")
 mmrange_variant_fails(mm_copy_looks_early mm_lost_copy
   a_copy_that_is_written_to_until_the_flush_is_not_dropped "peek(mm, AT(0)) is 0, not")
 

@@ -43,12 +43,19 @@ static void prepare(void)
 	cpu = mm__this_cpu(mm);
 	map(mm, 0, 1024, RW);
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	CHECK_EQ(poke(mm, AT(1), 1), 0);
 	CHECK_EQ(poke(mm, AT(512), 1), 0);
 }
 
 static struct mm__table *table_of(unsigned int page)
 {
 	return mm__table_find(&mm->page_table, AT(page));
+}
+
+/* Without what says that it is locked. */
+static uint64_t entry_of(unsigned int page)
+{
+	return mm__entry_load(table_of(page), AT(page)) & ~MM__BUSY;
 }
 
 static void take_a_range_with_the_mm_lock(void)
@@ -60,12 +67,12 @@ static void take_a_range_with_the_mm_lock(void)
 	mm__hold_write(cpu, &hold, AT(0), AT(1));
 }
 
-static void read_a_range_with_a_table(void)
+static void read_a_range_with_an_entry(void)
 {
 	struct mm__hold hold;
 
 	prepare();
-	mm__table_lock(table_of(0), AT(0));
+	mm__entry_lock(table_of(0), AT(0));
 	mm__hold_read(cpu, &hold, AT(0), AT(1));
 }
 
@@ -85,10 +92,10 @@ static void take_the_mm_lock_twice(void)
 	mm__lock(mm);
 }
 
-static void take_the_mm_lock_with_a_table(void)
+static void take_the_mm_lock_with_an_entry(void)
 {
 	prepare();
-	mm__table_lock(table_of(0), AT(0));
+	mm__entry_lock(table_of(0), AT(0));
 	mm__lock(mm);
 }
 
@@ -102,15 +109,15 @@ static void take_the_mm_lock_with_free_frames(void)
 static void take_tables_downwards(void)
 {
 	prepare();
-	mm__table_lock(table_of(512), AT(512));
-	mm__table_lock(table_of(0), AT(0));
+	mm__entry_lock(table_of(512), AT(512));
+	mm__entry_lock(table_of(0), AT(0));
 }
 
-static void take_a_table_twice(void)
+static void take_entries_downwards(void)
 {
 	prepare();
-	mm__table_lock(table_of(0), AT(0));
-	mm__table_lock(table_of(0), AT(0));
+	mm__entry_lock(table_of(0), AT(1));
+	mm__entry_lock(table_of(0), AT(0));
 }
 
 static void *use_space(void *arg)
@@ -151,16 +158,16 @@ TEST(mm_checked, locks_in_the_wrong_order_are_found)
 {
 	say_if_skipped();
 	check_stops(take_a_range_with_the_mm_lock, "a range is taken while the mm lock is held");
-	check_stops(read_a_range_with_a_table, "a range is taken while the lock of a page table");
+	check_stops(read_a_range_with_an_entry, "a range is taken while the lock of a page table");
 	check_stops(take_two_ranges_with_the_mm_lock, "a range is taken while the mm lock is held");
 	check_stops(take_the_mm_lock_twice, "the mm lock is taken while the mm lock is held");
-	check_stops(take_the_mm_lock_with_a_table,
+	check_stops(take_the_mm_lock_with_an_entry,
 		    "the mm lock is taken while the lock of a page table is held");
 	check_stops(take_the_mm_lock_with_free_frames,
 		    "the mm lock is taken while the lock of the free frames is held");
 	check_stops(take_tables_downwards,
 		    "the lock of a page table is taken while the lock of a page table is held");
-	check_stops(take_a_table_twice,
+	check_stops(take_entries_downwards,
 		    "the lock of a page table is taken while the lock of a page table is held");
 	check_stops(use_a_tlb_while_threads_are_stopped,
 		    "the lock by which a thread is stopped is taken while");
@@ -397,12 +404,12 @@ TEST(mm_checked, locks_in_the_right_order_are_not)
 	prepare();
 	CHECK_EQ(mm__hold_write(cpu, &hold, AT(0), AT(1024)), 0);
 	mm__lock(mm);
-	mm__table_lock(table_of(0), AT(0));
-	mm__table_lock(table_of(512), AT(512));
+	mm__entry_lock(table_of(0), AT(0));
+	mm__entry_lock(table_of(512), AT(512));
 	mm__frames_lock(mm->frames);
 	mm__frames_unlock(mm->frames);
-	mm__table_unlock(table_of(0));
-	mm__table_unlock(table_of(512));
+	mm__entry_unlock(table_of(0), AT(0), entry_of(0));
+	mm__entry_unlock(table_of(512), AT(512), entry_of(512));
 	/* Trying does not wait. */
 	mm__release(cpu, &hold);
 	CHECK_EQ(mm__hold_trywrite(cpu, &hold, AT(0), AT(1)), 0);

@@ -45,14 +45,14 @@ TEST(mm_page_table, is_changed_with_its_lock_only_and_counts_who_waits_for_it)
 	end_space(mm);
 }
 
-/* As take_out() does it, with the locks of both. */
+/* As take_out() does it, with the lock of the parent. */
 static void take_out(struct mm *mm, struct mm__table *parent, unsigned int level, uint64_t addr)
 {
 	struct mm__table *table = mm__table_below(parent, addr, level);
 	unsigned int shift = MM_PAGE_SHIFT + 9 * level;
 
 	CHECK_EQ(table->nr_used, 0);
-	table->dead = true;
+	atomic_store(&table->dead, true);
 	parent->nr_used--;
 	atomic_store(&parent->entry[addr >> shift & (MM__TABLE_ENTRIES - 1)], 0);
 	mm__count(mm__this_cpu(mm), MM__TABLE_FREED);

@@ -292,13 +292,36 @@ TEST(mm_validate, finds_a_page_with_a_lost_reference)
 	end_space(mm);
 }
 
+TEST(mm_validate, finds_an_entry_that_is_locked)
+{
+	struct mm *mm = space_to_break();
+	uint64_t entry = entry_of(mm, 7);
+	char message[100];
+
+	mm__entry_store(table_of(mm, 7), AT(7), entry | MM__BUSY);
+	CHECK(mm_validate(mm, message, sizeof(message)) != 0);
+	CHECK(strstr(message, "locked") != NULL);
+	mm__entry_store(table_of(mm, 7), AT(7), entry);
+	end_space(mm);
+}
+
 TEST(mm_validate, finds_a_wrong_count_in_a_table)
 {
 	struct mm *mm = space_to_break();
+	struct mm__table *table = table_of(mm, 0);
 
-	table_of(mm, 0)->nr_used++;
+	mm->page_table.top.nr_used++;
 	CHECK(mm_validate(mm, NULL, 0) != 0);
-	table_of(mm, 0)->nr_used--;
+	mm->page_table.top.nr_used--;
+	table->pins++;
+	CHECK(mm_validate(mm, NULL, 0) != 0);
+	table->pins--;
+	atomic_store(&table->waiters, 1);
+	CHECK(mm_validate(mm, NULL, 0) != 0);
+	atomic_store(&table->waiters, 0);
+	atomic_store(&table->dead, true);
+	CHECK(mm_validate(mm, NULL, 0) != 0);
+	atomic_store(&table->dead, false);
 	end_space(mm);
 }
 

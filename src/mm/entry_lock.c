@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#include "entry_lock.h"
+
+#include "cpu.h"
+
+#include <time.h>
+
+#define ENTRY_SPINS 100u
+
+bool mm__entry_lock_try(_Atomic(uint64_t) *entry, uint64_t seen)
+{
+	return atomic_compare_exchange_strong_explicit(entry, &seen, seen | MM__BUSY,
+						       memory_order_seq_cst, memory_order_relaxed);
+}
+
+/* relaxed: locking is what orders */
+static uint64_t look_at(_Atomic(uint64_t) *entry)
+{
+	return atomic_load_explicit(entry, memory_order_relaxed);
+}
+
+static bool spin_for(_Atomic(uint64_t) *entry)
+{
+	unsigned int spins = mmrange__spinning_helps() ? ENTRY_SPINS : 0;
+
+	while (spins--) {
+		mmrange__relax();
+		if (!(look_at(entry) & MM__BUSY))
+			return true;
+	}
+	return false;
+}
+
+void mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters)
+{
+	uint64_t value;
+
+	if (spin_for(entry))
+		return;
+	/* relaxed [EL-W1]: ordered by the fence */
+	atomic_fetch_add_explicit(waiters, 1, memory_order_relaxed);
+	mm__heavy_fence();
+	/* [EL-W2] */
+	while ((value = look_at(entry)) & MM__BUSY)
+		mmrange__park(entry, value, CLOCK_MONOTONIC, NULL);
+	atomic_fetch_sub_explicit(waiters, 1, memory_order_relaxed);
+}
+
+void mm__entry_lock_wake(_Atomic(uint64_t) *entry)
+{
+	mmrange__unpark(entry, true);
+}
