@@ -43,7 +43,7 @@
 #include <stdint.h>
 
 struct mm {
-	/* Only read. */
+	/* Only read, but for what it says. */
 	struct mm_attr attr;
 	uint64_t id;
 	const void *copy; /* of the library, that made it */
@@ -210,6 +210,24 @@ struct mm__garbage *mm__edit_end_removed(struct mm__edit *edit);
 
 /* The same, and frees them. */
 void mm__edit_end(struct mm__edit *edit);
+
+/*
+ * Edits in place of two ranges that do not overlap, so that what is at one moves to the other: one edit, if
+ * both are in one leaf, or two edits in two leaves that begin and end together.
+ */
+struct mm__edit_move {
+	struct mm__edit low;
+	struct mm__edit high;
+	struct mm__edit *source; /* one of them, or low for both */
+	struct mm__edit *target;
+};
+
+/* As mm__edit_in_place(). False also if another thread has one of the leaves for long. */
+bool mm__edit_move_in_place(struct mm__edit_move *move, struct mm__cpu *cpu, uint64_t from,
+			    uint64_t from_end, uint64_t to, uint64_t to_end);
+
+/* Leaves what was taken out to the caller: see mm__edit_end_removed(). */
+void mm__edit_end_move(struct mm__edit_move *move);
 
 /*
  * The mm lock, for an edit that may begin: with room for areas, and memory for the nodes of so many cuts and
