@@ -8,8 +8,8 @@
  * Four locks, in this order; see lock.h for all:
  *
  * - the range of what an operation is about, for as long as it takes (locking.c);
- * - the mm lock, held only while the shape of the area tree changes, or the heap's end, or while a place
- *   is looked for: no thread waits for anything with it;
+ * - the mm lock, held only while the shape of the area tree changes, or while a place is looked for: no
+ *   thread waits for anything with it;
  * - the lock of a leaf of the area tree, while mappings in it change (edit.c);
  * - the lock of one page table.
  *
@@ -43,18 +43,18 @@
 #include <stdint.h>
 
 struct mm {
-	/* Only read, but for what it says. */
+	/* Only read, but for stacks. */
 	struct mm_attr attr;
 	uint64_t id;
 	const void *copy; /* of the library, that made it */
 	bool forked;
+	_Atomic(bool) stacks; /* there may be some; written once */
 	struct mm__frames *frames;
 
 	struct mm__page_table page_table;
 
 	_Alignas(128) pthread_mutex_t lock; /* the mm lock: all up to the next comment */
 	uint64_t lock_taken;                /* when, in nanoseconds */
-	uint64_t brk;                       /* the end of the heap, not rounded */
 	_Atomic(bool) unmerged;     /* for want of memory, areas may be apart that could be one */
 	struct mm__area_tree areas; /* faults read it without the lock */
 
@@ -65,6 +65,9 @@ struct mm {
 	/* See room.c. */
 	_Alignas(128) pthread_mutex_t room_lock;
 	int64_t room;
+
+	/* The end of the heap, not rounded: see brk.c. Other calls do not write this line. */
+	_Alignas(128) _Atomic(uint64_t) brk;
 
 	struct mm__cpus cpus;
 	struct mm__cpu *own_cpu; /* of no thread, for those who have the space to themselves */
@@ -431,8 +434,11 @@ struct mm__area *mm__area_take(void);
 /* Frees an area, as a function of garbage. */
 void mm__area_drop(struct mm__garbage *garbage);
 
+/* brk.c: the end of the heap. */
+uint64_t mm__brk(const struct mm *mm);
+
 /*
- * stack.c. All with the mm lock held.
+ * stack.c. All with the mm lock held, or in an edit.
  */
 
 /* Whether [start, end) is free, and no stack above would lose its gap. */
@@ -452,6 +458,13 @@ bool mm__find_own_place(struct mm__cpu *cpu, uint64_t length, uint64_t *addr);
 
 /* In an edit: whether nothing is mapped in [start, end), and no stack in the leaf above would lose its gap. */
 bool mm__place_still_free(const struct mm__edit *edit, uint64_t start, uint64_t end);
+
+/* In an edit in place: whether that says as much as mm__place_free(), because the leaf has what decides it. */
+bool mm__place_is_decided(const struct mm__edit *edit, uint64_t start, uint64_t end);
+
+/* There is to be a stack: before it is mapped. No lock is needed. */
+void mm__note_stack(struct mm *mm);
+bool mm__may_have_stacks(const struct mm *mm);
 
 /* Whether the page is not mapped, and a stack above it, *stack, may grow down to it. */
 bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *stack);

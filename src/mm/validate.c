@@ -175,13 +175,14 @@ static int check_pages(struct mm *mm, struct report *report, uint64_t pages_coun
 static int check_counts(struct mm *mm, struct report *report, uint64_t tables_counted)
 {
 	uint64_t tables = mm__page_table_count(&mm->page_table);
+	uint64_t brk = mm__brk(mm);
 
 	if (tables != tables_counted)
 		return broken(report,
 			      "there are %" PRIu64 " page tables, and %" PRIu64 " are counted",
 			      tables, tables_counted);
-	if (mm->brk < mm->attr.brk_start || mm->brk > MM_ADDR_MAX)
-		return broken(report, "the heap ends at %#" PRIx64, mm->brk);
+	if (brk < mm->attr.brk_start || brk > MM_ADDR_MAX)
+		return broken(report, "the heap ends at %#" PRIx64, brk);
 	return 0;
 }
 

@@ -586,3 +586,18 @@ mmrange_variant_change(mm_leaf_without_bounds FILE src/mm/area_leaf.c
 mmrange_variant_fails(mm_leaf_without_bounds mm_leaf
   an_edit_in_place_does_not_make_gaps_that_a_search_would_miss
   "!mm__area_edit_in_place(&edit, &tree, 110, 130, 1, true)")
+
+# The end of the heap is looked at before its range is held, and not again; nor what follows the heap.
+mmrange_variant(mm_brk_without_recheck)
+mmrange_variant_change(mm_brk_without_recheck FILE src/mm/brk.c
+  FROM "	if (mm__brk(mm) != old) {" TO "	if (false) {")
+mmrange_variant_fails(mm_brk_without_recheck mm_brk_ends
+  a_heap_that_grows_while_it_shrinks_has_no_hole "")
+
+mmrange_variant(mm_brk_ignores_what_follows)
+mmrange_variant_change(mm_brk_ignores_what_follows FILE src/mm/brk.c
+  FROM "mm__place_still_free(edit, old_end, new_end + MM_PAGE_SIZE) &&" TO "")
+mmrange_variant_fails(mm_brk_ignores_what_follows mm_brk_ends
+  a_heap_does_not_grow_up_to_what_was_mapped_meanwhile "thread.result is 1, not")
+mmrange_variant_fails(mm_brk_ignores_what_follows mm_brk_ends
+  a_heap_does_not_grow_close_to_a_stack_that_was_mapped_meanwhile "thread.result is 1, not")
