@@ -32,8 +32,11 @@
  * (L-D) An edit with the lock of the tree locks the leaves at both ends of its range, and beside them,
  *       before it looks at anything. Leaves between them have only mappings of the range, which no other
  *       writer changes.
- * (L-E) A thread with the lock of the tree may lock any number of leaves. A thread without it locks one
- *       leaf, and waits for nothing while it has it. So no threads wait in a circle.
+ * (L-E) A thread with the lock of the tree may lock any number of leaves. A thread without it waits for
+ *       nothing while it has a leaf locked: a second leaf, for what moves from one to the other, it only
+ *       tries to lock. So no threads wait in a circle. Such a thread unlocks neither leaf before it has
+ *       changed both, so that other writers see the whole move or nothing of it. Readers may see one of
+ *       the two changes before the other.
  *
  * A leaf becomes strained when threads whose ranges do not touch change it in turn, or one thread looks at it
  * and others change it: by MM__STRAIN_STEP for each turn, and by one less for each use without a turn. Then
@@ -109,6 +112,15 @@ static void lock_leaf(struct leaf *leaf, unsigned int level)
 	mm__order_take(MM__ORDER_LEAF, level, 0);
 	if (MM__LOCKING)
 		mm__table_lock_take(&leaf->lock);
+}
+
+/* A second one, by (L-E). */
+static bool try_lock_leaf(struct leaf *leaf)
+{
+	if (MM__LOCKING && !mm__table_lock_try(&leaf->lock))
+		return false;
+	mm__order_take(MM__ORDER_LEAF, 0, 1);
+	return true;
 }
 
 static void unlock_leaf(struct leaf *leaf)
@@ -463,6 +475,28 @@ static bool fits(const struct leaf *leaf, uint64_t start, uint64_t end)
 	       leaf->node.count + LEAF_RESERVE <= LEAF_SLOTS;
 }
 
+bool mm__area_edit_includes(struct mm__area_edit *edit, uint64_t start, uint64_t end, bool unmaps)
+{
+	bool here = fits(edit->leaf, start, end);
+
+	edit->widens = here && unmaps && !may_unmap(edit->leaf, start, end);
+	if (!here || edit->widens)
+		return false;
+	edit->start = start < edit->start ? start : edit->start;
+	edit->end = end > edit->end ? end : edit->end;
+	return true;
+}
+
+uint64_t mm__area_edit_reach(const struct mm__area_edit *edit)
+{
+	return edit->leaf->high;
+}
+
+unsigned int mm__area_edit_room(const struct mm__area_edit *edit)
+{
+	return LEAF_SLOTS - edit->leaf->node.count;
+}
+
 /*
  * A key between two ranges that do not touch: below the most aligned address there. Places of other threads
  * begin or end at such an address, and must not touch a key, see (L-C). 0: there is none.
@@ -479,14 +513,18 @@ static uint64_t key_between(uint64_t start, uint64_t end, uint64_t other_start, 
 	return aligned - 1 > below ? aligned - 1 : aligned;
 }
 
-static void note_writer(struct mm__area_edit *edit, uint64_t start, uint64_t end, uint32_t writer)
+static void note_writer(struct mm__area_edit *edit)
 {
 	struct leaf *leaf = edit->leaf;
 
-	if (leaf->writer == writer) {
+	if (leaf->writer == edit->writer) {
 		leaf->strain -= leaf->strain ? 1 : 0;
+		/* A part of what it has changed before: a move, say, that is settled. */
+		if (edit->start >= leaf->last_start && edit->end <= leaf->last_end)
+			return;
 	} else if (leaf->writer) {
-		uint64_t key = key_between(start, end, leaf->last_start, leaf->last_end);
+		uint64_t key =
+			key_between(edit->start, edit->end, leaf->last_start, leaf->last_end);
 
 		leaf->strain += key ? MM__STRAIN_STEP : 0;
 		if (key && leaf->strain >= leaf->too_strained) {
@@ -495,9 +533,9 @@ static void note_writer(struct mm__area_edit *edit, uint64_t start, uint64_t end
 			edit->divides = true;
 		}
 	}
-	leaf->writer = (uint16_t)writer;
-	leaf->last_start = start;
-	leaf->last_end = end;
+	leaf->writer = (uint16_t)edit->writer;
+	leaf->last_start = edit->start;
+	leaf->last_end = edit->end;
 }
 
 uint64_t mm__area_tree_key_beside(const struct mm__area_tree *tree, uint64_t addr, uint32_t writer)
@@ -515,6 +553,21 @@ uint64_t mm__area_tree_key_beside(const struct mm__area_tree *tree, uint64_t add
 	return key;
 }
 
+/* The leaf is locked, and not any more if the edit has not begun. */
+static bool begin_in_place(struct mm__area_edit *edit, uint64_t start, uint64_t end,
+			   uint32_t writer, bool unmaps)
+{
+	edit->start = start;
+	edit->end = end;
+	edit->writer = writer;
+	if (mm__area_edit_includes(edit, start, end, unmaps))
+		return true;
+	note_writer(edit);
+	unlock_leaf(edit->leaf);
+	edit->leaf = NULL;
+	return false;
+}
+
 bool mm__area_edit_in_place(struct mm__area_edit *edit, struct mm__area_tree *tree, uint64_t start,
 			    uint64_t end, uint32_t writer, bool unmaps)
 {
@@ -529,15 +582,27 @@ bool mm__area_edit_in_place(struct mm__area_edit *edit, struct mm__area_tree *tr
 	if (!leaf)
 		return false;
 	*edit = (struct mm__area_edit){ .tree = tree, .leaf = leaf };
-	note_writer(edit, start, end, writer);
-	if (fits(leaf, start, end)) {
-		if (!unmaps || may_unmap(leaf, start, end))
-			return true;
-		edit->widens = true;
+	return begin_in_place(edit, start, end, writer, unmaps);
+}
+
+bool mm__area_edit_second(struct mm__area_edit *edit, const struct mm__area_edit *first,
+			  uint64_t start, uint64_t end, uint32_t writer, bool unmaps)
+{
+	struct leaf *leaf = descend(first->tree, start);
+
+	*edit = (struct mm__area_edit){ .tree = first->tree };
+	if (leaf == first->leaf)
+		return false;
+	/* A leaf that is dead was locked until a moment ago. */
+	edit->busy = !try_lock_leaf(leaf);
+	if (!edit->busy && leaf->dead) {
+		edit->busy = true;
+		unlock_leaf(leaf);
 	}
-	unlock_leaf(leaf);
-	edit->leaf = NULL;
-	return false;
+	if (edit->busy)
+		return false;
+	edit->leaf = leaf;
+	return begin_in_place(edit, start, end, writer, unmaps);
 }
 
 static bool is_root(const struct leaf *leaf)
@@ -565,6 +630,7 @@ static void end_in_place(struct mm__area_edit *edit)
 	/* release [L6]: pairs with [L1] */
 	if (edit->begun)
 		atomic_store_explicit(&leaf->seq, seq + 1, memory_order_release);
+	note_writer(edit);
 	/* Not while threads change it in turn: then it is to be divided rather. */
 	if (edit->begun && !edit->tidy && !leaf->sparse && !leaf->strain && !is_root(leaf) &&
 	    leaf->node.count < mm__least(&leaf->node))

@@ -89,13 +89,17 @@ struct mm__area_tree {
 /* A change of mappings by one writer. */
 struct mm__area_edit {
 	struct mm__area_tree *tree;
-	struct leaf *leaf;              /* in place, in this leaf; NULL: with the tree's lock */
+	struct leaf *leaf; /* in place, in this leaf; NULL: with the tree's lock */
+	uint64_t start;    /* in place: all that it may change lies here */
+	uint64_t end;
+	uint32_t writer;
 	bool begun;                     /* readers of the leaf wait */
 	struct mm__area_budget *budget; /* without a leaf */
 	/* Where mm__area_tree_tidy() is to be called when it is over, to divide a leaf or not; 0: nowhere. */
 	uint64_t tidy;
 	bool divides;
 	bool widens; /* not in place, because the bounds for gaps are too narrow */
+	bool busy;   /* a second edit has not begun, because another thread has the leaf locked */
 };
 
 void mm__area_tree_init(struct mm__area_tree *tree);
@@ -233,14 +237,30 @@ void mm__area_tree_release(struct mm__area_tree *tree, struct mm__area_budget *b
  * Begins an edit of [start, end) in place, if one leaf has it all, with room for two more mappings; and
  * where unmaps is set, for an edit that only takes mappings out, if its bounds for gaps allow for it.
  * False: with the lock only. In an RCU read section, which goes on until the end of the edit; no other
- * edit of the thread goes on. writer: a number of the calling thread's own. May wait for edits of other
+ * edit of the thread has begun. writer: a number of the calling thread's own. May wait for edits of other
  * threads in the leaf.
  */
 bool mm__area_edit_in_place(struct mm__area_edit *edit, struct mm__area_tree *tree, uint64_t start,
 			    uint64_t end, uint32_t writer, bool unmaps);
 
 /*
- * After that, if the edit widens: lets go of the bounds at this address, so that it can begin. A search
+ * Whether such an edit may change [start, end), too, because that is in the same leaf. If only the bounds for
+ * gaps are in the way of taking mappings out there, the edit widens.
+ */
+bool mm__area_edit_includes(struct mm__area_edit *edit, uint64_t start, uint64_t end, bool unmaps);
+
+/* How many more mappings it has room for: two, or more. */
+unsigned int mm__area_edit_room(const struct mm__area_edit *edit);
+
+/*
+ * As mm__area_edit_in_place(), for a thread whose first edit goes on in place: begins a second one, in another
+ * leaf. Waits for no other thread.
+ */
+bool mm__area_edit_second(struct mm__area_edit *edit, const struct mm__area_edit *first,
+			  uint64_t start, uint64_t end, uint32_t writer, bool unmaps);
+
+/*
+ * After one of them, if the edit widens: lets go of the bounds at this address, so that it can begin. A search
  * finds narrower ones when it needs them. With the lock.
  */
 void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t addr);
@@ -257,6 +277,9 @@ void mm__area_edit_also(struct mm__area_edit *edit, uint64_t start, uint64_t end
 
 /* Readers and other writers see the change, if they have not seen it yet. The lock is still held. */
 void mm__area_edit_end(struct mm__area_edit *edit);
+
+/* All that is mapped below this address, and not below the edit, is in its leaf. In place. */
+uint64_t mm__area_edit_reach(const struct mm__area_edit *edit);
 
 /* As the functions of the tree. */
 bool mm__area_edit_at(const struct mm__area_edit *edit, uint64_t addr, struct mm__mapping *m);

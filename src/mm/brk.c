@@ -2,6 +2,32 @@
 /*
  * mm_brk(). What has to be held depends on where the heap ends, which another thread may change
  * before it is held: so that is looked at again, and if it has changed, all starts anew.
+ *
+ * The end is one word, which no lock protects. It changes in two ways:
+ *
+ * (BRK-A) within its last page, by a compare-and-swap, whatever other threads hold;
+ * (BRK-B) to another page, in an edit of the pages between the two ends, which the thread holds for writing.
+ *
+ * Claim: two changes of the second kind from the same page exclude each other, although one may hold what
+ * is above the page and the other what is below. Both edits have the end of this page at an end of their
+ * range. So both have the leaf of this address locked: see (L-C) and (L-D) in area_leaf.c, and where the tree
+ * has no leaf, the mm lock. The one that comes second finds another end than it has begun with, and starts
+ * anew. A change of the first kind may come between the look of the second kind and its store: then the
+ * change has been made just before that, and the page of the end, on which the edit depends, is the same.
+ *
+ * So each call takes effect at one moment: its swap; its store; or its last look, if it changes nothing.
+ *
+ *	[B1] areas change, then the end, release	[B2] the end, acquire, then areas
+ *
+ * A thread that reads the new end of a heap that has grown finds the heap there.
+ *
+ * Linux keeps a page free behind the heap, and in front of a stack the gap of the stack. A mapping in that
+ * page would begin where the range of the edit ends, and so be in its leaf. If the leaf has no mapping above
+ * the heap, ends within the gap of a stack, and the space may have stacks, the next mapping is looked for with
+ * the mm lock. That does not keep other threads from mapping a stack in another leaf meanwhile: a stack that
+ * is mapped while mm_brk() goes on may be seen by it or not. Both orders are right, as a stack may be mapped
+ * less than its gap above a heap. A stack that grows holds everything, and so the end of the heap stays while
+ * it looks at its gap.
  */
 #include "internal.h"
 
@@ -10,9 +36,14 @@
 static const struct mm__area_kind heap = { MM_PROT_READ | MM_PROT_WRITE,
 					   MM_MAP_PRIVATE | MM_MAP_ANONYMOUS, NULL, 0 };
 
+uint64_t mm__brk(const struct mm *mm)
+{
+	/* acquire [B2]: pairs with [B1] */
+	return atomic_load_explicit(&mm->brk, memory_order_acquire);
+}
+
 /*
- * The functions that follow are called with the mm lock held. They say whether the heap could be
- * changed.
+ * The functions that follow are called in an edit. They say whether the heap could be changed.
  */
 
 static bool grow(struct mm__edit *edit, uint64_t old_end, uint64_t new_end)
@@ -28,33 +59,49 @@ static bool shrink(struct mm__edit *edit, struct mm__cut *cut)
 	return !mm__range_free(edit, cut->start, cut->end) && !mm__areas_remove(edit, cut);
 }
 
-/* Both ends are those of whole pages. */
+/* Where the last page stays the same, nothing needs to be held. (BRK-A) */
+static int move_in_page(struct mm *mm, uint64_t old, uint64_t brk, uint64_t *now)
+{
+	*now = old;
+	if (!atomic_compare_exchange_strong_explicit(&mm->brk, now, brk, memory_order_acq_rel,
+						     memory_order_acquire))
+		return EAGAIN;
+	*now = brk;
+	return 0;
+}
+
+/*
+ * Begins the edit. Returns whether the heap may grow, if it is to, for all that the edit itself does not see:
+ * what another leaf has.
+ */
+static bool begin_edit(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t old_end,
+		       uint64_t new_end)
+{
+	uint64_t start = mm__min(old_end, new_end);
+	uint64_t end = mm__max(old_end, new_end);
+	bool may_grow;
+
+	mm__edit_begin(edit, cpu, start, end, new_end < old_end);
+	if (new_end < old_end || !edit->tree.leaf ||
+	    mm__place_is_decided(edit, old_end, new_end + MM_PAGE_SIZE))
+		return true;
+	mm__edit_end(edit);
+	mm__lock_prepared(cpu, 0, 1);
+	may_grow = mm__place_free(cpu->mm, old_end, new_end + MM_PAGE_SIZE);
+	mm__edit_in_mm_lock(edit, cpu, start, end, false);
+	return may_grow;
+}
+
+/* Both ends are those of whole pages. Linux keeps a page free behind the heap, and the gap of a stack. */
 static bool resize(struct mm__edit *edit, uint64_t old_end, uint64_t new_end, struct mm__cut *cut)
 {
-	return new_end > old_end ? grow(edit, old_end, new_end) : shrink(edit, cut);
+	if (new_end < old_end)
+		return shrink(edit, cut);
+	return mm__place_still_free(edit, old_end, new_end + MM_PAGE_SIZE) &&
+	       grow(edit, old_end, new_end);
 }
 
-/* Linux keeps a page free between the heap and what follows, and the gap of a stack. With the mm lock. */
-static bool may_grow(const struct mm *mm, uint64_t old_end, uint64_t new_end)
-{
-	return new_end < old_end || mm__place_free(mm, old_end, new_end + MM_PAGE_SIZE);
-}
-
-/* Where the last page stays the same, nothing needs to be held. */
-static int move_in_page(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *now)
-{
-	bool is_old;
-
-	mm__lock(cpu->mm);
-	is_old = cpu->mm->brk == old;
-	if (is_old)
-		cpu->mm->brk = brk;
-	*now = cpu->mm->brk;
-	mm__unlock(cpu->mm, cpu);
-	return is_old ? 0 : EAGAIN;
-}
-
-/* With the range between the two ends. */
+/* With the range between the two ends. (BRK-B) */
 static int move_held(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *now)
 {
 	struct mm *mm = cpu->mm;
@@ -64,23 +111,21 @@ static int move_held(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *
 	struct mm__garbage *removed;
 	struct mm__edit edit;
 	bool moved = false;
-	bool may;
+	bool may_grow;
 	int error = 0;
 
-	mm__lock_prepared(cpu, 1, 1);
-	may = may_grow(mm, old_end, new_end);
-	mm__edit_in_mm_lock(&edit, cpu, mm__min(old_end, new_end), mm__max(old_end, new_end),
-			    new_end < old_end);
+	may_grow = begin_edit(&edit, cpu, old_end, new_end);
 	if (new_end < old_end)
 		mm__areas_mark_all(&edit, &cut);
-	if (mm->brk != old) {
+	if (mm__brk(mm) != old) {
 		mm__areas_keep(&cut);
 		error = EAGAIN;
-	} else if (may && resize(&edit, old_end, new_end, &cut)) {
-		mm->brk = brk;
+	} else if (may_grow && resize(&edit, old_end, new_end, &cut)) {
+		/* release [B1]: pairs with [B2] */
+		atomic_store_explicit(&mm->brk, brk, memory_order_release);
 		moved = true;
 	}
-	*now = mm->brk;
+	*now = moved ? brk : mm__brk(mm);
 	removed = mm__edit_end_removed(&edit);
 	if (moved && new_end < old_end)
 		mm__pages_zap(mm, cpu, new_end, old_end);
@@ -100,7 +145,7 @@ static int move_end(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *n
 	int error;
 
 	if (new_end == old_end)
-		return move_in_page(cpu, old, brk, now);
+		return move_in_page(cpu->mm, old, brk, now);
 	error = mm__hold_write(cpu, &hold, mm__min(old_end, new_end), mm__max(old_end, new_end));
 	if (error)
 		return error;
@@ -117,9 +162,7 @@ int mm_brk(struct mm *mm, uint64_t brk, uint64_t *result)
 
 	if (!cpu)
 		return ENOMEM;
-	mm__lock(mm);
-	now = mm->brk;
-	mm__unlock(mm, cpu);
+	now = mm__brk(mm);
 	if (brk >= mm->attr.brk_start && brk <= MM_ADDR_MAX) {
 		do
 			error = move_end(cpu, now, brk, &now);

@@ -235,6 +235,12 @@ void mm__divide_leaf(struct mm__cpu *cpu)
 		tidy(cpu, &tree);
 }
 
+static void tidy_after(struct mm__edit *edit)
+{
+	if (edit->tree.tidy)
+		tidy(edit->cpu, &edit->tree);
+}
+
 struct mm__garbage *mm__edit_end_removed(struct mm__edit *edit)
 {
 	struct mm__garbage *nodes = NULL;
@@ -247,12 +253,106 @@ struct mm__garbage *mm__edit_end_removed(struct mm__edit *edit)
 		mm__rcu_read_unlock();
 	mm__room_give_back(edit->cpu);
 	mm__rcu_free(nodes);
-	if (edit->tree.tidy)
-		tidy(edit->cpu, &edit->tree);
+	tidy_after(edit);
 	return edit->dead;
 }
 
 void mm__edit_end(struct mm__edit *edit)
 {
 	mm__areas_free(mm__edit_end_removed(edit));
+}
+
+/*
+ * Moves
+ */
+
+/* So often another thread may have a leaf locked, or the bounds for gaps be too narrow. */
+#define MOVE_TRIES 8u
+
+/* Ends both, if they have begun, and nothing else. */
+static void end_both(struct mm__edit_move *move)
+{
+	struct mm__edit *edits[2] = { &move->low, &move->high };
+
+	for (unsigned int i = 0; i < 2; i++)
+		if (edits[i]->tree.leaf)
+			mm__area_edit_end(&edits[i]->tree);
+	for (unsigned int i = 0; i < 2; i++)
+		if (edits[i]->tree.leaf)
+			mm__rcu_read_unlock();
+}
+
+static bool begin_second(struct mm__edit *edit, const struct mm__edit *first, bool unmaps)
+{
+	mm__rcu_read_lock();
+	if (mm__area_edit_second(&edit->tree, &first->tree, edit->start, edit->end,
+				 edit->cpu->number, unmaps))
+		return true;
+	mm__rcu_read_unlock();
+	return false;
+}
+
+static bool begin_both(struct mm__edit_move *move, bool up)
+{
+	struct mm__edit *low = &move->low;
+	struct mm__edit *high = &move->high;
+
+	move->source = low;
+	move->target = low;
+	high->tree = (struct mm__area_edit){ .leaf = NULL };
+	if (!begin_in_place(low, up))
+		return false;
+	if (mm__area_edit_includes(&low->tree, high->start, high->end, !up))
+		return true;
+	if (!low->tree.widens && begin_second(high, low, !up)) {
+		move->source = up ? low : high;
+		move->target = up ? high : low;
+		return true;
+	}
+	end_both(move);
+	low->tree.leaf = NULL;
+	return false;
+}
+
+/* Whether a failed try is worth another one. No lock but ranges is held. */
+static bool may_try_again(const struct mm__edit_move *move, uint64_t from)
+{
+	struct mm__cpu *cpu = move->low.cpu;
+
+	if (move->low.tree.widens || move->high.tree.widens) {
+		mm__lock(cpu->mm);
+		mm__area_tree_widen(&cpu->mm->areas, from);
+		mm__unlock(cpu->mm, cpu);
+		return true;
+	}
+	mmrange__relax();
+	return move->high.tree.busy;
+}
+
+bool mm__edit_move_in_place(struct mm__edit_move *move, struct mm__cpu *cpu, uint64_t from,
+			    uint64_t from_end, uint64_t to, uint64_t to_end)
+{
+	bool up = from < to;
+
+	init(&move->low, cpu, up ? from : to, up ? from_end : to_end);
+	init(&move->high, cpu, up ? to : from, up ? to_end : from_end);
+	mm__room_claim(cpu);
+	for (unsigned int tries = MOVE_TRIES; tries; tries--) {
+		if (begin_both(move, up))
+			return true;
+		if (!may_try_again(move, from))
+			break;
+	}
+	mm__room_give_back(cpu);
+	tidy_after(&move->low);
+	tidy_after(&move->high);
+	return false;
+}
+
+void mm__edit_end_move(struct mm__edit_move *move)
+{
+	end_both(move);
+	mm__room_give_back(move->low.cpu);
+	tidy_after(&move->low);
+	tidy_after(&move->high);
 }

@@ -69,10 +69,10 @@ static int copy(struct mm__cpu *cpu, struct mm *child)
 	struct mm__mapping last;
 	int error;
 
-	mm__lock(cpu->mm);
-	child->brk = cpu->mm->brk;
+	atomic_init(&child->brk, mm__brk(cpu->mm));
 	child->forked = true;
-	mm__unlock(cpu->mm, cpu);
+	if (mm__may_have_stacks(cpu->mm))
+		mm__note_stack(child);
 	error = copy_areas(cpu, child->own_cpu, &last);
 	end_changes(cpu, last.end);
 	return error;

@@ -8,8 +8,8 @@
  * Four locks, in this order; see lock.h for all:
  *
  * - the range of what an operation is about, for as long as it takes (locking.c);
- * - the mm lock, held only while the shape of the area tree changes, or the heap's end, or while a place
- *   is looked for: no thread waits for anything with it;
+ * - the mm lock, held only while the shape of the area tree changes, or while a place is looked for: no
+ *   thread waits for anything with it;
  * - the lock of a leaf of the area tree, while mappings in it change (edit.c);
  * - the lock of one entry of a page table, or of one table above the lowest level.
  *
@@ -43,18 +43,18 @@
 #include <stdint.h>
 
 struct mm {
-	/* Only read. */
+	/* Only read, but for stacks. */
 	struct mm_attr attr;
 	uint64_t id;
 	const void *copy; /* of the library, that made it */
 	bool forked;
+	_Atomic(bool) stacks; /* there may be some; written once */
 	struct mm__frames *frames;
 
 	struct mm__page_table page_table;
 
 	_Alignas(128) pthread_mutex_t lock; /* the mm lock: all up to the next comment */
 	uint64_t lock_taken;                /* when, in nanoseconds */
-	uint64_t brk;                       /* the end of the heap, not rounded */
 	_Atomic(bool) unmerged;     /* for want of memory, areas may be apart that could be one */
 	struct mm__area_tree areas; /* faults read it without the lock */
 
@@ -65,6 +65,9 @@ struct mm {
 	/* See room.c. */
 	_Alignas(128) pthread_mutex_t room_lock;
 	int64_t room;
+
+	/* The end of the heap, not rounded: see brk.c. Other calls do not write this line. */
+	_Alignas(128) _Atomic(uint64_t) brk;
 
 	struct mm__cpus cpus;
 	struct mm__cpu *own_cpu; /* of no thread, for those who have the space to themselves */
@@ -210,6 +213,24 @@ struct mm__garbage *mm__edit_end_removed(struct mm__edit *edit);
 
 /* The same, and frees them. */
 void mm__edit_end(struct mm__edit *edit);
+
+/*
+ * Edits in place of two ranges that do not overlap, so that what is at one moves to the other: one edit, if
+ * both are in one leaf, or two edits in two leaves that begin and end together.
+ */
+struct mm__edit_move {
+	struct mm__edit low;
+	struct mm__edit high;
+	struct mm__edit *source; /* one of them, or low for both */
+	struct mm__edit *target;
+};
+
+/* As mm__edit_in_place(). False also if another thread has one of the leaves for long. */
+bool mm__edit_move_in_place(struct mm__edit_move *move, struct mm__cpu *cpu, uint64_t from,
+			    uint64_t from_end, uint64_t to, uint64_t to_end);
+
+/* Leaves what was taken out to the caller: see mm__edit_end_removed(). */
+void mm__edit_end_move(struct mm__edit_move *move);
 
 /*
  * The mm lock, for an edit that may begin: with room for areas, and memory for the nodes of so many cuts and
@@ -413,8 +434,11 @@ struct mm__area *mm__area_take(void);
 /* Frees an area, as a function of garbage. */
 void mm__area_drop(struct mm__garbage *garbage);
 
+/* brk.c: the end of the heap. */
+uint64_t mm__brk(const struct mm *mm);
+
 /*
- * stack.c. All with the mm lock held.
+ * stack.c. All with the mm lock held, or in an edit.
  */
 
 /* Whether [start, end) is free, and no stack above would lose its gap. */
@@ -434,6 +458,13 @@ bool mm__find_own_place(struct mm__cpu *cpu, uint64_t length, uint64_t *addr);
 
 /* In an edit: whether nothing is mapped in [start, end), and no stack in the leaf above would lose its gap. */
 bool mm__place_still_free(const struct mm__edit *edit, uint64_t start, uint64_t end);
+
+/* In an edit in place: whether that says as much as mm__place_free(), because the leaf has what decides it. */
+bool mm__place_is_decided(const struct mm__edit *edit, uint64_t start, uint64_t end);
+
+/* There is to be a stack: before it is mapped. No lock is needed. */
+void mm__note_stack(struct mm *mm);
+bool mm__may_have_stacks(const struct mm *mm);
 
 /* Whether the page is not mapped, and a stack above it, *stack, may grow down to it. */
 bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *stack);

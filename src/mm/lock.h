@@ -7,7 +7,8 @@
  *	ATTACH  which threads use which address spaces
  *	ROOM    how many areas there may be, see room.c
  *	MM      the short mm lock
- *	LEAF    leaves of the area tree: any number together with MM, else one; see area_leaf.c
+ *	LEAF    leaves of the area tree: any number together with MM, else one, or two of which the second is
+ *	        only tried; see area_leaf.c
  *	TABLE   page tables, and entries of the lowest ones: upper before lower, lower address first
  *	DEPOT   free frames
  *	CPUS    the list of the threads of an address space

@@ -42,7 +42,7 @@ static int init(struct mm *mm)
 	mm__count(mm->own_cpu, MM__TABLE_MADE);
 	mm__area_tree_init(&mm->areas);
 	mm__room_begin(mm);
-	mm->brk = mm->attr.brk_start;
+	atomic_init(&mm->brk, mm->attr.brk_start);
 	return 0;
 }
 

@@ -329,6 +329,8 @@ static int map_somewhere(struct mm__cpu *cpu, struct mapping *map, uint64_t addr
 	error = open_inode(cpu->mm, map, length);
 	if (error)
 		return error;
+	if (map->flags & MM_MAP_GROWSDOWN)
+		mm__note_stack(cpu->mm);
 	if (!(map->flags & FIXED))
 		return map_without_place(cpu, map, addr, length);
 	error = check_fixed(cpu, addr, length);

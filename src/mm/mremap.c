@@ -7,7 +7,8 @@
  * under the mm lock, what it touches is held, and the plan is made again. If that is held too it is
  * carried out, otherwise all starts anew.
  *
- * Where nothing moves, what has to be held is known: that is tried first.
+ * Where nothing moves, or the target is the caller's, what has to be held is known: that is tried first, in
+ * place.
  *
  * A move is atomic towards accesses: at first nothing can be accessed at the old place, then it
  * appears at the new one. Whoever finds one of the two missing faults, and waits: nothing is mapped
@@ -297,17 +298,23 @@ static int grow_area(struct mm__edit *edit, uint64_t start, uint64_t end,
 	return 0;
 }
 
-static int move_area(struct state *state, const struct request *r, uint64_t target,
-		     struct mm__area_kind kind)
+/* In an edit of each of the two places, or one of both. */
+static int move_area(struct mm__edit *from, struct mm__edit *to, struct state *state,
+		     const struct request *r, uint64_t target)
 {
-	if (mm__edit_reserve(&state->edit, 2, 1))
+	struct mm__area_kind kind;
+	struct mm__mapping m;
+
+	mm__area_edit_at(&from->tree, r->old, &m);
+	kind = mm__kind_of(m.area);
+	if (mm__edit_reserve(from, 2, 1))
 		return ENOMEM;
 	if (kind.inode)
 		kind.offset += r->old - target;
-	mm__areas_cut(&state->edit, &state->replaced);
+	mm__areas_cut(to, &state->replaced);
 	if (r->old_length)
-		mm__areas_cut(&state->edit, &state->old);
-	mm__areas_put_changing(&state->edit, target, target + r->new_length, &kind);
+		mm__areas_cut(from, &state->old);
+	mm__areas_put_changing(to, target, target + r->new_length, &kind);
 	return 0;
 }
 
@@ -321,11 +328,11 @@ static int change_areas(struct state *state, const struct request *r, const stru
 		return 0;
 	if (plan->kind == SHRINK)
 		return mm__areas_remove(&state->edit, &state->old);
+	if (plan->kind == MOVE)
+		return move_area(&state->edit, &state->edit, state, r, plan->target);
 	mm__area_edit_at(&state->edit.tree, r->old, &m);
 	kind = mm__kind_of(m.area);
-	if (plan->kind == GROW)
-		return grow_area(&state->edit, m.end, r->old + r->new_length, &kind);
-	return move_area(state, r, plan->target, kind);
+	return grow_area(&state->edit, m.end, r->old + r->new_length, &kind);
 }
 
 static void change_pages(struct mm__cpu *cpu, const struct request *r, const struct plan *plan)
@@ -410,6 +417,59 @@ static bool remap_here(struct mm__cpu *cpu, const struct request *r, int *error)
 	return done;
 }
 
+/*
+ * A move to the caller's place, in place. False: as above. Where both places are in one leaf that must have room
+ * for the rests of two areas, and the new one; else each of the leaves has room for what it gets.
+ */
+static bool move_areas(struct mm__cpu *cpu, struct state *state, const struct request *r,
+		       struct mm__edit_move *move)
+{
+	uint64_t old_end = r->old + r->old_length;
+	uint64_t target_end = r->new_addr + r->new_length;
+	struct mm__edit *from, *to;
+	bool moved;
+
+	if (!mm__edit_move_in_place(move, cpu, r->old, old_end, r->new_addr, target_end))
+		return false;
+	from = move->source;
+	to = move->target;
+	moved = plan_fixed(from, r).kind == MOVE &&
+		(from != to || mm__cut_adds(from, r->old, old_end) +
+					       mm__cut_adds(to, r->new_addr, target_end) + 1 <=
+				       mm__area_edit_room(&from->tree));
+	if (moved) {
+		mm__areas_mark_all(from, &state->old);
+		mm__areas_mark_all(to, &state->replaced);
+		moved = !move_area(from, to, state, r, r->new_addr);
+	}
+	mm__edit_end_move(move);
+	if (!moved)
+		keep_areas(state);
+	return moved;
+}
+
+static bool remap_to(struct mm__cpu *cpu, const struct request *r)
+{
+	struct plan plan = move(r, r->new_addr);
+	struct state state = { .old = mm__cut_of(r->old, r->old + r->old_length),
+			       .replaced = mm__cut_of(r->new_addr, r->new_addr + r->new_length) };
+	struct mm__edit_move edits;
+	bool moved;
+
+	if (!(r->flags & MM_MREMAP_FIXED) || !r->old_length ||
+	    r->old_length > MM_ADDR_MAX - r->old || hold_plan(cpu, &state.hold, r, &plan))
+		return false;
+	moved = !prepare(cpu, &state, r, &plan) && move_areas(cpu, &state, r, &edits);
+	if (moved) {
+		change_pages(cpu, r, &plan);
+		mm__areas_free(edits.low.dead);
+		mm__areas_free(edits.high.dead);
+	}
+	mm__pages_unpin(cpu->mm, cpu, &state.pins);
+	mm__release(cpu, &state.hold);
+	return moved;
+}
+
 /* The error of a call for what lies beyond all addresses. */
 static int beyond(struct mm__cpu *cpu, const struct request *r)
 {
@@ -430,7 +490,9 @@ int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t ne
 	if (old_addr >= MM_ADDR_MAX)
 		return beyond(cpu, &request);
 	target = old_addr;
-	if (!remap_here(cpu, &request, &error))
+	if (remap_to(cpu, &request))
+		target = request.new_addr;
+	else if (!remap_here(cpu, &request, &error))
 		error = remap(cpu, &request, &target);
 	if (error)
 		return error;

@@ -13,7 +13,7 @@
 struct held {
 	enum mm__order order;
 	unsigned int level; /* of a table: 3 is the top; of a leaf: 1 together with the mm lock */
-	uint64_t addr;
+	uint64_t addr;      /* of a leaf: 1 for the second one, which was only tried */
 };
 
 static _Thread_local struct held held[MAX_HELD];
@@ -42,7 +42,7 @@ static bool may_follow(const struct held *old, const struct held *new)
 {
 	if (old->order != new->order)
 		return old->order < new->order;
-	if (new->order != MM__ORDER_TABLE && new->order != MM__ORDER_LEAF)
+	if (new->order != MM__ORDER_TABLE &&new->order != MM__ORDER_LEAF)
 		return false;
 	return new->level < old->level || (new->level == old->level &&new->addr > old->addr);
 }

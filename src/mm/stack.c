@@ -27,6 +27,28 @@ bool mm__place_still_free(const struct mm__edit *edit, uint64_t start, uint64_t 
 	return !mm__area_edit_find(&edit->tree, start, &m) || start_of_gap(&m) >= end;
 }
 
+void mm__note_stack(struct mm *mm)
+{
+	/* relaxed: a thread that does not see it may as well have looked before there was a stack */
+	if (!mm__may_have_stacks(mm))
+		atomic_store_explicit(&mm->stacks, true, memory_order_relaxed);
+}
+
+bool mm__may_have_stacks(const struct mm *mm)
+{
+	return atomic_load_explicit(&mm->stacks, memory_order_relaxed);
+}
+
+bool mm__place_is_decided(const struct mm__edit *edit, uint64_t start, uint64_t end)
+{
+	uint64_t reach = mm__area_edit_reach(&edit->tree);
+	struct mm__mapping m;
+
+	/* What begins at the end of the reach, or above, is a stack at worst. */
+	return mm__area_edit_find(&edit->tree, start, &m) ||
+	       (reach >= end && reach - end >= MM_STACK_GAP) || !mm__may_have_stacks(edit->cpu->mm);
+}
+
 /* From above; as Linux's unmapped_area_topdown(). */
 static bool find_highest(struct mm *mm, uint64_t length, uint64_t *addr)
 {

@@ -172,6 +172,7 @@ static int check_pages(struct mm *mm, struct report *report, uint64_t pages_coun
 static int check_counts(struct mm *mm, struct report *report, uint64_t tables_counted)
 {
 	uint64_t tables = mm__page_table_count(&mm->page_table);
+	uint64_t brk = mm__brk(mm);
 
 	if (!mm__page_table_valid(&mm->page_table))
 		return broken(report, "a page table counts wrong what it has");
@@ -179,8 +180,8 @@ static int check_counts(struct mm *mm, struct report *report, uint64_t tables_co
 		return broken(report,
 			      "there are %" PRIu64 " page tables, and %" PRIu64 " are counted",
 			      tables, tables_counted);
-	if (mm->brk < mm->attr.brk_start || mm->brk > MM_ADDR_MAX)
-		return broken(report, "the heap ends at %#" PRIx64, mm->brk);
+	if (brk < mm->attr.brk_start || brk > MM_ADDR_MAX)
+		return broken(report, "the heap ends at %#" PRIx64, brk);
 	return 0;
 }
 

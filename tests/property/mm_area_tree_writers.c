@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Several writers of one area tree, each in blocks of keys of its own, which take turns with those of the
- * others: edits in place, edits with the lock, searches for gaps and tidying all at the same time. Each
+ * others: edits in place, in one leaf or in two, edits with the lock, searches for gaps and tidying all at the same time. Each
  * writer knows what is mapped in its blocks, and must find that, and nothing else, at any time.
  */
 #include "mm/area_node.h"
@@ -25,7 +25,9 @@ struct writer {
 	uint64_t owner[KEYS]; /* the start of the mapping, plus 1; 0: free, or another writer's */
 	uint64_t count;
 	uint64_t in_place;
+	uint64_t in_two; /* moves from one leaf to another */
 	struct mm__area_edit edit;
+	struct mm__area_edit second;
 	struct mm__area_budget budget;
 	bool locked;
 };
@@ -192,6 +194,58 @@ static void grow(struct writer *writer, uint64_t key, uint64_t high)
 	set_owner(writer, start, m.end, start + 1);
 }
 
+/* Both edits of a move, or one in *from and *to. */
+static bool begin_move_in_place(struct writer *writer, const struct mm__mapping *m, uint64_t to,
+				struct mm__area_edit **source, struct mm__area_edit **target)
+{
+	uint64_t to_end = to + (m->end - m->start);
+	bool up = m->start < to;
+	uint64_t high = up ? to : m->start;
+	uint64_t high_end = up ? to_end : m->end;
+
+	*source = *target = &writer->edit;
+	if (!begin_in_place(writer, up ? m->start : to, up ? m->end : to_end, up))
+		return false;
+	if (mm__area_edit_includes(&writer->edit, high, high_end, !up))
+		return true;
+	if (mm__area_edit_second(&writer->second, &writer->edit, high, high_end, writer->number + 1,
+				 !up)) {
+		writer->in_two++;
+		*source = up ? &writer->edit : &writer->second;
+		*target = up ? &writer->second : &writer->edit;
+		return true;
+	}
+	end(writer);
+	return false;
+}
+
+/* To another block, if it is free there. */
+static void move(struct writer *writer, uint64_t key)
+{
+	uint64_t start = writer->owner[key] - 1;
+	struct mm__mapping m = { start, end_of(writer, key), NULL };
+	struct mm__area_edit *source, *target;
+	uint64_t low, high;
+	uint64_t to = random_key(writer, &low, &high);
+	uint64_t to_end = to + (m.end - m.start);
+
+	writer->locked = false;
+	for (uint64_t i = to; i < to_end; i++)
+		if (i >= high || writer->owner[i])
+			return;
+	if (!begin_move_in_place(writer, &m, to, &source, &target))
+		return;
+	mm__area_tree_erase(source, m.start);
+	m = (struct mm__mapping){ to, to_end, area_of(to, to_end) };
+	mm__area_tree_insert(target, &m);
+	if (target != source)
+		mm__area_edit_end(&writer->second);
+	end(writer);
+	set_owner(writer, start, start + (to_end - to), 0);
+	set_owner(writer, to, to_end, to + 1);
+	check_key(writer, to);
+}
+
 /* What is found may be taken at once, but was free, or is the writer's. */
 static void search(struct writer *writer)
 {
@@ -219,6 +273,8 @@ static void step(struct writer *writer)
 		erase(writer, low, high);
 	else if (!writer->owner[key])
 		insert(writer, key, high);
+	else if (what < 30)
+		move(writer, key);
 	else if (what < 60)
 		erase(writer, writer->owner[key] - 1, end_of(writer, key));
 	else
@@ -258,6 +314,7 @@ TEST(mm_area_tree_writers, each_finds_what_it_has_mapped)
 		thread_join(threads[i]);
 		count += writers[i].count;
 		CHECK(writers[i].in_place > writers[i].steps / 10);
+		CHECK(writers[i].in_two > writers[i].steps / 1000);
 	}
 	if (!mm__area_tree_valid(&tree, count, &what))
 		test_fail(__FILE__, __LINE__, "%s", what);

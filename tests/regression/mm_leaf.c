@@ -242,3 +242,50 @@ TEST(mm_leaf, an_edit_in_place_does_not_make_gaps_that_a_search_would_miss)
 	CHECK_EQ(addr, 120);
 	uproot();
 }
+
+static atomic_bool has_tried;
+
+/* What moves from the upper leaf to the lower one. */
+static void *begin_second(void *arg)
+{
+	struct mm__area_edit first;
+	struct mm__area_edit second;
+
+	(void)arg;
+	CHECK(mm__thread_attach());
+	mm__rcu_read_lock();
+	CHECK(mm__area_edit_in_place(&first, &tree, 200, 210, 2, false));
+	CHECK(!mm__area_edit_second(&second, &first, 220, 230, 2, false));
+	CHECK(!second.busy);
+	if (mm__area_edit_second(&second, &first, 120, 130, 2, false))
+		mm__area_edit_end(&second);
+	CHECK(second.busy);
+	atomic_store(&has_tried, true);
+	mm__area_edit_end(&first);
+	mm__rcu_read_unlock();
+	return NULL;
+}
+
+/* Another thread may wait for the first, or for the lock of the tree with it. */
+TEST(mm_leaf, a_second_edit_in_place_waits_for_no_other_thread)
+{
+	struct leaf *leaf;
+	pthread_t thread;
+	uint64_t low, high;
+
+	plant();
+	begin(130, 140, false);
+	put(130, 140, 6);
+	put(200, 210, 7);
+	end();
+	divide();
+	leaf = mm__leaf_of(&tree, 120, &low, &high);
+	atomic_store(&has_tried, false);
+	begin(130, 140, false);
+	thread = thread_start(begin_second, NULL);
+	AWAIT(is_waited_for(leaf) || atomic_load(&has_tried));
+	CHECK(!is_waited_for(leaf));
+	end();
+	thread_join(thread);
+	uproot();
+}

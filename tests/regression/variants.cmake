@@ -68,11 +68,10 @@ mmrange_variant_fails(mm_fork_without_flush mm_fork_faults
 # The area at the new place does not count as being changed until the pages are there.
 mmrange_variant(mm_mremap_settles_early)
 mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
-  FROM "	struct mm__garbage *removed = mm__edit_end_removed(&state.edit);
-" TO "	struct mm__garbage *removed = mm__edit_end_removed(&state.edit);
-
-	if (!error && plan.kind == MOVE)
-		mm__areas_settle(cpu, plan.target, plan.target + r->new_length, NULL);
+  FROM "	mm__edit_end_move(move);
+" TO "	mm__edit_end_move(move);
+	if (moved)
+		mm__areas_settle(cpu, r->new_addr, target_end, NULL);
 ")
 mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
   FROM "	mm__areas_settle(cpu, plan->target, plan->target + r->new_length, NULL);
@@ -115,14 +114,14 @@ mmrange_variant_fails(mm_areas_freed_at_once mm_stale_area
 mmrange_variant(mm_nodes_freed_at_once)
 mmrange_variant_change(mm_nodes_freed_at_once FILE src/mm/edit.c
   FROM "	mm__rcu_free(nodes);
-	if (edit->tree.tidy)
+	tidy_after(edit);
 " TO "	while (nodes) {
 		struct mm__garbage *next = nodes->next;
 
 		free(nodes);
 		nodes = next;
 	}
-	if (edit->tree.tidy)
+	tidy_after(edit);
 ")
 mmrange_variant_change(mm_nodes_freed_at_once FILE src/mm/edit.c
   FROM "#include <errno.h>" TO "#include <errno.h>
@@ -583,9 +582,34 @@ mmrange_variant_fails(mm_leaf_keeps_keys mm_leaf
   a_leaf_knows_that_a_key_has_moved_into_it
   "!mm__area_edit_in_place(&edit, &tree, 170, 180, 1, false)")
 
+# A thread waits for a second leaf with a first one locked.
+mmrange_variant(mm_leaf_waits_for_second)
+mmrange_variant_change(mm_leaf_waits_for_second FILE src/mm/area_leaf.c
+  FROM "	if (MM__LOCKING && !mm__table_lock_try(&leaf->lock))
+		return false;
+" TO "	mm__table_lock_take(&leaf->lock);
+")
+mmrange_variant_fails(mm_leaf_waits_for_second mm_leaf
+  a_second_edit_in_place_waits_for_no_other_thread "!is_waited_for(leaf)")
+
 mmrange_variant(mm_leaf_without_bounds)
 mmrange_variant_change(mm_leaf_without_bounds FILE src/mm/area_leaf.c
-  FROM "if (!unmaps || may_unmap(leaf, start, end))" TO "if (true)")
+  FROM "here && unmaps && !may_unmap(edit->leaf, start, end);" TO "false;")
 mmrange_variant_fails(mm_leaf_without_bounds mm_leaf
   an_edit_in_place_does_not_make_gaps_that_a_search_would_miss
   "!mm__area_edit_in_place(&edit, &tree, 110, 130, 1, true)")
+
+# The end of the heap is looked at before its range is held, and not again; nor what follows the heap.
+mmrange_variant(mm_brk_without_recheck)
+mmrange_variant_change(mm_brk_without_recheck FILE src/mm/brk.c
+  FROM "	if (mm__brk(mm) != old) {" TO "	if (false) {")
+mmrange_variant_fails(mm_brk_without_recheck mm_brk_ends
+  a_heap_that_grows_while_it_shrinks_has_no_hole "")
+
+mmrange_variant(mm_brk_ignores_what_follows)
+mmrange_variant_change(mm_brk_ignores_what_follows FILE src/mm/brk.c
+  FROM "mm__place_still_free(edit, old_end, new_end + MM_PAGE_SIZE) &&" TO "")
+mmrange_variant_fails(mm_brk_ignores_what_follows mm_brk_ends
+  a_heap_does_not_grow_up_to_what_was_mapped_meanwhile "thread.result is 1, not")
+mmrange_variant_fails(mm_brk_ignores_what_follows mm_brk_ends
+  a_heap_does_not_grow_close_to_a_stack_that_was_mapped_meanwhile "thread.result is 1, not")

@@ -53,26 +53,6 @@ static bool share_a_line(const struct pair *pair)
 	return pair->relation >= OVERLAPPING && are(pair, changes_entries, uses_entries);
 }
 
-static bool moves(const struct function *function)
-{
-	return strcmp(function->name, "mm_mremap(move)") == 0;
-}
-
-static bool moves_the_heap(const struct function *function)
-{
-	return strcmp(function->name, "mm_brk") == 0;
-}
-
-static bool one_moves(const struct pair *pair)
-{
-	return are(pair, moves, any);
-}
-
-static bool one_moves_the_heap(const struct pair *pair)
-{
-	return are(pair, moves_the_heap, any);
-}
-
 static bool touch(const struct pair *pair)
 {
 	return pair->relation >= ADJACENT_TABLES && are(pair, function_maps, any);
@@ -84,11 +64,6 @@ const struct reason reasons[] = {
 	{ "one line of a page table",
 	  "one call changes an entry, and the other one reads another of the eight in the line",
 	  share_a_line },
-	{ "a move", "it changes two leaves of areas at once, in copies, with the mm lock",
-	  one_moves },
-	{ "the heap's end",
-	  "it is in the space, with the mm lock, and what follows the heap is looked at",
-	  one_moves_the_heap },
 	{ "neighbours",
 	  "ranges that touch are in one leaf of areas, as the areas may have to become one",
 	  touch },

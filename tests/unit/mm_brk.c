@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "spaces.h"
+#include "threads.h"
 
 static struct mm *new_heap(void)
 {
@@ -100,4 +101,88 @@ TEST(mm_brk, too_many_areas_keep_the_heap_from_growing)
 	CHECK_EQ(mm_munmap(mm, AT(10), PAGES(1)), 0);
 	CHECK_EQ(move_brk(mm, AT(1)), AT(1));
 	end_space(mm);
+}
+
+TEST(mm_brk, a_heap_in_one_leaf_takes_no_lock_of_the_space)
+{
+	struct mm *mm = new_heap();
+	uint64_t before;
+
+	CHECK_EQ(move_brk(mm, AT(1)), AT(1));
+	CHECK_EQ(poke(mm, AT(0), 1), 0);
+	before = lock_holds(mm);
+	for (unsigned int i = 1; i < 10; i++) {
+		CHECK_EQ(move_brk(mm, AT(i) + i), AT(i) + i);
+		CHECK_EQ(move_brk(mm, 0), AT(i) + i);
+		CHECK_EQ(move_brk(mm, AT(i) + 2 * i), AT(i) + 2 * i);
+	}
+	CHECK_EQ(move_brk(mm, AT(2)), AT(2));
+	CHECK_EQ(lock_holds(mm), before);
+	CHECK_AREAS(mm, "0-2:rw-p");
+	end_space(mm);
+}
+
+/* Whether the leaf of the heap says so, or another one. */
+TEST(mm_brk, a_heap_keeps_the_gap_of_a_stack_that_any_number_of_areas_are_near)
+{
+	for (unsigned int n = 0; n < 40; n++) {
+		struct mm_attr attr;
+		struct mm *mm;
+
+		mm_attr_init(&attr);
+		attr.brk_start = AT(100);
+		mm = new_space_with(&attr);
+		for (unsigned int i = 0; i < n; i++)
+			map(mm, 2 * i, 1, RW);
+		map_as(mm, 400, 1, RW, PRIVATE | MM_MAP_GROWSDOWN);
+		for (unsigned int i = 0; i < n; i++)
+			map(mm, 402 + 2 * i, 1, RW);
+		CHECK_EQ(move_brk(mm, AT(144)), AT(100));
+		CHECK_EQ(move_brk(mm, AT(143)), AT(143));
+		CHECK_EQ(mm_munmap(mm, AT(400), PAGES(1)), 0);
+		if (n) {
+			CHECK_EQ(move_brk(mm, AT(402)), AT(143));
+			CHECK_EQ(move_brk(mm, AT(401)), AT(401));
+		}
+		end_space(mm);
+	}
+}
+
+#define MOVERS 3u
+
+static struct mm *shared;
+
+static void *move_end(void *arg)
+{
+	uint64_t seed = *(uint64_t *)arg;
+
+	for (unsigned int i = 0; i < test_scale(20000); i++) {
+		uint64_t brk = AT(0) + test_random_below(&seed, 6 * MM_PAGE_SIZE);
+
+		/* Nothing keeps it from being moved, so this is where it was afterwards. */
+		CHECK_EQ(move_brk(shared, brk), brk);
+	}
+	return NULL;
+}
+
+TEST(mm_brk, threads_that_move_the_end_leave_a_heap_without_holes)
+{
+	uint64_t seed = test_seed("mm_brk");
+	uint64_t seeds[MOVERS];
+	pthread_t threads[MOVERS];
+	uint64_t end;
+
+	shared = new_heap();
+	map(shared, 10, 1, R);
+	for (unsigned int i = 0; i < MOVERS; i++) {
+		seeds[i] = test_random(&seed);
+		threads[i] = thread_start(move_end, &seeds[i]);
+	}
+	for (unsigned int i = 0; i < MOVERS; i++)
+		thread_join(threads[i]);
+	end = move_brk(shared, 0);
+	CHECK_EQ(move_brk(shared, AT(7)), AT(7));
+	CHECK_AREAS(shared, "0-7:rw-p 10-11:r--p");
+	CHECK(end >= AT(0) && end < AT(6));
+	end_space(shared);
 }

@@ -343,3 +343,75 @@ TEST(mm_mremap, shrinking_in_the_middle_of_an_area_needs_room_for_one_more)
 	CHECK_AREAS(mm, "0-1:rw-p");
 	end_space(mm);
 }
+
+TEST(mm_mremap, fixed_moves_within_a_leaf_take_no_lock_of_the_space)
+{
+	struct mm *mm = new_space();
+	uint64_t before;
+
+	map(mm, 0, 4, RW);
+	map(mm, 100, 4, R);
+	number_pages(mm, 0, 4);
+	CHECK_EQ(remap_to(mm, 1, 2, 2, 20), 0);
+	before = lock_holds(mm);
+	CHECK_EQ(remap_to(mm, 20, 2, 2, 40), 0);
+	CHECK_EQ(remap_to(mm, 40, 2, 3, 101), 0);
+	CHECK_EQ(remap_to(mm, 101, 3, 1, 1), 0);
+	CHECK_EQ(lock_holds(mm), before);
+	CHECK_AREAS(mm, "0-2:rw-p 3-4:rw-p 100-101:r--p");
+	CHECK_EQ(peek(mm, AT(1)), 2);
+	end_space(mm);
+}
+
+/* Pages with pages between them that are not mapped, which need leaf after leaf. */
+static void map_many(struct mm *mm, unsigned int first, unsigned int n)
+{
+	for (unsigned int i = first; i < first + 2 * n; i += 2)
+		map(mm, i, 1, RW);
+}
+
+TEST(mm_mremap, fixed_moves_between_leaves_take_no_lock_of_the_space)
+{
+	struct mm *mm = new_space();
+	uint64_t before;
+
+	map_many(mm, 0, 100);
+	map_many(mm, 1000, 3);
+	number_pages(mm, 1002, 1);
+	/* There and back, to free bounds for gaps, and to have room. */
+	CHECK_EQ(remap_to(mm, 1002, 1, 1, 6), 0);
+	CHECK_EQ(remap_to(mm, 6, 1, 1, 1002), 0);
+	before = lock_holds(mm);
+	for (unsigned int i = 0; i < 10; i++) {
+		CHECK_EQ(remap_to(mm, 1002, 1, 1, 6), 0);
+		CHECK_EQ(peek(mm, AT(6)), (unsigned char)1003);
+		CHECK_EQ(remap_to(mm, 6, 1, 1, 1002), 0);
+		CHECK_EQ(peek(mm, AT(1002)), (unsigned char)1003);
+	}
+	CHECK_EQ(lock_holds(mm), before);
+	CHECK_EQ(peek(mm, AT(6)), -MM_SEGV_MAPERR);
+	end_space(mm);
+}
+
+/* Both places are in the middle of an area, in a leaf with any number of areas. */
+TEST(mm_mremap, a_move_finds_room_for_three_more_areas)
+{
+	for (unsigned int n = 0; n < 20; n++) {
+		struct mm *mm = new_space();
+
+		map(mm, 0, 9, RW);
+		map_many(mm, 20, n);
+		number_pages(mm, 0, 9);
+		CHECK_EQ(remap_to(mm, 2, 1, 1, 6), 0);
+		CHECK_EQ(stats_of(mm).areas, n + 2);
+		CHECK_EQ(mm_mprotect(mm, AT(6), PAGES(1), R), 0);
+		CHECK_EQ(stats_of(mm).areas, n + 4);
+		CHECK_EQ(remap_to(mm, 6, 1, 1, 4), 0);
+		CHECK_EQ(stats_of(mm).areas, n + 5);
+		CHECK_EQ(peek(mm, AT(4)), 3);
+		CHECK_EQ(peek(mm, AT(3)), 4);
+		CHECK_EQ(peek(mm, AT(5)), 6);
+		CHECK_EQ(peek(mm, AT(6)), -MM_SEGV_MAPERR);
+		end_space(mm);
+	}
+}
