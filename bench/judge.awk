@@ -8,15 +8,23 @@ function ratio(a, b) {
 	return a > 0 && b > 0 ? a / b : ""
 }
 
-function row(what, measured, relation, bound, outcome) {
-	outcomes[outcome]++
-	printf "%-62s %10s   %s %5.2f   %s\n", what,
-		(measured == "" ? "-" : sprintf("%.3f", measured)), relation, bound, outcome
+# What the machine allows is said beside the bound, and changes nothing; "" if it is not known.
+function beside(measured, possible) {
+	if (measured == "" || possible == "")
+		return ""
+	return sprintf("  of %.3f possible: %.0f %%", possible, 100 * measured / possible)
 }
 
-function at_least(what, measured, bound) {
+function row(what, measured, relation, bound, outcome, possible) {
+	outcomes[outcome]++
+	printf "%-62s %10s   %s %5.2f   %s%s\n", what,
+		(measured == "" ? "-" : sprintf("%.3f", measured)), relation, bound, outcome,
+		beside(measured, possible)
+}
+
+function at_least(what, measured, bound, possible) {
 	row(what, measured, ">=", bound,
-	    measured == "" ? "not measured" : measured >= bound ? "met" : "MISSED")
+	    measured == "" ? "not measured" : measured >= bound ? "met" : "MISSED", possible)
 }
 
 function at_most(what, measured, bound) {

@@ -70,13 +70,15 @@ static void prefetch_leaf(const struct mm__area_node *node)
 static inline struct leaf *descend(const struct mm__area_tree *tree, uint64_t addr)
 {
 	struct mm__area_node *node = mm__root(tree);
+	unsigned int top = node ? node->level : 0;
 
-	for (unsigned int level = node ? node->level : 0; level; level--) {
+	for (unsigned int level = top; level; level--) {
 		const struct inner *inner = mm__inner(node);
+		unsigned int i =
+			level == top ? mm__route_root(inner, addr) : mm__route(inner, addr);
 
 		/* acquire [R1]: pairs with [W1] in mm__path_publish() */
-		node = atomic_load_explicit(&inner->child[mm__route(inner, addr)],
-					    memory_order_acquire);
+		node = atomic_load_explicit(&inner->child[i], memory_order_acquire);
 		if (level == 1)
 			prefetch_leaf(node);
 	}
@@ -169,34 +171,28 @@ static bool look_locked(const struct leaf *leaf, uint64_t addr, bool next, struc
 	return found;
 }
 
+/* The same, at one moment. False: a writer is, or was, in the leaf. */
+static inline bool read_once(const struct leaf *leaf, uint64_t addr, bool next,
+			     struct mm__mapping *m, uint64_t *seq, bool *found)
+{
+	if (!read_begin(leaf, seq))
+		return false;
+	*found = look(leaf, addr, next, m);
+	return read_valid(leaf, *seq);
+}
+
 /* *seq: the count, if it is known. */
 static bool read_leaf(const struct leaf *leaf, uint64_t addr, bool next, struct mm__mapping *m,
 		      uint64_t *seq)
 {
 	for (unsigned int tries = READ_TRIES; tries; tries--) {
-		if (read_begin(leaf, seq)) {
-			bool found = look(leaf, addr, next, m);
+		bool found;
 
-			if (read_valid(leaf, *seq))
-				return found;
-		}
+		if (read_once(leaf, addr, next, m, seq, &found))
+			return found;
 		mmrange__relax();
 	}
 	return look_locked(leaf, addr, next, m);
-}
-
-/* The usual case is here, and inlined: no writer is in the leaf. */
-static inline bool read_at(const struct leaf *leaf, uint64_t addr, struct mm__mapping *m,
-			   uint64_t *seq)
-{
-	bool found;
-
-	if (read_begin(leaf, seq)) {
-		found = mm__leaf_at(leaf, addr, m);
-		if (read_valid(leaf, *seq))
-			return found;
-	}
-	return read_leaf(leaf, addr, false, m, seq);
 }
 
 bool mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
@@ -204,32 +200,51 @@ bool mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm
 	const struct leaf *leaf = addr != UINT64_MAX ? descend(tree, addr) : NULL;
 	uint64_t seq;
 
-	return leaf && read_at(leaf, addr, m, &seq);
+	return leaf && read_leaf(leaf, addr, false, m, &seq);
 }
 
-static inline void note_look(struct mm__area_look *look, const struct leaf *leaf, uint64_t seq)
+static inline void note_look(struct mm__area_look *look, const struct leaf *leaf, uint64_t addr,
+			     uint64_t seq)
 {
+	look->addr = addr;
+	if (look->leaf == leaf && look->seq == seq) {
+		look->strain -= look->strain ? 1 : 0;
+		return;
+	}
 	if (look->leaf != leaf)
 		look->strain = look->passed = 0;
-	else if (look->seq != seq)
+	else
 		look->strain += MM__STRAIN_STEP;
-	else if (look->strain)
-		look->strain--;
 	look->leaf = leaf;
 	look->seq = seq;
 }
 
+__attribute__((noinline)) static bool look_again(const struct leaf *leaf, uint64_t addr,
+						 struct mm__mapping *m, struct mm__area_look *look)
+{
+	uint64_t seq;
+	bool found = read_leaf(leaf, addr, false, m, &seq);
+
+	if (found)
+		note_look(look, leaf, addr, seq);
+	return found;
+}
+
+/* The usual case, that no writer is in the leaf, needs no stack: faults are as fast as this is. */
 bool mm__area_tree_look(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m,
 			struct mm__area_look *look)
 {
 	const struct leaf *leaf = addr != UINT64_MAX ? descend(tree, addr) : NULL;
 	uint64_t seq;
+	bool found;
 
-	if (!leaf || !read_at(leaf, addr, m, &seq))
+	if (!leaf)
 		return false;
-	note_look(look, leaf, seq);
-	look->addr = addr;
-	return true;
+	if (!read_once(leaf, addr, false, m, &seq, &found))
+		return look_again(leaf, addr, m, look);
+	if (found)
+		note_look(look, leaf, addr, seq);
+	return found;
 }
 
 bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)

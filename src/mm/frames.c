@@ -129,12 +129,13 @@ static struct mm__frame_list pop_batch(struct mm__frame **batches)
 }
 
 /*
- * The first line that will have to be zeroed: the lock of a table that is taken next waits until it
- * is there.
+ * The first line that will have to be zeroed of the frame after the next one: the lock of a table that is
+ * taken next waits until it is there, and memory takes longer than from one fault to the next.
  */
-static void prefetch(const struct mm__frame *frame)
+static void prefetch(const struct mm__frame_list *list)
 {
-	uint64_t dirty = atomic_load_explicit(&frame->dirty, memory_order_relaxed);
+	const struct mm__frame *frame = list->head ? list->head->next : NULL;
+	uint64_t dirty = frame ? atomic_load_explicit(&frame->dirty, memory_order_relaxed) : 0;
 
 	if (dirty)
 		__builtin_prefetch((char *)mm__frame_bytes(frame) +
@@ -160,8 +161,7 @@ struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache)
 	if (!frame)
 		return NULL;
 	set_count(cache, mm__frame_cache_count(cache) - 1);
-	if (cache->loaded.head)
-		prefetch(cache->loaded.head);
+	prefetch(&cache->loaded);
 	return hand_out(frame);
 }
 

@@ -317,8 +317,10 @@ static bool may_collect(const struct mm__rcu_thread *self)
 
 static void collect_own(struct mm__rcu_thread *self)
 {
-	if (may_collect(self))
-		collect(self, &self->limbo, true, true);
+	if (!may_collect(self))
+		return;
+	self->due = false;
+	collect(self, &self->limbo, true, true);
 }
 
 /*
@@ -400,15 +402,15 @@ static void leave(struct mm__rcu_thread *stand_in)
 		mm__rcu_end_thread(stand_in);
 }
 
-/* weight 0: that of ordinary objects. Returns whether it is time to look. */
-static bool give(struct mm__rcu_thread *self, struct mm__garbage *list, uint64_t weight)
+/* weight 0: that of ordinary objects. */
+static void give(struct mm__rcu_thread *self, struct mm__garbage *list, uint64_t weight)
 {
 	struct mm__garbage *last = list;
 	uint64_t length = 1;
 
 	for (; last->next; last = last->next)
 		length++;
-	return put(&self->limbo, list, last, weight ? weight : length * MM__RCU_OBJECT);
+	self->due = put(&self->limbo, list, last, weight ? weight : length * MM__RCU_OBJECT);
 }
 
 void mm__rcu_defer(struct mm__garbage *list, uint64_t weight)
@@ -437,7 +439,8 @@ void mm__rcu_free(struct mm__garbage *list)
 	if (!list)
 		return;
 	self = enter(&stand_in);
-	if (give(self, list, 0))
+	give(self, list, 0);
+	if (self->due)
 		collect_own(self);
 	leave(&stand_in);
 }
@@ -446,7 +449,7 @@ void mm__rcu_throttle(void)
 {
 	struct mm__rcu_thread *self = mm__rcu_self;
 
-	if (MM__RCU && self && put(&self->limbo, NULL, NULL, 0))
+	if (MM__RCU && self && self->due)
 		collect_own(self);
 }
 

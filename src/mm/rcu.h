@@ -78,6 +78,7 @@ struct mm__rcu_thread {
 	_Alignas(128) _Atomic(uint64_t) seen; /* 0: in no read section */
 	uint32_t nesting;
 	_Atomic(uint64_t) freeing; /* a ticket while it frees what was taken from limbo, else 0 */
+	bool due;                  /* what it gave away last made so much that it has to look */
 	struct mm__rcu_limbo limbo;
 	struct mm__garbage *kept; /* see kept.c */
 	unsigned int nr_kept;

@@ -138,6 +138,23 @@ sed 's/\("aborted_per_fault": \).*/\10.0000000000000000e+00/' "$dir/met.json" > 
 bounds "$dir/never.json" "$dir/met.csv"
 ends "never aborted" "29 met, 0 MISSED, 0 not measured"
 
+# What the machine allows stands beside a bound, and is no bound.
+all=$values
+values="$all
+mapbench_local apart 2 items_per_second 300 300
+page_fault1 apart 2 items_per_second 200 200
+page_fault1 apart 64 items_per_second 180 180
+storm_busy speculative 1 items_per_second 95 95"
+json 5 > "$dir/beside.json"
+values=$all
+bounds "$dir/beside.json" "$dir/met.csv"
+ends "with what is possible" "29 met, 0 MISSED, 0 not measured"
+for beside in "mapbench_local.* met  of 2.000 possible: 85 %" "of 64 threads.* met .* 0.900 possible: 100 %" \
+	"storm_none's .* met  of 0.950 possible: 95 %"; do
+	[ "$(grep -c "$beside\$" "$dir/out")" = 1 ] || fail "not '$beside'"
+done
+[ "$(grep -c possible "$dir/out")" = 4 ] || fail "what is possible, of what it is not known of"
+
 # Without version 0.1, what compares with it is not measured.
 all=$values
 values=$(echo "$all" | grep -v ' before ')
