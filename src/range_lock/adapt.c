@@ -22,6 +22,9 @@ enum {
 	MAX_STRAIN = 200, /* from which on a leaf is too fine */
 	SHORT_SPAN = 8,   /* leaves that a short range has at most */
 	SWEEP_STEP = 64,  /* leaves that a thread looks at in a sweep */
+	SPLIT_POINTS = 3, /* where a leaf may be split, best first */
+	/* The key that two ranges are kept apart at is a multiple of so many times their length. */
+	ROUND_FACTOR = 16,
 };
 
 /* Nanoseconds in which the budget grows by one. */
@@ -252,22 +255,24 @@ static void begin(struct range__leaf *leaf, struct range__leaf *from, uint64_t l
 	set_last(leaf, lo, lo);
 }
 
-/* With both leaves locked: splits one of them at one of two points, if possible. */
-static bool split_in_two(struct range__leaf *leaf, const uint64_t points[2],
+/* With both leaves locked: splits one of them at the first of the points where that is possible. */
+static bool split_in_two(struct range__leaf *leaf, const uint64_t points[SPLIT_POINTS],
 			 struct range__leaf *right)
 {
-	uint64_t point = can_split(leaf, points[0]) ? points[0] : points[1];
+	int i = 0;
 
-	if (!can_split(leaf, point))
+	while (i < SPLIT_POINTS && !can_split(leaf, points[i]))
+		i++;
+	if (i == SPLIT_POINTS)
 		return false;
-	range__leaf_split(leaf, point, right);
-	begin(right, leaf, point);
+	range__leaf_split(leaf, points[i], right);
+	begin(right, leaf, points[i]);
 	return true;
 }
 
 /* Under lock->mutex: the leaf at entry i. */
 static void split_at(struct range__lock *lock, struct range__forest *forest, uint32_t i,
-		     const uint64_t points[2])
+		     const uint64_t points[SPLIT_POINTS])
 {
 	struct range__leaf *leaf = range__index_leaf(forest, i);
 	struct range__leaf *right = range__forest_new_leaf(lock, forest);
@@ -308,8 +313,8 @@ static struct range__forest *forest_for(struct range__lock *lock, enum range__me
 	return range__max_leaves(lock) > 1 ? range__forest_get(lock) : NULL;
 }
 
-static void split(struct range__lock *lock, struct range__leaf *leaf, const uint64_t points[2],
-		  enum range__memory memory)
+static void split(struct range__lock *lock, struct range__leaf *leaf,
+		  const uint64_t points[SPLIT_POINTS], enum range__memory memory)
 {
 	uint64_t now = mmrange__now();
 	struct range__forest *forest;
@@ -323,7 +328,7 @@ static void split(struct range__lock *lock, struct range__leaf *leaf, const uint
 	if (forest)
 		sweep(lock, forest, now);
 	if (forest && may_split(forest, now))
-		split_at(lock, forest, range__index_search(forest, points[0]), points);
+		split_at(lock, forest, range__index_search(forest, points[1]), points);
 	else if (memory == RANGE__MEMORY)
 		double_patience(leaf);
 	range__short_unlock(&lock->mutex);
@@ -416,31 +421,70 @@ static void note_wide(struct range__lock *lock, const struct range__hold *range)
 	sweep_if_due(lock);
 }
 
+/* The key from low to high, which is not below low, with the most zeros at its end. low is not 0. */
+static uint64_t roundest(uint64_t low, uint64_t high)
+{
+	uint64_t differ = (low - 1) ^ high;
+
+	/* Of high, the highest bit that low - 1 does not have, and what is above it. */
+	return high & ~((UINT64_C(1) << (63 - __builtin_clzll(differ))) - 1);
+}
+
+/* The greatest power of two that divides key, which is not 0. */
+static uint64_t alignment(uint64_t key)
+{
+	return key & -key;
+}
+
+/*
+ * Where to split for two disjoint ranges, below being the lower one. Threads that have places of their own
+ * use more of them later: so the best point is not at an end of a range, but where such places are likely to
+ * meet, at a round key. No range that is as aligned as it is long crosses one; others do so seldom if the
+ * key is much rounder than they are long.
+ */
+static void find_points(const struct range__hold *range, uint64_t last_start, uint64_t last_end,
+			uint64_t points[SPLIT_POINTS])
+{
+	bool below = range->end <= last_start;
+	uint64_t low = below ? range->end : last_end;
+	uint64_t high = below ? last_start : range->start;
+	uint64_t length = range->end - range->start, last_length = last_end - last_start;
+	uint64_t longest = length > last_length ? length : last_length;
+	uint64_t round = roundest(low, high);
+
+	if (longest > alignment(range->start | range->end | last_start | last_end) &&
+	    longest > alignment(round) / ROUND_FACTOR)
+		round = high;
+	points[0] = round;
+	points[1] = high;
+	points[2] = low;
+}
+
 static void note_single(struct range__lock *lock, struct range__leaf *leaf,
 			const struct range__hold *range, enum range__memory memory)
 {
 	uint64_t last_start = atomic_load_explicit(&leaf->last_start, memory_order_relaxed);
 	uint64_t last_end = atomic_load_explicit(&leaf->last_end, memory_order_relaxed);
-	uint64_t points[2] = { range->start, last_end };
+	uint64_t points[SPLIT_POINTS];
 	uint32_t last = owner_of(leaf);
 	unsigned int strain = strain_of(leaf);
 
 	set_owner(leaf, (uint32_t)range->owner);
 	set_last(leaf, range->start, range->end);
 	set_strain(leaf, strain > SINGLE_EASE ? strain - SINGLE_EASE : 0);
-	if (last == COLD || last == NEW)
+	/* After a split, the last range may be in another leaf. */
+	if (last == COLD || last == NEW || last_end <= range__leaf_lo(leaf) ||
+	    last_start >= range__leaf_hi(leaf))
 		return;
-	if (range->end <= last_start) {
-		points[0] = last_start;
-		points[1] = range->end;
-	}
 	if (range__overlap(range, last_start, last_end)) {
 		lower_score(leaf, OVERLAPPING);
 		return;
 	}
 	set_score(leaf, score_of(leaf) + DISJOINT);
-	if (score_of(leaf) >= patience_of(leaf))
-		split(lock, leaf, points, memory);
+	if (score_of(leaf) < patience_of(leaf))
+		return;
+	find_points(range, last_start, last_end, points);
+	split(lock, leaf, points, memory);
 }
 
 void range__adapt_note(struct range__lock *lock, const struct range__hold *range,

@@ -6,8 +6,11 @@
  * last owner and that one's range, and keeps a score. An acquisition by another thread adds to the
  * score if its range is disjoint, as a split would keep the two apart, and takes from it if it
  * overlaps. A range that straddles a bound of the leaf and is disjoint takes a little less from it: other
- * threads' disjoint ranges decide. So leaves become as fine as the load gains by, and no finer. The
- * split is at an end of one of the two ranges.
+ * threads' disjoint ranges decide. So leaves become as fine as the load gains by, and no finer.
+ *
+ * The split is between the two ranges, at the roundest key there: where places of threads meet, which have
+ * used little of them yet, and where no range begins or ends so far. If ranges are likely to cross that key,
+ * or one does, the split is at an end of one of the two.
  *
  * Hysteresis: a leaf's patience is the score that it takes to split it. It doubles with each range
  * that straddles a bound of the leaf and overlaps, and when a split is not possible.

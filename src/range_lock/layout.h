@@ -47,6 +47,10 @@ struct range__slot;
 struct range__wait;
 struct range__set;
 
+/*
+ * What all acquisitions read comes first, and what changes with the leaves last: in a lock that begins with a
+ * cache line, no thread that splits a leaf takes the line of the forest away from all others.
+ */
 struct __attribute__((may_alias)) range__lock {
 	_Atomic(struct range__forest *) forest;
 	_Atomic(const void *) copy; /* of the library, that uses it; NULL: none has */
@@ -56,11 +60,11 @@ struct __attribute__((may_alias)) range__lock {
 	void *(*alloc)(size_t size, size_t align, void *arg);
 	void (*free)(void *memory, size_t size, void *arg);
 	void *arg;
+	uint32_t fairness;
+	struct range__leaf root;
 	_Alignas(8) _Atomic(uint64_t) mutex;
 	_Alignas(8) _Atomic(uint64_t) claims_mutex;
 	struct range__hold *claims;
-	uint32_t fairness;
-	struct range__leaf root;
 };
 
 struct range__node {

@@ -48,7 +48,7 @@ static void *acquire_once(void *arg)
 
 static void *split_then_acquire(void *arg)
 {
-	static const uint64_t points[2] = { 50, 50 };
+	static const uint64_t points[SPLIT_POINTS] = { 50, 50, 50 };
 
 	model_self = (uintptr_t)arg;
 	split(&model_lock, range__index_find(&model_lock, 50), points, RANGE__MEMORY);

@@ -270,7 +270,7 @@ void make_leaves(struct range_lock *lock, unsigned int n)
 {
 	for (uint64_t key = 10; lock_stats(lock).leaves < n; key += 10) {
 		CHECK(key < 100 * n);
-		alternate(lock, key - 10, key, 8);
+		alternate(lock, key - 1, key, 8);
 	}
 }
 

@@ -141,6 +141,84 @@ static unsigned int visits_until_split(struct range_lock *lock, uint64_t a, uint
 	return n;
 }
 
+/* Two threads in turns at [a, a + length) and [b, b + length), until the only leaf is split: where it is. */
+static uint64_t split_between(struct range_lock *lock, uint64_t a, uint64_t b, uint64_t length)
+{
+	struct range_hold range;
+
+	for (unsigned int i = 0; lock_stats(lock).splits == 0; i++) {
+		uint64_t start = i % 2 ? b : a;
+
+		CHECK(i < 100);
+		play_thread(i % 2);
+		take(lock, &range, start, start + length, RANGE_WRITE);
+		range_unlock(lock, &range);
+	}
+	return atomic_load(&forest_of(lock)->entries[1].lo);
+}
+
+static void check_split(uint64_t a, uint64_t b, uint64_t length, uint64_t point)
+{
+	for (int turned = 0; turned < 2; turned++) {
+		struct range_lock lock = RANGE_LOCK_INITIALIZER;
+
+		CHECK_EQ(split_between(&lock, turned ? b : a, turned ? a : b, length), point);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+TEST(adaptation, a_leaf_is_split_where_it_is_roundest_between_two_threads)
+{
+	check_split(5, 1000, 1, 512);
+	check_split(0x12345000, 0x2a987000, 0x1000, 0x20000000);
+	check_split(0, UINT64_MAX - 1, 1, UINT64_C(1) << 63);
+	/* From the end of one to the beginning of the other. */
+	check_split(31, 40, 1, 32);
+	check_split(24, 32, 1, 32);
+	check_split(32, 33, 1, 33);
+}
+
+TEST(adaptation, a_leaf_is_split_at_the_end_of_a_range_that_others_like_it_could_cross_elsewhere)
+{
+	/* Each range is as aligned as it is long; then it is not. */
+	check_split(0x100, 0x500, 0x100, 0x400);
+	check_split(100, 500, 100, 500);
+	check_split(0x1000, 0x9000, 0x3000, 0x9000);
+	/* Much rounder than they are long. */
+	check_split(3000, 5000, 100, 4096);
+	check_split(0x7d000, 0x82000, 0x3000, 0x80000);
+}
+
+TEST(adaptation, a_leaf_is_split_beside_a_range_that_is_held)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range_hold held;
+
+	play_thread(2);
+	take(&lock, &held, 400, 600, RANGE_WRITE);
+	CHECK_EQ(split_between(&lock, 5, 1000, 1), 1000);
+	range_unlock(&lock, &held);
+	check_quiet_and_destroy(&lock);
+}
+
+/* Threads use their places from the lower end on. They have used little of them when the leaves are made. */
+TEST(adaptation, places_of_threads_need_one_leaf_each)
+{
+	enum { THREADS = 24, PLACE = 1000 };
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+
+	for (uint64_t i = 0; i < 30; i++)
+		for (unsigned int k = 0; k < THREADS; k++)
+			visit(&lock, k, k * UINT64_C(1024) + i);
+	CHECK_EQ(lock_stats(&lock).leaves, THREADS);
+	for (uint64_t i = 0; i < PLACE; i++)
+		for (unsigned int k = 0; k < THREADS; k++)
+			visit(&lock, k, k * UINT64_C(1024) + (i * 7) % PLACE);
+	CHECK_EQ(lock_stats(&lock).splits, THREADS - 1);
+	CHECK_EQ(lock_stats(&lock).merges, 0);
+	check_quiet_and_destroy(&lock);
+}
+
 TEST(adaptation, ranges_that_straddle_a_bound_make_its_leaves_patient_but_not_without_end)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
