@@ -12,13 +12,17 @@
  *	forker      copy_areas() with share_table(), and end_changes()
  *	dropper     mm__pages_zap() for mm_madvise(), which leaves the area as it is
  *	relative    the child ends, at any time
+ *	unmapper    mm_munmap(), with UNMAP in place of the fork and the relative: there is no page yet
  *
  * There is one page. In a frame is the set of those who have written to it. With FILE, frame 0 is a
  * page of a file, mapped privately, and the cache has a reference to it.
  *
  * Checked: nobody writes to a frame that is free, a file's, or, when the fork is over, the child's;
- * what was written is in what is mapped, unless that was dropped since; frames have as many references
- * as there are to them.
+ * what was written is in what is mapped, unless that was dropped since, and there is no other page yet;
+ * frames have as many references as there are to them; nothing is mapped when mm_munmap() has returned.
+ *
+ * With AGAIN, there was a fork before, so that the page may not be written to, though it is not shared; and
+ * no madvise().
  *
  * BROKEN: what must be refuted:
  *	1	the count of the area is not looked at again
@@ -27,6 +31,10 @@
  *	4	fork does not flush
  *	5	a frame is dropped before the flush
  *	6	a page of a file is reused in place, too, if it seems to be exclusive (with FILE)
+ *	7	the dropper empties the entry before the flush
+ *	8	the unmapper does not wait for an empty entry that is locked (with UNMAP)
+ *	9	an entry that is locked is put into a TLB
+ *	10	the count is looked at before the entry is locked
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -47,9 +55,10 @@
 byte nr_readers;
 bool writes;
 
-/* The area, and the table with its entry. */
+/* The area, and the entry. */
 byte seq;
-bool table_locked;
+bool mapped = true;
+bool busy; /* the entry is locked */
 byte frame;
 bool writable;
 byte owner; /* 0: nobody */
@@ -66,20 +75,11 @@ bool dropped[FRAMES]; /* not mapped any more, but maybe in TLBs */
 byte child = NONE;
 byte child_bytes;
 bool forked;
+bool unmapped;
 
-inline table_lock()
+inline unlock(f, w, o)
 {
-	atomic { !table_locked -> table_locked = true }
-}
-
-inline table_unlock()
-{
-	table_locked = false
-}
-
-inline set_entry(f, w, o)
-{
-	atomic { frame = f; writable = w; owner = o }
+	atomic { assert(busy); frame = f; writable = w; owner = o; busy = false }
 }
 
 inline flush_one(u, o)
@@ -117,25 +117,32 @@ inline new_frame(n)
 /* What is seen is sf, sw and so; what it is to become nf, nw and no. */
 inline commit()
 {
-	ok = false;
-	table_lock();
-	if
-	:: speculative && seq != s && BROKEN != 1
-	:: else ->
+#if BROKEN == 10
+	ok = !speculative || seq == s;
+#endif
+	atomic {
+		sl = !busy && (BROKEN == 2 || (frame == sf && writable == sw && owner == so));
 		if
-		:: (frame != sf || writable != sw || owner != so) && BROKEN != 2
+		:: sl -> busy = true
+		:: else -> ok = false
+		fi
+	}
+	if
+	:: sl ->
+#if BROKEN != 10
+		ok = !speculative || seq == s || BROKEN == 1;
+#endif
+		if
+		:: !ok -> unlock(sf, sw, so)
 		:: else ->
 			if
-			:: sf != NONE && sf != nf ->
-				set_entry(NONE, false, 0);
-				flush(so)
+			:: sf != NONE && sf != nf -> flush(so)
 			:: else
 			fi;
-			set_entry(nf, nw, no);
-			ok = true
+			unlock(nf, nw, no)
 		fi
-	fi;
-	table_unlock()
+	:: else
+	fi
 }
 
 inline map_new(from)
@@ -180,11 +187,13 @@ inline allow(w)
 
 inline serve()
 {
-	atomic { sf = frame; sw = writable; so = owner }
+	/* Where it is locked: falls back, or waits. */
+	atomic { speculative || !busy -> sl = busy; sf = frame; sw = writable; so = owner }
 	if
-	:: sf == NONE && !reads -> map_new(NONE)
-	:: sf == NONE && reads -> map_cached()
-	:: sf != NONE && (sw || reads) -> allow(sw)
+	:: sl -> ok = false
+	:: !sl && sf == NONE && !reads -> map_new(NONE)
+	:: !sl && sf == NONE && reads -> map_cached()
+	:: !sl && sf != NONE && (sw || reads) -> allow(sw)
 	:: else ->
 		if
 		:: refs[sf] == 1 && (!IS_FILE(sf) || BROKEN == 6) -> allow(true)
@@ -210,16 +219,19 @@ inline fault()
 	:: ok
 	:: else ->
 		atomic { !writes -> nr_readers++; speculative = false }
-		serve();
+		if
+		:: mapped -> serve()
+		:: else
+		fi;
 		nr_readers--
 	fi;
-	atomic { ok = false; s = 0; sf = 0; sw = false; so = 0; nf = 0; nw = false; no = 0 }
+	atomic { ok = false; s = 0; sf = 0; sw = false; so = 0; nf = 0; nw = false; no = 0; sl = false }
 }
 
 proctype user(byte u; bool reads)
 {
 	byte s, sf, so, nf, no;
-	bool speculative, ok, sw, nw;
+	bool speculative, ok, sw, nw, sl;
 
 	do
 	:: atomic {
@@ -230,19 +242,21 @@ proctype user(byte u; bool reads)
 				assert(!IS_FILE(tlb[u]));
 				assert(!(forked && tlb[u] == child));
 				bytes[tlb[u]] = bytes[tlb[u]] | u;
-				counts[u] = !dropped[tlb[u]]
+				counts[u] = !dropped[tlb[u]];
+				assert(!dropped[tlb[u]] || frame == tlb[u] || frame == NONE)
 			:: else
 			fi;
 			break
 	}
 	:: atomic {
 		!(tlb[u] != NONE && (reads || tlb_writable[u])) && frame != NONE &&
-		(reads || writable) && may_have(owner, u) ->
+		(!busy || BROKEN == 9) && (reads || writable) && may_have(owner, u) ->
 			tlb[u] = frame;
 			tlb_writable[u] = writable
 	}
-	:: !(tlb[u] != NONE && (reads || tlb_writable[u])) &&
-	   !(frame != NONE && (reads || writable) && may_have(owner, u)) -> fault()
+	:: mapped && !(tlb[u] != NONE && (reads || tlb_writable[u])) &&
+	   !(frame != NONE && !busy && (reads || writable) && may_have(owner, u)) -> fault()
+	:: !mapped && tlb[u] == NONE -> break
 	od
 }
 
@@ -256,14 +270,23 @@ proctype forker()
 	:: BROKEN != 3 -> seq++
 	:: else
 	fi;
-	table_lock();
+	atomic {
+		!busy ->
+		if
+		:: frame != NONE ->
+			busy = true;
+			was_writable = writable;
+			had = owner;
+			child = frame
+		:: else
+		fi
+	}
 	if
-	:: frame != NONE ->
-		atomic { was_writable = writable; had = owner; child = frame; writable = false }
-		refs[child]++
+	:: child != NONE ->
+		refs[child]++;
+		unlock(child, false, had)
 	:: else
 	fi;
-	table_unlock();
 	if
 	:: BROKEN == 3 -> seq++
 	:: else
@@ -283,23 +306,22 @@ proctype forker()
 	}
 }
 
-proctype dropper()
+/* An entry that no thread may have in its TLB is emptied at once, another one when it has been flushed. */
+inline zap()
 {
-	byte f, had;
-
-	atomic { !writes -> nr_readers++ }
-	table_lock();
 	atomic {
+		!busy || (BROKEN == 8 && frame == NONE) ->
 		f = frame;
 		had = owner;
 		if
 		:: f != NONE ->
-			frame = NONE;
-			writable = false;
-			owner = 0;
 			dropped[f] = !IS_FILE(f);
 			counts[1] = false;
-			counts[2] = false
+			counts[2] = false;
+			if
+			:: had != 0 && BROKEN != 7 -> busy = true
+			:: else -> frame = NONE; writable = false; owner = 0
+			fi
 		:: else
 		fi
 	}
@@ -308,12 +330,47 @@ proctype dropper()
 	:: f != NONE && BROKEN != 5 -> flush(had)
 	:: else
 	fi;
-	table_unlock();
+	atomic {
+		if
+		:: f != NONE && had != 0 && BROKEN != 7 -> unlock(NONE, false, 0)
+		:: else
+		fi;
+		if
+		:: f != NONE && BROKEN != 5 -> drop(f)
+		:: else
+		fi;
+		f = 0;
+		had = 0
+	}
+}
+
+proctype dropper()
+{
+	byte f, had;
+
+	atomic { !writes -> nr_readers++ }
+	zap();
+	nr_readers--
+}
+
+/* There is no fork then, and so no count that becomes even again. */
+proctype unmapper()
+{
+	byte f, had;
+
+	atomic { !writes && !nr_readers -> writes = true }
 	if
-	:: f != NONE && BROKEN != 5 -> drop(f)
+	:: BROKEN != 3 -> seq++
 	:: else
 	fi;
-	nr_readers--
+	zap();
+	if
+	:: BROKEN == 3 -> seq++
+	:: else
+	fi;
+	/* Nothing is mapped when it has returned, or is later. */
+	unmapped = true;
+	atomic { mapped = false; writes = false }
 }
 
 proctype relative()
@@ -329,6 +386,8 @@ proctype relative()
 
 #ifdef FILE
 #define FIRST_REFS 2
+#elif defined(UNMAP)
+#define FIRST_REFS 0
 #else
 #define FIRST_REFS 1
 #endif
@@ -336,25 +395,35 @@ proctype relative()
 init {
 	atomic {
 		refs[0] = FIRST_REFS;
-		owner = 1;
 #ifdef FILE
+		owner = 1;
 		run user(1, true);
+#elif defined(UNMAP)
+		frame = NONE;
+		run user(1, false);
+		run unmapper();
 #else
-		writable = true;
+		owner = 1;
 		tlb[1] = 0;
+#ifndef AGAIN
+		writable = true;
 		tlb_writable[1] = true;
+#endif
 		run user(1, false);
 		run forker();
 		run relative();
 #endif
 		run user(2, false);
+#ifndef AGAIN
 		run dropper()
+#endif
 	}
 	_nr_pr == 1;
-	assert(!writes && !nr_readers && !table_locked);
+	assert(!writes && !nr_readers && !busy);
+	assert(!unmapped || frame == NONE);
 	assert(!counts[1] || (frame != NONE && (bytes[frame] & 1)));
 	assert(!counts[2] || (frame != NONE && (bytes[frame] & 2)));
 	assert(frame == NONE || refs[frame] == 1 + (IS_FILE(frame) -> 1 : 0));
 	assert(refs[0] + refs[1] + refs[2] + refs[3] ==
-	       (frame == NONE -> 0 : 1) + FIRST_REFS - 1)
+	       (frame == NONE -> 0 : 1) + (FIRST_REFS == 2 -> 1 : 0))
 }

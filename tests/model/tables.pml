@@ -1,22 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tables that come and go: page_table.c, with a parent that stays and the tables below it. Two threads
+ * Tables that come and go: page_table.c, with a parent that stays and the lowest tables below it. Two threads
  * put an entry in and take it out again, whereupon the table may be empty and is freed; a third one
  * puts an entry in that stays, and finds it again. The order of the steps is that of the source; memory
- * is sequentially consistent (what weaker memory adds is for the harness tables.c).
+ * is sequentially consistent (what weaker memory adds is for the harness tables.c). The mover pins the
+ * table, fills an entry without a look at whether the table is dead, and takes it out again (MOVER).
  *
  *	make()      mm__table_make() with make_below()
- *	put()       commit(): the table is locked if it is not dead [P2]
- *	try_free()  try_free() with take_out() [P1], and free_dead() when those who read have gone
+ *	put()       commit(): the empty entry is locked, and the table is not dead [P2]; or with settle(),
+ *	            mm__table_settle()
+ *	take()      mm__pages_zap() for one page
+ *	try_free()  try_free() with take_out() and end_lowest() [P1], and the freeing when those who read
+ *	            have gone
+ *	mover       mm__table_pin(), put_entries(), take_entries(), mm__table_unpin()
  *
- * Checked: nobody locks a table that is freed; what was put in is found; in the end there is a table,
- * with what is in it.
+ * Checked: no thread touches a table that is freed; what was put in is found; in the end there is a table,
+ * with what is in it; one that is empty is not left behind by all (with EMPTIES, where no entry stays).
  *
  * BROKEN: what must be refuted:
  *	1	it is not asked whether the table is dead
  *	2	it is freed at once
  *	3	the parent is not asked again before a table is put in
- *	4	a table is taken out without its own lock
+ *	4	the entries are not looked at again once the table is dead
+ *	5	an entry that is locked counts as empty then
+ *	6	the dead table does not come back to life
+ *	7	pins are not looked at (MOVER)
+ *	8	the table is pinned without the parent's lock (MOVER)
+ *	9	it is asked whether the table is dead before the entry is locked
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -26,13 +36,22 @@
 #define TABLES  7
 #define NONE    255
 
+/* An entry: empty, empty and locked, filled. */
+#define EMPTY  0
+#define LOCKED 1
+#define FILLED 2
+
+typedef table {
+	byte entry[THREADS]
+	bool dead
+	bool freed
+	byte pins
+}
+
 byte child = NONE; /* the parent's entry */
 bool parent_locked;
 
-bool locked[TABLES];
-bool dead[TABLES];
-bool freed[TABLES];
-byte entries[TABLES]; /* set of threads */
+table tables[TABLES];
 byte next_table;
 
 bool reading[THREADS]; /* in a read section */
@@ -48,15 +67,9 @@ inline read_unlock()
 	atomic { reading[me] = false; sections[me]++ }
 }
 
-/* Whether it is locked now, and not dead. */
-inline table_lock(t, ok)
+inline lock_parent()
 {
-	atomic { assert(!freed[t]); !locked[t] -> locked[t] = true }
-	ok = !dead[t] || BROKEN == 1;
-	if
-	:: !ok -> locked[t] = false
-	:: else
-	fi
+	atomic { !parent_locked -> parent_locked = true }
 }
 
 inline make(t)
@@ -64,7 +77,7 @@ inline make(t)
 	t = child;
 	if
 	:: t == NONE ->
-		atomic { !parent_locked -> parent_locked = true }
+		lock_parent();
 		if
 		:: child == NONE || BROKEN == 3 ->
 			atomic { child = next_table; next_table++; assert(next_table <= TABLES) }
@@ -74,6 +87,20 @@ inline make(t)
 		t = child
 	:: else
 	fi
+}
+
+/* Its own entry, which is empty: locks it. */
+inline lock_empty(t)
+{
+	atomic {
+		assert(!tables[t].freed && tables[t].entry[me] == EMPTY);
+		tables[t].entry[me] = LOCKED
+	}
+}
+
+inline store(t, value)
+{
+	atomic { assert(!tables[t].freed); tables[t].entry[me] = value }
 }
 
 /* Puts the entry in. */
@@ -86,12 +113,19 @@ inline put()
 		read_lock();
 		make(t);
 		if
-		:: t != NONE ->
-			table_lock(t, ok);
+		:: t != NONE && BROKEN == 9 ->
+			ok = !tables[t].dead;
+			lock_empty(t);
+			store(t, (ok -> FILLED : EMPTY))
+		:: t != NONE && BROKEN != 9 ->
+			lock_empty(t);
+			ok = !tables[t].dead || BROKEN == 1;
+			store(t, (ok -> FILLED : EMPTY));
 			if
-			:: ok ->
-				entries[t] = entries[t] | (1 << me);
-				locked[t] = false
+			:: !ok ->
+				/* settle() */
+				lock_parent();
+				parent_locked = false
 			:: else
 			fi
 		:: else
@@ -108,27 +142,45 @@ inline wait_for(i)
 	!was || sections[i] != seen
 }
 
+/* Entry i, once it is not locked: is it empty? */
+inline look(i)
+{
+	if
+	:: BROKEN == 5
+	:: BROKEN != 5 -> tables[t].entry[i] != LOCKED
+	fi;
+	ok = ok && tables[t].entry[i] != FILLED
+}
+
+inline looks_empty()
+{
+	ok = tables[t].entry[0] != FILLED;
+	ok = ok && tables[t].entry[1] != FILLED;
+	ok = ok && tables[t].entry[2] != FILLED
+}
+
 inline try_free()
 {
-	atomic { !parent_locked -> parent_locked = true }
+	lock_parent();
 	t = child;
 	ok = false;
 	if
 	:: t != NONE ->
+		assert(!tables[t].freed);
 		if
-		:: BROKEN != 4 -> table_lock(t, ok)
-		:: else -> ok = true
+		:: tables[t].pins == 0 || BROKEN == 7 -> looks_empty()
+		:: else
 		fi;
 		if
 		:: ok ->
-			ok = !entries[t];
+			tables[t].dead = true;
 			if
-			:: ok -> dead[t] = true; child = NONE
+			:: BROKEN != 4 -> look(0); look(1); look(2)
 			:: else
 			fi;
 			if
-			:: BROKEN != 4 -> locked[t] = false
-			:: else
+			:: ok -> child = NONE
+			:: else -> tables[t].dead = (BROKEN == 6)
 			fi
 		:: else
 		fi
@@ -144,7 +196,7 @@ inline try_free()
 			wait_for(2)
 		:: else
 		fi;
-		atomic { freed[t] = true; seen = 0; was = false }
+		atomic { tables[t].freed = true; seen = 0; was = false }
 	:: else
 	fi
 }
@@ -154,11 +206,8 @@ inline take()
 {
 	read_lock();
 	t = child;
-	assert(t != NONE && !freed[t]);
-	table_lock(t, ok);
-	assert(ok && (entries[t] & (1 << me)));
-	entries[t] = entries[t] & ~(1 << me);
-	locked[t] = false;
+	assert(t != NONE && !tables[t].freed && tables[t].entry[me] == FILLED);
+	store(t, EMPTY);
 	read_unlock()
 }
 
@@ -180,16 +229,72 @@ proctype stayer(byte me)
 	put();
 	read_lock();
 	t = child;
-	assert(t != NONE && !freed[t] && (entries[t] & (1 << me)));
+	assert(t != NONE && !tables[t].freed && tables[t].entry[me] == FILLED);
 	read_unlock()
+}
+
+proctype mover(byte me)
+{
+	byte t, seen;
+	bool ok, was;
+
+	ok = false;
+	do
+	:: ok -> break
+	:: else ->
+		read_lock();
+		make(t);
+		if
+		:: BROKEN != 8 -> lock_parent()
+		:: else
+		fi;
+		t = child;
+		if
+		:: t != NONE -> tables[t].pins++; ok = true
+		:: else
+		fi;
+		if
+		:: BROKEN != 8 -> parent_locked = false
+		:: else
+		fi;
+		read_unlock()
+	od;
+	read_lock();
+	t = child;
+	assert(t != NONE);
+	store(t, FILLED);
+	read_unlock();
+	take();
+	read_lock();
+	lock_parent();
+	t = child;
+	assert(t != NONE);
+	tables[t].pins--;
+	parent_locked = false;
+	read_unlock();
+	try_free()
 }
 
 init {
 	atomic {
 		run passer(0);
+#ifdef MOVER
+		run mover(1);
+#else
 		run passer(1);
+#endif
+#ifdef EMPTIES
+		run passer(2)
+#else
 		run stayer(2)
+#endif
 	}
 	_nr_pr == 1;
-	assert(child != NONE && !dead[child] && entries[child] == 4 && !parent_locked)
+	assert(!parent_locked);
+#ifdef EMPTIES
+	assert(child == NONE)
+#else
+	assert(child != NONE && !tables[child].dead && tables[child].entry[0] == EMPTY &&
+	       tables[child].entry[1] == EMPTY && tables[child].entry[2] == FILLED)
+#endif
 }

@@ -4,35 +4,14 @@
  * sleeps; who unlocks wakes it. What goes wrong without that goes wrong seldom: so here each step is
  * looked at. tests/model/table_lock.c has the orders between them.
  */
+#include "parking.h"
 #include "stepper.h"
 
 #define THREADS 4u
 
 static struct mm__table_lock table_lock;
-static atomic_uint sleeps, wakes, fences, waiters_at_fence;
+static atomic_uint fences, waiters_at_fence;
 static uint64_t sum; /* plain: under the lock */
-
-int __real_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
-			 const struct timespec *deadline);
-int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
-			 const struct timespec *deadline);
-void __real_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
-void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
-
-int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
-			 const struct timespec *deadline)
-{
-	if (word == &table_lock.word)
-		atomic_fetch_add(&sleeps, 1);
-	return __real_mmrange__park(word, expected, clock, deadline);
-}
-
-void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
-{
-	if (word == &table_lock.word)
-		atomic_fetch_add(&wakes, 1);
-	__real_mmrange__unpark(word, all);
-}
 
 static void at_fence(void)
 {
@@ -43,8 +22,7 @@ static void at_fence(void)
 static void begin(void)
 {
 	mm__table_lock_init(&table_lock);
-	atomic_store(&sleeps, 0);
-	atomic_store(&wakes, 0);
+	watch_parking(&table_lock.word);
 	atomic_store(&fences, 0);
 	sum = 0;
 	step_at_fence = at_fence;
@@ -65,12 +43,12 @@ TEST(mm_table_lock, who_waits_is_woken)
 	begin();
 	mm__table_lock_take(&table_lock);
 	thread = thread_start(lock_once, NULL);
-	AWAIT(atomic_load(&sleeps));
+	AWAIT(atomic_load(&park_sleeps));
 	CHECK_EQ(atomic_load(&fences), 1);
 	CHECK_EQ(atomic_load(&waiters_at_fence), 1);
 	CHECK_EQ(sum, 0);
 	mm__table_lock_drop(&table_lock);
-	CHECK_EQ(atomic_load(&wakes), 1);
+	CHECK_EQ(atomic_load(&park_wakes), 1);
 	thread_join(thread);
 	CHECK_EQ(sum, 1);
 	CHECK_EQ(atomic_load(&table_lock.waiters), 0);
@@ -82,7 +60,7 @@ TEST(mm_table_lock, nobody_is_woken_where_nobody_waits)
 	for (unsigned int i = 0; i < 100; i++)
 		lock_once(NULL);
 	CHECK_EQ(sum, 100);
-	CHECK_EQ(atomic_load(&wakes), 0);
+	CHECK_EQ(atomic_load(&park_wakes), 0);
 	CHECK_EQ(atomic_load(&fences), 0);
 }
 

@@ -349,7 +349,36 @@ mmrange_variant_change(mm_table_lock_wakes_nobody FILE src/mm/table_lock.c
 " TO "	(void)lock;
 ")
 mmrange_variant_fails(mm_table_lock_wakes_nobody mm_table_lock
-  who_waits_is_woken "atomic_load(&wakes) is 0, not")
+  who_waits_is_woken "atomic_load(&park_wakes) is 0, not")
+
+# The same for an entry; and of several threads that wait for one, only one is woken.
+mmrange_variant(mm_entry_lock_waits_unseen)
+mmrange_variant_change(mm_entry_lock_waits_unseen FILE src/mm/entry_lock.c
+  FROM "	atomic_fetch_add_explicit(waiters, 1, memory_order_relaxed);
+" TO "")
+mmrange_variant_fails(mm_entry_lock_waits_unseen mm_entry_lock
+  a_thread_that_waits_is_woken "atomic_load(&waiters_at_fence) is 0, not")
+
+mmrange_variant(mm_entry_lock_without_fence)
+mmrange_variant_change(mm_entry_lock_without_fence FILE src/mm/entry_lock.c
+  FROM "	mm__heavy_fence();
+" TO "")
+mmrange_variant_fails(mm_entry_lock_without_fence mm_entry_lock
+  a_thread_that_waits_is_woken "atomic_load(&fences) is 0, not")
+
+mmrange_variant(mm_entry_lock_wakes_none)
+mmrange_variant_change(mm_entry_lock_wakes_none FILE src/mm/entry_lock.c
+  FROM "	mmrange__unpark(entry, true);
+" TO "	(void)entry;
+")
+mmrange_variant_fails(mm_entry_lock_wakes_none mm_entry_lock
+  a_thread_that_waits_is_woken "atomic_load(&park_wakes) is 0, not")
+
+mmrange_variant(mm_entry_lock_wakes_one)
+mmrange_variant_change(mm_entry_lock_wakes_one FILE src/mm/entry_lock.c
+  FROM "mmrange__unpark(entry, true)" TO "mmrange__unpark(entry, false)")
+mmrange_variant_fails(mm_entry_lock_wakes_one mm_entry_lock
+  all_that_wait_are_woken "atomic_load(&park_woke_all) is 0, not")
 
 # What the random test of everything has to find, wherever it sees it first.
 function(mmrange_variant_is_found name)

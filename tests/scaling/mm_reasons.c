@@ -37,17 +37,6 @@ static bool uses_entries(const struct function *function)
 	       strcmp(function->name, "mm_mincore") == 0;
 }
 
-static bool one_page_table(const struct pair *pair)
-{
-	return pair->relation != FAR && pair->relation != NEAR_TABLES &&
-	       pair->relation != ADJACENT_TABLES;
-}
-
-static bool share_a_table(const struct pair *pair)
-{
-	return one_page_table(pair) && are(pair, changes_entries, changes_entries);
-}
-
 static bool share_a_line(const struct pair *pair)
 {
 	return pair->relation >= OVERLAPPING && are(pair, changes_entries, uses_entries);
@@ -59,10 +48,9 @@ static bool touch(const struct pair *pair)
 }
 
 const struct reason reasons[] = {
-	{ "one page table",
-	  "a thread that changes an entry locks the table, and counts its entries", share_a_table },
 	{ "one line of a page table",
-	  "one call changes an entry, and the other one reads another of the eight in the line",
+	  "one call changes an entry, and the other one uses that or another of the eight in the "
+	  "line",
 	  share_a_line },
 	{ "neighbours",
 	  "ranges that touch are in one leaf of areas, as the areas may have to become one",

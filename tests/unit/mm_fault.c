@@ -151,6 +151,33 @@ TEST(mm_fault, falls_back_while_the_area_is_being_changed)
 	end_space(mm);
 }
 
+static void *write_first(void *arg)
+{
+	CHECK_EQ(poke(arg, AT(1), 1), 0);
+	return NULL;
+}
+
+/* And waits for the page, with its range. */
+TEST(mm_fault, falls_back_where_another_thread_has_locked_the_page)
+{
+	struct mm *mm = new_warm_space();
+	struct mm__table *table = mm__table_find(&mm->page_table, AT(1));
+	uint64_t before = stats_of(mm).fallbacks[MM_FALLBACK_ENTRY];
+	pthread_t thread;
+
+	mm__rcu_read_lock();
+	CHECK(mm__entry_trylock(table, AT(1), 0));
+	thread = thread_start(write_first, mm);
+	AWAIT(atomic_load(&table->waiters));
+	mm__entry_unlock(table, AT(1), 0);
+	mm__rcu_read_unlock();
+	thread_join(thread);
+	CHECK_EQ(atomic_load(&table->waiters), 0);
+	CHECK_EQ(peek(mm, AT(1)), 1);
+	CHECK_EQ(stats_of(mm).fallbacks[MM_FALLBACK_ENTRY], before + 1);
+	end_space(mm);
+}
+
 TEST(mm_fault, falls_back_where_there_is_no_table)
 {
 	struct mm *mm = new_warm_space();
