@@ -93,7 +93,7 @@ int main(int argc, char **argv)
 {
 	const struct suite suite = {
 		.object = "space",
-		.least_percent = 67.0,
+		.least_percent = 71.4,
 		.nr_pairs = nr_pairs(),
 		.nr_functions = nr_functions,
 		.nr_rows = NR_RELATIONS,
