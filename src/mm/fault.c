@@ -281,16 +281,13 @@ static int serve(struct fault *f)
 	bool write = f->access & MM_PROT_WRITE;
 
 	f->seen = mm__entry_load(f->table, f->page);
-	if (f->seen & MM__BUSY) {
-		if (f->speculative)
-			return fall_back(MM_FALLBACK_ENTRY);
-		f->seen = mm__entry_await(f->table, f->page);
-	}
 	if (!find_file(f))
 		return fall_back(MM_FALLBACK_NO_PAGE);
-	if (mm__entry_allows(f->seen, f->access))
-		return claim(f);
-	return f->seen ? allow_more(f, write) : map_new(f, write);
+	if (!f->seen)
+		return map_new(f, write);
+	if (f->seen & MM__BUSY)
+		return fall_back(MM_FALLBACK_ENTRY);
+	return mm__entry_allows(f->seen, f->access) ? claim(f) : allow_more(f, write);
 }
 
 /* With the table found; NULL: there is none. */
@@ -394,6 +391,7 @@ static int try_ranged(struct fault *f, struct mm_siginfo *info, struct missing *
 	f->table = mm__table_make(&f->mm->page_table, f->cpu, f->page);
 	if (!f->table)
 		return ENOMEM;
+	mm__entry_await(f->table, f->page);
 	result = serve(f);
 	if (result == fall_back(MM_FALLBACK_NO_PAGE)) {
 		missing->inode = f->area->inode;

@@ -228,6 +228,15 @@ void mm__table_unpin(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t ad
 	mm__table_emptied(pt, cpu, addr);
 }
 
+uint64_t mm__entry_wait(struct mm__table *table, uint64_t addr)
+{
+	uint64_t entry;
+
+	while ((entry = mm__entry_load(table, addr)) & MM__BUSY)
+		mm__entry_lock_wait(mm__table_entry(table, addr), &table->waiters);
+	return entry;
+}
+
 /* Whether no entry of a lowest table is filled; some may be locked, and filled next. */
 static bool looks_empty(struct mm__table *table)
 {

@@ -267,14 +267,14 @@ static inline void mm__entry_unlock(struct mm__table *table, uint64_t addr, uint
 		mm__entry_store(table, addr, value);
 }
 
-/* In an RCU read section: the entry when it was not locked. */
+/* In an RCU read section: waits while the entry is locked, and returns it. */
+uint64_t mm__entry_wait(struct mm__table *table, uint64_t addr);
+
 static inline uint64_t mm__entry_await(struct mm__table *table, uint64_t addr)
 {
-	uint64_t entry;
+	uint64_t entry = mm__entry_load(table, addr);
 
-	while ((entry = mm__entry_load(table, addr)) & MM__BUSY)
-		mm__entry_lock_wait(mm__table_entry(table, addr), &table->waiters);
-	return entry;
+	return entry & MM__BUSY ? mm__entry_wait(table, addr) : entry;
 }
 
 /*

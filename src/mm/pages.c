@@ -47,8 +47,7 @@ static void take_all(struct gather *gather, struct mm *mm, struct mm__cpu *cpu,
 {
 	mm__order_take(MM__ORDER_TABLE, 0, start);
 	for (uint64_t addr = start; addr < end; addr += MM_PAGE_SIZE)
-		if (mm__entry_load(table, addr))
-			take(gather, cpu, table, addr);
+		take(gather, cpu, table, addr);
 	mm__tlb_flush(mm, cpu, &gather->set, start, end);
 	for (unsigned int i = 0; i < gather->nr_locked; i++)
 		mm__entry_lock_drop(&table->entry[gather->locked[i]], &table->waiters, 0);

@@ -299,10 +299,12 @@ mmrange_variant_fails(mm_commit_fills_late mm_stale_tlb
 # A thread waits for an entry while others cannot stop it.
 mmrange_variant(mm_waits_unstoppable)
 mmrange_variant_change(mm_waits_unstoppable FILE src/mm/fault.c
-  FROM "		f->seen = mm__entry_await(f->table, f->page);
-" TO "		mm__cpu_enter(f->cpu);
-		f->seen = mm__entry_await(f->table, f->page);
-		mm__cpu_leave(f->cpu);
+  FROM "	mm__entry_await(f->table, f->page);
+	result = serve(f);
+" TO "	mm__cpu_enter(f->cpu);
+	mm__entry_await(f->table, f->page);
+	mm__cpu_leave(f->cpu);
+	result = serve(f);
 ")
 mmrange_variant_fails(mm_waits_unstoppable mm_stale_tlb
   who_waits_for_a_lock_is_not_waited_for "a thread waits that may have to be stopped")
