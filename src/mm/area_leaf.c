@@ -34,9 +34,9 @@
  *       writer changes.
  * (L-E) A thread with the lock of the tree may lock any number of leaves. A thread without it waits for
  *       nothing while it has a leaf locked: a second leaf, for what moves from one to the other, it only
- *       tries to lock. So no threads wait in a circle. Such a thread unlocks neither leaf before it has
- *       changed both, so that other writers see the whole move or nothing of it. Readers may see one of
- *       the two changes before the other.
+ *       tries to lock. So no threads wait in a circle. Such a thread has both leaves locked before it
+ *       changes either, so that a writer that has both sees the whole move or nothing of it. Readers may
+ *       see one of the two changes before the other.
  *
  * A leaf becomes strained when threads whose ranges do not touch change it in turn, or one thread looks at it
  * and others change it: by MM__STRAIN_STEP for each turn, and by one less for each use without a turn. Then
