@@ -283,21 +283,10 @@ static void erase_nodes(struct mm__area_edit *edit, uint64_t start, uint64_t end
 	mm__path_publish(tree, &path);
 }
 
-/* What of the leaf remains is enough for a leaf. */
-static void erase_in_leaf(struct mm__area_tree *tree, struct path *path, unsigned int first,
-			  unsigned int n)
-{
-	mm__close_slots(mm__path_own(tree, path, 0), first, n);
-	for (unsigned int level = 1; level < path->levels; level++) {
-		if (!mm__path_update_sum(path, level))
-			break;
-	}
-	mm__path_publish(tree, path);
-}
-
 void mm__area_tree_erase_range(struct mm__area_edit *edit, uint64_t start, uint64_t end, uint64_t n)
 {
 	struct mm__area_tree *tree = edit->tree;
+	struct mm__area_edit in_place;
 	struct leaf *leaf;
 	struct path path;
 	uint64_t low, high;
@@ -313,8 +302,11 @@ void mm__area_tree_erase_range(struct mm__area_edit *edit, uint64_t start, uint6
 		erase_nodes(edit, start, end);
 		return;
 	}
+	/* What of the leaf remains is enough for a leaf. */
 	mm__path_descend(tree, start, &path);
-	erase_in_leaf(tree, &path, start ? mm__begun(leaf, start - 1) : 0, (unsigned int)n);
+	in_place = mm__path_edit_leaf(tree, &path);
+	mm__leaf_erase(&in_place, start, end);
+	mm__path_leaf_edited(&path, &in_place);
 }
 
 void mm__area_tree_remove_leaves(struct mm__area_edit *edit, uint64_t start, uint64_t end)

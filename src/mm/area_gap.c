@@ -147,15 +147,16 @@ bool mm__area_tree_lowest_gap(struct mm__area_tree *tree, uint64_t length, uint6
 	return search(&s, addr);
 }
 
-void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t addr)
+void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t start, uint64_t end)
 {
 	struct path path;
 
 	if (!mm__root(tree))
 		return;
-	mm__path_descend(tree, addr, &path);
-	mm__leaf_widen(mm__leaf(path.node[0]));
+	mm__path_descend(tree, start, &path);
+	mm__leaf_widen(mm__leaf(path.node[0]), start, end);
 	for (unsigned int level = 1; level < path.levels; level++)
 		mm__inner(path.node[level])->sum[path.index[level]] =
-			level == 1 ? mm__no_bounds : mm__node_sum(path.node[level - 1]);
+			level == 1 ? mm__leaf(path.node[0])->recorded
+				   : mm__node_sum(path.node[level - 1]);
 }

@@ -34,9 +34,9 @@
  *       writer changes.
  * (L-E) A thread with the lock of the tree may lock any number of leaves. A thread without it waits for
  *       nothing while it has a leaf locked: a second leaf, for what moves from one to the other, it only
- *       tries to lock. So no threads wait in a circle. Such a thread unlocks neither leaf before it has
- *       changed both, so that other writers see the whole move or nothing of it. Readers may see one of
- *       the two changes before the other.
+ *       tries to lock. So no threads wait in a circle. Such a thread has both leaves locked before it
+ *       changes either, so that a writer that has both sees the whole move or nothing of it. Readers may
+ *       see one of the two changes before the other.
  *
  * A leaf becomes strained when threads whose ranges do not touch change it in turn, or one thread looks at it
  * and others change it: by MM__STRAIN_STEP for each turn, and by one less for each use without a turn. Then
@@ -51,6 +51,16 @@
 
 /* Failed tries to read before the leaf is locked. */
 #define READ_TRIES 64u
+
+static uint64_t min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t max(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
 
 /*
  * Finding
@@ -385,15 +395,6 @@ void mm__leaf_retire(struct mm__area_tree *tree, struct leaf *leaf)
 	leaf->dead = true;
 }
 
-void mm__leaf_widen(struct leaf *leaf)
-{
-	mm__rcu_read_lock();
-	lock_leaf(leaf, 0);
-	leaf->recorded = mm__no_bounds;
-	unlock_leaf(leaf);
-	mm__rcu_read_unlock();
-}
-
 /* (L-B): an address that leads to the leaf gives its keys. */
 static void set_bounds(const struct mm__area_tree *tree, struct leaf *leaf)
 {
@@ -414,9 +415,10 @@ static void unlock_leaves(struct mm__area_tree *tree)
 {
 	if (!tree->locked)
 		return;
-	for (struct leaf *leaf = tree->locked; leaf; leaf = leaf->next_locked)
+	for (struct leaf *leaf = tree->locked; leaf && tree->reshaped; leaf = leaf->next_locked)
 		if (!leaf->dead)
 			set_bounds(tree, leaf);
+	tree->reshaped = false;
 	mm__rcu_read_lock();
 	while (tree->locked) {
 		struct leaf *leaf = tree->locked;
@@ -461,27 +463,78 @@ void mm__area_edit_locked(struct mm__area_edit *edit, struct mm__area_tree *tree
  * Editing in place
  */
 
-/* (F): whether the stretch that is free when [start, end) has been taken out is within the leaf's bounds. */
-static bool may_unmap(const struct leaf *leaf, uint64_t start, uint64_t end)
+/*
+ * The stretch that is free when [start, end) has been taken out, [hi, lo), as the sums of what is on both sides
+ * would have it: without a mapping on one side, it goes on in the next leaf.
+ */
+static struct sum stretch_without(const struct leaf *leaf, uint64_t start, uint64_t end)
 {
 	unsigned int i = mm__leaf_find(leaf, start);
 	unsigned int above = mm__leaf_find(leaf, end);
+	struct sum stretch = { UINT64_MAX, 0, UINT64_MAX };
 	struct mm__mapping m;
-	uint64_t lo = UINT64_MAX, hi = 0;
 
 	if (i < leaf->node.count && mm__leaf_start(leaf, i) < start) {
-		hi = start;
+		stretch.hi = start;
 	} else if (i) {
 		mm__leaf_get(leaf, i - 1, &m);
-		hi = m.end;
+		stretch.hi = m.end;
 	}
 	if (above < leaf->node.count) {
-		lo = mm__leaf_start(leaf, above);
-		lo = lo < end ? end : lo;
+		stretch.lo = mm__leaf_start(leaf, above);
+		stretch.lo = stretch.lo < end ? end : stretch.lo;
 	}
-	/* Without a mapping on both sides, it goes on in the next leaf. */
-	return lo <= leaf->recorded.lo || hi >= leaf->recorded.hi ||
-	       (hi && lo != UINT64_MAX && lo - hi <= leaf->recorded.gap);
+	if (stretch.hi && stretch.lo != UINT64_MAX)
+		stretch.gap = stretch.lo - stretch.hi;
+	return stretch;
+}
+
+/* (F): whether that is within the leaf's bounds. */
+static bool may_unmap(const struct leaf *leaf, uint64_t start, uint64_t end)
+{
+	struct sum stretch = stretch_without(leaf, start, end);
+
+	return stretch.lo <= leaf->recorded.lo || stretch.hi >= leaf->recorded.hi ||
+	       (stretch.gap != UINT64_MAX && stretch.gap <= leaf->recorded.gap);
+}
+
+static uint64_t twice(uint64_t length)
+{
+	return length > UINT64_MAX / 2 ? UINT64_MAX : 2 * length;
+}
+
+/*
+ * As wide as it has to be, so that searches for what is larger pass the leaf; but at least twice as wide as
+ * before, for those who unmap a little more each time.
+ */
+static void widen(struct sum *bounds, const struct sum *stretch, uint64_t low, uint64_t high)
+{
+	if (stretch->gap != UINT64_MAX) {
+		bounds->gap = max(stretch->gap, twice(bounds->gap));
+	} else if (stretch->lo != UINT64_MAX) {
+		uint64_t width = twice(bounds->lo > low ? bounds->lo - low : 0);
+		uint64_t lo = width < UINT64_MAX - low ? low + width : UINT64_MAX;
+
+		bounds->lo = max(stretch->lo, min(lo, bounds->hi));
+	} else if (stretch->hi) {
+		uint64_t width = twice(bounds->hi < high ? high - bounds->hi : 0);
+
+		bounds->hi = min(stretch->hi, max(width < high ? high - width : 0, bounds->lo));
+	} else {
+		*bounds = mm__no_bounds;
+	}
+}
+
+void mm__leaf_widen(struct leaf *leaf, uint64_t start, uint64_t end)
+{
+	struct sum stretch;
+
+	mm__rcu_read_lock();
+	lock_leaf(leaf, 0);
+	stretch = stretch_without(leaf, start, end);
+	widen(&leaf->recorded, &stretch, leaf->low, leaf->high);
+	unlock_leaf(leaf);
+	mm__rcu_read_unlock();
 }
 
 static bool fits(const struct leaf *leaf, uint64_t start, uint64_t end)
@@ -637,14 +690,20 @@ static void begin_change(struct mm__area_edit *edit)
 	atomic_store_explicit(&edit->leaf->seq, seq + 1, memory_order_relaxed);
 }
 
-static void end_in_place(struct mm__area_edit *edit)
+void mm__leaf_end_change(struct mm__area_edit *edit)
 {
-	struct leaf *leaf = edit->leaf;
-	uint64_t seq = atomic_load_explicit(&leaf->seq, memory_order_relaxed);
+	uint64_t seq = atomic_load_explicit(&edit->leaf->seq, memory_order_relaxed);
 
 	/* release [L6]: pairs with [L1] */
 	if (edit->begun)
-		atomic_store_explicit(&leaf->seq, seq + 1, memory_order_release);
+		atomic_store_explicit(&edit->leaf->seq, seq + 1, memory_order_release);
+}
+
+static void end_in_place(struct mm__area_edit *edit)
+{
+	struct leaf *leaf = edit->leaf;
+
+	mm__leaf_end_change(edit);
 	note_writer(edit);
 	/* Not while threads change it in turn: then it is to be divided rather. */
 	if (edit->begun && !edit->tidy && !leaf->sparse && !leaf->strain && !is_root(leaf) &&

@@ -232,8 +232,11 @@ void mm__leaf_list(const struct leaf *leaf, uint64_t addr, struct mm__area_list 
 /* With the mm lock: records the sum of the leaf's mappings in the leaf, and returns it. */
 struct sum mm__leaf_tighten(const struct mm__area_tree *tree, struct leaf *leaf);
 
-/* The same without any bounds, so that whatever can be unmapped in place is. The leaf is not locked. */
-void mm__leaf_widen(struct leaf *leaf);
+/* Records wider bounds, so that [start, end) can be unmapped in place. The leaf is not locked. */
+void mm__leaf_widen(struct leaf *leaf, uint64_t start, uint64_t end);
+
+/* After one of the changes below: readers see it. */
+void mm__leaf_end_change(struct mm__area_edit *edit);
 
 /* A private leaf goes back to the spares. */
 void mm__leaf_forget(struct mm__area_tree *tree, struct leaf *leaf);

@@ -31,6 +31,13 @@ void mm__path_publish(struct mm__area_tree *tree, struct path *path);
 /* Sums up the node below this level; false if that says nothing new, here or further up. */
 bool mm__path_update_sum(struct path *path, unsigned int level);
 
+/*
+ * With the lock, an edit in place of the leaf of the path, which gets locked with the tree; and its end, if
+ * there may be more room than before.
+ */
+struct mm__area_edit mm__path_edit_leaf(struct mm__area_tree *tree, const struct path *path);
+void mm__path_leaf_edited(struct path *path, struct mm__area_edit *edit);
+
 /* Puts a child, and its sum, into slot i of a private node. */
 void mm__put_child(struct mm__area_node *node, unsigned int i, uint64_t key,
 		   struct mm__area_node *child);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changing a tree in copies, with its lock. What a node is stands in area_node.h, how a leaf changes in
- * place in area_leaf.c. A change copies the nodes that it changes, from the leaf up to the highest one,
+ * Changing a tree with its lock. What a node is stands in area_node.h, how a leaf changes in place in
+ * area_leaf.c. A change that moves no key, and no mapping to another leaf, is made in the leaf as it is, with
+ * the lock of the leaf, too. Any other copies the nodes that it changes, from the leaf up to the highest one,
  * and publishes them all by one store: into the parent of the highest, or into the root.
  *
  * What always holds, for all threads:
@@ -86,6 +87,7 @@ void mm__path_publish(struct mm__area_tree *tree, struct path *path)
 {
 	struct mm__area_node *top = path->levels ? path->node[path->owned - 1] : NULL;
 
+	tree->reshaped = true;
 	atomic_store_explicit(&tree->levels, path->levels, memory_order_relaxed);
 	if (path->owned < path->levels) {
 		struct inner *parent = mm__inner(path->node[path->owned]);
@@ -213,6 +215,73 @@ static void climb(struct mm__area_tree *tree, struct path *path, struct mm__area
 		add_root(tree, path, key, right);
 }
 
+/*
+ * Where no key moves, and no slot goes to another leaf, a change with the lock is one of the leaf as it is, too.
+ * The path leads to the leaf.
+ */
+static bool keeps_keys(const struct path *path, uint64_t start, uint64_t end)
+{
+	bool below = false, above = false;
+
+	for (unsigned int level = 1; level < path->levels && !(below && above); level++) {
+		unsigned int i = path->index[level];
+		const uint64_t *key = mm__inner(path->node[level])->key;
+
+		if (i && !below) {
+			below = true;
+			if (key[i - 1] > start)
+				return false;
+		}
+		if (i + 1 < path->node[level]->count && !above) {
+			above = true;
+			if (key[i] < end)
+				return false;
+		}
+	}
+	return true;
+}
+
+struct mm__area_edit mm__path_edit_leaf(struct mm__area_tree *tree, const struct path *path)
+{
+	mm__leaf_lock(tree, mm__leaf(path->node[0]));
+	return (struct mm__area_edit){ .tree = tree, .leaf = mm__leaf(path->node[0]) };
+}
+
+void mm__path_leaf_edited(struct path *path, struct mm__area_edit *edit)
+{
+	mm__leaf_end_change(edit);
+	for (unsigned int level = 1; level < path->levels; level++) {
+		if (!mm__path_update_sum(path, level))
+			break;
+	}
+}
+
+/* False: the leaf is full, or a key has to move. Bounds need not become narrower. */
+static bool insert_in_leaf(struct mm__area_tree *tree, struct path *path,
+			   const struct mm__mapping *m)
+{
+	struct mm__area_edit edit = mm__path_edit_leaf(tree, path);
+
+	if (edit.leaf->node.count >= mm__full(&edit.leaf->node) ||
+	    !keeps_keys(path, m->start, m->end))
+		return false;
+	mm__leaf_insert(&edit, m);
+	mm__leaf_end_change(&edit);
+	return true;
+}
+
+static bool set_in_leaf(struct mm__area_tree *tree, struct path *path, uint64_t start,
+			const struct mm__mapping *m)
+{
+	struct mm__area_edit edit = mm__path_edit_leaf(tree, path);
+
+	if (!keeps_keys(path, m->start, m->end))
+		return false;
+	mm__leaf_set(&edit, start, m);
+	mm__path_leaf_edited(path, &edit);
+	return true;
+}
+
 void mm__area_tree_insert(struct mm__area_edit *edit, const struct mm__mapping *m)
 {
 	struct mm__area_tree *tree = edit->tree;
@@ -226,10 +295,13 @@ void mm__area_tree_insert(struct mm__area_edit *edit, const struct mm__mapping *
 		return;
 	}
 	mm__area_change(tree, edit->budget);
-	if (mm__root(tree))
-		mm__path_descend(tree, m->start, &path);
-	else
+	if (!mm__root(tree)) {
 		add_root(tree, &path, 0, NULL);
+	} else {
+		mm__path_descend(tree, m->start, &path);
+		if (insert_in_leaf(tree, &path, m))
+			return;
+	}
 	node = mm__path_own(tree, &path, 0);
 	make_way(tree, &path, m->start, m->end);
 	i = mm__begun(mm__leaf(node), m->start);
@@ -251,6 +323,8 @@ void mm__area_tree_set(struct mm__area_edit *edit, uint64_t start, const struct 
 	}
 	mm__area_change(tree, edit->budget);
 	mm__path_descend(tree, start, &path);
+	if (set_in_leaf(tree, &path, start, m))
+		return;
 	leaf = mm__path_own(tree, &path, 0);
 	make_way(tree, &path, m->start, m->end);
 	mm__leaf_put(mm__leaf(leaf), mm__begun(mm__leaf(leaf), start) - 1, m);

@@ -11,8 +11,8 @@
  *
  * - in place, in the one leaf that has all the addresses and what touches them: with the lock of the
  *   leaf, and without memory;
- * - with the tree's lock, which is the caller's: in copies of the nodes that change. What was replaced is
- *   handed out by mm__area_tree_take_retired().
+ * - with the tree's lock, which is the caller's: in leaves, or in copies of the nodes that change. What was
+ *   replaced is handed out by mm__area_tree_take_retired().
  *
  * A change cannot fail. Before a writer with the tree's lock changes anything, it reserves nodes for all
  * its changes. What is reserved stands in the writer's budget, and no other writer uses it, even if the
@@ -83,6 +83,7 @@ struct mm__area_tree {
 	struct mm__area_budget *budget;    /* of the change at hand */
 	struct mm__garbage *retired;
 	struct leaf *locked; /* the leaves that are locked together with the tree */
+	bool reshaped;       /* since the first of them was locked, keys may have moved */
 	uint64_t next_look;  /* mm__area_tree_tidy() looks next at the leaf of this address */
 };
 
@@ -260,10 +261,10 @@ bool mm__area_edit_second(struct mm__area_edit *edit, const struct mm__area_edit
 			  uint64_t start, uint64_t end, uint32_t writer, bool unmaps);
 
 /*
- * After one of them, if the edit widens: lets go of the bounds at this address, so that it can begin. A search
- * finds narrower ones when it needs them. With the lock.
+ * After one of them, if the edit widens: makes the bounds there as wide as it takes, so that it can begin; and some more
+ * each time. A search finds narrower ones when it needs them. With the lock.
  */
-void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t addr);
+void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t start, uint64_t end);
 
 /*
  * Begins one with the tree's lock. May wait for edits in place. *edit is zeroed, or as a failed

@@ -54,19 +54,19 @@ static bool begin_in_place(struct mm__edit *edit, bool unmaps)
 /* With the mm lock: the edit can be in place once the tree lets it. */
 static bool widen(struct mm__edit *edit)
 {
-	mm__area_tree_widen(&edit->cpu->mm->areas, edit->start);
+	mm__area_tree_widen(&edit->cpu->mm->areas, edit->start, edit->end);
 	return begin_in_place(edit, true);
 }
 
 static bool lock_and_widen(struct mm__edit *edit)
 {
 	struct mm *mm = edit->cpu->mm;
+	bool begun;
 
 	mm__lock(mm);
-	edit->locked = widen(edit);
-	if (!edit->locked)
-		mm__unlock(mm, edit->cpu);
-	return edit->locked;
+	begun = widen(edit);
+	mm__unlock(mm, edit->cpu);
+	return begun;
 }
 
 static void begin_with_lock(struct mm__edit *edit)
@@ -117,8 +117,9 @@ void mm__edit_in_mm_lock(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t st
 			 bool unmaps)
 {
 	init(edit, cpu, start, end);
-	edit->locked = true;
-	if (!begin_in_place(edit, unmaps) && !(edit->tree.widens && widen(edit)))
+	if (begin_in_place(edit, unmaps) || (edit->tree.widens && widen(edit)))
+		mm__unlock(cpu->mm, cpu);
+	else
 		begin_with_lock(edit);
 }
 
@@ -315,13 +316,14 @@ static bool begin_both(struct mm__edit_move *move, bool up)
 }
 
 /* Whether a failed try is worth another one. No lock but ranges is held. */
-static bool may_try_again(const struct mm__edit_move *move, uint64_t from)
+static bool may_try_again(const struct mm__edit_move *move, bool up)
 {
-	struct mm__cpu *cpu = move->low.cpu;
+	const struct mm__edit *source = up ? &move->low : &move->high;
+	struct mm__cpu *cpu = source->cpu;
 
 	if (move->low.tree.widens || move->high.tree.widens) {
 		mm__lock(cpu->mm);
-		mm__area_tree_widen(&cpu->mm->areas, from);
+		mm__area_tree_widen(&cpu->mm->areas, source->start, source->end);
 		mm__unlock(cpu->mm, cpu);
 		return true;
 	}
@@ -340,7 +342,7 @@ bool mm__edit_move_in_place(struct mm__edit_move *move, struct mm__cpu *cpu, uin
 	for (unsigned int tries = MOVE_TRIES; tries; tries--) {
 		if (begin_both(move, up))
 			return true;
-		if (!may_try_again(move, from))
+		if (!may_try_again(move, up))
 			break;
 	}
 	mm__room_give_back(cpu);

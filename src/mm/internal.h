@@ -170,8 +170,8 @@ void mm__edit_begin(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t start, 
 		    bool unmaps);
 
 /*
- * The same where the mm lock is held already, which is dropped with the end of the edit: in place, or with
- * the mm lock; or only with it.
+ * The same where the mm lock is held already: in place, and the mm lock is dropped at once, or with it; or only
+ * with it. Then it is dropped with the end of the edit.
  */
 void mm__edit_in_mm_lock(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t start, uint64_t end,
 			 bool unmaps);

@@ -121,7 +121,7 @@ static void begin_edit(struct world *world, uint64_t start, uint64_t end, bool u
 	}
 	mm__rcu_read_unlock();
 	if (world->edit.widens)
-		mm__area_tree_widen(&world->tree, start);
+		mm__area_tree_widen(&world->tree, start, end);
 	CHECK_EQ(mm__area_tree_reserve(&world->tree, &world->budget, &needs), 0);
 	mm__area_edit_locked(&world->edit, &world->tree, &world->budget, start, end);
 }

@@ -36,7 +36,7 @@ static void begin_edit(struct mm__area_tree *of, uint64_t start, uint64_t end, b
 		return;
 	}
 	if (edit.widens) {
-		mm__area_tree_widen(of, start);
+		mm__area_tree_widen(of, start, end);
 		CHECK(mm__area_edit_in_place(&edit, of, start, end, 1, unmaps));
 		return;
 	}

@@ -78,7 +78,7 @@ static void begin(struct writer *writer, uint64_t start, uint64_t end, bool unma
 	take_lock(writer, 3);
 	writer->locked = true;
 	if (writer->edit.widens)
-		mm__area_tree_widen(&tree, start);
+		mm__area_tree_widen(&tree, start, end);
 	mm__area_edit_locked(&writer->edit, &tree, &writer->budget, start, end);
 }
 

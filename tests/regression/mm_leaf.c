@@ -4,7 +4,7 @@
  */
 #include "stepper.h"
 
-#include "mm/area_node.h"
+#include "mm/area_path.h"
 
 #define AREA(n) ((struct mm__area *)(uintptr_t)(n))
 
@@ -125,6 +125,7 @@ TEST(mm_leaf, an_edit_in_place_is_not_lost_in_a_leaf_that_was_replaced)
 	thread = thread_start(put_in_place, NULL);
 	AWAIT(is_waited_for(leaf));
 	mm__area_tree_set(&locked, 100, &m);
+	mm__area_tree_refill(&locked, 100);
 	end_locked(&locked);
 	thread_join(thread);
 	CHECK(mm__root(&tree) != &leaf->node);
@@ -142,6 +143,7 @@ static void *replace_leaf(void *arg)
 	CHECK(mm__thread_attach());
 	begin_locked(&locked, 100, 110);
 	mm__area_tree_set(&locked, 100, &m);
+	mm__area_tree_refill(&locked, 100);
 	end_locked(&locked);
 	return NULL;
 }
@@ -234,7 +236,7 @@ TEST(mm_leaf, an_edit_in_place_does_not_make_gaps_that_a_search_would_miss)
 	CHECK(!mm__area_edit_in_place(&edit, &tree, 110, 130, 1, true));
 	mm__rcu_read_unlock();
 	CHECK(edit.widens);
-	mm__area_tree_widen(&tree, 110);
+	mm__area_tree_widen(&tree, 110, 130);
 	begin(110, 130, true);
 	mm__area_tree_erase(&edit, 110);
 	end();

@@ -125,7 +125,7 @@ static void write_in_stack(struct stepper *self)
 	self->result = touch(self->mm, AT(STACK + 1), W);
 }
 
-/* Neither the area nor the tree that a fault has found it in goes away when the stack grows. */
+/* Neither the area nor the tree that a fault has found it in goes away when the stack grows, and another leaf. */
 TEST(mm_stack_faults, a_fault_in_a_stack_goes_on_while_it_grows)
 {
 	struct mm *mm = space_with_stack();
@@ -136,6 +136,7 @@ TEST(mm_stack_faults, a_fault_in_a_stack_goes_on_while_it_grows)
 	CHECK_EQ(step_to(&thread, AT_AREA), AT_AREA);
 	watch_free(atomic_load(&mm->areas.root));
 	CHECK_EQ(poke(mm, AT(STACK - 1), 2), 0);
+	map(mm, 500, 1, R);
 	CHECK(!was_freed());
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, 0);

@@ -113,7 +113,7 @@ int main(int argc, char **argv)
 		.set = set,
 		.warm_up = scene_warm_up,
 		.warm_up_more = scene_warm_up,
-		.more = 2,
+		.more = 6,
 		.clear = scene_clear,
 		.place = scene_place,
 	};

@@ -206,14 +206,15 @@ static void change_areas_more_often_than_reserved(void)
 
 static void use_more_nodes_than_reserved(void)
 {
-	struct mm__mapping m = { AT(2000), AT(2001), NULL };
 	struct mm__edit edit;
 
 	prepare();
-	mm__edit_locked(&edit, mm__this_cpu(mm), AT(2000), AT(2001));
+	map(mm, 2000, 1, R);
+	mm__edit_locked(&edit, mm__this_cpu(mm), AT(0), AT(1024));
 	CHECK_EQ(mm__edit_reserve(&edit, 0, 1), 0);
 	edit.nodes.nodes[0] = 0;
-	mm__area_tree_insert(&edit.tree, &m);
+	/* Leaves too little in its leaf. */
+	mm__area_tree_erase(&edit.tree, AT(0));
 }
 
 TEST(mm_checked, an_operation_that_uses_more_than_it_reserved_is_found)

@@ -412,20 +412,19 @@ TEST(mm_nomem_many, fork_makes_a_child_or_changes_nothing)
 TEST(mm_nomem_many, mprotect_changes_all_or_nothing)
 {
 	refuse_all_ways(&(struct operation){ PLAIN, .run = take_all_rights, .needed = 8 });
-	refuse_all_ways(
-		&(struct operation){ PAIRS, .run = make_readable, .needed = nr_areas() / 2 });
+	refuse_all_ways(&(struct operation){ PAIRS, .run = make_readable, .needed = 8 });
 	refuse_all_ways(&(struct operation){ LOCKS, .run = make_writable, .needed = 8 });
 }
 
 TEST(mm_nomem_many, mlock_changes_all_or_nothing)
 {
 	refuse_all_ways(&(struct operation){ PLAIN, .run = do_mlock, .needed = 8 });
-	refuse_all_ways(&(struct operation){ LOCKS, .run = do_mlock, .needed = nr_areas() / 2 });
+	refuse_all_ways(&(struct operation){ LOCKS, .run = do_mlock, .needed = 8 });
 }
 
 TEST(mm_nomem_many, munlock_changes_all_or_nothing)
 {
-	refuse_all_ways(&(struct operation){ LOCKS, .run = do_munlock, .needed = nr_areas() / 2 });
+	refuse_all_ways(&(struct operation){ LOCKS, .run = do_munlock, .needed = 8 });
 }
 
 /*

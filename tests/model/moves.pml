@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moves in place from one leaf of areas to another, (L-E) of area_leaf.c, with faults at both places and a
+ * writer that has the lock of the tree. A change of slots is one step here, as leaf.pml has the steps of it;
+ * so is a lookup. Memory is sequentially consistent.
+ *
+ *	mover()		mm_mremap() to a known place: holds both ranges, locks the lower leaf, and tries to
+ *			lock the upper one; or else takes the lock of the tree, and waits for both leaves
+ *	writer()	has the lock of the tree, and locks both leaves in any order
+ *	fault()		without the range; with it, if `ranged`
+ *
+ * Two movers: one moves what is at place 0, in leaf 0, to place 2, in leaf 1; the other one what is at place 3,
+ * in leaf 1, to place 1, in leaf 0.
+ *
+ * Checked: no threads wait in a circle; a writer with both leaves finds what is moved at one of the two places,
+ * and not at both; when the move returns, the page that was at the old place is at the new one, and nothing is
+ * left at the old place.
+ *
+ * BROKEN: what must be refuted:
+ *	1	a mover waits for its second leaf
+ *	2	it locks the one leaf, changes and unlocks it, and then the other
+ *	3	the new area does not count as being changed until the page is there
+ *	4	the old area is not killed
+ */
+#ifndef BROKEN
+#define BROKEN 0
+#endif
+
+#define NONE 0
+#define PLACES 4
+#define LEAF(place) ((place) / 2)
+
+bool tree_locked;
+bool leaf_locked[2];
+bool table_locked;
+
+byte at[PLACES];    /* the area, or NONE */
+byte seq[5];        /* of areas: the one that leaves is place + 1 of the place that it leaves or arrives at */
+byte entry[PLACES]; /* the frame, or NONE */
+bool writes[PLACES];
+byte readers[PLACES];
+
+inline lock(word)
+{
+	atomic { !word -> word = true }
+}
+
+inline hold(from, to)
+{
+	atomic {
+		!writes[from] && !readers[from] && !writes[to] && !readers[to] ->
+		writes[from] = true;
+		writes[to] = true
+	}
+}
+
+/* With both leaves, or without the second one if another thread has it. */
+inline lock_in_place()
+{
+	if
+	:: BROKEN == 2 -> lock(leaf_locked[LEAF(from)])
+	:: else -> lock(leaf_locked[0])
+	fi;
+	if
+	:: BROKEN == 1 -> lock(leaf_locked[1]); in_place = true
+	:: BROKEN == 2 -> in_place = true
+	:: else ->
+		atomic {
+			if
+			:: !leaf_locked[1] -> leaf_locked[1] = true; in_place = true
+			:: else
+			fi
+		}
+	fi;
+	if
+	:: in_place
+	:: else -> leaf_locked[0] = false
+	fi
+}
+
+inline lock_with_tree()
+{
+	lock(tree_locked);
+	lock(leaf_locked[1]);
+	lock(leaf_locked[0])
+}
+
+inline take_out()
+{
+	at[from] = NONE;
+	if
+	:: BROKEN != 4 -> seq[from + 1]++
+	:: else
+	fi
+}
+
+inline put_in()
+{
+	atomic {
+		seq[to + 1] = (BROKEN == 3 -> 0 : 1);
+		at[to] = to + 1
+	}
+}
+
+inline move_page()
+{
+	lock(table_locked);
+	frame = entry[from];
+	entry[from] = NONE;
+	assert(entry[to] == NONE);
+	entry[to] = frame;
+	table_locked = false
+}
+
+inline settle()
+{
+	lock(leaf_locked[LEAF(to)]);
+	if
+	:: BROKEN != 3 -> seq[to + 1]++
+	:: else
+	fi;
+	leaf_locked[LEAF(to)] = false
+}
+
+proctype mover(byte from; byte to)
+{
+	byte frame;
+	bool in_place;
+
+	hold(from, to);
+	lock_in_place();
+	if
+	:: in_place
+	:: !in_place -> lock_with_tree()
+	fi;
+	take_out();
+	if
+	:: BROKEN == 2 && in_place -> leaf_locked[LEAF(from)] = false; lock(leaf_locked[LEAF(to)])
+	:: else
+	fi;
+	put_in();
+	if
+	:: BROKEN == 2 && in_place
+	:: else -> leaf_locked[LEAF(from)] = false
+	fi;
+	leaf_locked[LEAF(to)] = false;
+	if
+	:: in_place
+	:: !in_place -> tree_locked = false
+	fi;
+	move_page();
+	settle();
+	atomic {
+		assert(entry[from] == NONE && at[from] == NONE && at[to] == to + 1);
+		assert(frame == NONE || entry[to] == frame);
+		writes[from] = false;
+		writes[to] = false;
+		frame = 0
+	}
+}
+
+proctype writer()
+{
+	lock(tree_locked);
+	if
+	:: lock(leaf_locked[0]); lock(leaf_locked[1])
+	:: lock(leaf_locked[1]); lock(leaf_locked[0])
+	fi;
+	assert((at[0] == NONE) != (at[2] == NONE));
+	assert((at[3] == NONE) != (at[1] == NONE));
+	leaf_locked[0] = false;
+	leaf_locked[1] = false;
+	tree_locked = false
+}
+
+/* A frame is told apart by the place where it was installed. */
+inline install(place)
+{
+	if
+	:: entry[place] == NONE -> entry[place] = place + 1
+	:: else
+	fi
+}
+
+proctype fault(byte place; bool ranged)
+{
+	byte area, count;
+
+	if
+	:: ranged ->
+		atomic { !writes[place] -> readers[place]++ }
+		area = at[place];
+		assert(area == NONE || seq[area] % 2 == 0);
+	:: else ->
+		area = at[place];
+		count = seq[area];
+	fi;
+	if
+	:: area != NONE && count % 2 == 0 ->
+		lock(table_locked);
+		if
+		:: ranged || seq[area] == count -> install(place)
+		:: else
+		fi;
+		table_locked = false
+	:: else
+	fi;
+	atomic {
+		readers[place] = (ranged -> readers[place] - 1 : readers[place]);
+		area = 0;
+		count = 0
+	}
+}
+
+init {
+	atomic {
+		at[0] = 1;
+		at[3] = 4;
+		if
+		:: entry[0] = 1
+		:: skip
+		fi;
+		run mover(0, 2);
+		run mover(3, 1);
+		run writer();
+		if
+		:: run fault(0, false); run fault(2, false)
+		:: run fault(0, true); run fault(2, false)
+		:: run fault(0, false); run fault(2, true)
+		:: run fault(3, false); run fault(1, false)
+		fi
+	}
+	_nr_pr == 1;
+	assert(!tree_locked && !leaf_locked[0] && !leaf_locked[1] && !table_locked);
+	assert(entry[0] == NONE && entry[3] == NONE)
+}
