@@ -93,6 +93,12 @@ void mm__backoff(struct mm__backoff *backoff)
 	__VERIFIER_assume(false);
 }
 
+void mmrange__want_huge_pages(void *memory, size_t size)
+{
+	(void)memory;
+	(void)size;
+}
+
 #include "mm/frames.c"
 
 #include "mm/cpu.c"
