@@ -4,6 +4,7 @@
  */
 #include "frames.h"
 
+#include "../platform/platform.h"
 #include "bytes.h"
 #include "lock.h"
 #include "memory.h"
@@ -210,6 +211,9 @@ static void new_chunk(struct mm__frames *pool)
 
 	if (!chunk)
 		return;
+	/* A chunk is as large as a huge page, and used from end to end. Of the first one, few may be. */
+	if (pool->chunks)
+		mmrange__want_huge_pages(chunk, MM__CHUNK_SIZE);
 	chunk->pool = pool;
 	chunk->count = room < MM__CHUNK_FRAMES ? (uint32_t)room : MM__CHUNK_FRAMES;
 	chunk->next = pool->chunks;

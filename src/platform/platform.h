@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -44,6 +45,12 @@ void mmrange__park_child(void);
  * then leave no trace in memory that a child could stumble over.
  */
 extern bool mmrange__fork_is_unseen;
+
+/**
+ * All of this memory, which no thread has touched yet, is about to be used: the system may give it in
+ * pages as large as it has. Leaves errno alone.
+ */
+void mmrange__want_huge_pages(void *memory, size_t size);
 
 /** Nanoseconds of CLOCK_MONOTONIC. */
 uint64_t mmrange__now(void);

@@ -93,6 +93,12 @@ void mm__backoff(struct mm__backoff *backoff)
 	__VERIFIER_assume(false);
 }
 
+void mmrange__want_huge_pages(void *memory, size_t size)
+{
+	(void)memory;
+	(void)size;
+}
+
 #include "mm/frames.c"
 
 /* Waiting for an entry is looked at in entry_lock.c; here, only where it comes to an end. */
