@@ -79,6 +79,7 @@ struct mm__rcu_thread {
 	uint32_t nesting;
 	_Atomic(uint64_t) freeing; /* a ticket while it frees what was taken from limbo, else 0 */
 	struct mm__rcu_limbo limbo;
+	uint64_t batch;           /* of the limbo, as of the thread's last look; the thread's own */
 	struct mm__garbage *kept; /* see kept.c */
 	unsigned int nr_kept;
 
