@@ -107,7 +107,7 @@ static void *be_there(void *arg)
 	return NULL;
 }
 
-/* With which batches are greater. */
+/* With which a thread may keep more. */
 TEST(mm_kept, who_maps_and_unmaps_among_many_threads_gets_no_memory)
 {
 	struct crowd crowd = { .mm = new_space() };
@@ -123,6 +123,10 @@ TEST(mm_kept, who_maps_and_unmaps_among_many_threads_gets_no_memory)
 	before = atomic_load(&allocated);
 	map_and_unmap(crowd.mm, 15000);
 	CHECK_EQ(atomic_load(&allocated), before);
+	map_many(crowd.mm);
+	unmap(crowd.mm, 0, 2 * MANY);
+	mm__rcu_barrier();
+	CHECK_EQ(kept(), 1024 + 128 * (CROWD + 1));
 	pthread_barrier_wait(&crowd.barrier);
 	for (unsigned int i = 0; i < CROWD; i++)
 		thread_join(threads[i]);
