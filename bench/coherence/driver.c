@@ -15,6 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 enum {
 	MAX_THREADS = 1024,
@@ -28,6 +31,7 @@ enum {
 	MAX_ROUNDS = 10,
 	FEW_CORES = 64,
 	MAX_ROUNDS_OF_MANY = 100,
+	ARENAS_OF_A_CORE = 8,
 	/* Time that passes before each of these, for a lock that changes so often per second at most. */
 	LAPSE_US = 10000,
 };
@@ -166,10 +170,22 @@ static unsigned int own_slots(void)
 	return slots < MIN_OWN_SLOTS ? MIN_OWN_SLOTS : slots;
 }
 
+/*
+ * glibc's malloc() has eight arenas for each core of the machine at most, and threads share what there are not
+ * enough of. The machine here is the simulated one, not the host.
+ */
+static void set_arenas(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_ARENA_MAX, ARENAS_OF_A_CORE * (int)run.cores);
+#endif
+}
+
 static bool prepare(void)
 {
 	unsigned int i;
 
+	set_arenas();
 	run.threads = new_lines(run.cores * sizeof(struct thread));
 	if (!run.threads || !run.load->begin(run.operations))
 		return false;

@@ -31,7 +31,8 @@
  * short mm lock where they are next to each other in one leaf of the tree of areas; else it holds that for 32
  * areas at a time. mm_fork() needs memory for all areas, and for the page tables. A thread keeps some memory
  * for each space that it has used, until it ends or the space does, and that of up to 2,048 areas, which it
- * uses again, until it ends.
+ * uses again, until it ends. Where more than eight threads use spaces, it is that of 1,024 areas and 128 for
+ * each thread, and of 17,408 at most.
  *
  * The child of fork(2) may make spaces of its own, but not use those of its parent.
  *

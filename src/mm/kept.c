@@ -6,8 +6,11 @@
 #include "internal.h"
 #include "memory.h"
 
-/* More than one batch of RCU. */
-#define KEPT 2048u
+/*
+ * Beside a batch of RCU: a batch comes when something is left of the one before. An area weighs one line in a
+ * batch, which grows with the number of threads.
+ */
+#define KEPT_BESIDE 1024u
 
 static void keep(struct mm__rcu_thread *self, struct mm__garbage *memory)
 {
@@ -46,7 +49,7 @@ void mm__area_drop(struct mm__garbage *garbage)
 {
 	struct mm__rcu_thread *self = mm__rcu_self;
 
-	if (self && self->nr_kept < KEPT)
+	if (self && self->nr_kept < self->batch + KEPT_BESIDE)
 		keep(self, garbage);
 	else
 		mm__free(garbage);

@@ -298,6 +298,7 @@ static void collect(struct mm__rcu_thread *self, struct mm__rcu_limbo *limbo, bo
 
 		lock();
 		ready = take_free(limbo, &heavy, patient);
+		self->batch = batch_size();
 		begin_freeing(self);
 		unlock();
 		free_list(ready);
@@ -341,7 +342,7 @@ void mm__rcu_begin_thread(struct mm__rcu_thread *thread)
 		thread->next->link = &thread->next;
 	rcu.threads = thread;
 	rcu.nr_threads++;
-	thread->limbo.due = batch_size();
+	thread->limbo.due = thread->batch = batch_size();
 	unlock();
 	mm__rcu_self = thread;
 }

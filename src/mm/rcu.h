@@ -80,6 +80,7 @@ struct mm__rcu_thread {
 	_Atomic(uint64_t) freeing; /* a ticket while it frees what was taken from limbo, else 0 */
 	bool due;                  /* what it gave away last made so much that it has to look */
 	struct mm__rcu_limbo limbo;
+	uint64_t batch;           /* of the limbo, as of the thread's last look; the thread's own */
 	struct mm__garbage *kept; /* see kept.c */
 	unsigned int nr_kept;
 

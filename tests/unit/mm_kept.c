@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-/* As in kept.c. */
+/* As in kept.c, with few threads. */
 #define KEPT 2048u
 #define MANY 6000u
 /* From all that map_many() maps. */
@@ -88,6 +88,50 @@ TEST(mm_kept, who_maps_and_unmaps_gets_no_memory)
 {
 	for (size_t i = 0; i < NR_LOCKINGS; i++)
 		check_steady(lockings[i]);
+}
+
+enum { CROWD = 24 };
+
+struct crowd {
+	struct mm *mm;
+	pthread_barrier_t barrier;
+};
+
+static void *be_there(void *arg)
+{
+	struct crowd *crowd = arg;
+
+	map(crowd->mm, 10, 1, RW);
+	pthread_barrier_wait(&crowd->barrier);
+	pthread_barrier_wait(&crowd->barrier);
+	return NULL;
+}
+
+/* With which a thread may keep more. */
+TEST(mm_kept, who_maps_and_unmaps_among_many_threads_gets_no_memory)
+{
+	struct crowd crowd = { .mm = new_space() };
+	pthread_t threads[CROWD];
+	unsigned int before;
+
+	map(crowd.mm, 0, 1, RW);
+	CHECK_EQ(pthread_barrier_init(&crowd.barrier, NULL, CROWD + 1), 0);
+	for (unsigned int i = 0; i < CROWD; i++)
+		threads[i] = thread_start(be_there, &crowd);
+	pthread_barrier_wait(&crowd.barrier);
+	map_and_unmap(crowd.mm, 15000);
+	before = atomic_load(&allocated);
+	map_and_unmap(crowd.mm, 15000);
+	CHECK_EQ(atomic_load(&allocated), before);
+	map_many(crowd.mm);
+	unmap(crowd.mm, 0, 2 * MANY);
+	mm__rcu_barrier();
+	CHECK_EQ(kept(), 1024 + 128 * (CROWD + 1));
+	pthread_barrier_wait(&crowd.barrier);
+	for (unsigned int i = 0; i < CROWD; i++)
+		thread_join(threads[i]);
+	pthread_barrier_destroy(&crowd.barrier);
+	end_space(crowd.mm);
 }
 
 /* It protects part of an area and makes it one again, with which areas come and go. */
