@@ -310,9 +310,9 @@ void mm__area_tree_clear(struct mm__area_edit *edit, uint64_t start, uint64_t en
 	(void)edit, (void)start, (void)end;
 }
 
-void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t addr)
+void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t start, uint64_t end)
 {
-	(void)tree, (void)addr;
+	(void)tree, (void)start, (void)end;
 }
 
 /* Not called: no edit asks for it. */
