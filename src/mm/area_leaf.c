@@ -431,22 +431,22 @@ static void unlock_leaves(struct mm__area_tree *tree)
 	mm__order_drop(MM__ORDER_LEAF);
 }
 
-static void lock_leaf_at(struct mm__area_tree *tree, uint64_t addr)
-{
-	uint64_t low, high;
-	struct leaf *leaf = mm__leaf_of(tree, addr, &low, &high);
-
-	if (leaf)
-		mm__leaf_lock(tree, leaf);
-}
-
 void mm__area_edit_also(struct mm__area_edit *edit, uint64_t start, uint64_t end)
 {
 	/* (L-D) */
-	lock_leaf_at(edit->tree, start ? start - 1 : 0);
-	lock_leaf_at(edit->tree, start);
-	lock_leaf_at(edit->tree, end - 1);
-	lock_leaf_at(edit->tree, end);
+	const uint64_t addr[4] = { start ? start - 1 : 0, start, end - 1, end };
+	uint64_t low = 0, high = 0;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		struct leaf *leaf;
+
+		/* The leaf before has it, too. */
+		if (addr[i] >= low && addr[i] < high)
+			continue;
+		leaf = mm__leaf_of(edit->tree, addr[i], &low, &high);
+		if (leaf)
+			mm__leaf_lock(edit->tree, leaf);
+	}
 }
 
 void mm__area_edit_locked(struct mm__area_edit *edit, struct mm__area_tree *tree,

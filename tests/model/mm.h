@@ -315,6 +315,33 @@ void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t start, uint64_t en
 	(void)tree, (void)start, (void)end;
 }
 
+/* Both places of a move are in one leaf. */
+bool mm__area_edit_includes(struct mm__area_edit *edit, uint64_t start, uint64_t end, bool unmaps)
+{
+	(void)edit, (void)start, (void)end, (void)unmaps;
+	return true;
+}
+
+bool mm__area_edit_second(struct mm__area_edit *edit, const struct mm__area_edit *first,
+			  uint64_t start, uint64_t end, uint32_t writer, bool unmaps)
+{
+	(void)edit, (void)first, (void)start, (void)end, (void)writer, (void)unmaps;
+	assert(false);
+	return false;
+}
+
+unsigned int mm__area_edit_room(const struct mm__area_edit *edit)
+{
+	(void)edit;
+	return 2;
+}
+
+uint64_t mm__area_edit_reach(const struct mm__area_edit *edit)
+{
+	(void)edit;
+	return UINT64_MAX;
+}
+
 /* Not called: no edit asks for it. */
 void mm__area_tree_tidy(struct mm__area_edit *edit, uint64_t addr, bool divides, uint64_t now)
 {
