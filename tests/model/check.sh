@@ -8,7 +8,7 @@
 # source FILE has been changed by a sed expression. Nothing is written to the tree: the sources are
 # copied, unchanged but for some sizes, because each access is an event in every execution: the number
 # of wake-ups that are collected before the leaf is unlocked is 2 instead of 64, that of threads with
-# slots 4, that of entries of a TLB 2, that of a page table 4, and lines are 8 bytes. A chunk has 16
+# slots 4, that of entries of a TLB 2, that of a page table 2, and lines are 8 bytes. A chunk has 16
 # pages. A leaf of areas has 7 slots, and an inner node 4; a reader of a leaf tries
 # twice. What a thread remembers of address spaces is common to all, as GenMC knows no arrays that are
 # a thread's own; one thread at most uses it.
@@ -30,7 +30,7 @@ mm=$scratch/src/mm
 sed -i 's/MMRANGE__THREAD_LOCAL \(struct mm__remembered\)/\1/' "$mm/cpu.h" \
 	"$scratch/tests/model/mm.h"
 sed -i 's/\(MM__TLB_ENTRIES \)64u/\12u/' "$mm/cpu.h"
-sed -i 's/\(MM__TABLE_ENTRIES \)512u/\14u/' "$mm/page_table.h"
+sed -i 's/\(MM__TABLE_ENTRIES \)512u/\12u/' "$mm/page_table.h"
 sed -i 's/\(MM__LINE_SHIFT \)6u/\13u/; s/\(MM__CHUNK_FRAMES \)508u/\112u/
 	s/\(MM__CHUNK_SIZE .*\) 21/\1 16/' "$mm/frames.h"
 sed -i 's/\(LEAF_SLOTS *\)15u/\17u/; s/\(INNER_SLOTS *\)64u/\14u/' "$mm/area_node.h"

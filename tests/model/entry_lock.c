@@ -69,7 +69,7 @@ int main(void)
 	pthread_t threads[THREADS + LOOKERS + 1];
 
 	for (uintptr_t i = 1; i <= THREADS + LOOKERS; i++)
-		pthread_create(&threads[i], NULL, i > THREADS ? look_once : lock_once, (void *)i);
+		pthread_create(&threads[i], NULL, i <= LOOKERS ? look_once : lock_once, (void *)i);
 	for (uintptr_t i = 1; i <= THREADS + LOOKERS; i++)
 		pthread_join(threads[i], NULL);
 	assert(data == THREADS);

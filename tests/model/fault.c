@@ -122,7 +122,7 @@ static void change(void)
 	mm__cpu_drop_frames(&model_cpus[CHANGER], &frame, 1);
 #endif
 	reused = mm__cpu_frame(&model_cpus[CHANGER]);
-	assert(reused || !frame);
+	assert(reused || !OLD_REFS);
 }
 
 static void check(void)
@@ -143,7 +143,7 @@ static uint64_t word_here(void)
 {
 	uint64_t entry = model_entry(MODEL_HERE);
 
-	return entry ? model_word(entry) : 0;
+	return entry & MM__PRESENT ? model_word(entry) : 0;
 }
 
 static void change(void)

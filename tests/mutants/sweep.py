@@ -56,7 +56,7 @@ TESTS_OF = {
     "resize": "resize resize_random many", "area_gap": "mm_area_tree mm_mmap", "area_check": "mm_area_tree mm_space",
     "area_node": "mm_area_tree mm_area_tree_random", "areas": "mm_mprotect mm_mmap mm_mremap",
     "cpu": "mm_tlb mm_threads", "pages": "mm_fork mm_mremap mm_munmap", "page_cache": "mm_inode mm_file",
-    "locking": "mm_hold", "order": "mm_checked", "table_lock": "mm_fault", "mm": "mm_space",
+    "locking": "mm_hold", "order": "mm_checked", "table_lock": "mm_fault", "entry_lock": "mm_fault", "mm": "mm_space",
     "validate": "mm_space", "stats": "mm_space mm_fault mm_hold_times", "page_table": "mm_space mm_fault",
 }
 
