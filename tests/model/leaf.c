@@ -396,7 +396,10 @@ int main(void)
 
 #elif defined(FAULT) || ANEW || defined(PROTECT)
 
-/* The page at 25: the area that it was mapped for, and what it allows. */
+/*
+ * The page at 25: the area that it was mapped for, and what it allows. The lock stands for that of its entry,
+ * which a writer takes here even if the entry is as it has to be.
+ */
 static _Atomic(int) table;
 static struct area *page_of;
 static int page_prot;
