@@ -18,7 +18,7 @@ if [ $# -eq 2 ] && [ "$1" = --from ]; then
 	judge "$2"
 	exit
 fi
-if [ $# -ne 1 ] || [ ! -x "$1/bench/replay/mmrange-replay" ]; then
+if [ $# -ne 1 ] || [ ! -x "$1/tools/replay/mmrange-replay" ]; then
 	sed -n 's/^# \(replay_bounds.sh .*\)/usage: \1/p' "$0" >&2
 	exit 1
 fi
@@ -32,7 +32,7 @@ trap 'exit 1' HUP INT TERM
 machine
 ticks_before=$(ticks)
 times > "$results/before"
-"$1/bench/replay/mmrange-replay" --repeat 10 --json "$here"/replay/traces/*.mmtrace \
+"$1/tools/replay/mmrange-replay" --repeat 10 --json "$here"/../tools/replay/traces/*.mmtrace \
 	> "$results/replay.json"
 times > "$results/after"
 of_others "$ticks_before" "$(ticks)" "$results/before" "$results/after"

@@ -97,13 +97,13 @@ run() {
 	cmake --preset release
 	cmake --build --preset release --target mmrange-replay
 	say "replaying, ten times with each lock"
-	build/release/bench/replay/mmrange-replay --repeat 10 bench/replay/traces/*.mmtrace
+	build/release/tools/replay/mmrange-replay --repeat 10 tools/replay/traces/*.mmtrace
 }
 
 bench() {
 	say "building"
 	cmake --preset release
-	cmake --build --preset release --target bench/all
+	cmake --build --preset release --target tools/all bench/all
 	say "counting cache-line transfers on simulated cores"
 	mkdir -p build/release/report
 	sh bench/coherence/run.sh build/release build/release/report/coherence.csv || [ $? -eq 77 ]
