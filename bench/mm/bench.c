@@ -22,11 +22,11 @@ struct mm_bench {
 	/* Read only while the threads run. */
 	alignas(CREW_LINES) const struct mm_workload *workload;
 	const struct mm_mode *mode;
-	struct mm *mm;
-	struct mm_worker *workers;
+	struct mm_worker *workers; /* NULL: there are no spaces yet */
 	unsigned int threads;
+	unsigned int spaces; /* those of the first workers; the other workers use the first one's */
 	char name[64];
-	/* While the space is made. */
+	/* While the spaces are made. */
 	pthread_mutex_t opening;
 	/* Before what is measured. */
 	struct mm_stats before;
@@ -60,6 +60,8 @@ bool mm_bench_makes_sense(const struct mm_workload *workload, const struct mm_mo
 {
 	if (threads > 1 && (workload->alone || mode->floor))
 		return false;
+	if (mode->apart && (threads == 1 || workload->meets))
+		return false;
 	return !(workload->others && mode->floor);
 }
 
@@ -73,6 +75,7 @@ struct mm_bench *mm_bench_new(const struct mm_workload *workload, const struct m
 	bench->workload = workload;
 	bench->mode = mode;
 	bench->threads = threads;
+	bench->spaces = mode->apart ? threads : 1;
 	pthread_mutex_init(&bench->opening, NULL);
 	crew_init(&bench->crew, threads);
 	snprintf(bench->name, sizeof(bench->name), "mm/%s/%s", workload->name, mode->name);
@@ -108,7 +111,6 @@ static void init_worker(struct mm_bench *bench, unsigned int thread)
 	struct mm_worker *worker = &bench->workers[thread];
 
 	worker->ops = bench->mode->ops;
-	worker->mm = bench->mm;
 	worker->workload = bench->workload;
 	worker->name = bench->name;
 	worker->crew = &bench->crew;
@@ -120,55 +122,88 @@ static void init_worker(struct mm_bench *bench, unsigned int thread)
 	worker->fd = bench->workload->file ? new_file(worker) : -1;
 }
 
-static void make_space(struct mm_bench *bench)
+static struct mm *new_space(struct mm_bench *bench)
 {
 	const struct mm_worker nobody = { .name = bench->name };
 	const struct mm_ops *ops = bench->mode->ops;
 	struct mm_attr attr;
-	unsigned int thread;
+	struct mm *mm;
 
-	bench->workers = new_lines(bench->threads * sizeof(struct mm_worker));
-	must(&nobody, "malloc", bench->workers ? 0 : ENOMEM);
 	ops->attr_init(&attr);
 	attr.locking = bench->mode->locking;
 	attr.max_areas = UINT32_MAX;
 	if (bench->workload->own_place)
 		attr.placement = MM_PLACEMENT_THREAD;
-	must(&nobody, "mm_create", ops->create(&bench->mm, &attr));
-	for (thread = 0; thread < bench->threads; thread++)
+	must(&nobody, "mm_create", ops->create(&mm, &attr));
+	return mm;
+}
+
+static void make_spaces(struct mm_bench *bench)
+{
+	const struct mm_worker nobody = { .name = bench->name };
+	unsigned int thread;
+
+	bench->workers = new_lines(bench->threads * sizeof(struct mm_worker));
+	must(&nobody, "malloc", bench->workers ? 0 : ENOMEM);
+	for (thread = 0; thread < bench->threads; thread++) {
+		struct mm_worker *worker = &bench->workers[thread];
+
+		worker->mm = thread < bench->spaces ? new_space(bench) : bench->workers[0].mm;
 		init_worker(bench, thread);
+	}
 	if (bench->workload->begin)
 		bench->workload->begin(&bench->workers[0]);
 }
 
-static void destroy_space(struct mm_bench *bench)
+static void destroy_spaces(struct mm_bench *bench)
 {
 	unsigned int thread;
 
-	bench->mode->ops->destroy(bench->mm);
+	for (thread = 0; thread < bench->spaces; thread++)
+		bench->mode->ops->destroy(bench->workers[thread].mm);
 	for (thread = 0; thread < bench->threads; thread++)
 		if (bench->workers[thread].fd >= 0)
 			close(bench->workers[thread].fd);
 	free(bench->workers);
 	bench->workers = NULL;
-	bench->mm = NULL;
 }
 
 void mm_bench_delete(struct mm_bench *bench)
 {
-	if (bench->mm)
-		destroy_space(bench);
+	if (bench->workers)
+		destroy_spaces(bench);
 	pthread_mutex_destroy(&bench->opening);
 	free(bench);
 }
 
-/* What a library does not know of stays 0. */
+/* What is looked at here. */
+static void add_stats(struct mm_stats *sum, const struct mm_stats *stats)
+{
+	unsigned int i;
+
+	sum->areas += stats->areas;
+	sum->pages += stats->pages;
+	sum->faults_minor += stats->faults_minor;
+	sum->faults_speculative += stats->faults_speculative;
+	for (i = 0; i < MM_NR_FALLBACKS; i++)
+		sum->fallbacks[i] += stats->fallbacks[i];
+	for (i = 0; i < MM_NR_HOLD_TIMES; i++)
+		sum->hold_times[i] += stats->hold_times[i];
+}
+
+/* Of all spaces together. What a library does not know of stays 0. */
 static struct mm_stats get_stats(const struct mm_bench *bench)
 {
-	struct mm_stats stats = { 0 };
+	struct mm_stats sum = { 0 };
+	unsigned int i;
 
-	bench->mode->ops->get_stats(bench->mm, &stats, sizeof(stats));
-	return stats;
+	for (i = 0; i < bench->spaces; i++) {
+		struct mm_stats stats = { 0 };
+
+		bench->mode->ops->get_stats(bench->workers[i].mm, &stats, sizeof(stats));
+		add_stats(&sum, &stats);
+	}
+	return sum;
 }
 
 static uint64_t get_others(const struct mm_bench *bench)
@@ -201,8 +236,8 @@ static void warm_up(struct mm_bench *bench, unsigned int thread)
 void mm_bench_enter(struct mm_bench *bench, unsigned int thread)
 {
 	pthread_mutex_lock(&bench->opening);
-	if (!bench->mm)
-		make_space(bench);
+	if (!bench->workers)
+		make_spaces(bench);
 	pthread_mutex_unlock(&bench->opening);
 	warm_up(bench, thread);
 	crew_meet(&bench->crew);
@@ -301,8 +336,10 @@ static const char *check_areas(const struct mm_bench *bench)
 static const char *check_empty(const struct mm_bench *bench)
 {
 	struct mm_stats stats;
+	unsigned int i;
 
-	unmap(&bench->workers[0], MM_ADDR_MIN, MM_ADDR_MAX - MM_ADDR_MIN);
+	for (i = 0; i < bench->spaces; i++)
+		unmap(&bench->workers[i], MM_ADDR_MIN, MM_ADDR_MAX - MM_ADDR_MIN);
 	stats = get_stats(bench);
 	return stats.areas || stats.pages ? "something is left when all is unmapped" : NULL;
 }
@@ -328,7 +365,7 @@ static struct mm_result get_result(struct mm_bench *bench)
 		return result;
 	if (!result.error)
 		result.error = check_empty(bench);
-	destroy_space(bench);
+	destroy_spaces(bench);
 	return result;
 }
 

@@ -10,13 +10,14 @@ static struct mm_ops floor_ops;
 static struct mm_ops before_ops;
 
 const struct mm_mode mm_modes[] = {
-	{ "floor", MM_LOCKING_RANGE, true, &floor_ops },
-	{ "rwlock", MM_LOCKING_RWLOCK, false, &library_ops },
-	{ "coarse", MM_LOCKING_COARSE, false, &library_ops },
-	{ "range", MM_LOCKING_RANGE, false, &library_ops },
-	{ "speculative", MM_LOCKING_SPECULATIVE, false, &library_ops },
+	{ "floor", MM_LOCKING_RANGE, .floor = true, .ops = &floor_ops },
+	{ "rwlock", MM_LOCKING_RWLOCK, .ops = &library_ops },
+	{ "coarse", MM_LOCKING_COARSE, .ops = &library_ops },
+	{ "range", MM_LOCKING_RANGE, .ops = &library_ops },
+	{ "speculative", MM_LOCKING_SPECULATIVE, .ops = &library_ops },
+	{ "apart", MM_LOCKING_SPECULATIVE, .apart = true, .ops = &library_ops },
 	/* Last, as this mode exists only if the user names a library. */
-	{ "before", MM_LOCKING_SPECULATIVE, false, &before_ops },
+	{ "before", MM_LOCKING_SPECULATIVE, .ops = &before_ops },
 };
 
 size_t nr_mm_modes = sizeof(mm_modes) / sizeof(mm_modes[0]) - 1;

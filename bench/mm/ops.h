@@ -41,6 +41,7 @@ struct mm_mode {
 	const char *name;
 	enum mm_locking locking;
 	bool floor; /* one thread only, without locks and checks, see CMakeLists.txt */
+	bool apart; /* each thread has a space of its own: more, the machine does not allow */
 	const struct mm_ops *ops;
 };
 

@@ -30,6 +30,7 @@ struct mm_workload {
 	bool alone;     /* one thread only */
 	bool others;    /* with threads that are not counted: not for the floor */
 	bool together;  /* each thread does all rounds; else they are dealt out */
+	bool meets;     /* threads use what others have mapped: they need one space */
 	bool keep;      /* the space is dear to make: it lives until the program ends */
 	bool file;      /* each thread has a file of its own */
 	bool shared;    /* and maps it shared */

@@ -67,13 +67,15 @@ static void prefetch_leaf(const struct mm__area_node *node)
 static inline struct leaf *descend(const struct mm__area_tree *tree, uint64_t addr)
 {
 	struct mm__area_node *node = mm__root(tree);
+	unsigned int top = node ? node->level : 0;
 
-	for (unsigned int level = node ? node->level : 0; level; level--) {
+	for (unsigned int level = top; level; level--) {
 		const struct inner *inner = mm__inner(node);
+		unsigned int i =
+			level == top ? mm__route_root(inner, addr) : mm__route(inner, addr);
 
 		/* acquire [R1]: pairs with [W1] in mm__path_publish() */
-		node = atomic_load_explicit(&inner->child[mm__route(inner, addr)],
-					    memory_order_acquire);
+		node = atomic_load_explicit(&inner->child[i], memory_order_acquire);
 		if (level == 1)
 			prefetch_leaf(node);
 	}

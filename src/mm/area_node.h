@@ -143,6 +143,15 @@ static inline unsigned int mm__route(const struct inner *inner, uint64_t addr)
 	return mm__search(inner->key, INNER_SLOTS / 2, addr);
 }
 
+/*
+ * The same for the root, whose count is on a line that the caller has loaded. Where it has few children, as
+ * where a few threads have a leaf each, a search of all keys takes longer than that of a leaf.
+ */
+static inline unsigned int mm__route_root(const struct inner *root, uint64_t addr)
+{
+	return root->node.count <= 8 ? mm__search(root->key, 4, addr) : mm__route(root, addr);
+}
+
 /* acquire and release [L2], [L3]: see area_leaf.c; for what is in an area, they are [R1] and [W1] */
 static inline uint64_t mm__leaf_start(const struct leaf *leaf, unsigned int i)
 {

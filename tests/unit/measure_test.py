@@ -304,6 +304,17 @@ class MmBounds(Case):
         runs["mm", "storm", "speculative", 1]["aborted_per_fault"] = 0
         self.assertEqual(self.judge(["mm"], benchmarks(runs)), (25, 0, 0))
 
+    def test_threads_with_a_space_each_show_what_is_possible(self):
+        runs = values(MM, 0)
+        for name, rate in {("mapbench_local", "apart", 2): 300, ("page_fault1", "apart", 2): 200,
+                           ("page_fault1", "apart", 64): 180, ("storm_busy", "speculative", 1): 95}.items():
+            runs["mm", *name] = {"items_per_second": rate}
+        self.assertEqual(self.judge(["mm"], benchmarks(runs)), (25, 0, 0))
+        for beside in ("mapbench_local.* met  of 2.000 possible: 85 %", "of 64 threads.* met  of 0.900 possible: 100 %",
+                       "storm_none's .* met  of 0.950 possible: 95 %"):
+            self.assertRegex(self.table, f"{beside}\n")
+        self.assertEqual(self.table.count("possible"), 4)
+
     def test_the_table_has_the_modes_in_their_order_relative_to_the_rwlock(self):
         runs = {("mm", workload, mode, threads): {"items_per_second": rate} for workload, mode, threads, rate in (
             ("mmap1", "coarse", 1, 3e6), ("mmap1", "rwlock", 1, 4e6), ("mmap1", "rwlock", 2, 2e6),
