@@ -4,7 +4,7 @@
 # quickstart.sh run     replays the recorded memory activity of two real programs, and prints the outcome
 # quickstart.sh test    builds in every configuration and runs the tests; the last line is "N passed, N failed"
 # quickstart.sh bench   measures the lock against others for ten minutes, prints rates and which bounds are
-#                       met, and leaves JSON, CSV and plots in build/release/report; "bench full": for hours
+#                       met, and leaves JSON and plots in build/release/report; "bench full": for hours
 #
 # On Debian and Ubuntu, packages that are missing are installed first; elsewhere they are named.
 set -eu
@@ -20,6 +20,7 @@ tools='gcc                  run,test,bench gcc              gcc                 
        cmake                run,test,bench cmake            cmake                  cmake     cmake         cmake
        ninja                run,test,bench ninja-build      ninja-build            ninja     samurai       ninja
        benchmark/benchmark.h    test,bench libbenchmark-dev google-benchmark-devel benchmark benchmark-dev google-benchmark
+       python3                  test,bench python3          python3                python    python3       python3
        pkg-config               test,bench pkg-config       pkgconf-pkg-config     pkgconf   pkgconf       pkgconf
        ck_rwlock.h                   bench libck-dev        ck-devel               -         -             concurrencykit
        gnuplot                       bench gnuplot-nox      gnuplot                gnuplot   gnuplot       gnuplot
@@ -97,21 +98,20 @@ run() {
 	cmake --preset release
 	cmake --build --preset release --target mmrange-replay
 	say "replaying, ten times with each lock"
-	build/release/bench/replay/mmrange-replay --repeat 10 bench/replay/traces/*.mmtrace
+	build/release/tools/replay/mmrange-replay --repeat 10 tools/replay/traces/*.mmtrace
 }
 
 bench() {
 	say "building"
 	cmake --preset release
-	cmake --build --preset release --target bench/all
+	cmake --build --preset release --target tools/all bench/all
 	say "counting cache-line transfers on simulated cores"
 	mkdir -p build/release/report
 	sh bench/coherence/run.sh build/release build/release/report/coherence.csv || [ $? -eq 77 ]
 	say "measuring"
-	sh bench/report.sh build/release ${1:+"$1"}
-	say "measuring address spaces"
-	sh bench/mm_bounds.sh build/release
-	sh bench/replay_bounds.sh build/release
+	python3 bench/measure.py report ${1:+"--$1"}
+	say "measuring address spaces and the replay"
+	python3 bench/measure.py bounds mm replay
 }
 
 passed=0

@@ -32,11 +32,12 @@ if [ $# -lt 1 ] || [ $# -gt 2 ]; then
 	sed -n 's/^# \(run.sh .*\)/usage: \1/p' "$0" >&2
 	exit 2
 fi
-built=$1/bench/coherence
+tool=$1/tools/coherence
+driver=$1/bench/coherence/coherence-driver
 csv=${2:-coherence.csv}
-. "$(dirname "$0")/qemu.sh"
+. "$(dirname "$0")/../../tools/coherence/qemu.sh"
 
-reason=$(why_not "$built/coherence-plugin.so" "$built/coherence-toy")
+reason=$(why_not "$tool/coherence-plugin.so" "$tool/coherence-toy")
 if [ "$reason" ]; then
 	echo "SKIPPED: $reason"
 	exit 77
@@ -66,8 +67,8 @@ count() {
 		options=,window=10000 # cycles: these share nothing, and it is faster
 		amount=$operations_of_many
 	fi
-	timeout "$limit" qemu-x86_64 -plugin "$built/coherence-plugin.so$options" \
-		"$built/coherence-driver" "$1" "$2" "$3" "$amount" > "$output" 2>&1 || status=$?
+	timeout "$limit" qemu-x86_64 -plugin "$tool/coherence-plugin.so$options" \
+		"$driver" "$1" "$2" "$3" "$amount" > "$output" 2>&1 || status=$?
 	if [ "$status" -eq 124 ]; then
 		reason="not done in $limit s"
 	elif [ "$status" -ne 0 ] || [ -z "$(value transfers_per_op)" ]; then

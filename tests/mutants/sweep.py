@@ -113,7 +113,7 @@ class Build:
 
     def configure(self):
         args = ["cmake", "-S", self.copy, "-B", self.dir, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
-                "-DMMRANGE_BENCH=OFF", "-DMMRANGE_WERROR=OFF", "-DCMAKE_C_FLAGS=-w",
+                "-DMMRANGE_TOOLS=OFF", "-DMMRANGE_BENCH=OFF", "-DMMRANGE_WERROR=OFF", "-DCMAKE_C_FLAGS=-w",
                 "-DCRITERION_LIBRARY=OFF", "-DCRITERION_INCLUDE_DIR=OFF"] + BUILDS[self.name]
         if shutil.which("ccache"):
             args += ["-DCMAKE_C_COMPILER_LAUNCHER=ccache"]

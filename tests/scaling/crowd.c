@@ -2,7 +2,7 @@
 /*
  * crowd CORES - as many threads as there are simulated cores make calls that all commute, each
  * another function of the lock than its neighbours; how many lines they conflict over. For the
- * plugin of bench/coherence.
+ * plugin of tools/coherence.
  *
  * Exits with 1 if there are too many, or a function of the lock did not do what it must; with 3
  * without the plugin.

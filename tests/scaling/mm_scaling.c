@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mm_scaling [-v] - how many of the pairs of calls on an address space that commute are free of conflicts;
- * see trial.h. For the plugin of bench/coherence.
+ * see trial.h. For the plugin of tools/coherence.
  */
 #include "mm_reasons.h"
 #include "mm_scene.h"

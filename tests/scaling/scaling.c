@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * scaling [-v] - how many of the pairs of calls on a range lock that commute are free of conflicts; see
- * trial.h. For the plugin of bench/coherence.
+ * trial.h. For the plugin of tools/coherence.
  */
 #include "reasons.h"
 #include "scene.h"

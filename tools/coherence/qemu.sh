@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh
 #
-# qemu.sh - for run.sh and smoke_test.sh: whether this machine has what the plugin needs.
+# qemu.sh - for scripts that run programs under the plugin: whether this machine has what the plugin needs.
 #
 # why_not PLUGIN TOY: nothing, or the reason why nothing can be counted here.
 why_not() {
