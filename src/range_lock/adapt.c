@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapt.h"
+#include "find.h"
+#include "history.h"
+#include "leaf_store.h"
 #include "lock.h"
 #include "platform/platform.h"
 #include "short_lock.h"
@@ -8,18 +11,16 @@
 #include <errno.h>
 
 enum {
-	/* What an acquisition adds to a score if it is disjoint from the last one, what it takes off if
-	 * it is not, and if it is, but straddles. */
-	DISJOINT = 4,
-	OVERLAPPING = 4,
-	STRADDLING = 3,
-	FIRST_PATIENCE = 2 * DISJOINT,
-	MAX_DOUBLINGS = 7,
-	/* What a range that comes from the leaf before adds to a strain, and what one in the leaf alone
-	 * takes off. */
-	CROSSING = 2,
-	SINGLE_EASE = 3,
-	MAX_STRAIN = 200, /* from which on a leaf is too fine */
+	/*
+	 * What an acquisition by another thread takes off the score of a leaf: if its range overlaps the last
+	 * one, and if it straddles a bound of the leaf and is disjoint from the last one.
+	 */
+	SCORE_OVERLAPPING = 4,
+	SCORE_STRADDLING = 3,
+	/* What a range that crosses the lower bound adds to the crossings, and what one inside the leaf takes off. */
+	CROSSINGS_ADDED = 2,
+	CROSSINGS_EASED = 3,
+	TOO_MANY_CROSSINGS = 200, /* from which on the leaf is too fine */
 	SHORT_SPAN = 8,   /* leaves that a short range has at most */
 	SWEEP_STEP = 64,  /* leaves that a thread looks at in a sweep */
 };
@@ -29,83 +30,6 @@ static const uint64_t CHANGE_INTERVAL = UINT64_C(4000000);
 
 /* For how long nothing is split after a leaf was too fine, in nanoseconds. */
 static const uint64_t FIRST_CALM = UINT64_C(1000000), MAX_CALM = RANGE__SWEEP_INTERVAL;
-
-/* Owners that no thread is: none has used the leaf since the sweep passed, or since it came about. */
-static const uint32_t COLD = 0, NEW = UINT32_MAX;
-
-/*
- * relaxed, in all of this file: the score, patience, strain and last owner are guesses, any values do.
- */
-
-static unsigned int score_of(struct range__leaf *leaf)
-{
-	return atomic_load_explicit(&leaf->score, memory_order_relaxed);
-}
-
-static void set_score(struct range__leaf *leaf, unsigned int score)
-{
-	atomic_store_explicit(&leaf->score, (uint16_t)score, memory_order_relaxed);
-}
-
-static void lower_score(struct range__leaf *leaf, unsigned int by)
-{
-	unsigned int score = score_of(leaf);
-
-	if (score > 0)
-		set_score(leaf, score > by ? score - by : 0);
-}
-
-/* patience is how often it has doubled. */
-static unsigned int patience_of(struct range__leaf *leaf)
-{
-	return (unsigned int)FIRST_PATIENCE
-	       << atomic_load_explicit(&leaf->patience, memory_order_relaxed);
-}
-
-static void double_patience(struct range__leaf *leaf)
-{
-	uint8_t doublings = atomic_load_explicit(&leaf->patience, memory_order_relaxed);
-
-	if (doublings < MAX_DOUBLINGS)
-		atomic_store_explicit(&leaf->patience, (uint8_t)(doublings + 1),
-				      memory_order_relaxed);
-}
-
-static unsigned int strain_of(struct range__leaf *leaf)
-{
-	return atomic_load_explicit(&leaf->strain, memory_order_relaxed);
-}
-
-static void set_strain(struct range__leaf *leaf, unsigned int strain)
-{
-	if (strain != strain_of(leaf))
-		atomic_store_explicit(&leaf->strain, (uint8_t)strain, memory_order_relaxed);
-}
-
-static uint32_t owner_of(struct range__leaf *leaf)
-{
-	return atomic_load_explicit(&leaf->last_owner, memory_order_relaxed);
-}
-
-static void set_owner(struct range__leaf *leaf, uint32_t owner)
-{
-	atomic_store_explicit(&leaf->last_owner, owner, memory_order_relaxed);
-}
-
-static void set_last(struct range__leaf *leaf, uint64_t start, uint64_t end)
-{
-	atomic_store_explicit(&leaf->last_start, start, memory_order_relaxed);
-	atomic_store_explicit(&leaf->last_end, end, memory_order_relaxed);
-}
-
-void range__adapt_inherit(struct range__leaf *to, struct range__leaf *from)
-{
-	atomic_store_explicit(&to->patience,
-			      atomic_load_explicit(&from->patience, memory_order_relaxed),
-			      memory_order_relaxed);
-	set_score(to, 0);
-	set_strain(to, 0);
-}
 
 /* Under lock->mutex: whether the budget allows one change more. As many as twice the leaves may come at
  * once. (A virtual schedule: ITU-T I.371, generic cell rate algorithm.) */
@@ -122,23 +46,23 @@ static bool may_change(struct range__forest *forest, uint64_t now)
 }
 
 /* With both leaves locked, and right vacant: merges it into the one before. */
-static void merge(struct range__forest *forest, struct range__leaf *leaf, uint32_t i,
+static void merge_leaves(struct range__forest *forest, struct range__leaf *leaf, uint32_t i,
 		  struct range__leaf *right)
 {
 	range__leaf_absorb(leaf, right);
-	set_score(leaf, 0);
-	if (strain_of(right) >= MAX_STRAIN)
-		double_patience(leaf);
+	range__set_score(leaf, 0);
+	if (range__crossings(right) >= TOO_MANY_CROSSINGS)
+		range__double_split_threshold(leaf);
 	range__index_remove(forest, i, 1);
 	forest->merges++;
 }
 
 /* In a biased leaf, readers note nothing: they do so from now on, until the next sweep. */
-static bool is_wanted(struct range__lock *lock, struct range__leaf *leaf)
+static bool is_leaf_wanted(struct range__lock *lock, struct range__leaf *leaf)
 {
-	bool biased = range__leaf_biased(leaf);
+	bool biased = leaf->biased;
 
-	range__leaf_revoke(lock, leaf);
+	range__bias_revoke_leaf(lock, leaf);
 	return biased || !range__leaf_vacant(leaf);
 }
 
@@ -146,7 +70,7 @@ static bool is_wanted(struct range__lock *lock, struct range__leaf *leaf)
  * The leaf of entry i: merges it into the one before it if it has been unused since the last sweep,
  * otherwise marks it. Any thread that acquires a range in it notes an owner.
  */
-static bool sweep_leaf(struct range__lock *lock, struct range__forest *forest, uint32_t i,
+static bool sweep_one_leaf(struct range__lock *lock, struct range__forest *forest, uint32_t i,
 		       uint64_t now)
 {
 	struct range__leaf *left = range__index_leaf(forest, i - 1);
@@ -155,27 +79,27 @@ static bool sweep_leaf(struct range__lock *lock, struct range__forest *forest, u
 
 	range__leaf_lock(left);
 	range__leaf_lock(leaf);
-	merged = owner_of(leaf) == COLD && !is_wanted(lock, leaf) && may_change(forest, now);
+	merged = range__last_owner(leaf) == RANGE__OWNER_COLD && !is_leaf_wanted(lock, leaf) && may_change(forest, now);
 	if (merged) {
-		range__leaf_revoke(lock, left);
-		merge(forest, left, i, leaf);
+		range__bias_revoke_leaf(lock, left);
+		merge_leaves(forest, left, i, leaf);
 	} else {
-		set_owner(leaf, COLD);
+		range__set_last_owner(leaf, RANGE__OWNER_COLD);
 	}
 	range__leaf_unlock(leaf, NULL);
 	range__leaf_unlock(left, NULL);
 	if (merged)
-		range__forest_free_leaf(forest, leaf);
+		range__store_give(forest, leaf);
 	return merged;
 }
 
 /* Under lock->mutex: goes on with a sweep, or begins one if it is time. */
-static void sweep(struct range__lock *lock, struct range__forest *forest, uint64_t now)
+static void continue_sweep(struct range__lock *lock, struct range__forest *forest, uint64_t now)
 {
 	if (now < atomic_load_explicit(&forest->sweep_due, memory_order_relaxed))
 		return;
 	for (int step = 0; step < SWEEP_STEP && forest->sweep < range__index_count(forest); step++)
-		if (!sweep_leaf(lock, forest, forest->sweep, now))
+		if (!sweep_one_leaf(lock, forest, forest->sweep, now))
 			forest->sweep++;
 	if (forest->sweep < range__index_count(forest))
 		return;
@@ -186,7 +110,7 @@ static void sweep(struct range__lock *lock, struct range__forest *forest, uint64
 }
 
 /* Doubled by each leaf that was too fine, and halved by each sweep. */
-static void calm_down(struct range__forest *forest, uint64_t now)
+static void prolong_calm(struct range__forest *forest, uint64_t now)
 {
 	uint64_t calm = 2 * forest->calm;
 
@@ -194,8 +118,8 @@ static void calm_down(struct range__forest *forest, uint64_t now)
 	forest->calm_until = now + forest->calm;
 }
 
-/* Under lock->mutex: the leaf of entry i. Without a merge its strain begins anew. */
-static void relieve(struct range__lock *lock, struct range__forest *forest, uint32_t i)
+/* Under lock->mutex: the leaf of entry i. Without a merge its crossings begins anew. */
+static void merge_if_too_fine(struct range__lock *lock, struct range__forest *forest, uint32_t i)
 {
 	struct range__leaf *left = range__index_leaf(forest, i - 1);
 	struct range__leaf *leaf = range__index_leaf(forest, i);
@@ -204,23 +128,23 @@ static void relieve(struct range__lock *lock, struct range__forest *forest, uint
 
 	range__leaf_lock(left);
 	range__leaf_lock(leaf);
-	merged = strain_of(leaf) >= MAX_STRAIN && !range__leaf_biased(leaf) &&
+	merged = range__crossings(leaf) >= TOO_MANY_CROSSINGS && !leaf->biased &&
 		 range__leaf_vacant(leaf) && may_change(forest, now);
 	if (merged) {
-		range__leaf_revoke(lock, left);
-		merge(forest, left, i, leaf);
+		range__bias_revoke_leaf(lock, left);
+		merge_leaves(forest, left, i, leaf);
 		forest->sweep -= i < forest->sweep;
-		calm_down(forest, now);
+		prolong_calm(forest, now);
 	} else {
-		set_strain(leaf, 0);
+		range__set_crossings(leaf, 0);
 	}
 	range__leaf_unlock(leaf, NULL);
 	range__leaf_unlock(left, NULL);
 	if (merged)
-		range__forest_free_leaf(forest, leaf);
+		range__store_give(forest, leaf);
 }
 
-void range__adapt_relieve(struct range__lock *lock)
+void range__adapt_merge_too_fine(struct range__lock *lock)
 {
 	/* acquire: as in range__index_find() */
 	struct range__forest *forest = atomic_load_explicit(&lock->forest, memory_order_acquire);
@@ -233,60 +157,51 @@ void range__adapt_relieve(struct range__lock *lock)
 				atomic_load_explicit(&forest->too_fine, memory_order_relaxed));
 	atomic_store_explicit(&forest->too_fine, 0, memory_order_relaxed);
 	if (i > 0)
-		relieve(lock, forest, i);
+		merge_if_too_fine(lock, forest, i);
 	range__short_unlock(&lock->mutex);
 }
 
-static bool can_split(struct range__leaf *leaf, uint64_t point)
+static bool can_split_at(struct range__leaf *leaf, uint64_t point)
 {
 	return range__leaf_lo(leaf) < point && point < range__leaf_hi(leaf) &&
 	       !range__leaf_crossed(leaf, point);
 }
 
-/* A new leaf is not cold: the sweep leaves it alone for one round. */
-static void begin(struct range__leaf *leaf, struct range__leaf *from, uint64_t lo)
-{
-	range__adapt_inherit(leaf, from);
-	atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
-	set_owner(leaf, NEW);
-	set_last(leaf, lo, lo);
-}
-
 /* With both leaves locked: splits one of them at one of two points, if possible. */
-static bool split_in_two(struct range__leaf *leaf, const uint64_t points[2],
+static bool split_at_either(struct range__leaf *leaf, const uint64_t points[2],
 			 struct range__leaf *right)
 {
-	uint64_t point = can_split(leaf, points[0]) ? points[0] : points[1];
+	uint64_t point = can_split_at(leaf, points[0]) ? points[0] : points[1];
 
-	if (!can_split(leaf, point))
+	if (!can_split_at(leaf, point))
 		return false;
 	range__leaf_split(leaf, point, right);
-	begin(right, leaf, point);
+	range__history_begin(right, leaf, point);
 	return true;
 }
 
 /* Under lock->mutex: the leaf at entry i. */
-static void split_at(struct range__lock *lock, struct range__forest *forest, uint32_t i,
+static void split_entry(struct range__lock *lock, struct range__forest *forest, uint32_t i,
 		     const uint64_t points[2])
 {
 	struct range__leaf *leaf = range__index_leaf(forest, i);
-	struct range__leaf *right = range__forest_new_leaf(lock, forest);
+	struct range__leaf *right = range__store_take(lock, forest);
 
 	if (!right) {
-		double_patience(leaf);
+		range__double_split_threshold(leaf);
 		return;
 	}
 	range__leaf_lock(leaf);
 	range__leaf_lock(right);
-	range__leaf_revoke(lock, leaf);
-	if (split_in_two(leaf, points, right)) {
+	range__bias_revoke_leaf(lock, leaf);
+	if (split_at_either(leaf, points, right)) {
 		range__index_insert(forest, i + 1, right, 1);
 		/* A sweep must not come to a leaf that it has just marked as cold. */
 		forest->sweep += i + 1 < forest->sweep;
 		forest->splits++;
 	} else {
-		double_patience(leaf);
-		range__forest_free_leaf(forest, right);
+		range__double_split_threshold(leaf);
+		range__store_give(forest, right);
 	}
 	range__leaf_unlock(right, NULL);
 	range__leaf_unlock(leaf, NULL);
@@ -308,7 +223,7 @@ static struct range__forest *forest_for(struct range__lock *lock, enum range__me
 	return range__max_leaves(lock) > 1 ? range__forest_get(lock) : NULL;
 }
 
-static void split(struct range__lock *lock, struct range__leaf *leaf, const uint64_t points[2],
+static void try_split(struct range__lock *lock, struct range__leaf *leaf, const uint64_t points[2],
 		  enum range__memory memory)
 {
 	uint64_t now = mmrange__now();
@@ -318,14 +233,14 @@ static void split(struct range__lock *lock, struct range__leaf *leaf, const uint
 	/* Another thread is at it: not worth waiting for, the next collision tries again. */
 	if (!range__short_trylock(&lock->mutex))
 		return;
-	set_score(leaf, 0);
+	range__set_score(leaf, 0);
 	forest = forest_for(lock, memory);
 	if (forest)
-		sweep(lock, forest, now);
+		continue_sweep(lock, forest, now);
 	if (forest && may_split(forest, now))
-		split_at(lock, forest, range__index_search(forest, points[0]), points);
+		split_entry(lock, forest, range__index_search(forest, points[0]), points);
 	else if (memory == RANGE__MEMORY)
-		double_patience(leaf);
+		range__double_split_threshold(leaf);
 	range__short_unlock(&lock->mutex);
 	errno = saved;
 }
@@ -340,27 +255,21 @@ static void sweep_if_due(struct range__lock *lock)
 	if (!forest || now < atomic_load_explicit(&forest->sweep_due, memory_order_relaxed) ||
 	    !range__short_trylock(&lock->mutex))
 		return;
-	sweep(lock, forest, now);
+	continue_sweep(lock, forest, now);
 	range__short_unlock(&lock->mutex);
-}
-
-static bool overlaps_last(struct range__leaf *leaf, const struct range__hold *range)
-{
-	return range__overlap(range, atomic_load_explicit(&leaf->last_start, memory_order_relaxed),
-			      atomic_load_explicit(&leaf->last_end, memory_order_relaxed));
 }
 
 /* What the range is to a leaf of it that another thread used last. If the last range was disjoint, a
  * split between the two is no worse for this one. */
 static void note_straddled(struct range__leaf *leaf, const struct range__hold *range)
 {
-	bool overlaps = overlaps_last(leaf, range);
+	bool overlaps = range__overlaps_last(leaf, range);
 
-	set_owner(leaf, (uint32_t)range->owner);
-	set_last(leaf, range->start, range->end);
+	range__set_last_owner(leaf, (uint32_t)range->owner);
+	range__set_last_range(leaf, range->start, range->end);
 	if (overlaps)
-		double_patience(leaf);
-	lower_score(leaf, overlaps ? OVERLAPPING : STRADDLING);
+		range__double_split_threshold(leaf);
+	range__lower_score(leaf, overlaps ? SCORE_OVERLAPPING : SCORE_STRADDLING);
 }
 
 static bool is_short(const struct range__hold *range)
@@ -373,15 +282,15 @@ static bool is_short(const struct range__hold *range)
 	return leaf == range->leaf[1];
 }
 
-static void add_strain(struct range__lock *lock, struct range__leaf *leaf)
+static void add_crossing(struct range__lock *lock, struct range__leaf *leaf)
 {
-	unsigned int strain = strain_of(leaf) + CROSSING;
+	unsigned int crossings = range__crossings(leaf) + CROSSINGS_ADDED;
 
-	if (strain < MAX_STRAIN) {
-		set_strain(leaf, strain);
+	if (crossings < TOO_MANY_CROSSINGS) {
+		range__set_crossings(leaf, crossings);
 		return;
 	}
-	set_strain(leaf, MAX_STRAIN);
+	range__set_crossings(leaf, TOO_MANY_CROSSINGS);
 	atomic_store_explicit(&range__forest_of(lock)->too_fine, range__leaf_lo(leaf),
 			      memory_order_relaxed);
 }
@@ -392,11 +301,11 @@ static void note_covered(struct range__lock *lock, const struct range__hold *ran
 	struct range__leaf *leaf = range__leaf_right(range->leaf[0]);
 
 	for (; leaf && leaf != range->leaf[1]; leaf = range__leaf_right(leaf)) {
-		if (owner_of(leaf) == (uint32_t)range->owner)
+		if (range__last_owner(leaf) == (uint32_t)range->owner)
 			continue;
-		set_owner(leaf, (uint32_t)range->owner);
-		lower_score(leaf, OVERLAPPING);
-		add_strain(lock, leaf);
+		range__set_last_owner(leaf, (uint32_t)range->owner);
+		range__lower_score(leaf, SCORE_OVERLAPPING);
+		add_crossing(lock, leaf);
 	}
 }
 
@@ -404,10 +313,10 @@ static void note_wide(struct range__lock *lock, const struct range__hold *range)
 {
 	bool far = range__leaf_right(range->leaf[0]) != range->leaf[1];
 
-	if (owner_of(range->leaf[1]) != (uint32_t)range->owner)
-		add_strain(lock, range->leaf[1]);
+	if (range__last_owner(range->leaf[1]) != (uint32_t)range->owner)
+		add_crossing(lock, range->leaf[1]);
 	for (int i = 0; i < 2; i++)
-		if (owner_of(range->leaf[i]) != (uint32_t)range->owner)
+		if (range__last_owner(range->leaf[i]) != (uint32_t)range->owner)
 			note_straddled(range->leaf[i], range);
 	if (!far)
 		return;
@@ -419,28 +328,28 @@ static void note_wide(struct range__lock *lock, const struct range__hold *range)
 static void note_single(struct range__lock *lock, struct range__leaf *leaf,
 			const struct range__hold *range, enum range__memory memory)
 {
-	uint64_t last_start = atomic_load_explicit(&leaf->last_start, memory_order_relaxed);
-	uint64_t last_end = atomic_load_explicit(&leaf->last_end, memory_order_relaxed);
+	uint64_t last_start = range__last_start(leaf);
+	uint64_t last_end = range__last_end(leaf);
 	uint64_t points[2] = { range->start, last_end };
-	uint32_t last = owner_of(leaf);
-	unsigned int strain = strain_of(leaf);
+	uint32_t last = range__last_owner(leaf);
+	unsigned int crossings = range__crossings(leaf);
 
-	set_owner(leaf, (uint32_t)range->owner);
-	set_last(leaf, range->start, range->end);
-	set_strain(leaf, strain > SINGLE_EASE ? strain - SINGLE_EASE : 0);
-	if (last == COLD || last == NEW)
+	range__set_last_owner(leaf, (uint32_t)range->owner);
+	range__set_last_range(leaf, range->start, range->end);
+	range__set_crossings(leaf, crossings > CROSSINGS_EASED ? crossings - CROSSINGS_EASED : 0);
+	if (last == RANGE__OWNER_COLD || last == RANGE__OWNER_NEW)
 		return;
 	if (range->end <= last_start) {
 		points[0] = last_start;
 		points[1] = range->end;
 	}
 	if (range__overlap(range, last_start, last_end)) {
-		lower_score(leaf, OVERLAPPING);
+		range__lower_score(leaf, SCORE_OVERLAPPING);
 		return;
 	}
-	set_score(leaf, score_of(leaf) + DISJOINT);
-	if (score_of(leaf) >= patience_of(leaf))
-		split(lock, leaf, points, memory);
+	range__set_score(leaf, range__score(leaf) + RANGE__SCORE_DISJOINT);
+	if (range__score(leaf) >= range__split_threshold(leaf))
+		try_split(lock, leaf, points, memory);
 }
 
 void range__adapt_note(struct range__lock *lock, const struct range__hold *range,
@@ -448,6 +357,6 @@ void range__adapt_note(struct range__lock *lock, const struct range__hold *range
 {
 	if (range__is_wide(range))
 		note_wide(lock, range);
-	else if (owner_of(range->leaf[0]) != (uint32_t)range->owner)
+	else if (range__last_owner(range->leaf[0]) != (uint32_t)range->owner)
 		note_single(lock, range->leaf[0], range, memory);
 }

@@ -32,9 +32,6 @@
 
 #include "forest.h"
 
-/* Nanoseconds: more than it takes until each of many threads has had its turn on a core. */
-#define RANGE__SWEEP_INTERVAL UINT64_C(1000000000)
-
 /* Whether a memory hook may be called. */
 enum range__memory { RANGE__NO_MEMORY, RANGE__MEMORY };
 
@@ -46,9 +43,6 @@ void range__adapt_note(struct range__lock *lock, const struct range__hold *range
 		       enum range__memory memory);
 
 /* With no leaf locked: merges the leaf that was last found to be too fine. */
-void range__adapt_relieve(struct range__lock *lock);
-
-/* With both leaves locked: one goes on where the other was. */
-void range__adapt_inherit(struct range__leaf *to, struct range__leaf *from);
+void range__adapt_merge_too_fine(struct range__lock *lock);
 
 #endif

@@ -3,7 +3,7 @@
  * Ends the wait of another thread. *range may be gone at any time as long as it has not been found
  * among the waiters: so it is looked for by its address, in every leaf, and not by its fields. A range
  * that waits in one leaf is found in the queue of that one, any other in the list of its first leaf,
- * see claim.h. The walk by key misses no waiter that waits throughout, see range__forest_lock_key().
+ * see claim.h. The walk by key misses no waiter that waits throughout, see range__find_and_lock().
  *
  * A waiter is taken out under the locks of all its leaves, which each other thread needs to grant it, to
  * move it, or to see it in a search for deadlocks. They are locked in ascending order, as always: so if
@@ -12,9 +12,10 @@
 #include "checked.h"
 #include "claim.h"
 #include "copy.h"
-#include "forest.h"
+#include "find.h"
 #include "platform/platform.h"
-#include "wait.h"
+#include "queue.h"
+#include "span.h"
 
 #include <errno.h>
 
@@ -65,7 +66,7 @@ static int cancel_wide(struct range__lock *lock, struct range__leaf *leaf,
 	if (range__leaf_has(leaf, start))
 		return cancel_set(range->set, leaf);
 	range__leaf_unlock(leaf, NULL);
-	leaf = range__forest_lock_key(lock, start, NULL);
+	leaf = range__find_and_lock(lock, start, NULL);
 	if (begins_in(leaf, first) && belongs_to(first->set, range) &&
 	    first == range__set_hold(first->set, 0))
 		return cancel_set(first->set, leaf);
@@ -81,7 +82,7 @@ int range_cancel(struct range_lock *lock_, struct range_hold *range_)
 	range__copy_check(lock);
 	range__checked_lock(lock);
 	for (uint64_t key = 0; key < UINT64_MAX;) {
-		struct range__leaf *leaf = range__forest_lock_key(lock, key, NULL);
+		struct range__leaf *leaf = range__find_and_lock(lock, key, NULL);
 
 		if (waits_in(leaf, range))
 			return cancel_set(range->set, leaf);

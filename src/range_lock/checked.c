@@ -17,10 +17,8 @@
 
 #ifdef MMRANGE_CHECKED
 
-#include "deadlock.h"
-#include "forest.h"
+#include "checked_registry.h"
 #include "lock.h"
-#include "platform/message.h"
 #include "platform/platform.h"
 
 #include <errno.h>
@@ -59,16 +57,6 @@ static MMRANGE__THREAD_LOCAL bool is_counted;
 /* Its destructor sees threads end. Without it, nr_threads only grows. */
 static pthread_key_t key;
 static atomic_bool have_key;
-
-/* Whether the child of fork() has forgotten what it must by itself. */
-static bool have_handler;
-
-_Noreturn void range__checked_stop(const char *what, const struct range__lock *lock,
-				   const struct range__hold *range)
-{
-	mmrange__stop("%s (range_lock %p, range %p)", what, (const void *)lock,
-		      (const void *)range);
-}
 
 static atomic_size_t *count_of(uint64_t thread)
 {
@@ -264,7 +252,7 @@ static void forget_in(struct shard *shard, const struct forgotten *forgotten)
 	}
 }
 
-static void forget(const struct forgotten *forgotten)
+static void forget_in_all(const struct forgotten *forgotten)
 {
 	for (int i = 0; i < NR_COUNTS; i++)
 		atomic_store_explicit(&nr_held[i], 0, memory_order_relaxed);
@@ -279,36 +267,34 @@ static void make_mutexes(void)
 		pthread_mutex_init(&mutexes[i], NULL);
 }
 
-static void child(void)
+bool range__registry_had_others(void)
+{
+	/* relaxed: there is one thread */
+	return atomic_load_explicit(&nr_threads, memory_order_relaxed) > is_counted;
+}
+
+void range__registry_forget_others(void)
 {
 	const struct forgotten forgotten = { .others = true };
 
-	/* relaxed: there is one thread */
-	if (atomic_load_explicit(&nr_threads, memory_order_relaxed) <= is_counted)
-		return;
 	/* A thread that is gone may hold any of them. */
 	make_mutexes();
-	range__deadlock_child();
-	forget(&forgotten);
+	forget_in_all(&forgotten);
 	atomic_store_explicit(&nr_threads, is_counted, memory_order_relaxed);
 }
 
-void range__checked_child(const struct range__lock *lock)
+void range__registry_forget_lock(const struct range__lock *lock)
 {
 	const struct forgotten forgotten = { .lock = lock };
 
-	if (!have_handler)
-		child();
-	forget(&forgotten);
+	forget_in_all(&forgotten);
 }
 
 /*
- * Early among the constructors, as those of the program may use locks. With glibc, the first 32 keys
- * need no memory in pthread_setspecific() (nptl/pthread_setspecific.c), which a lock inside malloc()
- * must not ask for. Without memory for the handler, a child still is as it must be after
- * range_lock_child().
+ * With glibc, the first 32 keys need no memory in pthread_setspecific() (nptl/pthread_setspecific.c), which a
+ * lock inside malloc() must not ask for.
  */
-__attribute__((constructor(101))) static void begin(void)
+void range__registry_init(void)
 {
 	bool made = pthread_key_create(&key, discount_thread) == 0;
 
@@ -320,7 +306,6 @@ __attribute__((constructor(101))) static void begin(void)
 #endif
 	atomic_store(&have_key, made);
 	make_mutexes();
-	have_handler = pthread_atfork(NULL, NULL, child) == 0;
 }
 
 /* The library may be unloaded while threads go on. */
@@ -328,71 +313,6 @@ __attribute__((destructor)) static void delete_key(void)
 {
 	if (atomic_exchange(&have_key, false))
 		pthread_key_delete(key);
-}
-
-static bool would_wait_for_itself(struct range__leaf *leaf, const struct range__hold *range)
-{
-	struct range__node *node = range__tree_first(leaf->held, range->start, range->end);
-
-	for (; node; node = range__tree_next(node, range->start, range->end)) {
-		const struct range__hold *r = range__hold_of(node);
-
-		if (mmrange__same_thread(r->owner, range->owner) && range__conflict(r, range))
-			return true;
-	}
-	return false;
-}
-
-bool range__checked_deadlock(const struct range__set *set)
-{
-	if (!range__checked_holds(range__set_hold(set, 0)->owner))
-		return false;
-	for (size_t i = 0; i < set->n; i++) {
-		const struct range__hold *range = range__set_hold(set, i);
-		struct range__leaf *leaf = range->leaf[0];
-		bool found = would_wait_for_itself(leaf, range);
-
-		for (; !found && leaf != range->leaf[1]; found = would_wait_for_itself(leaf, range))
-			leaf = range__leaf_right(leaf);
-		if (found)
-			return true;
-	}
-	return false;
-}
-
-bool range__checked_covered(const struct range__set *set)
-{
-	struct range__walk walk = range__walk_first(set);
-
-	if (!range__checked_holds(range__set_hold(set, 0)->owner))
-		return false;
-	while (walk.leaf && walk.leaf->covers == 0)
-		range__walk_next(&walk);
-	return walk.leaf != NULL;
-}
-
-static bool one_would_wait_for_itself(const struct range__set *set, struct range__leaf *leaf)
-{
-	size_t i = 0;
-
-	while (i < set->n && !would_wait_for_itself(leaf, range__set_hold(set, i)))
-		i++;
-	return i < set->n;
-}
-
-bool range__checked_covering_deadlock(const struct range__set *set)
-{
-	uint64_t last = range__set_hold(set, set->n - 1)->end;
-	bool found = false;
-
-	for (uint64_t at = 0; at < last && !found;) {
-		struct range__leaf *leaf = range__forest_lock_key(set->lock, at, NULL);
-
-		found = one_would_wait_for_itself(set, leaf);
-		at = range__leaf_hi(leaf);
-		range__leaf_unlock(leaf, NULL);
-	}
-	return found;
 }
 
 #endif

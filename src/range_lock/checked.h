@@ -7,6 +7,7 @@
 #ifndef RANGE_LOCK_CHECKED_H
 #define RANGE_LOCK_CHECKED_H
 
+#include "platform/message.h"
 #include "platform/platform.h"
 #include "set.h"
 
@@ -74,8 +75,12 @@ extern MMRANGE__THREAD_LOCAL unsigned int range__walks;
 void range__checked_still_in_walk(const struct range__lock *lock);
 
 /* Stops the process with a message. */
-_Noreturn void range__checked_stop(const char *what, const struct range__lock *lock,
-				   const struct range__hold *range);
+_Noreturn static inline void range__checked_stop(const char *what, const struct range__lock *lock,
+						 const struct range__hold *range)
+{
+	mmrange__stop("%s (range_lock %p, range %p)", what, (const void *)lock,
+		      (const void *)range);
+}
 
 #else
 #define RANGE__CHECKED false

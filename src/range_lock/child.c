@@ -7,7 +7,7 @@
  */
 #include "checked.h"
 #include "copy.h"
-#include "forest.h"
+#include "leaf_store.h"
 #include "lock.h"
 #include "slots.h"
 
@@ -27,6 +27,6 @@ void range_lock_child(struct range_lock *lock_)
 	range__checked_lock(lock);
 	range__checked_child(lock);
 	range__slots_forget(lock);
-	range__forest_free(lock);
+	range__store_free(lock);
 	range_lock_init(lock_, &attr);
 }

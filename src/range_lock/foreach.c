@@ -22,7 +22,7 @@
  *	        bound of the leaf before. A merge between two leaves of a look brings what was copied
  *	        into the leaf that is next: it is not copied again
  *	WALK-3  a look comes to every steady range of its kind in the part, as a walk by key finds
- *	        each (see range__forest_lock_key()); and copies the first of those behind the last
+ *	        each (see range__find_and_lock()); and copies the first of those behind the last
  *	        one that was shown. If it copies less than fits into a batch, then all of this kind
  *	        have been shown
  *	WALK-4  a look copies no waiter that arrived after the walk had begun, and no held range that
@@ -36,7 +36,7 @@
  */
 #include "checked.h"
 #include "copy.h"
-#include "forest.h"
+#include "find.h"
 #include "platform/platform.h"
 #include "span.h"
 
@@ -147,9 +147,9 @@ static void offer_waiting(struct walk *walk, struct range__leaf *leaf)
  */
 static struct range__leaf *lock_leaf(struct walk *walk)
 {
-	struct range__leaf *leaf = range__forest_lock_key(walk->lock, walk->key, NULL);
+	struct range__leaf *leaf = range__find_and_lock(walk->lock, walk->key, NULL);
 
-	range__leaf_revoke(walk->lock, leaf);
+	range__bias_revoke_leaf(walk->lock, leaf);
 	return leaf;
 }
 

@@ -31,6 +31,18 @@ static inline bool range__overlap(const struct range__hold *hold, uint64_t start
 	return hold->start < end && start < hold->end;
 }
 
+/* Says that neither node of a range is in a tree. A range that is only ever inserted and erased needs no such call. */
+static inline void range__nodes_init(struct range__hold *hold)
+{
+	hold->node[0].height = hold->node[1].height = 0;
+}
+
+/* Whether a node is in a tree, after range__nodes_init(). */
+static inline bool range__node_in_tree(const struct range__node *node)
+{
+	return node->height != 0;
+}
+
 /* O(log n). */
 void range__tree_insert(struct range__node **root, struct range__hold *hold, unsigned int which);
 

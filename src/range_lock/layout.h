@@ -21,10 +21,10 @@ struct range__leaf {
 	_Alignas(8) _Atomic(uint64_t) last_end;
 	_Atomic(uint32_t) last_owner;
 	_Atomic(uint16_t) score;
-	_Atomic(uint8_t) patience;
-	_Atomic(uint8_t) strain;
-	_Atomic(uint32_t) rent;
-	_Atomic(uint32_t) bias;
+	_Atomic(uint8_t) split_doublings;
+	_Atomic(uint8_t) crossings;
+	_Atomic(uint32_t) unbiased_cost;
+	bool biased;
 	_Atomic(struct range__leaf *) right;
 	/* 64 bytes so far, which is all that the fast paths need. */
 	_Alignas(8) _Atomic(uint64_t) generation;
@@ -61,6 +61,7 @@ struct __attribute__((may_alias)) range__lock {
 	struct range__hold *claims;
 	uint32_t fairness;
 	struct range__leaf root;
+	_Alignas(8) _Atomic(uint64_t) biases; /* how often a leaf has become biased */
 };
 
 struct range__node {
@@ -69,7 +70,7 @@ struct range__node {
 	struct range__node *right;
 	uint64_t max_end;
 	uint64_t max_write_end;
-	uint8_t height;
+	uint8_t height; /* in its tree; 0: in none */
 	uint8_t which; /* of the nodes of its range */
 };
 
@@ -88,7 +89,7 @@ struct __attribute__((may_alias)) range__hold {
 	};
 	/* Of the first leaf and of the last: if they are the same, the second is not used. */
 	struct range__leaf *leaf[2];
-	uint64_t stamp[2];
+	uint64_t saved_word[2];
 	union {
 		struct range__node node[2]; /* while it is held */
 		struct {                    /* while it waits */

@@ -40,7 +40,7 @@ enum {
 /* The range in a SINGLE word. */
 static struct range__hold *range_in(uint64_t word)
 {
-	return (struct range__hold *)(uintptr_t)(word & ~(WORD_TAG | WORD_WRITER));
+	return (struct range__hold *)(uintptr_t)(word & ~(WORD_TAG | WORD_SINGLE_WRITER));
 }
 
 void range__leaf_init(struct range__leaf *leaf)
@@ -61,7 +61,7 @@ static bool try_lock_word(struct range__leaf *leaf, uint64_t *word, uint64_t loc
 		return atomic_compare_exchange_weak_explicit(&leaf->word, word, locked,
 							     memory_order_acquire, /* [A2] */
 							     memory_order_relaxed);
-	*word = atomic_exchange_explicit(&leaf->word, WORD_LOCKED | WORD_SLEEPERS,
+	*word = atomic_exchange_explicit(&leaf->word, WORD_LOCKED | WORD_LOCKED_SLEEPERS,
 					 memory_order_acquire /* [A2] */);
 	return (*word & WORD_TAG) != WORD_LOCKED;
 }
@@ -95,12 +95,12 @@ void range__leaf_lock(struct range__leaf *leaf)
 			continue;
 		}
 		if (word == WORD_LOCKED && !atomic_compare_exchange_weak_explicit(
-						   &leaf->word, &word, WORD_LOCKED | WORD_SLEEPERS,
+						   &leaf->word, &word, WORD_LOCKED | WORD_LOCKED_SLEEPERS,
 						   memory_order_relaxed, memory_order_relaxed))
 			continue;
-		mmrange__park(&leaf->word, WORD_LOCKED | WORD_SLEEPERS, CLOCK_MONOTONIC, NULL);
+		mmrange__park(&leaf->word, WORD_LOCKED | WORD_LOCKED_SLEEPERS, CLOCK_MONOTONIC, NULL);
 		/* One is woken at a time: it stands in for those that still sleep. */
-		locked = WORD_LOCKED | WORD_SLEEPERS;
+		locked = WORD_LOCKED | WORD_LOCKED_SLEEPERS;
 	}
 }
 
@@ -138,20 +138,20 @@ void range__leaf_unlock_to(struct range__leaf *leaf, uint64_t word)
 	 * used. */
 	uint64_t old = atomic_exchange_explicit(&leaf->word, word, memory_order_release);
 
-	if (old & WORD_SLEEPERS)
+	if (old & WORD_LOCKED_SLEEPERS)
 		mmrange__unpark(&leaf->word, false);
 }
 
 static uint64_t unlocked_word(struct range__leaf *leaf)
 {
-	if (range__leaf_biased(leaf))
+	if (leaf->biased)
 		return range__word_of_bias(range__leaf_generation(leaf));
 	if (leaf->held || leaf->covers > 0 || leaf->nr_claims > 0)
 		return WORD_TREE;
 	if (!leaf->waiters)
 		return range__word_empty(range__leaf_generation(leaf));
 	if (leaf->nr_woken > 0 && leaf->nr_starving == 0)
-		return range__word_empty(range__leaf_generation(leaf)) | WORD_WAITERS;
+		return range__word_empty(range__leaf_generation(leaf)) | WORD_EMPTY_WAITERS;
 	return WORD_TREE;
 }
 
@@ -203,8 +203,8 @@ void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range__hold *r
 {
 	struct range__node *node = range__leaf_node(leaf, range);
 
-	if (node && range__leaf_vacant(leaf) && !range__leaf_biased(leaf)) {
-		range->stamp[node == &range->node[1]] =
+	if (node && range__leaf_vacant(leaf) && !leaf->biased) {
+		range->saved_word[node == &range->node[1]] =
 			range__word_empty(range__leaf_generation(leaf));
 		range__leaf_unlock_to(leaf, range__word_single(range, range->mode));
 	} else {
@@ -505,7 +505,7 @@ bool range__leaf_valid(struct range__lock *lock, struct range__leaf *leaf)
 	uint32_t woken = 0, starving = 0;
 	struct range__hold *prev = leaf->waiters ? leaf->waiters->prev : NULL;
 
-	if (!held_valid(leaf) || range__leaf_biased(leaf) || !range__claims_valid(lock, leaf))
+	if (!held_valid(leaf) || leaf->biased || !range__claims_valid(lock, leaf))
 		return false;
 	for (struct range__hold *w = leaf->waiters; w; prev = w, w = range__leaf_next(leaf, w)) {
 		if (w->prev != prev || w->in != leaf || !touches(leaf, w) ||

@@ -81,10 +81,10 @@
 #define WORD_SINGLE           UINT64_C(1)
 #define WORD_TREE             UINT64_C(2)
 #define WORD_LOCKED           UINT64_C(3)
-#define WORD_WAITERS          UINT64_C(4) /* with EMPTY */
-#define WORD_WRITER           UINT64_C(4) /* with SINGLE */
-#define WORD_SLEEPERS         UINT64_C(4) /* with LOCKED */
-#define WORD_BIASED           UINT64_C(4) /* with TREE */
+#define WORD_EMPTY_WAITERS          UINT64_C(4) /* with EMPTY */
+#define WORD_SINGLE_WRITER           UINT64_C(4) /* with SINGLE */
+#define WORD_LOCKED_SLEEPERS         UINT64_C(4) /* with LOCKED */
+#define WORD_TREE_BIASED           UINT64_C(4) /* with TREE */
 #define WORD_GENERATION_SHIFT 3
 
 /* What covers says of a leaf that a writer covers; otherwise it is how many readers do. */
@@ -114,17 +114,17 @@ static inline uint64_t range__word_empty(uint64_t generation)
 
 static inline uint64_t range__word_of_bias(uint64_t generation)
 {
-	return generation << WORD_GENERATION_SHIFT | WORD_BIASED | WORD_TREE;
+	return generation << WORD_GENERATION_SHIFT | WORD_TREE_BIASED | WORD_TREE;
 }
 
 static inline bool range__word_biased(uint64_t word)
 {
-	return (word & (WORD_TAG | WORD_BIASED)) == (WORD_TREE | WORD_BIASED);
+	return (word & (WORD_TAG | WORD_TREE_BIASED)) == (WORD_TREE | WORD_TREE_BIASED);
 }
 
 static inline uint64_t range__word_single(const struct range__hold *range, enum range_mode mode)
 {
-	return (uint64_t)(uintptr_t)range | WORD_SINGLE | (mode == RANGE_WRITE ? WORD_WRITER : 0);
+	return (uint64_t)(uintptr_t)range | WORD_SINGLE | (mode == RANGE_WRITE ? WORD_SINGLE_WRITER : 0);
 }
 
 /* The bounds. relaxed: under the leaf's lock, or a hint, see [B]. */
@@ -184,30 +184,15 @@ static inline bool range__leaf_vacant(const struct range__leaf *leaf)
 void range__leaf_init(struct range__leaf *leaf);
 
 /*
- * Two counts for range_lock_stats(), which loads them without the leaf's lock: how often the leaf
- * became biased or ceased to be, and how many acquisitions were queued in it. Written under the
- * leaf's lock. They stay with the leaf's memory, also when its keys go to another leaf.
+ * How many acquisitions were queued in the leaf, for range_lock_stats(), which loads the count without the
+ * leaf's lock. It stays with the leaf's memory, also when the leaf's keys go to another leaf.
  */
-static inline bool range__leaf_biased(const struct range__leaf *leaf)
-{
-	/* relaxed: under the leaf's lock */
-	return atomic_load_explicit(&leaf->bias, memory_order_relaxed) % 2 != 0;
-}
-
-static inline void range__leaf_turn_bias(struct range__leaf *leaf)
-{
-	/* relaxed: a count; the word says the rest */
-	uint32_t bias = atomic_load_explicit(&leaf->bias, memory_order_relaxed);
-
-	atomic_store_explicit(&leaf->bias, bias + 1, memory_order_relaxed);
-}
-
 static inline void range__leaf_count_wait(struct range__leaf *leaf)
 {
 	/* relaxed: only this thread writes it now */
 	uint64_t waits = atomic_load_explicit(&leaf->waits, memory_order_relaxed);
 
-	/* release: pairs with the acquire in add_counts() of forest.c */
+	/* release: pairs with the acquire in add_waits() of forest.c */
 	atomic_store_explicit(&leaf->waits, waits + 1, memory_order_release);
 }
 

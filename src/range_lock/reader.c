@@ -5,7 +5,8 @@
  * it may have been adopted there.
  */
 #include "reader.h"
-#include "wait.h"
+#include "span.h"
+#include "wake.h"
 
 /* Looks at a leaf that is locked, maybe by a reader, before locking it. */
 enum { LOCKED_SPINS = 100 };
@@ -18,7 +19,7 @@ static bool calms_down(const struct range__hold *range, unsigned int which)
 	do {
 		/* relaxed: as in range__slot_undisturbed() */
 		word = atomic_load_explicit(&range->leaf[which]->word, memory_order_relaxed);
-		if (word == range->stamp[which])
+		if (word == range->saved_word[which])
 			return true;
 		mmrange__relax();
 	} while ((word & WORD_TAG) == WORD_LOCKED && spins-- > 0);
@@ -36,7 +37,7 @@ static inline bool undisturbed(const struct range__hold *range)
 /* With the leaf locked: whether it is as it was when the range was published in it. */
 static bool intact(struct range__leaf *leaf, struct range__leaf *old, uint64_t stamp)
 {
-	return leaf == old && range__leaf_biased(leaf) &&
+	return leaf == old && leaf->biased &&
 	       range__word_of_bias(range__leaf_generation(leaf)) == stamp;
 }
 
@@ -44,7 +45,7 @@ static bool adopted(struct range__leaf *leaf, struct range__hold *range)
 {
 	struct range__node *node = range__leaf_node(leaf, range);
 
-	return node && range__slot_adopted(node);
+	return node && range__node_in_tree(node);
 }
 
 /* With all leaves locked, and out of the slot: whether it can be held where it is not recorded. */
@@ -104,8 +105,8 @@ __attribute__((noinline)) static bool settle(struct range__lock *lock, struct ra
 	set.hint = range->leaf[0];
 	range__span_lock(&set, RANGE__KEEP_BIAS);
 	range->owner = mmrange__self();
-	if (intact(range->leaf[0], old[0], range->stamp[0]) &&
-	    (range__is_wide(range) ? intact(range->leaf[1], old[1], range->stamp[1]) : !old[1])) {
+	if (intact(range->leaf[0], old[0], range->saved_word[0]) &&
+	    (range__is_wide(range) ? intact(range->leaf[1], old[1], range->saved_word[1]) : !old[1])) {
 		range__span_unlock(&set, NULL);
 		return true;
 	}
@@ -121,14 +122,14 @@ __attribute__((noinline)) static bool settle(struct range__lock *lock, struct ra
 	return held;
 }
 
-bool range__reader_settle(struct range__lock *lock, struct range__hold *range)
+bool range__reader_recheck(struct range__lock *lock, struct range__hold *range)
 {
 	return undisturbed(range) || settle(lock, range);
 }
 
 bool range__reader_enter(struct range__lock *lock, struct range__hold *range)
 {
-	return range__slot_publish(lock, range) && range__reader_settle(lock, range);
+	return range__slot_publish(lock, range) && range__reader_recheck(lock, range);
 }
 
 /*

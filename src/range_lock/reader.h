@@ -17,7 +17,7 @@ bool range__reader_enter(struct range__lock *lock, struct range__hold *range);
  * The range has been published, and then a leaf had changed: whether it is held all the same. If not, it
  * is in no slot.
  */
-bool range__reader_settle(struct range__lock *lock, struct range__hold *range);
+bool range__reader_recheck(struct range__lock *lock, struct range__hold *range);
 
 /* The range's slot says LEAVING, and next frees it: looks at the leaves, and releases it in them. */
 void range__reader_left(struct range__lock *lock, struct range__hold *range, uint64_t next);

@@ -8,7 +8,8 @@
 #include "checked.h"
 #include "copy.h"
 #include "slots.h"
-#include "wait.h"
+#include "span.h"
+#include "wake.h"
 
 #include <errno.h>
 

@@ -19,6 +19,12 @@ struct range__set {
 	bool claims;
 };
 
+/* The set of one range. */
+static inline struct range__set range__set_of(struct range__lock *lock, struct range__hold *range)
+{
+	return (struct range__set){ .lock = lock, .one = range, .n = 1 };
+}
+
 static inline struct range__hold *range__set_hold(const struct range__set *set, size_t i)
 {
 	return set->one ? set->one : range__hold(set->requests[i].range);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "slots.h"
-#include "forest.h"
-#include "platform/message.h"
+#include "platform/platform.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -10,9 +9,6 @@
 enum {
 	BLOCK_GROUPS = 1024,
 	MOST_BLOCKS = 4096,
-	/* The bounds of what ending a bias is taken to cost, in nanoseconds. */
-	MIN_PRICE = 1000,
-	MAX_PRICE = 100000,
 	/* Nanoseconds between two looks at a slot that a thread leaves. */
 	DRAIN_SLEEP = 100000,
 };
@@ -77,8 +73,6 @@ static unsigned int nr_groups(void)
 }
 
 MMRANGE__THREAD_LOCAL struct range__slots *range__slots_own = &range__slots_not_yet;
-
-atomic_uint range__slots_price = 2000;
 
 static pthread_key_t thread_key;
 static atomic_bool have_key;
@@ -316,11 +310,11 @@ static void adopt(struct range__leaf *leaf, const struct reader *reader)
 {
 	struct range__node *node;
 
-	if (!range__leaf_biased(leaf) || reader->end <= range__leaf_lo(leaf) ||
+	if (!leaf->biased || reader->end <= range__leaf_lo(leaf) ||
 	    range__leaf_hi(leaf) <= reader->start)
 		return;
 	node = range__leaf_node(leaf, reader->range);
-	if (!node || range__slot_adopted(node))
+	if (!node || range__node_in_tree(node))
 		return;
 	/* The fast path for one leaf leaves it to the slot. One thread at a time has the first leaf. */
 	if (node == &reader->range->node[0] && reader->range->owner == 0)
@@ -336,41 +330,7 @@ static void adopt_in_set(struct range__set *set, const struct reader *reader)
 		adopt(walk.leaf, reader);
 }
 
-static void note_price(uint64_t ns)
-{
-	/* relaxed: a guess */
-	uint64_t old = atomic_load_explicit(&range__slots_price, memory_order_relaxed);
-
-	/* Whoever was interrupted meanwhile has measured something else. */
-	if (ns > 2 * old)
-		ns = 2 * old;
-	ns = (7 * old + ns) / 8;
-	if (ns < MIN_PRICE)
-		ns = MIN_PRICE;
-	if (ns > MAX_PRICE)
-		ns = MAX_PRICE;
-	atomic_store_explicit(&range__slots_price, (unsigned int)ns, memory_order_relaxed);
-}
-
-static bool has_writer(const struct range__set *set)
-{
-	size_t i = 0;
-
-	while (i < set->n && range__set_hold(set, i)->mode != RANGE_WRITE)
-		i++;
-	return i < set->n;
-}
-
-static bool has_bias(const struct range__set *set)
-{
-	struct range__walk walk = range__walk_first(set);
-
-	while (walk.leaf && !range__leaf_biased(walk.leaf))
-		range__walk_next(&walk);
-	return walk.leaf != NULL;
-}
-
-static void adopt_all(struct range__set *set)
+void range__slots_adopt(struct range__set *set)
 {
 	unsigned int n = nr_groups();
 	uint64_t lo = range__leaf_lo(range__set_hold(set, 0)->leaf[0]);
@@ -382,73 +342,4 @@ static void adopt_all(struct range__set *set)
 			if (read_slot(group_at(i), k, set->lock, &reader) && reader.start < hi &&
 			    lo < reader.end)
 				adopt_in_set(set, &reader);
-}
-
-static void end_bias(struct range__set *set)
-{
-	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk)) {
-		if (!range__leaf_biased(walk.leaf))
-			continue;
-		range__leaf_turn_bias(walk.leaf);
-		/* relaxed, in all of this file: rent is a guess, any value does */
-		atomic_store_explicit(&walk.leaf->rent, 0, memory_order_relaxed);
-	}
-}
-
-void range__slots_revoke(struct range__set *set, enum range__bias bias)
-{
-	uint64_t begin;
-
-	if ((bias == RANGE__KEEP_BIAS && !has_writer(set)) || !has_bias(set))
-		return;
-	begin = mmrange__now();
-	if (!mmrange__heavy_fence()) { /* [H] */
-		/* Since the leaf became biased: the readers in it cannot be found. */
-		mmrange__stop("membarrier() has been forbidden while the lock was used");
-	}
-	adopt_all(set);
-	end_bias(set);
-	note_price(mmrange__now() - begin);
-}
-
-void range__leaf_revoke(struct range__lock *lock, struct range__leaf *leaf)
-{
-	struct range__hold whole = {
-		.start = range__leaf_lo(leaf),
-		.end = range__leaf_hi(leaf),
-		.mode = RANGE_WRITE,
-		.leaf = { leaf, leaf },
-	};
-	struct range__set set = range__set_of(lock, &whole);
-
-	range__slots_revoke(&set, RANGE__REVOKE_BIAS);
-}
-
-/* With the leaf locked, for a reader that has paid enough. */
-static bool can_be_biased(struct range__leaf *leaf)
-{
-	return !leaf->waiters && leaf->nr_claims == 0 && leaf->covers != RANGE__COVERS_WRITER &&
-	       !range__tree_overlap(leaf->held, 0, UINT64_MAX, true) && range__slot_find() &&
-	       mmrange__heavy_fence();
-}
-
-void range__slots_consider(struct range__lock *lock, struct range__leaf *leaf,
-			   const struct range__hold *range)
-{
-	uint32_t rent = atomic_load_explicit(&leaf->rent, memory_order_relaxed);
-
-	if (range->mode == RANGE_WRITE) {
-		rent = 0;
-	} else if (!range__slots_due(leaf)) {
-		rent += RANGE__RENT_LOCKED;
-	} else {
-		rent = 0;
-		if (range__leaf_biased(leaf)) {
-			range__leaf_revoke(lock, leaf);
-		} else if (can_be_biased(leaf)) {
-			range__leaf_turn_bias(leaf);
-			range__leaf_next_generation(leaf);
-		}
-	}
-	atomic_store_explicit(&leaf->rent, rent, memory_order_relaxed);
 }

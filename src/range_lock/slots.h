@@ -66,14 +66,7 @@
 #define RANGE_LOCK_SLOTS_H
 
 #include "platform/platform.h"
-#include "span.h"
-
-/* What an acquisition for reading costs in excess of a slot, in nanoseconds: guesses. */
-enum {
-	RANGE__RENT_ALONE = 4,   /* by the fast path */
-	RANGE__RENT_SHARED = 64, /* by the fast path, with the leaf's line at another thread */
-	RANGE__RENT_LOCKED = 128 /* with the leaf locked */
-};
+#include "set.h"
 
 struct range__slot {
 	_Atomic(uint64_t) state;
@@ -152,8 +145,7 @@ static inline bool range__slot_publish(struct range__lock *lock, struct range__h
 	/* relaxed: only this thread changes a state that is FREE */
 	state = atomic_load_explicit(&slot->state, memory_order_relaxed);
 	range->how |= RANGE__SLOT;
-	/* See range__slot_adopted(). */
-	range->node[0].height = range->node[1].height = 0;
+	range__nodes_init(range);
 	range__slot_fill(slot, state, lock, range, range->start, range->end);
 	return true;
 }
@@ -187,16 +179,7 @@ static inline bool range__slot_sees(struct range__leaf *leaf, uint64_t word)
 
 static inline bool range__slot_undisturbed(const struct range__hold *range, unsigned int which)
 {
-	return range__slot_sees(range->leaf[which], range->stamp[which]);
-}
-
-/*
- * With the leaf locked that overlaps a range which has been published, and node being the range's node
- * there: whether it is recorded. A node that is not says so until it is adopted.
- */
-static inline bool range__slot_adopted(const struct range__node *node)
-{
-	return node->height != 0;
+	return range__slot_sees(range->leaf[which], range->saved_word[which]);
 }
 
 /* With all leaves locked and not biased: a range that is held leaves its slot, if it has one. */
@@ -208,53 +191,14 @@ void range__slot_vacate(struct range__hold *range);
  */
 void range__slots_drain(const struct range__lock *lock);
 
+/*
+ * With all leaves of a set locked, after [SLOT-H], and while those to be revoked still count as biased: records
+ * all readers in them that are in slots.
+ */
+void range__slots_adopt(struct range__set *set);
+
 /* In the child of fork(), before the lock's memory is freed: nothing in a slot is held in it. */
 void range__slots_forget(const struct range__lock *lock);
 
-/*
- * With all leaves of a set locked: ends the bias of those of writers, or of all, and adopts all
- * readers that are in them.
- */
-void range__slots_revoke(struct range__set *set, enum range__bias bias);
-
-/*
- * Rent and price: ending a bias costs time. A leaf becomes biased when readers have paid as much
- * since the last writer, in excess of what a slot costs. So no more than twice the least possible
- * is paid, whatever comes.
- */
-
-/* What ending a bias costs, in nanoseconds. */
-extern MMRANGE__LOCAL atomic_uint range__slots_price;
-
-/* Whether readers have paid enough. Without the leaf's lock a guess. */
-static inline bool range__slots_due(struct range__leaf *leaf)
-{
-	/* relaxed: guesses */
-	return atomic_load_explicit(&leaf->rent, memory_order_relaxed) >=
-	       atomic_load_explicit(&range__slots_price, memory_order_relaxed);
-}
-
-/* After the fast path has acquired range: shared says whether another thread came before. */
-static inline void range__slots_pay(struct range__leaf *leaf, enum range_mode mode, bool shared)
-{
-	/* relaxed: a guess, any value does */
-	uint32_t rent = atomic_load_explicit(&leaf->rent, memory_order_relaxed);
-
-	if (mode == RANGE_READ)
-		rent += shared ? RANGE__RENT_SHARED : RANGE__RENT_ALONE;
-	else if (rent == 0)
-		return;
-	else
-		rent = 0;
-	atomic_store_explicit(&leaf->rent, rent, memory_order_relaxed);
-}
-
-/*
- * With the leaf locked, and nothing in it that conflicts with range, which is about to be held and
- * is in no slot: pays, and makes the leaf biased if that is enough. In a leaf that is biased
- * already those pay who had no slot; and that ends the bias if it is enough.
- */
-void range__slots_consider(struct range__lock *lock, struct range__leaf *leaf,
-			   const struct range__hold *range);
 
 #endif

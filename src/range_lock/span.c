@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "span.h"
-#include "forest.h"
-#include "slots.h"
+#include "find.h"
 
 /* Attempts to lock the leaf that the index names, with another one locked. */
 enum { TRIES = 16 };
@@ -75,14 +74,14 @@ void range__span_lock_from(struct range__set *set, struct range__leaf *first, en
 
 		leaf = lock_rest(range, lock_next(set->lock, leaf, range));
 	}
-	range__slots_revoke(set, bias);
+	range__bias_revoke(set, bias);
 }
 
 void range__span_lock(struct range__set *set, enum range__bias bias)
 {
 	uint64_t start = range__set_hold(set, 0)->start;
 
-	range__span_lock_from(set, range__forest_lock_key(set->lock, start, set->hint), bias);
+	range__span_lock_from(set, range__find_and_lock(set->lock, start, set->hint), bias);
 }
 
 void range__span_unlock(struct range__set *set, const struct range__wakes *wakes)

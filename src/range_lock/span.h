@@ -16,13 +16,8 @@
 #ifndef RANGE_LOCK_SPAN_H
 #define RANGE_LOCK_SPAN_H
 
+#include "bias.h"
 #include "set.h"
-
-/* Whose bias ends. */
-enum range__bias {
-	RANGE__KEEP_BIAS,   /* of none: for acquisitions and releases of readers */
-	RANGE__REVOKE_BIAS, /* of all leaves: then all that is held in them is recorded */
-};
 
 /*
  * Locks all leaves of a set, and notes the first and the last one of each range in it. Revokes the
@@ -36,15 +31,6 @@ void range__span_lock_from(struct range__set *set, struct range__leaf *first,
 
 /* Unlocks them, in ascending order. wakes, which may be NULL, is for after that. */
 void range__span_unlock(struct range__set *set, const struct range__wakes *wakes);
-
-/* The set of one range. */
-static inline struct range__set range__set_of(struct range__lock *lock, struct range__hold *range)
-{
-	return (struct range__set){ .lock = lock, .one = range, .n = 1 };
-}
-
-/* With the leaf locked: ends its bias, if it has one. */
-void range__leaf_revoke(struct range__lock *lock, struct range__leaf *leaf);
 
 /* Whether a set has a leaf other than the one of its first range's start. */
 static inline bool range__set_is_wide(const struct range__set *set)

@@ -711,7 +711,7 @@ TEST(straddle, a_leaf_that_counts_a_claim_is_not_merged)
 
 static bool is_adopted(struct range_hold *range, unsigned int which)
 {
-	return range__slot_adopted(&range__hold(range)->node[which]);
+	return range__node_in_tree(&range__hold(range)->node[which]);
 }
 
 static unsigned int published(void)
@@ -869,7 +869,7 @@ static bool publish_late(struct range_lock *lock, struct range__hold *reader,
 	reader->how = RANGE__WIDE;
 	for (unsigned int i = 0; i < 2; i++) {
 		reader->leaf[i] = leaf_at(lock, 10 * i + 10);
-		reader->stamp[i] = words[i];
+		reader->saved_word[i] = words[i];
 	}
 	return range__reader_enter(range__lock(lock), reader);
 }
