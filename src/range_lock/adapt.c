@@ -17,10 +17,13 @@ enum {
 	 */
 	SCORE_OVERLAPPING = 4,
 	SCORE_STRADDLING = 3,
-	/* What a range that crosses the lower bound adds to the crossings, and what one inside the leaf takes off. */
+	/*
+	 * What a range that crosses the lower bound of a leaf adds to its crossings, and what a range inside the
+	 * leaf takes off.
+	 */
 	CROSSINGS_ADDED = 2,
 	CROSSINGS_EASED = 3,
-	TOO_MANY_CROSSINGS = 200, /* from which on the leaf is too fine */
+	TOO_MANY_CROSSINGS = 200, /* the leaf is too fine */
 	SHORT_SPAN = 8,   /* leaves that a short range has at most */
 	SWEEP_STEP = 64,  /* leaves that a thread looks at in a sweep */
 };
@@ -28,11 +31,13 @@ enum {
 /* Nanoseconds in which the budget grows by one. */
 static const uint64_t CHANGE_INTERVAL = UINT64_C(4000000);
 
-/* For how long nothing is split after a leaf was too fine, in nanoseconds. */
+/* For how long a lock splits nothing after a leaf was too fine, in nanoseconds. */
 static const uint64_t FIRST_CALM = UINT64_C(1000000), MAX_CALM = RANGE__SWEEP_INTERVAL;
 
-/* Under lock->mutex: whether the budget allows one change more. As many as twice the leaves may come at
- * once. (A virtual schedule: ITU-T I.371, generic cell rate algorithm.) */
+/*
+ * Under lock->mutex: whether the budget allows one more change. At once it allows twice as many as there
+ * may be leaves. (A virtual schedule: ITU-T I.371, generic cell rate algorithm.)
+ */
 static bool may_change(struct range__forest *forest, uint64_t now)
 {
 	uint64_t window = 2 * (uint64_t)forest->capacity * CHANGE_INTERVAL;
@@ -45,7 +50,7 @@ static bool may_change(struct range__forest *forest, uint64_t now)
 	return true;
 }
 
-/* With both leaves locked, and right vacant: merges it into the one before. */
+/* With both leaves locked: merges right, which is vacant, into the leaf before it. */
 static void merge_leaves(struct range__forest *forest, struct range__leaf *leaf, uint32_t i,
 		  struct range__leaf *right)
 {
@@ -57,7 +62,7 @@ static void merge_leaves(struct range__forest *forest, struct range__leaf *leaf,
 	forest->merges++;
 }
 
-/* In a biased leaf, readers note nothing: they do so from now on, until the next sweep. */
+/* Readers of a biased leaf leave no trace. Without the bias they do, until the next sweep. */
 static bool is_leaf_wanted(struct range__lock *lock, struct range__leaf *leaf)
 {
 	bool biased = leaf->biased;
@@ -67,8 +72,8 @@ static bool is_leaf_wanted(struct range__lock *lock, struct range__leaf *leaf)
 }
 
 /*
- * The leaf of entry i: merges it into the one before it if it has been unused since the last sweep,
- * otherwise marks it. Any thread that acquires a range in it notes an owner.
+ * Merges the leaf of entry i into the one before if no thread has used it since the last sweep, and
+ * marks it as cold otherwise. A thread that acquires a range in it notes itself as the owner.
  */
 static bool sweep_one_leaf(struct range__lock *lock, struct range__forest *forest, uint32_t i,
 		       uint64_t now)
@@ -93,7 +98,7 @@ static bool sweep_one_leaf(struct range__lock *lock, struct range__forest *fores
 	return merged;
 }
 
-/* Under lock->mutex: goes on with a sweep, or begins one if it is time. */
+/* Under lock->mutex: goes on with a sweep, or begins one if it is due. */
 static void continue_sweep(struct range__lock *lock, struct range__forest *forest, uint64_t now)
 {
 	if (now < atomic_load_explicit(&forest->sweep_due, memory_order_relaxed))
@@ -109,7 +114,7 @@ static void continue_sweep(struct range__lock *lock, struct range__forest *fores
 			      memory_order_relaxed);
 }
 
-/* Doubled by each leaf that was too fine, and halved by each sweep. */
+/* Each leaf that was too fine doubles the time, and each sweep halves it. */
 static void prolong_calm(struct range__forest *forest, uint64_t now)
 {
 	uint64_t calm = 2 * forest->calm;
@@ -118,7 +123,7 @@ static void prolong_calm(struct range__forest *forest, uint64_t now)
 	forest->calm_until = now + forest->calm;
 }
 
-/* Under lock->mutex: the leaf of entry i. Without a merge its crossings begins anew. */
+/* Under lock->mutex, for the leaf of entry i. If it is not merged, its crossings begin anew. */
 static void merge_if_too_fine(struct range__lock *lock, struct range__forest *forest, uint32_t i)
 {
 	struct range__leaf *left = range__index_leaf(forest, i - 1);
@@ -167,7 +172,7 @@ static bool can_split_at(struct range__leaf *leaf, uint64_t point)
 	       !range__leaf_crossed(leaf, point);
 }
 
-/* With both leaves locked: splits one of them at one of two points, if possible. */
+/* With both leaves locked: splits leaf at one of two points, if possible, and gives the upper part to right. */
 static bool split_at_either(struct range__leaf *leaf, const uint64_t points[2],
 			 struct range__leaf *right)
 {
@@ -180,7 +185,7 @@ static bool split_at_either(struct range__leaf *leaf, const uint64_t points[2],
 	return true;
 }
 
-/* Under lock->mutex: the leaf at entry i. */
+/* Under lock->mutex, for the leaf of entry i. */
 static void split_entry(struct range__lock *lock, struct range__forest *forest, uint32_t i,
 		     const uint64_t points[2])
 {
@@ -213,7 +218,7 @@ static bool may_split(struct range__forest *forest, uint64_t now)
 	       may_change(forest, now);
 }
 
-/* Under lock->mutex: the forest. Without memory, only one that has a leaf to spare: else NULL. */
+/* Under lock->mutex: the forest; where no hook may be called, only one with a leaf to spare. Or NULL. */
 static struct range__forest *forest_for(struct range__lock *lock, enum range__memory memory)
 {
 	struct range__forest *forest = range__forest_of(lock);
@@ -230,7 +235,7 @@ static void try_split(struct range__lock *lock, struct range__leaf *leaf, const 
 	struct range__forest *forest;
 	int saved = errno;
 
-	/* Another thread is at it: not worth waiting for, the next collision tries again. */
+	/* Another thread changes the leaves: the next collision tries again. */
 	if (!range__short_trylock(&lock->mutex))
 		return;
 	range__set_score(leaf, 0);
@@ -245,7 +250,7 @@ static void try_split(struct range__lock *lock, struct range__leaf *leaf, const 
 	errno = saved;
 }
 
-/* A range that spans leaves: goes on with a sweep, or begins one if it is time. */
+/* For a range that spans leaves: goes on with a sweep, or begins one if it is due. */
 static void sweep_if_due(struct range__lock *lock)
 {
 	/* acquire: as in range__index_find() */
@@ -259,8 +264,10 @@ static void sweep_if_due(struct range__lock *lock)
 	range__short_unlock(&lock->mutex);
 }
 
-/* What the range is to a leaf of it that another thread used last. If the last range was disjoint, a
- * split between the two is no worse for this one. */
+/*
+ * For a leaf that the range straddles, and that another thread used last. If the last range was disjoint, a
+ * split between the two is no worse for this one.
+ */
 static void note_straddled(struct range__leaf *leaf, const struct range__hold *range)
 {
 	bool overlaps = range__overlaps_last(leaf, range);
@@ -295,7 +302,7 @@ static void add_crossing(struct range__lock *lock, struct range__leaf *leaf)
 			      memory_order_relaxed);
 }
 
-/* The leaves between, which a short range covers, are too fine for it. */
+/* The leaves inside a short range are too fine for it. */
 static void note_covered(struct range__lock *lock, const struct range__hold *range)
 {
 	struct range__leaf *leaf = range__leaf_right(range->leaf[0]);

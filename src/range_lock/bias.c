@@ -4,7 +4,7 @@
 #include "platform/message.h"
 #include "slots.h"
 
-/* The bounds of what a revocation is taken to cost, in nanoseconds. */
+/* The bounds of what the lock assumes a revocation to cost, in nanoseconds. */
 enum { MIN_REVOCATION_COST = 1000, MAX_REVOCATION_COST = 100000 };
 
 atomic_uint range__revocation_cost = 2000;
@@ -66,7 +66,7 @@ void range__bias_revoke(struct range__set *set, enum range__bias bias)
 		return;
 	begin = mmrange__now();
 	if (!mmrange__heavy_fence()) { /* [SLOT-H] */
-		/* Since the leaf became biased: the readers in it cannot be found. */
+		/* The leaf became biased when there was a fence, and its readers cannot be found without one. */
 		mmrange__stop("membarrier() has been forbidden while the lock was used");
 	}
 	range__slots_adopt(set);
@@ -87,7 +87,7 @@ void range__bias_revoke_leaf(struct range__lock *lock, struct range__leaf *leaf)
 	range__bias_revoke(&set, RANGE__REVOKE_BIAS);
 }
 
-/* With the leaf locked, when its unbiased cost is due. */
+/* With the leaf locked, whose unbiased cost is due. */
 static bool can_be_biased(struct range__leaf *leaf)
 {
 	return !leaf->waiters && leaf->nr_claims == 0 && leaf->covers != RANGE__COVERS_WRITER &&

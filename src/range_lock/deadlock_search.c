@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A search locks one leaf at a time. It goes from a wait to what that waits for, and so sees the edges of a
- * cycle one after the other. DEADLOCK-S: an edge that the search has seen on the way around a cycle is there
- * until the end of the search. An edge to a held range stays as long as its thread does not go on; an edge to a
- * starving waiter stays as long as that waiter is in the queue. Both are so if the target has an edge itself,
- * which the search sees after it. The last edge leads to the thread that searches. (Another thread may release
- * a held range, or cancel a waiter; the public header warns of that.)
+ * A search locks one leaf at a time. It goes from a wait to the ranges and waiters that it waits for, and so
+ * sees the edges of a cycle one after the other.
  *
- * A search misses nothing, because the last of the events that close a cycle is followed by one: see deadlock.h.
- * The edges that came before the event are there when the search locks the mutex. Three things a search cannot
- * see, and the thread searches again after a millisecond: a leaf that is just being merged or split, a starving
- * waiter that has been queued but not registered yet, and what a waiter waited for that the search reached and
- * that was then canceled, before the search went on from it.
+ *	DEADLOCK-S  An edge that the search has seen on its way around a cycle exists until the search
+ *	            ends. An edge to a held range exists as long as the holder does not go on, and an edge
+ *	            to a starving waiter as long as that waiter is in the queue. Both follow if the target
+ *	            has an edge itself, which the search sees next. The last edge leads to the thread that
+ *	            searches. (Another thread may release a held range, or cancel a waiter; the public
+ *	            header warns of that.)
+ *
+ * A search misses nothing, because the last event that closes a cycle is followed by a search: see
+ * deadlock.h. The edges from before that event exist when the search locks the mutex. There are three
+ * things that a search cannot see: a leaf that is just being merged or split; a starving waiter that has
+ * been queued but not registered yet; and what a waiter waited for that was canceled after the search had
+ * reached it and before the search went on from it. The thread then searches again after a millisecond.
  *
  * A wait for a mutex is registered like one for a range, and leads to the owner of the mutex: see
- * mutex_owner.h. An edge to a mutex that is owned stays as long as its thread does not go on, too. The library
- * can tell a thread of a cycle before the thread blocks on a mutex, but not end its wait later. A cycle that a
- * waiter closes by becoming starving has a wait for a range, which the library can end.
+ * mutex_owner.h. An edge to an owned mutex exists as long as the owner does not go on, too. The library
+ * can tell a thread of a cycle before the thread blocks on a mutex, but cannot end its wait later. A cycle
+ * that a waiter closes by becoming starving has a wait for a range, which the library can end.
  *
- * Cost: a search visits a wait once, and passes over a wait that conflicts with nothing but what a wait visited
- * before conflicts with. With one key, it goes through the queue once.
+ * Cost: a search visits a wait once, and passes over a wait that conflicts with nothing but what an
+ * earlier visited wait conflicts with. With one key, it goes through the queue once.
  */
 #include "deadlock_search.h"
 
@@ -38,7 +41,7 @@ static uint64_t searches;
 
 struct search {
 	struct range__wait *start;
-	struct range__wait **last; /* of the list of those to go on from */
+	struct range__wait **last; /* the end of the list of waits to go on from */
 	bool found;
 	bool unsure;
 };
@@ -63,7 +66,7 @@ bool range__search_still_waits(const struct range__wait *wait)
 
 	if (!wait->queued)
 		return false;
-	/* relaxed: it was changed under the locks of all leaves, but for LOOKS, which says the same */
+	/* relaxed: threads change it under the locks of all leaves, except to LOOKS, which says the same */
 	state = atomic_load_explicit(&wait->set->queued->state, memory_order_relaxed);
 	return state != RANGE_CANCELED && state != RANGE_DEADLOCKED;
 }
@@ -73,7 +76,7 @@ static bool excludes(const struct range__hold *a, const struct range__hold *b)
 	return a->mode == RANGE_WRITE || b->mode == RANGE_WRITE;
 }
 
-/* Whether a conflicts with all that b conflicts with. */
+/* Whether a conflicts with everything that b conflicts with. */
 static bool covers_range(const struct range__hold *a, const struct range__hold *b)
 {
 	return a->start <= b->start && b->end <= a->end &&
@@ -81,8 +84,8 @@ static bool covers_range(const struct range__hold *a, const struct range__hold *
 }
 
 /*
- * from waits for to: for a range or, if held is NULL, the mutex that its thread owner holds; or, if
- * owner is 0, for its wait itself.
+ * The wait `from` waits for the wait `to`: for a range of its thread, owner; if held is NULL, for a mutex of
+ * that thread; or, if owner is 0, for the waiter itself.
  */
 static void reach_wait(struct search *search, struct range__wait *to, struct range__wait *from,
 		  uint64_t owner, const struct range__hold *held)
@@ -109,7 +112,7 @@ static void reach_wait(struct search *search, struct range__wait *to, struct ran
 		search->found = true;
 }
 
-/* What is recorded in the leaf and conflicts with range. */
+/* Reaches the waits of all threads that hold a conflicting range in the leaf. */
 static void reach_held(struct search *search, struct range__leaf *leaf, struct range__wait *wait,
 		       const struct range__hold *range)
 {
@@ -131,13 +134,13 @@ static struct range__hold *waiter_before(struct range__leaf *leaf, struct range_
 
 static struct range__hold *last_before(struct range__leaf *leaf, struct range__hold *range)
 {
-	/* relaxed: it is not this leaf, and does not become it, while another thread may change it */
+	/* relaxed: while another thread may change it, it is not this leaf, and does not become it */
 	if (atomic_load_explicit(&range->in, memory_order_relaxed) == leaf)
 		return waiter_before(leaf, range);
 	return leaf->waiters ? leaf->waiters->prev : NULL;
 }
 
-/* Whether a waits for all that b waits for. */
+/* Whether a waits for everything that b waits for. */
 static bool stands_for(const struct range__hold *a, const struct range__hold *b)
 {
 	return covers_range(a, b) && b->set->n == 1;
@@ -154,9 +157,9 @@ static void reach_waiter(struct search *search, struct range__hold *w, struct ra
 }
 
 /*
- * A waiter that conflicts with less than this one is passed over: this one reaches all that it
- * would reach. True: a waiter that has been reached conflicts with more, so that it reaches the rest
- * of what this one would in this leaf. In another one, a starving waiter may have come between the two.
+ * Passes over waiters that conflict with less than this one: this one reaches everything that they would
+ * reach. True: a waiter that the search has reached conflicts with more, and so reaches the rest of what
+ * this one would in this leaf. (In another leaf, a starving waiter may have come between the two.)
  */
 static bool reach_starving(struct search *search, struct range__leaf *leaf,
 			   struct range__wait *wait, struct range__hold *range)
@@ -177,7 +180,7 @@ static bool reach_starving(struct search *search, struct range__leaf *leaf,
 	return false;
 }
 
-/* With a leaf of the waiter locked: claims that came before it. */
+/* With a leaf of the waiter locked: reaches earlier claims that conflict. */
 static void reach_claims(struct search *search, struct range__wait *wait, struct range__hold *range)
 {
 	struct range__lock *lock = wait->lock;
@@ -189,7 +192,7 @@ static void reach_claims(struct search *search, struct range__wait *wait, struct
 	range__short_unlock(&lock->claims_mutex);
 }
 
-/* With a leaf of the waiter locked: what it waits for there. */
+/* With a leaf of the waiter locked: reaches everything that it waits for there. */
 static void reach_in_leaf(struct search *search, struct range__leaf *leaf, struct range__wait *wait,
 			  struct range__hold *range)
 {
@@ -199,10 +202,10 @@ static void reach_in_leaf(struct search *search, struct range__leaf *leaf, struc
 		reach_held(search, leaf, wait, range);
 }
 
-/* With a leaf locked. Waiters that stood behind it wait for what it waited for. */
+/* With a leaf locked. Waiters behind a canceled one now wait for what that one waited for. */
 static bool was_canceled(const struct range__wait *wait)
 {
-	/* relaxed: it was changed under the locks of all leaves */
+	/* relaxed: threads change it under the locks of all leaves */
 	return atomic_load_explicit(&wait->set->queued->state, memory_order_relaxed) ==
 	       RANGE_CANCELED;
 }
@@ -220,8 +223,8 @@ static void note_self(struct range__wait *wait)
 }
 
 /*
- * From the leaf that has key: sees what range waits for there. Returns the key at which to go on, or
- * UINT64_MAX; covered says whether a range that begins in an earlier leaf may conflict.
+ * In the leaf that owns key: reaches everything that the range waits for there. Returns the key at which to
+ * go on, or UINT64_MAX. *covered: a range that begins in an earlier leaf may conflict.
  */
 static uint64_t go_on_at(struct search *search, struct range__wait *wait, size_t i, uint64_t key,
 			 bool *covered)
@@ -237,8 +240,10 @@ static uint64_t go_on_at(struct search *search, struct range__wait *wait, size_t
 		struct range__hold *range = range__set_hold(wait->set, i);
 
 		note_self(wait);
-		/* It ended the bias before it waited, but only its queue is in the way of a new one:
-		 * readers may be in slots of the other leaves. */
+		/*
+				 * It revoked the bias before it waited. But only its own queue prevents a new bias: readers
+				 * may be in slots of its other leaves.
+				 */
 		if (range->mode == RANGE_WRITE)
 			range__bias_revoke_leaf(wait->lock, leaf);
 		reach_in_leaf(search, leaf, wait, range);
@@ -252,7 +257,7 @@ static uint64_t go_on_at(struct search *search, struct range__wait *wait, size_t
 	return next;
 }
 
-/* What covers a leaf is recorded, with its owner, in the leaf where it begins. */
+/* A range that covers a leaf is recorded, with its owner, in the leaf where it begins. */
 static void reach_covering(struct search *search, struct range__wait *wait,
 			   const struct range__hold *range)
 {
@@ -270,8 +275,8 @@ static void reach_covering(struct search *search, struct range__wait *wait,
 }
 
 /*
- * One range of the waiter. While it is registered its thread does not return, so that the bounds and
- * the mode of its ranges stay.
+ * For one range of the waiter. Its thread does not return while the wait is registered, so the bounds and
+ * the mode of its ranges do not change.
  */
 static void go_on_from_range(struct search *search, struct range__wait *wait, size_t i)
 {

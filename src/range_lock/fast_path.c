@@ -2,14 +2,14 @@
 #include "fast_path.h"
 #include "adapt.h"
 
-/* Of so many acquisitions of a thread that pass waiters, one locks the leaf. */
+/* Of so many acquisitions by which a thread passes waiters, one locks the leaf. */
 enum { BARGES_IN_A_ROW = 64 };
 
 MMRANGE__THREAD_LOCAL unsigned int range__barges;
 
 /*
- * A newcomer is about to pass the waiters of a leaf. After some times it has to lock the leaf instead: then its
- * release looks for waiters that have waited for too long, also if the woken ones do not get to run.
+ * Whether a newcomer may pass the waiters of a leaf. After some times it has to lock the leaf instead. Its
+ * release then looks for waiters that have waited too long, even if the woken ones do not get to run.
  */
 static bool may_barge(uint64_t word)
 {
@@ -22,7 +22,7 @@ static bool may_be_single(struct range__leaf *leaf, uint64_t word, const struct 
 	       (range->mode == RANGE_WRITE || !range__bias_due(leaf)) && may_barge(word);
 }
 
-/* Two leaves that are biased, first being one, and word its word. */
+/* For a reader in two biased leaves; word is that of the first. */
 static bool enter_both(struct range__lock *lock, struct range__hold *range,
 		       struct range__leaf *first, uint64_t word)
 {
@@ -40,7 +40,7 @@ static bool enter_both(struct range__lock *lock, struct range__hold *range,
 	       range->end <= range__leaf_hi(second) && range__reader_enter(lock, range);
 }
 
-/* With the first leaf locked: swaps the word of the next one, so that both are decided at once. */
+/* With the first leaf locked: swaps the word of the second, so that one moment decides for both. */
 static bool make_second_single(struct range__leaf *second, struct range__hold *range)
 {
 	range->leaf[1] = second;
@@ -50,13 +50,13 @@ static bool make_second_single(struct range__leaf *second, struct range__hold *r
 	       range__make_single(second, range->saved_word[1], range, range->mode);
 }
 
-/* A hint: not to lock the first leaf of a range that has more than two. */
+/* A hint, so that a thread does not lock the first leaf of a range that has more than two. */
 static bool may_end_in(struct range__leaf *second, const struct range__hold *range)
 {
 	return second && range->end <= range__leaf_hi(second);
 }
 
-/* The range begins in the leaf, and does not end there: the fast path for two leaves. */
+/* The fast path for two leaves: the range begins in the leaf and does not end there. */
 __attribute__((noinline)) static bool acquire_both(struct range__lock *lock,
 						   struct range__hold *range,
 						   struct range__leaf *leaf, uint64_t word)
@@ -70,7 +70,7 @@ __attribute__((noinline)) static bool acquire_both(struct range__lock *lock,
 		return enter_both(lock, range, leaf, word);
 	if (!may_end_in(range__leaf_right(leaf), range) || !may_be_single(leaf, word, range) ||
 	    !atomic_compare_exchange_strong_explicit(&leaf->word, &expected, WORD_LOCKED,
-						     memory_order_acquire, /* [A2] */
+						     memory_order_acquire, /* [LEAF-A2] */
 						     memory_order_relaxed))
 		return false;
 	range__set_wide(range, true);
@@ -89,7 +89,7 @@ __attribute__((noinline)) static bool acquire_both(struct range__lock *lock,
 	return true;
 }
 
-/* A leaf in which others hold ranges, none of which conflicts, and no thread waits. */
+/* In a leaf where other ranges are held, none of which conflicts, and no thread waits. */
 static bool acquire_beside(struct range__lock *lock, struct range__hold *range,
 			   struct range__leaf *leaf)
 {

@@ -3,7 +3,7 @@
 #include "platform/platform.h"
 #include "short_lock.h"
 
-/* At an index that is about to change, before a thread looks at it under lock->mutex. */
+/* At an index that is about to change, before a thread looks at the index under lock->mutex. */
 enum { LOOKS = 20 };
 
 uint32_t range__nr_leaves(struct range__lock *lock)
@@ -32,7 +32,7 @@ static struct range__leaf *lock_by_index(struct range__lock *lock, uint64_t key,
 	for (int look = hint ? 0 : 1; look < LOOKS; look++) {
 		struct range__leaf *leaf = look == 0 ? hint : range__index_find(lock, key);
 
-		/* A thread does not lock a wrong leaf; the bounds decide only after the leaf is locked. */
+		/* Do not lock a leaf that is the wrong one. Only the bounds of a locked leaf are certain. */
 		if (!range__leaf_has(leaf, key)) {
 			mmrange__relax();
 			continue;
@@ -45,7 +45,7 @@ static struct range__leaf *lock_by_index(struct range__lock *lock, uint64_t key,
 	return NULL;
 }
 
-/* Under lock->mutex the index is exact (FOREST-R2). */
+/* Under lock->mutex the index is exact: FOREST-R2. */
 struct range__leaf *range__find_and_lock(struct range__lock *lock, uint64_t key,
 					   struct range__leaf *hint)
 {

@@ -12,8 +12,8 @@
 #include <errno.h>
 
 /*
- * Locks both, and moves everything from lock->root to the first leaf of the forest. Each claim in the
- * lock is counted in the root, which has all keys, and so in the new leaf.
+ * Locks both leaves, and moves everything from lock->root to the first leaf of the forest. The root owns
+ * all keys, so it counts all claims of the lock, and so does the new leaf.
  */
 static void move_root(struct range__lock *lock, struct range__leaf *leaf)
 {
@@ -23,7 +23,7 @@ static void move_root(struct range__lock *lock, struct range__leaf *leaf)
 	range__leaf_split(&lock->root, 0, leaf);
 	leaf->nr_claims = lock->root.nr_claims;
 	lock->root.nr_claims = 0;
-	/* The fast path does not look at the root's bounds: so its word must stay TREE. */
+	/* The fast path does not look at the root's bounds: its word must stay TREE. */
 	lock->root.covers = RANGE__COVERS_WRITER;
 	range__history_inherit(leaf, &lock->root);
 }
@@ -60,8 +60,8 @@ struct range__forest *range__forest_get(struct range__lock *lock)
 }
 
 /*
- * All leaves are locked at the same time, so that nothing can move from one that was seen to one
- * that was not.
+ * The thread locks all leaves at the same time, so that no range can move from a leaf that it has seen to
+ * one that it has not.
  */
 static bool all_vacant(struct range__lock *lock)
 {
@@ -89,7 +89,7 @@ int range__forest_destroy(struct range__lock *lock)
 	range__short_unlock(&lock->mutex);
 	if (!vacant)
 		return EBUSY;
-	/* Readers who are gone may still be looking at the word of their leaf. */
+	/* Readers that have released their ranges may still look at the words of their leaves. */
 	range__slots_drain(lock);
 	range__store_free(lock);
 	return 0;

@@ -3,37 +3,36 @@
  * Held ranges are in an interval tree, waiters in a queue in the order of their arrival.
  *
  * Waiting is barging with bounded bypass. A newcomer waits for held ranges that conflict, and for
- * conflicting waiters that are starving. A release wakes waiters, it does not hand over to them: a
- * woken waiter looks again, and may find that a newcomer was faster. While one is on its way
- * (WOKEN), no other that conflicts with it is woken (the designated waker of nsync and of Go's
- * sync.Mutex). The rate at which waiters become starving is limited, to one per leaf and time
- * (eventual fairness, as in parking_lot): fair hand-overs cost a context switch each. FIFO is the
- * case in which every waiter is starving from the start.
+ * conflicting waiters that are starving. A release wakes waiters and does not hand over to them: a
+ * woken waiter looks again, and may find that a newcomer was faster. While a waiter is WOKEN, no other
+ * waiter that conflicts with it is woken (the designated waker of nsync and of Go's sync.Mutex). One
+ * waiter per leaf and time becomes starving (eventual fairness, as in parking_lot), because each fair
+ * hand-over costs a context switch. FIFO is the case in which every waiter is starving from the start.
  *
- * No wake-up is lost, because whenever a leaf is unlocked, each WAITING range in its queue has a
- * cause that ends with a call of range__leaf_wake() in this leaf, over a range that overlaps it:
+ * No wake-up is lost. Whenever a leaf is unlocked, each WAITING range in its queue has a cause, which
+ * ends with a call of range__leaf_wake() in this leaf, over a range that overlaps the waiter:
  *
- *	(a) a held range that conflicts with it; it will be released; or
- *	(b) a conflicting waiter in the queue that is WOKEN; its thread will run, and hold (then (a)
- *	    applies), wait again, here or in another queue, or give up, all of which wake; or
- *	(c) an earlier conflicting waiter in the queue that is starving, which is WOKEN or has a cause
- *	    itself; it will hold or give up; or
- *	(d) an earlier claim that conflicts with it, whose acquisition has a cause itself, in this
- *	    leaf or in another one; it will hold or give up. See claim.h.
+ *	(a) a conflicting held range, which will be released; or
+ *	(b) a conflicting waiter in the queue that is WOKEN. Its thread will run, and will hold the range
+ *	    (then (a) applies), wait again, here or in another queue, or give up, all of which wake; or
+ *	(c) an earlier conflicting waiter in the queue that is starving. It is WOKEN or has a cause
+ *	    itself, and will hold or give up; or
+ *	(d) an earlier conflicting claim. Its acquisition has a cause itself, in this leaf or in another
+ *	    one, and will hold or give up. See claim.h.
  *
- * In a leaf where nothing is held and nothing is starving or claimed, only (b) is left. So if there is
- * a queue, newcomers may come and go by the fast path, past the waiters, and wake none: that is the
- * word EMPTY with WAITERS. When a woken waiter looks again it locks the leaf, and if it has to wait
- * then, for a newcomer that is there, that one has been recorded, and its release wakes.
+ * In a leaf where no range is held and no waiter is starving or claims, only (b) is left. Newcomers
+ * may then come and go by the fast path, past the queue, and wake no waiter: that is the word EMPTY
+ * with WAITERS. When a woken waiter looks again it locks the leaf. If it has to wait then for a newcomer,
+ * it has recorded that newcomer's range, and the release of the range wakes.
  */
 #include "leaf.h"
 #include "claim.h"
 #include "platform/platform.h"
 
 enum {
-	/* Compare-and-swaps before a word that keeps changing is taken by exchange. */
+	/* Compare-and-swaps before a thread takes a word that keeps changing by exchange. */
 	LOCK_SWAPS = 4,
-	/* Looks at a locked word before parking; the lock is held for less than a microsecond. */
+	/* Looks at a locked word before a thread parks; leaves are locked for less than a microsecond. */
 	LOCK_SPINS = 100,
 };
 
@@ -50,23 +49,22 @@ void range__leaf_init(struct range__leaf *leaf)
 }
 
 /*
- * One attempt to make an unlocked word LOCKED. Swaps that fail because the leaf is acquired and
- * released all the time by the fast path are not repeated without bound: an exchange cannot fail. It
- * may hit a word that another thread has locked meanwhile, and must not take the mark of sleepers
- * away then, so it sets it.
+ * One attempt to make an unlocked word LOCKED. Where the fast path acquires and releases the leaf all the
+ * time, swaps may fail without bound, and an exchange cannot fail. The exchange may hit a word that
+ * another thread has locked meanwhile. It sets SLEEPERS, because it must not take that mark away.
  */
 static bool try_lock_word(struct range__leaf *leaf, uint64_t *word, uint64_t locked, int attempt)
 {
 	if (attempt < LOCK_SWAPS)
 		return atomic_compare_exchange_weak_explicit(&leaf->word, word, locked,
-							     memory_order_acquire, /* [A2] */
+							     memory_order_acquire, /* [LEAF-A2] */
 							     memory_order_relaxed);
 	*word = atomic_exchange_explicit(&leaf->word, WORD_LOCKED | WORD_LOCKED_SLEEPERS,
-					 memory_order_acquire /* [A2] */);
+					 memory_order_acquire /* [LEAF-A2] */);
 	return (*word & WORD_TAG) != WORD_LOCKED;
 }
 
-/* The leaf has been locked, when its word was this. */
+/* With the leaf locked, whose word was this. */
 static void record_single(struct range__leaf *leaf, uint64_t word)
 {
 	if ((word & WORD_TAG) == WORD_SINGLE)
@@ -99,7 +97,7 @@ void range__leaf_lock(struct range__leaf *leaf)
 						   memory_order_relaxed, memory_order_relaxed))
 			continue;
 		mmrange__park(&leaf->word, WORD_LOCKED | WORD_LOCKED_SLEEPERS, CLOCK_MONOTONIC, NULL);
-		/* One is woken at a time: it stands in for those that still sleep. */
+		/* The unlock wakes one thread at a time, which stands in for those that still sleep. */
 		locked = WORD_LOCKED | WORD_LOCKED_SLEEPERS;
 	}
 }
@@ -111,7 +109,7 @@ bool range__leaf_trylock(struct range__leaf *leaf)
 
 	if ((word & WORD_TAG) == WORD_LOCKED ||
 	    !atomic_compare_exchange_strong_explicit(&leaf->word, &word, WORD_LOCKED,
-						     memory_order_acquire, /* [A2] */
+						     memory_order_acquire, /* [LEAF-A2] */
 						     memory_order_relaxed))
 		return false;
 	record_single(leaf, word);
@@ -123,7 +121,7 @@ bool range__leaf_lock_tree(struct range__leaf *leaf, const struct range__hold *r
 	uint64_t word = WORD_TREE;
 
 	if (!atomic_compare_exchange_strong_explicit(&leaf->word, &word, WORD_LOCKED,
-						     memory_order_acquire, /* [A2] */
+						     memory_order_acquire, /* [LEAF-A2] */
 						     memory_order_relaxed))
 		return false;
 	if (range__leaf_covers(leaf, range->start, range->end))
@@ -134,8 +132,7 @@ bool range__leaf_lock_tree(struct range__leaf *leaf, const struct range__hold *r
 
 void range__leaf_unlock_to(struct range__leaf *leaf, uint64_t word)
 {
-	/* [U2] From here on the leaf may be gone, and those to be woken too: only addresses are
-	 * used. */
+	/* [LEAF-U2] From here on the leaf and its waiters may be gone: only addresses are used. */
 	uint64_t old = atomic_exchange_explicit(&leaf->word, word, memory_order_release);
 
 	if (old & WORD_LOCKED_SLEEPERS)
@@ -286,8 +283,9 @@ bool range__leaf_upgradable(struct range__lock *lock, struct range__leaf *leaf,
 	return leaf->nr_claims == 0 || !range__claims_read(lock, leaf, range);
 }
 
-/* Does not write the state: a waiter that saw it WAITING for a moment could fall asleep after its
- * wake-up. */
+/*
+ * Does not write the state: a waiter that saw WAITING for a moment could fall asleep after its wake-up.
+ */
 void range__leaf_enqueue(struct range__leaf *leaf, struct range__hold *range)
 {
 	struct range__hold *first = leaf->waiters, *after = first ? first->prev : NULL;
@@ -342,7 +340,7 @@ static void wake_one(struct range__leaf *leaf, struct range__hold *range,
 		     struct range__wakes *wakes)
 {
 	leaf->nr_woken++;
-	/* relaxed: the waiter goes on to lock the leaf before it looks at anything else */
+	/* relaxed: the waiter locks the leaf before it looks at anything else */
 	atomic_store_explicit(&range->state, RANGE_WOKEN, memory_order_relaxed);
 	if (wakes->n < sizeof wakes->state / sizeof wakes->state[0])
 		wakes->state[wakes->n++] = &range->state;
@@ -359,15 +357,14 @@ void range__leaf_wake(struct range__lock *lock, struct range__leaf *leaf, uint64
 		if (!is_woken(w) && !range__leaf_blocks(lock, leaf, w) &&
 		    (w->starving || !behind_woken(leaf, w)))
 			wake_one(leaf, w, wakes);
-		/* All that follow and overlap [start, end) conflict with this one, and have it as
-		 * their cause. */
+		/* All waiters that follow and overlap [start, end) conflict with this one: it is their cause. */
 		if (w->mode == RANGE_WRITE && w->start <= start && end <= w->end &&
 		    (w->starving || (is_woken(w) && leaf->nr_starving == 0)))
 			return;
 	}
 }
 
-/* A claim needs all the leaves of the acquisition, which its own thread has to lock. */
+/* A claim needs all leaves of the acquisition, and only the waiter's own thread may lock those. */
 static void tell_to_claim(struct range__leaf *leaf, struct range__hold *range,
 			  struct range__wakes *wakes)
 {
@@ -376,7 +373,7 @@ static void tell_to_claim(struct range__leaf *leaf, struct range__hold *range,
 		wake_one(leaf, range, wakes);
 }
 
-/* An arrival may be later than the clock, see arrive() in wait.c. */
+/* An arrival may be later than the clock, see range__queue_arrive(). */
 static bool has_waited(const struct range__hold *range, uint64_t now, uint64_t bound)
 {
 	return range->arrival <= now && now - range->arrival >= bound;
@@ -393,14 +390,9 @@ struct range__hold *range__leaf_promote(struct range__lock *lock, struct range__
 	now = mmrange__now();
 	if (now - leaf->fair_at < bound || !has_waited(w, now, bound))
 		return NULL;
-	/*
-	 * Also if it is in vain: many that are starving are not to be looked through at each
-	 * release.
-	 */
+	/* Even if no waiter becomes starving: a release must not look through many starving ones each time. */
 	leaf->fair_at = now;
-	/*
-	 * In the order of arrival: after the first that has not waited for long enough, none has.
-	 */
+	/* The queue is in the order of arrival: after a waiter that has not waited long enough, none has. */
 	for (; w && has_waited(w, now, bound); w = range__leaf_next(leaf, w)) {
 		if (w->starving || w->promoted || behind_starving(leaf, w) ||
 		    (leaf->nr_claims > 0 && range__claims_block(lock, leaf, w)))
@@ -419,7 +411,7 @@ bool range__leaf_crossed(struct range__leaf *leaf, uint64_t point)
 {
 	struct range__hold *w = leaf->waiters;
 
-	/* What overlaps the empty [point, point) starts before it and ends after it. */
+	/* A range that overlaps the empty [point, point) starts before point and ends after it. */
 	if (leaf->covers > 0 || leaf->nr_claims > 0 ||
 	    range__tree_overlap(leaf->held, point, point, false))
 		return true;
@@ -431,7 +423,7 @@ bool range__leaf_crossed(struct range__leaf *leaf, uint64_t point)
 
 static void set_bounds(struct range__leaf *leaf, uint64_t lo, uint64_t hi)
 {
-	/* relaxed: [B] */
+	/* relaxed: [LEAF-B] */
 	atomic_store_explicit(&leaf->lo, lo, memory_order_relaxed);
 	atomic_store_explicit(&leaf->not_hi, ~hi, memory_order_relaxed);
 	range__leaf_next_generation(leaf);
@@ -466,8 +458,7 @@ void range__leaf_absorb(struct range__leaf *leaf, struct range__leaf *right)
 	set_bounds(right, hi, hi);
 }
 
-/* Whether a waiter has a cause, as the head of this file lists them; earlier ones have been seen to
- * have one. */
+/* Whether a waiter has a cause (see above), given that all earlier waiters have one. */
 static bool has_cause(struct range__lock *lock, struct range__leaf *leaf,
 		      const struct range__hold *range)
 {

@@ -22,7 +22,7 @@
 enum {
 	NR_WAITS = 1024,
 	PROBES = 32,
-	/* Searches, a millisecond apart, for what a search could not see. */
+	/* Searches, a millisecond apart, for what the first search could not see. */
 	ATTEMPTS = 100,
 };
 
@@ -64,7 +64,7 @@ static struct range__wait *begin_wait(const void *mutex)
 	return NULL;
 }
 
-/* EDEADLK: it closes a cycle, and has ended; EAGAIN: the search could not see all. */
+/* EDEADLK: the wait closes a cycle, and has ended; EAGAIN: the search could not see all. */
 static int look_for_cycle(struct range__wait *wait, struct range__report *report)
 {
 	bool unsure;

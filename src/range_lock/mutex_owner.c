@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Nothing is allocated: a mutex hashes to a window of PROBES places, and is in one of them or not registered. */
+/* Nothing is allocated: a mutex hashes to a window of PROBES places, and is registered in one of them or not. */
 #include "mutex_owner.h"
 
 #ifdef MMRANGE_CHECKED
@@ -17,8 +17,8 @@ static struct owner {
 } owners[NR_OWNERS];
 
 /*
- * How many mutexes threads with the same remainder of their numbers own. It is no variable of the
- * thread: modules that link a copy of the library each have little room for those.
+ * For all threads whose numbers have the same remainder: how many mutexes they own. It is not a
+ * thread-local variable, because modules that each link a copy of the library have little room for those.
  */
 static atomic_uint nr_owned[NR_COUNTS];
 
@@ -33,7 +33,7 @@ bool range__mutex_owns(uint64_t thread)
 	return atomic_load_explicit(count_of(thread), memory_order_relaxed) > 0;
 }
 
-/* The place becomes a thread's, or, for 0, free. */
+/* Gives the place to a thread; 0 frees it. */
 static void set_owner(struct owner *owner, uint64_t thread)
 {
 	if (owner->thread)
@@ -43,7 +43,7 @@ static void set_owner(struct owner *owner, uint64_t thread)
 	owner->thread = thread;
 }
 
-/* Where a mutex is registered, or else where it can be; NULL: there is no place. */
+/* The place where a mutex is registered, or where it can be; NULL: there is none. */
 static struct owner *find_owner(const void *mutex)
 {
 	/* Multiplicative hashing, as in checked.c. */
@@ -68,7 +68,7 @@ uint64_t range__mutex_owner(const void *mutex)
 	return owner ? owner->thread : 0;
 }
 
-/* Another owner than the calling thread told of no unlock. */
+/* The owner may be another thread, which told of no unlock. */
 void range__mutex_owner_add(const void *mutex)
 {
 	struct owner *owner = find_owner(mutex);
@@ -92,7 +92,7 @@ void range__mutex_owner_remove(const void *mutex)
 		set_owner(owner, 0);
 }
 
-/* What the calling thread owns was written by itself, whatever the others were doing. */
+/* Only the calling thread's own mutexes were certainly whole when the parent forked. */
 void range__mutex_owner_child(void)
 {
 	uint64_t self = mmrange__self();

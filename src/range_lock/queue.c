@@ -78,7 +78,7 @@ void range__expel_and_unlock(struct range__set *set, uint64_t why)
 	}
 	/* release: [LEAF-C] */
 	atomic_store_explicit(state, why, memory_order_release);
-	/* The last touch of the lock: it may be destroyed as soon as the waiter's call has returned. */
+	/* The last access to the lock, which may be destroyed as soon as the waiter's call has returned. */
 	range__leaf_unlock(leaf, &wakes);
 	/* [LEAF-R5] The address alone. */
 	mmrange__unpark(state, false);

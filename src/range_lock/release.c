@@ -3,7 +3,7 @@
 #include "find.h"
 #include "wake.h"
 
-/* While the range is in the word of its first leaf, what comes next to that does not change. */
+/* While the range is in the word of its first leaf, that leaf's right neighbour does not change. */
 void range__release_wide(struct range__lock *lock, struct range__hold *range)
 {
 	uint64_t from = range->start;
@@ -28,7 +28,7 @@ static void erase_and_unlock(struct range__lock *lock, struct range__leaf *leaf,
 	range__leaf_unlock(leaf, &wakes);
 }
 
-/* Leaf by leaf: to wait for all of them at once would help no thread. */
+/* Leaf by leaf: to lock all of them at once would help no thread. */
 void range__release_slow(struct range__lock *lock, struct range__hold *range, uint64_t from)
 {
 	uint64_t key = from, end = range->end;

@@ -2,10 +2,10 @@
 #include "span.h"
 #include "find.h"
 
-/* Attempts to lock the leaf that the index names, with another one locked. */
+/* Attempts to lock the leaf that the index names, while another leaf is locked. */
 enum { TRIES = 16 };
 
-/* The leaf that has key, above one that is locked; NULL: not found without waiting for it. */
+/* Locks the leaf that owns key, above a locked leaf; NULL: not found without waiting for it. */
 static struct range__leaf *try_index(struct range__lock *lock, uint64_t key)
 {
 	for (int i = 0; i < TRIES; i++) {
@@ -23,7 +23,7 @@ static struct range__leaf *try_index(struct range__lock *lock, uint64_t key)
 	return NULL;
 }
 
-/* The same by the leaves between. Locks them hand over hand, and keeps from locked. */
+/* Goes from a locked leaf to the one that owns key, hand over hand. The leaf `from` stays locked. */
 static struct range__leaf *go_right(struct range__leaf *from, uint64_t key)
 {
 	struct range__leaf *leaf = from;
@@ -39,7 +39,7 @@ static struct range__leaf *go_right(struct range__leaf *from, uint64_t key)
 	return leaf;
 }
 
-/* With last locked, which lies below the range or has its start: the leaf that has it, locked. */
+/* With last locked, which lies below the range or owns its start: locks the leaf that owns the start. */
 static struct range__leaf *lock_next(struct range__lock *lock, struct range__leaf *last,
 				     const struct range__hold *range)
 {

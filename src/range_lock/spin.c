@@ -14,9 +14,9 @@ enum {
 };
 
 /*
- * For how many pauses a thread spins for a leaf. Where only one range is in the leaf and conflicts, for a short
- * critical section. The thread cannot know that range without locking the leaf; the last owner's range is a
- * guess.
+ * For how many pauses a thread spins for a leaf. If only one range is in the leaf, and conflicts, for a
+ * short critical section. The thread cannot know that range without locking the leaf, so it guesses by
+ * the last owner's range.
  */
 static unsigned int spins_worth(struct range__leaf *leaf, uint64_t word,
 				const struct range__hold *range)
@@ -27,12 +27,11 @@ static unsigned int spins_worth(struct range__leaf *leaf, uint64_t word,
 	case WORD_EMPTY:
 		return word & WORD_EMPTY_WAITERS || (reads && range__bias_due(leaf)) ? 0 : HOLD_SPINS;
 	case WORD_LOCKED:
-		/* Readers must not lock a leaf just because one of them did so. */
+		/* A reader must not lock a leaf just because another reader did. */
 		return reads || range__is_wide(range) ? HOLD_SPINS : NEAR_SPINS;
 	case WORD_SINGLE:
 		if (reads && !(word & WORD_SINGLE_WRITER))
 			return NEAR_SPINS;
-		/* A guess. */
 		return range__overlaps_last(leaf, range) ? HOLD_SPINS : NEAR_SPINS;
 	default:
 		return 0;
@@ -45,10 +44,10 @@ static bool may_be_free(uint64_t word, const struct range__hold *range)
 	       (range__word_biased(word) && range->mode == RANGE_READ);
 }
 
-/* What the leaves of a range look like. */
+/* What the leaves of a range look like: whether all may be free, and how long to spin for them. */
 struct look {
 	bool free;
-	unsigned int spins; /* for which the thread waits for them */
+	unsigned int spins;
 };
 
 static struct look look_at_leaf(struct range__leaf *leaf, const struct range__hold *range)

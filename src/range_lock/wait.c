@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An acquisition that cannot be had by the fast path spins for a while, then locks all its leaves.
- * If something conflicts, it goes into the queue of a leaf in which something does, and parks on the
- * state of the range that stands there. A thread that is woken locks all its leaves and looks again:
- * see leaf.c for which thread is woken and why no wake-up is lost. If another leaf blocks it then, it
- * moves to the queue of that one, where its arrival gives it its place.
+ * An acquisition that the fast path does not serve spins for a while, then locks all its leaves. If a
+ * range conflicts, the thread enters the queue of a leaf where one does, with the range that is blocked
+ * there, and parks on that range's state. A woken thread locks all its leaves and looks again: see leaf.c
+ * for which thread is woken and why no wake-up is lost. If another leaf blocks it then, it moves to that
+ * leaf's queue, where its time of arrival decides its place.
  */
 #include "wait.h"
 #include "adapt.h"
@@ -22,18 +22,18 @@
 
 #include <errno.h>
 
-/* Looks at its own state before a waiter parks. */
+/* Looks of a waiter at its own state before it parks. */
 enum { WAKE_SPINS = 100 };
 
 static bool is_asleep(const struct range__hold *range)
 {
-	/* relaxed: the leaf's lock, taken next, orders everything */
+	/* relaxed: the waiter locks the leaf next, which orders */
 	uint64_t state = atomic_load_explicit(&range->state, memory_order_relaxed);
 
 	return state == RANGE_WAITING || state == RANGE_LOOKS;
 }
 
-/* Sleeps until the range is woken or canceled, or the deadline has passed: 0 or ETIMEDOUT. */
+/* Sleeps until the waiter is woken or expelled, or its deadline has passed: 0 or ETIMEDOUT. */
 static int sleep_until_woken(struct range__wait *self, struct range__hold *range,
 			     const struct range__limit *limit)
 {
@@ -49,7 +49,7 @@ static int sleep_until_woken(struct range__wait *self, struct range__hold *range
 	return error;
 }
 
-/* What a waiter's call returns that has been taken out of the queue; 0: it has not. */
+/* The error of a waiter that another thread has taken out of its queue; 0: none has. */
 static int why_expelled(const struct range__hold *range)
 {
 	/* acquire: [LEAF-C] */
@@ -63,7 +63,7 @@ static int why_expelled(const struct range__hold *range)
 	}
 }
 
-/* With all leaves locked: a waiter was woken, and another acquisition was faster. */
+/* With all leaves locked: a woken waiter is blocked again, as another acquisition was faster. */
 static void wait_again(struct range__set *set, struct range__obstacle obstacle, struct range__wait *self,
 		       struct range__wakes *wakes)
 {
@@ -84,7 +84,7 @@ static void wait_again(struct range__set *set, struct range__obstacle obstacle, 
 	range__queue_at(set, obstacle);
 }
 
-/* The acquisition waits, or another thread has ended that. */
+/* Returns when the acquisition holds, has given up, or was expelled. */
 static int wait_until_granted(struct range__set *set, const struct range__limit *limit, struct range__wait *self)
 {
 	for (;;) {
@@ -98,7 +98,7 @@ static int wait_until_granted(struct range__set *set, const struct range__limit 
 		if (out)
 			return out;
 		range__span_lock(set, RANGE__KEEP_BIAS);
-		/* Again, now that no thread can do it any more. */
+		/* Again, now that no thread can expel it any more. */
 		out = why_expelled(queued);
 		if (out) {
 			range__span_unlock(set, NULL);
@@ -123,7 +123,7 @@ static int wait_until_granted(struct range__set *set, const struct range__limit 
 	}
 }
 
-/* With all leaves locked, which are unlocked: a newcomer queues and waits. */
+/* With all leaves locked: a newcomer enters a queue, unlocks the leaves and waits. */
 static int queue_and_wait(struct range__set *set, struct range__obstacle obstacle,
 			  const struct range__limit *limit)
 {
@@ -139,14 +139,14 @@ static int queue_and_wait(struct range__set *set, struct range__obstacle obstacl
 	return error;
 }
 
-/* The ranges are newcomers. */
+/* Makes its ranges newcomers. */
 static void make_newcomer(struct range__set *set)
 {
 	for (size_t i = 0; i < set->n; i++)
 		range__set_hold(set, i)->arrival = UINT64_MAX;
 }
 
-/* With all leaves locked. A reader found them locked, but biased: a slot is still better. */
+/* With all leaves locked, which a reader found locked but biased: a slot is still better. */
 static bool enter_slot_instead(struct range__set *set)
 {
 	struct range__hold *range = set->one;
@@ -201,7 +201,7 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 		obstacle = range__find_obstacle(set);
 	}
 	if (!obstacle.range) {
-		/* Its release will be by the slow path, and look after those that wait. */
+		/* The slow path will release the range, and look for waiters then. */
 		if (has_waiters(set))
 			range__barges = 0;
 		range__grant_and_unlock(set);
