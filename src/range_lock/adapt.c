@@ -12,20 +12,21 @@
 
 enum {
 	/*
-	 * What an acquisition by another thread takes off the score of a leaf: if its range overlaps the last
-	 * one, and if it straddles a bound of the leaf and is disjoint from the last one.
+	 * What an acquisition by another thread takes off the score of a leaf: if its range
+	 * overlaps the last one, and if it straddles a bound of the leaf and is disjoint from the
+	 * last one.
 	 */
 	SCORE_OVERLAPPING = 4,
 	SCORE_STRADDLING = 3,
 	/*
-	 * What a range that crosses the lower bound of a leaf adds to its crossings, and what a range inside the
-	 * leaf takes off.
+	 * What a range that crosses the lower bound of a leaf adds to its crossings, and what a
+	 * range inside the leaf takes off.
 	 */
 	CROSSINGS_ADDED = 2,
 	CROSSINGS_EASED = 3,
 	TOO_MANY_CROSSINGS = 200, /* the leaf is too fine */
-	SHORT_SPAN = 8,   /* leaves that a short range has at most */
-	SWEEP_STEP = 64,  /* leaves that a thread looks at in a sweep */
+	SHORT_SPAN = 8,           /* leaves that a short range has at most */
+	SWEEP_STEP = 64,          /* leaves that a thread looks at in a sweep */
 };
 
 /* Nanoseconds in which the budget grows by one. */
@@ -35,8 +36,8 @@ static const uint64_t CHANGE_INTERVAL = UINT64_C(4000000);
 static const uint64_t FIRST_CALM = UINT64_C(1000000), MAX_CALM = RANGE__SWEEP_INTERVAL;
 
 /*
- * Under lock->mutex: whether the budget allows one more change. At once it allows twice as many as there
- * may be leaves. (A virtual schedule: ITU-T I.371, generic cell rate algorithm.)
+ * Under lock->mutex: whether the budget allows one more change. At once it allows twice as many as
+ * there may be leaves. (A virtual schedule: ITU-T I.371, generic cell rate algorithm.)
  */
 static bool may_change(struct range__forest *forest, uint64_t now)
 {
@@ -52,7 +53,7 @@ static bool may_change(struct range__forest *forest, uint64_t now)
 
 /* With both leaves locked: merges right, which is vacant, into the leaf before it. */
 static void merge_leaves(struct range__forest *forest, struct range__leaf *leaf, uint32_t i,
-		  struct range__leaf *right)
+			 struct range__leaf *right)
 {
 	range__leaf_absorb(leaf, right);
 	range__set_score(leaf, 0);
@@ -76,7 +77,7 @@ static bool is_leaf_wanted(struct range__lock *lock, struct range__leaf *leaf)
  * marks it as cold otherwise. A thread that acquires a range in it notes itself as the owner.
  */
 static bool sweep_one_leaf(struct range__lock *lock, struct range__forest *forest, uint32_t i,
-		       uint64_t now)
+			   uint64_t now)
 {
 	struct range__leaf *left = range__index_leaf(forest, i - 1);
 	struct range__leaf *leaf = range__index_leaf(forest, i);
@@ -84,7 +85,8 @@ static bool sweep_one_leaf(struct range__lock *lock, struct range__forest *fores
 
 	range__leaf_lock(left);
 	range__leaf_lock(leaf);
-	merged = range__last_owner(leaf) == RANGE__OWNER_COLD && !is_leaf_wanted(lock, leaf) && may_change(forest, now);
+	merged = range__last_owner(leaf) == RANGE__OWNER_COLD && !is_leaf_wanted(lock, leaf) &&
+		 may_change(forest, now);
 	if (merged) {
 		range__bias_revoke_leaf(lock, left);
 		merge_leaves(forest, left, i, leaf);
@@ -172,9 +174,12 @@ static bool can_split_at(struct range__leaf *leaf, uint64_t point)
 	       !range__leaf_crossed(leaf, point);
 }
 
-/* With both leaves locked: splits leaf at one of two points, if possible, and gives the upper part to right. */
+/*
+ * With both leaves locked: splits leaf at one of two points, if possible, and gives the upper part
+ * to right.
+ */
 static bool split_at_either(struct range__leaf *leaf, const uint64_t points[2],
-			 struct range__leaf *right)
+			    struct range__leaf *right)
 {
 	uint64_t point = can_split_at(leaf, points[0]) ? points[0] : points[1];
 
@@ -187,7 +192,7 @@ static bool split_at_either(struct range__leaf *leaf, const uint64_t points[2],
 
 /* Under lock->mutex, for the leaf of entry i. */
 static void split_entry(struct range__lock *lock, struct range__forest *forest, uint32_t i,
-		     const uint64_t points[2])
+			const uint64_t points[2])
 {
 	struct range__leaf *leaf = range__index_leaf(forest, i);
 	struct range__leaf *right = range__store_take(lock, forest);
@@ -218,7 +223,10 @@ static bool may_split(struct range__forest *forest, uint64_t now)
 	       may_change(forest, now);
 }
 
-/* Under lock->mutex: the forest; where no hook may be called, only one with a leaf to spare. Or NULL. */
+/*
+ * Under lock->mutex: the forest; where no hook may be called, only one with a leaf to spare. Or
+ * NULL.
+ */
 static struct range__forest *forest_for(struct range__lock *lock, enum range__memory memory)
 {
 	struct range__forest *forest = range__forest_of(lock);
@@ -229,7 +237,7 @@ static struct range__forest *forest_for(struct range__lock *lock, enum range__me
 }
 
 static void try_split(struct range__lock *lock, struct range__leaf *leaf, const uint64_t points[2],
-		  enum range__memory memory)
+		      enum range__memory memory)
 {
 	uint64_t now = mmrange__now();
 	struct range__forest *forest;
@@ -265,8 +273,8 @@ static void sweep_if_due(struct range__lock *lock)
 }
 
 /*
- * For a leaf that the range straddles, and that another thread used last. If the last range was disjoint, a
- * split between the two is no worse for this one.
+ * For a leaf that the range straddles, and that another thread used last. If the last range was
+ * disjoint, a split between the two is no worse for this one.
  */
 static void note_straddled(struct range__leaf *leaf, const struct range__hold *range)
 {

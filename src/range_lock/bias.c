@@ -66,7 +66,10 @@ void range__bias_revoke(struct range__set *set, enum range__bias bias)
 		return;
 	begin = mmrange__now();
 	if (!mmrange__heavy_fence()) { /* [SLOT-H] */
-		/* The leaf became biased when there was a fence, and its readers cannot be found without one. */
+		/*
+		 * The leaf became biased when there was a fence, and its readers cannot be found
+		 * without one.
+		 */
 		mmrange__stop("membarrier() has been forbidden while the lock was used");
 	}
 	range__slots_adopt(set);

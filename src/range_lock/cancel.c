@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ending another thread's wait. *range may be gone at any time as long as the caller has not found it
- * among the waiters. The caller therefore looks for its address in every leaf, and reads no field of it. A
- * range that waits in one leaf is in that leaf's queue; any other is in the list of its first leaf, see
- * claim.h. The walk by key misses no waiter that waits throughout, see range__find_and_lock().
+ * Ending another thread's wait. *range may be gone at any time as long as the caller has not found
+ * it among the waiters. The caller therefore looks for its address in every leaf, and reads no
+ * field of it. A range that waits in one leaf is in that leaf's queue; any other is in the list of
+ * its first leaf, see claim.h. The walk by key misses no waiter that waits throughout, see
+ * range__find_and_lock().
  *
- * A thread expels a waiter under the locks of all the waiter's leaves, which each other thread needs to
- * grant the range, to move it, or to see it in a search for deadlocks. Threads lock leaves in ascending
- * order. So if the caller finds the waiter by a range that is not the first of its set, it begins again at
- * the first one.
+ * A thread expels a waiter under the locks of all the waiter's leaves, which each other thread
+ * needs to grant the range, to move it, or to see it in a search for deadlocks. Threads lock leaves
+ * in ascending order. So if the caller finds the waiter by a range that is not the first of its
+ * set, it begins again at the first one.
  */
 #include "checked.h"
 #include "claim.h"

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The registry: a hash table of the ranges in use, keyed by their addresses and linked by checked_next. It
- * has so many buckets that a million ranges make short chains. No thread touches pages of it to which no
- * range hashes.
+ * The registry: a hash table of the ranges in use, keyed by their addresses and linked by
+ * checked_next. It has so many buckets that a million ranges make short chains. No thread touches
+ * pages of it to which no range hashes.
  *
- * The child of fork() keeps the ranges of its thread and forgets those of the other threads, which may
- * have been on their stacks. If the parent had no other thread, a thread that had ended may have left a
- * range for another one to release: then the child keeps all.
+ * The child of fork() keeps the ranges of its thread and forgets those of the other threads, which
+ * may have been on their stacks. If the parent had no other thread, a thread that had ended may
+ * have left a range for another one to release: then the child keeps all.
  *
- * [CHECKED-K] Another thread of the parent may have been anywhere in the registry, and the child may see
- * that thread's changes up to any of them, in order. So each store to a link leaves the chain whole, and
- * is a release, after which the child's walk sees all stores before. nr_ranges of a shard is never less
- * than the number of ranges that are linked in it.
+ * [CHECKED-K] Another thread of the parent may have been anywhere in the registry, and the child
+ * may see that thread's changes up to any of them, in order. So each store to a link leaves the
+ * chain whole, and is a release, after which the child's walk sees all stores before. nr_ranges of
+ * a shard is never less than the number of ranges that are linked in it.
  */
 #include "checked.h"
 
@@ -43,16 +43,16 @@ static struct shard {
 static pthread_mutex_t mutexes[NR_SHARDS];
 
 /*
- * For all threads whose numbers have the same remainder: how many ranges they hold. 0 says that a thread
- * holds none.
+ * For all threads whose numbers have the same remainder: how many ranges they hold. 0 says that a
+ * thread holds none.
  */
 static atomic_size_t nr_held[NR_COUNTS];
 
 MMRANGE__THREAD_LOCAL uint32_t range__checked_steps;
 
 /*
- * How many threads have begun a range, or told of a mutex, and have not ended; and whether the calling
- * thread is one of them.
+ * How many threads have begun a range, or told of a mutex, and have not ended; and whether the
+ * calling thread is one of them.
  */
 static atomic_size_t nr_threads;
 static MMRANGE__THREAD_LOCAL bool is_counted;
@@ -66,7 +66,9 @@ static atomic_size_t *count_of(uint64_t thread)
 	return &nr_held[(uint32_t)thread % NR_COUNTS];
 }
 
-/* Multiplicative hashing by the golden ratio (Knuth): the high bits depend on all of the address. */
+/*
+ * Multiplicative hashing by the golden ratio (Knuth): the high bits depend on all of the address.
+ */
 static uint64_t hash_range(const struct range__hold *range)
 {
 	return (uint64_t)(uintptr_t)range * UINT64_C(0x9e3779b97f4a7c15);
@@ -78,8 +80,8 @@ static uint64_t shard_of(const struct range__hold *range)
 }
 
 /*
- * Locks the chain of a range. The calling thread counts from now on, also if it only releases ranges of
- * other threads: the child of fork() has to know that the mutex may be locked.
+ * Locks the chain of a range. The calling thread counts from now on, also if it only releases
+ * ranges of other threads: the child of fork() has to know that the mutex may be locked.
  */
 static link_t *lock_chain(const struct range__hold *range)
 {
@@ -87,8 +89,8 @@ static link_t *lock_chain(const struct range__hold *range)
 
 	range__checked_thread();
 	pthread_mutex_lock(&mutexes[shard]);
-	return &shards[shard]
-			.first[hash_range(range) >> (64 - SHARD_BITS - BUCKET_BITS) & (NR_BUCKETS - 1)];
+	return &shards[shard].first[hash_range(range) >> (64 - SHARD_BITS - BUCKET_BITS) &
+				    (NR_BUCKETS - 1)];
 }
 
 static void unlock_chain(const struct range__hold *range)
@@ -183,7 +185,10 @@ void range__checked_end(struct range__hold *range, int error)
 		unlink_at(&shards[shard_of(range)], find_link(chain, range));
 	} else {
 		range->checked_held = 1;
-		/* relaxed: the thread itself has to see it; other threads learn of the range by the leaf's lock */
+		/*
+		 * relaxed: the thread itself has to see it; other threads learn of the range by the
+		 * leaf's lock
+		 */
 		atomic_fetch_add_explicit(count_of(range->owner), 1, memory_order_relaxed);
 	}
 	unlock_chain(range);
@@ -294,8 +299,8 @@ void range__registry_forget_lock(const struct range__lock *lock)
 }
 
 /*
- * With glibc, the first 32 keys need no memory in pthread_setspecific() (nptl/pthread_setspecific.c), which a
- * lock inside malloc() must not ask for.
+ * With glibc, the first 32 keys need no memory in pthread_setspecific()
+ * (nptl/pthread_setspecific.c), which a lock inside malloc() must not ask for.
  */
 void range__registry_init(void)
 {

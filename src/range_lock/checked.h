@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * checked - finds misuse, in builds with MMRANGE_CHECKED. The library registers every range in use in a
- * table by its address, and so reads nothing from storage that the caller may never have initialised. In
- * other builds all of this is empty.
+ * checked - finds misuse, in builds with MMRANGE_CHECKED. The library registers every range in use
+ * in a table by its address, and so reads nothing from storage that the caller may never have
+ * initialised. In other builds all of this is empty.
  */
 #ifndef RANGE_LOCK_CHECKED_H
 #define RANGE_LOCK_CHECKED_H
@@ -33,8 +33,8 @@ void range__checked_held(struct range__lock *lock, const struct range__hold *ran
 void range__checked_release(struct range__lock *lock, struct range__hold *range);
 
 /*
- * Whether a thread holds a range, of any lock, that it acquired itself. If it does not, the answer may be
- * true all the same.
+ * Whether a thread holds a range, of any lock, that it acquired itself. If it does not, the answer
+ * may be true all the same.
  */
 bool range__checked_holds(uint64_t thread);
 
@@ -42,23 +42,25 @@ bool range__checked_holds(uint64_t thread);
 extern MMRANGE__THREAD_LOCAL uint32_t range__checked_steps;
 
 /*
- * In the child of fork(): forgets the ranges of this lock. The child has already forgotten the ranges of
- * threads that it does not have.
+ * In the child of fork(): forgets the ranges of this lock. The child has already forgotten the
+ * ranges of threads that it does not have.
  */
 void range__checked_child(const struct range__lock *lock);
 
 /*
- * With all leaves locked: whether the calling thread would wait for a range that it acquired itself. A
- * range that covers a leaf is recorded with its owner where the range begins, and not found here. For a
- * wait without a deadline, the search for a cycle finds it (deadlock.h); for others, the next two
- * functions do.
+ * With all leaves locked: whether the calling thread would wait for a range that it acquired
+ * itself. A range that covers a leaf is recorded with its owner where the range begins, and not
+ * found here. For a wait without a deadline, the search for a cycle finds it (deadlock.h); for
+ * others, the next two functions do.
  */
 bool range__checked_deadlock(const struct range__set *set);
 
 /* With all leaves locked: whether a range of the calling thread may cover one of them. */
 bool range__checked_covered(const struct range__set *set);
 
-/* With no leaf locked: whether the thread would wait for a range of its own that covers. O(leaves). */
+/*
+ * With no leaf locked: whether the thread would wait for a range of its own that covers. O(leaves).
+ */
 bool range__checked_covering_deadlock(const struct range__set *set);
 
 /* Calls the function that range_lock_foreach() was given; stops if the thread ends in it. */
@@ -66,7 +68,9 @@ int range__checked_tell(struct range__lock *lock,
 			int (*fn)(const struct range_info *info, void *arg),
 			const struct range_info *info, void *arg);
 
-/* Before a lock is made or destroyed; stops if the calling thread is in range_lock_foreach() of it. */
+/*
+ * Before a lock is made or destroyed; stops if the calling thread is in range_lock_foreach() of it.
+ */
 void range__checked_not_walked(const struct range__lock *lock);
 
 /* How many calls of range__checked_tell() the calling thread has begun and not returned from. */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The checked build in the child of fork(): it forgets the threads that are not there, and their ranges. */
+/*
+ * The checked build in the child of fork(): it forgets the threads that are not there, and their
+ * ranges.
+ */
 #include "checked.h"
 
 #ifdef MMRANGE_CHECKED
@@ -30,8 +33,8 @@ void range__checked_child(const struct range__lock *lock)
 }
 
 /*
- * Early among the constructors, as those of the program may use locks. Without memory for the handler, a child
- * still is as it must be after range_lock_child().
+ * Early among the constructors, as those of the program may use locks. Without memory for the
+ * handler, a child still is as it must be after range_lock_child().
  */
 __attribute__((constructor(101))) static void init_checked(void)
 {

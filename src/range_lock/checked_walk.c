@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stops what the function that range_lock_foreach() calls must not do, see checked.h. Each thread records
- * the walks that it is in, the innermost last.
+ * Stops what the function that range_lock_foreach() calls must not do, see checked.h. Each thread
+ * records the walks that it is in, the innermost last.
  */
 #include "checked.h"
 
@@ -12,9 +12,10 @@
 enum {
 	MOST_WALKS = 8, /* deeper ones are not recorded */
 	/*
-		 * Bytes of stack. A thread that leaves the function by longjmp() seldom goes further up. The function
-		 * must not switch to another stack; a function that does so seldom finds one this near.
-		 */
+	 * Bytes of stack. A thread that leaves the function by longjmp() seldom goes further up.
+	 * The function must not switch to another stack; a function that does so seldom finds one
+	 * this near.
+	 */
 	NEAR = 1 << 20
 };
 

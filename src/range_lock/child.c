@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock in the child of fork(). The parent's other threads do not exist in the child, and may have been
- * anywhere: holding lock->mutex, with a leaf locked, half-way in a queue or a tree. So the child repairs
- * nothing. It makes everything again except the attributes, which do not change. It reads only the list of
- * chunks (leaf_store.c) and the registry (checked.c), which are whole at any time.
+ * The lock in the child of fork(). The parent's other threads do not exist in the child, and may
+ * have been anywhere: holding lock->mutex, with a leaf locked, half-way in a queue or a tree. So
+ * the child repairs nothing. It makes everything again except the attributes, which do not change.
+ * It reads only the list of chunks (leaf_store.c) and the registry (checked.c), which are whole at
+ * any time.
  */
 #include "checked.h"
 #include "copy.h"

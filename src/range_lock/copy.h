@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * copy - which copy of the library a lock belongs to: the first copy that uses it, until the lock is
- * initialised again.
+ * copy - which copy of the library a lock belongs to: the first copy that uses it, until the lock
+ * is initialised again.
  *
- * Each function that takes a lock checks the copy first, before it looks at anything that another copy may
- * have put into the lock, and before the checked build looks into its registry.
+ * Each function that takes a lock checks the copy first, before it looks at anything that another
+ * copy may have put into the lock, and before the checked build looks into its registry.
  */
 #ifndef RANGE_LOCK_COPY_H
 #define RANGE_LOCK_COPY_H
@@ -16,7 +16,10 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Claims a lock that belongs to no copy for this one; stops the process if it belongs to another copy. */
+/*
+ * Claims a lock that belongs to no copy for this one; stops the process if it belongs to another
+ * copy.
+ */
 void range__copy_claim(struct range__lock *lock);
 
 static inline bool range__copy_owns(const struct range__lock *lock)

@@ -22,8 +22,8 @@
 #ifdef MMRANGE_CHECKED
 
 /*
- * With all leaves locked, before the set waits: prepares a wait, with a deadline or without. A claim
- * of the set is seen by threads that have none of these leaves locked.
+ * With all leaves locked, before the set waits: prepares a wait, with a deadline or without. A
+ * claim of the set is seen by threads that have none of these leaves locked.
  */
 void range__deadlock_prepare(struct range__wait *wait, struct range__set *set, bool timed);
 
@@ -49,7 +49,10 @@ int range__deadlock_park(struct range__wait *wait, struct range__hold *range,
 /* Sleeps until a look is to be repeated. */
 void range__deadlock_nap(void);
 
-/* Writes down a cycle that was found, under the mutex of deadlock_register.h, and tells it, without. */
+/*
+ * Writes down a cycle that was found, under the mutex of deadlock_register.h, and tells it,
+ * without.
+ */
 void range__deadlock_note(struct range__report *report, const struct range__wait *start);
 void range__deadlock_print(const struct range__report *report);
 

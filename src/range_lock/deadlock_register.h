@@ -2,13 +2,14 @@
 /*
  * deadlock_register - which threads wait without a deadline, in builds with MMRANGE_CHECKED.
  *
- * One mutex protects the register of waits, and is held during a search. A thread that waits without a deadline
- * takes the mutex to register its wait, and again before it returns from its call. Each wait that a search has
- * reached therefore stays where it is, and a thread that the search has seen waiting releases nothing until the
- * search is over.
+ * One mutex protects the register of waits, and is held during a search. A thread that waits
+ * without a deadline takes the mutex to register its wait, and again before it returns from its
+ * call. Each wait that a search has reached therefore stays where it is, and a thread that the
+ * search has seen waiting releases nothing until the search is over.
  *
- * Lock order: the mutex, then one leaf. It comes after no other lock of the library. A thread does not wait for
- * lock->mutex with it: the lock may call a memory hook under lock->mutex, and the hook may use another lock.
+ * Lock order: the mutex, then one leaf. It comes after no other lock of the library. A thread does
+ * not wait for lock->mutex with it: the lock may call a memory hook under lock->mutex, and the hook
+ * may use another lock.
  */
 #ifndef RANGE_LOCK_DEADLOCK_REGISTER_H
 #define RANGE_LOCK_DEADLOCK_REGISTER_H

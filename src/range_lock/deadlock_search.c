@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A search locks one leaf at a time. It goes from a wait to the ranges and waiters that it waits for, and so
- * sees the edges of a cycle one after the other.
+ * A search locks one leaf at a time. It goes from a wait to the ranges and waiters that it waits
+ * for, and so sees the edges of a cycle one after the other.
  *
- *	DEADLOCK-S  An edge that the search has seen on its way around a cycle exists until the search
- *	            ends. An edge to a held range exists as long as the holder does not go on, and an edge
- *	            to a starving waiter as long as that waiter is in the queue. Both follow if the target
- *	            has an edge itself, which the search sees next. The last edge leads to the thread that
- *	            searches. (Another thread may release a held range, or cancel a waiter; the public
- *	            header warns of that.)
+ *	DEADLOCK-S  An edge that the search has seen on its way around a cycle exists until the
+ *	            search ends. An edge to a held range exists as long as the holder does not go
+ *	            on, and an edge to a starving waiter as long as that waiter is in the queue.
+ *	            Both follow if the target has an edge itself, which the search sees next. The
+ *	            last edge leads to the thread that searches. (Another thread may release a held
+ *	            range, or cancel a waiter; the public header warns of that.)
  *
  * A search misses nothing, because the last event that closes a cycle is followed by a search: see
- * deadlock.h. The edges from before that event exist when the search locks the mutex. There are three
- * things that a search cannot see: a leaf that is just being merged or split; a starving waiter that has
- * been queued but not registered yet; and what a waiter waited for that was canceled after the search had
- * reached it and before the search went on from it. The thread then searches again after a millisecond.
+ * deadlock.h. The edges from before that event exist when the search locks the mutex. There are
+ * three things that a search cannot see: a leaf that is just being merged or split; a starving
+ * waiter that has been queued but not registered yet; and what a waiter waited for that was
+ * canceled after the search had reached it and before the search went on from it. The thread then
+ * searches again after a millisecond.
  *
  * A wait for a mutex is registered like one for a range, and leads to the owner of the mutex: see
- * mutex_owner.h. An edge to an owned mutex exists as long as the owner does not go on, too. The library
- * can tell a thread of a cycle before the thread blocks on a mutex, but cannot end its wait later. A cycle
- * that a waiter closes by becoming starving has a wait for a range, which the library can end.
+ * mutex_owner.h. An edge to an owned mutex exists as long as the owner does not go on, too. The
+ * library can tell a thread of a cycle before the thread blocks on a mutex, but cannot end its wait
+ * later. A cycle that a waiter closes by becoming starving has a wait for a range, which the
+ * library can end.
  *
  * Cost: a search visits a wait once, and passes over a wait that conflicts with nothing but what an
  * earlier visited wait conflicts with. With one key, it goes through the queue once.
@@ -66,7 +68,10 @@ bool range__search_still_waits(const struct range__wait *wait)
 
 	if (!wait->queued)
 		return false;
-	/* relaxed: threads change it under the locks of all leaves, except to LOOKS, which says the same */
+	/*
+	 * relaxed: threads change it under the locks of all leaves, except to LOOKS, which says the
+	 * same
+	 */
 	state = atomic_load_explicit(&wait->set->queued->state, memory_order_relaxed);
 	return state != RANGE_CANCELED && state != RANGE_DEADLOCKED;
 }
@@ -84,11 +89,11 @@ static bool covers_range(const struct range__hold *a, const struct range__hold *
 }
 
 /*
- * The wait `from` waits for the wait `to`: for a range of its thread, owner; if held is NULL, for a mutex of
- * that thread; or, if owner is 0, for the waiter itself.
+ * The wait `from` waits for the wait `to`: for a range of its thread, owner; if held is NULL, for a
+ * mutex of that thread; or, if owner is 0, for the waiter itself.
  */
 static void reach_wait(struct search *search, struct range__wait *to, struct range__wait *from,
-		  uint64_t owner, const struct range__hold *held)
+		       uint64_t owner, const struct range__hold *held)
 {
 	if (!to || to->search == searches)
 		return;
@@ -134,7 +139,9 @@ static struct range__hold *waiter_before(struct range__leaf *leaf, struct range_
 
 static struct range__hold *last_before(struct range__leaf *leaf, struct range__hold *range)
 {
-	/* relaxed: while another thread may change it, it is not this leaf, and does not become it */
+	/*
+	 * relaxed: while another thread may change it, it is not this leaf, and does not become it
+	 */
 	if (atomic_load_explicit(&range->in, memory_order_relaxed) == leaf)
 		return waiter_before(leaf, range);
 	return leaf->waiters ? leaf->waiters->prev : NULL;
@@ -157,9 +164,10 @@ static void reach_waiter(struct search *search, struct range__hold *w, struct ra
 }
 
 /*
- * Passes over waiters that conflict with less than this one: this one reaches everything that they would
- * reach. True: a waiter that the search has reached conflicts with more, and so reaches the rest of what
- * this one would in this leaf. (In another leaf, a starving waiter may have come between the two.)
+ * Passes over waiters that conflict with less than this one: this one reaches everything that they
+ * would reach. True: a waiter that the search has reached conflicts with more, and so reaches the
+ * rest of what this one would in this leaf. (In another leaf, a starving waiter may have come
+ * between the two.)
  */
 static bool reach_starving(struct search *search, struct range__leaf *leaf,
 			   struct range__wait *wait, struct range__hold *range)
@@ -223,8 +231,8 @@ static void note_self(struct range__wait *wait)
 }
 
 /*
- * In the leaf that owns key: reaches everything that the range waits for there. Returns the key at which to
- * go on, or UINT64_MAX. *covered: a range that begins in an earlier leaf may conflict.
+ * In the leaf that owns key: reaches everything that the range waits for there. Returns the key at
+ * which to go on, or UINT64_MAX. *covered: a range that begins in an earlier leaf may conflict.
  */
 static uint64_t go_on_at(struct search *search, struct range__wait *wait, size_t i, uint64_t key,
 			 bool *covered)
@@ -241,9 +249,9 @@ static uint64_t go_on_at(struct search *search, struct range__wait *wait, size_t
 
 		note_self(wait);
 		/*
-				 * It revoked the bias before it waited. But only its own queue prevents a new bias: readers
-				 * may be in slots of its other leaves.
-				 */
+		 * It revoked the bias before it waited. But only its own queue prevents a new bias:
+		 * readers may be in slots of its other leaves.
+		 */
 		if (range->mode == RANGE_WRITE)
 			range__bias_revoke_leaf(wait->lock, leaf);
 		reach_in_leaf(search, leaf, wait, range);
@@ -275,8 +283,8 @@ static void reach_covering(struct search *search, struct range__wait *wait,
 }
 
 /*
- * For one range of the waiter. Its thread does not return while the wait is registered, so the bounds and
- * the mode of its ranges do not change.
+ * For one range of the waiter. Its thread does not return while the wait is registered, so the
+ * bounds and the mode of its ranges do not change.
  */
 static void go_on_from_range(struct search *search, struct range__wait *wait, size_t i)
 {

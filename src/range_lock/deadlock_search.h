@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * deadlock_search - whether a wait is in a cycle of waits. All of it needs the mutex of deadlock_register.h.
+ * deadlock_search - whether a wait is in a cycle of waits. All of it needs the mutex of
+ * deadlock_register.h.
  */
 #ifndef RANGE_LOCK_DEADLOCK_SEARCH_H
 #define RANGE_LOCK_DEADLOCK_SEARCH_H
@@ -8,8 +9,8 @@
 #include "deadlock_wait.h"
 
 /*
- * Whether a wait is in a cycle; then from leads around it, against the direction of waiting. *unsure: the search
- * could not see all.
+ * Whether a wait is in a cycle; then from leads around it, against the direction of waiting.
+ * *unsure: the search could not see all.
  */
 bool range__deadlock_find(struct range__wait *start, bool *unsure);
 

@@ -74,7 +74,10 @@ static inline void range__deadlock_dequeued(struct range__wait *wait)
 	wait->queued = false;
 }
 
-/* With all leaves locked: the thread that waits with it has claimed, and is starving. It is to look. */
+/*
+ * With all leaves locked: the thread that waits with it has claimed, and is starving. It is to
+ * look.
+ */
 static inline void range__deadlock_claimed(struct range__wait *wait)
 {
 	/* relaxed: the same thread loads it */

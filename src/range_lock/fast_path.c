@@ -8,8 +8,9 @@ enum { BARGES_IN_A_ROW = 64 };
 MMRANGE__THREAD_LOCAL unsigned int range__barges;
 
 /*
- * Whether a newcomer may pass the waiters of a leaf. After some times it has to lock the leaf instead. Its
- * release then looks for waiters that have waited too long, even if the woken ones do not get to run.
+ * Whether a newcomer may pass the waiters of a leaf. After some times it has to lock the leaf
+ * instead. Its release then looks for waiters that have waited too long, even if the woken ones do
+ * not get to run.
  */
 static bool may_barge(uint64_t word)
 {
@@ -81,7 +82,8 @@ __attribute__((noinline)) static bool acquire_both(struct range__lock *lock,
 		return false;
 	}
 	range__leaf_unlock_to(leaf, range__word_single(range, range->mode));
-	shared = range__is_shared(leaf, range->owner) || range__is_shared(range->leaf[1], range->owner);
+	shared = range__is_shared(leaf, range->owner) ||
+		 range__is_shared(range->leaf[1], range->owner);
 	range__bias_note_fast(leaf, range->mode, shared);
 	range__bias_note_fast(range->leaf[1], range->mode, shared);
 	if (shared)
@@ -117,7 +119,8 @@ static bool acquire_one(struct range__lock *lock, struct range__hold *range,
 		return range__reader_enter(lock, range);
 	if (word == WORD_TREE)
 		return acquire_beside(lock, range, leaf);
-	if (!may_be_single(leaf, word, range) || !range__make_single(leaf, word, range, range->mode))
+	if (!may_be_single(leaf, word, range) ||
+	    !range__make_single(leaf, word, range, range->mode))
 		return false;
 	shared = range__is_shared(leaf, range->owner);
 	range__bias_note_fast(leaf, range->mode, shared);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fast_path - acquiring a range without waiting, and without locking a leaf that another thread has locked.
+ * fast_path - acquiring a range without waiting, and without locking a leaf that another thread has
+ * locked.
  *
- * One compare-and-swap acquires a range in an empty leaf. A reader in a biased leaf publishes its range in a
- * slot of its own thread instead (slots.h).
+ * One compare-and-swap acquires a range in an empty leaf. A reader in a biased leaf publishes its
+ * range in a slot of its own thread instead (slots.h).
  *
- * The inline functions serve a range that lies in one leaf, for the entry points. They call no function, so that
- * the entry points need no stack when they succeed. range__acquire_fast() serves any range.
+ * The inline functions serve a range that lies in one leaf, for the entry points. They call no
+ * function, so that the entry points need no stack when they succeed. range__acquire_fast() serves
+ * any range.
  */
 #ifndef RANGE_LOCK_FAST_PATH_H
 #define RANGE_LOCK_FAST_PATH_H
@@ -21,7 +23,7 @@
 enum range__fast {
 	RANGE__FAST_FAILED,    /* nothing is held */
 	RANGE__FAST_HELD,      /* the range is held */
-	RANGE__FAST_SHARED,    /* the same, and another thread used the leaf last: range__adapt_note() is due */
+	RANGE__FAST_SHARED,    /* the same, and range__adapt_note() is due */
 	RANGE__FAST_DISTURBED, /* a reader has published its range, and then its leaf changed */
 };
 
@@ -94,8 +96,8 @@ range__acquire_in_leaf(struct range__leaf *leaf, uint64_t word, struct range__lo
 }
 
 /*
- * Acquires a range whose fields are set, in any number of leaves. False: nothing is held. It may lock a leaf
- * that no other thread has locked.
+ * Acquires a range whose fields are set, in any number of leaves. False: nothing is held. It may
+ * lock a leaf that no other thread has locked.
  */
 bool range__acquire_fast(struct range__lock *lock, struct range__hold *range);
 

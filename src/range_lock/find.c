@@ -32,7 +32,10 @@ static struct range__leaf *lock_by_index(struct range__lock *lock, uint64_t key,
 	for (int look = hint ? 0 : 1; look < LOOKS; look++) {
 		struct range__leaf *leaf = look == 0 ? hint : range__index_find(lock, key);
 
-		/* Do not lock a leaf that is the wrong one. Only the bounds of a locked leaf are certain. */
+		/*
+		 * Do not lock a leaf that is the wrong one. Only the bounds of a locked leaf are
+		 * certain.
+		 */
 		if (!range__leaf_has(leaf, key)) {
 			mmrange__relax();
 			continue;
@@ -47,7 +50,7 @@ static struct range__leaf *lock_by_index(struct range__lock *lock, uint64_t key,
 
 /* Under lock->mutex the index is exact: FOREST-R2. */
 struct range__leaf *range__find_and_lock(struct range__lock *lock, uint64_t key,
-					   struct range__leaf *hint)
+					 struct range__leaf *hint)
 {
 	struct range__leaf *leaf = lock_by_index(lock, key, hint);
 	struct range__forest *forest;

@@ -1,37 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shows the ranges in a lock, with nothing locked while the caller's function runs. A look copies a batch
- * of ranges under the lock of their leaf; then the walk calls the function for each of them.
+ * Shows the ranges in a lock, with nothing locked while the caller's function runs. A look copies a
+ * batch of ranges under the lock of their leaf; then the walk calls the function for each of them.
  *
- * The walk goes through parts of the key space, one after the other. A part is [lo, hi): lo is where the
- * part before ended, hi the upper bound of the leaf at lo at that moment. If a part has more ranges than
- * a batch, the walk looks at the part again. By then the part may lie in several leaves, which the look
- * goes through one by one, or in a leaf that covers more.
+ * The walk goes through parts of the key space, one after the other. A part is [lo, hi): lo is
+ * where the part before ended, hi the upper bound of the leaf at lo at that moment. If a part has
+ * more ranges than a batch, the walk looks at the part again. By then the part may lie in several
+ * leaves, which the look goes through one by one, or in a leaf that covers more.
  *
- * Held ranges are in order by start and address, waiters by arrival and address. Neither start nor arrival
- * changes while a range waits, and only range_shrink() and range_tryextend() change the start of a held
- * range. A range is called steady if it is held, or waits, during the whole walk, and its start does not
- * change.
+ * Held ranges are in order by start and address, waiters by arrival and address. Neither start nor
+ * arrival changes while a range waits, and only range_shrink() and range_tryextend() change the
+ * start of a held range. A range is called steady if it is held, or waits, during the whole walk,
+ * and its start does not change.
  *
  * Invariants:
  *
- *	WALK-1  A look copies a range only if its start lies in the part, and if the range comes after the
- *	        last range of its kind that the walk has shown in the part. So the walk shows no range
- *	        twice, even if a merge has brought it into a leaf together with later ones.
- *	WALK-2  A look copies a range only if its start is at key or above, where key is the upper bound of
- *	        the leaf before. So if a merge brings copied ranges into the next leaf, the look does not
- *	        copy them again.
- *	WALK-3  A look comes to every steady range of its kind in the part, because a walk by key finds
- *	        each (range__find_and_lock()), and copies the first ones after the last one shown. If it
- *	        copies less than a batch, the walk then has shown all of this kind.
- *	WALK-4  A look copies no waiter that arrived after the walk had begun, and no held range that starts
- *	        beyond the last one that its part had when the walk came to it. So a part has at most as
- *	        many waiters to show as waited when the walk began. However often threads acquire ranges
- *	        meanwhile, the held ranges that the walk shows do not go beyond that start.
+ *	WALK-1  A look copies a range only if its start lies in the part, and if the range comes
+ *	        after the last range of its kind that the walk has shown in the part. So the walk
+ *	        shows no range twice, even if a merge has brought it into a leaf together with later
+ *	        ones.
+ *	WALK-2  A look copies a range only if its start is at key or above, where key is the upper
+ *	        bound of the leaf before. So if a merge brings copied ranges into the next leaf, the
+ *	        look does not copy them again.
+ *	WALK-3  A look comes to every steady range of its kind in the part, because a walk by key
+ *	        finds each (range__find_and_lock()), and copies the first ones after the last one
+ *	        shown. If it copies less than a batch, the walk then has shown all of this kind.
+ *	WALK-4  A look copies no waiter that arrived after the walk had begun, and no held range
+ *	        that starts beyond the last one that its part had when the walk came to it. So a
+ *	        part has at most as many waiters to show as waited when the walk began. However
+ *	        often threads acquire ranges meanwhile, the held ranges that the walk shows do not
+ *	        go beyond that start.
  *
- * By WALK-3, the walk shows each steady range; by WALK-1 and WALK-2, once. WALK-4 excludes none of them: a
- * steady waiter arrived before the walk began, and a steady held range was in its part when the walk came
- * to it.
+ * By WALK-3, the walk shows each steady range; by WALK-1 and WALK-2, once. WALK-4 excludes none of
+ * them: a steady waiter arrived before the walk began, and a steady held range was in its part when
+ * the walk came to it.
  */
 #include "checked.h"
 #include "copy.h"
@@ -89,7 +91,8 @@ static struct range_info info_of(struct range__hold *range, enum range_state sta
 }
 
 /* Puts a range into the batch. If the batch is full, the last of all in the order stays out. */
-static void offer_range(struct walk *walk, struct range__hold *range, uint64_t at, enum range_state state)
+static void offer_range(struct walk *walk, struct range__hold *range, uint64_t at,
+			enum range_state state)
 {
 	const struct place place = { at, (uintptr_t)range };
 	unsigned int k = walk->n;
@@ -124,7 +127,7 @@ static void offer_waiter(struct walk *walk, struct range__hold *w)
 {
 	if (w->arrival <= walk->begun)
 		offer_range(walk, w, w->arrival,
-		      w->starving ? RANGE_STATE_STARVING : RANGE_STATE_WAITING);
+			    w->starving ? RANGE_STATE_STARVING : RANGE_STATE_WAITING);
 }
 
 /* With the leaf locked. The walk shows a waiter that does not lie in one leaf where it begins. */
@@ -141,8 +144,8 @@ static void offer_waiting(struct walk *walk, struct range__leaf *leaf)
 }
 
 /*
- * Revokes the bias of the leaf: only after a reader in a slot has been adopted does the walk see it for
- * certain, and with its thread.
+ * Revokes the bias of the leaf: only after a reader in a slot has been adopted does the walk see it
+ * for certain, and with its thread.
  */
 static struct range__leaf *lock_next_leaf(struct walk *walk)
 {

@@ -12,8 +12,8 @@
 #include <errno.h>
 
 /*
- * Locks both leaves, and moves everything from lock->root to the first leaf of the forest. The root owns
- * all keys, so it counts all claims of the lock, and so does the new leaf.
+ * Locks both leaves, and moves everything from lock->root to the first leaf of the forest. The root
+ * owns all keys, so it counts all claims of the lock, and so does the new leaf.
  */
 static void move_root(struct range__lock *lock, struct range__leaf *leaf)
 {
@@ -60,8 +60,8 @@ struct range__forest *range__forest_get(struct range__lock *lock)
 }
 
 /*
- * The thread locks all leaves at the same time, so that no range can move from a leaf that it has seen to
- * one that it has not.
+ * The thread locks all leaves at the same time, so that no range can move from a leaf that it has
+ * seen to one that it has not.
  */
 static bool all_vacant(struct range__lock *lock)
 {
@@ -104,8 +104,8 @@ static void add_waits(const struct range__leaf *leaf, void *arg)
 }
 
 /*
- * Locks no leaf. The counts of a leaf stay in its memory, which the lock keeps (LEAF-R3), so each count is
- * added once, however leaves split and merge meanwhile.
+ * Locks no leaf. The counts of a leaf stay in its memory, which the lock keeps (LEAF-R3), so each
+ * count is added once, however leaves split and merge meanwhile.
  */
 void range__forest_stats(struct range__lock *lock, struct range_lock_stats *stats)
 {

@@ -7,7 +7,10 @@
 
 #include "set.h"
 
-/* With all leaves of the set locked, in none of which something blocks it: makes it held, and unlocks them. */
+/*
+ * With all leaves of the set locked, in none of which something blocks it: makes it held, and
+ * unlocks them.
+ */
 void range__grant_and_unlock(struct range__set *set);
 
 #endif

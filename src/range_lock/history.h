@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * history - what a leaf remembers of the acquisitions in it, from which adapt.c decides whether to split
- * or merge the leaf.
+ * history - what a leaf remembers of the acquisitions in it, from which adapt.c decides whether to
+ * split or merge the leaf.
  *
  * A leaf remembers the thread and the range of the last acquisition, and three numbers:
  *
  *	score            rises while threads collide on the leaf with ranges that do not overlap
  *	split_doublings  how often the score at which the leaf is split has doubled
- *	crossings        rises while ranges cross the leaf's lower bound, and falls while ranges stay inside
+ *	crossings        rises while ranges cross the leaf's lower bound, and falls while ranges
+ *	                 stay inside
  *
- * All of it is a guess that no lock protects: a lost update delays a split or a merge, and does no other
- * harm. So all accesses in this file are relaxed.
+ * All of it is a guess that no lock protects: a lost update delays a split or a merge, and does no
+ * other harm. So all accesses in this file are relaxed.
  */
 #ifndef RANGE_LOCK_HISTORY_H
 #define RANGE_LOCK_HISTORY_H
 
 #include "leaf.h"
 
-/* What an acquisition adds to the score if its range is disjoint from that of another thread before it. */
+/*
+ * What an acquisition adds to the score if its range is disjoint from that of another thread before
+ * it.
+ */
 #define RANGE__SCORE_DISJOINT 4u
 
 /* In place of a thread: no thread has used the leaf since the last sweep, or since it was made. */
@@ -52,7 +56,9 @@ static inline void range__set_last_range(struct range__leaf *leaf, uint64_t star
 	atomic_store_explicit(&leaf->last_end, end, memory_order_relaxed);
 }
 
-/* Whether the thread that acquires now is another one than before: then the leaf's line has moved. */
+/*
+ * Whether the thread that acquires now is another one than before: then the leaf's line has moved.
+ */
 static inline bool range__is_shared(struct range__leaf *leaf, uint64_t owner)
 {
 	return range__last_owner(leaf) != (uint32_t)owner;
@@ -119,8 +125,12 @@ static inline void range__history_inherit(struct range__leaf *to, struct range__
 	range__set_crossings(to, 0);
 }
 
-/* The same for a leaf that a split has made, which begins at lo. The next sweep does not find it cold. */
-static inline void range__history_begin(struct range__leaf *leaf, struct range__leaf *from, uint64_t lo)
+/*
+ * The same for a leaf that a split has made, which begins at lo. The next sweep does not find it
+ * cold.
+ */
+static inline void range__history_begin(struct range__leaf *leaf, struct range__leaf *from,
+					uint64_t lo)
 {
 	range__history_inherit(leaf, from);
 	atomic_store_explicit(&leaf->unbiased_cost, 0, memory_order_relaxed);

@@ -2,9 +2,9 @@
 /*
  * index - from a key to the leaf that owns it: a sorted array of the leaves' lower bounds.
  *
- * Threads change the index under lock->mutex, and read it at any time without a lock, while it changes.
- * A reader therefore finds a hint (FOREST-R3): always a leaf of the lock (LEAF-R3), but maybe not the right
- * one. A thread that locks a leaf checks its bounds.
+ * Threads change the index under lock->mutex, and read it at any time without a lock, while it
+ * changes. A reader therefore finds a hint (FOREST-R3): always a leaf of the lock (LEAF-R3), but
+ * maybe not the right one. A thread that locks a leaf checks its bounds.
  *
  * No thread writes to the index while the leaves stay as they are, so all cores share its lines.
  */
@@ -27,15 +27,15 @@ struct range__forest {
 	uint32_t capacity; /* of the index */
 	/* Under lock->mutex, see adapt.c: */
 	uint32_t sweep;              /* the entry at which the sweep goes on */
-	_Atomic(uint64_t) sweep_due; /* when the next sweep begins; threads read it without the mutex, too */
+	_Atomic(uint64_t) sweep_due; /* when the next sweep begins */
 	uint64_t spent;              /* how far the budget of changes has been spent, as a time */
-	uint64_t calm;               /* for how long the lock splits nothing after a leaf was too fine */
+	uint64_t calm; /* for how long the lock splits nothing after a leaf was too fine */
 	uint64_t calm_until;
-	_Atomic(struct range__chunk *) chunks; /* see leaf_store.c; the child of fork() reads it, too */
+	_Atomic(struct range__chunk *) chunks; /* see leaf_store.c */
 	struct range__leaf *free;
 	uint64_t splits;
 	uint64_t merges;
-	_Atomic(uint64_t) too_fine; /* the lower bound of a leaf that is too fine; 0: none is known */
+	_Atomic(uint64_t) too_fine; /* where a leaf begins that is too fine; 0: none known */
 	_Alignas(64) struct range__entry entries[];
 };
 

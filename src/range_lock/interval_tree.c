@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every change ends in rebalance(), called for the lowest changed node. It repairs heights, balance and
- * augmentation from there towards the root, until it comes to a node that does not change.
+ * Every change ends in rebalance(), called for the lowest changed node. It repairs heights, balance
+ * and augmentation from there towards the root, until it comes to a node that does not change.
  */
 #include "interval_tree.h"
 
@@ -204,7 +204,9 @@ void range__tree_erase(struct range__node **root, struct range__node *range)
 	}
 	set_left(next, range->left);
 	replace_child(root, range->parent, range, next);
-	/* As if nothing had changed here, so that the repair goes on upwards only where it has to. */
+	/*
+	 * As if nothing had changed here, so that the repair goes on upwards only where it has to.
+	 */
 	next->height = range->height;
 	next->max_end = range->max_end;
 	next->max_write_end = range->max_write_end;
@@ -224,13 +226,16 @@ struct range__node *range__tree_overlap(struct range__node *root, uint64_t start
 	struct range__node *node = root;
 
 	/*
-			 * If a range in the left subtree ends after start, then either it overlaps, or it starts at
-			 * end or later, and so do all ranges to its right: the right subtree need not be searched.
-			 */
+	 * If a range in the left subtree ends after start, then either it overlaps, or it starts at
+	 * end or later, and so do all ranges to its right: the right subtree need not be searched.
+	 */
 	while (node) {
 		const struct range__node *left = node->left;
 
-		/* Both children at once: in a tree that is not in the cache, a search is nothing but waiting. */
+		/*
+		 * Both children at once: in a tree that is not in the cache, a search is nothing
+		 * but waiting.
+		 */
 		__builtin_prefetch(node->right);
 		if (left && (writers_only ? left->max_write_end : left->max_end) > start)
 			node = node->left;
@@ -257,7 +262,10 @@ struct range__node *range__tree_next(struct range__node *range, uint64_t start, 
 	for (;;) {
 		struct range__node *parent;
 
-		/* If a range there ends after start and none overlaps, all ranges that follow start too late. */
+		/*
+		 * If a range there ends after start and none overlaps, all ranges that follow start
+		 * too late.
+		 */
 		if (node->right && node->right->max_end > start)
 			return range__tree_first(node->right, start, end);
 		for (parent = node->parent; parent && node == parent->right; parent = node->parent)
@@ -288,7 +296,7 @@ struct range__node *range__tree_from(struct range__node *root, uint64_t from, ui
 
 /* The tree of left, then middle, then right; left and right may be empty and of any height. */
 static struct range__node *join_trees(struct range__node *left, struct range__node *middle,
-				struct range__node *right)
+				      struct range__node *right)
 {
 	struct range__node *root = middle, *parent = NULL;
 
@@ -328,9 +336,9 @@ void range__tree_split(struct range__node **root, uint64_t point, struct range__
 		node = start_of(node) >= point ? node->left : node->right;
 	}
 	/*
-		 * Back up the path: what was below a node is in two trees already, and the node joins its other side
-		 * to one of them.
-		 */
+	 * Back up the path: what was below a node is in two trees already, and the node joins its
+	 * other side to one of them.
+	 */
 	for (node = last; node; node = parent) {
 		parent = node->parent;
 		if (start_of(node) >= point)

@@ -70,7 +70,7 @@ struct range__node {
 	uint64_t max_end;
 	uint64_t max_write_end;
 	uint8_t height; /* in its tree; 0: in none */
-	uint8_t which; /* 0 or 1: which node of its range this is */
+	uint8_t which;  /* 0 or 1: which node of its range this is */
 };
 
 struct __attribute__((may_alias)) range__hold {
@@ -87,8 +87,8 @@ struct __attribute__((may_alias)) range__hold {
 		struct range__slot *slot;            /* while it is held through a slot */
 	};
 	/*
-	 * Its first leaf and its last, and the words that they had. If both are one leaf, only the first entry
-	 * is used.
+	 * Its first leaf and its last, and the words that they had. If both are one leaf, only the
+	 * first entry is used.
 	 */
 	struct range__leaf *leaf[2];
 	uint64_t saved_word[2];
@@ -97,7 +97,7 @@ struct __attribute__((may_alias)) range__hold {
 		struct {                    /* while it waits */
 			uint64_t arrival;
 			struct range__set *set;
-			_Atomic(struct range__leaf *) in; /* the leaf whose queue it stands in; NULL: none */
+			_Atomic(struct range__leaf *) in; /* whose queue it is in, or NULL */
 			struct range__hold *next;
 			struct range__hold *prev;
 			struct range__hold *next_wide;

@@ -4,26 +4,28 @@
  *
  * Waiting is barging with bounded bypass. A newcomer waits for held ranges that conflict, and for
  * conflicting waiters that are starving. A release wakes waiters and does not hand over to them: a
- * woken waiter looks again, and may find that a newcomer was faster. While a waiter is WOKEN, no other
- * waiter that conflicts with it is woken (the designated waker of nsync and of Go's sync.Mutex). One
- * waiter per leaf and time becomes starving (eventual fairness, as in parking_lot), because each fair
- * hand-over costs a context switch. FIFO is the case in which every waiter is starving from the start.
+ * woken waiter looks again, and may find that a newcomer was faster. While a waiter is WOKEN, no
+ * other waiter that conflicts with it is woken (the designated waker of nsync and of Go's
+ * sync.Mutex). One waiter per leaf and time becomes starving (eventual fairness, as in
+ * parking_lot), because each fair hand-over costs a context switch. FIFO is the case in which every
+ * waiter is starving from the start.
  *
- * No wake-up is lost. Whenever a leaf is unlocked, each WAITING range in its queue has a cause, which
- * ends with a call of range__leaf_wake() in this leaf, over a range that overlaps the waiter:
+ * No wake-up is lost. Whenever a leaf is unlocked, each WAITING range in its queue has a cause,
+ * which ends with a call of range__leaf_wake() in this leaf, over a range that overlaps the waiter:
  *
  *	(a) a conflicting held range, which will be released; or
- *	(b) a conflicting waiter in the queue that is WOKEN. Its thread will run, and will hold the range
- *	    (then (a) applies), wait again, here or in another queue, or give up, all of which wake; or
+ *	(b) a conflicting waiter in the queue that is WOKEN. Its thread will run, and will hold the
+ *	    range (then (a) applies), wait again, here or in another queue, or give up, all of which
+ *	    wake; or
  *	(c) an earlier conflicting waiter in the queue that is starving. It is WOKEN or has a cause
  *	    itself, and will hold or give up; or
- *	(d) an earlier conflicting claim. Its acquisition has a cause itself, in this leaf or in another
- *	    one, and will hold or give up. See claim.h.
+ *	(d) an earlier conflicting claim. Its acquisition has a cause itself, in this leaf or in
+ *	    another one, and will hold or give up. See claim.h.
  *
  * In a leaf where no range is held and no waiter is starving or claims, only (b) is left. Newcomers
  * may then come and go by the fast path, past the queue, and wake no waiter: that is the word EMPTY
- * with WAITERS. When a woken waiter looks again it locks the leaf. If it has to wait then for a newcomer,
- * it has recorded that newcomer's range, and the release of the range wakes.
+ * with WAITERS. When a woken waiter looks again it locks the leaf. If it has to wait then for a
+ * newcomer, it has recorded that newcomer's range, and the release of the range wakes.
  */
 #include "leaf.h"
 #include "claim.h"
@@ -32,7 +34,10 @@
 enum {
 	/* Compare-and-swaps before a thread takes a word that keeps changing by exchange. */
 	LOCK_SWAPS = 4,
-	/* Looks at a locked word before a thread parks; leaves are locked for less than a microsecond. */
+	/*
+	 * Looks at a locked word before a thread parks; leaves are locked for less than a
+	 * microsecond.
+	 */
 	LOCK_SPINS = 100,
 };
 
@@ -49,9 +54,10 @@ void range__leaf_init(struct range__leaf *leaf)
 }
 
 /*
- * One attempt to make an unlocked word LOCKED. Where the fast path acquires and releases the leaf all the
- * time, swaps may fail without bound, and an exchange cannot fail. The exchange may hit a word that
- * another thread has locked meanwhile. It sets SLEEPERS, because it must not take that mark away.
+ * One attempt to make an unlocked word LOCKED. Where the fast path acquires and releases the leaf
+ * all the time, swaps may fail without bound, and an exchange cannot fail. The exchange may hit a
+ * word that another thread has locked meanwhile. It sets SLEEPERS, because it must not take that
+ * mark away.
  */
 static bool try_lock_word(struct range__leaf *leaf, uint64_t *word, uint64_t locked, int attempt)
 {
@@ -92,12 +98,17 @@ void range__leaf_lock(struct range__leaf *leaf)
 			mmrange__relax();
 			continue;
 		}
-		if (word == WORD_LOCKED && !atomic_compare_exchange_weak_explicit(
-						   &leaf->word, &word, WORD_LOCKED | WORD_LOCKED_SLEEPERS,
-						   memory_order_relaxed, memory_order_relaxed))
+		if (word == WORD_LOCKED &&
+		    !atomic_compare_exchange_weak_explicit(
+			    &leaf->word, &word, WORD_LOCKED | WORD_LOCKED_SLEEPERS,
+			    memory_order_relaxed, memory_order_relaxed))
 			continue;
-		mmrange__park(&leaf->word, WORD_LOCKED | WORD_LOCKED_SLEEPERS, CLOCK_MONOTONIC, NULL);
-		/* The unlock wakes one thread at a time, which stands in for those that still sleep. */
+		mmrange__park(&leaf->word, WORD_LOCKED | WORD_LOCKED_SLEEPERS, CLOCK_MONOTONIC,
+			      NULL);
+		/*
+		 * The unlock wakes one thread at a time, which stands in for those that still
+		 * sleep.
+		 */
 		locked = WORD_LOCKED | WORD_LOCKED_SLEEPERS;
 	}
 }
@@ -284,7 +295,8 @@ bool range__leaf_upgradable(struct range__lock *lock, struct range__leaf *leaf,
 }
 
 /*
- * Does not write the state: a waiter that saw WAITING for a moment could fall asleep after its wake-up.
+ * Does not write the state: a waiter that saw WAITING for a moment could fall asleep after its
+ * wake-up.
  */
 void range__leaf_enqueue(struct range__leaf *leaf, struct range__hold *range)
 {
@@ -357,7 +369,10 @@ void range__leaf_wake(struct range__lock *lock, struct range__leaf *leaf, uint64
 		if (!is_woken(w) && !range__leaf_blocks(lock, leaf, w) &&
 		    (w->starving || !behind_woken(leaf, w)))
 			wake_one(leaf, w, wakes);
-		/* All waiters that follow and overlap [start, end) conflict with this one: it is their cause. */
+		/*
+		 * All waiters that follow and overlap [start, end) conflict with this one: it is
+		 * their cause.
+		 */
 		if (w->mode == RANGE_WRITE && w->start <= start && end <= w->end &&
 		    (w->starving || (is_woken(w) && leaf->nr_starving == 0)))
 			return;
@@ -390,9 +405,15 @@ struct range__hold *range__leaf_promote(struct range__lock *lock, struct range__
 	now = mmrange__now();
 	if (now - leaf->fair_at < bound || !has_waited(w, now, bound))
 		return NULL;
-	/* Even if no waiter becomes starving: a release must not look through many starving ones each time. */
+	/*
+	 * Even if no waiter becomes starving: a release must not look through many starving ones
+	 * each time.
+	 */
 	leaf->fair_at = now;
-	/* The queue is in the order of arrival: after a waiter that has not waited long enough, none has. */
+	/*
+	 * The queue is in the order of arrival: after a waiter that has not waited long enough,
+	 * none has.
+	 */
 	for (; w && has_waited(w, now, bound); w = range__leaf_next(leaf, w)) {
 		if (w->starving || w->promoted || behind_starving(leaf, w) ||
 		    (leaf->nr_claims > 0 && range__claims_block(lock, leaf, w)))

@@ -3,9 +3,9 @@
  * leaf - one part [lo, hi) of the key space: its lock word, the ranges held in it, and the queue of
  * the acquisitions that wait for it.
  *
- * A held range is recorded in each leaf that it overlaps. Its first leaf has its node 0 and its last
- * leaf its node 1, both in the leaf's interval tree. A leaf in between lies inside the range and only
- * counts it. Which of the three a leaf is to a range follows from the bounds of both: see
+ * A held range is recorded in each leaf that it overlaps. Its first leaf has its node 0 and its
+ * last leaf its node 1, both in the leaf's interval tree. A leaf in between lies inside the range
+ * and only counts it. Which of the three a leaf is to a range follows from the bounds of both: see
  * range__leaf_record().
  *
  * The lock word says what is in the leaf:
@@ -13,56 +13,61 @@
  *	EMPTY(generation)   no range is held; with WAITERS, acquisitions wait
  *	SINGLE(range)       one range is held, and not recorded yet
  *	TREE                unlocked; ranges are recorded, wait, or claim
- *	BIASED(generation)  unlocked; readers may hold ranges that only their slots know: see slots.h
- *	LOCKED              a thread works on the leaf; with SLEEPERS, threads may be parked on the word
+ *	BIASED(generation)  unlocked; readers may hold ranges that only their slots know: see
+ *	                    slots.h
+ *	LOCKED              a thread works on the leaf; with SLEEPERS, threads may be parked on the
+ *	                    word
  *
  * Which thread may change the word:
  *
- *	EMPTY -> SINGLE       a thread that acquires a range inside the leaf; or a range that spans the
- *	                      leaf and the one before, with that one LOCKED
+ *	EMPTY -> SINGLE       a thread that acquires a range inside the leaf; or a range that spans
+ *	                      the leaf and the one before, with that one LOCKED
  *	SINGLE -> EMPTY       the thread that releases the range: back to the word that it replaced
  *	any -> LOCKED         any thread, by range__leaf_lock(), unless the word is LOCKED. Out of
  *	                      SINGLE, the thread records the range. Out of BIASED, the leaf stays
  *	                      biased until the thread revokes the bias (bias.h)
  *	LOCKED -> any         the thread that locked it, by range__leaf_unlock()
- *	LOCKED -> + SLEEPERS  any thread, which then may park on the word. It is legal to set SLEEPERS
- *	                      and not to park; that costs a needless wake-up
+ *	LOCKED -> + SLEEPERS  any thread, which then may park on the word. It is legal to set
+ *	                      SLEEPERS and not to park; that costs a needless wake-up
  *
  * EMPTY with WAITERS lets newcomers pass waiters by the fast path, where more threads than cores
  * collide all the time. It is legal only while some waiter is WOKEN and no waiter is starving or
- * claims. Every other waiter then depends on a woken waiter (leaf.c), so a release has none to wake.
+ * claims. Every other waiter then depends on a woken waiter (leaf.c), so a release has none to
+ * wake.
  *
  * Invariants:
  *
- *	LEAF-R1  A held range is recorded in each leaf that it overlaps, or is in that leaf's word, or in
- *	         a slot (slots.h). A waiter is in the queue of one leaf, which it overlaps.
- *	LEAF-R2  The bounds change only while the word is LOCKED, and the generation with them. No range
- *	         that is recorded, queued or claimed crosses a bound that appears or disappears.
+ *	LEAF-R1  A held range is recorded in each leaf that it overlaps, or is in that leaf's word,
+ *	         or in a slot (slots.h). A waiter is in the queue of one leaf, which it overlaps.
+ *	LEAF-R2  The bounds change only while the word is LOCKED, and the generation with them. No
+ *	         range that is recorded, queued or claimed crosses a bound that appears or
+ *	         disappears.
  *	LEAF-R3  The memory of a leaf stays a leaf of its lock until the lock is destroyed.
- *	LEAF-R5  After a thread has unlocked the word, it touches no memory of a waiter, whose thread may
- *	         have gone on. To unpark a waiter it uses the waiter's address alone.
+ *	LEAF-R5  After a thread has unlocked the word, it touches no memory of a waiter, whose
+ *	         thread may have gone on. To unpark a waiter it uses the waiter's address alone.
  *
- * By LEAF-R2, what a leaf is to a range that is recorded in it stays the same while the bounds change.
+ * By LEAF-R2, what a leaf is to a range that is recorded in it stays the same while the bounds
+ * change.
  *
  * Two ranges that overlap each other and a leaf also overlap inside that leaf: intervals of a line
- * that meet in pairs meet in a point (Helly). So a leaf can decide about conflicts by the whole ranges,
- * and the parts that lie outside do not matter.
+ * that meet in pairs meet in a point (Helly). So a leaf can decide about conflicts by the whole
+ * ranges, and the parts that lie outside do not matter.
  *
- * Ordering: the word carries all of it. Every other field of a leaf is plain and protected by LOCKED,
- *           or relaxed.
+ * Ordering: the word carries all of it. Every other field of a leaf is plain and protected by
+ *           LOCKED, or relaxed.
  *
- *	[LEAF-A1]  EMPTY -> SINGLE: acquires from the U1 and U2 of earlier holders; releases the range's
- *	           fields to the thread that finds the range in the word, A2
+ *	[LEAF-A1]  EMPTY -> SINGLE: acquires from the U1 and U2 of earlier holders; releases the
+ *	           range's fields to the thread that finds the range in the word, A2
  *	[LEAF-A2]  any -> LOCKED: acquires from A1 (the range's fields), U1 and U2
  *	[LEAF-U1]  SINGLE -> EMPTY: releases to A1 and A2
  *	[LEAF-U2]  LOCKED -> any: releases to A1 and A2; if it makes the word SINGLE, as A1
- *	[LEAF-C]   state -> CANCELED, DEADLOCKED: a release by the thread that took the acquisition out
- *	           of its queue, and that thread's last access to it. Pairs with the acquire in wait.c,
- *	           after which the waiter may be gone
- *	[LEAF-B]   The bounds are loaded after an acquire load of the word. They may be newer than that
- *	           word. Then the generation is newer, too, and the swap that relies on the word fails.
- *	           So does the second look of a reader that publishes, because the fence SLOT-H comes
- *	           before the bounds change
+ *	[LEAF-C]   state -> CANCELED, DEADLOCKED: a release by the thread that took the acquisition
+ *	           out of its queue, and that thread's last access to it. Pairs with the acquire in
+ *	           wait.c, after which the waiter may be gone
+ *	[LEAF-B]   The bounds are loaded after an acquire load of the word. They may be newer than
+ *	           that word. Then the generation is newer, too, and the swap that relies on the
+ *	           word fails. So does the second look of a reader that publishes, because the fence
+ *	           SLOT-H comes before the bounds change
  */
 #ifndef RANGE_LOCK_LEAF_H
 #define RANGE_LOCK_LEAF_H
@@ -72,9 +77,9 @@
 #include <stdatomic.h>
 
 /*
- * Kinds, in the two low bits, and one mark whose meaning depends on the kind; a struct range__hold is
- * aligned to 8. The low 32 bits of a LOCKED word differ from those of every other word, so that threads
- * can park on it.
+ * Kinds, in the two low bits, and one mark whose meaning depends on the kind; a struct range__hold
+ * is aligned to 8. The low 32 bits of a LOCKED word differ from those of every other word, so that
+ * threads can park on it.
  */
 #define WORD_TAG              UINT64_C(3)
 #define WORD_EMPTY            UINT64_C(0)
@@ -92,17 +97,20 @@
 #define RANGE__COVERS_WRITER UINT32_MAX
 
 /*
- * The state of a waiter. Threads write it under the leaf's lock; the waiter reads it without. A waiter
- * that is CANCELED or DEADLOCKED is in no queue any more, see [LEAF-C]. LOOKS is for the checked build:
- * the waiter waits as in WAITING, but has to search for a cycle before it parks again, and makes the
- * state WAITING by a compare-and-swap, see deadlock.c.
+ * The state of a waiter. Threads write it under the leaf's lock; the waiter reads it without. A
+ * waiter that is CANCELED or DEADLOCKED is in no queue any more, see [LEAF-C]. LOOKS is for the
+ * checked build: the waiter waits as in WAITING, but has to search for a cycle before it parks
+ * again, and makes the state WAITING by a compare-and-swap, see deadlock.c.
  */
 enum { RANGE_WAITING, RANGE_WOKEN, RANGE_CANCELED, RANGE_DEADLOCKED, RANGE_LOOKS };
 
 _Static_assert(_Alignof(struct range__hold) % 8 == 0, "the low bits of the address are tags");
 _Static_assert(sizeof(struct range__leaf) <= 128, "two lines, of which the fast path uses one");
 
-/* Waiters to unpark after the leaves are unlocked. A caller sets only n first: to clear all is slow. */
+/*
+ * Waiters to unpark after the leaves are unlocked. A caller sets only n first: to clear all is
+ * slow.
+ */
 struct range__wakes {
 	unsigned int n;
 	_Atomic(uint64_t) *state[64];
@@ -125,7 +133,8 @@ static inline bool range__word_biased(uint64_t word)
 
 static inline uint64_t range__word_single(const struct range__hold *range, enum range_mode mode)
 {
-	return (uint64_t)(uintptr_t)range | WORD_SINGLE | (mode == RANGE_WRITE ? WORD_SINGLE_WRITER : 0);
+	return (uint64_t)(uintptr_t)range | WORD_SINGLE |
+	       (mode == RANGE_WRITE ? WORD_SINGLE_WRITER : 0);
 }
 
 /* The bounds. relaxed: under the leaf's lock, or a hint, see [LEAF-B]. */
@@ -185,8 +194,9 @@ static inline bool range__leaf_vacant(const struct range__leaf *leaf)
 void range__leaf_init(struct range__leaf *leaf);
 
 /*
- * How many acquisitions were queued in the leaf, for range_lock_stats(), which loads the count without the
- * leaf's lock. It stays with the leaf's memory, also when the leaf's keys go to another leaf.
+ * How many acquisitions were queued in the leaf, for range_lock_stats(), which loads the count
+ * without the leaf's lock. It stays with the leaf's memory, also when the leaf's keys go to another
+ * leaf.
  */
 static inline void range__leaf_count_wait(struct range__leaf *leaf)
 {
@@ -206,7 +216,10 @@ bool range__leaf_trylock(struct range__leaf *leaf);
 /* Locks the leaf if its word is TREE and the range lies inside its bounds. */
 bool range__leaf_lock_tree(struct range__leaf *leaf, const struct range__hold *range);
 
-/* Unlocks the leaf, with a word that says what is in it; then unparks the waiters in wakes, or NULL. */
+/*
+ * Unlocks the leaf, with a word that says what is in it; then unparks the waiters in wakes, or
+ * NULL.
+ */
 void range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wakes);
 
 /* Unlocks the leaf with this word. */
@@ -225,15 +238,15 @@ void range__leaf_erase(struct range__leaf *leaf, struct range__hold *range);
 struct range__node *range__leaf_node(struct range__leaf *leaf, struct range__hold *range);
 
 /*
- * With the leaf locked, which the range overlaps: makes the range held there, and unlocks the leaf. A
- * range that is alone goes into the word, from which one step can release it.
+ * With the leaf locked, which the range overlaps: makes the range held there, and unlocks the leaf.
+ * A range that is alone goes into the word, from which one step can release it.
  */
 void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range__hold *range);
 
 /*
- * Whether a came before b. A newcomer has UINT64_MAX as its arrival. Clocks may tell two threads the
- * same time. Then all ranges of one acquisition come before all of the other, because otherwise two
- * acquisitions of several ranges could wait for each other.
+ * Whether a came before b. A newcomer has UINT64_MAX as its arrival. Clocks may tell two threads
+ * the same time. Then all ranges of one acquisition come before all of the other, because otherwise
+ * two acquisitions of several ranges could wait for each other.
  */
 static inline bool range__earlier(const struct range__hold *a, const struct range__hold *b)
 {
@@ -246,7 +259,9 @@ static inline bool range__conflict(const struct range__hold *a, const struct ran
 	       range__overlap(a, b->start, b->end);
 }
 
-/* With the leaf locked, which the range overlaps: whether a waiter or newcomer has to wait in it. */
+/*
+ * With the leaf locked, which the range overlaps: whether a waiter or newcomer has to wait in it.
+ */
 bool range__leaf_blocks(struct range__lock *lock, struct range__leaf *leaf,
 			const struct range__hold *range);
 
@@ -254,9 +269,9 @@ bool range__leaf_blocks(struct range__lock *lock, struct range__leaf *leaf,
 bool range__leaf_holds_conflict(struct range__leaf *leaf, const struct range__hold *range);
 
 /*
- * With the leaf locked: whether a range held for reading may become a writer's in this leaf. No other
- * held range may overlap it, and no starving reader may wait for a part of it. Writers that wait for it
- * lose nothing.
+ * With the leaf locked: whether a range held for reading may become a writer's in this leaf. No
+ * other held range may overlap it, and no starving reader may wait for a part of it. Writers that
+ * wait for it lose nothing.
  */
 bool range__leaf_upgradable(struct range__lock *lock, struct range__leaf *leaf,
 			    const struct range__hold *range);
@@ -281,18 +296,19 @@ void range__leaf_wait_again(struct range__leaf *leaf, struct range__hold *range)
 void range__leaf_starve(struct range__leaf *leaf, struct range__hold *range);
 
 /*
- * With the leaf locked, after a range [start, end) was released or stopped holding waiters back: wakes,
- * in the order of arrival, the waiters that overlap it and need not wait any longer.
+ * With the leaf locked, after a range [start, end) was released or stopped holding waiters back:
+ * wakes, in the order of arrival, the waiters that overlap it and need not wait any longer.
  */
 void range__leaf_wake(struct range__lock *lock, struct range__leaf *leaf, uint64_t start,
 		      uint64_t end, struct range__wakes *wakes);
 
 /*
- * With the leaf locked, after a release or after a newcomer passed a waiter: makes one waiter starving
- * if the last promotion in this leaf was bound nanoseconds ago. It is the first waiter that is not
- * starving, is not behind a starving waiter, and has waited for bound nanoseconds. The released range
- * does not matter; only so does no waiter become starving before an earlier one. Returns the waiter, or
- * NULL. A waiter that does not lie in this leaf alone is woken instead, to make a claim: see claim.h.
+ * With the leaf locked, after a release or after a newcomer passed a waiter: makes one waiter
+ * starving if the last promotion in this leaf was bound nanoseconds ago. It is the first waiter
+ * that is not starving, is not behind a starving waiter, and has waited for bound nanoseconds. The
+ * released range does not matter; only so does no waiter become starving before an earlier one.
+ * Returns the waiter, or NULL. A waiter that does not lie in this leaf alone is woken instead, to
+ * make a claim: see claim.h.
  */
 struct range__hold *range__leaf_promote(struct range__lock *lock, struct range__leaf *leaf,
 					uint64_t bound, struct range__wakes *wakes);
@@ -307,8 +323,8 @@ void range__leaf_split(struct range__leaf *leaf, uint64_t point, struct range__l
 void range__leaf_absorb(struct range__leaf *leaf, struct range__leaf *right);
 
 /*
- * With the leaf locked: whether point lies inside a range that is held, waits or claims, and is neither
- * its start nor its end. It may be true without such a range.
+ * With the leaf locked: whether point lies inside a range that is held, waits or claims, and is
+ * neither its start nor its end. It may be true without such a range.
  */
 bool range__leaf_crossed(struct range__leaf *leaf, uint64_t point);
 

@@ -70,9 +70,9 @@ void range__store_give(struct range__forest *forest, struct range__leaf *leaf)
 }
 
 /*
- * fork() may stop another thread of the parent in this function, and the child then reads the list. fork()
- * stops a thread's stores in their order where they are releases, so the child finds the list whole, with the
- * new chunk or without it.
+ * fork() may stop another thread of the parent in this function, and the child then reads the list.
+ * fork() stops a thread's stores in their order where they are releases, so the child finds the
+ * list whole, with the new chunk or without it.
  */
 static void link_chunk(struct range__forest *forest, struct range__chunk *chunk)
 {

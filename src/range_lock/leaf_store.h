@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * leaf_store - the memory of the forest and of its leaves. It comes from the lock's memory hooks, leaves in
- * chunks of a page, and stays the lock's until the lock is destroyed. A stale pointer to a leaf therefore
- * always points to some leaf (LEAF-R3).
+ * leaf_store - the memory of the forest and of its leaves. It comes from the lock's memory hooks,
+ * leaves in chunks of a page, and stays the lock's until the lock is destroyed. A stale pointer to
+ * a leaf therefore always points to some leaf (LEAF-R3).
  *
  * All of it is called under lock->mutex, but for range__store_visit() and, in the child of fork(),
  * range__store_free().
@@ -14,8 +14,8 @@
 #include "leaf.h"
 
 /*
- * Memory for a forest with an index of this capacity, and for its first leaves. Sets the fields that concern
- * leaves that are not used, and capacity. NULL without memory.
+ * Memory for a forest with an index of this capacity, and for its first leaves. Sets the fields
+ * that concern leaves that are not used, and capacity. NULL without memory.
  */
 struct range__forest *range__store_create(struct range__lock *lock, uint32_t capacity);
 
@@ -26,8 +26,8 @@ struct range__leaf *range__store_take(struct range__lock *lock, struct range__fo
 void range__store_give(struct range__forest *forest, struct range__leaf *leaf);
 
 /*
- * Frees the forest and all leaves, and leaves the pointer to it dangling. It relies on nothing that another
- * thread may have been changing under a lock, so it serves the child of fork() as well.
+ * Frees the forest and all leaves, and leaves the pointer to it dangling. It relies on nothing that
+ * another thread may have been changing under a lock, so it serves the child of fork() as well.
  */
 void range__store_free(struct range__lock *lock);
 

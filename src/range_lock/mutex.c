@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mutexes that the program tells the library about: the entry points, and which thread waits for which mutex.
- * See mutex_owner.h for which thread owns which, and deadlock_search.c for how a search follows both.
+ * Mutexes that the program tells the library about: the entry points, and which thread waits for
+ * which mutex. See mutex_owner.h for which thread owns which, and deadlock_search.c for how a
+ * search follows both.
  *
- * A lock may be used inside malloc(), and so nothing is allocated. A thread that waits hashes to a window of
- * PROBES places, and is in one of them or not registered. If a window is full, the library forgets what it was
- * told, and may miss a cycle.
+ * A lock may be used inside malloc(), and so nothing is allocated. A thread that waits hashes to a
+ * window of PROBES places, and is in one of them or not registered. If a window is full, the
+ * library forgets what it was told, and may miss a cycle.
  */
 #include "checked.h"
 #include "deadlock.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Nothing is allocated: a mutex hashes to a window of PROBES places, and is registered in one of them or not. */
+/*
+ * Nothing is allocated: a mutex hashes to a window of PROBES places, and is registered in one of
+ * them or not.
+ */
 #include "mutex_owner.h"
 
 #ifdef MMRANGE_CHECKED
@@ -18,7 +21,8 @@ static struct owner {
 
 /*
  * For all threads whose numbers have the same remainder: how many mutexes they own. It is not a
- * thread-local variable, because modules that each link a copy of the library have little room for those.
+ * thread-local variable, because modules that each link a copy of the library have little room for
+ * those.
  */
 static atomic_uint nr_owned[NR_COUNTS];
 

@@ -6,7 +6,7 @@
 #include "wake.h"
 
 static bool blocks_here(struct range__set *set, struct range__hold *range, struct range__leaf *leaf,
-		   struct range__obstacle *obstacle)
+			struct range__obstacle *obstacle)
 {
 	if (!range__leaf_blocks(set->lock, leaf, range))
 		return false;
@@ -78,7 +78,10 @@ void range__expel_and_unlock(struct range__set *set, uint64_t why)
 	}
 	/* release: [LEAF-C] */
 	atomic_store_explicit(state, why, memory_order_release);
-	/* The last access to the lock, which may be destroyed as soon as the waiter's call has returned. */
+	/*
+	 * The last access to the lock, which may be destroyed as soon as the waiter's call has
+	 * returned.
+	 */
 	range__leaf_unlock(leaf, &wakes);
 	/* [LEAF-R5] The address alone. */
 	mmrange__unpark(state, false);
@@ -93,8 +96,9 @@ void range__queue_at(struct range__set *set, struct range__obstacle obstacle)
 }
 
 /*
- * A time later than that of the waiters and claims in the leaf: clocks may stand still for a while. A newcomer
- * that counted as earlier than a claim which blocks it would wait without a cause (leaf.c).
+ * A time later than that of the waiters and claims in the leaf: clocks may stand still for a while.
+ * A newcomer that counted as earlier than a claim which blocks it would wait without a cause
+ * (leaf.c).
  */
 static uint64_t arrival_in(struct range__lock *lock, struct range__leaf *leaf, uint64_t now)
 {

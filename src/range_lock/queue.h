@@ -2,8 +2,8 @@
 /*
  * queue - a waiting acquisition's place in the queue of one leaf.
  *
- * An acquisition waits in the queue of a leaf that blocks it, with the range that is blocked there. All of this
- * is called with all leaves of its set locked.
+ * An acquisition waits in the queue of a leaf that blocks it, with the range that is blocked there.
+ * All of this is called with all leaves of its set locked.
  */
 #ifndef RANGE_LOCK_QUEUE_H
 #define RANGE_LOCK_QUEUE_H
@@ -35,8 +35,8 @@ void range__queue_leave_lists(struct range__set *set);
 void range__queue_give_up(struct range__set *set, struct range__wakes *wakes);
 
 /*
- * Another thread makes a waiter give up, tells it why (RANGE_CANCELED or RANGE_DEADLOCKED), unlocks the leaves
- * and unparks it. The waiter may be gone by then.
+ * Another thread makes a waiter give up, tells it why (RANGE_CANCELED or RANGE_DEADLOCKED), unlocks
+ * the leaves and unparks it. The waiter may be gone by then.
  */
 void range__expel_and_unlock(struct range__set *set, uint64_t why);
 

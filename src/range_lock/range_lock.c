@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The entry points: acquiring and releasing one range. The fast path is inlined (fast_path.h). Everything
- * that it does not serve is left to functions that are called last, so that it needs no stack.
+ * The entry points: acquiring and releasing one range. The fast path is inlined (fast_path.h).
+ * Everything that it does not serve is left to functions that are called last, so that it needs no
+ * stack.
  */
 #include "adapt.h"
 #include "checked.h"
@@ -50,7 +51,8 @@ __attribute__((noinline)) static int acquire_disturbed(struct range__lock *lock,
 	return range__reader_recheck(lock, range) ? 0 : acquire_slow(lock, range, limit);
 }
 
-__attribute__((noinline)) static int note_shared(struct range__lock *lock, struct range__hold *range)
+__attribute__((noinline)) static int note_shared(struct range__lock *lock,
+						 struct range__hold *range)
 {
 	range__adapt_note(lock, range, RANGE__MEMORY);
 	return 0;
@@ -101,9 +103,9 @@ acquire_plain(struct range__lock *lock, struct range__hold *range, uint64_t star
 	/* acquire: as in range__index_find() */
 	if (atomic_load_explicit(&lock->forest, memory_order_acquire))
 		return acquire_indexed(lock, range, start, end, mode, limit);
-	return acquire_after(range__acquire_in_leaf(root, range__word_of(root), lock, range, start,
-						    end, mode),
-			     lock, range, start, end, mode, limit);
+	return acquire_after(
+		range__acquire_in_leaf(root, range__word_of(root), lock, range, start, end, mode),
+		lock, range, start, end, mode, limit);
 }
 
 int range_lock(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A reader writes one slot of its own thread, and reads the words of one or two leaves. Only if one of
- * the words has changed meanwhile, because a thread has revoked the bias, does the reader lock all leaves
- * of its range, where it may have been adopted.
+ * A reader writes one slot of its own thread, and reads the words of one or two leaves. Only if one
+ * of the words has changed meanwhile, because a thread has revoked the bias, does the reader lock
+ * all leaves of its range, where it may have been adopted.
  */
 #include "reader.h"
 #include "span.h"
@@ -49,8 +49,8 @@ static bool is_adopted(struct range__leaf *leaf, struct range__hold *range)
 }
 
 /*
- * With all leaves locked, and the range out of its slot: whether the range can be held in the leaves where
- * it has not been adopted.
+ * With all leaves locked, and the range out of its slot: whether the range can be held in the
+ * leaves where it has not been adopted.
  */
 static bool can_be_recorded(struct range__set *set)
 {
@@ -92,10 +92,11 @@ static bool erase_adopted(struct range__set *set, struct range__wakes *wakes)
 }
 
 /*
- * Finds out whether a published range is held although a leaf had changed. If not through the slot, the
- * range leaves the slot, and is recorded in all its leaves or in none.
+ * Finds out whether a published range is held although a leaf had changed. If not through the slot,
+ * the range leaves the slot, and is recorded in all its leaves or in none.
  */
-__attribute__((noinline)) static bool recheck_locked(struct range__lock *lock, struct range__hold *range)
+__attribute__((noinline)) static bool recheck_locked(struct range__lock *lock,
+						     struct range__hold *range)
 {
 	struct range__set set = range__set_of(lock, range);
 	struct range__leaf *old[2] = { range->leaf[0],
@@ -109,7 +110,8 @@ __attribute__((noinline)) static bool recheck_locked(struct range__lock *lock, s
 	range__span_lock(&set, RANGE__KEEP_BIAS);
 	range->owner = mmrange__self();
 	if (is_intact(range->leaf[0], old[0], range->saved_word[0]) &&
-	    (range__is_wide(range) ? is_intact(range->leaf[1], old[1], range->saved_word[1]) : !old[1])) {
+	    (range__is_wide(range) ? is_intact(range->leaf[1], old[1], range->saved_word[1])
+				   : !old[1])) {
 		range__span_unlock(&set, NULL);
 		return true;
 	}
@@ -136,10 +138,10 @@ bool range__reader_enter(struct range__lock *lock, struct range__hold *range)
 }
 
 /*
- * The slot keeps range__slots_drain() from letting the leaves be freed until this thread does not need
- * them any more. A range that was adopted does so as well, until its leaf is unlocked. So the thread
- * frees the slot before the release wakes a thread that may have a higher priority, run at once, and
- * destroy the lock.
+ * The slot keeps range__slots_drain() from letting the leaves be freed until this thread does not
+ * need them any more. A range that was adopted does so as well, until its leaf is unlocked. So the
+ * thread frees the slot before the release wakes a thread that may have a higher priority, run at
+ * once, and destroy the lock.
  */
 __attribute__((noinline)) static void leave_slowly(struct range__lock *lock,
 						   struct range__hold *range, uint64_t next)

@@ -8,20 +8,21 @@
 #include "slots.h"
 
 /*
- * For a range whose fields are set, with one or two leaves that it lies in and their words, which were
- * BIASED: makes it held. False: the thread has no free slot, or a leaf has changed; nothing is held.
+ * For a range whose fields are set, with one or two leaves that it lies in and their words, which
+ * were BIASED: makes it held. False: the thread has no free slot, or a leaf has changed; nothing is
+ * held.
  */
 bool range__reader_enter(struct range__lock *lock, struct range__hold *range);
 
 /*
- * The range has been published, and then a leaf had changed: whether the range is held all the same. If
- * not, it is in no slot.
+ * The range has been published, and then a leaf had changed: whether the range is held all the
+ * same. If not, it is in no slot.
  */
 bool range__reader_recheck(struct range__lock *lock, struct range__hold *range);
 
 /*
- * The range's slot is LEAVING, and the state next frees it: releases the range in its leaves, if it was
- * adopted there, and frees the slot.
+ * The range's slot is LEAVING, and the state next frees it: releases the range in its leaves, if it
+ * was adopted there, and frees the slot.
  */
 void range__reader_left(struct range__lock *lock, struct range__hold *range, uint64_t next);
 

@@ -8,7 +8,8 @@ void range__release_wide(struct range__lock *lock, struct range__hold *range)
 {
 	uint64_t from = range->start;
 
-	if (range__leaf_right(range->leaf[0]) == range->leaf[1] && range__release_single(range, 0)) {
+	if (range__leaf_right(range->leaf[0]) == range->leaf[1] &&
+	    range__release_single(range, 0)) {
 		if (range__release_single(range, 1))
 			return;
 		from = range->end - 1;

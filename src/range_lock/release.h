@@ -7,7 +7,10 @@
 
 #include "leaf.h"
 
-/* Releases the range in its first leaf (0) or its last (1), if that leaf's word has it still: one swap. */
+/*
+ * Releases the range in its first leaf (0) or its last (1), if that leaf's word has it still: one
+ * swap.
+ */
 static inline bool range__release_single(struct range__hold *range, unsigned int which)
 {
 	uint64_t word = range__word_single(range, range->mode);
@@ -21,7 +24,10 @@ static inline bool range__release_single(struct range__hold *range, unsigned int
 /* Releases a range in several leaves. */
 void range__release_wide(struct range__lock *lock, struct range__hold *range);
 
-/* Releases a range in the leaf that owns the key from, which is in the range, and in all leaves above. */
+/*
+ * Releases a range in the leaf that owns the key from, which is in the range, and in all leaves
+ * above.
+ */
 void range__release_slow(struct range__lock *lock, struct range__hold *range, uint64_t from);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changing a held range. The thread locks all leaves that the range overlaps before or afterwards, and
- * revokes their bias, so that the range is recorded in them. It wakes the waiters of all keys that become
- * free, as a release does.
+ * Changing a held range. The thread locks all leaves that the range overlaps before or afterwards,
+ * and revokes their bias, so that the range is recorded in them. It wakes the waiters of all keys
+ * that become free, as a release does.
  */
 #include "adapt.h"
 #include "checked.h"
@@ -13,7 +13,9 @@
 
 #include <errno.h>
 
-/* The leaves that are locked: those of a set of one range, which does not change with the held one. */
+/*
+ * The leaves that are locked: those of a set of one range, which does not change with the held one.
+ */
 struct locked {
 	struct range__hold whole;
 	struct range__set set;
@@ -78,8 +80,8 @@ static void wake_part(struct locked *locked, uint64_t start, uint64_t end)
 }
 
 /*
- * A range that was acquired through a slot, or is held for long, meets other threads' ranges in its leaf
- * only here.
+ * A range that was acquired through a slot, or is held for long, meets other threads' ranges in its
+ * leaf only here.
  */
 static void unlock_leaves(struct locked *locked, const struct range__hold *range)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * set - what one acquisition asks for: a range, or the ranges of range_lock_many(), which are sorted and
- * do not overlap.
+ * set - what one acquisition asks for: a range, or the ranges of range_lock_many(), which are
+ * sorted and do not overlap.
  */
 #ifndef RANGE_LOCK_SET_H
 #define RANGE_LOCK_SET_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * short_lock - a mutex in one word, for sections of a microsecond: a thread that finds it taken spins,
- * then parks. Zero is free, so that a lock of zeros has one. (Drepper, "Futexes Are Tricky", mutex2.)
+ * short_lock - a mutex in one word, for sections of a microsecond: a thread that finds it taken
+ * spins, then parks. Zero is free, so that a lock of zeros has one. (Drepper, "Futexes Are Tricky",
+ * mutex2.)
  *
  * Ordering: taking it acquires, and freeing it releases.
  */

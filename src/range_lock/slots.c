@@ -14,8 +14,8 @@ enum {
 };
 
 /*
- * The groups, of all locks, in blocks that are never given back. The first block serves as many threads
- * as it has groups without a system call; the others come from mmap().
+ * The groups, of all locks, in blocks that are never given back. The first block serves as many
+ * threads as it has groups without a system call; the others come from mmap().
  */
 struct block {
 	struct range__slots groups[BLOCK_GROUPS];
@@ -78,8 +78,8 @@ static pthread_key_t thread_key;
 static atomic_bool have_key;
 
 /*
- * At the end of a thread. Ranges that it has published stay in their slots until they are released. From
- * now on the thread uses locks without slots, which it could not give back.
+ * At the end of a thread. Ranges that it has published stay in their slots until they are released.
+ * From now on the thread uses locks without slots, which it could not give back.
  */
 static void give_back_group(void *arg)
 {
@@ -97,7 +97,9 @@ static void empty_slot(struct range__slot *slot)
 		range__slot_free(slot, range__slot_leave(slot));
 }
 
-/* A thread that is not in the child was about to release a range that the group's owner published. */
+/*
+ * A thread that is not in the child was about to release a range that the group's owner published.
+ */
 static void finish_leaving(struct range__slots *group)
 {
 	for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
@@ -107,8 +109,8 @@ static void finish_leaving(struct range__slots *group)
 }
 
 /*
- * In the child of fork() the other threads do not exist, and hold nothing. A thread that had ended before
- * may have left a range for another thread to release.
+ * In the child of fork() the other threads do not exist, and hold nothing. A thread that had ended
+ * before may have left a range for another thread to release.
  */
 static void forget_other_threads(void)
 {
@@ -134,8 +136,9 @@ static void forget_other_threads(void)
 }
 
 /*
- * pthread_setspecific() must not allocate, because the lock may be used inside malloc(). With glibc that
- * is so for the first 32 keys (nptl/pthread_setspecific.c). Without a key no thread gets slots.
+ * pthread_setspecific() must not allocate, because the lock may be used inside malloc(). With glibc
+ * that is so for the first 32 keys (nptl/pthread_setspecific.c). Without a key no thread gets
+ * slots.
  */
 __attribute__((constructor(101))) static void make_key(void)
 {
@@ -189,8 +192,8 @@ static bool take_group(unsigned int i)
 	/* release: as for the fields of a slot */
 	atomic_store_explicit(&group->owner, mmrange__self(), memory_order_release);
 	/*
-	 * release: pairs with the acquire in nr_groups(), for the block that the group is in. It comes before the
-	 * first IN of the group, and is seen with it: [SLOT-P] and [SLOT-H].
+	 * release: pairs with the acquire in nr_groups(), for the block that the group is in. It
+	 * comes before the first IN of the group, and is seen with it: [SLOT-P] and [SLOT-H].
 	 */
 	while (n <= i && !atomic_compare_exchange_weak_explicit(
 				 &nr_used, &n, i + 1, memory_order_release, memory_order_relaxed))
@@ -233,10 +236,10 @@ static bool slot_has(struct range__slot *slot, uint64_t what, const struct range
 }
 
 /*
- * Sleeps until the slot may be free. The thread that leaves a slot wakes no thread, because readers must
- * not pay for this. It has a few instructions to go, or waits for an internal lock, unless the scheduler
- * has stopped it. Then it needs the processor, which this thread would not give it by yielding, if this
- * thread has a higher priority.
+ * Sleeps until the slot may be free. The thread that leaves a slot wakes no thread, because readers
+ * must not pay for this. It has a few instructions to go, or waits for an internal lock, unless the
+ * scheduler has stopped it. Then it needs the processor, which this thread would not give it by
+ * yielding, if this thread has a higher priority.
  */
 static void await_leaving(struct range__slot *slot)
 {
@@ -299,9 +302,9 @@ static bool read_slot(struct range__slots *group, int k, const struct range__loc
 }
 
 /*
- * With the leaf locked, after [SLOT-H], and marked as biased. A reader that published for leaves as they
- * were earlier will see that their words have changed, and retract. So will a reader that overlaps more
- * than two leaves by now.
+ * With the leaf locked, after [SLOT-H], and marked as biased. A reader that published for leaves as
+ * they were earlier will see that their words have changed, and retract. So will a reader that
+ * overlaps more than two leaves by now.
  */
 static void adopt_reader(struct range__leaf *leaf, const struct reader *reader)
 {
@@ -313,7 +316,10 @@ static void adopt_reader(struct range__leaf *leaf, const struct reader *reader)
 	node = range__leaf_node(leaf, reader->range);
 	if (!node || range__node_in_tree(node))
 		return;
-	/* The fast path for one leaf leaves the owner to the slot. One thread at a time has the first leaf. */
+	/*
+	 * The fast path for one leaf leaves the owner to the slot. One thread at a time has the
+	 * first leaf.
+	 */
 	if (node == &reader->range->node[0] && reader->range->owner == 0)
 		reader->range->owner = reader->owner;
 	range__leaf_record(leaf, reader->range);

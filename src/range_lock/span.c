@@ -23,7 +23,9 @@ static struct range__leaf *try_index(struct range__lock *lock, uint64_t key)
 	return NULL;
 }
 
-/* Goes from a locked leaf to the one that owns key, hand over hand. The leaf `from` stays locked. */
+/*
+ * Goes from a locked leaf to the one that owns key, hand over hand. The leaf `from` stays locked.
+ */
 static struct range__leaf *go_right(struct range__leaf *from, uint64_t key)
 {
 	struct range__leaf *leaf = from;
@@ -39,7 +41,10 @@ static struct range__leaf *go_right(struct range__leaf *from, uint64_t key)
 	return leaf;
 }
 
-/* With last locked, which lies below the range or owns its start: locks the leaf that owns the start. */
+/*
+ * With last locked, which lies below the range or owns its start: locks the leaf that owns the
+ * start.
+ */
 static struct range__leaf *lock_next(struct range__lock *lock, struct range__leaf *last,
 				     const struct range__hold *range)
 {

@@ -6,17 +6,17 @@ enum {
 	/* Pauses for which a thread spins for the end of a short critical section. */
 	HOLD_SPINS = 1000,
 	/*
-	 * The same in a leaf with a range that may not conflict. To lock the leaf at once would cost both threads
-	 * more if that range is about to be released.
+	 * The same in a leaf with a range that may not conflict. To lock the leaf at once would
+	 * cost both threads more if that range is about to be released.
 	 */
 	NEAR_SPINS = 4,
 	MOST_PAUSES = 64, /* between two looks */
 };
 
 /*
- * For how many pauses a thread spins for a leaf. If only one range is in the leaf, and conflicts, for a
- * short critical section. The thread cannot know that range without locking the leaf, so it guesses by
- * the last owner's range.
+ * For how many pauses a thread spins for a leaf. If only one range is in the leaf, and conflicts,
+ * for a short critical section. The thread cannot know that range without locking the leaf, so it
+ * guesses by the last owner's range.
  */
 static unsigned int spins_worth(struct range__leaf *leaf, uint64_t word,
 				const struct range__hold *range)
@@ -25,7 +25,8 @@ static unsigned int spins_worth(struct range__leaf *leaf, uint64_t word,
 
 	switch (word & WORD_TAG) {
 	case WORD_EMPTY:
-		return word & WORD_EMPTY_WAITERS || (reads && range__bias_due(leaf)) ? 0 : HOLD_SPINS;
+		return word & WORD_EMPTY_WAITERS || (reads && range__bias_due(leaf)) ? 0
+										     : HOLD_SPINS;
 	case WORD_LOCKED:
 		/* A reader must not lock a leaf just because another reader did. */
 		return reads || range__is_wide(range) ? HOLD_SPINS : NEAR_SPINS;

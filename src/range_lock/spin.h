@@ -7,7 +7,10 @@
 
 #include "layout.h"
 
-/* Tries the fast path again and again, for as long as the leaves look worth it. Whether the range is held. */
+/*
+ * Tries the fast path again and again, for as long as the leaves look worth it. Whether the range
+ * is held.
+ */
 bool range__spin(struct range__lock *lock, struct range__hold *range);
 
 #endif

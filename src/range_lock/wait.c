@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An acquisition that the fast path does not serve spins for a while, then locks all its leaves. If a
- * range conflicts, the thread enters the queue of a leaf where one does, with the range that is blocked
- * there, and parks on that range's state. A woken thread locks all its leaves and looks again: see leaf.c
- * for which thread is woken and why no wake-up is lost. If another leaf blocks it then, it moves to that
- * leaf's queue, where its time of arrival decides its place.
+ * An acquisition that the fast path does not serve spins for a while, then locks all its leaves. If
+ * a range conflicts, the thread enters the queue of a leaf where one does, with the range that is
+ * blocked there, and parks on that range's state. A woken thread locks all its leaves and looks
+ * again: see leaf.c for which thread is woken and why no wake-up is lost. If another leaf blocks it
+ * then, it moves to that leaf's queue, where its time of arrival decides its place.
  */
 #include "wait.h"
 #include "adapt.h"
@@ -64,8 +64,8 @@ static int why_expelled(const struct range__hold *range)
 }
 
 /* With all leaves locked: a woken waiter is blocked again, as another acquisition was faster. */
-static void wait_again(struct range__set *set, struct range__obstacle obstacle, struct range__wait *self,
-		       struct range__wakes *wakes)
+static void wait_again(struct range__set *set, struct range__obstacle obstacle,
+		       struct range__wait *self, struct range__wakes *wakes)
 {
 	struct range__hold *queued = set->queued;
 	bool claim = queued->promoted && !set->claims;
@@ -85,7 +85,8 @@ static void wait_again(struct range__set *set, struct range__obstacle obstacle, 
 }
 
 /* Returns when the acquisition holds, has given up, or was expelled. */
-static int wait_until_granted(struct range__set *set, const struct range__limit *limit, struct range__wait *self)
+static int wait_until_granted(struct range__set *set, const struct range__limit *limit,
+			      struct range__wait *self)
 {
 	for (;;) {
 		struct range__wakes wakes;

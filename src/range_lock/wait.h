@@ -8,7 +8,9 @@
 #include "limit.h"
 #include "set.h"
 
-/* 0, EBUSY, ETIMEDOUT, ECANCELED; in the checked build EDEADLK. The fields of its ranges are set. */
+/*
+ * 0, EBUSY, ETIMEDOUT, ECANCELED; in the checked build EDEADLK. The fields of its ranges are set.
+ */
 int range__acquire_slow(struct range__set *set, const struct range__limit *limit);
 
 #endif

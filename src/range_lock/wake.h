@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wake - what every release does for the waiters of a leaf. See leaf.c for which waiter is woken, and why no
- * wake-up is lost.
+ * wake - what every release does for the waiters of a leaf. See leaf.c for which waiter is woken,
+ * and why no wake-up is lost.
  */
 #ifndef RANGE_LOCK_WAKE_H
 #define RANGE_LOCK_WAKE_H
@@ -9,8 +9,9 @@
 #include "set.h"
 
 /*
- * With the leaf locked, after [start, end) was released: makes a waiter starving if it is time, and wakes
- * those that can go on. The caller unparks the threads in wakes after it has unlocked the leaf.
+ * With the leaf locked, after [start, end) was released: makes a waiter starving if it is time, and
+ * wakes those that can go on. The caller unparks the threads in wakes after it has unlocked the
+ * leaf.
  */
 void range__wake(struct range__lock *lock, struct range__leaf *leaf, uint64_t start, uint64_t end,
 		 struct range__wakes *wakes);
