@@ -7,6 +7,7 @@
 #include "actors.h"
 
 #include "range_lock/forest.h"
+#include "range_lock/release.h"
 #include "range_lock/reader.h"
 #include "range_lock/wait.h"
 
