@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* relaxed, in all of this file: costs are guesses, any value does. */
 #include "bias.h"
-#include "platform/message.h"
 #include "slots.h"
 
 /* The bounds of what the lock assumes a revocation to cost, in nanoseconds. */
@@ -65,13 +64,7 @@ void range__bias_revoke(struct range__set *set, enum range__bias bias)
 	if ((bias == RANGE__KEEP_BIAS && !has_writer(set)) || !has_biased_leaf(set))
 		return;
 	begin = mmrange__now();
-	if (!mmrange__heavy_fence()) { /* [SLOT-H] */
-		/*
-		 * The leaf became biased when there was a fence, and its readers cannot be found
-		 * without one.
-		 */
-		mmrange__stop("membarrier() has been forbidden while the lock was used");
-	}
+	mmrange__heavy_fence(); /* [SLOT-H] */
 	range__slots_adopt(set);
 	end_bias(set);
 	note_revocation_cost(mmrange__now() - begin);
@@ -95,7 +88,7 @@ static bool can_be_biased(struct range__leaf *leaf)
 {
 	return !leaf->waiters && leaf->nr_claims == 0 && leaf->covers != RANGE__COVERS_WRITER &&
 	       !range__tree_overlap(leaf->held, 0, UINT64_MAX, true) && range__slot_find() &&
-	       mmrange__heavy_fence();
+	       mmrange__try_heavy_fence();
 }
 
 static void begin_bias(struct range__lock *lock, struct range__leaf *leaf)

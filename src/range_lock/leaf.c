@@ -31,15 +31,8 @@
 #include "claim.h"
 #include "platform/platform.h"
 
-enum {
-	/* Compare-and-swaps before a thread takes a word that keeps changing by exchange. */
-	LOCK_SWAPS = 4,
-	/*
-	 * Looks at a locked word before a thread parks; leaves are locked for less than a
-	 * microsecond.
-	 */
-	LOCK_SPINS = 100,
-};
+/* Compare-and-swaps before a thread takes a word that keeps changing by exchange. */
+enum { LOCK_SWAPS = 4 };
 
 /* The range in a SINGLE word. */
 static struct range__hold *range_in(uint64_t word)
@@ -80,7 +73,7 @@ static void record_single(struct range__leaf *leaf, uint64_t word)
 void range__leaf_lock(struct range__leaf *leaf)
 {
 	uint64_t locked = WORD_LOCKED;
-	int spins = mmrange__spinning_helps() ? LOCK_SPINS : 0;
+	unsigned int spins = 0;
 	int attempts = 0;
 
 	for (;;) {
@@ -93,11 +86,8 @@ void range__leaf_lock(struct range__leaf *leaf)
 			record_single(leaf, word);
 			return;
 		}
-		if (spins > 0) {
-			spins--;
-			mmrange__relax();
+		if (mmrange__spin(&spins))
 			continue;
-		}
 		if (word == WORD_LOCKED &&
 		    !atomic_compare_exchange_weak_explicit(
 			    &leaf->word, &word, WORD_LOCKED | WORD_LOCKED_SLEEPERS,

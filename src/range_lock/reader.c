@@ -8,12 +8,9 @@
 #include "span.h"
 #include "wake.h"
 
-/* Looks at a leaf that is locked, maybe by another reader, before this reader locks it. */
-enum { LOCKED_SPINS = 100 };
-
 static bool comes_back(const struct range__hold *range, unsigned int which)
 {
-	int spins = mmrange__spinning_helps() ? LOCKED_SPINS : 0;
+	unsigned int spins = 0;
 	uint64_t word;
 
 	do {
@@ -21,8 +18,7 @@ static bool comes_back(const struct range__hold *range, unsigned int which)
 		word = atomic_load_explicit(&range->leaf[which]->word, memory_order_relaxed);
 		if (word == range->saved_word[which])
 			return true;
-		mmrange__relax();
-	} while ((word & WORD_TAG) == WORD_LOCKED && spins-- > 0);
+	} while ((word & WORD_TAG) == WORD_LOCKED && mmrange__spin(&spins));
 	return false;
 }
 

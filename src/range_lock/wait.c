@@ -22,9 +22,6 @@
 
 #include <errno.h>
 
-/* Looks of a waiter at its own state before it parks. */
-enum { WAKE_SPINS = 100 };
-
 static bool is_asleep(const struct range__hold *range)
 {
 	/* relaxed: the waiter locks the leaf next, which orders */
@@ -37,15 +34,12 @@ static bool is_asleep(const struct range__hold *range)
 static int sleep_until_woken(struct range__wait *self, struct range__hold *range,
 			     const struct range__limit *limit)
 {
-	int spins = mmrange__spinning_helps() ? WAKE_SPINS : 0;
+	unsigned int spins = 0;
 	int error = 0;
 
-	while (is_asleep(range) && !error) {
-		if (spins-- > 0)
-			mmrange__relax();
-		else
+	while (is_asleep(range) && !error)
+		if (!mmrange__spin(&spins))
 			error = range__deadlock_park(self, range, limit);
-	}
 	return error;
 }
 
