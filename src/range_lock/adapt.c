@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapt.h"
+#include "bounds.h"
 #include "find.h"
 #include "history.h"
 #include "leaf_store.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "forest.h"
 #include "bias.h"
+#include "bounds.h"
 #include "find.h"
 #include "history.h"
 #include "leaf_store.h"
@@ -8,6 +9,7 @@
 #include "platform/platform.h"
 #include "short_lock.h"
 #include "slots.h"
+#include "waiters.h"
 
 #include <errno.h>
 

@@ -32,7 +32,7 @@
  *
  * EMPTY with WAITERS lets newcomers pass waiters by the fast path, where more threads than cores
  * collide all the time. It is legal only while some waiter is WOKEN and no waiter is starving or
- * claims. Every other waiter then depends on a woken waiter (leaf.c), so a release has none to
+ * claims. Every other waiter then depends on a woken waiter (waiters.c), so a release has none to
  * wake.
  *
  * Invariants:
@@ -259,28 +259,8 @@ static inline bool range__conflict(const struct range__hold *a, const struct ran
 	       range__overlap(a, b->start, b->end);
 }
 
-/*
- * With the leaf locked, which the range overlaps: whether a waiter or newcomer has to wait in it.
- */
-bool range__leaf_blocks(struct range__lock *lock, struct range__leaf *leaf,
-			const struct range__hold *range);
-
 /* The same for held ranges alone, other than the range itself. */
 bool range__leaf_holds_conflict(struct range__leaf *leaf, const struct range__hold *range);
-
-/*
- * With the leaf locked: whether a range held for reading may become a writer's in this leaf. No
- * other held range may overlap it, and no starving reader may wait for a part of it. Writers that
- * wait for it lose nothing.
- */
-bool range__leaf_upgradable(struct range__lock *lock, struct range__leaf *leaf,
-			    const struct range__hold *range);
-
-/* With the leaf locked: puts a waiter into the queue, by its arrival. */
-void range__leaf_enqueue(struct range__leaf *leaf, struct range__hold *range);
-
-/* With the leaf locked: takes a waiter out of the queue. */
-void range__leaf_dequeue(struct range__leaf *leaf, struct range__hold *range);
 
 /* With the leaf locked: the waiter after w; NULL after the last. */
 static inline struct range__hold *range__leaf_next(const struct range__leaf *leaf,
@@ -288,47 +268,5 @@ static inline struct range__hold *range__leaf_next(const struct range__leaf *lea
 {
 	return w->next == leaf->waiters ? NULL : w->next;
 }
-
-/* With the leaf locked: a woken waiter of the queue waits again. */
-void range__leaf_wait_again(struct range__leaf *leaf, struct range__hold *range);
-
-/* With the leaf locked: a waiter of the queue that lies in this leaf alone becomes starving. */
-void range__leaf_starve(struct range__leaf *leaf, struct range__hold *range);
-
-/*
- * With the leaf locked, after a range [start, end) was released or stopped holding waiters back:
- * wakes, in the order of arrival, the waiters that overlap it and need not wait any longer.
- */
-void range__leaf_wake(struct range__lock *lock, struct range__leaf *leaf, uint64_t start,
-		      uint64_t end, struct range__wakes *wakes);
-
-/*
- * With the leaf locked, after a release or after a newcomer passed a waiter: makes one waiter
- * starving if the last promotion in this leaf was bound nanoseconds ago. It is the first waiter
- * that is not starving, is not behind a starving waiter, and has waited for bound nanoseconds. The
- * released range does not matter; only so does no waiter become starving before an earlier one.
- * Returns the waiter, or NULL. A waiter that does not lie in this leaf alone is woken instead, to
- * make a claim: see claim.h.
- */
-struct range__hold *range__leaf_promote(struct range__lock *lock, struct range__leaf *leaf,
-					uint64_t bound, struct range__wakes *wakes);
-
-/*
- * With both leaves locked: moves everything at or above point to right, which is vacant. No range
- * crosses point; or point is lo, and everything moves.
- */
-void range__leaf_split(struct range__leaf *leaf, uint64_t point, struct range__leaf *right);
-
-/* With both leaves locked: takes the keys of right, which comes next and is vacant. */
-void range__leaf_absorb(struct range__leaf *leaf, struct range__leaf *right);
-
-/*
- * With the leaf locked: whether point lies inside a range that is held, waits or claims, and is
- * neither its start nor its end. It may be true without such a range.
- */
-bool range__leaf_crossed(struct range__leaf *leaf, uint64_t point);
-
-/* With the leaf locked: whether every invariant holds in it. For tests and the checked build. */
-bool range__leaf_valid(struct range__lock *lock, struct range__leaf *leaf);
 
 #endif

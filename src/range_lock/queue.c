@@ -3,6 +3,7 @@
 #include "claim.h"
 #include "platform/platform.h"
 #include "span.h"
+#include "waiters.h"
 #include "wake.h"
 
 static bool blocks_here(struct range__set *set, struct range__hold *range, struct range__leaf *leaf,
@@ -98,7 +99,7 @@ void range__queue_at(struct range__set *set, struct range__obstacle obstacle)
 /*
  * A time later than that of the waiters and claims in the leaf: clocks may stand still for a while.
  * A newcomer that counted as earlier than a claim which blocks it would wait without a cause
- * (leaf.c).
+ * (waiters.c).
  */
 static uint64_t arrival_in(struct range__lock *lock, struct range__leaf *leaf, uint64_t now)
 {

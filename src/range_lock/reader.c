@@ -6,6 +6,7 @@
  */
 #include "reader.h"
 #include "span.h"
+#include "waiters.h"
 #include "wake.h"
 
 static bool comes_back(const struct range__hold *range, unsigned int which)

@@ -9,6 +9,7 @@
 #include "copy.h"
 #include "slots.h"
 #include "span.h"
+#include "waiters.h"
 #include "wake.h"
 
 #include <errno.h>

@@ -3,8 +3,8 @@
  * An acquisition that the fast path does not serve spins for a while, then locks all its leaves. If
  * a range conflicts, the thread enters the queue of a leaf where one does, with the range that is
  * blocked there, and parks on that range's state. A woken thread locks all its leaves and looks
- * again: see leaf.c for which thread is woken and why no wake-up is lost. If another leaf blocks it
- * then, it moves to that leaf's queue, where its time of arrival decides its place.
+ * again: see waiters.c for which thread is woken and why no wake-up is lost. If another leaf blocks
+ * it then, it moves to that leaf's queue, where its time of arrival decides its place.
  */
 #include "wait.h"
 #include "adapt.h"
@@ -18,6 +18,7 @@
 #include "queue.h"
 #include "span.h"
 #include "spin.h"
+#include "waiters.h"
 #include "wake.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "wake.h"
-#include "deadlock.h"
+#include "deadlock_wait.h"
 #include "lock.h"
+#include "waiters.h"
 
 void range__wake(struct range__lock *lock, struct range__leaf *leaf, uint64_t start, uint64_t end,
 		 struct range__wakes *wakes)

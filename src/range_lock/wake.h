@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wake - what every release does for the waiters of a leaf. See leaf.c for which waiter is woken,
- * and why no wake-up is lost.
+ * wake - what every release does for the waiters of a leaf. See waiters.c for which waiter is
+ * woken, and why no wake-up is lost.
  */
 #ifndef RANGE_LOCK_WAKE_H
 #define RANGE_LOCK_WAKE_H

@@ -7,6 +7,7 @@
 
 #include "range_lock/adapt.c"
 #include "range_lock/bias.c"
+#include "range_lock/bounds.c"
 #include "range_lock/claim.c"
 #include "range_lock/copy.c"
 #include "range_lock/fast_path.c"
@@ -25,6 +26,7 @@
 #include "range_lock/span.c"
 #include "range_lock/spin.c"
 #include "range_lock/wait.c"
+#include "range_lock/waiters.c"
 #include "range_lock/wake.c"
 
 #include "platform/platform.c"

@@ -4,6 +4,8 @@
  * without an index.
  */
 #include "leaf_sim.h"
+#include "range_lock/bounds.h"
+#include "range_lock/waiters.h"
 
 #include <string.h>
 

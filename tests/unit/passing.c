@@ -7,6 +7,7 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/waiters.h"
 #include "range_lock/wake.h"
 #include "range_lock/fast_path.h"
 #include "range_lock/lock.h"

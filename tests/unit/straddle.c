@@ -6,6 +6,7 @@
 #include "leaves.h"
 
 #include "range_lock/claim.h"
+#include "range_lock/bounds.h"
 #include "range_lock/release.h"
 #include "range_lock/reader.h"
 #include "range_lock/wait.h"
