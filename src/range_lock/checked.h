@@ -7,7 +7,8 @@
 #ifndef RANGE_LOCK_CHECKED_H
 #define RANGE_LOCK_CHECKED_H
 
-#include "platform/message.h"
+#include "checked_stop.h"
+#include "checked_walk.h"
 #include "platform/platform.h"
 #include "set.h"
 
@@ -63,30 +64,6 @@ bool range__checked_covered(const struct range__set *set);
  */
 bool range__checked_covering_deadlock(const struct range__set *set);
 
-/* Calls the function that range_lock_foreach() was given; stops if the thread ends in it. */
-int range__checked_tell(struct range__lock *lock,
-			int (*fn)(const struct range_info *info, void *arg),
-			const struct range_info *info, void *arg);
-
-/*
- * Before a lock is made or destroyed; stops if the calling thread is in range_lock_foreach() of it.
- */
-void range__checked_not_walked(const struct range__lock *lock);
-
-/* How many calls of range__checked_tell() the calling thread has begun and not returned from. */
-extern MMRANGE__THREAD_LOCAL unsigned int range__walks;
-
-/* With such calls: stops if the thread has left the innermost one by a jump. */
-void range__checked_still_in_walk(const struct range__lock *lock);
-
-/* Stops the process with a message. */
-_Noreturn static inline void range__checked_stop(const char *what, const struct range__lock *lock,
-						 const struct range__hold *range)
-{
-	mmrange__stop("%s (range_lock %p, range %p)", what, (const void *)lock,
-		      (const void *)range);
-}
-
 #else
 #define RANGE__CHECKED false
 
@@ -136,19 +113,6 @@ static inline bool range__checked_covering_deadlock(const struct range__set *set
 {
 	(void)set;
 	return false;
-}
-
-static inline int range__checked_tell(struct range__lock *lock,
-				      int (*fn)(const struct range_info *info, void *arg),
-				      const struct range_info *info, void *arg)
-{
-	(void)lock;
-	return fn(info, arg);
-}
-
-static inline void range__checked_not_walked(const struct range__lock *lock)
-{
-	(void)lock;
 }
 
 #endif

@@ -3,11 +3,13 @@
  * Stops what the function that range_lock_foreach() calls must not do, see checked.h. Each thread
  * records the walks that it is in, the innermost last.
  */
-#include "checked.h"
+#include "checked_walk.h"
 
 #ifdef MMRANGE_CHECKED
 
-#include "platform/platform.h"
+#include "checked_stop.h"
+
+#include <pthread.h>
 
 enum {
 	MOST_WALKS = 8, /* deeper ones are not recorded */

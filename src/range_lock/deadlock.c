@@ -5,6 +5,7 @@
 
 #include "checked.h"
 #include "deadlock_register.h"
+#include "deadlock_report.h"
 #include "deadlock_search.h"
 #include "mutex_owner.h"
 #include "queue.h"

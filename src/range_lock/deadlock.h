@@ -49,13 +49,6 @@ int range__deadlock_park(struct range__wait *wait, struct range__hold *range,
 /* Sleeps until a look is to be repeated. */
 void range__deadlock_nap(void);
 
-/*
- * Writes down a cycle that was found, under the mutex of deadlock_register.h, and tells it,
- * without.
- */
-void range__deadlock_note(struct range__report *report, const struct range__wait *start);
-void range__deadlock_print(const struct range__report *report);
-
 #else
 
 static inline void range__deadlock_prepare(struct range__wait *wait, struct range__set *set,

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How the checked build reports a deadlock. */
-#include "deadlock.h"
+#include "deadlock_report.h"
 
 #ifdef MMRANGE_CHECKED
 
