@@ -28,6 +28,12 @@ enum {
 	TOO_MANY_CROSSINGS = 200, /* the leaf is too fine */
 	SHORT_SPAN = 8,           /* leaves that a short range has at most */
 	SWEEP_STEP = 64,          /* leaves that a thread looks at in a sweep */
+	SPLIT_POINTS = 3,         /* keys at which a leaf may be split, best first */
+	/*
+	 * A key is round enough to separate two ranges if it is a multiple of so many times their
+	 * length.
+	 */
+	ROUND_FACTOR = 16,
 };
 
 /* Nanoseconds in which the budget grows by one. */
@@ -176,24 +182,26 @@ static bool can_split_at(struct range__leaf *leaf, uint64_t point)
 }
 
 /*
- * With both leaves locked: splits leaf at one of two points, if possible, and gives the upper part
- * to right.
+ * With both leaves locked: splits leaf at the first of the points where that is possible, and gives
+ * the upper part to right.
  */
-static bool split_at_either(struct range__leaf *leaf, const uint64_t points[2],
-			    struct range__leaf *right)
+static bool split_at_first(struct range__leaf *leaf, const uint64_t points[SPLIT_POINTS],
+			   struct range__leaf *right)
 {
-	uint64_t point = can_split_at(leaf, points[0]) ? points[0] : points[1];
+	int i = 0;
 
-	if (!can_split_at(leaf, point))
+	while (i < SPLIT_POINTS && !can_split_at(leaf, points[i]))
+		i++;
+	if (i == SPLIT_POINTS)
 		return false;
-	range__leaf_split(leaf, point, right);
-	range__history_begin(right, leaf, point);
+	range__leaf_split(leaf, points[i], right);
+	range__history_begin(right, leaf, points[i]);
 	return true;
 }
 
 /* Under lock->mutex, for the leaf of entry i. */
 static void split_entry(struct range__lock *lock, struct range__forest *forest, uint32_t i,
-			const uint64_t points[2])
+			const uint64_t points[SPLIT_POINTS])
 {
 	struct range__leaf *leaf = range__index_leaf(forest, i);
 	struct range__leaf *right = range__store_take(lock, forest);
@@ -205,7 +213,7 @@ static void split_entry(struct range__lock *lock, struct range__forest *forest, 
 	range__leaf_lock(leaf);
 	range__leaf_lock(right);
 	range__bias_revoke_leaf(lock, leaf);
-	if (split_at_either(leaf, points, right)) {
+	if (split_at_first(leaf, points, right)) {
 		range__index_insert(forest, i + 1, right, 1);
 		/* A sweep must not come to a leaf that it has just marked as cold. */
 		forest->sweep += i + 1 < forest->sweep;
@@ -237,8 +245,8 @@ static struct range__forest *forest_for(struct range__lock *lock, enum range__me
 	return range__max_leaves(lock) > 1 ? range__forest_get(lock) : NULL;
 }
 
-static void try_split(struct range__lock *lock, struct range__leaf *leaf, const uint64_t points[2],
-		      enum range__memory memory)
+static void try_split(struct range__lock *lock, struct range__leaf *leaf,
+		      const uint64_t points[SPLIT_POINTS], enum range__memory memory)
 {
 	uint64_t now = mmrange__now();
 	struct range__forest *forest;
@@ -252,7 +260,7 @@ static void try_split(struct range__lock *lock, struct range__leaf *leaf, const 
 	if (forest)
 		continue_sweep(lock, forest, now);
 	if (forest && may_split(forest, now))
-		split_entry(lock, forest, range__index_search(forest, points[0]), points);
+		split_entry(lock, forest, range__index_search(forest, points[1]), points);
 	else if (memory == RANGE__MEMORY)
 		range__double_split_threshold(leaf);
 	range__short_unlock(&lock->mutex);
@@ -341,31 +349,70 @@ static void note_wide(struct range__lock *lock, const struct range__hold *range)
 	sweep_if_due(lock);
 }
 
+/* The key from low to high with the most zero bits at its end. 0 < low <= high. */
+static uint64_t roundest_key(uint64_t low, uint64_t high)
+{
+	uint64_t differ = (low - 1) ^ high;
+
+	/* high down to the highest bit that low - 1 does not have. */
+	return high & ~((UINT64_C(1) << (63 - __builtin_clzll(differ))) - 1);
+}
+
+/* The greatest power of two that divides key, which is not 0. */
+static uint64_t alignment_of(uint64_t key)
+{
+	return key & -key;
+}
+
+/*
+ * Where to split between two disjoint ranges. Threads that have places of their own use more of
+ * them later. So the best point is not at an end of a range but where such places are likely to
+ * meet, at a round key. No range that is as aligned as it is long crosses such a key; other ranges
+ * seldom do, if the key is much rounder than they are long.
+ */
+static void find_points(const struct range__hold *range, uint64_t last_start, uint64_t last_end,
+			uint64_t points[SPLIT_POINTS])
+{
+	bool below = range->end <= last_start;
+	uint64_t low = below ? range->end : last_end;
+	uint64_t high = below ? last_start : range->start;
+	uint64_t length = range->end - range->start, last_length = last_end - last_start;
+	uint64_t longest = length > last_length ? length : last_length;
+	uint64_t round = roundest_key(low, high);
+
+	if (longest > alignment_of(range->start | range->end | last_start | last_end) &&
+	    longest > alignment_of(round) / ROUND_FACTOR)
+		round = high;
+	points[0] = round;
+	points[1] = high;
+	points[2] = low;
+}
+
 static void note_single(struct range__lock *lock, struct range__leaf *leaf,
 			const struct range__hold *range, enum range__memory memory)
 {
 	uint64_t last_start = range__last_start(leaf);
 	uint64_t last_end = range__last_end(leaf);
-	uint64_t points[2] = { range->start, last_end };
+	uint64_t points[SPLIT_POINTS];
 	uint32_t last = range__last_owner(leaf);
 	unsigned int crossings = range__crossings(leaf);
 
 	range__set_last_owner(leaf, (uint32_t)range->owner);
 	range__set_last_range(leaf, range->start, range->end);
 	range__set_crossings(leaf, crossings > CROSSINGS_EASED ? crossings - CROSSINGS_EASED : 0);
-	if (last == RANGE__OWNER_COLD || last == RANGE__OWNER_NEW)
+	/* After a split, the last range may be in another leaf. */
+	if (last == RANGE__OWNER_COLD || last == RANGE__OWNER_NEW ||
+	    last_end <= range__leaf_lo(leaf) || last_start >= range__leaf_hi(leaf))
 		return;
-	if (range->end <= last_start) {
-		points[0] = last_start;
-		points[1] = range->end;
-	}
 	if (range__overlap(range, last_start, last_end)) {
 		range__lower_score(leaf, SCORE_OVERLAPPING);
 		return;
 	}
 	range__set_score(leaf, range__score(leaf) + RANGE__SCORE_DISJOINT);
-	if (range__score(leaf) >= range__split_threshold(leaf))
-		try_split(lock, leaf, points, memory);
+	if (range__score(leaf) < range__split_threshold(leaf))
+		return;
+	find_points(range, last_start, last_end, points);
+	try_split(lock, leaf, points, memory);
 }
 
 void range__adapt_note(struct range__lock *lock, const struct range__hold *range,

@@ -6,8 +6,12 @@
  * acquisition by another thread than the last adds to the leaf's score if its range is disjoint
  * from the last one, because a split would keep the two apart, and takes from the score if the
  * ranges overlap. A disjoint range that straddles a bound of the leaf takes a little less: other
- * threads' disjoint ranges decide. So leaves become as fine as the load can use, and no finer. The
- * split is at an end of one of the two ranges.
+ * threads' disjoint ranges decide. So leaves become as fine as the load can use, and no finer.
+ *
+ * The split is between the two ranges, at the roundest key there. Places of threads, of which they
+ * have used little so far, are likely to meet at such a key, and no range begins or ends there yet.
+ * If ranges are likely to cross that key, or one does, the split is at an end of one of the two
+ * ranges.
  *
  * Hysteresis: the score at which a leaf is split doubles with each range that straddles a bound of
  * the leaf and overlaps the last one, and whenever a split is not possible.

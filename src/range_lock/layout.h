@@ -46,6 +46,11 @@ struct range__slot;
 struct range__wait;
 struct range__set;
 
+/*
+ * Fields that all acquisitions read come first, and fields that change with the leaves last: in a
+ * lock that begins at a cache line, a thread that splits a leaf does not take the line of the
+ * forest away from others.
+ */
 struct __attribute__((may_alias)) range__lock {
 	_Atomic(struct range__forest *) forest;
 	_Atomic(const void *) copy; /* of the library that uses the lock; NULL: none has used it */
@@ -55,11 +60,11 @@ struct __attribute__((may_alias)) range__lock {
 	void *(*alloc)(size_t size, size_t align, void *arg);
 	void (*free)(void *memory, size_t size, void *arg);
 	void *arg;
+	uint32_t fairness;
+	struct range__leaf root;
 	_Alignas(8) _Atomic(uint64_t) mutex;
 	_Alignas(8) _Atomic(uint64_t) claims_mutex;
 	struct range__hold *claims;
-	uint32_t fairness;
-	struct range__leaf root;
 	_Alignas(8) _Atomic(uint64_t) biases; /* how often a leaf has become biased */
 };
 
