@@ -24,16 +24,16 @@
  *    order of addresses alone does not prevent it: the wait may be for a starving waiter (below)
  *    whose range overlaps the one that is held. So use range_lock_many(), or range_trylock() for
  *    the second, or lock one range that spans both. A thread that waits for a range that conflicts
- *    with its own waits for ever. The checked build (below) finds both;
+ *    with its own never stops waiting. The checked build (below) finds both;
  *  - readers and writers are treated alike; by default a newcomer may pass waiters, but only for a
  *    bounded time (see struct range_lock_attr).
  *
- * Where readers come again and again, they are let in without a write to anything shared: a part of
- * the lock (a leaf) becomes biased towards them. Whatever is not an acquisition or release of a
- * reader ends the bias of the leaf first, which takes a few microseconds: all other threads are
- * made to pass a fence (on Linux by membarrier()), and the readers are looked for. A leaf is not
- * biased again before readers without a bias have paid as much. A thread has room for three ranges
- * that it reads in biased leaves, each in one leaf or two; for others it locks the leaves.
+ * Where readers come again and again, they acquire ranges without a write to anything shared: a part of
+ * the lock (a leaf) becomes biased towards them. Every other operation in the leaf first revokes the
+ * bias, which takes a few microseconds: the thread makes all other threads pass a fence (on Linux by
+ * membarrier()), and looks for the readers. A leaf becomes biased again only after readers without a
+ * bias have lost as much time. A thread has room for three ranges that it reads in biased leaves, each
+ * in one leaf or two; for more ranges it locks the leaves.
  *
  * A process can have several copies of this library, as when two plugins link the static library. A
  * copy does not see the readers of another copy. So a lock belongs to the first copy that uses it,
@@ -43,8 +43,8 @@
  * EINVAL instead. A lock stays with a copy that has been unloaded. Plugins that link the shared library
  * share one copy, and a module that is loaded twice has one.
  *
- * A program may forbid itself system calls. The library asks the system for what it needs to know
- * before main(), or while the program loads it. After that, on Linux, no function opens a file, or
+ * A program may forbid itself system calls. The library asks the system all its questions before
+ * main(), or while the program loads it. After that, on Linux, no function opens a file, or
  * makes a system call other than futex(), membarrier(), mmap(), munmap(), clock_gettime() and
  * sched_yield(); with memory hooks it needs neither mmap() nor munmap(), unless more than 1,024 threads
  * read in biased leaves. Only messages on stderr take
@@ -119,7 +119,7 @@ extern "C" {
 #define MMRANGE_ALIGN _Alignas(8)
 #endif
 
-/** How a range is held: RANGE_READ excludes writers, RANGE_WRITE excludes everybody. */
+/** How a range is held: RANGE_READ excludes writers, RANGE_WRITE excludes all others. */
 enum range_mode { RANGE_READ, RANGE_WRITE };
 
 /** Who goes first among conflicting ranges. */
@@ -296,7 +296,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_trylock(struct range_lock *lock, stru
  * Acquires [start, end), waiting until a deadline at most.
  *
  * @param clock     CLOCK_REALTIME or CLOCK_MONOTONIC
- * @param deadline  absolute time on clock; NULL waits for ever. If the range is free it is acquired
+ * @param deadline  absolute time on clock; NULL: no deadline. If the range is free it is acquired
  *                  even when the deadline has passed.
  * @return 0; ETIMEDOUT the deadline passed: nothing is held; EINVAL as range_lock(), or a bad
  *         clock, or tv_nsec outside [0, 999999999]: nothing is held; ECANCELED and EDEADLK as
@@ -324,7 +324,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock(struct range_lock *lock, st
  *         and merge
  *
  * Ensures:   of a grant, a deadline and range_cancel(), one decides; what this returns agrees with
- *            what the waiter's call returns. From the return on, nobody is held back by the waiter.
+ *            what the waiter's call returns. From the return on, the waiter holds back no other thread.
  * Ordering:  release if it returns 0; pairs with the acquire of the call that returns ECANCELED.
  * Progress:  never waits for the holder of a range; may wait for short internal locks. Delays other
  *            threads only in the leaf that it examines.
@@ -354,7 +354,7 @@ MMRANGE_API void range_unlock(struct range_lock *lock, struct range_hold *range)
  * Makes a range that is held for writing one that is held for reading, without letting go of it.
  *
  * Requires:  *range is held in *lock. If it is held for reading already, nothing happens.
- * Ensures:   readers of what it covers may come in; no writer was in between.
+ * Ensures:   other readers may acquire parts of it; no writer did in between.
  * Ordering:  release; pairs with the acquire of every later acquisition that overlaps.
  * Progress:  never waits for the holder of a range; may wait for the short internal lock of a leaf.
  * Cost:      cannot fail; allocates nothing. Ends the bias of the leaf; O(log n) in the ranges of
@@ -372,8 +372,8 @@ MMRANGE_API void range_downgrade(struct range_lock *lock, struct range_hold *ran
  * Ensures:   if it returns 0, no other writer held a part of the range since it was acquired.
  * Ordering:  acquire if it returns 0, as range_lock().
  * Progress:  never waits for the holder of a range. Two readers of the same keys that both try
- *            again and again, without letting go, try for ever.
- * Cost:      ends the bias of the leaf; O(log n) in the ranges of the leaf; O(waiters) if there are
+ *            again and again, without letting go, never end.
+ * Cost:      revokes the bias of the leaf; O(log n) in the ranges of the leaf; O(waiters) if there are
  *            any.   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock, struct range_hold *range);
@@ -381,13 +381,13 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock, s
 /**
  * Releases a part of a range, at either end or both.
  *
- * @param start,end  what is kept: not empty, and within the range
+ * @param start,end  the part that stays held: not empty, and inside the range
  * @return 0; EINVAL [start, end) is empty, or not within the range: nothing has changed
  *
  * Requires:  *range is held in *lock.
- * Ensures:   the rest stays held throughout; waiters for what is released are woken.
+ * Ensures:   the part stays held throughout; waiters for the rest are woken.
  * Ordering:  release of the part that is released, as range_unlock().
- * Cost:      allocates nothing; ends the bias of the leaf, and as range_unlock().   Since: 0.1
+ * Cost:      allocates nothing; revokes the bias of the leaf, and as range_unlock().   Since: 0.1
  */
 MMRANGE_API int range_shrink(struct range_lock *lock, struct range_hold *range, uint64_t start,
 			     uint64_t end);
@@ -395,7 +395,7 @@ MMRANGE_API int range_shrink(struct range_lock *lock, struct range_hold *range, 
 /**
  * Extends a range, at either end or both, if that needs no waiting.
  *
- * @param start,end  what is to be held: contains the range
+ * @param start,end  the new range: contains the old one
  * @return 0; EINVAL [start, end) does not contain the range; EBUSY a part of what would be added
  *         conflicts with a range that is held, or that a starving waiter (FIFO: any waiter) waits
  *         for. On error *range is held as before.
@@ -403,7 +403,7 @@ MMRANGE_API int range_shrink(struct range_lock *lock, struct range_hold *range, 
  * Requires:  *range is held in *lock.
  * Ordering:  acquire of the part that is added, as range_lock(), if it returns 0.
  * Progress:  never waits for the holder of a range; may wait for short internal locks.
- * Cost:      allocates nothing; as range_trylock() of what is added for writing.   Since: 0.1
+ * Cost:      allocates nothing; as range_trylock() of the added parts for writing.   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_tryextend(struct range_lock *lock, struct range_hold *range,
 						     uint64_t start, uint64_t end);
@@ -417,7 +417,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_tryextend(struct range_lock *lock, st
  *
  * Requires:  *range is held in *lock.
  * Ensures:   nothing of it is released in between; both have the mode of the range.
- * Cost:      allocates nothing; ends the bias of the leaf; O(log n) in the ranges of the
+ * Cost:      allocates nothing; revokes the bias of the leaf; O(log n) in the ranges of the
  *            leaf.   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_split(struct range_lock *lock, struct range_hold *range,
@@ -442,8 +442,8 @@ struct range_request {
  *         was ended by range_cancel() of one of them: nothing is held; EDEADLK as range_lock():
  *         nothing is held
  *
- * Ensures:   while it waits, it holds nothing. It waits for nothing but what conflicts with one of the
- *            ranges: what is held or waited for between them does not matter. Calls that acquire several
+ * Ensures:   while it waits, it holds nothing. It waits only for ranges that conflict with one of its
+ *            own: ranges between its own do not matter. Calls that acquire several
  *            ranges each do not wait for each other in a cycle, in whatever order they name them.
  * Ordering:  acquire, as range_lock() for each.
  * Progress:  blocking; the bounds of range_lock() hold. All ranges are granted in one moment.
@@ -477,7 +477,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock_many(struct range_lock *loc
 							  clockid_t clock,
 							  const struct timespec *deadline);
 
-/** What a lock has done so far, and what it looks like. */
+/** Counters of a lock. */
 struct range_lock_stats {
 	uint64_t leaves; /* now: 1 + splits - merges */
 	uint64_t splits; /* so far */
@@ -489,8 +489,8 @@ struct range_lock_stats {
 /**
  * Reads the statistics.
  *
- * The counters cover all that happened before the call; what happens meanwhile may be in them or
- * not. leaves, splits and merges belong to one moment. range_cancel() and range_lock_foreach() find
+ * The counters cover everything that happened before the call, and maybe some of what happens during
+ * it. leaves, splits and merges belong to one moment. range_cancel() and range_lock_foreach() find
  * an acquisition that waits counts if it still waits.
  *
  * Progress:  takes one short internal lock, for a constant time. Locks no leaf and ends no bias.
@@ -534,8 +534,8 @@ struct range_info {
  * The call goes through the lock in parts (its leaves), in the order of their keys. In each part, it
  * reports first the ranges that are held, by start, then the ranges that wait, in the order of their
  * arrival; ranges with the same start, or the same time of arrival, by address. It copies up to 64
- * ranges of a part at a time, and calls fn for each of them with nothing locked. So what fn is told
- * was true a moment ago; what it is told of a part with up to 64 ranges was true at one moment.
+ * ranges of a part at a time, and calls fn for each of them with nothing locked. So fn learns
+ * what was true a moment ago; for a part with up to 64 ranges, what was true at one moment.
  *
  * Meanwhile ranges come and go. A range that is held from the beginning of the call to its end is
  * reported exactly once, and so is a range that waits from the beginning to the end. From the moment
@@ -567,7 +567,7 @@ struct range_info {
  *            a cancellation that is pending stays so until after the call. The checked build stops
  *            the process if fn ends the life of the lock or the thread, and at the thread's next call
  *            of a function on any lock if fn was left by longjmp().
- * Cost:      allocates nothing; about 4 KiB of stack; ends every bias. O(leaves + ranges), and fn; in
+ * Cost:      allocates nothing; about 4 KiB of stack; revokes every bias. O(leaves + ranges), and fn; in
  *            a part that has more than 64 ranges, for each 64 of its n waiters O(n). For debugging
  *            and supervision, not for hot paths.   Since: 0.1
  */
@@ -576,7 +576,7 @@ MMRANGE_API int range_lock_foreach(struct range_lock *lock,
 
 /**
  * In the child of fork(): makes the lock as it was when it was new, whatever the threads of the
- * parent were doing with it. Nothing is held, nobody waits, the attributes are the same.
+ * parent were doing with it. No range is held, no thread waits, the attributes are the same.
  *
  * What the parent held, also the thread that called fork(), is not held in the child: the range is
  * the child's storage again, and is not to be unlocked there. Of the data that ranges stand for,
@@ -593,7 +593,7 @@ MMRANGE_API int range_lock_foreach(struct range_lock *lock,
  *
  * Requires:  called by the thread that fork() returned in, before it starts another thread and
  *            before it calls another function on the lock; for each lock that it is going to use
- *            and that another thread of the parent may have used. At the time of fork() nobody was
+ *            and that another thread of the parent may have used. At the time of fork() no thread was
  *            in range_lock_init() or range_lock_destroy() of it, and the calling thread in no
  *            function of the lock, not even in its memory hooks. The hook free is called in the
  *            child for what alloc returned in the parent, and must work there, as the default does.

@@ -116,7 +116,7 @@ static void stop(struct stopped *stopped, struct mm__cpu *cpu)
 
 void mm__heavy_fence(void)
 {
-	if (!mmrange__heavy_fence())
+	if (!mmrange__try_heavy_fence())
 		mmrange__stop("the system does not do membarrier() any more, which it did");
 }
 

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In the child of fork(), before fork() returns there: the platform forgets the
- * threads that the child does not have. So the child can use locks without telling the library first;
- * but not in a handler of the program that was registered before this one, as handlers run in the
- * order in which they were registered.
+ * In the child of fork(), before fork() returns there: the platform forgets the threads that the
+ * child does not have. The child can therefore use locks without telling the library first. It
+ * cannot in a handler of the program that was registered before this one, because handlers run in
+ * the order of their registration.
  */
 #include "platform.h"
 
 #include <pthread.h>
 
-bool mmrange__fork_is_unseen;
-
-static void child(void)
+static void forget_other_threads(void)
 {
 	mmrange__park_child();
 	mmrange__thread_child();
@@ -20,6 +18,6 @@ static void child(void)
 /* Early among the constructors: those of the program may use locks, and fork. */
 __attribute__((constructor(101))) static void watch_forks(void)
 {
-	if (pthread_atfork(NULL, NULL, child))
+	if (pthread_atfork(NULL, NULL, forget_other_threads))
 		mmrange__fork_is_unseen = true;
 }

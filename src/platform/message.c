@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-__attribute__((format(printf, 2, 0))) static void add(struct mmrange__text *text,
-						      const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void add_text(struct mmrange__text *text,
+							   const char *format, va_list args)
 {
 	size_t room = sizeof text->text - text->length;
 	int length = vsnprintf(text->text + text->length, room, format, args);
@@ -23,7 +23,7 @@ void mmrange__text_add(struct mmrange__text *text, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	add(text, format, args);
+	add_text(text, format, args);
 	va_end(args);
 }
 
@@ -52,7 +52,7 @@ void mmrange__stop(const char *format, ...)
 	mmrange__cancel_disable();
 	mmrange__text_add(&text, "libmmrange: ");
 	va_start(args, format);
-	add(&text, format, args);
+	add_text(&text, format, args);
 	va_end(args);
 	/* The newline has room, however long the message is. */
 	if (text.length + 1 == sizeof text.text)

@@ -17,10 +17,10 @@
  * Sleeps until *word is woken by mmrange__unpark(), if it is equal to expected at the moment of
  * falling asleep.
  *
- * Only the low 32 bits are compared: whatever ends the wait must change those. May return early for
- * no reason.
+ * It compares only the low 32 bits: the store that ends the wait must change those. It may return
+ * early for no reason.
  *
- * @param deadline  absolute, on clock (CLOCK_REALTIME or CLOCK_MONOTONIC); NULL waits for ever
+ * @param deadline  absolute, on clock (CLOCK_REALTIME or CLOCK_MONOTONIC); NULL: none
  * @return 0, or ETIMEDOUT when the deadline has passed
  *
  * Ordering:  none; the caller loads the word again.
@@ -29,20 +29,17 @@ int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
 		  const struct timespec *deadline);
 
 /**
- * Wakes one thread, or all threads, that sleep on word. The word itself is not touched: it may be
- * gone by now, and then somebody who sleeps at the same address wakes early.
+ * Wakes one thread, or all threads, that sleep on word. It does not touch the word, which may be
+ * gone by now: then a thread that sleeps at the same address wakes early.
  */
 void mmrange__unpark(_Atomic(uint64_t) *word, bool all);
 
-/*
- * fork.c calls this in the child of fork(), before fork() returns: forgets the threads that were
- * parked in the parent.
- */
+/* In the child of fork(): forgets the threads that were parked in the parent. For fork.c. */
 void mmrange__park_child(void);
 
 /*
- * Set before main() if the system cannot call fork.c in the child of fork(). mmrange__park() must
- * then leave no trace in memory that a child could stumble over.
+ * Set by fork.c before main(), if the system will not call it in the child of fork().
+ * mmrange__park() must then leave nothing in memory that would mislead a child.
  */
 extern bool mmrange__fork_is_unseen;
 
@@ -57,13 +54,13 @@ uint64_t mmrange__now(void);
 
 /**
  * Whether another thread can run while this one spins: the system has several processors. The
- * library asks for that once, before main(); until then the answer is no.
+ * library asks the system once, before main(); until then the answer is no.
  */
 bool mmrange__spinning_helps(void);
 
 /**
- * What the system calls the calling thread, for people: the thread's number in the kernel, or where
- * there is none, number. Makes no system call where the C library knows the answer.
+ * The calling thread's number in the kernel, for people to read; number, where the kernel has none.
+ * Makes no system call where the C library knows the answer.
  */
 uint32_t mmrange__system_thread(uint32_t number);
 
@@ -71,15 +68,17 @@ uint32_t mmrange__system_thread(uint32_t number);
 uint64_t mmrange__new_thread(void);
 
 /*
- * fork.c calls this in the child of fork(), before fork() returns: gives the thread the system's name
- * of it in the child. The number of its own stays, and with it what the thread owns.
+ * In the child of fork(): the thread takes its new number in the kernel. Its own number stays, and
+ * so does what the thread owns. For fork.c.
  */
 void mmrange__thread_child(void);
 
-/* A shared library is loaded with the program or is small enough for the reserve: no call to find a
- * variable of the thread. */
+/*
+ * MMRANGE__LOCAL: a variable of the fast paths is the library's own, and the code finds it without
+ * a table. MMRANGE__THREAD_LOCAL: the library is loaded with the program, or is small enough for
+ * the reserve of the loader, so the code finds a thread's variable without a call.
+ */
 #if defined(__GNUC__)
-/* A variable that the fast paths look at: it is the library's own, and needs no table to be found. */
 #define MMRANGE__LOCAL        __attribute__((visibility("hidden")))
 #define MMRANGE__THREAD_LOCAL _Thread_local __attribute__((tls_model("initial-exec")))
 #else
@@ -104,25 +103,29 @@ static inline bool mmrange__same_thread(uint64_t a, uint64_t b)
 }
 
 /**
- * Makes the calling thread hold back its cancellation, and returns what mmrange__cancel_restore()
- * needs to undo that. The pairs may nest.
+ * Makes the calling thread hold back its cancellation, and returns the state that
+ * mmrange__cancel_restore() needs. The pairs may nest.
  *
- * The library calls a function that is a cancellation point, or that the caller wrote, between the
- * two only: a thread that was canceled there would leave locks of the library locked.
+ * Only between the two does the library call a cancellation point, or a function of the caller: a
+ * thread that was canceled there would leave locks of the library locked.
  */
 int mmrange__cancel_disable(void);
 void mmrange__cancel_restore(int state);
 
 /*
- * Two fences in a pair: of two threads that store, pass one of them each, and load what the other
- * has stored, at least one sees the other's store. Where the system can make all threads pass a
- * fence, mmrange__heavy_fence() does so, and mmrange__light_fence() is nothing but an order for the
- * compiler. Two light ones are no pair.
+ * A light and a heavy fence are a pair: of two threads that store, pass one of the two each, and
+ * load what the other has stored, at least one sees the other's store. Where the system can make
+ * all threads pass a fence, mmrange__heavy_fence() does that, and mmrange__light_fence() only
+ * orders for the compiler. Two light fences are no pair. (C++ P1202, "Asymmetric fences"; folly's
+ * AsymmetricThreadFence.)
  */
 extern MMRANGE__LOCAL bool mmrange__fence_is_heavy;
 
-/** False if the system does not do it any more, which it did when the program began. */
-bool mmrange__heavy_fence(void);
+/** The heavy fence; false if the system has come to forbid it since the program began. */
+bool mmrange__try_heavy_fence(void);
+
+/** The same, but stops the process if the system forbids it. */
+void mmrange__heavy_fence(void);
 
 static inline void mmrange__full_fence(void)
 {
@@ -147,7 +150,7 @@ static inline void mmrange__light_fence(void)
 		mmrange__full_fence();
 }
 
-/** Tells the processor that this is a spin loop. */
+/** Tells the processor that this is a loop that spins. */
 static inline void mmrange__relax(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -157,6 +160,24 @@ static inline void mmrange__relax(void)
 #elif defined(__riscv)
 	__asm__ volatile(".insn i 0x0f, 0, x0, x0, 0x010"); /* pause (Zihintpause), else a no-op */
 #endif
+}
+
+/*
+ * Looks of a thread before it parks, at a word that other threads keep for less than a microsecond.
+ */
+#define MMRANGE__SPINS 100u
+
+/**
+ * One round of a loop that spins before it parks: pauses, and counts in *spins, which begins at 0.
+ * False: the thread has spun for long enough, or spinning does not help.
+ */
+static inline bool mmrange__spin(unsigned int *spins)
+{
+	if (*spins >= MMRANGE__SPINS || !mmrange__spinning_helps())
+		return false;
+	++*spins;
+	mmrange__relax();
+	return true;
 }
 
 #endif

@@ -7,6 +7,8 @@
 
 MMRANGE__THREAD_LOCAL uint64_t mmrange__thread;
 
+bool mmrange__fork_is_unseen;
+
 uint64_t mmrange__now(void)
 {
 	struct timespec now;
@@ -16,8 +18,8 @@ uint64_t mmrange__now(void)
 }
 
 /*
- * Asked in a constructor, early among them, because the answer can take a file, which the program may
- * have given up the right to open by the time when it first spins.
+ * A constructor asks, early among them: the answer can take a file, which the program may have
+ * given up the right to open by the time it first spins.
  */
 static atomic_bool several_processors;
 
@@ -36,8 +38,8 @@ bool mmrange__spinning_helps(void)
 	return atomic_load_explicit(&several_processors, memory_order_relaxed);
 }
 
-/* Where a child would not learn its thread's new name in the system, no thread has one. */
-static uint64_t name(uint32_t number)
+/* Where a child would not learn its thread's new name in the system, no thread has such a name. */
+static uint64_t name_thread(uint32_t number)
 {
 	uint32_t in_system = mmrange__fork_is_unseen ? number : mmrange__system_thread(number);
 
@@ -53,14 +55,14 @@ uint64_t mmrange__new_thread(void)
 		/* relaxed: only the value counts */
 		number = (uint32_t)atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
 	} while (number == 0);
-	mmrange__thread = name(number);
+	mmrange__thread = name_thread(number);
 	return mmrange__thread;
 }
 
 void mmrange__thread_child(void)
 {
 	if (mmrange__thread != 0)
-		mmrange__thread = name((uint32_t)mmrange__thread);
+		mmrange__thread = name_thread((uint32_t)mmrange__thread);
 }
 
 int mmrange__cancel_disable(void)

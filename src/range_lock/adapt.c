@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapt.h"
+#include "bounds.h"
+#include "find.h"
+#include "history.h"
+#include "leaf_store.h"
 #include "lock.h"
 #include "platform/platform.h"
 #include "short_lock.h"
@@ -8,110 +12,40 @@
 #include <errno.h>
 
 enum {
-	/* What an acquisition adds to a score if it is disjoint from the last one, what it takes off if
-	 * it is not, and if it is, but straddles. */
-	DISJOINT = 4,
-	OVERLAPPING = 4,
-	STRADDLING = 3,
-	FIRST_PATIENCE = 2 * DISJOINT,
-	MAX_DOUBLINGS = 7,
-	/* What a range that comes from the leaf before adds to a strain, and what one in the leaf alone
-	 * takes off. */
-	CROSSING = 2,
-	SINGLE_EASE = 3,
-	MAX_STRAIN = 200, /* from which on a leaf is too fine */
-	SHORT_SPAN = 8,   /* leaves that a short range has at most */
-	SWEEP_STEP = 64,  /* leaves that a thread looks at in a sweep */
-	SPLIT_POINTS = 3, /* where a leaf may be split, best first */
-	/* The key that two ranges are kept apart at is a multiple of so many times their length. */
+	/*
+	 * What an acquisition by another thread takes off the score of a leaf: if its range
+	 * overlaps the last one, and if it straddles a bound of the leaf and is disjoint from the
+	 * last one.
+	 */
+	SCORE_OVERLAPPING = 4,
+	SCORE_STRADDLING = 3,
+	/*
+	 * What a range that crosses the lower bound of a leaf adds to its crossings, and what a
+	 * range inside the leaf takes off.
+	 */
+	CROSSINGS_ADDED = 2,
+	CROSSINGS_EASED = 3,
+	TOO_MANY_CROSSINGS = 200, /* the leaf is too fine */
+	SHORT_SPAN = 8,           /* leaves that a short range has at most */
+	SWEEP_STEP = 64,          /* leaves that a thread looks at in a sweep */
+	SPLIT_POINTS = 3,         /* keys at which a leaf may be split, best first */
+	/*
+	 * A key is round enough to separate two ranges if it is a multiple of so many times their
+	 * length.
+	 */
 	ROUND_FACTOR = 16,
 };
 
 /* Nanoseconds in which the budget grows by one. */
 static const uint64_t CHANGE_INTERVAL = UINT64_C(4000000);
 
-/* For how long nothing is split after a leaf was too fine, in nanoseconds. */
+/* For how long a lock splits nothing after a leaf was too fine, in nanoseconds. */
 static const uint64_t FIRST_CALM = UINT64_C(1000000), MAX_CALM = RANGE__SWEEP_INTERVAL;
 
-/* Owners that no thread is: none has used the leaf since the sweep passed, or since it came about. */
-static const uint32_t COLD = 0, NEW = UINT32_MAX;
-
 /*
- * relaxed, in all of this file: the score, patience, strain and last owner are guesses, any values do.
+ * Under lock->mutex: whether the budget allows one more change. At once it allows twice as many as
+ * there may be leaves. (A virtual schedule: ITU-T I.371, generic cell rate algorithm.)
  */
-
-static unsigned int score_of(struct range__leaf *leaf)
-{
-	return atomic_load_explicit(&leaf->score, memory_order_relaxed);
-}
-
-static void set_score(struct range__leaf *leaf, unsigned int score)
-{
-	atomic_store_explicit(&leaf->score, (uint16_t)score, memory_order_relaxed);
-}
-
-static void lower_score(struct range__leaf *leaf, unsigned int by)
-{
-	unsigned int score = score_of(leaf);
-
-	if (score > 0)
-		set_score(leaf, score > by ? score - by : 0);
-}
-
-/* patience is how often it has doubled. */
-static unsigned int patience_of(struct range__leaf *leaf)
-{
-	return (unsigned int)FIRST_PATIENCE
-	       << atomic_load_explicit(&leaf->patience, memory_order_relaxed);
-}
-
-static void double_patience(struct range__leaf *leaf)
-{
-	uint8_t doublings = atomic_load_explicit(&leaf->patience, memory_order_relaxed);
-
-	if (doublings < MAX_DOUBLINGS)
-		atomic_store_explicit(&leaf->patience, (uint8_t)(doublings + 1),
-				      memory_order_relaxed);
-}
-
-static unsigned int strain_of(struct range__leaf *leaf)
-{
-	return atomic_load_explicit(&leaf->strain, memory_order_relaxed);
-}
-
-static void set_strain(struct range__leaf *leaf, unsigned int strain)
-{
-	if (strain != strain_of(leaf))
-		atomic_store_explicit(&leaf->strain, (uint8_t)strain, memory_order_relaxed);
-}
-
-static uint32_t owner_of(struct range__leaf *leaf)
-{
-	return atomic_load_explicit(&leaf->last_owner, memory_order_relaxed);
-}
-
-static void set_owner(struct range__leaf *leaf, uint32_t owner)
-{
-	atomic_store_explicit(&leaf->last_owner, owner, memory_order_relaxed);
-}
-
-static void set_last(struct range__leaf *leaf, uint64_t start, uint64_t end)
-{
-	atomic_store_explicit(&leaf->last_start, start, memory_order_relaxed);
-	atomic_store_explicit(&leaf->last_end, end, memory_order_relaxed);
-}
-
-void range__adapt_inherit(struct range__leaf *to, struct range__leaf *from)
-{
-	atomic_store_explicit(&to->patience,
-			      atomic_load_explicit(&from->patience, memory_order_relaxed),
-			      memory_order_relaxed);
-	set_score(to, 0);
-	set_strain(to, 0);
-}
-
-/* Under lock->mutex: whether the budget allows one change more. As many as twice the leaves may come at
- * once. (A virtual schedule: ITU-T I.371, generic cell rate algorithm.) */
 static bool may_change(struct range__forest *forest, uint64_t now)
 {
 	uint64_t window = 2 * (uint64_t)forest->capacity * CHANGE_INTERVAL;
@@ -124,33 +58,33 @@ static bool may_change(struct range__forest *forest, uint64_t now)
 	return true;
 }
 
-/* With both leaves locked, and right vacant: merges it into the one before. */
-static void merge(struct range__forest *forest, struct range__leaf *leaf, uint32_t i,
-		  struct range__leaf *right)
+/* With both leaves locked: merges right, which is vacant, into the leaf before it. */
+static void merge_leaves(struct range__forest *forest, struct range__leaf *leaf, uint32_t i,
+			 struct range__leaf *right)
 {
 	range__leaf_absorb(leaf, right);
-	set_score(leaf, 0);
-	if (strain_of(right) >= MAX_STRAIN)
-		double_patience(leaf);
+	range__set_score(leaf, 0);
+	if (range__crossings(right) >= TOO_MANY_CROSSINGS)
+		range__double_split_threshold(leaf);
 	range__index_remove(forest, i, 1);
 	forest->merges++;
 }
 
-/* In a biased leaf, readers note nothing: they do so from now on, until the next sweep. */
-static bool is_wanted(struct range__lock *lock, struct range__leaf *leaf)
+/* Readers of a biased leaf leave no trace. Without the bias they do, until the next sweep. */
+static bool is_leaf_wanted(struct range__lock *lock, struct range__leaf *leaf)
 {
-	bool biased = range__leaf_biased(leaf);
+	bool biased = leaf->biased;
 
-	range__leaf_revoke(lock, leaf);
+	range__bias_revoke_leaf(lock, leaf);
 	return biased || !range__leaf_vacant(leaf);
 }
 
 /*
- * The leaf of entry i: merges it into the one before it if it has been unused since the last sweep,
- * otherwise marks it. Any thread that acquires a range in it notes an owner.
+ * Merges the leaf of entry i into the one before if no thread has used it since the last sweep, and
+ * marks it as cold otherwise. A thread that acquires a range in it notes itself as the owner.
  */
-static bool sweep_leaf(struct range__lock *lock, struct range__forest *forest, uint32_t i,
-		       uint64_t now)
+static bool sweep_one_leaf(struct range__lock *lock, struct range__forest *forest, uint32_t i,
+			   uint64_t now)
 {
 	struct range__leaf *left = range__index_leaf(forest, i - 1);
 	struct range__leaf *leaf = range__index_leaf(forest, i);
@@ -158,27 +92,28 @@ static bool sweep_leaf(struct range__lock *lock, struct range__forest *forest, u
 
 	range__leaf_lock(left);
 	range__leaf_lock(leaf);
-	merged = owner_of(leaf) == COLD && !is_wanted(lock, leaf) && may_change(forest, now);
+	merged = range__last_owner(leaf) == RANGE__OWNER_COLD && !is_leaf_wanted(lock, leaf) &&
+		 may_change(forest, now);
 	if (merged) {
-		range__leaf_revoke(lock, left);
-		merge(forest, left, i, leaf);
+		range__bias_revoke_leaf(lock, left);
+		merge_leaves(forest, left, i, leaf);
 	} else {
-		set_owner(leaf, COLD);
+		range__set_last_owner(leaf, RANGE__OWNER_COLD);
 	}
 	range__leaf_unlock(leaf, NULL);
 	range__leaf_unlock(left, NULL);
 	if (merged)
-		range__forest_free_leaf(forest, leaf);
+		range__store_give(forest, leaf);
 	return merged;
 }
 
-/* Under lock->mutex: goes on with a sweep, or begins one if it is time. */
-static void sweep(struct range__lock *lock, struct range__forest *forest, uint64_t now)
+/* Under lock->mutex: goes on with a sweep, or begins one if it is due. */
+static void continue_sweep(struct range__lock *lock, struct range__forest *forest, uint64_t now)
 {
 	if (now < atomic_load_explicit(&forest->sweep_due, memory_order_relaxed))
 		return;
 	for (int step = 0; step < SWEEP_STEP && forest->sweep < range__index_count(forest); step++)
-		if (!sweep_leaf(lock, forest, forest->sweep, now))
+		if (!sweep_one_leaf(lock, forest, forest->sweep, now))
 			forest->sweep++;
 	if (forest->sweep < range__index_count(forest))
 		return;
@@ -188,8 +123,8 @@ static void sweep(struct range__lock *lock, struct range__forest *forest, uint64
 			      memory_order_relaxed);
 }
 
-/* Doubled by each leaf that was too fine, and halved by each sweep. */
-static void calm_down(struct range__forest *forest, uint64_t now)
+/* Each leaf that was too fine doubles the time, and each sweep halves it. */
+static void prolong_calm(struct range__forest *forest, uint64_t now)
 {
 	uint64_t calm = 2 * forest->calm;
 
@@ -197,8 +132,8 @@ static void calm_down(struct range__forest *forest, uint64_t now)
 	forest->calm_until = now + forest->calm;
 }
 
-/* Under lock->mutex: the leaf of entry i. Without a merge its strain begins anew. */
-static void relieve(struct range__lock *lock, struct range__forest *forest, uint32_t i)
+/* Under lock->mutex, for the leaf of entry i. If it is not merged, its crossings begin anew. */
+static void merge_if_too_fine(struct range__lock *lock, struct range__forest *forest, uint32_t i)
 {
 	struct range__leaf *left = range__index_leaf(forest, i - 1);
 	struct range__leaf *leaf = range__index_leaf(forest, i);
@@ -207,23 +142,23 @@ static void relieve(struct range__lock *lock, struct range__forest *forest, uint
 
 	range__leaf_lock(left);
 	range__leaf_lock(leaf);
-	merged = strain_of(leaf) >= MAX_STRAIN && !range__leaf_biased(leaf) &&
+	merged = range__crossings(leaf) >= TOO_MANY_CROSSINGS && !leaf->biased &&
 		 range__leaf_vacant(leaf) && may_change(forest, now);
 	if (merged) {
-		range__leaf_revoke(lock, left);
-		merge(forest, left, i, leaf);
+		range__bias_revoke_leaf(lock, left);
+		merge_leaves(forest, left, i, leaf);
 		forest->sweep -= i < forest->sweep;
-		calm_down(forest, now);
+		prolong_calm(forest, now);
 	} else {
-		set_strain(leaf, 0);
+		range__set_crossings(leaf, 0);
 	}
 	range__leaf_unlock(leaf, NULL);
 	range__leaf_unlock(left, NULL);
 	if (merged)
-		range__forest_free_leaf(forest, leaf);
+		range__store_give(forest, leaf);
 }
 
-void range__adapt_relieve(struct range__lock *lock)
+void range__adapt_merge_too_fine(struct range__lock *lock)
 {
 	/* acquire: as in range__index_find() */
 	struct range__forest *forest = atomic_load_explicit(&lock->forest, memory_order_acquire);
@@ -236,62 +171,56 @@ void range__adapt_relieve(struct range__lock *lock)
 				atomic_load_explicit(&forest->too_fine, memory_order_relaxed));
 	atomic_store_explicit(&forest->too_fine, 0, memory_order_relaxed);
 	if (i > 0)
-		relieve(lock, forest, i);
+		merge_if_too_fine(lock, forest, i);
 	range__short_unlock(&lock->mutex);
 }
 
-static bool can_split(struct range__leaf *leaf, uint64_t point)
+static bool can_split_at(struct range__leaf *leaf, uint64_t point)
 {
 	return range__leaf_lo(leaf) < point && point < range__leaf_hi(leaf) &&
 	       !range__leaf_crossed(leaf, point);
 }
 
-/* A new leaf is not cold: the sweep leaves it alone for one round. */
-static void begin(struct range__leaf *leaf, struct range__leaf *from, uint64_t lo)
-{
-	range__adapt_inherit(leaf, from);
-	atomic_store_explicit(&leaf->rent, 0, memory_order_relaxed);
-	set_owner(leaf, NEW);
-	set_last(leaf, lo, lo);
-}
-
-/* With both leaves locked: splits one of them at the first of the points where that is possible. */
-static bool split_in_two(struct range__leaf *leaf, const uint64_t points[SPLIT_POINTS],
-			 struct range__leaf *right)
+/*
+ * With both leaves locked: splits leaf at the first of the points where that is possible, and gives
+ * the upper part to right.
+ */
+static bool split_at_first(struct range__leaf *leaf, const uint64_t points[SPLIT_POINTS],
+			   struct range__leaf *right)
 {
 	int i = 0;
 
-	while (i < SPLIT_POINTS && !can_split(leaf, points[i]))
+	while (i < SPLIT_POINTS && !can_split_at(leaf, points[i]))
 		i++;
 	if (i == SPLIT_POINTS)
 		return false;
 	range__leaf_split(leaf, points[i], right);
-	begin(right, leaf, points[i]);
+	range__history_begin(right, leaf, points[i]);
 	return true;
 }
 
-/* Under lock->mutex: the leaf at entry i. */
-static void split_at(struct range__lock *lock, struct range__forest *forest, uint32_t i,
-		     const uint64_t points[SPLIT_POINTS])
+/* Under lock->mutex, for the leaf of entry i. */
+static void split_entry(struct range__lock *lock, struct range__forest *forest, uint32_t i,
+			const uint64_t points[SPLIT_POINTS])
 {
 	struct range__leaf *leaf = range__index_leaf(forest, i);
-	struct range__leaf *right = range__forest_new_leaf(lock, forest);
+	struct range__leaf *right = range__store_take(lock, forest);
 
 	if (!right) {
-		double_patience(leaf);
+		range__double_split_threshold(leaf);
 		return;
 	}
 	range__leaf_lock(leaf);
 	range__leaf_lock(right);
-	range__leaf_revoke(lock, leaf);
-	if (split_in_two(leaf, points, right)) {
+	range__bias_revoke_leaf(lock, leaf);
+	if (split_at_first(leaf, points, right)) {
 		range__index_insert(forest, i + 1, right, 1);
 		/* A sweep must not come to a leaf that it has just marked as cold. */
 		forest->sweep += i + 1 < forest->sweep;
 		forest->splits++;
 	} else {
-		double_patience(leaf);
-		range__forest_free_leaf(forest, right);
+		range__double_split_threshold(leaf);
+		range__store_give(forest, right);
 	}
 	range__leaf_unlock(right, NULL);
 	range__leaf_unlock(leaf, NULL);
@@ -303,7 +232,10 @@ static bool may_split(struct range__forest *forest, uint64_t now)
 	       may_change(forest, now);
 }
 
-/* Under lock->mutex: the forest. Without memory, only one that has a leaf to spare: else NULL. */
+/*
+ * Under lock->mutex: the forest; where no hook may be called, only one with a leaf to spare. Or
+ * NULL.
+ */
 static struct range__forest *forest_for(struct range__lock *lock, enum range__memory memory)
 {
 	struct range__forest *forest = range__forest_of(lock);
@@ -313,29 +245,29 @@ static struct range__forest *forest_for(struct range__lock *lock, enum range__me
 	return range__max_leaves(lock) > 1 ? range__forest_get(lock) : NULL;
 }
 
-static void split(struct range__lock *lock, struct range__leaf *leaf,
-		  const uint64_t points[SPLIT_POINTS], enum range__memory memory)
+static void try_split(struct range__lock *lock, struct range__leaf *leaf,
+		      const uint64_t points[SPLIT_POINTS], enum range__memory memory)
 {
 	uint64_t now = mmrange__now();
 	struct range__forest *forest;
 	int saved = errno;
 
-	/* Another thread is at it: not worth waiting for, the next collision tries again. */
+	/* Another thread changes the leaves: the next collision tries again. */
 	if (!range__short_trylock(&lock->mutex))
 		return;
-	set_score(leaf, 0);
+	range__set_score(leaf, 0);
 	forest = forest_for(lock, memory);
 	if (forest)
-		sweep(lock, forest, now);
+		continue_sweep(lock, forest, now);
 	if (forest && may_split(forest, now))
-		split_at(lock, forest, range__index_search(forest, points[1]), points);
+		split_entry(lock, forest, range__index_search(forest, points[1]), points);
 	else if (memory == RANGE__MEMORY)
-		double_patience(leaf);
+		range__double_split_threshold(leaf);
 	range__short_unlock(&lock->mutex);
 	errno = saved;
 }
 
-/* A range that spans leaves: goes on with a sweep, or begins one if it is time. */
+/* For a range that spans leaves: goes on with a sweep, or begins one if it is due. */
 static void sweep_if_due(struct range__lock *lock)
 {
 	/* acquire: as in range__index_find() */
@@ -345,27 +277,23 @@ static void sweep_if_due(struct range__lock *lock)
 	if (!forest || now < atomic_load_explicit(&forest->sweep_due, memory_order_relaxed) ||
 	    !range__short_trylock(&lock->mutex))
 		return;
-	sweep(lock, forest, now);
+	continue_sweep(lock, forest, now);
 	range__short_unlock(&lock->mutex);
 }
 
-static bool overlaps_last(struct range__leaf *leaf, const struct range__hold *range)
-{
-	return range__overlap(range, atomic_load_explicit(&leaf->last_start, memory_order_relaxed),
-			      atomic_load_explicit(&leaf->last_end, memory_order_relaxed));
-}
-
-/* What the range is to a leaf of it that another thread used last. If the last range was disjoint, a
- * split between the two is no worse for this one. */
+/*
+ * For a leaf that the range straddles, and that another thread used last. If the last range was
+ * disjoint, a split between the two is no worse for this one.
+ */
 static void note_straddled(struct range__leaf *leaf, const struct range__hold *range)
 {
-	bool overlaps = overlaps_last(leaf, range);
+	bool overlaps = range__overlaps_last(leaf, range);
 
-	set_owner(leaf, (uint32_t)range->owner);
-	set_last(leaf, range->start, range->end);
+	range__set_last_owner(leaf, (uint32_t)range->owner);
+	range__set_last_range(leaf, range->start, range->end);
 	if (overlaps)
-		double_patience(leaf);
-	lower_score(leaf, overlaps ? OVERLAPPING : STRADDLING);
+		range__double_split_threshold(leaf);
+	range__lower_score(leaf, overlaps ? SCORE_OVERLAPPING : SCORE_STRADDLING);
 }
 
 static bool is_short(const struct range__hold *range)
@@ -378,30 +306,30 @@ static bool is_short(const struct range__hold *range)
 	return leaf == range->leaf[1];
 }
 
-static void add_strain(struct range__lock *lock, struct range__leaf *leaf)
+static void add_crossing(struct range__lock *lock, struct range__leaf *leaf)
 {
-	unsigned int strain = strain_of(leaf) + CROSSING;
+	unsigned int crossings = range__crossings(leaf) + CROSSINGS_ADDED;
 
-	if (strain < MAX_STRAIN) {
-		set_strain(leaf, strain);
+	if (crossings < TOO_MANY_CROSSINGS) {
+		range__set_crossings(leaf, crossings);
 		return;
 	}
-	set_strain(leaf, MAX_STRAIN);
+	range__set_crossings(leaf, TOO_MANY_CROSSINGS);
 	atomic_store_explicit(&range__forest_of(lock)->too_fine, range__leaf_lo(leaf),
 			      memory_order_relaxed);
 }
 
-/* The leaves between, which a short range covers, are too fine for it. */
+/* The leaves inside a short range are too fine for it. */
 static void note_covered(struct range__lock *lock, const struct range__hold *range)
 {
 	struct range__leaf *leaf = range__leaf_right(range->leaf[0]);
 
 	for (; leaf && leaf != range->leaf[1]; leaf = range__leaf_right(leaf)) {
-		if (owner_of(leaf) == (uint32_t)range->owner)
+		if (range__last_owner(leaf) == (uint32_t)range->owner)
 			continue;
-		set_owner(leaf, (uint32_t)range->owner);
-		lower_score(leaf, OVERLAPPING);
-		add_strain(lock, leaf);
+		range__set_last_owner(leaf, (uint32_t)range->owner);
+		range__lower_score(leaf, SCORE_OVERLAPPING);
+		add_crossing(lock, leaf);
 	}
 }
 
@@ -409,10 +337,10 @@ static void note_wide(struct range__lock *lock, const struct range__hold *range)
 {
 	bool far = range__leaf_right(range->leaf[0]) != range->leaf[1];
 
-	if (owner_of(range->leaf[1]) != (uint32_t)range->owner)
-		add_strain(lock, range->leaf[1]);
+	if (range__last_owner(range->leaf[1]) != (uint32_t)range->owner)
+		add_crossing(lock, range->leaf[1]);
 	for (int i = 0; i < 2; i++)
-		if (owner_of(range->leaf[i]) != (uint32_t)range->owner)
+		if (range__last_owner(range->leaf[i]) != (uint32_t)range->owner)
 			note_straddled(range->leaf[i], range);
 	if (!far)
 		return;
@@ -421,26 +349,26 @@ static void note_wide(struct range__lock *lock, const struct range__hold *range)
 	sweep_if_due(lock);
 }
 
-/* The key from low to high, which is not below low, with the most zeros at its end. low is not 0. */
-static uint64_t roundest(uint64_t low, uint64_t high)
+/* The key from low to high with the most zero bits at its end. 0 < low <= high. */
+static uint64_t roundest_key(uint64_t low, uint64_t high)
 {
 	uint64_t differ = (low - 1) ^ high;
 
-	/* Of high, the highest bit that low - 1 does not have, and what is above it. */
+	/* high down to the highest bit that low - 1 does not have. */
 	return high & ~((UINT64_C(1) << (63 - __builtin_clzll(differ))) - 1);
 }
 
 /* The greatest power of two that divides key, which is not 0. */
-static uint64_t alignment(uint64_t key)
+static uint64_t alignment_of(uint64_t key)
 {
 	return key & -key;
 }
 
 /*
- * Where to split for two disjoint ranges, below being the lower one. Threads that have places of their own
- * use more of them later: so the best point is not at an end of a range, but where such places are likely to
- * meet, at a round key. No range that is as aligned as it is long crosses one; others do so seldom if the
- * key is much rounder than they are long.
+ * Where to split between two disjoint ranges. Threads that have places of their own use more of
+ * them later. So the best point is not at an end of a range but where such places are likely to
+ * meet, at a round key. No range that is as aligned as it is long crosses such a key; other ranges
+ * seldom do, if the key is much rounder than they are long.
  */
 static void find_points(const struct range__hold *range, uint64_t last_start, uint64_t last_end,
 			uint64_t points[SPLIT_POINTS])
@@ -450,10 +378,10 @@ static void find_points(const struct range__hold *range, uint64_t last_start, ui
 	uint64_t high = below ? last_start : range->start;
 	uint64_t length = range->end - range->start, last_length = last_end - last_start;
 	uint64_t longest = length > last_length ? length : last_length;
-	uint64_t round = roundest(low, high);
+	uint64_t round = roundest_key(low, high);
 
-	if (longest > alignment(range->start | range->end | last_start | last_end) &&
-	    longest > alignment(round) / ROUND_FACTOR)
+	if (longest > alignment_of(range->start | range->end | last_start | last_end) &&
+	    longest > alignment_of(round) / ROUND_FACTOR)
 		round = high;
 	points[0] = round;
 	points[1] = high;
@@ -463,28 +391,28 @@ static void find_points(const struct range__hold *range, uint64_t last_start, ui
 static void note_single(struct range__lock *lock, struct range__leaf *leaf,
 			const struct range__hold *range, enum range__memory memory)
 {
-	uint64_t last_start = atomic_load_explicit(&leaf->last_start, memory_order_relaxed);
-	uint64_t last_end = atomic_load_explicit(&leaf->last_end, memory_order_relaxed);
+	uint64_t last_start = range__last_start(leaf);
+	uint64_t last_end = range__last_end(leaf);
 	uint64_t points[SPLIT_POINTS];
-	uint32_t last = owner_of(leaf);
-	unsigned int strain = strain_of(leaf);
+	uint32_t last = range__last_owner(leaf);
+	unsigned int crossings = range__crossings(leaf);
 
-	set_owner(leaf, (uint32_t)range->owner);
-	set_last(leaf, range->start, range->end);
-	set_strain(leaf, strain > SINGLE_EASE ? strain - SINGLE_EASE : 0);
+	range__set_last_owner(leaf, (uint32_t)range->owner);
+	range__set_last_range(leaf, range->start, range->end);
+	range__set_crossings(leaf, crossings > CROSSINGS_EASED ? crossings - CROSSINGS_EASED : 0);
 	/* After a split, the last range may be in another leaf. */
-	if (last == COLD || last == NEW || last_end <= range__leaf_lo(leaf) ||
-	    last_start >= range__leaf_hi(leaf))
+	if (last == RANGE__OWNER_COLD || last == RANGE__OWNER_NEW ||
+	    last_end <= range__leaf_lo(leaf) || last_start >= range__leaf_hi(leaf))
 		return;
 	if (range__overlap(range, last_start, last_end)) {
-		lower_score(leaf, OVERLAPPING);
+		range__lower_score(leaf, SCORE_OVERLAPPING);
 		return;
 	}
-	set_score(leaf, score_of(leaf) + DISJOINT);
-	if (score_of(leaf) < patience_of(leaf))
+	range__set_score(leaf, range__score(leaf) + RANGE__SCORE_DISJOINT);
+	if (range__score(leaf) < range__split_threshold(leaf))
 		return;
 	find_points(range, last_start, last_end, points);
-	split(lock, leaf, points, memory);
+	try_split(lock, leaf, points, memory);
 }
 
 void range__adapt_note(struct range__lock *lock, const struct range__hold *range,
@@ -492,6 +420,6 @@ void range__adapt_note(struct range__lock *lock, const struct range__hold *range
 {
 	if (range__is_wide(range))
 		note_wide(lock, range);
-	else if (owner_of(range->leaf[0]) != (uint32_t)range->owner)
+	else if (range__last_owner(range->leaf[0]) != (uint32_t)range->owner)
 		note_single(lock, range->leaf[0], range, memory);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The beginning and the end of a lock. */
+/* The beginning and the end of a lock's life. */
 #include "checked.h"
 #include "copy.h"
 #include "forest.h"

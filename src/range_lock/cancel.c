@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ends the wait of another thread. *range may be gone at any time as long as it has not been found
- * among the waiters: so it is looked for by its address, in every leaf, and not by its fields. A range
- * that waits in one leaf is found in the queue of that one, any other in the list of its first leaf,
- * see claim.h. The walk by key misses no waiter that waits throughout, see range__forest_lock_key().
+ * Ending another thread's wait. *range may be gone at any time as long as the caller has not found
+ * it among the waiters. The caller therefore looks for its address in every leaf, and reads no
+ * field of it. A range that waits in one leaf is in that leaf's queue; any other is in the list of
+ * its first leaf, see claim.h. The walk by key misses no waiter that waits throughout, see
+ * range__find_and_lock().
  *
- * A waiter is taken out under the locks of all its leaves, which each other thread needs to grant it, to
- * move it, or to see it in a search for deadlocks. They are locked in ascending order, as always: so if
- * it is found by a range that is not the first of its set, the search begins again at the first one.
+ * A thread expels a waiter under the locks of all the waiter's leaves, which each other thread
+ * needs to grant the range, to move it, or to see it in a search for deadlocks. Threads lock leaves
+ * in ascending order. So if the caller finds the waiter by a range that is not the first of its
+ * set, it begins again at the first one.
  */
 #include "checked.h"
 #include "claim.h"
 #include "copy.h"
-#include "forest.h"
+#include "find.h"
 #include "platform/platform.h"
-#include "wait.h"
+#include "queue.h"
+#include "span.h"
 
 #include <errno.h>
 
-/* With the leaf locked: whether a waiter that lies in it alone is this one. */
-static bool waits_in(struct range__leaf *leaf, const struct range__hold *range)
+/* With the leaf locked: whether the range waits in it, and lies in it alone. */
+static bool waits_in_leaf(struct range__leaf *leaf, const struct range__hold *range)
 {
 	struct range__hold *w = leaf->waiters;
 
@@ -28,8 +31,8 @@ static bool waits_in(struct range__leaf *leaf, const struct range__hold *range)
 	return w && !w->listed;
 }
 
-/* With the leaf locked: whether a waiter that begins in it, and does not lie in it alone, is this one. */
-static bool begins_in(struct range__leaf *leaf, const struct range__hold *range)
+/* With the leaf locked: whether the range waits, begins in it, and does not lie in it alone. */
+static bool begins_in_leaf(struct range__leaf *leaf, const struct range__hold *range)
 {
 	const struct range__hold *w = leaf->wide;
 
@@ -47,7 +50,7 @@ static bool belongs_to(const struct range__set *set, const struct range__hold *r
 	return i < set->n;
 }
 
-/* With the leaf locked that has the start of the set's first range. */
+/* With the leaf locked that owns the start of the set's first range. */
 static int cancel_set(struct range__set *set, struct range__leaf *leaf)
 {
 	range__span_lock_from(set, leaf, RANGE__KEEP_BIAS);
@@ -55,7 +58,7 @@ static int cancel_set(struct range__set *set, struct range__leaf *leaf)
 	return 0;
 }
 
-/* With the leaf locked in whose list range is. */
+/* With the leaf locked whose list has the range. */
 static int cancel_wide(struct range__lock *lock, struct range__leaf *leaf,
 		       struct range__hold *range)
 {
@@ -65,8 +68,8 @@ static int cancel_wide(struct range__lock *lock, struct range__leaf *leaf,
 	if (range__leaf_has(leaf, start))
 		return cancel_set(range->set, leaf);
 	range__leaf_unlock(leaf, NULL);
-	leaf = range__forest_lock_key(lock, start, NULL);
-	if (begins_in(leaf, first) && belongs_to(first->set, range) &&
+	leaf = range__find_and_lock(lock, start, NULL);
+	if (begins_in_leaf(leaf, first) && belongs_to(first->set, range) &&
 	    first == range__set_hold(first->set, 0))
 		return cancel_set(first->set, leaf);
 	range__leaf_unlock(leaf, NULL);
@@ -81,11 +84,11 @@ int range_cancel(struct range_lock *lock_, struct range_hold *range_)
 	range__copy_check(lock);
 	range__checked_lock(lock);
 	for (uint64_t key = 0; key < UINT64_MAX;) {
-		struct range__leaf *leaf = range__forest_lock_key(lock, key, NULL);
+		struct range__leaf *leaf = range__find_and_lock(lock, key, NULL);
 
-		if (waits_in(leaf, range))
+		if (waits_in_leaf(leaf, range))
 			return cancel_set(range->set, leaf);
-		if (begins_in(leaf, range))
+		if (begins_in_leaf(leaf, range))
 			return cancel_wide(lock, leaf, range);
 		key = range__leaf_hi(leaf);
 		range__leaf_unlock(leaf, NULL);

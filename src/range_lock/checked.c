@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The registry: a hash table of the ranges in use, keyed by their addresses and linked by
- * checked_next. It has so many buckets that a million ranges make short chains. Pages of it that no
- * range hashes to are never touched.
+ * checked_next. It has so many buckets that a million ranges make short chains. No thread touches
+ * pages of it to which no range hashes.
  *
- * The child of fork() keeps the ranges of its thread and forgets those of the others, which may have
- * been on their stacks. If the parent had no other thread, a thread that had ended may have left a
- * range for another one to release: then the child keeps all.
+ * The child of fork() keeps the ranges of its thread and forgets those of the other threads, which
+ * may have been on their stacks. If the parent had no other thread, a thread that had ended may
+ * have left a range for another one to release: then the child keeps all.
  *
- * Another thread of the parent may have been anywhere in the registry, and its changes may be seen
- * up to any of them, in order. So each store to a link leaves the chain whole, and is a release,
- * after which the child sees what was stored before: this is [K], which pairs with the child's walk.
- * nr_ranges of a shard is never less than the number of ranges that are linked in it.
+ * [CHECKED-K] Another thread of the parent may have been anywhere in the registry, and the child
+ * may see that thread's changes up to any of them, in order. So each store to a link leaves the
+ * chain whole, and is a release, after which the child's walk sees all stores before. nr_ranges of
+ * a shard is never less than the number of ranges that are linked in it.
  */
 #include "checked.h"
 
 #ifdef MMRANGE_CHECKED
 
-#include "deadlock.h"
-#include "forest.h"
+#include "checked_registry.h"
 #include "lock.h"
-#include "platform/message.h"
 #include "platform/platform.h"
 
 #include <errno.h>
@@ -41,54 +39,49 @@ static struct shard {
 	link_t first[NR_BUCKETS];
 } shards[NR_SHARDS];
 
-/* Each protects a shard. The owner of one takes no other lock. */
+/* One for each shard. A thread that has locked one takes no other lock. */
 static pthread_mutex_t mutexes[NR_SHARDS];
 
 /*
- * How many ranges are held of threads with the same remainder of their numbers: 0 says that the
+ * For all threads whose numbers have the same remainder: how many ranges they hold. 0 says that a
  * thread holds none.
  */
 static atomic_size_t nr_held[NR_COUNTS];
 
 MMRANGE__THREAD_LOCAL uint32_t range__checked_steps;
 
-/* Threads that have begun a range, or told of a mutex, and have not ended, and whether the calling thread is one. */
+/*
+ * How many threads have begun a range, or told of a mutex, and have not ended; and whether the
+ * calling thread is one of them.
+ */
 static atomic_size_t nr_threads;
 static MMRANGE__THREAD_LOCAL bool is_counted;
 
-/* Its destructor sees threads end. Without it, nr_threads only grows. */
+/* Its destructor tells when threads end. Without the key, nr_threads only grows. */
 static pthread_key_t key;
 static atomic_bool have_key;
-
-/* Whether the child of fork() has forgotten what it must by itself. */
-static bool have_handler;
-
-_Noreturn void range__checked_stop(const char *what, const struct range__lock *lock,
-				   const struct range__hold *range)
-{
-	mmrange__stop("%s (range_lock %p, range %p)", what, (const void *)lock,
-		      (const void *)range);
-}
 
 static atomic_size_t *count_of(uint64_t thread)
 {
 	return &nr_held[(uint32_t)thread % NR_COUNTS];
 }
 
-/* Multiplicative hashing by the golden ratio (Knuth): the high bits depend on all of the address. */
-static uint64_t hash(const struct range__hold *range)
+/*
+ * Multiplicative hashing by the golden ratio (Knuth): the high bits depend on all of the address.
+ */
+static uint64_t hash_range(const struct range__hold *range)
 {
 	return (uint64_t)(uintptr_t)range * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static uint64_t shard_of(const struct range__hold *range)
 {
-	return hash(range) >> (64 - SHARD_BITS);
+	return hash_range(range) >> (64 - SHARD_BITS);
 }
 
 /*
- * The chain of a range, locked. The calling thread counts from now on, also if it only releases what
- * others acquired: a child of fork() must know that the mutex may be locked.
+ * Locks the chain of a range. The calling thread counts from now on, also if it only releases
+ * ranges of other threads: the child of fork() has to know that the mutex may be locked.
  */
 static link_t *lock_chain(const struct range__hold *range)
 {
@@ -96,8 +89,8 @@ static link_t *lock_chain(const struct range__hold *range)
 
 	range__checked_thread();
 	pthread_mutex_lock(&mutexes[shard]);
-	return &shards[shard]
-			.first[hash(range) >> (64 - SHARD_BITS - BUCKET_BITS) & (NR_BUCKETS - 1)];
+	return &shards[shard].first[hash_range(range) >> (64 - SHARD_BITS - BUCKET_BITS) &
+				    (NR_BUCKETS - 1)];
 }
 
 static void unlock_chain(const struct range__hold *range)
@@ -106,28 +99,28 @@ static void unlock_chain(const struct range__hold *range)
 }
 
 /* relaxed: under the shard's mutex, or in the child of fork() */
-static struct range__hold *linked(link_t *link)
+static struct range__hold *load_link(link_t *link)
 {
 	return atomic_load_explicit(link, memory_order_relaxed);
 }
 
 static void set_link(link_t *link, struct range__hold *range)
 {
-	atomic_store_explicit(link, range, memory_order_release); /* [K] */
+	atomic_store_explicit(link, range, memory_order_release); /* [CHECKED-K] */
 }
 
 static void unlink_at(struct shard *shard, link_t *link)
 {
-	set_link(link, linked(&linked(link)->checked_next));
-	/* release: [K] */
+	set_link(link, load_link(&load_link(link)->checked_next));
+	/* release: [CHECKED-K] */
 	atomic_fetch_sub_explicit(&shard->nr_ranges, 1, memory_order_release);
 }
 
-/* Where the range hangs in its chain, or where NULL stands at the end. */
-static link_t *find(link_t *link, const struct range__hold *range)
+/* The link to the range in its chain, or the NULL at the end of the chain. */
+static link_t *find_link(link_t *link, const struct range__hold *range)
 {
-	while (linked(link) && linked(link) != range) {
-		link = &linked(link)->checked_next;
+	while (load_link(link) && load_link(link) != range) {
+		link = &load_link(link)->checked_next;
 		range__checked_steps++;
 	}
 	return link;
@@ -150,20 +143,20 @@ void range__checked_thread(void)
 	if (is_counted)
 		return;
 	is_counted = true;
-	/* relaxed: fork() stops the writes of a thread in order */
+	/* relaxed: fork() stops a thread's stores in order */
 	atomic_fetch_add_explicit(&nr_threads, 1, memory_order_relaxed);
 	if (atomic_load(&have_key))
 		(void)pthread_setspecific(key, &is_counted);
-	/* Without memory for it, it may set errno. */
+	/* pthread_setspecific() may set errno if it has no memory. */
 	errno = saved;
 }
 
-/* A thread ends. If another destructor uses a lock after this one, the thread is counted again. */
+/* When a thread ends. If another destructor uses a lock after this one, the thread counts again. */
 static void discount_thread(void *arg)
 {
 	(void)arg;
 	is_counted = false;
-	/* release: [K] */
+	/* release: [CHECKED-K] */
 	atomic_fetch_sub_explicit(&nr_threads, 1, memory_order_release);
 }
 
@@ -173,13 +166,13 @@ void range__checked_begin(struct range__lock *lock, struct range__hold *range)
 
 	range__checked_lock(lock);
 	chain = lock_chain(range);
-	if (linked(find(chain, range)))
+	if (load_link(find_link(chain, range)))
 		range__checked_stop("locking with a range that is in use", lock, range);
 	range->checked_lock = lock;
 	range->checked_held = 0;
 	range->owner = mmrange__self();
 	atomic_fetch_add_explicit(&shards[shard_of(range)].nr_ranges, 1, memory_order_relaxed);
-	set_link(&range->checked_next, linked(chain));
+	set_link(&range->checked_next, load_link(chain));
 	set_link(chain, range);
 	unlock_chain(range);
 }
@@ -189,25 +182,28 @@ void range__checked_end(struct range__hold *range, int error)
 	link_t *chain = lock_chain(range);
 
 	if (error) {
-		unlink_at(&shards[shard_of(range)], find(chain, range));
+		unlink_at(&shards[shard_of(range)], find_link(chain, range));
 	} else {
 		range->checked_held = 1;
-		/* relaxed: the thread itself has to see it; others are told by the leaf's lock */
+		/*
+		 * relaxed: the thread itself has to see it; other threads learn of the range by the
+		 * leaf's lock
+		 */
 		atomic_fetch_add_explicit(count_of(range->owner), 1, memory_order_relaxed);
 	}
 	unlock_chain(range);
 }
 
-/* The range's place in its chain, which is locked; stops if it is not held in this lock. */
+/* In a locked chain: the link to a range; stops if the range is not held in this lock. */
 static link_t *find_held(link_t *chain, struct range__lock *lock, const struct range__hold *range)
 {
-	link_t *link = find(chain, range);
+	link_t *link = find_link(chain, range);
 
-	if (!linked(link))
+	if (!load_link(link))
 		range__checked_stop("use of a range that is not held", lock, range);
-	if (linked(link)->checked_lock != lock)
+	if (load_link(link)->checked_lock != lock)
 		range__checked_stop("use of a range that is held in another lock", lock, range);
-	if (!linked(link)->checked_held)
+	if (!load_link(link)->checked_held)
 		range__checked_stop("use of a range that still waits", lock, range);
 	return link;
 }
@@ -234,8 +230,8 @@ bool range__checked_holds(uint64_t thread)
 
 /* Which ranges the child of fork() forgets. */
 struct forgotten {
-	const struct range__lock *lock; /* those of this one */
-	bool others;                    /* those of other threads */
+	const struct range__lock *lock; /* the ranges of this lock */
+	bool others;                    /* the ranges of other threads */
 };
 
 static bool is_forgotten(const struct range__hold *range, const struct forgotten *forgotten)
@@ -244,13 +240,13 @@ static bool is_forgotten(const struct range__hold *range, const struct forgotten
 	       (forgotten->others && !mmrange__same_thread(range->owner, mmrange__self()));
 }
 
-static void forget_in(struct shard *shard, const struct forgotten *forgotten)
+static void forget_in_shard(struct shard *shard, const struct forgotten *forgotten)
 {
 	for (int i = 0; i < NR_BUCKETS; i++) {
 		link_t *link = &shard->first[i];
 
-		while (linked(link)) {
-			struct range__hold *range = linked(link);
+		while (load_link(link)) {
+			struct range__hold *range = load_link(link);
 
 			if (is_forgotten(range, forgotten)) {
 				unlink_at(shard, link);
@@ -264,13 +260,13 @@ static void forget_in(struct shard *shard, const struct forgotten *forgotten)
 	}
 }
 
-static void forget(const struct forgotten *forgotten)
+static void forget_in_all(const struct forgotten *forgotten)
 {
 	for (int i = 0; i < NR_COUNTS; i++)
 		atomic_store_explicit(&nr_held[i], 0, memory_order_relaxed);
 	for (int i = 0; i < NR_SHARDS; i++)
 		if (atomic_load_explicit(&shards[i].nr_ranges, memory_order_relaxed) > 0)
-			forget_in(&shards[i], forgotten);
+			forget_in_shard(&shards[i], forgotten);
 }
 
 static void make_mutexes(void)
@@ -279,36 +275,34 @@ static void make_mutexes(void)
 		pthread_mutex_init(&mutexes[i], NULL);
 }
 
-static void child(void)
+bool range__registry_had_others(void)
+{
+	/* relaxed: there is one thread */
+	return atomic_load_explicit(&nr_threads, memory_order_relaxed) > is_counted;
+}
+
+void range__registry_forget_others(void)
 {
 	const struct forgotten forgotten = { .others = true };
 
-	/* relaxed: there is one thread */
-	if (atomic_load_explicit(&nr_threads, memory_order_relaxed) <= is_counted)
-		return;
-	/* A thread that is gone may hold any of them. */
+	/* A thread that the child does not have may hold any of them. */
 	make_mutexes();
-	range__deadlock_child();
-	forget(&forgotten);
+	forget_in_all(&forgotten);
 	atomic_store_explicit(&nr_threads, is_counted, memory_order_relaxed);
 }
 
-void range__checked_child(const struct range__lock *lock)
+void range__registry_forget_lock(const struct range__lock *lock)
 {
 	const struct forgotten forgotten = { .lock = lock };
 
-	if (!have_handler)
-		child();
-	forget(&forgotten);
+	forget_in_all(&forgotten);
 }
 
 /*
- * Early among the constructors, as those of the program may use locks. With glibc, the first 32 keys
- * need no memory in pthread_setspecific() (nptl/pthread_setspecific.c), which a lock inside malloc()
- * must not ask for. Without memory for the handler, a child still is as it must be after
- * range_lock_child().
+ * With glibc, the first 32 keys need no memory in pthread_setspecific()
+ * (nptl/pthread_setspecific.c), which a lock inside malloc() must not ask for.
  */
-__attribute__((constructor(101))) static void begin(void)
+void range__registry_init(void)
 {
 	bool made = pthread_key_create(&key, discount_thread) == 0;
 
@@ -320,7 +314,6 @@ __attribute__((constructor(101))) static void begin(void)
 #endif
 	atomic_store(&have_key, made);
 	make_mutexes();
-	have_handler = pthread_atfork(NULL, NULL, child) == 0;
 }
 
 /* The library may be unloaded while threads go on. */
@@ -328,71 +321,6 @@ __attribute__((destructor)) static void delete_key(void)
 {
 	if (atomic_exchange(&have_key, false))
 		pthread_key_delete(key);
-}
-
-static bool would_wait_for_itself(struct range__leaf *leaf, const struct range__hold *range)
-{
-	struct range__node *node = range__tree_first(leaf->held, range->start, range->end);
-
-	for (; node; node = range__tree_next(node, range->start, range->end)) {
-		const struct range__hold *r = range__hold_of(node);
-
-		if (mmrange__same_thread(r->owner, range->owner) && range__conflict(r, range))
-			return true;
-	}
-	return false;
-}
-
-bool range__checked_deadlock(const struct range__set *set)
-{
-	if (!range__checked_holds(range__set_hold(set, 0)->owner))
-		return false;
-	for (size_t i = 0; i < set->n; i++) {
-		const struct range__hold *range = range__set_hold(set, i);
-		struct range__leaf *leaf = range->leaf[0];
-		bool found = would_wait_for_itself(leaf, range);
-
-		for (; !found && leaf != range->leaf[1]; found = would_wait_for_itself(leaf, range))
-			leaf = range__leaf_right(leaf);
-		if (found)
-			return true;
-	}
-	return false;
-}
-
-bool range__checked_covered(const struct range__set *set)
-{
-	struct range__walk walk = range__walk_first(set);
-
-	if (!range__checked_holds(range__set_hold(set, 0)->owner))
-		return false;
-	while (walk.leaf && walk.leaf->covers == 0)
-		range__walk_next(&walk);
-	return walk.leaf != NULL;
-}
-
-static bool one_would_wait_for_itself(const struct range__set *set, struct range__leaf *leaf)
-{
-	size_t i = 0;
-
-	while (i < set->n && !would_wait_for_itself(leaf, range__set_hold(set, i)))
-		i++;
-	return i < set->n;
-}
-
-bool range__checked_covering_deadlock(const struct range__set *set)
-{
-	uint64_t last = range__set_hold(set, set->n - 1)->end;
-	bool found = false;
-
-	for (uint64_t at = 0; at < last && !found;) {
-		struct range__leaf *leaf = range__forest_lock_key(set->lock, at, NULL);
-
-		found = one_would_wait_for_itself(set, leaf);
-		at = range__leaf_hi(leaf);
-		range__leaf_unlock(leaf, NULL);
-	}
-	return found;
 }
 
 #endif

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * checked - finds misuse, in builds with MMRANGE_CHECKED: every range in use is registered in a
- * table by its address, so that nothing needs to be read from storage that the caller may never
- * have initialised. In other builds all of this is empty.
+ * checked - finds misuse, in builds with MMRANGE_CHECKED. The library registers every range in use
+ * in a table by its address, and so reads nothing from storage that the caller may never have
+ * initialised. In other builds all of this is empty.
  */
 #ifndef RANGE_LOCK_CHECKED_H
 #define RANGE_LOCK_CHECKED_H
 
+#include "checked_stop.h"
+#include "checked_walk.h"
 #include "platform/platform.h"
 #include "set.h"
 
@@ -16,24 +18,24 @@
 /* Stops if the lock is not alive. */
 void range__checked_lock(const struct range__lock *lock);
 
-/* The calling thread uses the library: children of fork() count such threads. */
+/* The calling thread uses the library: a child of fork() has to know how many threads did. */
 void range__checked_thread(void);
 
-/* An acquisition begins; stops if the range is in use. */
+/* Before an acquisition; stops if the range is in use. */
 void range__checked_begin(struct range__lock *lock, struct range__hold *range);
 
-/* It has ended, with 0 or an error. */
+/* After an acquisition, which has returned 0 or an error. */
 void range__checked_end(struct range__hold *range, int error);
 
 /* Stops if the range is not held in this lock. */
 void range__checked_held(struct range__lock *lock, const struct range__hold *range);
 
-/* A release begins; stops if the range is not held in this lock. */
+/* Before a release; stops if the range is not held in this lock. */
 void range__checked_release(struct range__lock *lock, struct range__hold *range);
 
 /*
- * Whether a thread holds a range that it acquired itself, of any lock. If it does not, this may be
- * true all the same.
+ * Whether a thread holds a range, of any lock, that it acquired itself. If it does not, the answer
+ * may be true all the same.
  */
 bool range__checked_holds(uint64_t thread);
 
@@ -41,41 +43,26 @@ bool range__checked_holds(uint64_t thread);
 extern MMRANGE__THREAD_LOCAL uint32_t range__checked_steps;
 
 /*
- * In the child of fork(): forgets the ranges of this lock. The child has forgotten those of threads
- * that are gone by itself.
+ * In the child of fork(): forgets the ranges of this lock. The child has already forgotten the
+ * ranges of threads that it does not have.
  */
 void range__checked_child(const struct range__lock *lock);
 
 /*
- * With all leaves locked: whether the calling thread would wait for a range that it acquired itself. One
- * that covers a leaf is recorded with its owner where it begins, and not found here: without a deadline,
- * the search for a cycle finds it, see deadlock.h; with one, the next two functions do.
+ * With all leaves locked: whether the calling thread would wait for a range that it acquired
+ * itself. A range that covers a leaf is recorded with its owner where the range begins, and not
+ * found here. For a wait without a deadline, the search for a cycle finds it (deadlock.h); for
+ * others, the next two functions do.
  */
 bool range__checked_deadlock(const struct range__set *set);
 
 /* With all leaves locked: whether a range of the calling thread may cover one of them. */
 bool range__checked_covered(const struct range__set *set);
 
-/* With no leaf locked: whether the thread would wait for such a range. O(leaves). */
+/*
+ * With no leaf locked: whether the thread would wait for a range of its own that covers. O(leaves).
+ */
 bool range__checked_covering_deadlock(const struct range__set *set);
-
-/* In range_lock_foreach(): calls the caller's function; stops if the thread ends in it. */
-int range__checked_tell(struct range__lock *lock,
-			int (*fn)(const struct range_info *info, void *arg),
-			const struct range_info *info, void *arg);
-
-/* The lock is made or destroyed; stops if the calling thread is in range_lock_foreach() of it. */
-void range__checked_not_walked(const struct range__lock *lock);
-
-/* How many calls of range__checked_tell() the calling thread is in, and has not returned from. */
-extern MMRANGE__THREAD_LOCAL unsigned int range__walks;
-
-/* If there are any: stops if the thread has left the innermost one, and not by returning. */
-void range__checked_still_in_walk(const struct range__lock *lock);
-
-/* Stops the process with a message. */
-_Noreturn void range__checked_stop(const char *what, const struct range__lock *lock,
-				   const struct range__hold *range);
 
 #else
 #define RANGE__CHECKED false
@@ -126,19 +113,6 @@ static inline bool range__checked_covering_deadlock(const struct range__set *set
 {
 	(void)set;
 	return false;
-}
-
-static inline int range__checked_tell(struct range__lock *lock,
-				      int (*fn)(const struct range_info *info, void *arg),
-				      const struct range_info *info, void *arg)
-{
-	(void)lock;
-	return fn(info, arg);
-}
-
-static inline void range__checked_not_walked(const struct range__lock *lock)
-{
-	(void)lock;
 }
 
 #endif

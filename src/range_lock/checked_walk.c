@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the function that range_lock_foreach() calls must not do, see checked.h. Each thread records
- * the walks it is in, the innermost last.
+ * Stops what the function that range_lock_foreach() calls must not do, see checked.h. Each thread
+ * records the walks that it is in, the innermost last.
  */
-#include "checked.h"
+#include "checked_walk.h"
 
 #ifdef MMRANGE_CHECKED
 
-#include "platform/platform.h"
+#include "checked_stop.h"
+
+#include <pthread.h>
 
 enum {
-	MOST_WALKS = 8, /* that are recorded; those inside of these are not */
-	/* Bytes of stack. A thread that leaves the function by longjmp() seldom goes further up. The
-	 * function must not switch to another stack; one that does so seldom finds it as near. */
+	MOST_WALKS = 8, /* deeper ones are not recorded */
+	/*
+	 * Bytes of stack. A thread that leaves the function by longjmp() seldom goes further up.
+	 * The function must not switch to another stack; a function that does so seldom finds one
+	 * this near.
+	 */
 	NEAR = 1 << 20
 };
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock in the child of fork(). The other threads of the parent are not there, and may have been
- * anywhere: holding lock->mutex, with a leaf locked, half-way in a queue or a tree. So nothing is
- * repaired. All is made again but the attributes, which do not change; and what has to be read for
- * that, the list of chunks (forest.c) and the registry (checked.c), is whole at any time.
+ * The lock in the child of fork(). The parent's other threads do not exist in the child, and may
+ * have been anywhere: holding lock->mutex, with a leaf locked, half-way in a queue or a tree. So
+ * the child repairs nothing. It makes everything again except the attributes, which do not change.
+ * It reads only the list of chunks (leaf_store.c) and the registry (checked.c), which are whole at
+ * any time.
  */
 #include "checked.h"
 #include "copy.h"
-#include "forest.h"
+#include "leaf_store.h"
 #include "lock.h"
 #include "slots.h"
 
@@ -27,6 +28,6 @@ void range_lock_child(struct range_lock *lock_)
 	range__checked_lock(lock);
 	range__checked_child(lock);
 	range__slots_forget(lock);
-	range__forest_free(lock);
+	range__store_free(lock);
 	range_lock_init(lock_, &attr);
 }

@@ -65,8 +65,8 @@ static void unlink_claim(struct range__hold *range)
 		range->next_claim->claim_link = range->claim_link;
 }
 
-/* Adds to what each leaf of a range counts. */
-static void count(struct range__hold *range, uint32_t n)
+/* Adds n to the count of each leaf of a range. */
+static void add_to_counts(struct range__hold *range, uint32_t n)
 {
 	struct range__leaf *leaf = range->leaf[0];
 
@@ -85,7 +85,7 @@ void range__claim(struct range__set *set)
 	range__short_unlock(&set->lock->claims_mutex);
 	for (size_t i = 0; i < set->n; i++) {
 		range__set_hold(set, i)->starving = 1;
-		count(range__set_hold(set, i), 1);
+		add_to_counts(range__set_hold(set, i), 1);
 	}
 	set->claims = true;
 }
@@ -97,7 +97,7 @@ void range__unclaim(struct range__set *set)
 		unlink_claim(range__set_hold(set, i));
 	range__short_unlock(&set->lock->claims_mutex);
 	for (size_t i = 0; i < set->n; i++)
-		count(range__set_hold(set, i), UINT32_MAX);
+		add_to_counts(range__set_hold(set, i), UINT32_MAX);
 	set->claims = false;
 }
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * copy - which copy of the library a lock belongs to: the one that uses it first, until the lock is
- * initialised again.
+ * copy - which copy of the library a lock belongs to: the first copy that uses it, until the lock
+ * is initialised again.
  *
- * Each function that takes a lock first checks that, before it looks at anything that another copy
- * may have put into the lock, and before the checked build looks into its registry.
+ * Each function that takes a lock checks the copy first, before it looks at anything that another
+ * copy may have put into the lock, and before the checked build looks into its registry.
  */
 #ifndef RANGE_LOCK_COPY_H
 #define RANGE_LOCK_COPY_H
@@ -16,12 +16,15 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* Makes a lock this copy's that is no copy's; stops if it is another one's. */
+/*
+ * Claims a lock that belongs to no copy for this one; stops the process if it belongs to another
+ * copy.
+ */
 void range__copy_claim(struct range__lock *lock);
 
 static inline bool range__copy_owns(const struct range__lock *lock)
 {
-	/* relaxed: the address alone matters, and while the lock is in use it changes once */
+	/* relaxed: only the address matters, and it changes once while the lock is in use */
 	return atomic_load_explicit(&lock->copy, memory_order_relaxed) == &mmrange__copy;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the checked build says of a deadlock. */
-#include "deadlock.h"
+#include "deadlock_report.h"
 
 #ifdef MMRANGE_CHECKED
 
@@ -8,7 +7,7 @@
 
 #include <inttypes.h>
 
-static void note(struct range__report *report, struct range__line line)
+static void add_line(struct range__report *report, struct range__line line)
 {
 	if (report->n < RANGE__MOST_LINES)
 		report->lines[report->n] = line;
@@ -24,7 +23,7 @@ static void note_wait(struct range__report *report, const struct range__wait *wa
 	line.mutex = wait->mutex;
 	line.thread = range__thread_of(wait->thread);
 	line.waits_for = range__thread_of(waits_for->thread);
-	note(report, line);
+	add_line(report, line);
 }
 
 void range__deadlock_note(struct range__report *report, const struct range__wait *start)
@@ -34,7 +33,7 @@ void range__deadlock_note(struct range__report *report, const struct range__wait
 	report->n = 0;
 	do {
 		if (wait->held.held)
-			note(report, wait->held);
+			add_line(report, wait->held);
 		note_wait(report, wait->from, wait);
 		wait = wait->from;
 	} while (wait != start);

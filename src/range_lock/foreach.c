@@ -1,48 +1,49 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Shows the ranges in a lock, with nothing locked while the caller's function runs: a look copies a
- * batch of ranges under the lock of their leaf, and then the function is called for each.
+ * Shows the ranges in a lock, with nothing locked while the caller's function runs. A look copies a
+ * batch of ranges under the lock of their leaf; then the walk calls the function for each of them.
  *
- * The walk goes through parts of the key space, one after the other. A part is [lo, hi): lo is where
- * the part before it ended, hi the upper bound that the leaf at lo has at that moment. If there is
- * more in a part than fits into a batch, the walk looks at the part again. By then it may lie in
- * several leaves, which the look goes through one by one, or in a leaf that covers more.
+ * The walk goes through parts of the key space, one after the other. A part is [lo, hi): lo is
+ * where the part before ended, hi the upper bound of the leaf at lo at that moment. If a part has
+ * more ranges than a batch, the walk looks at the part again. By then the part may lie in several
+ * leaves, which the look goes through one by one, or in a leaf that covers more.
  *
  * Held ranges are in order by start and address, waiters by arrival and address. Neither start nor
- * arrival changes while a range waits, and the start of a held range changes only in range_shrink()
- * and range_tryextend(). Call a range steady if it is held, or waits, during the whole walk, and its
- * start does not change.
+ * arrival changes while a range waits, and only range_shrink() and range_tryextend() change the
+ * start of a held range. A range is called steady if it is held, or waits, during the whole walk,
+ * and its start does not change.
  *
  * Invariants:
  *
- *	WALK-1  a look copies a range only if its start lies in the part, and if it comes behind the
- *	        last one that was shown of its kind in the part. So no range is shown twice: not
- *	        even one that a merge has brought into a leaf together with later ones
- *	WALK-2  a look copies a range only if its start is at key or above, where key is the upper
- *	        bound of the leaf before. A merge between two leaves of a look brings what was copied
- *	        into the leaf that is next: it is not copied again
- *	WALK-3  a look comes to every steady range of its kind in the part, as a walk by key finds
- *	        each (see range__forest_lock_key()); and copies the first of those behind the last
- *	        one that was shown. If it copies less than fits into a batch, then all of this kind
- *	        have been shown
- *	WALK-4  a look copies no waiter that arrived after the walk had begun, and no held range that
- *	        starts beyond the last one that its part had when the walk came to it. So a part has
- *	        at most as many waiters to show as waited when the walk began; and however many threads
- *	        come again and again, the held ranges that are shown do not go beyond that start
+ *	WALK-1  A look copies a range only if its start lies in the part, and if the range comes
+ *	        after the last range of its kind that the walk has shown in the part. So the walk
+ *	        shows no range twice, even if a merge has brought it into a leaf together with later
+ *	        ones.
+ *	WALK-2  A look copies a range only if its start is at key or above, where key is the upper
+ *	        bound of the leaf before. So if a merge brings copied ranges into the next leaf, the
+ *	        look does not copy them again.
+ *	WALK-3  A look comes to every steady range of its kind in the part, because a walk by key
+ *	        finds each (range__find_and_lock()), and copies the first ones after the last one
+ *	        shown. If it copies less than a batch, the walk then has shown all of this kind.
+ *	WALK-4  A look copies no waiter that arrived after the walk had begun, and no held range
+ *	        that starts beyond the last one that its part had when the walk came to it. So a
+ *	        part has at most as many waiters to show as waited when the walk began. However
+ *	        often threads acquire ranges meanwhile, the held ranges that the walk shows do not
+ *	        go beyond that start.
  *
- * By WALK-3, a steady range is shown; by WALK-1 and WALK-2, once. By WALK-4 that is all of them: a
- * steady waiter arrived before the walk began, and a steady held range was in its part when the walk
- * came to it.
+ * By WALK-3, the walk shows each steady range; by WALK-1 and WALK-2, once. WALK-4 excludes none of
+ * them: a steady waiter arrived before the walk began, and a steady held range was in its part when
+ * the walk came to it.
  */
 #include "checked.h"
 #include "copy.h"
-#include "forest.h"
+#include "find.h"
 #include "platform/platform.h"
 #include "span.h"
 
 enum { BATCH = 64 };
 
-/* Of a held range its start, of a waiter its arrival; then its address. */
+/* For a held range its start, for a waiter its arrival; then its address. */
 struct place {
 	uint64_t at;
 	uintptr_t address;
@@ -57,10 +58,10 @@ struct walk {
 	struct range__lock *lock;
 	uint64_t lo, hi; /* the part */
 	enum { NEXT_PART, HELD, WAITING } next;
-	struct place last;   /* one shown of that kind in the part */
+	struct place last;   /* the last range of that kind that was shown in the part */
 	uint64_t begun;      /* when the walk began */
-	uint64_t last_start; /* of what was held when the walk came to the part */
-	uint64_t key;        /* what the look has come to */
+	uint64_t last_start; /* of the ranges that were held when the walk came to the part */
+	uint64_t key;        /* how far the look has come */
 	unsigned int sorted; /* where that kind begins in the batch */
 	unsigned int n;
 	struct entry batch[BATCH];
@@ -71,8 +72,8 @@ static bool before(struct place a, struct place b)
 	return a.at < b.at || (a.at == b.at && a.address < b.address);
 }
 
-/* What comes before all ranges that start at lo or later, and before all waiters. */
-static struct place beginning(uint64_t lo)
+/* A place before all ranges that start at lo or later, and before all waiters. */
+static struct place place_before(uint64_t lo)
 {
 	return (struct place){ .at = lo };
 }
@@ -89,8 +90,9 @@ static struct range_info info_of(struct range__hold *range, enum range_state sta
 	};
 }
 
-/* Puts a range into the batch; if that is full, the last one in the order goes, or the range does. */
-static void offer(struct walk *walk, struct range__hold *range, uint64_t at, enum range_state state)
+/* Puts a range into the batch. If the batch is full, the last of all in the order stays out. */
+static void offer_range(struct walk *walk, struct range__hold *range, uint64_t at,
+			enum range_state state)
 {
 	const struct place place = { at, (uintptr_t)range };
 	unsigned int k = walk->n;
@@ -106,7 +108,7 @@ static void offer(struct walk *walk, struct range__hold *range, uint64_t at, enu
 	walk->batch[k] = (struct entry){ place, info_of(range, state) };
 }
 
-/* With the leaf locked. The ranges are in the order in which they are shown. */
+/* With the leaf locked. The tree has the ranges in the order in which the walk shows them. */
 static void offer_held(struct walk *walk, struct range__leaf *leaf)
 {
 	uintptr_t address = walk->key == walk->last.at ? walk->last.address : 0;
@@ -117,18 +119,18 @@ static void offer_held(struct walk *walk, struct range__leaf *leaf)
 
 		if (walk->hi <= r->start || walk->last_start < r->start)
 			return;
-		offer(walk, r, r->start, RANGE_STATE_HELD);
+		offer_range(walk, r, r->start, RANGE_STATE_HELD);
 	}
 }
 
 static void offer_waiter(struct walk *walk, struct range__hold *w)
 {
 	if (w->arrival <= walk->begun)
-		offer(walk, w, w->arrival,
-		      w->starving ? RANGE_STATE_STARVING : RANGE_STATE_WAITING);
+		offer_range(walk, w, w->arrival,
+			    w->starving ? RANGE_STATE_STARVING : RANGE_STATE_WAITING);
 }
 
-/* With the leaf locked. A waiter that does not lie in one leaf is shown where it begins. */
+/* With the leaf locked. The walk shows a waiter that does not lie in one leaf where it begins. */
 static void offer_waiting(struct walk *walk, struct range__leaf *leaf)
 {
 	struct range__hold *w = leaf->waiters;
@@ -142,14 +144,14 @@ static void offer_waiting(struct walk *walk, struct range__leaf *leaf)
 }
 
 /*
- * A reader in a slot is seen for certain, and with its thread, only after it has been adopted: so
- * this ends the bias of the leaf.
+ * Revokes the bias of the leaf: only after a reader in a slot has been adopted does the walk see it
+ * for certain, and with its thread.
  */
-static struct range__leaf *lock_leaf(struct walk *walk)
+static struct range__leaf *lock_next_leaf(struct walk *walk)
 {
-	struct range__leaf *leaf = range__forest_lock_key(walk->lock, walk->key, NULL);
+	struct range__leaf *leaf = range__find_and_lock(walk->lock, walk->key, NULL);
 
-	range__leaf_revoke(walk->lock, leaf);
+	range__bias_revoke_leaf(walk->lock, leaf);
 	return leaf;
 }
 
@@ -160,21 +162,21 @@ static uint64_t last_start(const struct range__node *root)
 	return root ? range__hold_of(root)->start : 0;
 }
 
-/* Begins a part. If all of it fits into the batch, it is copied at one moment. */
+/* Begins a part. If all of it fits into the batch, the look copies it at one moment. */
 static void look_at_next_part(struct walk *walk)
 {
 	struct range__leaf *leaf;
 
 	walk->lo = walk->key = walk->hi;
-	leaf = lock_leaf(walk);
+	leaf = lock_next_leaf(walk);
 	walk->hi = range__leaf_hi(leaf);
-	walk->last = beginning(walk->lo);
+	walk->last = place_before(walk->lo);
 	walk->next = HELD;
 	walk->last_start = last_start(leaf->held);
 	offer_held(walk, leaf);
 	if (walk->n < BATCH) {
 		walk->sorted = walk->n;
-		walk->last = beginning(0);
+		walk->last = place_before(0);
 		walk->next = WAITING;
 		offer_waiting(walk, leaf);
 	}
@@ -186,7 +188,7 @@ static void look_at_part_again(struct walk *walk)
 {
 	walk->key = walk->next == HELD ? walk->last.at : walk->lo;
 	while (walk->key < walk->hi && (walk->next == WAITING || walk->n < BATCH)) {
-		struct range__leaf *leaf = lock_leaf(walk);
+		struct range__leaf *leaf = lock_next_leaf(walk);
 
 		if (walk->next == HELD)
 			offer_held(walk, leaf);
@@ -197,8 +199,8 @@ static void look_at_part_again(struct walk *walk)
 	}
 }
 
-/* Fills the batch, which may stay empty; false: there is nothing left to look at. */
-static bool collect(struct walk *walk)
+/* Fills the batch, which may stay empty; false: the walk is over. */
+static bool fill_batch(struct walk *walk)
 {
 	if (walk->next == NEXT_PART && walk->hi == UINT64_MAX)
 		return false;
@@ -211,7 +213,7 @@ static bool collect(struct walk *walk)
 		walk->last = walk->batch[BATCH - 1].place;
 	} else if (walk->next == HELD) {
 		walk->next = WAITING;
-		walk->last = beginning(0);
+		walk->last = place_before(0);
 	} else {
 		walk->next = NEXT_PART;
 	}
@@ -229,7 +231,7 @@ int range_lock_foreach(struct range_lock *lock_,
 	range__checked_lock(lock);
 	walk.begun = mmrange__now();
 	cancel_state = mmrange__cancel_disable();
-	while (!result && collect(&walk))
+	while (!result && fill_batch(&walk))
 		for (unsigned int i = 0; i < walk.n && !result; i++)
 			result = range__checked_tell(lock, fn, &walk.batch[i].info, arg);
 	mmrange__cancel_restore(cancel_state);

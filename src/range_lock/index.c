@@ -50,6 +50,6 @@ void range__index_remove(struct range__forest *forest, uint32_t i, uint32_t n)
 
 	for (uint32_t k = i; k + n < count; k++)
 		copy(forest, k, k + n);
-	/* What lies above stays as it is: a reader that loaded the old count finds leaves there. */
+	/* Entries above stay as they are: a reader that loaded the old count finds leaves there. */
 	set_count(forest, count - n);
 }

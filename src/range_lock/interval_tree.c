@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything goes through rebalance(): whoever changes a subtree calls it on the lowest changed
- * node, and it repairs heights, balance and augmentation from there towards the root, until a node
- * comes out as it was.
+ * Every change ends in rebalance(), called for the lowest changed node. It repairs heights, balance
+ * and augmentation from there towards the root, until it comes to a node that does not change.
  */
 #include "interval_tree.h"
 
@@ -11,7 +10,7 @@ static unsigned int height(const struct range__node *node)
 	return node ? node->height : 0;
 }
 
-/* In the order of the tree, and of what node stands for. */
+/* The order of the tree, and the range of a node. */
 static uint64_t start_of(const struct range__node *node)
 {
 	return range__hold_of(node)->start;
@@ -32,7 +31,7 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* What a node knows of its subtree. */
+/* What a node records of its subtree. */
 struct summary {
 	uint64_t max_end;
 	uint64_t max_write_end;
@@ -88,7 +87,7 @@ static void set_right(struct range__node *node, struct range__node *child)
 		child->parent = node;
 }
 
-/* Puts new where old hangs. */
+/* Puts new in the place of old. */
 static void replace_child(struct range__node **root, struct range__node *parent,
 			  struct range__node *old, struct range__node *new)
 {
@@ -127,7 +126,7 @@ static struct range__node *rotate_right(struct range__node **root, struct range_
 }
 
 /* Rotates if one side of node is two higher than the other; returns the root of the subtree. */
-static struct range__node *balance(struct range__node **root, struct range__node *node)
+static struct range__node *rotate_if_needed(struct range__node **root, struct range__node *node)
 {
 	unsigned int left = height(node->left), right = height(node->right);
 
@@ -150,15 +149,15 @@ static void rebalance(struct range__node **root, struct range__node *node)
 		struct summary before = { node->max_end, node->max_write_end, node->height };
 
 		update(node);
-		node = balance(root, node);
+		node = rotate_if_needed(root, node);
 		if (summary_is(node, before))
 			return;
 		node = node->parent;
 	}
 }
 
-/* Where b is in a tree, and a is not. */
-static bool before(const struct range__node *a, const struct range__node *b)
+/* Whether a, which is not in a tree, comes before b, which is. */
+static bool comes_before(const struct range__node *a, const struct range__node *b)
 {
 	return start_of(a) < start_of(b) ||
 	       (start_of(a) == start_of(b) &&
@@ -174,7 +173,7 @@ void range__tree_insert(struct range__node **root, struct range__hold *hold, uns
 	range->which = (uint8_t)which;
 	while (*link) {
 		parent = *link;
-		link = before(range, parent) ? &parent->left : &parent->right;
+		link = comes_before(range, parent) ? &parent->left : &parent->right;
 	}
 	range->left = range->right = NULL;
 	range->parent = parent;
@@ -205,7 +204,9 @@ void range__tree_erase(struct range__node **root, struct range__node *range)
 	}
 	set_left(next, range->left);
 	replace_child(root, range->parent, range, next);
-	/* As if nothing had changed here, so that the repair goes on upwards only if it has to. */
+	/*
+	 * As if nothing had changed here, so that the repair goes on upwards only where it has to.
+	 */
 	next->height = range->height;
 	next->max_end = range->max_end;
 	next->max_write_end = range->max_write_end;
@@ -225,15 +226,16 @@ struct range__node *range__tree_overlap(struct range__node *root, uint64_t start
 	struct range__node *node = root;
 
 	/*
-	 * If something in the left subtree ends after start, then either something in it overlaps,
-	 * or it starts at end or later, and so does all that follows: the right side need not be
-	 * seen.
+	 * If a range in the left subtree ends after start, then either it overlaps, or it starts at
+	 * end or later, and so do all ranges to its right: the right subtree need not be searched.
 	 */
 	while (node) {
 		const struct range__node *left = node->left;
 
-		/* Both at once: in a tree that is not in the cache, waiting for them is all there
-		 * is to it. */
+		/*
+		 * Both children at once: in a tree that is not in the cache, a search is nothing
+		 * but waiting.
+		 */
 		__builtin_prefetch(node->right);
 		if (left && (writers_only ? left->max_write_end : left->max_end) > start)
 			node = node->left;
@@ -260,8 +262,10 @@ struct range__node *range__tree_next(struct range__node *range, uint64_t start, 
 	for (;;) {
 		struct range__node *parent;
 
-		/* If one there ends after start and none overlaps, all that follows starts too
-		 * late. */
+		/*
+		 * If a range there ends after start and none overlaps, all ranges that follow start
+		 * too late.
+		 */
 		if (node->right && node->right->max_end > start)
 			return range__tree_first(node->right, start, end);
 		for (parent = node->parent; parent && node == parent->right; parent = node->parent)
@@ -291,8 +295,8 @@ struct range__node *range__tree_from(struct range__node *root, uint64_t from, ui
 }
 
 /* The tree of left, then middle, then right; left and right may be empty and of any height. */
-static struct range__node *join(struct range__node *left, struct range__node *middle,
-				struct range__node *right)
+static struct range__node *join_trees(struct range__node *left, struct range__node *middle,
+				      struct range__node *right)
 {
 	struct range__node *root = middle, *parent = NULL;
 
@@ -331,14 +335,16 @@ void range__tree_split(struct range__node **root, uint64_t point, struct range__
 		last = node;
 		node = start_of(node) >= point ? node->left : node->right;
 	}
-	/* Back up the path: what was below a node is in two trees already, the node and its other
-	 * side join one. */
+	/*
+	 * Back up the path: what was below a node is in two trees already, and the node joins its
+	 * other side to one of them.
+	 */
 	for (node = last; node; node = parent) {
 		parent = node->parent;
 		if (start_of(node) >= point)
-			above = join(above, node, detach(node->right));
+			above = join_trees(above, node, detach(node->right));
 		else
-			below = join(detach(node->left), node, below);
+			below = join_trees(detach(node->left), node, below);
 	}
 	*root = below;
 	*right = above;
@@ -356,7 +362,7 @@ static bool subtree_valid(const struct range__node *node, const struct range__no
 		return false;
 	if (!subtree_valid(node->left, node, previous))
 		return false;
-	if (*previous && !before(*previous, node))
+	if (*previous && !comes_before(*previous, node))
 		return false;
 	*previous = node;
 	return subtree_valid(node->right, node, previous);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * layout - what the opaque storage of the public header consists of.
- *
- * The library looks at the caller's storage through the structures here, which may alias it.
+ * layout - the structures behind the opaque storage of the public header, through which the library
+ * looks at the caller's storage. They may alias it.
  */
 #ifndef RANGE_LOCK_LAYOUT_H
 #define RANGE_LOCK_LAYOUT_H
@@ -12,28 +11,28 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-/* A leaf owns the keys [lo, hi): see leaf.h. */
+/* A leaf owns the keys [lo, hi): see leaf.h. What it remembers: see history.h. */
 struct range__leaf {
 	_Alignas(8) _Atomic(uint64_t) word;
 	_Alignas(8) _Atomic(uint64_t) lo;
-	_Alignas(8) _Atomic(uint64_t) not_hi; /* the bits of hi inverted */
+	_Alignas(8) _Atomic(uint64_t) not_hi; /* hi with all bits inverted: 0 is UINT64_MAX */
 	_Alignas(8) _Atomic(uint64_t) last_start;
 	_Alignas(8) _Atomic(uint64_t) last_end;
 	_Atomic(uint32_t) last_owner;
 	_Atomic(uint16_t) score;
-	_Atomic(uint8_t) patience;
-	_Atomic(uint8_t) strain;
-	_Atomic(uint32_t) rent;
-	_Atomic(uint32_t) bias;
+	_Atomic(uint8_t) split_doublings;
+	_Atomic(uint8_t) crossings;
+	_Atomic(uint32_t) unbiased_cost;
+	bool biased;
 	_Atomic(struct range__leaf *) right;
-	/* 64 bytes so far, which is all that the fast paths need. */
+	/* The fast paths need only the 64 bytes up to here. */
 	_Alignas(8) _Atomic(uint64_t) generation;
 	struct range__node *held;
 	struct range__hold *waiters;
 	struct range__hold *wide;
 	union {
 		uint64_t fair_at;
-		struct range__leaf *next; /* while it is free */
+		struct range__leaf *next; /* while the leaf is not in use */
 	};
 	_Alignas(8) _Atomic(uint64_t) waits;
 	uint32_t covers;
@@ -48,15 +47,16 @@ struct range__wait;
 struct range__set;
 
 /*
- * What all acquisitions read comes first, and what changes with the leaves last: in a lock that begins with a
- * cache line, no thread that splits a leaf takes the line of the forest away from all others.
+ * Fields that all acquisitions read come first, and fields that change with the leaves last: in a
+ * lock that begins at a cache line, a thread that splits a leaf does not take the line of the
+ * forest away from others.
  */
 struct __attribute__((may_alias)) range__lock {
 	_Atomic(struct range__forest *) forest;
-	_Atomic(const void *) copy; /* of the library, that uses it; NULL: none has */
+	_Atomic(const void *) copy; /* of the library that uses the lock; NULL: none has used it */
 	uint32_t magic;
 	uint32_t max_leaves;         /* 0: the default */
-	uint64_t starvation_more_ns; /* than the default, modulo 2^64 */
+	uint64_t starvation_more_ns; /* more than the default, modulo 2^64 */
 	void *(*alloc)(size_t size, size_t align, void *arg);
 	void (*free)(void *memory, size_t size, void *arg);
 	void *arg;
@@ -65,6 +65,7 @@ struct __attribute__((may_alias)) range__lock {
 	_Alignas(8) _Atomic(uint64_t) mutex;
 	_Alignas(8) _Atomic(uint64_t) claims_mutex;
 	struct range__hold *claims;
+	_Alignas(8) _Atomic(uint64_t) biases; /* how often a leaf has become biased */
 };
 
 struct range__node {
@@ -73,43 +74,46 @@ struct range__node {
 	struct range__node *right;
 	uint64_t max_end;
 	uint64_t max_write_end;
-	uint8_t height;
-	uint8_t which; /* of the nodes of its range */
+	uint8_t height; /* in its tree; 0: in none */
+	uint8_t which;  /* 0 or 1: which node of its range this is */
 };
 
 struct __attribute__((may_alias)) range__hold {
 	uint64_t start;
 	uint64_t end;
 	enum range_mode mode;
-	uint8_t how; /* it is held: RANGE__WIDE, RANGE__SLOT */
+	uint8_t how; /* RANGE__WIDE, RANGE__SLOT, RANGE__TREE */
 	uint8_t starving;
 	uint8_t promoted;
 	uint8_t checked_held;
-	uint64_t owner; /* the thread: its number in the system in the upper half */
+	uint64_t owner; /* the thread; the upper half is its number in the system */
 	union {
 		_Alignas(8) _Atomic(uint64_t) state; /* while it waits */
-		struct range__slot *slot;            /* while it is in one */
+		struct range__slot *slot;            /* while it is held through a slot */
 	};
-	/* Of the first leaf and of the last: if they are the same, the second is not used. */
+	/*
+	 * Its first leaf and its last, and the words that they had. If both are one leaf, only the
+	 * first entry is used.
+	 */
 	struct range__leaf *leaf[2];
-	uint64_t stamp[2];
+	uint64_t saved_word[2];
 	union {
 		struct range__node node[2]; /* while it is held */
 		struct {                    /* while it waits */
 			uint64_t arrival;
 			struct range__set *set;
-			_Atomic(struct range__leaf *) in; /* its queue; NULL: in none */
+			_Atomic(struct range__leaf *) in; /* whose queue it is in, or NULL */
 			struct range__hold *next;
 			struct range__hold *prev;
 			struct range__hold *next_wide;
 			struct range__hold **wide_link;
 			struct range__hold *next_claim;
 			struct range__hold **claim_link;
-			struct range__wait *checked_wait; /* NULL: with a deadline */
-			bool listed; /* in its first leaf's list of wide ones */
+			struct range__wait *checked_wait; /* NULL: it waits with a deadline */
+			bool listed; /* in its first leaf's list of wide waiters */
 		};
 	};
-	/* checked_... are used by the checked build only; the layout is the same in both. */
+	/* Only the checked build uses checked_..; the layout is the same in both builds. */
 	_Atomic(struct range__hold *) checked_next;
 	struct range__lock *checked_lock;
 };
@@ -128,9 +132,9 @@ _Static_assert(_Alignof(struct range__lock) <= 8 && _Alignof(struct range__hold)
 	       "as the public ones");
 
 enum {
-	RANGE__WIDE = 1, /* in several leaves; also while it waits */
-	RANGE__SLOT = 2, /* through a slot */
-	RANGE__TREE = 4, /* not in the word of its only leaf: a hint for the release */
+	RANGE__WIDE = 1, /* it overlaps several leaves; also while it waits */
+	RANGE__SLOT = 2, /* it is held through a slot */
+	RANGE__TREE = 4, /* it is not in the word of its only leaf: a hint for the release */
 };
 
 static inline bool range__is_wide(const struct range__hold *range)
@@ -158,7 +162,7 @@ static inline struct range__hold *range__hold(struct range_hold *hold)
 	return (struct range__hold *)(void *)hold;
 }
 
-/* The caller's storage that this is. */
+/* The caller's storage behind a range. */
 static inline struct range_hold *range__public(struct range__hold *range)
 {
 	return (struct range_hold *)(void *)range;

@@ -1,46 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Held ranges are in an interval tree, waiters in a queue in the order of their arrival.
- *
- * Waiting is barging with bounded bypass. A newcomer waits for held ranges that conflict, and for
- * conflicting waiters that are starving. A release wakes waiters, it does not hand over to them: a
- * woken waiter looks again, and may find that a newcomer was faster. While one is on its way
- * (WOKEN), no other that conflicts with it is woken (the designated waker of nsync and of Go's
- * sync.Mutex). The rate at which waiters become starving is limited, to one per leaf and time
- * (eventual fairness, as in parking_lot): fair hand-overs cost a context switch each. FIFO is the
- * case in which every waiter is starving from the start.
- *
- * No wake-up is lost, because whenever a leaf is unlocked, each WAITING range in its queue has a
- * cause that ends with a call of range__leaf_wake() in this leaf, over a range that overlaps it:
- *
- *	(a) a held range that conflicts with it; it will be released; or
- *	(b) a conflicting waiter in the queue that is WOKEN; its thread will run, and hold (then (a)
- *	    applies), wait again, here or in another queue, or give up, all of which wake; or
- *	(c) an earlier conflicting waiter in the queue that is starving, which is WOKEN or has a cause
- *	    itself; it will hold or give up; or
- *	(d) an earlier claim that conflicts with it, whose acquisition has a cause itself, in this
- *	    leaf or in another one; it will hold or give up. See claim.h.
- *
- * In a leaf where nothing is held and nothing is starving or claimed, only (b) is left. So if there is
- * a queue, newcomers may come and go by the fast path, past the waiters, and wake none: that is the
- * word EMPTY with WAITERS. When a woken waiter looks again it locks the leaf, and if it has to wait
- * then, for a newcomer that is there, that one has been recorded, and its release wakes.
- */
 #include "leaf.h"
-#include "claim.h"
 #include "platform/platform.h"
 
-enum {
-	/* Compare-and-swaps before a word that keeps changing is taken by exchange. */
-	LOCK_SWAPS = 4,
-	/* Looks at a locked word before parking; the lock is held for less than a microsecond. */
-	LOCK_SPINS = 100,
-};
+/* Compare-and-swaps before a thread takes a word that keeps changing by exchange. */
+enum { LOCK_SWAPS = 4 };
 
 /* The range in a SINGLE word. */
 static struct range__hold *range_in(uint64_t word)
 {
-	return (struct range__hold *)(uintptr_t)(word & ~(WORD_TAG | WORD_WRITER));
+	return (struct range__hold *)(uintptr_t)(word & ~(WORD_TAG | WORD_SINGLE_WRITER));
 }
 
 void range__leaf_init(struct range__leaf *leaf)
@@ -50,23 +18,23 @@ void range__leaf_init(struct range__leaf *leaf)
 }
 
 /*
- * One attempt to make an unlocked word LOCKED. Swaps that fail because the leaf is acquired and
- * released all the time by the fast path are not repeated without bound: an exchange cannot fail. It
- * may hit a word that another thread has locked meanwhile, and must not take the mark of sleepers
- * away then, so it sets it.
+ * One attempt to make an unlocked word LOCKED. Where the fast path acquires and releases the leaf
+ * all the time, swaps may fail without bound, and an exchange cannot fail. The exchange may hit a
+ * word that another thread has locked meanwhile. It sets SLEEPERS, because it must not take that
+ * mark away.
  */
 static bool try_lock_word(struct range__leaf *leaf, uint64_t *word, uint64_t locked, int attempt)
 {
 	if (attempt < LOCK_SWAPS)
 		return atomic_compare_exchange_weak_explicit(&leaf->word, word, locked,
-							     memory_order_acquire, /* [A2] */
+							     memory_order_acquire, /* [LEAF-A2] */
 							     memory_order_relaxed);
-	*word = atomic_exchange_explicit(&leaf->word, WORD_LOCKED | WORD_SLEEPERS,
-					 memory_order_acquire /* [A2] */);
+	*word = atomic_exchange_explicit(&leaf->word, WORD_LOCKED | WORD_LOCKED_SLEEPERS,
+					 memory_order_acquire /* [LEAF-A2] */);
 	return (*word & WORD_TAG) != WORD_LOCKED;
 }
 
-/* The leaf has been locked, when its word was this. */
+/* With the leaf locked, whose word was this. */
 static void record_single(struct range__leaf *leaf, uint64_t word)
 {
 	if ((word & WORD_TAG) == WORD_SINGLE)
@@ -76,7 +44,7 @@ static void record_single(struct range__leaf *leaf, uint64_t word)
 void range__leaf_lock(struct range__leaf *leaf)
 {
 	uint64_t locked = WORD_LOCKED;
-	int spins = mmrange__spinning_helps() ? LOCK_SPINS : 0;
+	unsigned int spins = 0;
 	int attempts = 0;
 
 	for (;;) {
@@ -89,18 +57,20 @@ void range__leaf_lock(struct range__leaf *leaf)
 			record_single(leaf, word);
 			return;
 		}
-		if (spins > 0) {
-			spins--;
-			mmrange__relax();
+		if (mmrange__spin(&spins))
 			continue;
-		}
-		if (word == WORD_LOCKED && !atomic_compare_exchange_weak_explicit(
-						   &leaf->word, &word, WORD_LOCKED | WORD_SLEEPERS,
-						   memory_order_relaxed, memory_order_relaxed))
+		if (word == WORD_LOCKED &&
+		    !atomic_compare_exchange_weak_explicit(
+			    &leaf->word, &word, WORD_LOCKED | WORD_LOCKED_SLEEPERS,
+			    memory_order_relaxed, memory_order_relaxed))
 			continue;
-		mmrange__park(&leaf->word, WORD_LOCKED | WORD_SLEEPERS, CLOCK_MONOTONIC, NULL);
-		/* One is woken at a time: it stands in for those that still sleep. */
-		locked = WORD_LOCKED | WORD_SLEEPERS;
+		mmrange__park(&leaf->word, WORD_LOCKED | WORD_LOCKED_SLEEPERS, CLOCK_MONOTONIC,
+			      NULL);
+		/*
+		 * The unlock wakes one thread at a time, which stands in for those that still
+		 * sleep.
+		 */
+		locked = WORD_LOCKED | WORD_LOCKED_SLEEPERS;
 	}
 }
 
@@ -111,7 +81,7 @@ bool range__leaf_trylock(struct range__leaf *leaf)
 
 	if ((word & WORD_TAG) == WORD_LOCKED ||
 	    !atomic_compare_exchange_strong_explicit(&leaf->word, &word, WORD_LOCKED,
-						     memory_order_acquire, /* [A2] */
+						     memory_order_acquire, /* [LEAF-A2] */
 						     memory_order_relaxed))
 		return false;
 	record_single(leaf, word);
@@ -123,7 +93,7 @@ bool range__leaf_lock_tree(struct range__leaf *leaf, const struct range__hold *r
 	uint64_t word = WORD_TREE;
 
 	if (!atomic_compare_exchange_strong_explicit(&leaf->word, &word, WORD_LOCKED,
-						     memory_order_acquire, /* [A2] */
+						     memory_order_acquire, /* [LEAF-A2] */
 						     memory_order_relaxed))
 		return false;
 	if (range__leaf_covers(leaf, range->start, range->end))
@@ -134,24 +104,23 @@ bool range__leaf_lock_tree(struct range__leaf *leaf, const struct range__hold *r
 
 void range__leaf_unlock_to(struct range__leaf *leaf, uint64_t word)
 {
-	/* [U2] From here on the leaf may be gone, and those to be woken too: only addresses are
-	 * used. */
+	/* [LEAF-U2] From here on the leaf and its waiters may be gone: only addresses are used. */
 	uint64_t old = atomic_exchange_explicit(&leaf->word, word, memory_order_release);
 
-	if (old & WORD_SLEEPERS)
+	if (old & WORD_LOCKED_SLEEPERS)
 		mmrange__unpark(&leaf->word, false);
 }
 
 static uint64_t unlocked_word(struct range__leaf *leaf)
 {
-	if (range__leaf_biased(leaf))
+	if (leaf->biased)
 		return range__word_of_bias(range__leaf_generation(leaf));
 	if (leaf->held || leaf->covers > 0 || leaf->nr_claims > 0)
 		return WORD_TREE;
 	if (!leaf->waiters)
 		return range__word_empty(range__leaf_generation(leaf));
 	if (leaf->nr_woken > 0 && leaf->nr_starving == 0)
-		return range__word_empty(range__leaf_generation(leaf)) | WORD_WAITERS;
+		return range__word_empty(range__leaf_generation(leaf)) | WORD_EMPTY_WAITERS;
 	return WORD_TREE;
 }
 
@@ -203,8 +172,8 @@ void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range__hold *r
 {
 	struct range__node *node = range__leaf_node(leaf, range);
 
-	if (node && range__leaf_vacant(leaf) && !range__leaf_biased(leaf)) {
-		range->stamp[node == &range->node[1]] =
+	if (node && range__leaf_vacant(leaf) && !leaf->biased) {
+		range->saved_word[node == &range->node[1]] =
 			range__word_empty(range__leaf_generation(leaf));
 		range__leaf_unlock_to(leaf, range__word_single(range, range->mode));
 	} else {
@@ -222,298 +191,4 @@ bool range__leaf_holds_conflict(struct range__leaf *leaf, const struct range__ho
 		return true;
 	return range__tree_overlap(leaf->held, range->start, range->end,
 				   range->mode == RANGE_READ) != NULL;
-}
-
-static bool is_woken(const struct range__hold *range)
-{
-	/* relaxed: under the leaf's lock */
-	return atomic_load_explicit(&range->state, memory_order_relaxed) == RANGE_WOKEN;
-}
-
-/* Whether a starving waiter that came before range conflicts with it. */
-static bool behind_starving(const struct range__leaf *leaf, const struct range__hold *range)
-{
-	struct range__hold *w = leaf->nr_starving > 0 ? leaf->waiters : NULL;
-
-	for (; w && range__earlier(w, range); w = range__leaf_next(leaf, w))
-		if (w->starving && range__conflict(w, range))
-			return true;
-	return false;
-}
-
-static bool behind_woken(const struct range__leaf *leaf, const struct range__hold *range)
-{
-	unsigned int left = leaf->nr_woken;
-
-	for (struct range__hold *w = leaf->waiters; w && left > 0; w = range__leaf_next(leaf, w)) {
-		if (!is_woken(w))
-			continue;
-		left--;
-		if (range__conflict(w, range))
-			return true;
-	}
-	return false;
-}
-
-bool range__leaf_blocks(struct range__lock *lock, struct range__leaf *leaf,
-			const struct range__hold *range)
-{
-	return range__leaf_holds_conflict(leaf, range) || behind_starving(leaf, range) ||
-	       (leaf->nr_claims > 0 && range__claims_block(lock, leaf, range));
-}
-
-static bool covered_by_other(const struct range__leaf *leaf, bool itself)
-{
-	return leaf->covers > (itself ? 1 : 0);
-}
-
-bool range__leaf_upgradable(struct range__lock *lock, struct range__leaf *leaf,
-			    const struct range__hold *range)
-{
-	struct range__hold *w = leaf->waiters;
-	struct range__node *node = range__tree_first(leaf->held, range->start, range->end);
-	bool spanned = range->start < range__leaf_lo(leaf) && range__leaf_hi(leaf) < range->end;
-
-	if (covered_by_other(leaf, spanned))
-		return false;
-	for (; node; node = range__tree_next(node, range->start, range->end))
-		if (range__hold_of(node) != range)
-			return false;
-	for (; w; w = range__leaf_next(leaf, w))
-		if (w->starving && w->mode == RANGE_READ &&
-		    range__overlap(w, range->start, range->end))
-			return false;
-	return leaf->nr_claims == 0 || !range__claims_read(lock, leaf, range);
-}
-
-/* Does not write the state: a waiter that saw it WAITING for a moment could fall asleep after its
- * wake-up. */
-void range__leaf_enqueue(struct range__leaf *leaf, struct range__hold *range)
-{
-	struct range__hold *first = leaf->waiters, *after = first ? first->prev : NULL;
-
-	while (after && after != first && range__earlier(range, after))
-		after = after->prev;
-	atomic_store_explicit(&range->in, leaf, memory_order_relaxed);
-	leaf->nr_starving += range->starving;
-	leaf->nr_woken += is_woken(range);
-	if (!first) {
-		range->next = range->prev = leaf->waiters = range;
-		return;
-	}
-	if (after == first && range__earlier(range, first)) {
-		after = first->prev;
-		leaf->waiters = range;
-	}
-	range->prev = after;
-	range->next = after->next;
-	after->next->prev = range;
-	after->next = range;
-}
-
-void range__leaf_dequeue(struct range__leaf *leaf, struct range__hold *range)
-{
-	if (range->next == range)
-		leaf->waiters = NULL;
-	else if (leaf->waiters == range)
-		leaf->waiters = range->next;
-	range->prev->next = range->next;
-	range->next->prev = range->prev;
-	atomic_store_explicit(&range->in, NULL, memory_order_relaxed);
-	leaf->nr_starving -= range->starving;
-	leaf->nr_woken -= is_woken(range);
-}
-
-void range__leaf_wait_again(struct range__leaf *leaf, struct range__hold *range)
-{
-	if (is_woken(range)) {
-		leaf->nr_woken--;
-		atomic_store_explicit(&range->state, RANGE_WAITING, memory_order_relaxed);
-	}
-}
-
-void range__leaf_starve(struct range__leaf *leaf, struct range__hold *range)
-{
-	range->starving = 1;
-	leaf->nr_starving++;
-}
-
-static void wake_one(struct range__leaf *leaf, struct range__hold *range,
-		     struct range__wakes *wakes)
-{
-	leaf->nr_woken++;
-	/* relaxed: the waiter goes on to lock the leaf before it looks at anything else */
-	atomic_store_explicit(&range->state, RANGE_WOKEN, memory_order_relaxed);
-	if (wakes->n < sizeof wakes->state / sizeof wakes->state[0])
-		wakes->state[wakes->n++] = &range->state;
-	else
-		mmrange__unpark(&range->state, false);
-}
-
-void range__leaf_wake(struct range__lock *lock, struct range__leaf *leaf, uint64_t start,
-		      uint64_t end, struct range__wakes *wakes)
-{
-	for (struct range__hold *w = leaf->waiters; w; w = range__leaf_next(leaf, w)) {
-		if (!range__overlap(w, start, end))
-			continue;
-		if (!is_woken(w) && !range__leaf_blocks(lock, leaf, w) &&
-		    (w->starving || !behind_woken(leaf, w)))
-			wake_one(leaf, w, wakes);
-		/* All that follow and overlap [start, end) conflict with this one, and have it as
-		 * their cause. */
-		if (w->mode == RANGE_WRITE && w->start <= start && end <= w->end &&
-		    (w->starving || (is_woken(w) && leaf->nr_starving == 0)))
-			return;
-	}
-}
-
-/* A claim needs all the leaves of the acquisition, which its own thread has to lock. */
-static void tell_to_claim(struct range__leaf *leaf, struct range__hold *range,
-			  struct range__wakes *wakes)
-{
-	range->promoted = 1;
-	if (!is_woken(range))
-		wake_one(leaf, range, wakes);
-}
-
-/* An arrival may be later than the clock, see arrive() in wait.c. */
-static bool has_waited(const struct range__hold *range, uint64_t now, uint64_t bound)
-{
-	return range->arrival <= now && now - range->arrival >= bound;
-}
-
-struct range__hold *range__leaf_promote(struct range__lock *lock, struct range__leaf *leaf,
-					uint64_t bound, struct range__wakes *wakes)
-{
-	struct range__hold *w = leaf->waiters;
-	uint64_t now;
-
-	if (!w)
-		return NULL;
-	now = mmrange__now();
-	if (now - leaf->fair_at < bound || !has_waited(w, now, bound))
-		return NULL;
-	/*
-	 * Also if it is in vain: many that are starving are not to be looked through at each
-	 * release.
-	 */
-	leaf->fair_at = now;
-	/*
-	 * In the order of arrival: after the first that has not waited for long enough, none has.
-	 */
-	for (; w && has_waited(w, now, bound); w = range__leaf_next(leaf, w)) {
-		if (w->starving || w->promoted || behind_starving(leaf, w) ||
-		    (leaf->nr_claims > 0 && range__claims_block(lock, leaf, w)))
-			continue;
-		if (range__claim_needed(w)) {
-			tell_to_claim(leaf, w, wakes);
-			return NULL;
-		}
-		range__leaf_starve(leaf, w);
-		return w;
-	}
-	return NULL;
-}
-
-bool range__leaf_crossed(struct range__leaf *leaf, uint64_t point)
-{
-	struct range__hold *w = leaf->waiters;
-
-	/* What overlaps the empty [point, point) starts before it and ends after it. */
-	if (leaf->covers > 0 || leaf->nr_claims > 0 ||
-	    range__tree_overlap(leaf->held, point, point, false))
-		return true;
-	for (; w; w = range__leaf_next(leaf, w))
-		if (range__overlap(w, point, point))
-			return true;
-	return false;
-}
-
-static void set_bounds(struct range__leaf *leaf, uint64_t lo, uint64_t hi)
-{
-	/* relaxed: [B] */
-	atomic_store_explicit(&leaf->lo, lo, memory_order_relaxed);
-	atomic_store_explicit(&leaf->not_hi, ~hi, memory_order_relaxed);
-	range__leaf_next_generation(leaf);
-}
-
-void range__leaf_split(struct range__leaf *leaf, uint64_t point, struct range__leaf *right)
-{
-	struct range__hold *w = leaf->waiters, *next;
-
-	range__tree_split(&leaf->held, point, &right->held);
-	for (; w; w = next) {
-		next = range__leaf_next(leaf, w);
-		if (w->start < point)
-			continue;
-		range__leaf_dequeue(leaf, w);
-		range__leaf_enqueue(right, w);
-	}
-	range__wide_split(leaf, point, right);
-	right->fair_at = leaf->fair_at;
-	range__leaf_set_right(right, range__leaf_right(leaf));
-	range__leaf_set_right(leaf, right);
-	set_bounds(right, point, range__leaf_hi(leaf));
-	set_bounds(leaf, range__leaf_lo(leaf), point);
-}
-
-void range__leaf_absorb(struct range__leaf *leaf, struct range__leaf *right)
-{
-	uint64_t hi = range__leaf_hi(right);
-
-	range__leaf_set_right(leaf, range__leaf_right(right));
-	set_bounds(leaf, range__leaf_lo(leaf), hi);
-	set_bounds(right, hi, hi);
-}
-
-/* Whether a waiter has a cause, as the head of this file lists them; earlier ones have been seen to
- * have one. */
-static bool has_cause(struct range__lock *lock, struct range__leaf *leaf,
-		      const struct range__hold *range)
-{
-	return is_woken(range) || behind_woken(leaf, range) ||
-	       range__leaf_blocks(lock, leaf, range);
-}
-
-static bool touches(struct range__leaf *leaf, const struct range__hold *range)
-{
-	return range->start < range->end &&
-	       range__overlap(range, range__leaf_lo(leaf), range__leaf_hi(leaf));
-}
-
-static bool held_valid(struct range__leaf *leaf)
-{
-	struct range__node *node = range__tree_first(leaf->held, 0, UINT64_MAX);
-
-	for (; node; node = range__tree_next(node, 0, UINT64_MAX)) {
-		struct range__hold *range = range__hold_of(node);
-		struct range__node *other = range__tree_first(leaf->held, range->start, range->end);
-
-		if (!touches(leaf, range) || range__leaf_node(leaf, range) != node ||
-		    (range->mode == RANGE_WRITE && leaf->covers > 0) ||
-		    leaf->covers == RANGE__COVERS_WRITER)
-			return false;
-		for (; other; other = range__tree_next(other, range->start, range->end))
-			if (other != node && range__conflict(range, range__hold_of(other)))
-				return false;
-	}
-	return range__tree_valid(leaf->held);
-}
-
-bool range__leaf_valid(struct range__lock *lock, struct range__leaf *leaf)
-{
-	uint32_t woken = 0, starving = 0;
-	struct range__hold *prev = leaf->waiters ? leaf->waiters->prev : NULL;
-
-	if (!held_valid(leaf) || range__leaf_biased(leaf) || !range__claims_valid(lock, leaf))
-		return false;
-	for (struct range__hold *w = leaf->waiters; w; prev = w, w = range__leaf_next(leaf, w)) {
-		if (w->prev != prev || w->in != leaf || !touches(leaf, w) ||
-		    (w != leaf->waiters && range__earlier(w, prev)) || !has_cause(lock, leaf, w))
-			return false;
-		woken += is_woken(w);
-		starving += w->starving;
-	}
-	return leaf->nr_woken == woken && leaf->nr_starving == starving &&
-	       prev == (leaf->waiters ? leaf->waiters->prev : NULL);
 }

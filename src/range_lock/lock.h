@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lock - what the fields of a lock of zeros stand for, which RANGE_LOCK_INITIALIZER makes.
+ * lock - what the zeros of RANGE_LOCK_INITIALIZER stand for.
  */
 #ifndef RANGE_LOCK_LOCK_H
 #define RANGE_LOCK_LOCK_H
@@ -14,7 +14,7 @@ enum {
 	RANGE__DEFAULT_STARVATION = 500000, /* nanoseconds */
 };
 
-/* magic: that of a lock of zeros, of one that range_lock_init() made, and of one that is no more. */
+/* magic: of a lock of zeros, of a lock that range_lock_init() made, and of a destroyed lock. */
 #define RANGE__ZEROED    UINT32_C(0)
 #define RANGE__ALIVE     UINT32_C(0x72616e67)
 #define RANGE__DESTROYED UINT32_C(0x646f6e65)

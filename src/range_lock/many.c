@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Several ranges at once: one acquisition of all their leaves, see wait.c.
- */
+/* Several ranges as one acquisition of all their leaves, see wait.c. */
 #include "checked.h"
 #include "wait.h"
 
 #include <errno.h>
 
-/* By start, in place, without recursion and in O(n log n): heapsort (Williams 1964). */
+/* Sorts by start, in place, without recursion and in O(n log n): heapsort (Williams 1964). */
 static void sift_down(struct range_request *requests, size_t root, size_t n)
 {
 	struct range_request request = requests[root];
@@ -47,8 +45,8 @@ static void sort(struct range_request *requests, size_t n)
 	}
 }
 
-/* Sorted. */
-static bool valid(const struct range_request *requests, size_t n)
+/* For sorted requests. */
+static bool requests_valid(const struct range_request *requests, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		const struct range_request *r = &requests[i];
@@ -79,7 +77,7 @@ static int acquire(struct range__lock *lock, struct range_request *requests, siz
 	int error;
 
 	sort(requests, n);
-	if (!range__limit_valid(limit) || !valid(requests, n))
+	if (!range__limit_valid(limit) || !requests_valid(requests, n))
 		return EINVAL;
 	for (size_t i = 0; i < n; i++)
 		begin(lock, &requests[i]);

@@ -1,53 +1,54 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One slot of the thread's own is written, and the words of one or two leaves are read. Only if one of
- * them has changed meanwhile, because a thread has ended the bias, all leaves of the range are locked:
- * it may have been adopted there.
+ * A reader writes one slot of its own thread, and reads the words of one or two leaves. Only if one
+ * of the words has changed meanwhile, because a thread has revoked the bias, does the reader lock
+ * all leaves of its range, where it may have been adopted.
  */
 #include "reader.h"
-#include "wait.h"
+#include "span.h"
+#include "waiters.h"
+#include "wake.h"
 
-/* Looks at a leaf that is locked, maybe by a reader, before locking it. */
-enum { LOCKED_SPINS = 100 };
-
-static bool calms_down(const struct range__hold *range, unsigned int which)
+static bool comes_back(const struct range__hold *range, unsigned int which)
 {
-	int spins = mmrange__spinning_helps() ? LOCKED_SPINS : 0;
+	unsigned int spins = 0;
 	uint64_t word;
 
 	do {
 		/* relaxed: as in range__slot_undisturbed() */
 		word = atomic_load_explicit(&range->leaf[which]->word, memory_order_relaxed);
-		if (word == range->stamp[which])
+		if (word == range->saved_word[which])
 			return true;
-		mmrange__relax();
-	} while ((word & WORD_TAG) == WORD_LOCKED && spins-- > 0);
+	} while ((word & WORD_TAG) == WORD_LOCKED && mmrange__spin(&spins));
 	return false;
 }
 
-static inline bool undisturbed(const struct range__hold *range)
+static inline bool is_undisturbed(const struct range__hold *range)
 {
-	mmrange__light_fence(); /* [L] */
-	return (range__slot_undisturbed(range, 0) || calms_down(range, 0)) &&
+	mmrange__light_fence(); /* [SLOT-L] */
+	return (range__slot_undisturbed(range, 0) || comes_back(range, 0)) &&
 	       (!range__is_wide(range) || range__slot_undisturbed(range, 1) ||
-		calms_down(range, 1));
+		comes_back(range, 1));
 }
 
 /* With the leaf locked: whether it is as it was when the range was published in it. */
-static bool intact(struct range__leaf *leaf, struct range__leaf *old, uint64_t stamp)
+static bool is_intact(struct range__leaf *leaf, struct range__leaf *old, uint64_t word)
 {
-	return leaf == old && range__leaf_biased(leaf) &&
-	       range__word_of_bias(range__leaf_generation(leaf)) == stamp;
+	return leaf == old && leaf->biased &&
+	       range__word_of_bias(range__leaf_generation(leaf)) == word;
 }
 
-static bool adopted(struct range__leaf *leaf, struct range__hold *range)
+static bool is_adopted(struct range__leaf *leaf, struct range__hold *range)
 {
 	struct range__node *node = range__leaf_node(leaf, range);
 
-	return node && range__slot_adopted(node);
+	return node && range__node_in_tree(node);
 }
 
-/* With all leaves locked, and out of the slot: whether it can be held where it is not recorded. */
+/*
+ * With all leaves locked, and the range out of its slot: whether the range can be held in the
+ * leaves where it has not been adopted.
+ */
 static bool can_be_recorded(struct range__set *set)
 {
 	const struct range__hold newcomer = {
@@ -58,7 +59,7 @@ static bool can_be_recorded(struct range__set *set)
 	};
 
 	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk))
-		if (!adopted(walk.leaf, set->one) &&
+		if (!is_adopted(walk.leaf, set->one) &&
 		    range__leaf_blocks(set->lock, walk.leaf, &newcomer))
 			return false;
 	return true;
@@ -67,18 +68,18 @@ static bool can_be_recorded(struct range__set *set)
 static void record_rest(struct range__set *set)
 {
 	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk))
-		if (!adopted(walk.leaf, set->one))
+		if (!is_adopted(walk.leaf, set->one))
 			range__leaf_record(walk.leaf, set->one);
 }
 
-/* Where it has been adopted. Whether it was so somewhere. */
+/* Erases the range where it has been adopted. Returns whether it was in any leaf. */
 static bool erase_adopted(struct range__set *set, struct range__wakes *wakes)
 {
 	struct range__hold *range = set->one;
 	bool any = false;
 
 	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk)) {
-		if (!adopted(walk.leaf, range))
+		if (!is_adopted(walk.leaf, range))
 			continue;
 		range__leaf_erase(walk.leaf, range);
 		range__wake(set->lock, walk.leaf, range->start, range->end, wakes);
@@ -88,10 +89,11 @@ static bool erase_adopted(struct range__set *set, struct range__wakes *wakes)
 }
 
 /*
- * A leaf was not as it should be after publishing the range in it: finds out whether the range is held.
- * If not through the slot, takes it out of there; then it is recorded in all its leaves, or in none.
+ * Finds out whether a published range is held although a leaf had changed. If not through the slot,
+ * the range leaves the slot, and is recorded in all its leaves or in none.
  */
-__attribute__((noinline)) static bool settle(struct range__lock *lock, struct range__hold *range)
+__attribute__((noinline)) static bool recheck_locked(struct range__lock *lock,
+						     struct range__hold *range)
 {
 	struct range__set set = range__set_of(lock, range);
 	struct range__leaf *old[2] = { range->leaf[0],
@@ -104,8 +106,9 @@ __attribute__((noinline)) static bool settle(struct range__lock *lock, struct ra
 	set.hint = range->leaf[0];
 	range__span_lock(&set, RANGE__KEEP_BIAS);
 	range->owner = mmrange__self();
-	if (intact(range->leaf[0], old[0], range->stamp[0]) &&
-	    (range__is_wide(range) ? intact(range->leaf[1], old[1], range->stamp[1]) : !old[1])) {
+	if (is_intact(range->leaf[0], old[0], range->saved_word[0]) &&
+	    (range__is_wide(range) ? is_intact(range->leaf[1], old[1], range->saved_word[1])
+				   : !old[1])) {
 		range__span_unlock(&set, NULL);
 		return true;
 	}
@@ -121,21 +124,21 @@ __attribute__((noinline)) static bool settle(struct range__lock *lock, struct ra
 	return held;
 }
 
-bool range__reader_settle(struct range__lock *lock, struct range__hold *range)
+bool range__reader_recheck(struct range__lock *lock, struct range__hold *range)
 {
-	return undisturbed(range) || settle(lock, range);
+	return is_undisturbed(range) || recheck_locked(lock, range);
 }
 
 bool range__reader_enter(struct range__lock *lock, struct range__hold *range)
 {
-	return range__slot_publish(lock, range) && range__reader_settle(lock, range);
+	return range__slot_publish(lock, range) && range__reader_recheck(lock, range);
 }
 
 /*
- * The slot keeps range__slots_drain() from freeing the leaves until this thread does not need them any
- * more. A range that was adopted does so as well, until the leaf is unlocked: so the slot is free by
- * the time when the release wakes a thread, which may have a higher priority, run at once, and
- * destroy the lock.
+ * The slot keeps range__slots_drain() from letting the leaves be freed until this thread does not
+ * need them any more. A range that was adopted does so as well, until its leaf is unlocked. So the
+ * thread frees the slot before the release wakes a thread that may have a higher priority, run at
+ * once, and destroy the lock.
  */
 __attribute__((noinline)) static void leave_slowly(struct range__lock *lock,
 						   struct range__hold *range, uint64_t next)
@@ -163,7 +166,7 @@ void range__reader_leave_wide(struct range__lock *lock, struct range__hold *rang
 
 void range__reader_left(struct range__lock *lock, struct range__hold *range, uint64_t next)
 {
-	if (undisturbed(range))
+	if (is_undisturbed(range))
 		range__slot_free(range->slot, next);
 	else
 		leave_slowly(lock, range, next);

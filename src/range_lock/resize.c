@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What can be done with a range while it is held. All of it happens with all leaves locked that it
- * overlaps, before or afterwards, and not biased, so that it is recorded in them; whatever this frees
- * is woken as by a release.
+ * Changing a held range. The thread locks all leaves that the range overlaps before or afterwards,
+ * and revokes their bias, so that the range is recorded in them. It wakes the waiters of all keys
+ * that become free, as a release does.
  */
 #include "adapt.h"
 #include "checked.h"
 #include "copy.h"
 #include "slots.h"
-#include "wait.h"
+#include "span.h"
+#include "waiters.h"
+#include "wake.h"
 
 #include <errno.h>
 
-/* What is locked: a set of one range of its own, as the held one changes. */
+/*
+ * The leaves that are locked: those of a set of one range, which does not change with the held one.
+ */
 struct locked {
 	struct range__hold whole;
 	struct range__set set;
@@ -38,7 +42,7 @@ static bool overlaps_leaf(const struct range__hold *range, struct range__leaf *l
 	return range__overlap(range, range__leaf_lo(leaf), range__leaf_hi(leaf));
 }
 
-static void erase(struct locked *locked, struct range__hold *range)
+static void erase_range(struct locked *locked, struct range__hold *range)
 {
 	struct range__walk walk = range__walk_first(&locked->set);
 
@@ -47,7 +51,7 @@ static void erase(struct locked *locked, struct range__hold *range)
 			range__leaf_erase(walk.leaf, range);
 }
 
-static void record(struct locked *locked, struct range__hold *range)
+static void record_range(struct locked *locked, struct range__hold *range)
 {
 	struct range__walk walk = range__walk_first(&locked->set);
 
@@ -65,20 +69,20 @@ static void record(struct locked *locked, struct range__hold *range)
 
 static void change_mode(struct locked *locked, struct range__hold *range, enum range_mode mode)
 {
-	erase(locked, range);
+	erase_range(locked, range);
 	range->mode = mode;
-	record(locked, range);
+	record_range(locked, range);
 }
 
-static void wake(struct locked *locked, uint64_t start, uint64_t end)
+static void wake_part(struct locked *locked, uint64_t start, uint64_t end)
 {
 	if (start < end)
 		range__wake_range(&locked->set, 0, start, end, &locked->wakes);
 }
 
 /*
- * A range that was acquired through a slot, or that is held for long, collides only here with those of
- * other threads in its leaf.
+ * A range that was acquired through a slot, or is held for long, meets other threads' ranges in its
+ * leaf only here.
  */
 static void unlock_leaves(struct locked *locked, const struct range__hold *range)
 {
@@ -98,11 +102,11 @@ void range_downgrade(struct range_lock *lock_, struct range_hold *range_)
 		return;
 	lock_leaves(&locked, lock, range, range->start, range->end);
 	change_mode(&locked, range, RANGE_READ);
-	wake(&locked, range->start, range->end);
+	wake_part(&locked, range->start, range->end);
 	unlock_leaves(&locked, range);
 }
 
-static bool upgradable(struct locked *locked, const struct range__hold *range)
+static bool may_upgrade(struct locked *locked, const struct range__hold *range)
 {
 	struct range__walk walk = range__walk_first(&locked->set);
 
@@ -123,7 +127,7 @@ int range_tryupgrade(struct range_lock *lock_, struct range_hold *range_)
 	if (range->mode == RANGE_WRITE)
 		return 0;
 	lock_leaves(&locked, lock, range, range->start, range->end);
-	if (upgradable(&locked, range))
+	if (may_upgrade(&locked, range))
 		change_mode(&locked, range, RANGE_WRITE);
 	else
 		error = EBUSY;
@@ -147,12 +151,12 @@ int range_shrink(struct range_lock *lock_, struct range_hold *range_, uint64_t s
 	if (start == old_start && end == old_end)
 		return 0;
 	lock_leaves(&locked, lock, range, old_start, old_end);
-	erase(&locked, range);
+	erase_range(&locked, range);
 	range->start = start;
 	range->end = end;
-	record(&locked, range);
-	wake(&locked, old_start, start);
-	wake(&locked, end, old_end);
+	record_range(&locked, range);
+	wake_part(&locked, old_start, start);
+	wake_part(&locked, end, old_end);
 	unlock_leaves(&locked, range);
 	return 0;
 }
@@ -164,7 +168,7 @@ static struct range__hold part_of(uint64_t start, uint64_t end, enum range_mode 
 	};
 }
 
-static bool blocked(struct locked *locked, const struct range__hold *part)
+static bool part_blocked(struct locked *locked, const struct range__hold *part)
 {
 	struct range__walk walk = range__walk_first(&locked->set);
 
@@ -195,13 +199,13 @@ int range_tryextend(struct range_lock *lock_, struct range_hold *range_, uint64_
 	below = part_of(start, range->start, range->mode);
 	above = part_of(range->end, end, range->mode);
 	lock_leaves(&locked, lock, range, start, end);
-	if (blocked(&locked, &below) || blocked(&locked, &above)) {
+	if (part_blocked(&locked, &below) || part_blocked(&locked, &above)) {
 		error = EBUSY;
 	} else {
-		erase(&locked, range);
+		erase_range(&locked, range);
 		range->start = start;
 		range->end = end;
-		record(&locked, range);
+		record_range(&locked, range);
 	}
 	unlock_leaves(&locked, range);
 	return error;
@@ -221,14 +225,14 @@ int range_split(struct range_lock *lock_, struct range_hold *range_, uint64_t po
 		return EINVAL;
 	range__checked_begin(lock, upper);
 	lock_leaves(&locked, lock, range, range->start, range->end);
-	erase(&locked, range);
+	erase_range(&locked, range);
 	upper->start = point;
 	upper->end = range->end;
 	upper->mode = range->mode;
 	upper->owner = range->owner;
 	range->end = point;
-	record(&locked, range);
-	record(&locked, upper);
+	record_range(&locked, range);
+	record_range(&locked, upper);
 	unlock_leaves(&locked, range);
 	range__checked_end(upper, 0);
 	return 0;

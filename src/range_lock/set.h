@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * set - what one acquisition asks for: a range, or the ranges of range_lock_many(), which do not
- * overlap and are in order.
+ * set - what one acquisition asks for: a range, or the ranges of range_lock_many(), which are
+ * sorted and do not overlap.
  */
 #ifndef RANGE_LOCK_SET_H
 #define RANGE_LOCK_SET_H
@@ -10,25 +10,31 @@
 
 struct range__set {
 	struct range__lock *lock;
-	struct range__hold *one; /* NULL: requests */
+	struct range__hold *one; /* NULL: the set has requests */
 	const struct range_request *requests;
 	size_t n;
-	struct range__leaf *hint; /* where the first range may begin; NULL: not known */
-	/* Under the locks of all its leaves, while it waits. */
-	struct range__hold *queued; /* which one stands in a queue */
+	struct range__leaf *hint; /* where the first range may begin; NULL: unknown */
+	/* While it waits, under the locks of all its leaves: */
+	struct range__hold *queued; /* the range that stands in a queue */
 	bool claims;
 };
+
+/* The set of one range. */
+static inline struct range__set range__set_of(struct range__lock *lock, struct range__hold *range)
+{
+	return (struct range__set){ .lock = lock, .one = range, .n = 1 };
+}
 
 static inline struct range__hold *range__set_hold(const struct range__set *set, size_t i)
 {
 	return set->one ? set->one : range__hold(set->requests[i].range);
 }
 
-/* The leaves that a set overlaps, in order, each once; for a set whose leaves are locked. */
+/* A walk through the leaves that a set overlaps, in order, each once. The leaves are locked. */
 struct range__walk {
 	const struct range__set *set;
-	size_t i;                 /* a range */
-	struct range__leaf *leaf; /* of that range; NULL at the end */
+	size_t i;                 /* a range of the set */
+	struct range__leaf *leaf; /* a leaf of that range; NULL at the end */
 };
 
 static inline struct range__walk range__walk_first(const struct range__set *set)

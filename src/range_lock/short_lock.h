@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * short_lock - a mutex in one word, for sections of a microsecond: a thread that finds it taken spins,
- * then parks. Zero is free, so that a lock of zeros has one. (Drepper, "Futexes Are Tricky", mutex2.)
+ * short_lock - a mutex in one word, for sections of a microsecond: a thread that finds it taken
+ * spins, then parks. Zero is free, so that a lock of zeros has one. (Drepper, "Futexes Are Tricky",
+ * mutex2.)
  *
  * Ordering: taking it acquires, and freeing it releases.
  */
@@ -22,11 +23,12 @@ static inline bool range__short_trylock(_Atomic(uint64_t) *word)
 
 static inline void range__short_lock(_Atomic(uint64_t) *word)
 {
-	for (int spins = mmrange__spinning_helps() ? 100 : 0; spins > 0; spins--) {
+	unsigned int spins = 0;
+
+	do
 		if (range__short_trylock(word))
 			return;
-		mmrange__relax();
-	}
+	while (mmrange__spin(&spins));
 	while (atomic_exchange_explicit(word, SHORT_LOCK_SLEEPERS, memory_order_acquire) !=
 	       SHORT_LOCK_FREE)
 		mmrange__park(word, SHORT_LOCK_SLEEPERS, CLOCK_MONOTONIC, NULL);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "slots.h"
-#include "forest.h"
-#include "platform/message.h"
+#include "platform/platform.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -10,16 +9,13 @@
 enum {
 	BLOCK_GROUPS = 1024,
 	MOST_BLOCKS = 4096,
-	/* The bounds of what ending a bias is taken to cost, in nanoseconds. */
-	MIN_PRICE = 1000,
-	MAX_PRICE = 100000,
 	/* Nanoseconds between two looks at a slot that a thread leaves. */
 	DRAIN_SLEEP = 100000,
 };
 
 /*
- * The groups, of all locks, in blocks that are never given back. The first serves as many threads as
- * a block has groups without a system call; the rest come from mmap().
+ * The groups, of all locks, in blocks that are never given back. The first block serves as many
+ * threads as it has groups without a system call; the others come from mmap().
  */
 struct block {
 	struct range__slots groups[BLOCK_GROUPS];
@@ -35,7 +31,7 @@ static struct range__slots *group_at(unsigned int i)
 			->groups[i % BLOCK_GROUPS];
 }
 
-/* False: there is no memory, or there are as many as can be. */
+/* False: there is no memory, or there are as many blocks as can be. */
 static bool add_block(unsigned int b)
 {
 	struct block *none = NULL, *block;
@@ -72,57 +68,57 @@ static atomic_uint nr_used;
 
 static unsigned int nr_groups(void)
 {
-	/* acquire: their blocks are there, see take() */
+	/* acquire: their blocks are there, see take_group() */
 	return atomic_load_explicit(&nr_used, memory_order_acquire);
 }
 
 MMRANGE__THREAD_LOCAL struct range__slots *range__slots_own = &range__slots_not_yet;
 
-atomic_uint range__slots_price = 2000;
-
 static pthread_key_t thread_key;
 static atomic_bool have_key;
 
 /*
- * At the end of a thread. Ranges that it has published stay where they are until they are released.
- * What it does with locks after this, it does without slots: nobody would give them back.
+ * At the end of a thread. Ranges that it has published stay in their slots until they are released.
+ * From now on the thread uses locks without slots, which it could not give back.
  */
-static void give_back(void *arg)
+static void give_back_group(void *arg)
 {
 	struct range__slots *own = arg;
 
 	range__slots_own = &range__slots_none;
-	/* release: pairs with the acquire in take() */
+	/* release: pairs with the acquire in take_group() */
 	atomic_store_explicit(&own->taken, false, memory_order_release);
 }
 
-static void empty(struct range__slot *slot)
+static void empty_slot(struct range__slot *slot)
 {
 	/* relaxed: there is one thread */
 	if (atomic_load_explicit(&slot->state, memory_order_relaxed) & SLOT_TAG)
 		range__slot_free(slot, range__slot_leave(slot));
 }
 
-/* A thread that is gone was about to release what the group's thread has published. */
+/*
+ * A thread that is not in the child was about to release a range that the group's owner published.
+ */
 static void finish_leaving(struct range__slots *group)
 {
 	for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
 		if ((atomic_load_explicit(&group->slot[k].state, memory_order_relaxed) &
 		     SLOT_TAG) == SLOT_LEAVING)
-			empty(&group->slot[k]);
+			empty_slot(&group->slot[k]);
 }
 
 /*
- * In the child of fork() the other threads are not there, and hold nothing. Threads that had ended
- * before may have left a range for somebody else to release.
+ * In the child of fork() the other threads do not exist, and hold nothing. A thread that had ended
+ * before may have left a range for another thread to release.
  */
-static void child(void)
+static void forget_other_threads(void)
 {
 	unsigned int n = nr_groups();
 
 	/* The thread has another number in the system now: it takes a group anew. */
 	if (range__slots_own != &range__slots_not_yet && range__slots_own != &range__slots_none) {
-		give_back(range__slots_own);
+		give_back_group(range__slots_own);
 		pthread_setspecific(thread_key, NULL);
 		range__slots_own = &range__slots_not_yet;
 	}
@@ -134,19 +130,19 @@ static void child(void)
 			continue;
 		}
 		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
-			empty(&group->slot[k]);
+			empty_slot(&group->slot[k]);
 		atomic_store_explicit(&group->taken, false, memory_order_relaxed);
 	}
 }
 
 /*
- * pthread_setspecific() must not allocate, as the lock may be used inside malloc(): with glibc,
- * that is so for the first 32 keys (nptl/pthread_setspecific.c). without a key no thread gets
+ * pthread_setspecific() must not allocate, because the lock may be used inside malloc(). With glibc
+ * that is so for the first 32 keys (nptl/pthread_setspecific.c). Without a key no thread gets
  * slots.
  */
 __attribute__((constructor(101))) static void make_key(void)
 {
-	bool made = pthread_key_create(&thread_key, give_back) == 0;
+	bool made = pthread_key_create(&thread_key, give_back_group) == 0;
 
 #ifdef __GLIBC__
 	if (made && thread_key >= 32) {
@@ -154,7 +150,7 @@ __attribute__((constructor(101))) static void make_key(void)
 		made = false;
 	}
 #endif
-	if (made && pthread_atfork(NULL, NULL, child)) {
+	if (made && pthread_atfork(NULL, NULL, forget_other_threads)) {
 		pthread_key_delete(thread_key);
 		made = false;
 	}
@@ -168,8 +164,8 @@ __attribute__((destructor)) static void delete_key(void)
 		pthread_key_delete(thread_key);
 }
 
-/* A thread that has ended may have left ranges in its slots, which are that thread's until they go. */
-static bool is_free(struct range__slots *group)
+/* Ranges of a thread that has ended stay in its slots until other threads have released them. */
+static bool is_group_free(struct range__slots *group)
 {
 	int k = 0;
 
@@ -181,7 +177,7 @@ static bool is_free(struct range__slots *group)
 }
 
 /* Takes the group at i if no thread has it. */
-static bool take(unsigned int i)
+static bool take_group(unsigned int i)
 {
 	unsigned int n = atomic_load_explicit(&nr_used, memory_order_relaxed);
 	struct range__slots *group = group_at(i);
@@ -189,15 +185,15 @@ static bool take(unsigned int i)
 	if (atomic_load_explicit(&group->taken, memory_order_relaxed) ||
 	    atomic_exchange_explicit(&group->taken, true, memory_order_acquire))
 		return false;
-	if (!is_free(group) || pthread_setspecific(thread_key, group)) {
+	if (!is_group_free(group) || pthread_setspecific(thread_key, group)) {
 		atomic_store_explicit(&group->taken, false, memory_order_release);
 		return false;
 	}
 	/* release: as for the fields of a slot */
 	atomic_store_explicit(&group->owner, mmrange__self(), memory_order_release);
 	/*
-	 * release: pairs with the acquire in nr_groups(), for the block that the group is in. It comes
-	 * before the first state IN, and is seen with it: [P] and [H].
+	 * release: pairs with the acquire in nr_groups(), for the block that the group is in. It
+	 * comes before the first IN of the group, and is seen with it: [SLOT-P] and [SLOT-H].
 	 */
 	while (n <= i && !atomic_compare_exchange_weak_explicit(
 				 &nr_used, &n, i + 1, memory_order_release, memory_order_relaxed))
@@ -205,17 +201,15 @@ static bool take(unsigned int i)
 	return true;
 }
 
-/*
- * A thread that finds none goes without from then on: to look each time would cost more.
- */
+/* A thread that finds no group does without from then on: to look each time would cost more. */
 struct range__slots *range__slots_take(void)
 {
-	/* Also for a malloc() that uses locks, should pthread_setspecific() call it after all. */
+	/* For the case that pthread_setspecific() calls a malloc() that uses locks, after all. */
 	range__slots_own = &range__slots_none;
 	for (unsigned int i = 0; atomic_load(&have_key); i++) {
 		if (i % BLOCK_GROUPS == 0 && !add_block(i / BLOCK_GROUPS))
 			break;
-		if (take(i)) {
+		if (take_group(i)) {
 			range__slots_own = group_at(i);
 			break;
 		}
@@ -231,10 +225,10 @@ void range__slot_vacate(struct range__hold *range)
 	range__slot_free(range->slot, range__slot_leave(range->slot));
 }
 
-/* Whether a slot says so of a range that is, or was, in the lock. */
-static bool says(struct range__slot *slot, uint64_t what, const struct range__lock *lock)
+/* Whether a slot has this tag, for a range that is or was in the lock. */
+static bool slot_has(struct range__slot *slot, uint64_t what, const struct range__lock *lock)
 {
-	/* acquire: the lock belongs to the state, and to what its owner did before FREE */
+	/* acquire: the lock belongs to the state, and to what the owner did before FREE */
 	uint64_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
 
 	return (state & SLOT_TAG) == what &&
@@ -242,10 +236,10 @@ static bool says(struct range__slot *slot, uint64_t what, const struct range__lo
 }
 
 /*
- * Sleeps until the slot may be free. A thread that leaves it wakes none, as it must not pay for this:
- * it has a few instructions to go, or an internal lock to wait for, unless the scheduler has stopped
- * it there. Then it needs the processor, which to yield would not give it, if this thread has a
- * higher priority.
+ * Sleeps until the slot may be free. The thread that leaves a slot wakes no thread, because readers
+ * must not pay for this. It has a few instructions to go, or waits for an internal lock, unless the
+ * scheduler has stopped it. Then it needs the processor, which this thread would not give it by
+ * yielding, if this thread has a higher priority.
  */
 static void await_leaving(struct range__slot *slot)
 {
@@ -265,7 +259,7 @@ void range__slots_drain(const struct range__lock *lock)
 
 	for (unsigned int i = 0; i < n; i++)
 		for (int k = 0; k < RANGE__GROUP_SLOTS; k++)
-			while (says(&group_at(i)->slot[k], SLOT_LEAVING, lock))
+			while (slot_has(&group_at(i)->slot[k], SLOT_LEAVING, lock))
 				await_leaving(&group_at(i)->slot[k]);
 }
 
@@ -277,12 +271,12 @@ void range__slots_forget(const struct range__lock *lock)
 		for (int k = 0; k < RANGE__GROUP_SLOTS; k++) {
 			struct range__slot *slot = &group_at(i)->slot[k];
 
-			if (says(slot, SLOT_IN, lock) || says(slot, SLOT_LEAVING, lock))
-				empty(slot);
+			if (slot_has(slot, SLOT_IN, lock) || slot_has(slot, SLOT_LEAVING, lock))
+				empty_slot(slot);
 		}
 }
 
-/* What a slot said at one moment. */
+/* The contents of a slot at one moment. */
 struct reader {
 	struct range__hold *range;
 	uint64_t start;
@@ -290,7 +284,7 @@ struct reader {
 	uint64_t owner;
 };
 
-/* After [H]: whether a reader of the lock is in the slot. */
+/* After [SLOT-H]: whether a reader of the lock is in the slot. */
 static bool read_slot(struct range__slots *group, int k, const struct range__lock *lock,
 		      struct reader *reader)
 {
@@ -303,26 +297,29 @@ static bool read_slot(struct range__slots *group, int k, const struct range__loc
 	reader->owner = atomic_load_explicit(&group->owner, memory_order_acquire);
 	return (state & SLOT_TAG) == SLOT_IN &&
 	       atomic_load_explicit(&slot->lock, memory_order_acquire) == lock &&
-	       /* acquire, too: a reader that is seen to be leaving only here is gone as well */
+	       /* acquire, too: a reader that this thread sees leaving only here is gone as well */
 	       atomic_load_explicit(&slot->state, memory_order_acquire) == state;
 }
 
 /*
- * With the leaf locked, after [H], and still counted as biased. A reader that published for other
- * leaves, as they were before, will see that its words have changed, and retract; one that has more
- * than two leaves here is such a reader.
+ * With the leaf locked, after [SLOT-H], and marked as biased. A reader that published for leaves as
+ * they were earlier will see that their words have changed, and retract. So will a reader that
+ * overlaps more than two leaves by now.
  */
-static void adopt(struct range__leaf *leaf, const struct reader *reader)
+static void adopt_reader(struct range__leaf *leaf, const struct reader *reader)
 {
 	struct range__node *node;
 
-	if (!range__leaf_biased(leaf) || reader->end <= range__leaf_lo(leaf) ||
+	if (!leaf->biased || reader->end <= range__leaf_lo(leaf) ||
 	    range__leaf_hi(leaf) <= reader->start)
 		return;
 	node = range__leaf_node(leaf, reader->range);
-	if (!node || range__slot_adopted(node))
+	if (!node || range__node_in_tree(node))
 		return;
-	/* The fast path for one leaf leaves it to the slot. One thread at a time has the first leaf. */
+	/*
+	 * The fast path for one leaf leaves the owner to the slot. One thread at a time has the
+	 * first leaf.
+	 */
 	if (node == &reader->range->node[0] && reader->range->owner == 0)
 		reader->range->owner = reader->owner;
 	range__leaf_record(leaf, reader->range);
@@ -333,44 +330,10 @@ static void adopt_in_set(struct range__set *set, const struct reader *reader)
 	struct range__walk walk = range__walk_first(set);
 
 	for (; walk.leaf && range__leaf_lo(walk.leaf) < reader->end; range__walk_next(&walk))
-		adopt(walk.leaf, reader);
+		adopt_reader(walk.leaf, reader);
 }
 
-static void note_price(uint64_t ns)
-{
-	/* relaxed: a guess */
-	uint64_t old = atomic_load_explicit(&range__slots_price, memory_order_relaxed);
-
-	/* Whoever was interrupted meanwhile has measured something else. */
-	if (ns > 2 * old)
-		ns = 2 * old;
-	ns = (7 * old + ns) / 8;
-	if (ns < MIN_PRICE)
-		ns = MIN_PRICE;
-	if (ns > MAX_PRICE)
-		ns = MAX_PRICE;
-	atomic_store_explicit(&range__slots_price, (unsigned int)ns, memory_order_relaxed);
-}
-
-static bool has_writer(const struct range__set *set)
-{
-	size_t i = 0;
-
-	while (i < set->n && range__set_hold(set, i)->mode != RANGE_WRITE)
-		i++;
-	return i < set->n;
-}
-
-static bool has_bias(const struct range__set *set)
-{
-	struct range__walk walk = range__walk_first(set);
-
-	while (walk.leaf && !range__leaf_biased(walk.leaf))
-		range__walk_next(&walk);
-	return walk.leaf != NULL;
-}
-
-static void adopt_all(struct range__set *set)
+void range__slots_adopt(struct range__set *set)
 {
 	unsigned int n = nr_groups();
 	uint64_t lo = range__leaf_lo(range__set_hold(set, 0)->leaf[0]);
@@ -382,73 +345,4 @@ static void adopt_all(struct range__set *set)
 			if (read_slot(group_at(i), k, set->lock, &reader) && reader.start < hi &&
 			    lo < reader.end)
 				adopt_in_set(set, &reader);
-}
-
-static void end_bias(struct range__set *set)
-{
-	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk)) {
-		if (!range__leaf_biased(walk.leaf))
-			continue;
-		range__leaf_turn_bias(walk.leaf);
-		/* relaxed, in all of this file: rent is a guess, any value does */
-		atomic_store_explicit(&walk.leaf->rent, 0, memory_order_relaxed);
-	}
-}
-
-void range__slots_revoke(struct range__set *set, enum range__bias bias)
-{
-	uint64_t begin;
-
-	if ((bias == RANGE__KEEP_BIAS && !has_writer(set)) || !has_bias(set))
-		return;
-	begin = mmrange__now();
-	if (!mmrange__heavy_fence()) { /* [H] */
-		/* Since the leaf became biased: the readers in it cannot be found. */
-		mmrange__stop("membarrier() has been forbidden while the lock was used");
-	}
-	adopt_all(set);
-	end_bias(set);
-	note_price(mmrange__now() - begin);
-}
-
-void range__leaf_revoke(struct range__lock *lock, struct range__leaf *leaf)
-{
-	struct range__hold whole = {
-		.start = range__leaf_lo(leaf),
-		.end = range__leaf_hi(leaf),
-		.mode = RANGE_WRITE,
-		.leaf = { leaf, leaf },
-	};
-	struct range__set set = range__set_of(lock, &whole);
-
-	range__slots_revoke(&set, RANGE__REVOKE_BIAS);
-}
-
-/* With the leaf locked, for a reader that has paid enough. */
-static bool can_be_biased(struct range__leaf *leaf)
-{
-	return !leaf->waiters && leaf->nr_claims == 0 && leaf->covers != RANGE__COVERS_WRITER &&
-	       !range__tree_overlap(leaf->held, 0, UINT64_MAX, true) && range__slot_find() &&
-	       mmrange__heavy_fence();
-}
-
-void range__slots_consider(struct range__lock *lock, struct range__leaf *leaf,
-			   const struct range__hold *range)
-{
-	uint32_t rent = atomic_load_explicit(&leaf->rent, memory_order_relaxed);
-
-	if (range->mode == RANGE_WRITE) {
-		rent = 0;
-	} else if (!range__slots_due(leaf)) {
-		rent += RANGE__RENT_LOCKED;
-	} else {
-		rent = 0;
-		if (range__leaf_biased(leaf)) {
-			range__leaf_revoke(lock, leaf);
-		} else if (can_be_biased(leaf)) {
-			range__leaf_turn_bias(leaf);
-			range__leaf_next_generation(leaf);
-		}
-	}
-	atomic_store_explicit(&leaf->rent, rent, memory_order_relaxed);
 }

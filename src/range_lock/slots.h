@@ -1,63 +1,66 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slots - where readers publish their ranges without a write to anything that is shared.
+ * slots - where readers publish their ranges without a write to a shared line.
  *
- * A leaf that many readers come to becomes biased: its word says BIASED(generation). Then a reader
- * is in when it has published its range in a slot, on a cache line of its own thread, and has seen
- * that the word is still the same. A range that spans two biased leaves is published once, and then
- * both words are looked at. A thread that is not a reader and locks the leaf ends the bias first: it
- * looks through all slots, and records those readers in its leaf that overlap it; they have been
- * adopted there, and are released there like all others. A reader on [0, 1) never delays a writer of
- * [2, 3): what is adopted is the exact range.
+ * A leaf that many readers come to becomes biased (bias.h): its word says BIASED(generation). Then
+ * a reader holds its range once it has published the range in a slot, on a cache line of its own
+ * thread, and has seen that the leaf's word is still the same. A range that spans two biased leaves
+ * is published once, and the reader looks at both words.
  *
- * A thread has a group of slots to itself, from its first need until its end; which group that is
- * does not matter. A thread without one, or with more ranges than slots, locks the leaf. Other threads
- * may release what it has published.
+ * A thread that locks the leaf for anything else than reading revokes the bias first. It looks
+ * through all slots and adopts the readers that overlap the leaf: it records their ranges in the
+ * leaf, where they are released like all others. A thread adopts exact ranges, so a reader of [0,
+ * 1) never delays a writer of [2, 3).
+ *
+ * A thread owns one group of slots from its first need until its end. It does not matter which
+ * group. A thread without a group, or with more ranges than slots, locks the leaf. Another thread
+ * may release a range that the group's owner has published.
  *
  * A slot's state is a version and one of
  *
- *	FREE      the owner of the group may use it
- *	IN        its range is held, if the words were seen to be unchanged afterwards
- *	LEAVING   its range is not held through the slot any more
+ *	FREE      the owner of the group may use the slot
+ *	IN        the slot's range is held, if its reader saw the words unchanged afterwards
+ *	LEAVING   the range is not held through the slot any more
  *
- * FREE -> IN is by the owner of the group; IN -> LEAVING -> FREE, of the next version, by the thread
- * that releases the range. A thread that adopts never writes to a slot.
+ * The owner of the group changes FREE to IN. The thread that releases the range changes IN to
+ * LEAVING, and LEAVING to FREE of the next version. A thread that adopts never writes to a slot.
  *
  * Invariants:
  *
- *	S1  a leaf that is biased has no writers and no queue: what is recorded in it are readers
- *	S2  a reader that has seen the word unchanged after publishing is adopted before the leaf's
- *	    bounds change, before a writer is granted anything in it, and before a thread looks for a
- *	    conflict in it
- *	S3  a range is adopted once at most in each leaf, and while its owner cannot have gone on: the
- *	    thread that adopts has the leaf locked, has seen IN after the fence of [H], and so the
- *	    range's owner will see the word changed, if it has not yet, and lock that leaf before it
- *	    returns
- *	S4  while a range is in a slot its bounds do not change: what changes them takes it out
- *	    first
- *	S5  a range in a slot overlaps two leaves at most, as they were when it was published, and the
- *	    words that it remembers are of those two. So in each of them it has a node
+ *	SLOT-S1  A biased leaf has no writers and no queue: all ranges recorded in it are readers'.
+ *	SLOT-S2  A reader that has seen the word unchanged after publishing is adopted before the
+ *	         leaf's bounds change, before a writer is granted a range in it, and before a thread
+ *	         looks for a conflict in it.
+ *	SLOT-S3  A range is adopted at most once in each leaf, and only while its owner cannot have
+ *	         gone on. The adopting thread has locked the leaf and has seen IN after the fence
+ *	         SLOT-H. So the owner will see that the word has changed, if it has not yet, and
+ *	         will lock that leaf before it returns.
+ *	SLOT-S4  While a range is in a slot its bounds do not change: a thread that changes them
+ *	         takes the range out of the slot first.
+ *	SLOT-S5  A range in a slot overlapped at most two leaves when it was published, and
+ *	         remembers the words of those two. So it has a node for each of them.
  *
  * Ordering:
  *
- *	[P] publish: state = IN (release); fence [L]; load the words: as before?
- *	[Q] leave:   state = LEAVING (release); fence [L]; load the words: as before?
- *	[H] adopt:   the word is LOCKED; fence [H]; load the states (acquire)
+ *	[SLOT-P]  publish: state = IN (release); fence SLOT-L; load the words: as before?
+ *	[SLOT-Q]  leave:   state = LEAVING (release); fence SLOT-L; load the words: as before?
+ *	[SLOT-H]  adopt:   the word is LOCKED; heavy fence; load the states (acquire)
+ *	[SLOT-L]  the light fence of P and Q
  *
- *	[L] with [H]: either the load of the word in [P] or [Q] sees the change, or [H] sees the
- *	    state. [L] is for the many and [H] for the few, so where the system can do that
- *	    (membarrier), [L] costs nothing, and [H] makes all other threads pass a fence. One [H]
- *	    serves all leaves that are LOCKED before it
- *	IN (release) -> adopt (acquire): the range's fields
- *	LEAVING, FREE (release) -> publish, adopt (acquire): what was done under the range, before
- *	    what is done under the next one
- *	the slot's other fields are release stores and acquire loads: a thread that sees a newer one
- *	    than the state says sees a newer state, too, when it loads that again
- *	a word that is BIASED was made so by [U2] of leaf.h, later than any writer's release: the
- *	    first load of it (acquire) orders
+ * - L and H are a pair: either the load of the word in P or Q sees the change, or H sees the state.
+ *   Many threads pass L and few pass H. Where the system can (membarrier), L therefore costs
+ *   nothing and H makes all other threads pass a fence. One H serves all leaves that are LOCKED
+ *   before it. (C++ P1202, "Asymmetric fences"; folly's AsymmetricThreadFence.)
+ * - IN (release) to adopt (acquire): the range's fields.
+ * - LEAVING and FREE (release) to publish and adopt (acquire): the accesses under the range come
+ *   before those under the next one.
+ * - The slot's other fields are release stores and acquire loads. A thread that sees a newer field
+ *   than the state says sees a newer state, too, when it loads the state again.
+ * - The LEAF-U2 that makes a word BIASED comes after every writer's release: the reader's first
+ *   load of the word (acquire) orders.
  *
- * A generation is biased once: a word that is the same has not been anything else in between, but
- * LOCKED by a reader that adopted none.
+ * A generation is biased once. A word that is the same has been nothing else in between, except
+ * LOCKED by readers that adopted none.
  *
  * (Readers that publish, and writers that revoke: Dice & Kogan, "BRAVO - Biased Locking for
  * Reader-Writer Locks", USENIX ATC 2019. Adoption and exact ranges are not in it.)
@@ -66,14 +69,7 @@
 #define RANGE_LOCK_SLOTS_H
 
 #include "platform/platform.h"
-#include "span.h"
-
-/* What an acquisition for reading costs in excess of a slot, in nanoseconds: guesses. */
-enum {
-	RANGE__RENT_ALONE = 4,   /* by the fast path */
-	RANGE__RENT_SHARED = 64, /* by the fast path, with the leaf's line at another thread */
-	RANGE__RENT_LOCKED = 128 /* with the leaf locked */
-};
+#include "set.h"
 
 struct range__slot {
 	_Atomic(uint64_t) state;
@@ -83,7 +79,7 @@ struct range__slot {
 	_Atomic(struct range__hold *) range;
 };
 
-/* With the version above: FREE of the next one is one more than LEAVING. */
+/* The version is above the tag: FREE of the next version is LEAVING and one. */
 #define SLOT_TAG     UINT64_C(3)
 #define SLOT_FREE    UINT64_C(0)
 #define SLOT_IN      UINT64_C(2)
@@ -96,21 +92,22 @@ struct range__slots {
 	_Alignas(128) struct range__slot slot[RANGE__GROUP_SLOTS];
 	atomic_bool taken;
 	_Atomic(uint64_t)
-		owner; /* of what is in the slots: mmrange__self() of the group's thread */
+		owner; /* mmrange__self() of the thread that published the ranges in the slots */
 };
 
-/* For threads that have not needed slots yet, and for those that can have none: never free. */
+/*
+ * The groups of threads that have not needed slots yet, and of those that cannot have any: their
+ * slots are never free.
+ */
 extern MMRANGE__LOCAL struct range__slots range__slots_not_yet, range__slots_none;
 
-/* The calling thread's, or one of these. */
+/* The calling thread's group, or one of these two. */
 extern MMRANGE__LOCAL MMRANGE__THREAD_LOCAL struct range__slots *range__slots_own;
 
-/*
- * For a thread that has not needed slots yet: its slots from now on, or some that are never free.
- */
+/* The slots of a thread that has not needed any yet, from now on: a group, or range__slots_none. */
 struct range__slots *range__slots_take(void);
 
-/* A slot that the calling thread may use, or NULL. */
+/* A free slot of the calling thread, or NULL. */
 static inline struct range__slot *range__slot_find(void)
 {
 	struct range__slots *own = range__slots_own;
@@ -125,7 +122,7 @@ static inline struct range__slot *range__slot_find(void)
 	return NULL;
 }
 
-/* Publishes [start, end) of a range in a slot that is FREE, as state says. */
+/* Publishes [start, end) of a range in a slot whose state is FREE. */
 static inline void range__slot_fill(struct range__slot *slot, uint64_t state,
 				    struct range__lock *lock, struct range__hold *range,
 				    uint64_t start, uint64_t end)
@@ -135,12 +132,12 @@ static inline void range__slot_fill(struct range__slot *slot, uint64_t state,
 	atomic_store_explicit(&slot->end, end, memory_order_release);
 	atomic_store_explicit(&slot->lock, lock, memory_order_release);
 	atomic_store_explicit(&slot->range, range, memory_order_release);
-	atomic_store_explicit(&slot->state, state | SLOT_IN, memory_order_release); /* [P] */
+	atomic_store_explicit(&slot->state, state | SLOT_IN, memory_order_release); /* [SLOT-P] */
 }
 
 /*
- * Publishes a range whose fields are set, leaf and stamp being the leaves and the words that were
- * seen. False: there is no free slot.
+ * Publishes a range whose fields are set, with its leaves and the words that they had. False: the
+ * thread has no free slot.
  */
 static inline bool range__slot_publish(struct range__lock *lock, struct range__hold *range)
 {
@@ -152,21 +149,18 @@ static inline bool range__slot_publish(struct range__lock *lock, struct range__h
 	/* relaxed: only this thread changes a state that is FREE */
 	state = atomic_load_explicit(&slot->state, memory_order_relaxed);
 	range->how |= RANGE__SLOT;
-	/* See range__slot_adopted(). */
-	range->node[0].height = range->node[1].height = 0;
+	range__nodes_init(range);
 	range__slot_fill(slot, state, lock, range, range->start, range->end);
 	return true;
 }
 
-/*
- * Says that a published range is not held through its slot any more. Returns what to free it with.
- */
+/* The range is not held through its slot any more. Returns the state that frees the slot. */
 static inline uint64_t range__slot_leave(struct range__slot *slot)
 {
-	/* relaxed: nobody else writes it */
+	/* relaxed: no other thread writes it */
 	uint64_t state = atomic_load_explicit(&slot->state, memory_order_relaxed) | SLOT_LEAVING;
 
-	atomic_store_explicit(&slot->state, state, memory_order_release); /* [Q] */
+	atomic_store_explicit(&slot->state, state, memory_order_release); /* [SLOT-Q] */
 	return state + 1;
 }
 
@@ -176,85 +170,41 @@ static inline void range__slot_free(struct range__slot *slot, uint64_t next)
 }
 
 /*
- * After a range was published or left: whether only readers have locked the leaf since its word was
- * loaded. Otherwise the range may have been adopted there.
+ * After a range was published or has left: whether only readers have locked the leaf since its word
+ * was loaded. Otherwise another thread may have adopted the range there.
  */
 static inline bool range__slot_sees(struct range__leaf *leaf, uint64_t word)
 {
-	/* relaxed: if it is unchanged, the first load of it has acquired */
+	/* relaxed: if the word is unchanged, its first load has acquired */
 	return atomic_load_explicit(&leaf->word, memory_order_relaxed) == word;
 }
 
 static inline bool range__slot_undisturbed(const struct range__hold *range, unsigned int which)
 {
-	return range__slot_sees(range->leaf[which], range->stamp[which]);
+	return range__slot_sees(range->leaf[which], range->saved_word[which]);
 }
 
 /*
- * With the leaf locked that overlaps a range which has been published, and node being the range's node
- * there: whether it is recorded. A node that is not says so until it is adopted.
+ * With all leaves of a held range locked and not biased: the range leaves its slot, if it has one.
  */
-static inline bool range__slot_adopted(const struct range__node *node)
-{
-	return node->height != 0;
-}
-
-/* With all leaves locked and not biased: a range that is held leaves its slot, if it has one. */
 void range__slot_vacate(struct range__hold *range);
 
 /*
- * When nothing is held in the lock any more: returns when those who released it through slots do
- * not look at its leaves any more.
+ * When no range is held in the lock any more: returns when the threads that released ranges through
+ * slots do not look at the lock's leaves any more.
  */
 void range__slots_drain(const struct range__lock *lock);
 
-/* In the child of fork(), before the lock's memory is freed: nothing in a slot is held in it. */
+/*
+ * With all leaves of a set locked, after the fence SLOT-H: records all readers that slots have in
+ * those leaves of the set that are marked as biased.
+ */
+void range__slots_adopt(struct range__set *set);
+
+/*
+ * In the child of fork(), before the lock's memory is freed: no range in a slot is held in the
+ * lock.
+ */
 void range__slots_forget(const struct range__lock *lock);
-
-/*
- * With all leaves of a set locked: ends the bias of those of writers, or of all, and adopts all
- * readers that are in them.
- */
-void range__slots_revoke(struct range__set *set, enum range__bias bias);
-
-/*
- * Rent and price: ending a bias costs time. A leaf becomes biased when readers have paid as much
- * since the last writer, in excess of what a slot costs. So no more than twice the least possible
- * is paid, whatever comes.
- */
-
-/* What ending a bias costs, in nanoseconds. */
-extern MMRANGE__LOCAL atomic_uint range__slots_price;
-
-/* Whether readers have paid enough. Without the leaf's lock a guess. */
-static inline bool range__slots_due(struct range__leaf *leaf)
-{
-	/* relaxed: guesses */
-	return atomic_load_explicit(&leaf->rent, memory_order_relaxed) >=
-	       atomic_load_explicit(&range__slots_price, memory_order_relaxed);
-}
-
-/* After the fast path has acquired range: shared says whether another thread came before. */
-static inline void range__slots_pay(struct range__leaf *leaf, enum range_mode mode, bool shared)
-{
-	/* relaxed: a guess, any value does */
-	uint32_t rent = atomic_load_explicit(&leaf->rent, memory_order_relaxed);
-
-	if (mode == RANGE_READ)
-		rent += shared ? RANGE__RENT_SHARED : RANGE__RENT_ALONE;
-	else if (rent == 0)
-		return;
-	else
-		rent = 0;
-	atomic_store_explicit(&leaf->rent, rent, memory_order_relaxed);
-}
-
-/*
- * With the leaf locked, and nothing in it that conflicts with range, which is about to be held and
- * is in no slot: pays, and makes the leaf biased if that is enough. In a leaf that is biased
- * already those pay who had no slot; and that ends the bias if it is enough.
- */
-void range__slots_consider(struct range__lock *lock, struct range__leaf *leaf,
-			   const struct range__hold *range);
 
 #endif

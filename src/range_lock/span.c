@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "span.h"
-#include "forest.h"
-#include "slots.h"
+#include "find.h"
 
-/* Attempts to lock the leaf that the index names, with another one locked. */
+/* Attempts to lock the leaf that the index names, while another leaf is locked. */
 enum { TRIES = 16 };
 
-/* The leaf that has key, above one that is locked; NULL: not found without waiting for it. */
+/* Locks the leaf that owns key, above a locked leaf; NULL: not found without waiting for it. */
 static struct range__leaf *try_index(struct range__lock *lock, uint64_t key)
 {
 	for (int i = 0; i < TRIES; i++) {
@@ -24,7 +23,9 @@ static struct range__leaf *try_index(struct range__lock *lock, uint64_t key)
 	return NULL;
 }
 
-/* The same by the leaves between. Locks them hand over hand, and keeps from locked. */
+/*
+ * Goes from a locked leaf to the one that owns key, hand over hand. The leaf `from` stays locked.
+ */
 static struct range__leaf *go_right(struct range__leaf *from, uint64_t key)
 {
 	struct range__leaf *leaf = from;
@@ -40,7 +41,10 @@ static struct range__leaf *go_right(struct range__leaf *from, uint64_t key)
 	return leaf;
 }
 
-/* With last locked, which lies below the range or has its start: the leaf that has it, locked. */
+/*
+ * With last locked, which lies below the range or owns its start: locks the leaf that owns the
+ * start.
+ */
 static struct range__leaf *lock_next(struct range__lock *lock, struct range__leaf *last,
 				     const struct range__hold *range)
 {
@@ -75,14 +79,14 @@ void range__span_lock_from(struct range__set *set, struct range__leaf *first, en
 
 		leaf = lock_rest(range, lock_next(set->lock, leaf, range));
 	}
-	range__slots_revoke(set, bias);
+	range__bias_revoke(set, bias);
 }
 
 void range__span_lock(struct range__set *set, enum range__bias bias)
 {
 	uint64_t start = range__set_hold(set, 0)->start;
 
-	range__span_lock_from(set, range__forest_lock_key(set->lock, start, set->hint), bias);
+	range__span_lock_from(set, range__find_and_lock(set->lock, start, set->hint), bias);
 }
 
 void range__span_unlock(struct range__set *set, const struct range__wakes *wakes)

@@ -1,32 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * span - all leaves of an acquisition locked at once, so that it is decided in one moment whether
- * something conflicts with it, wherever in it that is.
+ * span - locks all leaves of an acquisition at once, so that one moment decides whether any range
+ * conflicts with it.
  *
- * Leaves are locked in ascending order, so that threads that do so do not wait for each other in a
- * cycle. The first one is found by the index, with nothing locked, and each next one by its neighbour:
- * what comes next to a leaf does not change while that is locked. From one range of a set to the next,
- * a leaf that the index names is only tried: it may be out of date, and to wait for a leaf that lies
- * below a locked one can be a deadlock. If that fails, the thread goes through the leaves between,
- * and locks each of them for a moment.
+ * A thread locks leaves in ascending order, so such threads do not wait for each other in a cycle.
+ * With nothing locked, it finds the first leaf by the index. It finds each next leaf as the right
+ * neighbour of a locked one, which does not change meanwhile. From one range of a set to the next,
+ * the thread only tries to lock the leaf that the index names. The index may be out of date, and to
+ * wait for a leaf that lies below a locked one can be a deadlock. If the attempt fails, the thread
+ * goes through the leaves in between, and locks each of them for a moment.
  *
- * A biased leaf needs a fence before a writer may look into it, which takes microseconds: all biased
- * leaves of a set have one together.
+ * A biased leaf needs a heavy fence, which takes microseconds, before a writer may look into it.
+ * All biased leaves of a set have one fence together.
  */
 #ifndef RANGE_LOCK_SPAN_H
 #define RANGE_LOCK_SPAN_H
 
+#include "bias.h"
 #include "set.h"
 
-/* Whose bias ends. */
-enum range__bias {
-	RANGE__KEEP_BIAS,   /* of none: for acquisitions and releases of readers */
-	RANGE__REVOKE_BIAS, /* of all leaves: then all that is held in them is recorded */
-};
-
 /*
- * Locks all leaves of a set, and notes the first and the last one of each range in it. Revokes the
- * bias as it says, and of the leaves of writers in any case.
+ * Locks all leaves of a set, and notes the first and the last leaf of each range. Revokes the bias
+ * of the leaves that writers overlap, or of all.
  */
 void range__span_lock(struct range__set *set, enum range__bias bias);
 
@@ -34,19 +29,10 @@ void range__span_lock(struct range__set *set, enum range__bias bias);
 void range__span_lock_from(struct range__set *set, struct range__leaf *first,
 			   enum range__bias bias);
 
-/* Unlocks them, in ascending order. wakes, which may be NULL, is for after that. */
+/* Unlocks all leaves in ascending order, then unparks the waiters in wakes, which may be NULL. */
 void range__span_unlock(struct range__set *set, const struct range__wakes *wakes);
 
-/* The set of one range. */
-static inline struct range__set range__set_of(struct range__lock *lock, struct range__hold *range)
-{
-	return (struct range__set){ .lock = lock, .one = range, .n = 1 };
-}
-
-/* With the leaf locked: ends its bias, if it has one. */
-void range__leaf_revoke(struct range__lock *lock, struct range__leaf *leaf);
-
-/* Whether a set has a leaf other than the one of its first range's start. */
+/* Whether a set has more leaves than the one that owns its first start. */
 static inline bool range__set_is_wide(const struct range__set *set)
 {
 	return set->n > 1 || range__is_wide(range__set_hold(set, 0));

@@ -37,9 +37,9 @@ sed -i 's/\(LEAF_SLOTS *\)15u/\17u/; s/\(INNER_SLOTS *\)64u/\14u/' "$mm/area_nod
 sed -i 's/\(READ_TRIES *\)64u/\11u/' "$mm/area_leaf.c"
 # The checker takes it for an error to read what was not written, though it is not used.
 # Too large for two registers, in which they would be returned as two words.
-sed -i '/^struct obstacle {/,/^}/s/^}/	void *unused;\n}/
-	s/\(struct obstacle obstacle\) = { NULL, NULL };/\1;\n\n	obstacle.range = NULL;\n	obstacle.leaf = NULL;\n	obstacle.unused = NULL;/' \
-	"$scratch/src/range_lock/wait.c"
+sed -i '/^struct range__obstacle {/,/^}/s/^}/	void *unused;\n}/' "$scratch/src/range_lock/queue.h"
+sed -i 's/\(struct range__obstacle obstacle\) = { NULL, NULL };/\1;\n\n	obstacle.range = NULL;\n	obstacle.leaf = NULL;\n	obstacle.unused = NULL;/' \
+	"$scratch/src/range_lock/queue.c"
 sed -i '/^struct mm__area_needs {/,/^}/s/\(unsigned int\|uint32_t\) /uint64_t /' "$mm/area_tree.h"
 options=
 while [ $# -gt 0 ]; do

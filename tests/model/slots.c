@@ -80,7 +80,7 @@ int main(void)
 	finish(threads, 1, READERS + 1);
 	model_self = 1;
 	range__leaf_lock(&model_lock.root);
-	range__leaf_revoke(&model_lock, &model_lock.root);
+	range__bias_revoke_leaf(&model_lock, &model_lock.root);
 	range__leaf_unlock(&model_lock.root, NULL);
 	check_quiet();
 	return 0;

@@ -7,10 +7,10 @@
  *	acquire()   range__acquire_fast() and range__acquire_slow() of a reader, by range_trylock()
  *	enter()     range__reader_enter(), range__slot_publish(), settle()
  *	release()   range__reader_leave() and leave_slowly(), or range__release_slow()
- *	acquire_locked()   the rest of it; range__slots_consider() biases the leaf at any time that
+ *	acquire_locked()   the rest of it; range__bias_note_locked() biases the leaf at any time that
  *	            it may, REBIAS times
  *	lock(), unlock()   range__span_lock(), range__span_unlock() of one leaf: see slots_two.pml for two
- *	revoke()    range__slots_revoke() and adopt()
+ *	revoke()    range__bias_revoke() and adopt()
  *	writer      range_trylock() and range_unlock() of a range of key 1, twice
  *	helper      range_unlock() by another thread than the one that locked
  *

@@ -4,12 +4,12 @@
  * slots.pml checks in one leaf is a step here; the rest is as there.
  *
  *	acquire()   range__acquire_fast(), enter_both(), enter_instead(), and range__acquire_slow() of
- *	            a reader, by range_trylock(); range__slots_consider() biases a leaf at any time that
+ *	            a reader, by range_trylock(); range__bias_note_locked() biases a leaf at any time that
  *	            it may, REBIAS times
  *	enter()     range__reader_enter(), range__slot_publish()
  *	settle()    settle() and can_be_recorded(), record_rest(), erase_adopted()
  *	release()   range__reader_leave() and leave_slowly(), or range__release_slow()
- *	revoke()    range__slots_revoke(): one look at a slot for all leaves of the set, then adopt()
+ *	revoke()    range__bias_revoke(): one look at a slot for all leaves of the set, then adopt()
  *	writer      range_trylock() and range_unlock() of a range in one leaf, or in both
  *
  * Every writer of a leaf conflicts with all that is in it.

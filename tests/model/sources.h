@@ -5,23 +5,29 @@
 
 #include "model.h"
 
-/* Two files may have a static function of the same name. */
-#define begin adapt_begin
 #include "range_lock/adapt.c"
-#undef begin
+#include "range_lock/bias.c"
+#include "range_lock/bounds.c"
 #include "range_lock/claim.c"
 #include "range_lock/copy.c"
+#include "range_lock/fast_path.c"
+#include "range_lock/find.c"
 #include "range_lock/forest.c"
+#include "range_lock/grant.c"
 #include "range_lock/index.c"
 #include "range_lock/interval_tree.c"
 #include "range_lock/leaf.c"
+#include "range_lock/leaf_store.c"
+#include "range_lock/queue.c"
 #include "range_lock/range_lock.c"
 #include "range_lock/reader.c"
-#define blocks slots_blocks
+#include "range_lock/release.c"
 #include "range_lock/slots.c"
-#undef blocks
 #include "range_lock/span.c"
+#include "range_lock/spin.c"
 #include "range_lock/wait.c"
+#include "range_lock/waiters.c"
+#include "range_lock/wake.c"
 
 #include "platform/platform.c"
 
@@ -86,9 +92,9 @@ static inline void queue_up(uintptr_t number, enum range_mode mode)
 	set->lock = &model_lock;
 	set->one = range;
 	set->n = 1;
-	begin(set);
+	make_newcomer(set);
 	range__span_lock(set, RANGE__KEEP_BIAS);
-	arrive(set, find_obstacle(set));
+	range__queue_arrive(set, range__find_obstacle(set));
 	range__span_unlock(set, NULL);
 }
 
@@ -100,7 +106,7 @@ static inline int wait_queued(const struct timespec *deadline)
 	struct range__wait self;
 
 	range__deadlock_prepare(&self, set, deadline != NULL);
-	return wait(set, &limit, &self);
+	return wait_until_granted(set, &limit, &self);
 }
 
 static inline void start(void *(*run)(void *), pthread_t *threads, uintptr_t first, uintptr_t last)
@@ -128,7 +134,7 @@ static inline void check_quiet(void)
 /* Of a leaf on which nothing has happened yet. */
 static inline void bias(struct range__leaf *leaf)
 {
-	leaf->bias = 1;
+	leaf->biased = true;
 	leaf->generation = 1;
 	atomic_init(&leaf->word, range__word_of_bias(leaf->generation));
 }

@@ -51,7 +51,7 @@ static void *split_then_acquire(void *arg)
 	static const uint64_t points[SPLIT_POINTS] = { 50, 50, 50 };
 
 	model_self = (uintptr_t)arg;
-	split(&model_lock, range__index_find(&model_lock, 50), points, RANGE__MEMORY);
+	try_split(&model_lock, range__index_find(&model_lock, 50), points, RANGE__MEMORY);
 	if (!model_trylock(65, 66, RANGE_WRITE))
 		data++;
 	return NULL;

@@ -102,10 +102,10 @@ static void check_leaf(struct range__leaf *leaf)
 	uint64_t word;
 
 	range__leaf_lock(leaf);
-	range__leaf_revoke(&model_lock, leaf);
+	range__bias_revoke_leaf(&model_lock, leaf);
 	range__leaf_unlock(leaf, NULL);
 	word = atomic_load_explicit(&leaf->word, memory_order_relaxed);
-	assert((word & (WORD_TAG | WORD_WAITERS)) == WORD_EMPTY);
+	assert((word & (WORD_TAG | WORD_EMPTY_WAITERS)) == WORD_EMPTY);
 	assert(range__leaf_vacant(leaf));
 	assert(leaf->nr_woken == 0 && leaf->nr_starving == 0);
 }

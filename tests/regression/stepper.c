@@ -135,8 +135,8 @@ int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __real_sched_yield(void);
 int __wrap_sched_yield(void);
-bool __real_mmrange__heavy_fence(void);
-bool __wrap_mmrange__heavy_fence(void);
+bool __real_mmrange__try_heavy_fence(void);
+bool __wrap_mmrange__try_heavy_fence(void);
 void __real_free(void *memory);
 void __wrap_free(void *memory);
 void __real_mm__area_drop(struct mm__garbage *garbage);
@@ -279,11 +279,11 @@ bool was_freed(void)
 	return atomic_load(&freed);
 }
 
-bool __wrap_mmrange__heavy_fence(void)
+bool __wrap_mmrange__try_heavy_fence(void)
 {
 	if (step_at_fence)
 		step_at_fence();
-	return __real_mmrange__heavy_fence();
+	return __real_mmrange__try_heavy_fence();
 }
 
 /* The same memory may be got again, and freed for another reason. */

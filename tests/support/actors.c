@@ -243,7 +243,7 @@ bool split_by_turns(struct range_lock *lock, uint64_t a, uint64_t b, unsigned in
 static void pay_rent(struct range__leaf *leaf)
 {
 	/* relaxed: a guess of the lock's */
-	atomic_store_explicit(&leaf->rent, UINT32_MAX / 2, memory_order_relaxed);
+	atomic_store_explicit(&leaf->unbiased_cost, UINT32_MAX / 2, memory_order_relaxed);
 }
 
 void play_thread(unsigned int thread)
@@ -291,7 +291,7 @@ void make_impatient(void *arg)
 	for (uint32_t i = 0; forest && i < atomic_load(&forest->count); i++) {
 		struct range__leaf *leaf = atomic_load(&forest->entries[i].leaf);
 
-		atomic_store_explicit(&leaf->patience, 0, memory_order_relaxed);
+		atomic_store_explicit(&leaf->split_doublings, 0, memory_order_relaxed);
 		pay_rent(leaf);
 		/* As if no thread had used every second one since the last sweep. */
 		if (i % 2)

@@ -4,6 +4,8 @@
  * without an index.
  */
 #include "leaf_sim.h"
+#include "range_lock/bounds.h"
+#include "range_lock/waiters.h"
 
 #include <string.h>
 
@@ -242,8 +244,8 @@ static bool look_fast(struct leaf_sim *sim, struct range__hold *range)
 	range__set_wide(range, !range__leaf_covers(leaf, range->start, range->end));
 	for (unsigned int i = 0; i <= range__is_wide(range); i++) {
 		range->leaf[i] = leaf;
-		range->stamp[i] = atomic_load(&leaf->word);
-		if ((range->stamp[i] & WORD_TAG) != WORD_EMPTY)
+		range->saved_word[i] = atomic_load(&leaf->word);
+		if ((range->saved_word[i] & WORD_TAG) != WORD_EMPTY)
 			return false;
 		leaf = range__leaf_right(leaf);
 	}
@@ -252,7 +254,7 @@ static bool look_fast(struct leaf_sim *sim, struct range__hold *range)
 
 static bool swap_word(struct range__hold *range, unsigned int which, uint64_t next)
 {
-	uint64_t word = range->stamp[which];
+	uint64_t word = range->saved_word[which];
 
 	return atomic_compare_exchange_strong(&range->leaf[which]->word, &word, next);
 }
@@ -270,7 +272,7 @@ static bool swap(struct leaf_sim *sim, struct sim_thread *thread)
 			return false;
 		if (range__leaf_right(range->leaf[0]) != range->leaf[1] ||
 		    !swap_word(range, 1, single)) {
-			range__leaf_unlock_to(range->leaf[0], range->stamp[0]);
+			range__leaf_unlock_to(range->leaf[0], range->saved_word[0]);
 			return false;
 		}
 		range__leaf_unlock_to(range->leaf[0], single);
@@ -478,7 +480,7 @@ static bool release_word(struct range__hold *range, unsigned int which)
 	uint64_t word = range__word_single(range, range->mode);
 
 	return atomic_compare_exchange_strong(&range->leaf[which]->word, &word,
-					      range->stamp[which]);
+					      range->saved_word[which]);
 }
 
 /* By swaps, as far as that goes. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The oracle of the simulation, by brute force over its threads. */
 #include "leaf_sim.h"
+#include "range_lock/waiters.h"
 
 void leaf_sim_expect(struct leaf_sim *sim, bool right, const char *what)
 {

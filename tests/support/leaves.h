@@ -10,6 +10,7 @@
 
 #include "platform/platform.h"
 #include "range_lock/adapt.h"
+#include "range_lock/leaf.h"
 
 /* Keys that a test leaves to the functions here, from which three leaves begin. */
 #define FAR (UINT64_C(1) << 40)

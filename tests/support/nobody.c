@@ -4,6 +4,7 @@
 
 #include "platform/platform.h"
 #include "range_lock/claim.h"
+#include "range_lock/waiters.h"
 #include "range_lock/span.h"
 
 #include <string.h>

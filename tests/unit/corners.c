@@ -7,6 +7,7 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/waiters.h"
 #include "range_lock/leaf.h"
 
 #include <errno.h>

@@ -4,6 +4,7 @@
 #include "nobody.h"
 
 #include "range_lock/checked.h"
+#include "range_lock/deadlock_register.h"
 #include "range_lock/deadlock.h"
 #include "range_lock/forest.h"
 

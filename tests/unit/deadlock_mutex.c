@@ -5,6 +5,9 @@
 #include "forks.h"
 
 #include "range_lock/deadlock.h"
+#include "range_lock/mutex_owner.h"
+#include "range_lock/leaf.h"
+#include "range_lock/deadlock_register.h"
 
 #include <errno.h>
 #include <string.h>

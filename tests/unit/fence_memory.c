@@ -35,7 +35,7 @@ TEST(fence_memory, a_thread_sleeps_until_there_is_memory)
 	refusals = 3;
 	naps = 0;
 	errno = 4711;
-	CHECK(mmrange__heavy_fence());
+	CHECK(mmrange__try_heavy_fence());
 	CHECK_EQ(refusals, 0);
 	CHECK_EQ(naps, 3);
 	CHECK_EQ(errno, 4711);

@@ -9,6 +9,7 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/find.h"
 #include "range_lock/short_lock.h"
 
 #include <errno.h>
@@ -433,7 +434,7 @@ TEST(foreach_calls, statistics_lock_no_leaf)
 
 	begin(RANGE_FAIRNESS_BARGING);
 	for (uint64_t key = 0; key < 100; key += 10) {
-		struct range__leaf *leaf = range__forest_lock_key(range__lock(&lock), key, NULL);
+		struct range__leaf *leaf = range__find_and_lock(range__lock(&lock), key, NULL);
 
 		stats = lock_stats(&lock);
 		CHECK_EQ(stats.waits, 2);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How the lock adapts: the fast path, splits, merges, and the memory for them. */
 #include "leaves.h"
+#include "range_lock/leaf.h"
 
 #include <errno.h>
 #include <string.h>

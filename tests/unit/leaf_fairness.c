@@ -8,6 +8,7 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/waiters.h"
 #include "range_lock/set.h"
 
 #include <errno.h>

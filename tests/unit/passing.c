@@ -7,6 +7,9 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/waiters.h"
+#include "range_lock/wake.h"
+#include "range_lock/fast_path.h"
 #include "range_lock/lock.h"
 #include "range_lock/wait.h"
 
@@ -77,7 +80,7 @@ static uint64_t word(struct scene *s)
 
 static bool is_empty_with_waiters(uint64_t word)
 {
-	return (word & WORD_TAG) == WORD_EMPTY && (word & WORD_WAITERS);
+	return (word & WORD_TAG) == WORD_EMPTY && (word & WORD_EMPTY_WAITERS);
 }
 
 static void end_scene(struct scene *s)
@@ -85,7 +88,7 @@ static void end_scene(struct scene *s)
 	give_up(s, &s->woken);
 	CHECK_EQ(atomic_load(&s->waiting.state), RANGE_WOKEN);
 	give_up(s, &s->waiting);
-	CHECK_EQ(word(s) & (WORD_TAG | WORD_WAITERS), WORD_EMPTY);
+	CHECK_EQ(word(s) & (WORD_TAG | WORD_EMPTY_WAITERS), WORD_EMPTY);
 	check_quiet_and_destroy(&s->lock);
 }
 
@@ -98,7 +101,7 @@ TEST(passing, newcomers_pass_by_the_fast_path_and_wake_nobody)
 	set_scene(&s, UINT64_MAX);
 	before = word(&s);
 	CHECK(is_empty_with_waiters(before));
-	range__passed = 0;
+	range__barges = 0;
 	for (int i = 0; i < 10; i++) {
 		take(&s.lock, &newcomer, 5, 15, i % 2 ? RANGE_READ : RANGE_WRITE);
 		CHECK_EQ(word(&s) & WORD_TAG, WORD_SINGLE);
@@ -117,7 +120,7 @@ TEST(passing, a_newcomer_that_a_woken_waiter_finds_wakes_it)
 	struct scene s;
 
 	set_scene(&s, UINT64_MAX);
-	range__passed = 0;
+	range__barges = 0;
 	take(&s.lock, &newcomer, 5, 15, RANGE_WRITE);
 	CHECK_EQ(word(&s) & WORD_TAG, WORD_SINGLE);
 	range__leaf_lock(s.leaf);
@@ -141,7 +144,7 @@ TEST(passing, nobody_passes_what_is_held)
 	struct scene s;
 
 	set_scene(&s, UINT64_MAX);
-	range__passed = 0;
+	range__barges = 0;
 	take(&s.lock, &newcomer, 5, 15, RANGE_WRITE);
 	check_valid(&s.lock);
 	CHECK_EQ(word(&s) & WORD_TAG, WORD_TREE);
@@ -178,7 +181,7 @@ TEST(passing, the_oldest_waiter_becomes_starving_after_a_bounded_number_of_passe
 
 	set_scene(&s, UINT64_MAX);
 	let_starve_after(&s, 0);
-	range__passed = 0;
+	range__barges = 0;
 	while (range_trylock(&s.lock, &newcomer, 5, 15, RANGE_WRITE) == 0) {
 		CHECK(n++ < PASSES);
 		range_unlock(&s.lock, &newcomer);
@@ -201,7 +204,7 @@ TEST(passing, locking_elsewhere_does_not_allow_more_passes)
 	take(&other, &held, 0, 10, RANGE_WRITE);
 	set_scene(&s, UINT64_MAX);
 	let_starve_after(&s, 0);
-	range__passed = 0;
+	range__barges = 0;
 	while (range_trylock(&s.lock, &newcomer, 5, 15, RANGE_WRITE) == 0) {
 		CHECK(n++ < PASSES);
 		range_unlock(&s.lock, &newcomer);

@@ -7,6 +7,7 @@
 #include "actors.h"
 
 #include "range_lock/forest.h"
+#include "range_lock/release.h"
 #include "range_lock/reader.h"
 #include "range_lock/wait.h"
 
@@ -39,7 +40,7 @@ static struct range__slot *slot_of(struct range_hold *range)
 /* Whether a range that does not span leaves has been adopted. */
 static bool is_adopted(struct range_hold *range)
 {
-	return range__slot_adopted(&range__hold(range)->node[0]);
+	return range__node_in_tree(&range__hold(range)->node[0]);
 }
 
 /* Reads until the leaf is biased; returns how often. */
@@ -427,7 +428,7 @@ TEST(slots, a_thread_may_read_more_ranges_than_it_has_slots)
 		if (!is_biased(&lock, 0))
 			make_biased(&lock, 1000);
 		/* Those without a slot do not end the bias now, see the next test. */
-		atomic_store(&range__lock(&lock)->root.rent, 0);
+		atomic_store(&range__lock(&lock)->root.unbiased_cost, 0);
 		for (unsigned int k = 0; k < MANY; k++) {
 			take(&lock, &range[k], 10 * k, 10 * k + 15, RANGE_READ);
 			CHECK_EQ(is_published(&range[k]), k < RANGE__GROUP_SLOTS);
@@ -1110,7 +1111,7 @@ static void prepare_reader(struct range__hold *range, uint64_t start, uint64_t e
 	range->end = end;
 	range->mode = RANGE_READ;
 	range->leaf[0] = leaf;
-	range->stamp[0] = word;
+	range->saved_word[0] = word;
 }
 
 static uint64_t slot_tag(const struct range__slot *slot)
@@ -1161,7 +1162,7 @@ TEST(slots, a_reader_that_is_adopted_on_its_way_in_leaves_like_others)
 	CHECK(range__slot_undisturbed(&reader, 0));
 	CHECK(!is_free(&lock, 5, 6, RANGE_WRITE));
 	CHECK(!range__slot_undisturbed(&reader, 0));
-	CHECK(range__slot_adopted(&reader.node[0]));
+	CHECK(range__node_in_tree(&reader.node[0]));
 	check_read_held(&lock, 0, 10);
 	range__reader_leave(range__lock(&lock), &reader);
 	CHECK_EQ(slot_tag(reader.slot), SLOT_FREE);
@@ -1186,7 +1187,7 @@ TEST(slots, a_reader_that_publishes_in_a_leaf_it_is_not_in_any_more_is_not_adopt
 	prepare_reader(&reader, 200, 210, low, word_of(&lock, 0));
 	CHECK(range__slot_publish(range__lock(&lock), &reader));
 	CHECK(is_free(&lock, 0, 10, RANGE_WRITE));
-	CHECK(!range__slot_adopted(&reader.node[0]));
+	CHECK(!range__node_in_tree(&reader.node[0]));
 	CHECK(!range__slot_undisturbed(&reader, 0));
 	CHECK(is_free(&lock, 200, 210, RANGE_WRITE));
 	range__slot_vacate(&reader);
@@ -1224,7 +1225,7 @@ TEST(slots, a_reader_on_its_way_out_keeps_its_slot)
 	CHECK(is_published(&reader.range));
 	range__leaf_lock(leaf_at(&lock, 0));
 	actor_let_go(&reader);
-	AWAIT(atomic_load(&leaf_at(&lock, 0)->word) == (WORD_LOCKED | WORD_SLEEPERS));
+	AWAIT(atomic_load(&leaf_at(&lock, 0)->word) == (WORD_LOCKED | WORD_LOCKED_SLEEPERS));
 	CHECK_EQ(slot_tag(slot_of(&reader.range)), SLOT_LEAVING);
 	range__leaf_unlock(leaf_at(&lock, 0), NULL);
 	CHECK_EQ(actor_finish(&reader), 0);

@@ -12,9 +12,9 @@
 
 int __real_pthread_setspecific(pthread_key_t key, const void *value);
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
-struct range__leaf *__real_range__forest_lock_key(struct range__lock *lock, uint64_t key,
+struct range__leaf *__real_range__find_and_lock(struct range__lock *lock, uint64_t key,
 						  struct range__leaf *hint);
-struct range__leaf *__wrap_range__forest_lock_key(struct range__lock *lock, uint64_t key,
+struct range__leaf *__wrap_range__find_and_lock(struct range__lock *lock, uint64_t key,
 						  struct range__leaf *hint);
 
 /* Where the reader is. */
@@ -43,11 +43,11 @@ int __wrap_pthread_setspecific(pthread_key_t key, const void *value)
 }
 
 /* Published, it has seen that the leaf's word is another. */
-struct range__leaf *__wrap_range__forest_lock_key(struct range__lock *lock, uint64_t key,
+struct range__leaf *__wrap_range__find_and_lock(struct range__lock *lock, uint64_t key,
 						  struct range__leaf *hint)
 {
 	stop_at(ABOUT_TO_LOCK);
-	return __real_range__forest_lock_key(lock, key, hint);
+	return __real_range__find_and_lock(lock, key, hint);
 }
 
 struct reader {

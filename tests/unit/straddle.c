@@ -6,6 +6,8 @@
 #include "leaves.h"
 
 #include "range_lock/claim.h"
+#include "range_lock/bounds.h"
+#include "range_lock/release.h"
 #include "range_lock/reader.h"
 #include "range_lock/wait.h"
 
@@ -711,7 +713,7 @@ TEST(straddle, a_leaf_that_counts_a_claim_is_not_merged)
 
 static bool is_adopted(struct range_hold *range, unsigned int which)
 {
-	return range__slot_adopted(&range__hold(range)->node[which]);
+	return range__node_in_tree(&range__hold(range)->node[which]);
 }
 
 static unsigned int published(void)
@@ -869,7 +871,7 @@ static bool publish_late(struct range_lock *lock, struct range__hold *reader,
 	reader->how = RANGE__WIDE;
 	for (unsigned int i = 0; i < 2; i++) {
 		reader->leaf[i] = leaf_at(lock, 10 * i + 10);
-		reader->stamp[i] = words[i];
+		reader->saved_word[i] = words[i];
 	}
 	return range__reader_enter(range__lock(lock), reader);
 }

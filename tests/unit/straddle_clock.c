@@ -4,6 +4,7 @@
  * of different leaves. The linker wraps the clock.
  */
 #include "leaves.h"
+#include "range_lock/leaf.h"
 
 uint64_t __real_mmrange__now(void);
 uint64_t __wrap_mmrange__now(void);

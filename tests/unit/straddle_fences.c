@@ -7,17 +7,17 @@
 
 #include <errno.h>
 
-bool __real_mmrange__heavy_fence(void);
-bool __wrap_mmrange__heavy_fence(void);
+bool __real_mmrange__try_heavy_fence(void);
+bool __wrap_mmrange__try_heavy_fence(void);
 
 enum { LEAVES = 50 };
 
 static unsigned int fences;
 
-bool __wrap_mmrange__heavy_fence(void)
+bool __wrap_mmrange__try_heavy_fence(void)
 {
 	fences++;
-	return __real_mmrange__heavy_fence();
+	return __real_mmrange__try_heavy_fence();
 }
 
 static void make_all_biased(struct range_lock *lock)

@@ -8,6 +8,7 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
+#include "range_lock/waiters.h"
 #include "range_lock/span.h"
 
 void __real_mmrange__unpark(_Atomic(uint64_t) *word, bool all);

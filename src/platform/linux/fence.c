@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The heavy fence by membarrier(2): it interrupts those processors that run threads of this process
- * (Linux 4.14; before, or where it is not allowed, each thread passes its own fence).
+ * The heavy fence by membarrier(2): it interrupts the processors that run threads of this process
+ * (Linux 4.14). On older systems, or where it is forbidden, each thread passes its own fence.
  */
 #include "platform/platform.h"
 
@@ -12,8 +12,8 @@
 
 bool mmrange__fence_is_heavy;
 
-/* So that another thread can give back memory, whatever its priority. */
-static void nap(void)
+/* Lets another thread give back memory, whatever its priority. */
+static void nap_briefly(void)
 {
 	uint64_t end = mmrange__now() + 1000000;
 	const struct timespec time = { .tv_sec = (time_t)(end / 1000000000u),
@@ -30,21 +30,21 @@ static bool membarrier(int command)
 
 	/* The kernel needs memory for a list of processors. */
 	while ((result = syscall(SYS_membarrier, command, 0, 0)) < 0 && errno == ENOMEM)
-		nap();
+		nap_briefly();
 	errno = saved;
 	return result == 0;
 }
 
 /*
- * Before anybody uses a lock: nobody may see the variable change. Early among the constructors, as
- * those of the program may use locks.
+ * Before any thread uses a lock, because no thread may see the variable change. Early among the
+ * constructors, because those of the program may use locks.
  */
 __attribute__((constructor(101))) static void register_fence(void)
 {
 	mmrange__fence_is_heavy = membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 }
 
-bool mmrange__heavy_fence(void)
+bool mmrange__try_heavy_fence(void)
 {
 	if (mmrange__fence_is_heavy)
 		return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED);

@@ -27,7 +27,7 @@ static uint32_t *low_half(_Atomic(uint64_t) *word)
 #endif
 }
 
-static bool passed(clockid_t clock, const struct timespec *deadline)
+static bool has_passed(clockid_t clock, const struct timespec *deadline)
 {
 	struct timespec now;
 
@@ -46,14 +46,14 @@ int mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t clock,
 	if (clock == CLOCK_REALTIME)
 		op |= FUTEX_CLOCK_REALTIME;
 	/*
-	 * EAGAIN (the word has changed) and EINTR are early returns. What else can happen is a time
-	 * before 1970, or a system without this call: then the caller goes round until the
-	 * deadline.
+	 * EAGAIN (the word has changed) and EINTR are early returns. The other errors are a time
+	 * before 1970, or a system without this call: then the caller looks again and again until
+	 * the deadline.
 	 */
 	if (syscall(SYS_FUTEX, low_half(word), op, (uint32_t)expected, deadline, NULL,
 		    FUTEX_BITSET_MATCH_ANY) < 0 &&
 	    errno != EAGAIN && errno != EINTR) {
-		if (errno == ETIMEDOUT || (deadline && passed(clock, deadline)))
+		if (errno == ETIMEDOUT || (deadline && has_passed(clock, deadline)))
 			error = ETIMEDOUT;
 		else
 			sched_yield();
@@ -72,5 +72,5 @@ void mmrange__unpark(_Atomic(uint64_t) *word, bool all)
 
 void mmrange__park_child(void)
 {
-	/* The kernel knows who is parked. */
+	/* The kernel knows which threads are parked. */
 }

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 /*
- * A sandbox may forbid gettid(), but the C library knows the number, and tells it in the name of the
- * thread's processor-time clock without a system call: glibc and musl keep it in the thread's
+ * A sandbox may forbid gettid(), but the C library knows the number, and tells it in the name of
+ * the thread's processor-time clock without a system call: glibc and musl keep it in the thread's
  * descriptor, and fork() updates it there (nptl/pthread_getcpuclockid.c, musl's
  * src/thread/pthread_getcpuclockid.c). That name is part of the kernel's ABI: the complement of the
  * number, shifted by three; then one bit says that the clock is of a thread, and two say that it

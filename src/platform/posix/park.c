@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Parking by mutex and condition variable: a table of queues, found by the address of the word. A
- * sleeper has its own condition variable on its stack; it is woken with the queue's mutex held, so
- * it cannot be gone by then.
+ * sleeper has a condition variable of its own on its stack. A thread wakes it with the queue's
+ * mutex held, so the sleeper cannot be gone by then.
  *
- * Threads of the parent of fork() may have had mutexes of the table locked, so that the child makes
- * it anew. POSIX lets no process make a mutex anew that is locked, but a child has no other way that
- * takes nothing from its parent: to lock them all in the parent would wait for ever if a handler of
- * the program, called later than this one, waited for a lock. If the child would not be told to make
- * it anew, no thread uses the table: a sleeper naps instead, and looks again.
+ * Threads of the parent of fork() may have locked mutexes of the table, so the child makes the
+ * table anew. POSIX does not allow to make a locked mutex anew, but a child has no other way that
+ * costs the parent nothing. If the parent locked all of them before fork(), it would wait without
+ * end when a handler of the program, called later than this one, waited for a lock. Where the
+ * system will not tell the child to make the table anew, no thread uses it: a sleeper naps instead,
+ * and looks again.
  */
 #include "platform/platform.h"
 
@@ -87,7 +88,7 @@ static bool passed(clockid_t clock, const struct timespec *deadline)
 	       (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
 }
 
-/* A wait that ends early for no reason. */
+/* A wait that ends early without a reason. */
 static int nap(clockid_t clock, const struct timespec *deadline)
 {
 	static const struct timespec while_others_run = { .tv_nsec = 100000 };
@@ -108,8 +109,10 @@ static int sleep_in_table(_Atomic(uint64_t) *word, uint64_t expected, clockid_t 
 
 	condition_init(&self.condition, clock);
 	pthread_mutex_lock(&queue->mutex);
-	/* relaxed: the mutex orders this before the waker's look into the queue, or after its
-	 * change of the word */
+	/*
+	 * relaxed: the mutex orders this load before the waker's look into the queue, or after the
+	 * waker's change of the word
+	 */
 	if ((uint32_t)atomic_load_explicit(word, memory_order_relaxed) == (uint32_t)expected) {
 		append(queue, &self);
 		while (!self.woken && !error) {
@@ -162,6 +165,6 @@ void mmrange__park_child(void)
 {
 	static const pthread_once_t fresh = PTHREAD_ONCE_INIT;
 
-	/* By the next thread that needs it. */
+	/* The next thread that needs the table makes it. */
 	made = fresh;
 }

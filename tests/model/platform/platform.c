@@ -134,7 +134,7 @@ bool mmrange__spinning_helps(void)
 	return false;
 }
 
-bool mmrange__heavy_fence(void)
+bool mmrange__try_heavy_fence(void)
 {
 	mmrange__full_fence();
 	return true;

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#include "bounds.h"
+#include "claim.h"
+#include "waiters.h"
+
+bool range__leaf_crossed(struct range__leaf *leaf, uint64_t point)
+{
+	struct range__hold *w = leaf->waiters;
+
+	/* A range that overlaps the empty [point, point) starts before point and ends after it. */
+	if (leaf->covers > 0 || leaf->nr_claims > 0 ||
+	    range__tree_overlap(leaf->held, point, point, false))
+		return true;
+	for (; w; w = range__leaf_next(leaf, w))
+		if (range__overlap(w, point, point))
+			return true;
+	return false;
+}
+
+static void set_bounds(struct range__leaf *leaf, uint64_t lo, uint64_t hi)
+{
+	/* relaxed: [LEAF-B] */
+	atomic_store_explicit(&leaf->lo, lo, memory_order_relaxed);
+	atomic_store_explicit(&leaf->not_hi, ~hi, memory_order_relaxed);
+	range__leaf_next_generation(leaf);
+}
+
+void range__leaf_split(struct range__leaf *leaf, uint64_t point, struct range__leaf *right)
+{
+	struct range__hold *w = leaf->waiters, *next;
+
+	range__tree_split(&leaf->held, point, &right->held);
+	for (; w; w = next) {
+		next = range__leaf_next(leaf, w);
+		if (w->start < point)
+			continue;
+		range__leaf_dequeue(leaf, w);
+		range__leaf_enqueue(right, w);
+	}
+	range__wide_split(leaf, point, right);
+	right->fair_at = leaf->fair_at;
+	range__leaf_set_right(right, range__leaf_right(leaf));
+	range__leaf_set_right(leaf, right);
+	set_bounds(right, point, range__leaf_hi(leaf));
+	set_bounds(leaf, range__leaf_lo(leaf), point);
+}
+
+void range__leaf_absorb(struct range__leaf *leaf, struct range__leaf *right)
+{
+	uint64_t hi = range__leaf_hi(right);
+
+	range__leaf_set_right(leaf, range__leaf_right(right));
+	set_bounds(leaf, range__leaf_lo(leaf), hi);
+	set_bounds(right, hi, hi);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+#include "queue.h"
+#include "claim.h"
+#include "platform/platform.h"
+#include "span.h"
+#include "waiters.h"
+#include "wake.h"
+
+static bool blocks_here(struct range__set *set, struct range__hold *range, struct range__leaf *leaf,
+			struct range__obstacle *obstacle)
+{
+	if (!range__leaf_blocks(set->lock, leaf, range))
+		return false;
+	*obstacle = (struct range__obstacle){ range, leaf };
+	return true;
+}
+
+struct range__obstacle range__find_obstacle(struct range__set *set)
+{
+	struct range__obstacle obstacle = { NULL, NULL };
+
+	for (size_t i = 0; i < set->n; i++) {
+		struct range__hold *range = range__set_hold(set, i);
+		struct range__leaf *leaf = range->leaf[0];
+		bool found = blocks_here(set, range, leaf, &obstacle);
+
+		while (!found && leaf != range->leaf[1]) {
+			leaf = range__leaf_right(leaf);
+			found = blocks_here(set, range, leaf, &obstacle);
+		}
+		if (found)
+			break;
+	}
+	return obstacle;
+}
+
+void range__queue_leave_lists(struct range__set *set)
+{
+	if (set->claims)
+		range__unclaim(set);
+	if (range__set_hold(set, 0)->listed)
+		range__wide_remove(set);
+}
+
+void range__queue_leave(struct range__set *set, struct range__wakes *wakes)
+{
+	struct range__hold *queued = set->queued;
+	struct range__leaf *leaf = queued->in;
+
+	range__leaf_dequeue(leaf, queued);
+	range__wake(set->lock, leaf, queued->start, queued->end, wakes);
+}
+
+void range__queue_give_up(struct range__set *set, struct range__wakes *wakes)
+{
+	bool claimed = set->claims;
+
+	range__queue_leave_lists(set);
+	range__queue_leave(set, wakes);
+	for (size_t i = 0; claimed && i < set->n; i++) {
+		struct range__hold *range = range__set_hold(set, i);
+
+		range__wake_range(set, i, range->start, range->end, wakes);
+	}
+}
+
+void range__expel_and_unlock(struct range__set *set, uint64_t why)
+{
+	struct range__wakes wakes;
+	_Atomic(uint64_t) *state = &set->queued->state;
+	struct range__walk walk = range__walk_first(set);
+	struct range__leaf *leaf = walk.leaf;
+
+	wakes.n = 0;
+	range__queue_give_up(set, &wakes);
+	for (range__walk_next(&walk); walk.leaf; range__walk_next(&walk)) {
+		range__leaf_unlock(leaf, NULL);
+		leaf = walk.leaf;
+	}
+	/* release: [LEAF-C] */
+	atomic_store_explicit(state, why, memory_order_release);
+	/*
+	 * The last access to the lock, which may be destroyed as soon as the waiter's call has
+	 * returned.
+	 */
+	range__leaf_unlock(leaf, &wakes);
+	/* [LEAF-R5] The address alone. */
+	mmrange__unpark(state, false);
+}
+
+void range__queue_at(struct range__set *set, struct range__obstacle obstacle)
+{
+	set->queued = obstacle.range;
+	/* relaxed: under the leaf's lock; the thread itself is awake */
+	atomic_store_explicit(&obstacle.range->state, RANGE_WAITING, memory_order_relaxed);
+	range__leaf_enqueue(obstacle.leaf, obstacle.range);
+}
+
+/*
+ * A time later than that of the waiters and claims in the leaf: clocks may stand still for a while.
+ * A newcomer that counted as earlier than a claim which blocks it would wait without a cause
+ * (waiters.c).
+ */
+static uint64_t arrival_in(struct range__lock *lock, struct range__leaf *leaf, uint64_t now)
+{
+	if (leaf->waiters && leaf->waiters->prev->arrival >= now)
+		now = leaf->waiters->prev->arrival + 1;
+	return leaf->nr_claims > 0 ? range__claims_arrival(lock, leaf, now) : now;
+}
+
+void range__queue_arrive(struct range__set *set, struct range__obstacle obstacle)
+{
+	bool fifo = set->lock->fairness == RANGE_FAIRNESS_FIFO;
+	bool wide = range__set_is_wide(set);
+	uint64_t now = mmrange__now();
+
+	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk))
+		now = arrival_in(set->lock, walk.leaf, now);
+	for (size_t i = 0; i < set->n; i++) {
+		struct range__hold *range = range__set_hold(set, i);
+
+		range->arrival = now;
+		range->set = set;
+		atomic_store_explicit(&range->in, NULL, memory_order_relaxed);
+		range->listed = false;
+		range->starving = fifo;
+		range->promoted = 0;
+	}
+	if (wide)
+		range__wide_add(set);
+	if (wide && fifo)
+		range__claim(set);
+	range__queue_at(set, obstacle);
+	range__leaf_count_wait(obstacle.leaf);
+}
