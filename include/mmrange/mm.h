@@ -568,7 +568,7 @@ struct mm_stats {
 	uint64_t faults_ranged;
 	uint64_t faults_coarse;
 	uint64_t fallbacks[MM_NR_FALLBACKS];
-	uint64_t hold_times[MM_NR_HOLD_TIMES]; /* of the short mm lock: how often how long */
+	uint64_t hold_times[MM_NR_HOLD_TIMES]; /* of the VMA tree lock: how often how long */
 	uint64_t lock_leaves;                  /* of the range lock: see struct range_lock_stats */
 	uint64_t lock_splits;
 	uint64_t lock_merges;

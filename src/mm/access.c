@@ -2,7 +2,7 @@
 /*
  * mm_read() and mm_write(): as the processor, page by page. What is in the thread's TLB is used
  * without asking anybody; what is not is looked up in the page table, and faults if it is not there:
- * see fault.c. Between mm__cpu_enter() and mm__cpu_leave() nobody takes the translation
+ * see fault.c. Between mm__thread_enter() and mm__thread_leave() nobody takes the translation
  * away, nor the frame that it leads to. But the system may take a page of a file away at any time, as
  * the file becomes shorter.
  */
@@ -56,14 +56,14 @@ static enum outcome copy_guarded(const struct copy *copy, const struct mm__tlb_e
 }
 
 /* Copies within one page. *entry, unless it missed: what the TLB has. */
-static enum outcome try_copy(struct mm__cpu *cpu, uint64_t addr, const struct copy *copy,
+static enum outcome try_copy(struct mm__thread *thread, uint64_t addr, const struct copy *copy,
 			     int access, uint64_t *entry)
 {
 	uint64_t page = mm__page_start(addr);
-	const struct mm__tlb_entry *slot = mm__tlb_slot(cpu, page);
+	const struct mm__tlb_entry *slot = mm__tlb_slot(thread, page);
 	enum outcome outcome = MISSED;
 
-	mm__cpu_enter(cpu);
+	mm__thread_enter(thread);
 	if (slot->page == page + 1 && mm__entry_allows(slot->entry, access)) {
 		*entry = slot->entry;
 		outcome = COPIED;
@@ -72,23 +72,23 @@ static enum outcome try_copy(struct mm__cpu *cpu, uint64_t addr, const struct co
 		else
 			copy_bytes(copy, slot->entry, addr);
 	}
-	mm__cpu_leave(cpu);
+	mm__thread_leave(thread);
 	return outcome;
 }
 
-static int copy_in_page(struct mm__cpu *cpu, uint64_t addr, const struct copy *copy, int access,
+static int copy_in_page(struct mm__thread *thread, uint64_t addr, const struct copy *copy, int access,
 			struct mm_siginfo *info)
 {
 	for (;;) {
 		uint64_t entry;
-		enum outcome outcome = try_copy(cpu, addr, copy, access, &entry);
+		enum outcome outcome = try_copy(thread, addr, copy, access, &entry);
 		int error;
 
 		if (outcome == COPIED)
 			return 0;
 		if (outcome == ENDED)
-			return mm__file_ended(cpu, addr, entry, info);
-		error = mm__tlb_fill(cpu, addr, access, info);
+			return mm__file_ended(thread, addr, entry, info);
+		error = mm__tlb_fill(thread, addr, access, info);
 		if (error)
 			return error;
 	}
@@ -97,16 +97,16 @@ static int copy_in_page(struct mm__cpu *cpu, uint64_t addr, const struct copy *c
 static int copy_all(struct mm *mm, uint64_t addr, struct copy *copy, size_t length, int access,
 		    struct mm_siginfo *info)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 
-	if (!cpu)
+	if (!thread)
 		return ENOMEM;
 	while (length) {
 		uint64_t rest = MM_PAGE_SIZE - addr % MM_PAGE_SIZE;
 		int error;
 
 		copy->length = rest < length ? (size_t)rest : length;
-		error = copy_in_page(cpu, addr, copy, access, info);
+		error = copy_in_page(thread, addr, copy, access, info);
 		if (error)
 			return error;
 		addr += copy->length;

@@ -10,21 +10,21 @@
  *
  * Claim: two changes of the second kind from the same page exclude each other, although one may hold what
  * is above the page and the other what is below. Both edits have the end of this page at an end of their
- * range. So both have the leaf of this address locked: see (L-C) and (L-D) in area_leaf.c, and where the tree
- * has no leaf, the mm lock. The one that comes second finds another end than it has begun with, and starts
+ * range. So both have the border node of this address locked: see (L-C) and (L-D) in vma_border.c, and where the tree
+ * has no border node, the VMA tree lock. The one that comes second finds another end than it has begun with, and starts
  * anew. A change of the first kind may come between the look of the second kind and its store: then the
  * change has been made just before that, and the page of the end, on which the edit depends, is the same.
  *
  * So each call takes effect at one moment: its swap; its store; or its last look, if it changes nothing.
  *
- *	[B1] areas change, then the end, release	[B2] the end, acquire, then areas
+ *	[B1] VMAs change, then the end, release	[B2] the end, acquire, then VMAs
  *
  * A thread that reads the new end of a heap that has grown finds the heap there.
  *
  * Linux keeps a page free behind the heap, and in front of a stack the gap of the stack. A mapping in that
- * page would begin where the range of the edit ends, and so be in its leaf. If the leaf has no mapping above
+ * page would begin where the range of the edit ends, and so be in its border node. If the border node has no mapping above
  * the heap, ends within the gap of a stack, and the space may have stacks, the next mapping is looked for with
- * the mm lock. That does not keep other threads from mapping a stack in another leaf meanwhile: a stack that
+ * the VMA tree lock. That does not keep other threads from mapping a stack in another border node meanwhile: a stack that
  * is mapped while mm_brk() goes on may be seen by it or not. Both orders are right, as a stack may be mapped
  * less than its gap above a heap. A stack that grows holds everything, and so the end of the heap stays while
  * it looks at its gap.
@@ -33,7 +33,7 @@
 
 #include <errno.h>
 
-static const struct mm__area_kind heap = { MM_PROT_READ | MM_PROT_WRITE,
+static const struct mm__vma_kind heap = { MM_PROT_READ | MM_PROT_WRITE,
 					   MM_MAP_PRIVATE | MM_MAP_ANONYMOUS, NULL, 0 };
 
 uint64_t mm__brk(const struct mm *mm)
@@ -48,15 +48,15 @@ uint64_t mm__brk(const struct mm *mm)
 
 static bool grow(struct mm__edit *edit, uint64_t old_end, uint64_t new_end)
 {
-	if (!mm__room_for_areas(edit->cpu, 0) || mm__edit_reserve(edit, 0, 1))
+	if (!mm__room_for_vmas(edit->thread, 0) || mm__edit_reserve(edit, 0, 1))
 		return false;
-	mm__areas_put(edit, old_end, new_end, &heap);
+	mm__vmas_put(edit, old_end, new_end, &heap);
 	return true;
 }
 
 static bool shrink(struct mm__edit *edit, struct mm__cut *cut)
 {
-	return !mm__range_free(edit, cut->start, cut->end) && !mm__areas_remove(edit, cut);
+	return !mm__range_free(edit, cut->start, cut->end) && !mm__vmas_remove(edit, cut);
 }
 
 /* Where the last page stays the same, nothing needs to be held. (BRK-A) */
@@ -72,23 +72,23 @@ static int move_in_page(struct mm *mm, uint64_t old, uint64_t brk, uint64_t *now
 
 /*
  * Begins the edit. Returns whether the heap may grow, if it is to, for all that the edit itself does not see:
- * what another leaf has.
+ * what another border node has.
  */
-static bool begin_edit(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t old_end,
+static bool begin_edit(struct mm__edit *edit, struct mm__thread *thread, uint64_t old_end,
 		       uint64_t new_end)
 {
 	uint64_t start = mm__min(old_end, new_end);
 	uint64_t end = mm__max(old_end, new_end);
 	bool may_grow;
 
-	mm__edit_begin(edit, cpu, start, end, new_end < old_end);
-	if (new_end < old_end || !edit->tree.leaf ||
+	mm__edit_begin(edit, thread, start, end, new_end < old_end);
+	if (new_end < old_end || !edit->tree.border ||
 	    mm__place_is_decided(edit, old_end, new_end + MM_PAGE_SIZE))
 		return true;
 	mm__edit_end(edit);
-	mm__lock_prepared(cpu, 0, 1);
-	may_grow = mm__place_free(cpu->mm, old_end, new_end + MM_PAGE_SIZE);
-	mm__edit_in_mm_lock(edit, cpu, start, end, false);
+	mm__tree_lock_prepared(thread, 0, 1);
+	may_grow = mm__place_free(thread->mm, old_end, new_end + MM_PAGE_SIZE);
+	mm__edit_in_tree_lock(edit, thread, start, end, false);
 	return may_grow;
 }
 
@@ -102,9 +102,9 @@ static bool resize(struct mm__edit *edit, uint64_t old_end, uint64_t new_end, st
 }
 
 /* With the range between the two ends. (BRK-B) */
-static int move_held(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *now)
+static int move_held(struct mm__thread *thread, uint64_t old, uint64_t brk, uint64_t *now)
 {
-	struct mm *mm = cpu->mm;
+	struct mm *mm = thread->mm;
 	uint64_t old_end = mm__page_align(old);
 	uint64_t new_end = mm__page_align(brk);
 	struct mm__cut cut = mm__cut_of(new_end, mm__max(old_end, new_end));
@@ -114,11 +114,11 @@ static int move_held(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *
 	bool may_grow;
 	int error = 0;
 
-	may_grow = begin_edit(&edit, cpu, old_end, new_end);
+	may_grow = begin_edit(&edit, thread, old_end, new_end);
 	if (new_end < old_end)
-		mm__areas_mark_all(&edit, &cut);
+		mm__vmas_mark_all(&edit, &cut);
 	if (mm__brk(mm) != old) {
-		mm__areas_keep(&cut);
+		mm__vmas_keep(&cut);
 		error = EAGAIN;
 	} else if (may_grow && resize(&edit, old_end, new_end, &cut)) {
 		/* release [B1]: pairs with [B2] */
@@ -128,8 +128,8 @@ static int move_held(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *
 	*now = moved ? brk : mm__brk(mm);
 	removed = mm__edit_end_removed(&edit);
 	if (moved && new_end < old_end)
-		mm__pages_zap(mm, cpu, new_end, old_end);
-	mm__areas_free(removed);
+		mm__pages_zap(mm, thread, new_end, old_end);
+	mm__vmas_free(removed);
 	return error;
 }
 
@@ -137,7 +137,7 @@ static int move_held(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *
  * Moves the end from old, if it is there still; *now is where it is afterwards. EAGAIN: it was not
  * there.
  */
-static int move_end(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *now)
+static int move_end(struct mm__thread *thread, uint64_t old, uint64_t brk, uint64_t *now)
 {
 	uint64_t old_end = mm__page_align(old);
 	uint64_t new_end = mm__page_align(brk);
@@ -145,27 +145,27 @@ static int move_end(struct mm__cpu *cpu, uint64_t old, uint64_t brk, uint64_t *n
 	int error;
 
 	if (new_end == old_end)
-		return move_in_page(cpu->mm, old, brk, now);
-	error = mm__hold_write(cpu, &hold, mm__min(old_end, new_end), mm__max(old_end, new_end));
+		return move_in_page(thread->mm, old, brk, now);
+	error = mm__hold_write(thread, &hold, mm__min(old_end, new_end), mm__max(old_end, new_end));
 	if (error)
 		return error;
-	error = move_held(cpu, old, brk, now);
-	mm__release(cpu, &hold);
+	error = move_held(thread, old, brk, now);
+	mm__release(thread, &hold);
 	return error;
 }
 
 int mm_brk(struct mm *mm, uint64_t brk, uint64_t *result)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	int error = 0;
 	uint64_t now;
 
-	if (!cpu)
+	if (!thread)
 		return ENOMEM;
 	now = mm__brk(mm);
 	if (brk >= mm->attr.brk_start && brk <= MM_ADDR_MAX) {
 		do
-			error = move_end(cpu, now, brk, &now);
+			error = move_end(thread, now, brk, &now);
 		while (error == EAGAIN);
 	}
 	if (!error)

@@ -14,11 +14,11 @@
  * locked and that no thread will unlock. All that sleep on the entry are woken, as some of them only want to
  * see the entry unlocked, and wake no other.
  *
- * Locking is a compare-and-swap that sets the bit and leaves the rest of the entry as it is. It is
- * sequentially consistent: see [Q2] in area.h and [P2] in page_table.h for what has to be loaded after it.
+ * Locking is a compare-and-swap that sets the bit and border nodes the rest of the entry as it is. It is
+ * sequentially consistent: see [Q2] in vma.h and [P2] in page_table.h for what has to be loaded after it.
  * Its acquire pairs with EL-U1's release. A thread that finds the entry locked may do something else
- * instead, as faults without the range do; a thread that waits is not between mm__cpu_enter() and
- * mm__cpu_leave(). A thread that has an entry locked waits for no other lock of page tables, but for
+ * instead, as faults without the range do; a thread that waits is not between mm__thread_enter() and
+ * mm__thread_leave(). A thread that has an entry locked waits for no other lock of page tables, but for
  * entries further up in the same table.
  *
  * EL-U2 may come after another thread has freed the table: so a thread has an entry locked in an RCU read

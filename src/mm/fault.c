@@ -5,14 +5,14 @@
  *	speculative   in an RCU read section, without any lock but that of the page's entry, which it
  *	              does not wait for; nothing blocks. What is not there yet, or is being changed, makes
  *	              it fall back.
- *	ranged        with the page's range held for reading: the area stays, and what is missing (a
+ *	ranged        with the page's range held for reading: the VMA stays, and what is missing (a
  *	              table, a frame, a page of a file) is made, and waited for.
  *	coarse        with everything held for writing: a stack grows.
  *
- * The first two do the same: look the area up, see what the entry is, prepare what it is to become
- * (a new frame, a copy), lock the entry if it is as it was, check that the area is as it was, and that the
- * table is not dead if the entry was empty, and store the new entry. See area.h for why that is correct
- * without the range, and page_table.h for the table. With the range the count of the area need not be
+ * The first two do the same: look the VMA up, see what the entry is, prepare what it is to become
+ * (a new frame, a copy), lock the entry if it is as it was, check that the VMA is as it was, and that the
+ * table is not dead if the entry was empty, and store the new entry. See vma.h for why that is correct
+ * without the range, and page_table.h for the table. With the range the count of the VMA need not be
  * checked; the entry may still have been changed, by another fault or an madvise().
  *
  * A page of a file is accessed before it is mapped, and before a private copy of it is used again: so a
@@ -27,13 +27,13 @@
 
 struct fault {
 	struct mm *mm;
-	struct mm__cpu *cpu;
+	struct mm__thread *thread;
 	uint64_t page;
 	int access;
 	bool speculative;
-	struct mm__area *area;
+	struct mm__vma *vma;
 	uint64_t seq;
-	void *file; /* the page of the file that the area shows; NULL: it shows none */
+	void *file; /* the page of the file that the VMA shows; NULL: it shows none */
 	struct mm__table *table;
 	uint64_t seen; /* the entry as it was */
 	bool reclaimed;
@@ -56,7 +56,7 @@ static enum mm_fallback reason_of(int result)
 /* With the entry locked: 0 if it may be changed. */
 static int may_commit(const struct fault *f)
 {
-	if (MM__LOCKING && f->speculative && !mm__area_unchanged(f->area, f->seq))
+	if (MM__LOCKING && f->speculative && !mm__vma_unchanged(f->vma, f->seq))
 		return fall_back(MM_FALLBACK_CHANGED);
 	if (!f->seen && mm__table_dead(f->table))
 		return fall_back(MM_FALLBACK_TABLE);
@@ -71,7 +71,7 @@ static int may_commit(const struct fault *f)
  */
 static int commit(struct fault *f, uint64_t entry)
 {
-	struct mm__cpu_set set = { .all = false };
+	struct mm__thread_set set = { .all = false };
 	int result;
 
 	if (!mm__entry_trylock(f->table, f->page, f->seen))
@@ -82,10 +82,10 @@ static int commit(struct fault *f, uint64_t entry)
 		return result;
 	}
 	if (f->seen && mm__entry_bytes(f->seen) != mm__entry_bytes(entry)) {
-		mm__cpu_set_add(&set, mm__entry_owner(f->seen));
-		mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
+		mm__thread_set_add(&set, mm__entry_owner(f->seen));
+		mm__tlb_flush(f->mm, f->thread, &set, f->page, f->page + MM_PAGE_SIZE);
 	}
-	mm__tlb_insert(f->cpu, f->page, entry, f->file);
+	mm__tlb_insert(f->thread, f->page, entry, f->file);
 	mm__entry_unlock(f->table, f->page, entry);
 	return 0;
 }
@@ -97,23 +97,23 @@ static int commit(struct fault *f, uint64_t entry)
 static int claim(struct fault *f)
 {
 	uint32_t owner = mm__entry_owner(f->seen);
-	uint32_t self = f->cpu->number;
-	bool mine = owner == self || owner == MM__CPU_MANY;
+	uint32_t self = f->thread->number;
+	bool mine = owner == self || owner == MM__MANY_THREADS;
 	int result = 0;
 
 	if (!mine)
-		result = commit(f, mm__entry_with_owner(f->seen, owner ? MM__CPU_MANY : self));
+		result = commit(f, mm__entry_with_owner(f->seen, owner ? MM__MANY_THREADS : self));
 	else if (f->seen & MM__COPY)
 		result = commit(f, f->seen);
 	if (!result)
-		mm__count(f->cpu, MM__FAULT_PRESENT);
+		mm__count(f->thread, MM__FAULT_PRESENT);
 	return result;
 }
 
 /* The accesses that an entry allows when this one has been granted. */
 static int entry_prot(const struct fault *f, bool writable)
 {
-	int prot = mm__effective_prot(mm__area_prot(f->area));
+	int prot = mm__effective_prot(mm__vma_prot(f->vma));
 
 	return writable ? prot : prot & ~MM_PROT_WRITE;
 }
@@ -121,10 +121,10 @@ static int entry_prot(const struct fault *f, bool writable)
 /* Maps a page where there is none, or another. kind is 0, MM__FILE or MM__COPY. */
 static int map_page(struct fault *f, const void *bytes, uint64_t kind, bool writable)
 {
-	int result = commit(f, mm__entry_of(bytes, kind, entry_prot(f, writable), f->cpu->number));
+	int result = commit(f, mm__entry_of(bytes, kind, entry_prot(f, writable), f->thread->number));
 
 	if (!result && !f->seen)
-		mm__count(f->cpu, MM__PAGE_IN);
+		mm__count(f->thread, MM__PAGE_IN);
 	return result;
 }
 
@@ -132,29 +132,29 @@ static int map_page(struct fault *f, const void *bytes, uint64_t kind, bool writ
 static int allow(struct fault *f, bool writable)
 {
 	uint32_t owner = mm__entry_owner(f->seen);
-	uint32_t self = f->cpu->number;
+	uint32_t self = f->thread->number;
 
 	return commit(f, mm__entry_of(mm__entry_bytes(f->seen), f->seen & (MM__FILE | MM__COPY),
 				      entry_prot(f, writable),
-				      owner == 0 || owner == self ? self : MM__CPU_MANY));
+				      owner == 0 || owner == self ? self : MM__MANY_THREADS));
 }
 
 static uint64_t file_index(const struct fault *f)
 {
-	return (f->area->offset + f->page) >> MM_PAGE_SHIFT;
+	return (f->vma->offset + f->page) >> MM_PAGE_SHIFT;
 }
 
 /* A private page of zeroes. */
 static int map_zeroes(struct fault *f)
 {
-	struct mm__frame *frame = mm__cpu_frame(f->cpu);
+	struct mm__frame *frame = mm__thread_frame(f->thread);
 	int result;
 
 	if (!frame)
 		return fall_back(MM_FALLBACK_NO_FRAME);
 	result = map_page(f, mm__frame_bytes(frame), 0, true);
 	if (result)
-		mm__cpu_drop_frames(f->cpu, &frame, 1);
+		mm__thread_drop_frames(f->thread, &frame, 1);
 	return result;
 }
 
@@ -182,7 +182,7 @@ static bool others_have_it(const struct fault *f)
 {
 	uint32_t owner = mm__entry_owner(f->seen);
 
-	return owner && owner != f->cpu->number;
+	return owner && owner != f->thread->number;
 }
 
 /* The same for a page of a file, which others may write to at any time. False: it is gone. */
@@ -200,7 +200,7 @@ static int copy_on_write(struct fault *f, struct mm__frame *from)
 
 	if (f->speculative && f->seen && others_have_it(f))
 		return fall_back(MM_FALLBACK_FLUSH);
-	copy = mm__cpu_frame(f->cpu);
+	copy = mm__thread_frame(f->thread);
 	if (!copy)
 		return fall_back(MM_FALLBACK_NO_FRAME);
 	if (from)
@@ -211,16 +211,16 @@ static int copy_on_write(struct fault *f, struct mm__frame *from)
 		result = map_page(f, mm__frame_bytes(copy), f->file ? MM__COPY : 0, true);
 	/* Now one of the two is not mapped. */
 	if (result)
-		mm__cpu_drop_frames(f->cpu, &copy, 1);
+		mm__thread_drop_frames(f->thread, &copy, 1);
 	else if (from)
-		mm__cpu_drop_frames(f->cpu, &from, 1);
+		mm__thread_drop_frames(f->thread, &from, 1);
 	return result;
 }
 
 /* Maps the page of shared memory itself. */
 static int map_shared(struct fault *f, bool write)
 {
-	void *bytes = mm__inode_find(f->area->inode, file_index(f));
+	void *bytes = mm__inode_find(f->vma->inode, file_index(f));
 	struct mm__frame *frame;
 	int result;
 
@@ -237,11 +237,11 @@ static int map_shared(struct fault *f, bool write)
 /* Nothing is mapped yet. */
 static int map_new(struct fault *f, bool write)
 {
-	if (!f->area->inode)
+	if (!f->vma->inode)
 		return map_zeroes(f);
 	if (!f->file)
 		return map_shared(f, write);
-	if (write && mm__area_flags(f->area) & MM_MAP_PRIVATE)
+	if (write && mm__vma_flags(f->vma) & MM_MAP_PRIVATE)
 		return copy_on_write(f, NULL);
 	return map_page(f, f->file, MM__FILE, write);
 }
@@ -251,22 +251,22 @@ static int allow_more(struct fault *f, bool write)
 {
 	struct mm__frame *frame;
 
-	if (!write || mm__area_flags(f->area) & MM_MAP_SHARED)
+	if (!write || mm__vma_flags(f->vma) & MM_MAP_SHARED)
 		return allow(f, write);
 	if (f->seen & MM__FILE)
 		return copy_on_write(f, NULL);
 	frame = mm__entry_frame(f->seen);
 	/*
 	 * The reference is this entry's, and if it is the only one, nobody else can get one: but for
-	 * mm_fork(), which makes the count of the area odd before.
+	 * mm_fork(), which makes the count of the VMA odd before.
 	 */
 	return mm__frame_exclusive(frame) ? allow(f, true) : copy_on_write(f, frame);
 }
 
-/* Whether the file has the page, if the area shows one. */
+/* Whether the file has the page, if the VMA shows one. */
 static bool find_file(struct fault *f)
 {
-	struct mm__inode *inode = f->area->inode;
+	struct mm__inode *inode = f->vma->inode;
 
 	f->file = NULL;
 	if (!inode || !mm__inode_is_file(inode))
@@ -275,7 +275,7 @@ static bool find_file(struct fault *f)
 	return f->file && mm__guard_probe(f->file, false);
 }
 
-/* With the area and the table found. */
+/* With the VMA and the table found. */
 static int serve(struct fault *f)
 {
 	bool write = f->access & MM_PROT_WRITE;
@@ -295,12 +295,12 @@ static int try_speculative(struct fault *f)
 {
 	struct mm__mapping m;
 
-	if (!mm__area_tree_look(&f->mm->areas, f->page, &m, &f->cpu->look))
+	if (!mm__vma_tree_look(&f->mm->vmas, f->page, &m, &f->thread->look))
 		return fall_back(MM_FALLBACK_NO_AREA);
-	f->area = m.area;
-	if (MM__LOCKING && !mm__area_begin(m.area, &f->seq))
+	f->vma = m.vma;
+	if (MM__LOCKING && !mm__vma_begin(m.vma, &f->seq))
 		return fall_back(MM_FALLBACK_CHANGING);
-	if (f->access & ~mm__effective_prot(mm__area_prot(m.area)))
+	if (f->access & ~mm__effective_prot(mm__vma_prot(m.vma)))
 		return fall_back(MM_FALLBACK_ACCESS);
 	return f->table ? serve(f) : fall_back(MM_FALLBACK_NO_TABLE);
 }
@@ -314,7 +314,7 @@ static bool speculative(struct fault *f)
 		return false;
 	f->speculative = true;
 	result = try_speculative(f);
-	mm__count(f->cpu, result ? MM__FALLBACK + reason_of(result) : MM__SERVED_SPECULATIVE);
+	mm__count(f->thread, result ? MM__FALLBACK + reason_of(result) : MM__SERVED_SPECULATIVE);
 	return !result;
 }
 
@@ -331,13 +331,13 @@ static bool walk(struct fault *f)
 
 	if (!f->table)
 		return false;
-	mm__cpu_enter(f->cpu);
+	mm__thread_enter(f->thread);
 	entry = mm__entry_load(f->table, f->page);
-	found = mm__entry_allows(entry, f->access) && mm__entry_is_for(entry, f->cpu->number);
+	found = mm__entry_allows(entry, f->access) && mm__entry_is_for(entry, f->thread->number);
 	found = found && !(entry & MM__COPY);
 	if (found)
-		*mm__tlb_slot(f->cpu, f->page) = (struct mm__tlb_entry){ f->page + 1, entry, NULL };
-	mm__cpu_leave(f->cpu);
+		*mm__tlb_slot(f->thread, f->page) = (struct mm__tlb_entry){ f->page + 1, entry, NULL };
+	mm__thread_leave(f->thread);
 	return found;
 }
 
@@ -355,20 +355,20 @@ static int fail(struct mm_siginfo *info, uint64_t addr, enum mm_fault_code code)
 }
 
 /*
- * Without the mm lock, an area may be missed that is merging with another. Neither the area that is
+ * Without the VMA tree lock, a VMA may be missed that is merging with another. Neither the VMA that is
  * found nor what it says can change: at most it is replaced by one that says the same.
  */
-static bool find_area(struct fault *f)
+static bool find_vma(struct fault *f)
 {
 	struct mm__mapping m = { 0, 0, NULL };
-	bool found = mm__area_tree_at(&f->mm->areas, f->page, &m);
+	bool found = mm__vma_tree_at(&f->mm->vmas, f->page, &m);
 
 	if (!found) {
-		mm__lock(f->mm);
-		found = mm__area_tree_at(&f->mm->areas, f->page, &m);
-		mm__unlock(f->mm, f->cpu);
+		mm__tree_lock(f->mm);
+		found = mm__vma_tree_at(&f->mm->vmas, f->page, &m);
+		mm__tree_unlock(f->mm, f->thread);
 	}
-	f->area = m.area;
+	f->vma = m.vma;
 	return found;
 }
 
@@ -384,21 +384,21 @@ static int try_ranged(struct fault *f, struct mm_siginfo *info, struct missing *
 {
 	int result;
 
-	if (!find_area(f))
+	if (!find_vma(f))
 		return fail(info, f->page, MM_SEGV_MAPERR);
-	if (f->access & ~mm__effective_prot(mm__area_prot(f->area)))
+	if (f->access & ~mm__effective_prot(mm__vma_prot(f->vma)))
 		return fail(info, f->page, MM_SEGV_ACCERR);
-	f->table = mm__table_make(&f->mm->page_table, f->cpu, f->page);
+	f->table = mm__table_make(&f->mm->page_table, f->thread, f->page);
 	if (!f->table)
 		return ENOMEM;
 	mm__entry_await(f->table, f->page);
 	result = serve(f);
 	if (result == fall_back(MM_FALLBACK_NO_PAGE)) {
-		missing->inode = f->area->inode;
+		missing->inode = f->vma->inode;
 		missing->index = file_index(f);
 		missing->write =
-			f->access & MM_PROT_WRITE && mm__area_flags(f->area) & MM_MAP_SHARED;
-		/* While the range is held, some area keeps it, though maybe not f->area any more. */
+			f->access & MM_PROT_WRITE && mm__vma_flags(f->vma) & MM_MAP_SHARED;
+		/* While the range is held, some VMA keeps it, though maybe not f->vma any more. */
 		mm__inode_get(missing->inode);
 	}
 	return result;
@@ -420,15 +420,15 @@ static struct mm__frame *take_copy(struct fault *f)
 {
 	const uint64_t same = MM__FRAME_BITS | MM__PRESENT | MM__COPY;
 	uint64_t entry = mm__entry_lock(f->table, f->page);
-	struct mm__cpu_set set = { .all = false };
+	struct mm__thread_set set = { .all = false };
 	uint64_t left = entry;
 
 	if (!entry)
 		return NULL;
 	if (!((entry ^ f->seen) & same)) {
-		mm__cpu_set_add(&set, mm__entry_owner(entry));
-		mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
-		left = mm__inode_has(f->area->inode, file_index(f)) ? mm__entry_with_owner(entry, 0)
+		mm__thread_set_add(&set, mm__entry_owner(entry));
+		mm__tlb_flush(f->mm, f->thread, &set, f->page, f->page + MM_PAGE_SIZE);
+		left = mm__inode_has(f->vma->inode, file_index(f)) ? mm__entry_with_owner(entry, 0)
 								    : 0;
 	}
 	mm__entry_unlock(f->table, f->page, left);
@@ -444,15 +444,15 @@ static void drop_copy(struct fault *f)
 		return;
 	mm__rcu_read_lock();
 	f->table = mm__table_find(&f->mm->page_table, f->page);
-	/* The area before the entry: it may take the mm lock, which comes before in lock.h. */
-	if (f->table && find_area(f))
+	/* The VMA before the entry: it may take the VMA tree lock, which comes before in lock.h. */
+	if (f->table && find_vma(f))
 		frame = take_copy(f);
 	mm__rcu_read_unlock();
 	if (!frame)
 		return;
-	mm__count(f->cpu, MM__PAGE_OUT);
-	mm__cpu_drop_frames(f->cpu, &frame, 1);
-	mm__table_emptied(&f->mm->page_table, f->cpu, f->page);
+	mm__count(f->thread, MM__PAGE_OUT);
+	mm__thread_drop_frames(f->thread, &frame, 1);
+	mm__table_emptied(&f->mm->page_table, f->thread, f->page);
 }
 
 /* The page is made without the read section, as that may take long. */
@@ -465,7 +465,7 @@ static int make_page(struct fault *f, struct mm_siginfo *info, const struct miss
 	mm__inode_put(missing->inode);
 	if (error == ENOMEM && !f->reclaimed) {
 		f->reclaimed = true;
-		mm__cpu_reclaim(f->cpu);
+		mm__thread_reclaim(f->thread);
 		return 0;
 	}
 	if (!error || error == ENOMEM)
@@ -479,7 +479,7 @@ static int provide(struct fault *f, int result, struct mm_siginfo *info,
 		   const struct missing *missing)
 {
 	if (result == fall_back(MM_FALLBACK_NO_FRAME))
-		return mm__cpu_refill(f->cpu);
+		return mm__thread_refill(f->thread);
 	if (result == fall_back(MM_FALLBACK_NO_PAGE))
 		return make_page(f, info, missing);
 	if (result == fall_back(MM_FALLBACK_TABLE))
@@ -511,12 +511,12 @@ static int serve_ranged(struct fault *f, struct mm_siginfo *info)
 static int ranged(struct fault *f, struct mm_siginfo *info)
 {
 	struct mm__hold hold;
-	int error = mm__hold_read(f->cpu, &hold, f->page, f->page + MM_PAGE_SIZE);
+	int error = mm__hold_read(f->thread, &hold, f->page, f->page + MM_PAGE_SIZE);
 
 	if (error)
 		return error;
 	error = serve_ranged(f, info);
-	mm__release(f->cpu, &hold);
+	mm__release(f->thread, &hold);
 	return error;
 }
 
@@ -529,23 +529,23 @@ static bool is_below_stack(const struct fault *f)
 	struct mm__mapping stack;
 	bool grows;
 
-	mm__lock(f->mm);
+	mm__tree_lock(f->mm);
 	grows = mm__stack_may_grow(f->mm, f->page, &stack);
-	mm__unlock(f->mm, f->cpu);
+	mm__tree_unlock(f->mm, f->thread);
 	return grows;
 }
 
 static int coarse(struct fault *f, struct mm_siginfo *info)
 {
 	struct mm__hold hold;
-	int error = mm__hold_write(f->cpu, &hold, 0, UINT64_MAX);
+	int error = mm__hold_write(f->thread, &hold, 0, UINT64_MAX);
 
 	if (error)
 		return error;
-	error = mm__stack_grow(f->cpu, f->page);
+	error = mm__stack_grow(f->thread, f->page);
 	if (!error)
 		error = serve_ranged(f, info);
-	mm__release(f->cpu, &hold);
+	mm__release(f->thread, &hold);
 	return error;
 }
 
@@ -559,89 +559,89 @@ static int serve_with_locks(struct fault *f, uint64_t addr, struct mm_siginfo *i
 		served = MM__SERVED_COARSE;
 		error = coarse(f, &why);
 	}
-	mm__count(f->cpu, served);
+	mm__count(f->thread, served);
 	if (error)
-		mm__count(f->cpu, MM__FAULT_FAILED);
+		mm__count(f->thread, MM__FAULT_FAILED);
 	return error == EFAULT ? fail(info, addr, why.code) : error;
 }
 
-static int serve_fault(struct mm__cpu *cpu, uint64_t addr, int access, bool walks,
+static int serve_fault(struct mm__thread *thread, uint64_t addr, int access, bool walks,
 		       struct mm_siginfo *info)
 {
 	struct fault fault = {
-		.mm = cpu->mm, .cpu = cpu, .page = mm__page_start(addr), .access = access
+		.mm = thread->mm, .thread = thread, .page = mm__page_start(addr), .access = access
 	};
 	bool served;
 
 	if (addr >= MM_ADDR_MAX) {
-		mm__count(cpu, MM__SERVED_SPECULATIVE);
-		mm__count(cpu, MM__FAULT_FAILED);
+		mm__count(thread, MM__SERVED_SPECULATIVE);
+		mm__count(thread, MM__FAULT_FAILED);
 		return fail(info, addr, MM_SEGV_MAPERR);
 	}
 	mm__rcu_read_lock();
-	fault.table = mm__table_find(&cpu->mm->page_table, fault.page);
+	fault.table = mm__table_find(&thread->mm->page_table, fault.page);
 	served = (walks && walk(&fault)) || speculative(&fault);
 	mm__rcu_read_unlock();
-	mm__divide_if_strained(cpu);
+	mm__divide_if_strained(thread);
 	return served ? 0 : serve_with_locks(&fault, addr, info);
 }
 
-int mm__fault(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info)
+int mm__fault(struct mm__thread *thread, uint64_t addr, int access, struct mm_siginfo *info)
 {
-	return serve_fault(cpu, addr, access, false, info);
+	return serve_fault(thread, addr, access, false, info);
 }
 
-int mm__tlb_fill(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info)
+int mm__tlb_fill(struct mm__thread *thread, uint64_t addr, int access, struct mm_siginfo *info)
 {
-	return serve_fault(cpu, addr, access, true, info);
+	return serve_fault(thread, addr, access, true, info);
 }
 
-int mm__file_ended(struct mm__cpu *cpu, uint64_t addr, uint64_t entry, struct mm_siginfo *info)
+int mm__file_ended(struct mm__thread *thread, uint64_t addr, uint64_t entry, struct mm_siginfo *info)
 {
 	struct fault fault = {
-		.mm = cpu->mm, .cpu = cpu, .page = mm__page_start(addr), .seen = entry
+		.mm = thread->mm, .thread = thread, .page = mm__page_start(addr), .seen = entry
 	};
 	struct mm__hold hold;
 
 	/* Without the range, which the thread may hold parts of, the copy stays until the next fault. */
-	if (entry & MM__COPY && !mm__hold_read(cpu, &hold, fault.page, fault.page + MM_PAGE_SIZE)) {
+	if (entry & MM__COPY && !mm__hold_read(thread, &hold, fault.page, fault.page + MM_PAGE_SIZE)) {
 		drop_copy(&fault);
-		mm__release(cpu, &hold);
+		mm__release(thread, &hold);
 	}
-	mm__count(cpu, MM__SERVED_RANGED);
-	mm__count(cpu, MM__FAULT_FAILED);
+	mm__count(thread, MM__SERVED_RANGED);
+	mm__count(thread, MM__FAULT_FAILED);
 	return fail(info, addr, MM_BUS_ADRERR);
 }
 
-int mm__populate(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access)
+int mm__populate(struct mm__thread *thread, uint64_t start, uint64_t end, int access)
 {
 	int error = 0;
 
 	for (; start < end && !error; start += MM_PAGE_SIZE)
-		error = mm__fault(cpu, start, access, NULL);
+		error = mm__fault(thread, start, access, NULL);
 	return error;
 }
 
-void mm__populate_held(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access)
+void mm__populate_held(struct mm__thread *thread, uint64_t start, uint64_t end, int access)
 {
 	int error = 0;
 
 	for (; start < end && !error; start += MM_PAGE_SIZE) {
-		struct fault fault = { .mm = cpu->mm, .cpu = cpu, .page = start, .access = access };
+		struct fault fault = { .mm = thread->mm, .thread = thread, .page = start, .access = access };
 
 		error = serve_ranged(&fault, NULL);
-		mm__count(cpu, MM__SERVED_RANGED);
+		mm__count(thread, MM__SERVED_RANGED);
 		if (error)
-			mm__count(cpu, MM__FAULT_FAILED);
+			mm__count(thread, MM__FAULT_FAILED);
 	}
 }
 
 int mm_fault(struct mm *mm, uint64_t addr, int access, struct mm_siginfo *info)
 {
-	struct mm__cpu *cpu;
+	struct mm__thread *thread;
 
 	if (!access || access & ~MM__PROT_ALL)
 		return EINVAL;
-	cpu = mm__this_cpu(mm);
-	return cpu ? mm__fault(cpu, addr, access, info) : ENOMEM;
+	thread = mm__this_thread(mm);
+	return thread ? mm__fault(thread, addr, access, info) : ENOMEM;
 }

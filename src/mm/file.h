@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 
 /*
- * How a file is mapped. Areas of different kinds have different mappings of the program's own, because
+ * How a file is mapped. VMAs of different kinds have different mappings of the program's own, because
  * only a mapping with MAP_SHARED of a descriptor that is open for writing keeps F_SEAL_WRITE away, in
  * Linux as here.
  */
@@ -50,7 +50,7 @@ int mm__file_map(int fd, enum mm__file_kind kind, uint64_t first, uint64_t end, 
 int mm__file_map_more(enum mm__file_kind kind, uint64_t pages, uint64_t more_pages, char **bytes);
 
 /*
- * Ends a mapping of a file, and leaves pages in its place that read as zeroes and cannot be stored
+ * Ends a mapping of a file, and border nodes pages in its place that read as zeroes and cannot be stored
  * to, until mm__file_unmap(). Where there is no memory for that, the mapping stays until then.
  */
 void mm__file_withdraw(char *bytes, uint64_t pages);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_fork(): the child gets the areas of the parent, and maps the frames of private ones too, which
+ * mm_fork(): the child gets the VMAs of the parent, and maps the frames of private ones too, which
  * neither may write to any more. What is shared is found in its inode.
  *
- * Everything is held for writing meanwhile, and the count of each area is odd: so no fault looks at
+ * Everything is held for writing meanwhile, and the count of each VMA is odd: so no fault looks at
  * an entry between the moment when it loses the right to be written to, and the one when no thread
  * has the right in its TLB any more. A fault that copied a page in between would lose what such a
  * thread still writes to it.
@@ -12,78 +12,78 @@
 
 #include <errno.h>
 
-/* The areas stay as they are while everything is held. */
-static bool next_area(struct mm__cpu *cpu, struct mm__mapping *m)
+/* The VMAs stay as they are while everything is held. */
+static bool next_vma(struct mm__thread *thread, struct mm__mapping *m)
 {
 	bool found;
 
-	mm__lock(cpu->mm);
-	found = mm__area_tree_find(&cpu->mm->areas, m->end, m);
-	mm__unlock(cpu->mm, cpu);
+	mm__tree_lock(thread->mm);
+	found = mm__vma_tree_find(&thread->mm->vmas, m->end, m);
+	mm__tree_unlock(thread->mm, thread);
 	return found;
 }
 
 /* What mm_mlock() kept apart stays apart, as in Linux. */
-static int copy_area(struct mm__cpu *child, const struct mm__mapping *m)
+static int copy_vma(struct mm__thread *child, const struct mm__mapping *m)
 {
-	struct mm__area_kind kind = mm__kind_of(m->area);
+	struct mm__vma_kind kind = mm__kind_of(m->vma);
 	struct mm__edit edit;
 	int error;
 
-	kind.flags &= ~MM__AREA_LOCKED;
+	kind.flags &= ~MM__VMA_LOCKED;
 	mm__edit_begin(&edit, child, m->start, m->end, false);
 	error = mm__edit_reserve(&edit, 0, 1);
 	if (!error)
-		mm__areas_put_apart(&edit, m->start, m->end, &kind);
+		mm__vmas_put_apart(&edit, m->start, m->end, &kind);
 	mm__edit_end(&edit);
 	return error;
 }
 
-/* Up to the first error. *m is the last area that counts as being changed now. */
-static int copy_areas(struct mm__cpu *cpu, struct mm__cpu *child, struct mm__mapping *m)
+/* Up to the first error. *m is the last VMA that counts as being changed now. */
+static int copy_vmas(struct mm__thread *thread, struct mm__thread *child, struct mm__mapping *m)
 {
-	struct mm__cpu_set set = { .all = false };
+	struct mm__thread_set set = { .all = false };
 	int error = 0;
 
 	*m = (struct mm__mapping){ 0, 0, NULL };
-	while (!error && next_area(cpu, m)) {
-		mm__area_change_begin(m->area);
-		error = copy_area(child, m);
-		if (!error && mm__area_flags(m->area) & MM_MAP_PRIVATE)
-			error = mm__pages_share(cpu->mm, child, m->start, m->end, &set);
+	while (!error && next_vma(thread, m)) {
+		mm__vma_change_begin(m->vma);
+		error = copy_vma(child, m);
+		if (!error && mm__vma_flags(m->vma) & MM_MAP_PRIVATE)
+			error = mm__pages_share(thread->mm, child, m->start, m->end, &set);
 	}
-	mm__tlb_flush(cpu->mm, cpu, &set, 0, MM_ADDR_MAX);
+	mm__tlb_flush(thread->mm, thread, &set, 0, MM_ADDR_MAX);
 	return error;
 }
 
-static void end_changes(struct mm__cpu *cpu, uint64_t end)
+static void end_changes(struct mm__thread *thread, uint64_t end)
 {
 	struct mm__mapping m = { 0, 0, NULL };
 
-	while (m.end < end && next_area(cpu, &m))
-		mm__area_change_end(m.area);
+	while (m.end < end && next_vma(thread, &m))
+		mm__vma_change_end(m.vma);
 }
 
-static int copy(struct mm__cpu *cpu, struct mm *child)
+static int copy(struct mm__thread *thread, struct mm *child)
 {
 	struct mm__mapping last;
 	int error;
 
-	atomic_init(&child->brk, mm__brk(cpu->mm));
+	atomic_init(&child->brk, mm__brk(thread->mm));
 	child->forked = true;
-	if (mm__may_have_stacks(cpu->mm))
+	if (mm__may_have_stacks(thread->mm))
 		mm__note_stack(child);
-	error = copy_areas(cpu, child->own_cpu, &last);
-	end_changes(cpu, last.end);
+	error = copy_vmas(thread, child->own_thread, &last);
+	end_changes(thread, last.end);
 	return error;
 }
 
 int mm_fork(struct mm *mm, struct mm **result)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	struct mm__hold hold;
 	struct mm *child;
-	int error = cpu ? 0 : ENOMEM;
+	int error = thread ? 0 : ENOMEM;
 
 	if (error)
 		return error;
@@ -93,10 +93,10 @@ int mm_fork(struct mm *mm, struct mm **result)
 		mm__frames_put(mm->frames);
 		return error;
 	}
-	error = mm__hold_write(cpu, &hold, 0, UINT64_MAX);
+	error = mm__hold_write(thread, &hold, 0, UINT64_MAX);
 	if (!error) {
-		error = copy(cpu, child);
-		mm__release(cpu, &hold);
+		error = copy(thread, child);
+		mm__release(thread, &hold);
 	}
 	if (error)
 		mm_destroy(child);

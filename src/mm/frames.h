@@ -53,7 +53,7 @@ struct mm__frame_cache {
 	_Atomic(uint64_t) count; /* in all of them; any thread may read it */
 };
 
-struct mm__cpu;
+struct mm__thread;
 
 struct mm__frames {
 	_Atomic(bool)
@@ -66,7 +66,7 @@ struct mm__frames {
 	uint64_t max_frames;
 	uint64_t users; /* address spaces, and shared memory */
 	uint64_t spaces;
-	struct mm__cpu *cpus; /* with the attach lock: the threads that have caches of it */
+	struct mm__thread *threads; /* with the attach lock: the threads that have caches of it */
 };
 
 /* NULL: no memory. With one user. */

@@ -4,7 +4,7 @@
  * the page, or the page cannot be read or stored.
  *
  * A guarded access says in a variable of the thread where it is and what it touches. The handler of
- * SIGBUS leaves the access by siglongjmp() if the signal comes from there. Every other SIGBUS goes to
+ * SIGBUS border nodes the access by siglongjmp() if the signal comes from there. Every other SIGBUS goes to
  * the handler that was installed before.
  *
  * A thread's first guarded access unblocks SIGBUS in the thread: the system ends a process that gets
@@ -18,7 +18,7 @@
 
 /*
  * Installs the handler, unless that was done. Before the first guarded access of the process. 0, or an
- * errno value of sigaction(2). Leaves errno alone.
+ * errno value of sigaction(2). Border nodes errno alone.
  */
 int mm__guard_install(void);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks of the callers'. What a thread holds is listed in its cpu, so that the operations that it
+ * Locks of the callers'. What a thread holds is listed in its thread, so that the operations that it
  * calls meanwhile do not wait for the thread itself.
  *
  * Where the lock knows no ranges (MM_LOCKING_COARSE, MM_LOCKING_RWLOCK), the first range that a
- * thread locks takes everything, in a range of the cpu's, and those after it nothing; the lock is
+ * thread locks takes everything, in a range of the thread's, and those after it nothing; the lock is
  * released with the last.
  */
 #include "hold.h"
@@ -14,18 +14,18 @@
 #include <errno.h>
 
 /* As mm__held(), where the lock knows no ranges. */
-static int held_whole(const struct mm__cpu *cpu, enum range_mode mode, bool *nested)
+static int held_whole(const struct mm__thread *thread, enum range_mode mode, bool *nested)
 {
 	*nested = true;
-	return mode == RANGE_WRITE && cpu->whole_mode == RANGE_READ ? EDEADLK : 0;
+	return mode == RANGE_WRITE && thread->whole_mode == RANGE_READ ? EDEADLK : 0;
 }
 
-int mm__held_slow(const struct mm__cpu *cpu, uint64_t start, uint64_t end, enum range_mode mode,
+int mm__held_slow(const struct mm__thread *thread, uint64_t start, uint64_t end, enum range_mode mode,
 		  bool *nested)
 {
-	if (!mm__knows_ranges(cpu->mm))
-		return held_whole(cpu, mode, nested);
-	for (const struct mm_hold *held = cpu->held; held; held = held->next) {
+	if (!mm__knows_ranges(thread->mm))
+		return held_whole(thread, mode, nested);
+	for (const struct mm_hold *held = thread->held; held; held = held->next) {
 		if (end <= held->start || held->end <= start)
 			continue;
 		if (start < held->start || end > held->end ||
@@ -36,59 +36,59 @@ int mm__held_slow(const struct mm__cpu *cpu, uint64_t start, uint64_t end, enum 
 	return 0;
 }
 
-static bool overlaps_held(const struct mm__cpu *cpu, uint64_t start, uint64_t end)
+static bool overlaps_held(const struct mm__thread *thread, uint64_t start, uint64_t end)
 {
-	const struct mm_hold *held = cpu->held;
+	const struct mm_hold *held = thread->held;
 
 	while (held && (end <= held->start || held->end <= start))
 		held = held->next;
 	return held;
 }
 
-static int acquire(struct mm__cpu *cpu, struct mm_hold *hold)
+static int acquire(struct mm__thread *thread, struct mm_hold *hold)
 {
 	bool nested;
 
-	if (mm__knows_ranges(cpu->mm)) {
-		mm__range_acquire(cpu->mm, &hold->range, hold->start, hold->end, hold->mode);
+	if (mm__knows_ranges(thread->mm)) {
+		mm__range_acquire(thread->mm, &hold->range, hold->start, hold->end, hold->mode);
 		return 0;
 	}
-	if (cpu->held)
-		return held_whole(cpu, hold->mode, &nested);
-	mm__range_acquire(cpu->mm, &cpu->whole, 0, UINT64_MAX, hold->mode);
-	cpu->whole_mode = hold->mode;
+	if (thread->held)
+		return held_whole(thread, hold->mode, &nested);
+	mm__range_acquire(thread->mm, &thread->whole, 0, UINT64_MAX, hold->mode);
+	thread->whole_mode = hold->mode;
 	return 0;
 }
 
 int mm_lock_range(struct mm *mm, struct mm_hold *hold, uint64_t start, uint64_t end,
 		  enum range_mode mode)
 {
-	struct mm__cpu *cpu;
+	struct mm__thread *thread;
 	int error;
 
 	if (start >= end || !mm__page_aligned(start) ||
 	    (!mm__page_aligned(end) && end != UINT64_MAX) ||
 	    (mode != RANGE_READ && mode != RANGE_WRITE))
 		return EINVAL;
-	cpu = mm__this_cpu(mm);
-	if (!cpu)
+	thread = mm__this_thread(mm);
+	if (!thread)
 		return ENOMEM;
-	if (overlaps_held(cpu, start, end))
+	if (overlaps_held(thread, start, end))
 		return EDEADLK;
 	hold->start = start;
 	hold->end = end;
 	hold->mode = mode;
-	error = acquire(cpu, hold);
+	error = acquire(thread, hold);
 	if (error)
 		return error;
-	hold->next = cpu->held;
-	cpu->held = hold;
+	hold->next = thread->held;
+	thread->held = hold;
 	return 0;
 }
 
-static void unlock(struct mm__cpu *cpu, struct mm_hold *hold)
+static void unlock(struct mm__thread *thread, struct mm_hold *hold)
 {
-	struct mm_hold **link = &cpu->held;
+	struct mm_hold **link = &thread->held;
 
 	while (*link && *link != hold)
 		link = &(*link)->next;
@@ -96,23 +96,23 @@ static void unlock(struct mm__cpu *cpu, struct mm_hold *hold)
 	if (!*link)
 		return;
 	*link = hold->next;
-	if (mm__knows_ranges(cpu->mm))
-		mm__range_release(cpu->mm, &hold->range);
-	else if (!cpu->held)
-		mm__range_release(cpu->mm, &cpu->whole);
+	if (mm__knows_ranges(thread->mm))
+		mm__range_release(thread->mm, &hold->range);
+	else if (!thread->held)
+		mm__range_release(thread->mm, &thread->whole);
 }
 
 void mm_unlock_range(struct mm *mm, struct mm_hold *hold)
 {
 	/* It was made when the range was locked. */
-	unlock(mm__this_cpu(mm), hold);
+	unlock(mm__this_thread(mm), hold);
 }
 
 static int lock_all(struct mm *mm, enum range_mode mode)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 
-	return cpu ? mm_lock_range(mm, &cpu->coarse, 0, UINT64_MAX, mode) : ENOMEM;
+	return thread ? mm_lock_range(mm, &thread->coarse, 0, UINT64_MAX, mode) : ENOMEM;
 }
 
 int mm_read_lock(struct mm *mm)
@@ -127,9 +127,9 @@ int mm_write_lock(struct mm *mm)
 
 void mm_read_unlock(struct mm *mm)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 
-	unlock(cpu, &cpu->coarse);
+	unlock(thread, &thread->coarse);
 }
 
 void mm_write_unlock(struct mm *mm)

@@ -6,7 +6,7 @@
 #ifndef MM_HOLD_H
 #define MM_HOLD_H
 
-#include "cpu.h"
+#include "thread.h"
 
 #include <mmrange/mm.h>
 
@@ -17,14 +17,14 @@
  * What the thread's own holds say about [start, end). 0: *nested says whether one of them covers it,
  * or none overlaps it; EDEADLK: it would wait for itself.
  */
-int mm__held_slow(const struct mm__cpu *cpu, uint64_t start, uint64_t end, enum range_mode mode,
+int mm__held_slow(const struct mm__thread *thread, uint64_t start, uint64_t end, enum range_mode mode,
 		  bool *nested);
 
-static inline int mm__held(const struct mm__cpu *cpu, uint64_t start, uint64_t end,
+static inline int mm__held(const struct mm__thread *thread, uint64_t start, uint64_t end,
 			   enum range_mode mode, bool *nested)
 {
 	*nested = false;
-	return cpu->held ? mm__held_slow(cpu, start, end, mode, nested) : 0;
+	return thread->held ? mm__held_slow(thread, start, end, mode, nested) : 0;
 }
 
 /* locking.c */

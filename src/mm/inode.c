@@ -5,7 +5,7 @@
  */
 #include "inode.h"
 
-#include "cpu.h"
+#include "thread.h"
 #include "file.h"
 #include "frames.h"
 #include "guard.h"
@@ -277,7 +277,7 @@ void *mm__inode_find(struct mm__inode *inode, uint64_t index)
 	return frame ? mm__frame_bytes(frame) : NULL;
 }
 
-/* A page that lies behind what was mapped of the file: mm_mremap() has moved the end of an area. */
+/* A page that lies behind what was mapped of the file: mm_mremap() has moved the end of a VMA. */
 static int extend(struct mm__inode *inode, uint64_t index)
 {
 	int error;
@@ -300,7 +300,7 @@ static int make_page_of_file(struct mm__inode *inode, uint64_t index, bool write
 
 static int make_frame(struct mm__inode *inode, uint64_t index)
 {
-	struct mm__frame *frame = mm__cpus_take_frame(inode->frames);
+	struct mm__frame *frame = mm__pool_take_frame(inode->frames);
 	int error = frame ? 0 : ENOMEM;
 
 	pthread_mutex_lock(&inode->lock);

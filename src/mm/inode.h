@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inode - what shared and file-backed areas map: a file, or an object of shared anonymous memory.
+ * inode - what shared and file-backed VMAs map: a file, or an object of shared anonymous memory.
  *
  * Shared anonymous memory keeps its pages in frames, which it gets when they are used first and keeps
  * until it dies.
@@ -9,16 +9,16 @@
  * one kind, by any descriptors and in any address spaces, have one inode in the process, found by
  * the file's device and number. No descriptor is kept.
  *
- * Lifetime: an area holds a reference, and gives it back when it was taken out of its tree and no
+ * Lifetime: a VMA holds a reference, and gives it back when it was taken out of its tree and no
  * thread can use a translation of its pages any more. With the last reference of a file's inode the
  * program stops mapping the file, before mm__inode_put() returns. All memory is freed a grace period
- * later. So the inode of an area that was found in an RCU read section, and what is found in it, can
+ * later. So the inode of a VMA that was found in an RCU read section, and what is found in it, can
  * be read until the section ends, although what is read may be zeroes by then; with a reference, it
  * is what it says until that is given back. `refs` drops to 0 once, and never rises from 0: a thread
- * without a reference of its own may call mm__inode_get() only while some area keeps one.
+ * without a reference of its own may call mm__inode_get() only while some VMA keeps one.
  *
  * Locks: the ones in here are innermost but for what frames take, and none is held by a caller's
- * callback. Functions that block say so: call them without the short mm lock, the locks of page
+ * callback. Functions that block say so: call them without the VMA tree lock, the locks of page
  * tables, and outside of RCU read sections; holding ranges is fine.
  *
  * Functions that can fail return 0 or an errno value.

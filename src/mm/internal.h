@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The address space inside. Where to read: area_tree.h (which areas there are), area.h (an area and
+ * The address space inside. Where to read: vma_tree.h (which VMAs there are), vma.h (a VMA and
  * its sequence count), page_table.h and pages.h (which frames they have), frames.h (the memory),
- * cpu.h (what each thread has of its own), fault.c (how the first three come together), then one
+ * thread.h (what each thread has of its own), fault.c (how the first three come together), then one
  * file per operation.
  *
  * Four locks, in this order; see lock.h for all:
  *
  * - the range of what an operation is about, for as long as it takes (locking.c);
- * - the mm lock, held only while the shape of the area tree changes, or while a place is looked for: no
+ * - the VMA tree lock, held only while the shape of the VMA tree changes, or while a place is looked for: no
  *   thread waits for anything with it;
- * - the lock of a leaf of the area tree, while mappings in it change (edit.c);
+ * - the lock of a border node of the VMA tree, while mappings in it change (edit.c);
  * - the lock of one entry of a page table, or of one table above the lowest level.
  *
- * An operation changes areas in place, with the lock of one leaf, where it can, and with the mm lock
- * where it cannot. No pointer to an area is kept across the end of an edit, since merging may replace an
- * area that lies beside the range that the operation holds. Faults look areas up in an RCU read section,
+ * An operation changes VMAs in place, with the lock of one border node, where it can, and with the VMA tree lock
+ * where it cannot. No pointer to a VMA is kept across the end of an edit, since merging may replace an
+ * VMA that lies beside the range that the operation holds. Faults look VMAs up in an RCU read section,
  * with none of the first three.
  *
  * What is to be changed is prepared before, so that nothing fails half-way: an operation that fails has
@@ -25,9 +25,9 @@
 #define MM_INTERNAL_H
 
 #include "../platform/copy.h"
-#include "area.h"
-#include "area_tree.h"
-#include "cpu.h"
+#include "vma.h"
+#include "vma_tree.h"
+#include "thread.h"
 #include "frames.h"
 #include "inode.h"
 #include "lock.h"
@@ -53,10 +53,10 @@ struct mm {
 
 	struct mm__page_table page_table;
 
-	_Alignas(128) pthread_mutex_t lock; /* the mm lock: all up to the next comment */
-	uint64_t lock_taken;                /* when, in nanoseconds */
-	_Atomic(bool) unmerged;     /* for want of memory, areas may be apart that could be one */
-	struct mm__area_tree areas; /* faults read it without the lock */
+	_Alignas(128) pthread_mutex_t tree_lock; /* the VMA tree lock: all up to the next comment */
+	uint64_t tree_lock_taken;                /* when, in nanoseconds */
+	_Atomic(bool) unmerged;     /* for want of memory, VMAs may be apart that could be one */
+	struct mm__vma_tree vmas; /* faults read it without the lock */
 
 	/* For locking.c only. */
 	_Alignas(128) struct range_lock range_lock;
@@ -69,8 +69,8 @@ struct mm {
 	/* The end of the heap, not rounded: see brk.c. Other calls do not write this line. */
 	_Alignas(128) _Atomic(uint64_t) brk;
 
-	struct mm__cpus cpus;
-	struct mm__cpu *own_cpu; /* of no thread, for those who have the space to themselves */
+	struct mm__threads threads;
+	struct mm__thread *own_thread; /* of no thread, for those who have the space to themselves */
 };
 
 /* mm.c: with a pool of frames that is the new space's from then on, if that succeeds. */
@@ -78,7 +78,7 @@ int mm__create(struct mm **result, const struct mm_attr *attr, struct mm__frames
 
 /*
  * Stops if the space is of another copy of the library, which knows neither the calling thread as a
- * reader of RCU nor its TLB. For what does not need the thread's cpu: mm__cpu_attach() looks, too.
+ * reader of RCU nor its TLB. For what does not need the thread's thread: mm__thread_attach() looks, too.
  */
 static inline void mm__check_copy(const struct mm *mm)
 {
@@ -86,10 +86,10 @@ static inline void mm__check_copy(const struct mm *mm)
 		mmrange__copy_stop("address space", mm, mm->copy);
 }
 
-/* The calling thread's cpu. NULL: no memory, or too many threads. */
-static inline struct mm__cpu *mm__this_cpu(struct mm *mm)
+/* The calling thread's thread. NULL: no memory, or too many threads. */
+static inline struct mm__thread *mm__this_thread(struct mm *mm)
 {
-	return mm__cpu(mm, mm->id);
+	return mm__thread(mm, mm->id);
 }
 
 /*
@@ -119,95 +119,95 @@ void mm__locking_destroy(struct mm *mm);
  * start < end. The caller holds nothing but what it has from mm_lock_range(): 0, or EDEADLK where it
  * would wait for itself.
  */
-int mm__hold_read(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end);
-int mm__hold_write(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end);
+int mm__hold_read(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end);
+int mm__hold_write(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end);
 
 /* Two ranges, which may overlap; the second may be empty. */
-int mm__hold_write_two(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end,
+int mm__hold_write_two(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end,
 		       uint64_t other_start, uint64_t other_end);
 
-/* Does not wait, so the caller may hold the mm lock. 0, EBUSY or EDEADLK. */
-int mm__hold_trywrite(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end);
+/* Does not wait, so the caller may hold the VMA tree lock. 0, EBUSY or EDEADLK. */
+int mm__hold_trywrite(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end);
 
 /* Whether what is held covers [start, end). */
 bool mm__hold_covers(const struct mm__hold *hold, uint64_t start, uint64_t end);
 
-void mm__release(struct mm__cpu *cpu, struct mm__hold *hold);
+void mm__release(struct mm__thread *thread, struct mm__hold *hold);
 
 /*
- * The mm lock, with an RCU read section: other threads may take areas out in place meanwhile. cpu counts how
+ * The VMA tree lock, with an RCU read section: other threads may take VMAs out in place meanwhile. thread counts how
  * long it was held; NULL: it is not counted.
  */
-void mm__lock(struct mm *mm);
-void mm__unlock(struct mm *mm, struct mm__cpu *cpu);
+void mm__tree_lock(struct mm *mm);
+void mm__tree_unlock(struct mm *mm, struct mm__thread *thread);
 
 /*
- * edit.c: changing areas. The thread holds [start, end) for writing, and looks at nothing but what is mapped
+ * edit.c: changing VMAs. The thread holds [start, end) for writing, and looks at nothing but what is mapped
  * there and what touches it; and changes nothing else.
  */
 struct mm__edit {
-	struct mm__cpu *cpu;
+	struct mm__thread *thread;
 	uint64_t start;
 	uint64_t end;
-	bool locked; /* the mm lock is held */
-	struct mm__area_edit tree;
-	struct mm__area_budget nodes; /* reserved by mm__edit_reserve() */
-	struct mm__garbage *dead;     /* areas that were taken out */
+	bool locked; /* the VMA tree lock is held */
+	struct mm__vma_edit tree;
+	struct mm__vma_budget nodes; /* reserved by mm__edit_reserve() */
+	struct mm__garbage *dead;     /* VMAs that were taken out */
 };
 
 /*
- * Begins one in place; false: with the mm lock only. unmaps: it takes areas out, and puts none in. No lock
+ * Begins one in place; false: with the VMA tree lock only. unmaps: it takes VMAs out, and puts none in. No lock
  * but ranges is held. Between begin and end the thread waits for nothing.
  */
-bool mm__edit_in_place(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t start, uint64_t end,
+bool mm__edit_in_place(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end,
 		       bool unmaps);
 
-/* Begins one with the mm lock, for which memory is got first. */
-void mm__edit_locked(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t start, uint64_t end);
+/* Begins one with the VMA tree lock, for which memory is got first. */
+void mm__edit_locked(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end);
 
 /* Begins one, in place if it can be. */
-void mm__edit_begin(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t start, uint64_t end,
+void mm__edit_begin(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end,
 		    bool unmaps);
 
 /*
- * The same where the mm lock is held already: in place, and the mm lock is dropped at once, or with it; or only
+ * The same where the VMA tree lock is held already: in place, and the VMA tree lock is dropped at once, or with it; or only
  * with it. Then it is dropped with the end of the edit.
  */
-void mm__edit_in_mm_lock(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t start, uint64_t end,
+void mm__edit_in_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end,
 			 bool unmaps);
-void mm__edit_with_mm_lock(struct mm__edit *edit, struct mm__cpu *cpu, uint64_t start,
+void mm__edit_with_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
 			   uint64_t end);
 
-/* Another range for an edit with the mm lock. */
+/* Another range for an edit with the VMA tree lock. */
 static inline void mm__edit_also(struct mm__edit *edit, uint64_t start, uint64_t end)
 {
-	mm__area_edit_also(&edit->tree, start, end);
+	mm__vma_edit_also(&edit->tree, start, end);
 }
 
-/* The mm lock is dropped for a moment, before anything has changed. Not in place. */
+/* The VMA tree lock is dropped for a moment, before anything has changed. Not in place. */
 void mm__edit_pause(struct mm__edit *edit);
 
 /*
- * For so many cuts and mm__areas_put...(), and settles of one area. 0; or ENOMEM, and nothing is reserved.
+ * For so many cuts and mm__vmas_put...(), and settles of one VMA. 0; or ENOMEM, and nothing is reserved.
  * Once in an edit.
  */
 int mm__edit_reserve(struct mm__edit *edit, unsigned int cuts, unsigned int puts);
 
 /*
- * With the mm lock: for areas at both ends of a range to be split, the last in a later edit, and for one
+ * With the VMA tree lock: for VMAs at both ends of a range to be split, the last in a later edit, and for one
  * merge, in *nodes. The caller gives back what it has not used. 0 or ENOMEM.
  */
-int mm__edit_reserve_ends(struct mm__edit *edit, struct mm__area_budget *nodes);
+int mm__edit_reserve_ends(struct mm__edit *edit, struct mm__vma_budget *nodes);
 
 /*
- * Ends an edit with the mm lock that has merged areas with these nodes, and gets as many again: those that
+ * Ends an edit with the VMA tree lock that has merged VMAs with these nodes, and gets as many again: those that
  * it has replaced, when no reader looks at them any more. So this cannot fail.
  */
-void mm__edit_end_refilled(struct mm__edit *edit, struct mm__area_budget *nodes);
+void mm__edit_end_refilled(struct mm__edit *edit, struct mm__vma_budget *nodes);
 
 /*
- * Ends it. Returns what areas were taken out, for mm__areas_free() once no thread can use their pages any
- * more: with the last of them a file is not mapped any more. The mm lock is not held any more.
+ * Ends it. Returns what VMAs were taken out, for mm__vmas_free() once no thread can use their pages any
+ * more: with the last of them a file is not mapped any more. The VMA tree lock is not held any more.
  */
 struct mm__garbage *mm__edit_end_removed(struct mm__edit *edit);
 
@@ -216,7 +216,7 @@ void mm__edit_end(struct mm__edit *edit);
 
 /*
  * Edits in place of two ranges that do not overlap, so that what is at one moves to the other: one edit, if
- * both are in one leaf, or two edits in two leaves that begin and end together.
+ * both are in one border node, or two edits in two border nodes that begin and end together.
  */
 struct mm__edit_move {
 	struct mm__edit low;
@@ -225,220 +225,220 @@ struct mm__edit_move {
 	struct mm__edit *target;
 };
 
-/* As mm__edit_in_place(). False also if another thread has one of the leaves for long. */
-bool mm__edit_move_in_place(struct mm__edit_move *move, struct mm__cpu *cpu, uint64_t from,
+/* As mm__edit_in_place(). False also if another thread has one of the border nodes for long. */
+bool mm__edit_move_in_place(struct mm__edit_move *move, struct mm__thread *thread, uint64_t from,
 			    uint64_t from_end, uint64_t to, uint64_t to_end);
 
-/* Leaves what was taken out to the caller: see mm__edit_end_removed(). */
+/* Border nodes what was taken out to the caller: see mm__edit_end_removed(). */
 void mm__edit_end_move(struct mm__edit_move *move);
 
 /*
- * The mm lock, for an edit that may begin: with room for areas, and memory for the nodes of so many cuts and
+ * The VMA tree lock, for an edit that may begin: with room for VMAs, and memory for the nodes of so many cuts and
  * puts, or less if there is none. The edit ends with it, or it is dropped without.
  */
-void mm__lock_prepared(struct mm__cpu *cpu, unsigned int cuts, unsigned int puts);
-void mm__unlock_prepared(struct mm__cpu *cpu);
+void mm__tree_lock_prepared(struct mm__thread *thread, unsigned int cuts, unsigned int puts);
+void mm__tree_unlock_prepared(struct mm__thread *thread);
 
 /* stats.c: which hold_times[] of struct mm_stats counts so many nanoseconds. */
 unsigned int mm__hold_time_index(uint64_t ns);
 
 /*
- * The thread only looks at areas in a leaf that other threads change: divides the leaf. No lock but ranges is
+ * The thread only looks at VMAs in a border node that other threads change: divides the border node. No lock but ranges is
  * held.
  */
-void mm__divide_leaf(struct mm__cpu *cpu);
+void mm__divide_border(struct mm__thread *thread);
 
-static inline void mm__divide_if_strained(struct mm__cpu *cpu)
+static inline void mm__divide_if_strained(struct mm__thread *thread)
 {
-	if (mm__area_looks_strained(&cpu->look))
-		mm__divide_leaf(cpu);
+	if (mm__vma_looks_strained(&thread->look))
+		mm__divide_border(thread);
 }
 
 /*
- * The first mapping that ends above addr and begins below end, without the mm lock where it contains addr.
+ * The first mapping that ends above addr and begins below end, without the VMA tree lock where it contains addr.
  * In an RCU read section.
  */
-bool mm__next_area(struct mm__cpu *cpu, uint64_t addr, uint64_t end, struct mm__mapping *m);
+bool mm__next_vma(struct mm__thread *thread, uint64_t addr, uint64_t end, struct mm__mapping *m);
 
 /*
- * areas.c: what operations do to areas, in edits.
+ * vmas.c: what operations do to VMAs, in edits.
  */
 
-/* What a new area is to be like. */
-struct mm__area_kind {
+/* What a new VMA is to be like. */
+struct mm__vma_kind {
 	int prot;
 	int flags;
 	struct mm__inode *inode;
 	uint64_t offset; /* of address 0 */
 };
 
-/* The flags that tell areas apart. */
-#define MM__AREA_FLAGS                                                                             \
+/* The flags that tell VMAs apart. */
+#define MM__VMA_FLAGS                                                                             \
 	(MM_MAP_SHARED | MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_GROWSDOWN | MM_MAP_NORESERVE | \
 	 MM_MAP_STACK)
 /* Beside those: mm_mlock(), and what mm_mprotect() cannot make writable, or executable, as its file is. */
-#define MM__AREA_LOCKED   (1 << 30)
-#define MM__AREA_NO_WRITE (1 << 29)
-#define MM__AREA_NO_EXEC  (1 << 28)
+#define MM__VMA_LOCKED   (1 << 30)
+#define MM__VMA_NO_WRITE (1 << 29)
+#define MM__VMA_NO_EXEC  (1 << 28)
 
-struct mm__area_kind mm__kind_of(const struct mm__area *area);
-bool mm__same_kind(const struct mm__area *area, const struct mm__area_kind *kind);
+struct mm__vma_kind mm__kind_of(const struct mm__vma *vma);
+bool mm__same_kind(const struct mm__vma *vma, const struct mm__vma_kind *kind);
 
 /* Whether right goes on where left ends, and they are the same otherwise: then they are to be one. */
-bool mm__areas_continue(const struct mm__mapping *left, const struct mm__mapping *right);
+bool mm__vmas_continue(const struct mm__mapping *left, const struct mm__mapping *right);
 
 /* Whether nothing is mapped in [start, end). */
 bool mm__range_free(const struct mm__edit *edit, uint64_t start, uint64_t end);
 
 /*
- * How many more areas there are when [start, end) has been cut out: 1 if it is the middle of one,
+ * How many more VMAs there are when [start, end) has been cut out: 1 if it is the middle of one,
  * else 0.
  */
 unsigned int mm__cut_adds(const struct mm__edit *edit, uint64_t start, uint64_t end);
 
 /*
- * A range that is to be cut out. Any number of areas may lie there, and the mm lock is to be held for
- * a short time only. So the count of each area that lies inside, with something of the range on both
+ * A range that is to be cut out. Any number of VMAs may lie there, and the VMA tree lock is to be held for
+ * a short time only. So the count of each VMA that lies inside, with something of the range on both
  * sides, is made odd first: some of them each time that the lock is held. No other thread changes
- * such an area, or merges it, because the operation holds the range for writing. Then one step cuts
+ * such a VMA, or merges it, because the operation holds the range for writing. Then one step cuts
  * out all.
  *
- * Until then nothing has changed but for faults, which wait for the range: mm__areas_keep() undoes it.
+ * Until then nothing has changed but for faults, which wait for the range: mm__vmas_keep() undoes it.
  */
 struct mm__cut {
 	uint64_t start;
 	uint64_t end;
-	uint64_t next;             /* the areas that begin below have been seen */
-	uint64_t count;            /* of the areas whose counts are odd, .. */
+	uint64_t next;             /* the VMAs that begin below have been seen */
+	uint64_t count;            /* of the VMAs whose counts are odd, .. */
 	struct mm__garbage *first; /* .. which are listed */
 	struct mm__garbage *last;
 };
 
-/* How many areas are looked at before the mm lock is dropped for a moment. */
-#define MM__AREAS_AT_ONCE 32u
+/* How many VMAs are looked at before the VMA tree lock is dropped for a moment. */
+#define MM__VMAS_AT_ONCE 32u
 
 static inline struct mm__cut mm__cut_of(uint64_t start, uint64_t end)
 {
 	return (struct mm__cut){ .start = start, .end = end, .next = start };
 }
 
-/* As mm__area_list_next(), in an edit. */
-static inline bool mm__edit_next(const struct mm__edit *edit, struct mm__area_list *list,
+/* As mm__vma_list_next(), in an edit. */
+static inline bool mm__edit_next(const struct mm__edit *edit, struct mm__vma_list *list,
 				 uint64_t addr, struct mm__mapping *m)
 {
-	if (list->next == list->count && !mm__area_edit_list(&edit->tree, addr, list))
+	if (list->next == list->count && !mm__vma_edit_list(&edit->tree, addr, list))
 		return false;
 	*m = list->m[list->next++];
 	return true;
 }
 
 /* Makes more counts odd. True: there are no more. */
-bool mm__areas_mark(const struct mm__edit *edit, struct mm__cut *cut);
+bool mm__vmas_mark(const struct mm__edit *edit, struct mm__cut *cut);
 
-/* The same for all. It may drop the mm lock and take it again. */
-void mm__areas_mark_all(struct mm__edit *edit, struct mm__cut *cut);
+/* The same for all. It may drop the VMA tree lock and take it again. */
+void mm__vmas_mark_all(struct mm__edit *edit, struct mm__cut *cut);
 
-/* The areas stay after all. Needs no lock but the range. */
-void mm__areas_keep(struct mm__cut *cut);
+/* The VMAs stay after all. Needs no lock but the range. */
+void mm__vmas_keep(struct mm__cut *cut);
 
 /*
- * Takes out what lies in the range, which leaves the rest of areas that stick out. All areas inside
+ * Takes out what lies in the range, which border nodes the rest of VMAs that stick out. All VMAs inside
  * have been marked. Reserved.
  */
-void mm__areas_cut(struct mm__edit *edit, struct mm__cut *cut);
+void mm__vmas_cut(struct mm__edit *edit, struct mm__cut *cut);
 
 /*
- * Reserves, and cuts. 0; or ENOMEM: an area would have to be split and there are too many, or there is
- * no memory; then all areas stay.
+ * Reserves, and cuts. 0; or ENOMEM: a VMA would have to be split and there are too many, or there is
+ * no memory; then all VMAs stay.
  */
-int mm__areas_remove(struct mm__edit *edit, struct mm__cut *cut);
+int mm__vmas_remove(struct mm__edit *edit, struct mm__cut *cut);
 
-/* Cuts a part of one area out. Reserved. */
-void mm__areas_cut_one(struct mm__edit *edit, uint64_t start, uint64_t end);
+/* Cuts a part of one VMA out. Reserved. */
+void mm__vmas_cut_one(struct mm__edit *edit, uint64_t start, uint64_t end);
 
-/* Puts an area where there is none, merged with its neighbours, or apart from them. Reserved. */
-void mm__areas_put_apart(struct mm__edit *edit, uint64_t start, uint64_t end,
-			 const struct mm__area_kind *kind);
-void mm__areas_put(struct mm__edit *edit, uint64_t start, uint64_t end,
-		   const struct mm__area_kind *kind);
+/* Puts a VMA where there is none, merged with its neighbours, or apart from them. Reserved. */
+void mm__vmas_put_apart(struct mm__edit *edit, uint64_t start, uint64_t end,
+			 const struct mm__vma_kind *kind);
+void mm__vmas_put(struct mm__edit *edit, uint64_t start, uint64_t end,
+		   const struct mm__vma_kind *kind);
 
 /*
- * The same, but the area counts as being changed until mm__areas_settle() merges it. The caller holds
+ * The same, but the VMA counts as being changed until mm__vmas_settle() merges it. The caller holds
  * its range for writing until then. Reserved.
  */
-void mm__areas_put_changing(struct mm__edit *edit, uint64_t start, uint64_t end,
-			    const struct mm__area_kind *kind);
+void mm__vmas_put_changing(struct mm__edit *edit, uint64_t start, uint64_t end,
+			    const struct mm__vma_kind *kind);
 
 /*
- * Settles the areas of [start, end), which is held for writing and has no hole: what counts as being changed
+ * Settles the VMAs of [start, end), which is held for writing and has no hole: what counts as being changed
  * merges, and does not count so any more. In edits of its own. nodes: of mm__edit_reserve_ends(), for merges
- * where there is no memory; NULL: then, areas stay apart.
+ * where there is no memory; NULL: then, VMAs stay apart.
  */
-void mm__areas_settle(struct mm__cpu *cpu, uint64_t start, uint64_t end,
-		      struct mm__area_budget *nodes);
+void mm__vmas_settle(struct mm__thread *thread, uint64_t start, uint64_t end,
+		      struct mm__vma_budget *nodes);
 
 /*
- * areas_change.c: makes what lies in [start, end) another kind, area by area up to the first error: of
- * change(), which changes protection and MM__AREA_LOCKED only, or ENOMEM where there is a hole, or an
- * area would have to be split and there are too many. ENOMEM for want of memory comes before anything
- * has changed. The caller holds the range for writing. Pages come to allow no more than their areas, and
- * those of locked areas that become writable are copied.
+ * vmas_change.c: makes what lies in [start, end) another kind, VMA by VMA up to the first error: of
+ * change(), which changes protection and MM__VMA_LOCKED only, or ENOMEM where there is a hole, or an
+ * VMA would have to be split and there are too many. ENOMEM for want of memory comes before anything
+ * has changed. The caller holds the range for writing. Pages come to allow no more than their VMAs, and
+ * those of locked VMAs that become writable are copied.
  */
-int mm__areas_change(struct mm__cpu *cpu, uint64_t start, uint64_t end,
-		     int (*change)(struct mm__area_kind *kind, int how), int how);
+int mm__vmas_change(struct mm__thread *thread, uint64_t start, uint64_t end,
+		     int (*change)(struct mm__vma_kind *kind, int how), int how);
 
 /*
- * Gives back what areas hold that were taken out, and frees them when no fault can look at them any
+ * Gives back what VMAs hold that were taken out, and frees them when no fault can look at them any
  * more. No lock is held but ranges.
  */
-void mm__areas_free(struct mm__garbage *list);
+void mm__vmas_free(struct mm__garbage *list);
 
-/* Ends all areas, when nobody uses mm any more; unshared: nor any other space with its pool. */
-void mm__areas_destroy(struct mm *mm, bool unshared);
+/* Ends all VMAs, when nobody uses mm any more; unshared: nor any other space with its pool. */
+void mm__vmas_destroy(struct mm *mm, bool unshared);
 
 /*
- * room.c: how many areas there may be.
+ * room.c: how many VMAs there may be.
  */
 
 /* For an edit of the thread that begins, which has no lock but ranges yet; and when it has dropped its locks. */
-void mm__room_claim(struct mm__cpu *cpu);
-void mm__room_give_back(struct mm__cpu *cpu);
+void mm__room_claim(struct mm__thread *thread);
+void mm__room_give_back(struct mm__thread *thread);
 
-/* In an edit: whether the areas may become so many more. */
-bool mm__room_for_areas(const struct mm__cpu *cpu, uint64_t more);
+/* In an edit: whether the VMAs may become so many more. */
+bool mm__room_for_vmas(const struct mm__thread *thread, uint64_t more);
 
 /* In an edit: there are so many more, or less. */
-void mm__count_areas(struct mm__cpu *cpu, int64_t more);
+void mm__count_vmas(struct mm__thread *thread, int64_t more);
 
-/* The same as mm__room_for_areas(), not in an edit. */
-bool mm__room_now(struct mm__cpu *cpu, uint64_t more);
+/* The same as mm__room_for_vmas(), not in an edit. */
+bool mm__room_now(struct mm__thread *thread, uint64_t more);
 
 /* Another limit, for tests. */
-void mm__set_most_areas(struct mm *mm, uint64_t most);
+void mm__set_most_vmas(struct mm *mm, uint64_t most);
 
 /* Of a new space; and when a thread ends to use it. */
 void mm__room_begin(struct mm *mm);
-void mm__room_end_cpu(struct mm__cpu *cpu);
+void mm__room_end_thread(struct mm__thread *thread);
 
 /* How many there are: exact, if no operation changes them meanwhile. */
-uint64_t mm__nr_areas(struct mm *mm);
+uint64_t mm__nr_vmas(struct mm *mm);
 
 /*
- * kept.c: memory of areas. A thread keeps what it frees for the next ones, up to a bound.
+ * kept.c: memory of VMAs. A thread keeps what it frees for the next ones, up to a bound.
  */
 
 /* Sees to it that the thread has memory for so many. False: there is none. */
-bool mm__areas_stock(unsigned int n);
-/* Of what mm__areas_stock() has seen to. */
-struct mm__area *mm__area_take(void);
-/* Frees an area, as a function of garbage. */
-void mm__area_drop(struct mm__garbage *garbage);
+bool mm__vmas_stock(unsigned int n);
+/* Of what mm__vmas_stock() has seen to. */
+struct mm__vma *mm__vma_take(void);
+/* Frees a VMA, as a function of garbage. */
+void mm__vma_drop(struct mm__garbage *garbage);
 
 /* brk.c: the end of the heap. */
 uint64_t mm__brk(const struct mm *mm);
 
 /*
- * stack.c. All with the mm lock held, or in an edit.
+ * stack.c. All with the VMA tree lock held, or in an edit.
  */
 
 /* Whether [start, end) is free, and no stack above would lose its gap. */
@@ -446,20 +446,20 @@ bool mm__place_free(const struct mm *mm, uint64_t start, uint64_t end);
 
 /*
  * A place of that length, in *addr; false: there is none. The highest, if the gaps of all stacks above
- * are kept; otherwise the lowest that keeps that of the next area.
+ * are kept; otherwise the lowest that keeps that of the next VMA.
  */
 bool mm__find_place(struct mm *mm, uint64_t length, uint64_t *addr);
 
 /*
- * place.c: the same in the calling thread's own place, without the mm lock; false also if that seems to be
+ * place.c: the same in the calling thread's own place, without the VMA tree lock; false also if that seems to be
  * full. Other threads may map there before the caller holds the range.
  */
-bool mm__find_own_place(struct mm__cpu *cpu, uint64_t length, uint64_t *addr);
+bool mm__find_own_place(struct mm__thread *thread, uint64_t length, uint64_t *addr);
 
-/* In an edit: whether nothing is mapped in [start, end), and no stack in the leaf above would lose its gap. */
+/* In an edit: whether nothing is mapped in [start, end), and no stack in the border node above would lose its gap. */
 bool mm__place_still_free(const struct mm__edit *edit, uint64_t start, uint64_t end);
 
-/* In an edit in place: whether that says as much as mm__place_free(), because the leaf has what decides it. */
+/* In an edit in place: whether that says as much as mm__place_free(), because the border node has what decides it. */
 bool mm__place_is_decided(const struct mm__edit *edit, uint64_t start, uint64_t end);
 
 /* There is to be a stack: before it is mapped. No lock is needed. */
@@ -469,37 +469,37 @@ bool mm__may_have_stacks(const struct mm *mm);
 /* Whether the page is not mapped, and a stack above it, *stack, may grow down to it. */
 bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *stack);
 
-/* Grows the stack down to the page, if it may. 0 or ENOMEM. With everything held; not with the mm lock. */
-int mm__stack_grow(struct mm__cpu *cpu, uint64_t page);
+/* Grows the stack down to the page, if it may. 0 or ENOMEM. With everything held; not with the VMA tree lock. */
+int mm__stack_grow(struct mm__thread *thread, uint64_t page);
 
 /*
  * fault.c: mm_fault() for an access that is valid.
  */
-int mm__fault(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info);
+int mm__fault(struct mm__thread *thread, uint64_t addr, int access, struct mm_siginfo *info);
 
 /*
  * The same for what is not in the TLB of the thread: looks into the page table first, and puts what
  * was found, or came of the fault, into the TLB. It may be gone again at once.
  */
-int mm__tlb_fill(struct mm__cpu *cpu, uint64_t addr, int access, struct mm_siginfo *info);
+int mm__tlb_fill(struct mm__thread *thread, uint64_t addr, int access, struct mm_siginfo *info);
 
 /*
  * An access by this entry, in the TLB of the thread, has found that the file does not have the page any
  * more. Says so in *info, and returns EFAULT. If the page was a private copy, that is gone.
  */
-int mm__file_ended(struct mm__cpu *cpu, uint64_t addr, uint64_t entry, struct mm_siginfo *info);
+int mm__file_ended(struct mm__thread *thread, uint64_t addr, uint64_t entry, struct mm_siginfo *info);
 
 /* Makes the pages of [start, end) present, until one fails. */
-int mm__populate(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access);
+int mm__populate(struct mm__thread *thread, uint64_t start, uint64_t end, int access);
 
 /* The same for an operation that holds the range for writing; no stack grows. */
-void mm__populate_held(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access);
+void mm__populate_held(struct mm__thread *thread, uint64_t start, uint64_t end, int access);
 
 /*
- * mlock.c: makes the pages of locked areas in [start, end) present, as far as they are mapped. 0;
- * ENOMEM where that is an error of the area; EAGAIN where there is no memory.
+ * mlock.c: makes the pages of locked VMAs in [start, end) present, as far as they are mapped. 0;
+ * ENOMEM where that is an error of the VMA; EAGAIN where there is no memory.
  */
-int mm__populate_locked(struct mm__cpu *cpu, uint64_t start, uint64_t end);
+int mm__populate_locked(struct mm__thread *thread, uint64_t start, uint64_t end);
 
 /* Rounds up to pages; 0 when that wraps. */
 static inline uint64_t mm__page_align(uint64_t length)

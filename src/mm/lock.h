@@ -5,10 +5,10 @@
  *
  *	RANGE   the range lock, or what stands in for it; never while one of those below is held
  *	ATTACH  which threads use which address spaces
- *	ROOM    how many areas there may be, see room.c
- *	MM      the short mm lock
- *	LEAF    leaves of the area tree: any number together with MM, else one, or two of which the second is
- *	        only tried; see area_leaf.c
+ *	ROOM    how many VMAs there may be, see room.c
+ *	MM      the VMA tree lock
+ *	LEAF    border nodes of the VMA tree: any number together with MM, else one, or two of which the second is
+ *	        only tried; see vma_border.c
  *	TABLE   page tables, and entries of the lowest ones: upper before lower, lower address first
  *	DEPOT   free frames
  *	CPUS    the list of the threads of an address space
@@ -33,12 +33,12 @@ enum mm__order {
 	MM__ORDER_RANGE,
 	MM__ORDER_ATTACH,
 	MM__ORDER_ROOM,
-	MM__ORDER_MM,
-	MM__ORDER_LEAF,
+	MM__ORDER_TREE,
+	MM__ORDER_BORDER,
 	MM__ORDER_TABLE,
 	MM__ORDER_DEPOT,
-	MM__ORDER_CPUS,
-	MM__ORDER_STOP,
+	MM__ORDER_THREADS,
+	MM__ORDER_INTERRUPT,
 	MM__ORDER_RCU
 };
 

@@ -39,15 +39,15 @@ static int rwlock_init(pthread_rwlock_t *rwlock)
 
 int mm__locking_init(struct mm *mm)
 {
-	if (pthread_mutex_init(&mm->lock, NULL))
+	if (pthread_mutex_init(&mm->tree_lock, NULL))
 		return ENOMEM;
 	if (pthread_mutex_init(&mm->room_lock, NULL)) {
-		pthread_mutex_destroy(&mm->lock);
+		pthread_mutex_destroy(&mm->tree_lock);
 		return ENOMEM;
 	}
 	if (rwlock_init(&mm->rwlock)) {
 		pthread_mutex_destroy(&mm->room_lock);
-		pthread_mutex_destroy(&mm->lock);
+		pthread_mutex_destroy(&mm->tree_lock);
 		return ENOMEM;
 	}
 	return range_lock_init(&mm->range_lock, NULL);
@@ -58,7 +58,7 @@ void mm__locking_destroy(struct mm *mm)
 	must(range_lock_destroy(&mm->range_lock));
 	pthread_rwlock_destroy(&mm->rwlock);
 	pthread_mutex_destroy(&mm->room_lock);
-	pthread_mutex_destroy(&mm->lock);
+	pthread_mutex_destroy(&mm->tree_lock);
 }
 
 bool mm__knows_ranges(const struct mm *mm)
@@ -117,41 +117,41 @@ static void covers(const struct mm *mm, struct mm__hold *hold, uint64_t start, u
 	hold->other_nested = true;
 }
 
-static int hold_one(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end,
+static int hold_one(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end,
 		    enum range_mode mode)
 {
 	int error;
 
-	covers(cpu->mm, hold, start, end);
-	error = mm__held(cpu, hold->start, hold->end, mode, &hold->nested);
+	covers(thread->mm, hold, start, end);
+	error = mm__held(thread, hold->start, hold->end, mode, &hold->nested);
 	if (!error && !hold->nested)
-		mm__range_acquire(cpu->mm, &hold->range, hold->start, hold->end, mode);
+		mm__range_acquire(thread->mm, &hold->range, hold->start, hold->end, mode);
 	return error;
 }
 
-int mm__hold_read(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
+int mm__hold_read(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end)
 {
-	return hold_one(cpu, hold, start, end, RANGE_READ);
+	return hold_one(thread, hold, start, end, RANGE_READ);
 }
 
-int mm__hold_write(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
+int mm__hold_write(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end)
 {
-	return hold_one(cpu, hold, start, end, RANGE_WRITE);
+	return hold_one(thread, hold, start, end, RANGE_WRITE);
 }
 
-int mm__hold_trywrite(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
+int mm__hold_trywrite(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end)
 {
 	int error;
 
-	covers(cpu->mm, hold, start, end);
-	error = mm__held(cpu, hold->start, hold->end, RANGE_WRITE, &hold->nested);
+	covers(thread->mm, hold, start, end);
+	error = mm__held(thread, hold->start, hold->end, RANGE_WRITE, &hold->nested);
 	if (!error && !hold->nested)
-		error = try_acquire(cpu->mm, &hold->range, hold->start, hold->end);
+		error = try_acquire(thread->mm, &hold->range, hold->start, hold->end);
 	return error;
 }
 
 /* Those of the two that the thread does not hold, in one step. */
-static void acquire_two(struct mm__cpu *cpu, struct mm__hold *hold)
+static void acquire_two(struct mm__thread *thread, struct mm__hold *hold)
 {
 	struct range_request requests[2];
 	unsigned int n = 0;
@@ -167,27 +167,27 @@ static void acquire_two(struct mm__cpu *cpu, struct mm__hold *hold)
 	mm__order_take(MM__ORDER_RANGE, 0, 0);
 	mm__order_drop(MM__ORDER_RANGE);
 	if (n)
-		must(range_lock_many(&cpu->mm->range_lock, requests, n));
+		must(range_lock_many(&thread->mm->range_lock, requests, n));
 }
 
-int mm__hold_write_two(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end,
+int mm__hold_write_two(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end,
 		       uint64_t other_start, uint64_t other_end)
 {
 	int error;
 
-	if (!mm__knows_ranges(cpu->mm) || other_start >= other_end)
-		return mm__hold_write(cpu, hold, start, end);
+	if (!mm__knows_ranges(thread->mm) || other_start >= other_end)
+		return mm__hold_write(thread, hold, start, end);
 	if (start <= other_end && other_start <= end)
-		return mm__hold_write(cpu, hold, mm__min(start, other_start),
+		return mm__hold_write(thread, hold, mm__min(start, other_start),
 				      mm__max(end, other_end));
-	covers(cpu->mm, hold, start, end);
+	covers(thread->mm, hold, start, end);
 	hold->other_start = other_start;
 	hold->other_end = other_end;
-	error = mm__held(cpu, start, end, RANGE_WRITE, &hold->nested);
+	error = mm__held(thread, start, end, RANGE_WRITE, &hold->nested);
 	if (!error)
-		error = mm__held(cpu, other_start, other_end, RANGE_WRITE, &hold->other_nested);
+		error = mm__held(thread, other_start, other_end, RANGE_WRITE, &hold->other_nested);
 	if (!error)
-		acquire_two(cpu, hold);
+		acquire_two(thread, hold);
 	return error;
 }
 
@@ -197,36 +197,36 @@ bool mm__hold_covers(const struct mm__hold *hold, uint64_t start, uint64_t end)
 	       (hold->other_start <= start && end <= hold->other_end);
 }
 
-void mm__release(struct mm__cpu *cpu, struct mm__hold *hold)
+void mm__release(struct mm__thread *thread, struct mm__hold *hold)
 {
 	if (!hold->other_nested)
-		mm__range_release(cpu->mm, &hold->other);
+		mm__range_release(thread->mm, &hold->other);
 	if (!hold->nested)
-		mm__range_release(cpu->mm, &hold->range);
+		mm__range_release(thread->mm, &hold->range);
 }
 
 /*
- * The mm lock
+ * The VMA tree lock
  */
 
-void mm__lock(struct mm *mm)
+void mm__tree_lock(struct mm *mm)
 {
-	mm__mutex_lock(&mm->lock, MM__ORDER_MM);
-	/* Areas that are found may be taken out in place meanwhile. */
+	mm__mutex_lock(&mm->tree_lock, MM__ORDER_TREE);
+	/* VMAs that are found may be taken out in place meanwhile. */
 	mm__rcu_read_lock();
 	if (MM__LOCKING)
-		mm->lock_taken = mmrange__now();
+		mm->tree_lock_taken = mmrange__now();
 }
 
-void mm__unlock(struct mm *mm, struct mm__cpu *cpu)
+void mm__tree_unlock(struct mm *mm, struct mm__thread *thread)
 {
 	uint64_t held = 0;
 
 	/* Before it is unlocked: waking others is not holding it. */
 	if (MM__LOCKING)
-		held = mmrange__now() - mm->lock_taken;
+		held = mmrange__now() - mm->tree_lock_taken;
 	mm__rcu_read_unlock();
-	mm__mutex_unlock(&mm->lock, MM__ORDER_MM);
-	if (MM__LOCKING && cpu)
-		mm__count(cpu, MM__HOLD_TIME + mm__hold_time_index(held));
+	mm__mutex_unlock(&mm->tree_lock, MM__ORDER_TREE);
+	if (MM__LOCKING && thread)
+		mm__count(thread, MM__HOLD_TIME + mm__hold_time_index(held));
 }

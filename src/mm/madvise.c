@@ -9,26 +9,26 @@
 
 #include <errno.h>
 
-/* The next area that has something in [*start, end), with both set to that part. */
-static bool next_part(struct mm__cpu *cpu, uint64_t *start, uint64_t *end, int *prot, int *flags)
+/* The next VMA that has something in [*start, end), with both set to that part. */
+static bool next_part(struct mm__thread *thread, uint64_t *start, uint64_t *end, int *prot, int *flags)
 {
 	struct mm__mapping m;
 	bool found;
 
 	mm__rcu_read_lock();
-	found = mm__next_area(cpu, *start, *end, &m);
+	found = mm__next_vma(thread, *start, *end, &m);
 	if (found) {
 		*start = mm__max(*start, m.start);
 		*end = mm__min(*end, m.end);
-		*prot = mm__area_prot(m.area);
-		*flags = mm__area_flags(m.area);
+		*prot = mm__vma_prot(m.vma);
+		*flags = mm__vma_flags(m.vma);
 	}
 	mm__rcu_read_unlock();
 	return found;
 }
 
 /* What is not mapped is an error, after the rest has been done. */
-static int dontneed(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
+static int dontneed(struct mm__thread *thread, uint64_t addr, uint64_t end)
 {
 	int error = 0;
 
@@ -38,21 +38,21 @@ static int dontneed(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
 		int prot = 0;
 		int flags = 0;
 
-		if (!next_part(cpu, &start, &stop, &prot, &flags))
+		if (!next_part(thread, &start, &stop, &prot, &flags))
 			return ENOMEM;
 		if (start > addr)
 			error = ENOMEM;
-		if (flags & MM__AREA_LOCKED)
+		if (flags & MM__VMA_LOCKED)
 			return EINVAL;
-		/* What a shared area shows is still in its file. */
-		mm__pages_zap(cpu->mm, cpu, start, stop);
+		/* What a shared VMA shows is still in its file. */
+		mm__pages_zap(thread->mm, thread, start, stop);
 		addr = stop;
 	}
 	return error;
 }
 
-/* Up to the first hole, or area that does not allow the access. */
-static int populate(struct mm__cpu *cpu, uint64_t addr, uint64_t end, int access)
+/* Up to the first hole, or VMA that does not allow the access. */
+static int populate(struct mm__thread *thread, uint64_t addr, uint64_t end, int access)
 {
 	while (addr < end) {
 		uint64_t start = addr;
@@ -61,12 +61,12 @@ static int populate(struct mm__cpu *cpu, uint64_t addr, uint64_t end, int access
 		int flags = 0;
 		int error;
 
-		if (!next_part(cpu, &start, &stop, &prot, &flags) || start > addr)
+		if (!next_part(thread, &start, &stop, &prot, &flags) || start > addr)
 			return ENOMEM;
 		/* Not what the processor allows beside: so Linux sees it here. */
 		if (access & ~prot)
 			return EINVAL;
-		error = mm__populate(cpu, start, stop, access);
+		error = mm__populate(thread, start, stop, access);
 		if (error)
 			return error;
 		addr = stop;
@@ -74,22 +74,22 @@ static int populate(struct mm__cpu *cpu, uint64_t addr, uint64_t end, int access
 	return 0;
 }
 
-static int discard(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
+static int discard(struct mm__thread *thread, uint64_t addr, uint64_t end)
 {
 	struct mm__hold hold;
-	int error = mm__hold_read(cpu, &hold, addr, end);
+	int error = mm__hold_read(thread, &hold, addr, end);
 
 	if (error)
 		return error;
-	error = dontneed(cpu, addr, end);
-	mm__release(cpu, &hold);
-	mm__divide_if_strained(cpu);
+	error = dontneed(thread, addr, end);
+	mm__release(thread, &hold);
+	mm__divide_if_strained(thread);
 	return error;
 }
 
 int mm_madvise(struct mm *mm, uint64_t addr, uint64_t length, int advice)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	uint64_t aligned = mm__page_align(length);
 	uint64_t end = addr + aligned;
 
@@ -99,10 +99,10 @@ int mm_madvise(struct mm *mm, uint64_t addr, uint64_t length, int advice)
 		return EINVAL;
 	if (end == addr)
 		return 0;
-	if (!cpu)
+	if (!thread)
 		return ENOMEM;
 	if (advice == MM_MADV_DONTNEED)
-		return discard(cpu, addr, end);
-	return populate(cpu, addr, end,
+		return discard(thread, addr, end);
+	return populate(thread, addr, end,
 			advice == MM_MADV_POPULATE_READ ? MM_PROT_READ : MM_PROT_WRITE);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_mincore(). The range is held for reading, so that the areas stay as they are; faults may go
+ * mm_mincore(). The range is held for reading, so that the VMAs stay as they are; faults may go
  * on.
  */
 #include "internal.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Whether [addr, end) is mapped without a hole. */
-static bool is_mapped(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
+static bool is_mapped(struct mm__thread *thread, uint64_t addr, uint64_t end)
 {
 	bool mapped = true;
 
@@ -17,7 +17,7 @@ static bool is_mapped(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
 		struct mm__mapping m = { 0, end, NULL };
 
 		mm__rcu_read_lock();
-		mapped = mm__next_area(cpu, addr, end, &m) && m.start <= addr;
+		mapped = mm__next_vma(thread, addr, end, &m) && m.start <= addr;
 		mm__rcu_read_unlock();
 		addr = m.end;
 	}
@@ -43,7 +43,7 @@ static void look(struct mm *mm, uint64_t start, uint64_t end, unsigned char *vec
 
 int mm_mincore(struct mm *mm, uint64_t addr, uint64_t length, unsigned char *vec)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	struct mm__hold hold;
 	uint64_t end;
 	int error;
@@ -55,14 +55,14 @@ int mm_mincore(struct mm *mm, uint64_t addr, uint64_t length, unsigned char *vec
 	if (!length)
 		return 0;
 	end = addr + mm__page_align(length);
-	error = cpu ? mm__hold_read(cpu, &hold, addr, end) : ENOMEM;
+	error = thread ? mm__hold_read(thread, &hold, addr, end) : ENOMEM;
 	if (error)
 		return error;
-	if (is_mapped(cpu, addr, end))
+	if (is_mapped(thread, addr, end))
 		look(mm, addr, end, vec);
 	else
 		error = ENOMEM;
-	mm__release(cpu, &hold);
-	mm__divide_if_strained(cpu);
+	mm__release(thread, &hold);
+	mm__divide_if_strained(thread);
 	return error;
 }

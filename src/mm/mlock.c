@@ -1,45 +1,45 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_mlock() and mm_munlock(): area by area, up to the first hole, as in Linux. What an area allows
+ * mm_mlock() and mm_munlock(): VMA by VMA, up to the first hole, as in Linux. What a VMA allows
  * does not change, so neither do its pages.
  */
 #include "internal.h"
 
 #include <errno.h>
 
-static int set_locked(struct mm__area_kind *kind, int locked)
+static int set_locked(struct mm__vma_kind *kind, int locked)
 {
-	kind->flags = (kind->flags & ~MM__AREA_LOCKED) | locked;
+	kind->flags = (kind->flags & ~MM__VMA_LOCKED) | locked;
 	return 0;
 }
 
-static int change(struct mm__cpu *cpu, uint64_t addr, uint64_t end, int locked)
+static int change(struct mm__thread *thread, uint64_t addr, uint64_t end, int locked)
 {
 	struct mm__hold hold;
-	int error = mm__hold_write(cpu, &hold, addr, end);
+	int error = mm__hold_write(thread, &hold, addr, end);
 
 	if (error)
 		return error;
-	error = mm__areas_change(cpu, addr, end, set_locked, locked);
-	mm__release(cpu, &hold);
+	error = mm__vmas_change(thread, addr, end, set_locked, locked);
+	mm__release(thread, &hold);
 	return error;
 }
 
-/* How the pages of an area are made present; 0: they are not. */
-static int access_of(const struct mm__area *area)
+/* How the pages of a VMA are made present; 0: they are not. */
+static int access_of(const struct mm__vma *vma)
 {
-	if (!(mm__area_flags(area) & MM__AREA_LOCKED))
+	if (!(mm__vma_flags(vma) & MM__VMA_LOCKED))
 		return 0;
-	return mm__area_prot(area) & MM_PROT_WRITE && mm__area_flags(area) & MM_MAP_PRIVATE
+	return mm__vma_prot(vma) & MM_PROT_WRITE && mm__vma_flags(vma) & MM_MAP_PRIVATE
 		       ? MM_PROT_WRITE
 		       : MM_PROT_READ;
 }
 
 /*
- * Moves *start over areas, up to one that has pages to be made present, whose part *start and *end then are.
+ * Moves *start over VMAs, up to one that has pages to be made present, whose part *start and *end then are.
  * Returns how; 0: there is none among them.
  */
-static int next_locked(struct mm__cpu *cpu, uint64_t *start, uint64_t *end)
+static int next_locked(struct mm__thread *thread, uint64_t *start, uint64_t *end)
 {
 	int access = 0;
 
@@ -47,8 +47,8 @@ static int next_locked(struct mm__cpu *cpu, uint64_t *start, uint64_t *end)
 		struct mm__mapping m = { *end, *end, NULL };
 
 		mm__rcu_read_lock();
-		if (mm__next_area(cpu, *start, *end, &m) && m.start < *end)
-			access = access_of(m.area);
+		if (mm__next_vma(thread, *start, *end, &m) && m.start < *end)
+			access = access_of(m.vma);
 		mm__rcu_read_unlock();
 		*start = access ? mm__max(*start, m.start) : mm__min(*end, m.end);
 		*end = access ? mm__min(*end, m.end) : *end;
@@ -56,28 +56,28 @@ static int next_locked(struct mm__cpu *cpu, uint64_t *start, uint64_t *end)
 	return access;
 }
 
-/* Whether the part of a locked area is not there any more, or is to be made present otherwise. */
-static bool has_changed(struct mm__cpu *cpu, uint64_t start, uint64_t end, int access)
+/* Whether the part of a locked VMA is not there any more, or is to be made present otherwise. */
+static bool has_changed(struct mm__thread *thread, uint64_t start, uint64_t end, int access)
 {
 	uint64_t now_start = start;
 	uint64_t now_end = end;
 
-	return next_locked(cpu, &now_start, &now_end) != access || now_start != start ||
+	return next_locked(thread, &now_start, &now_end) != access || now_start != start ||
 	       now_end != end;
 }
 
-int mm__populate_locked(struct mm__cpu *cpu, uint64_t addr, uint64_t end)
+int mm__populate_locked(struct mm__thread *thread, uint64_t addr, uint64_t end)
 {
 	int error = 0;
 
 	while (addr < end && !error) {
 		uint64_t stop = end;
-		int access = next_locked(cpu, &addr, &stop);
+		int access = next_locked(thread, &addr, &stop);
 
 		if (!access)
 			break;
-		error = mm__populate(cpu, addr, stop, access);
-		if (error == EFAULT && has_changed(cpu, addr, stop, access))
+		error = mm__populate(thread, addr, stop, access);
+		if (error == EFAULT && has_changed(thread, addr, stop, access))
 			error = 0;
 		else
 			addr = stop;
@@ -100,23 +100,23 @@ static int round_out(uint64_t *addr, uint64_t length, uint64_t *end)
 
 int mm_mlock(struct mm *mm, uint64_t addr, uint64_t length)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	uint64_t end;
-	int error = cpu ? round_out(&addr, length, &end) : ENOMEM;
+	int error = thread ? round_out(&addr, length, &end) : ENOMEM;
 
 	if (error || addr == end)
 		return error;
-	error = change(cpu, addr, end, MM__AREA_LOCKED);
-	return error ? error : mm__populate_locked(cpu, addr, end);
+	error = change(thread, addr, end, MM__VMA_LOCKED);
+	return error ? error : mm__populate_locked(thread, addr, end);
 }
 
 int mm_munlock(struct mm *mm, uint64_t addr, uint64_t length)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	uint64_t end;
-	int error = cpu ? round_out(&addr, length, &end) : ENOMEM;
+	int error = thread ? round_out(&addr, length, &end) : ENOMEM;
 
 	if (error || addr == end)
 		return error;
-	return change(cpu, addr, end, 0);
+	return change(thread, addr, end, 0);
 }

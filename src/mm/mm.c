@@ -32,15 +32,15 @@ static int init(struct mm *mm)
 
 	if (error)
 		return error;
-	error = mm__cpus_init(mm);
+	error = mm__threads_init(mm);
 	if (error) {
 		mm__locking_destroy(mm);
 		return error;
 	}
 	mm__page_table_init(&mm->page_table);
 	/* The top one. */
-	mm__count(mm->own_cpu, MM__TABLE_MADE);
-	mm__area_tree_init(&mm->areas);
+	mm__count(mm->own_thread, MM__TABLE_MADE);
+	mm__vma_tree_init(&mm->vmas);
 	mm__room_begin(mm);
 	atomic_init(&mm->brk, mm->attr.brk_start);
 	return 0;
@@ -92,10 +92,10 @@ static void destroy(struct mm *mm)
 	/* Then no thread is in a read section where it finds the family's shared memory. */
 	bool last_of_family = !mm__frames_remove_space(frames);
 
-	mm__pages_zap(mm, mm->own_cpu, 0, MM_ADDR_MAX);
-	mm__areas_destroy(mm, last_of_family);
+	mm__pages_zap(mm, mm->own_thread, 0, MM_ADDR_MAX);
+	mm__vmas_destroy(mm, last_of_family);
 	/* From here on no thread that ends knows the space. */
-	mm__cpus_destroy(mm);
+	mm__threads_destroy(mm);
 	mm__page_table_destroy(&mm->page_table);
 	mm__locking_destroy(mm);
 	mm__free(mm);

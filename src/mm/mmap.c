@@ -3,10 +3,10 @@
  * mm_mmap(). Results and errors, and their order, as in Linux's do_mmap() and mmap_region().
  *
  * A mapping at a place of the caller's holds that range from the beginning. Otherwise a place is
- * looked for under the mm lock, and its range is tried there and then. If that fails, another thread is
+ * looked for under the VMA tree lock, and its range is tried there and then. If that fails, another thread is
  * still at work on it, such as an munmap() that has yet to free the pages: then the range is waited
- * for without the mm lock, and the place is looked for again, as it may be taken by now. Threads that map
- * in places of their callers' do so without the mm lock, so it may be taken even in between.
+ * for without the VMA tree lock, and the place is looked for again, as it may be taken by now. Threads that map
+ * in places of their callers' do so without the VMA tree lock, so it may be taken even in between.
  */
 #include "internal.h"
 
@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 
 #define FIXED     (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)
-#define ALL_FLAGS (MM__AREA_FLAGS | FIXED | MM_MAP_POPULATE)
+#define ALL_FLAGS (MM__VMA_FLAGS | FIXED | MM_MAP_POPULATE)
 
 /* What is to be mapped. */
 struct mapping {
@@ -28,7 +28,7 @@ struct mapping {
 	int flags;                /* MM_MAP_..., all of them */
 	uint64_t greatest_offset; /* of a byte */
 	int error;                /* of the file, which Linux looks at after the place */
-	struct mm__area_kind kind;
+	struct mm__vma_kind kind;
 };
 
 static bool flags_valid(int flags)
@@ -75,9 +75,9 @@ static int open_file(struct mapping *map, uint64_t length)
 		return error;
 	map->error = error;
 	if (!error && !(may & MM_PROT_WRITE))
-		map->kind.flags |= MM__AREA_NO_WRITE;
+		map->kind.flags |= MM__VMA_NO_WRITE;
 	if (!error && !(may & MM_PROT_EXEC))
-		map->kind.flags |= MM__AREA_NO_EXEC;
+		map->kind.flags |= MM__VMA_NO_EXEC;
 	return 0;
 }
 
@@ -98,14 +98,14 @@ static int open_inode(struct mm *mm, struct mapping *map, uint64_t length)
 					     : open_file(map, length);
 }
 
-/* Linux counts the areas before it looks at the place. */
-static int check_fixed(struct mm__cpu *cpu, uint64_t addr, uint64_t length)
+/* Linux counts the VMAs before it looks at the place. */
+static int check_fixed(struct mm__thread *thread, uint64_t addr, uint64_t length)
 {
 	if (addr > MM_ADDR_MAX - length)
 		return ENOMEM;
 	if (mm__page_aligned(addr) && addr >= MM_ADDR_MIN)
 		return 0;
-	if (!mm__room_now(cpu, 0))
+	if (!mm__room_now(thread, 0))
 		return ENOMEM;
 	return mm__page_aligned(addr) ? EPERM : EINVAL;
 }
@@ -120,7 +120,7 @@ static void place(struct mapping *map, uint64_t start, uint64_t length)
 
 /*
  * At a place of the caller's. *replaces: something was there, whose pages are to be taken out before the
- * area is settled.
+ * VMA is settled.
  */
 static int put_fixed(struct mm__edit *edit, const struct mapping *map, struct mm__cut *cut,
 		     bool *replaces)
@@ -128,7 +128,7 @@ static int put_fixed(struct mm__edit *edit, const struct mapping *map, struct mm
 	unsigned int adds = mm__cut_adds(edit, map->start, map->end);
 	int error;
 
-	if (!mm__room_for_areas(edit->cpu, 0))
+	if (!mm__room_for_vmas(edit->thread, 0))
 		return ENOMEM;
 	*replaces = !mm__range_free(edit, map->start, map->end);
 	if (map->flags & MM_MAP_FIXED_NOREPLACE && *replaces)
@@ -136,18 +136,18 @@ static int put_fixed(struct mm__edit *edit, const struct mapping *map, struct mm
 	error = check_mapping(map);
 	if (error)
 		return error;
-	if ((adds && !mm__room_for_areas(edit->cpu, adds)) || mm__edit_reserve(edit, *replaces, 1))
+	if ((adds && !mm__room_for_vmas(edit->thread, adds)) || mm__edit_reserve(edit, *replaces, 1))
 		return ENOMEM;
 	if (!*replaces) {
-		mm__areas_put(edit, map->start, map->end, &map->kind);
+		mm__vmas_put(edit, map->start, map->end, &map->kind);
 		return 0;
 	}
-	mm__areas_cut(edit, cut);
-	mm__areas_put_changing(edit, map->start, map->end, &map->kind);
+	mm__vmas_cut(edit, cut);
+	mm__vmas_put_changing(edit, map->start, map->end, &map->kind);
 	return 0;
 }
 
-static int map_held(struct mm__cpu *cpu, const struct mapping *map)
+static int map_held(struct mm__thread *thread, const struct mapping *map)
 {
 	struct mm__cut cut = mm__cut_of(map->start, map->end);
 	struct mm__garbage *removed;
@@ -155,35 +155,35 @@ static int map_held(struct mm__cpu *cpu, const struct mapping *map)
 	bool replaces = false;
 	int error;
 
-	mm__edit_begin(&edit, cpu, map->start, map->end, false);
+	mm__edit_begin(&edit, thread, map->start, map->end, false);
 	if (!(map->flags & MM_MAP_FIXED_NOREPLACE))
-		mm__areas_mark_all(&edit, &cut);
+		mm__vmas_mark_all(&edit, &cut);
 	error = put_fixed(&edit, map, &cut, &replaces);
 	removed = mm__edit_end_removed(&edit);
 	if (error) {
-		mm__areas_keep(&cut);
+		mm__vmas_keep(&cut);
 	} else if (replaces) {
-		mm__pages_zap(cpu->mm, cpu, map->start, map->end);
-		mm__areas_settle(cpu, map->start, map->end, NULL);
+		mm__pages_zap(thread->mm, thread, map->start, map->end);
+		mm__vmas_settle(thread, map->start, map->end, NULL);
 	}
-	mm__areas_free(removed);
+	mm__vmas_free(removed);
 	return error;
 }
 
-static int map_fixed(struct mm__cpu *cpu, const struct mapping *map)
+static int map_fixed(struct mm__thread *thread, const struct mapping *map)
 {
 	struct mm__hold hold;
-	int error = mm__hold_write(cpu, &hold, map->start, map->end);
+	int error = mm__hold_write(thread, &hold, map->start, map->end);
 
 	if (error)
 		return error;
-	error = map_held(cpu, map);
-	mm__release(cpu, &hold);
+	error = map_held(thread, map);
+	mm__release(thread, &hold);
 	return error;
 }
 
 /*
- * Sets the bounds of the area to where it can go, near hint if that is not 0. With the mm lock
+ * Sets the bounds of the VMA to where it can go, near hint if that is not 0. With the VMA tree lock
  * held.
  */
 static int find_place(struct mm *mm, struct mapping *map, uint64_t hint, uint64_t length)
@@ -199,91 +199,91 @@ static int find_place(struct mm *mm, struct mapping *map, uint64_t hint, uint64_
 	return 0;
 }
 
-/* All errors but for want of memory, and the place. With the mm lock held. */
-static int prepare_anywhere(struct mm__cpu *cpu, struct mapping *map, uint64_t hint,
+/* All errors but for want of memory, and the place. With the VMA tree lock held. */
+static int prepare_anywhere(struct mm__thread *thread, struct mapping *map, uint64_t hint,
 			    uint64_t length)
 {
-	int error = mm__room_for_areas(cpu, 0) ? 0 : ENOMEM;
+	int error = mm__room_for_vmas(thread, 0) ? 0 : ENOMEM;
 
 	if (!error)
-		error = find_place(cpu->mm, map, hint, length);
+		error = find_place(thread->mm, map, hint, length);
 	return error ? error : check_mapping(map);
 }
 
 /*
- * Finds a place and holds it. Returns with the mm lock held, and on error with nothing else. EDEADLK:
+ * Finds a place and holds it. Returns with the VMA tree lock held, and on error with nothing else. EDEADLK:
  * the thread holds something at the place for reading.
  */
-static int hold_place(struct mm__cpu *cpu, struct mm__hold *hold, struct mapping *map,
+static int hold_place(struct mm__thread *thread, struct mm__hold *hold, struct mapping *map,
 		      uint64_t hint, uint64_t length)
 {
-	struct mm *mm = cpu->mm;
+	struct mm *mm = thread->mm;
 	bool held = false;
 	int error;
 
-	mm__lock_prepared(cpu, 0, 1);
-	while (!(error = prepare_anywhere(cpu, map, hint, length))) {
+	mm__tree_lock_prepared(thread, 0, 1);
+	while (!(error = prepare_anywhere(thread, map, hint, length))) {
 		if (held && mm__hold_covers(hold, map->start, map->end))
 			return 0;
 		if (!held) {
-			error = mm__hold_trywrite(cpu, hold, map->start, map->end);
+			error = mm__hold_trywrite(thread, hold, map->start, map->end);
 			if (error != EBUSY)
 				return error;
 		}
-		mm__unlock_prepared(cpu);
+		mm__tree_unlock_prepared(thread);
 		if (held)
-			mm__release(cpu, hold);
+			mm__release(thread, hold);
 		held = false;
-		error = mm__hold_write(cpu, hold, map->start, map->end);
-		mm__lock_prepared(cpu, 0, 1);
+		error = mm__hold_write(thread, hold, map->start, map->end);
+		mm__tree_lock_prepared(thread, 0, 1);
 		if (error)
 			return error;
 		held = true;
 	}
 	if (held) {
-		mm__unlock(mm, cpu);
-		mm__release(cpu, hold);
-		mm__lock(mm);
+		mm__tree_unlock(mm, thread);
+		mm__release(thread, hold);
+		mm__tree_lock(mm);
 	}
 	return error;
 }
 
-/* Puts it where the place is held. With the mm lock, which is dropped. EAGAIN: the place was taken first. */
-static int put_anywhere(struct mm__cpu *cpu, const struct mapping *map)
+/* Puts it where the place is held. With the VMA tree lock, which is dropped. EAGAIN: the place was taken first. */
+static int put_anywhere(struct mm__thread *thread, const struct mapping *map)
 {
 	struct mm__edit edit;
 	int error = 0;
 
-	mm__edit_in_mm_lock(&edit, cpu, map->start, map->end, false);
+	mm__edit_in_tree_lock(&edit, thread, map->start, map->end, false);
 	if (!mm__range_free(&edit, map->start, map->end))
 		error = EAGAIN;
 	else if (mm__edit_reserve(&edit, 0, 1))
 		error = ENOMEM;
 	else
-		mm__areas_put(&edit, map->start, map->end, &map->kind);
+		mm__vmas_put(&edit, map->start, map->end, &map->kind);
 	mm__edit_end(&edit);
 	return error;
 }
 
-static int map_anywhere(struct mm__cpu *cpu, struct mapping *map, uint64_t hint, uint64_t length)
+static int map_anywhere(struct mm__thread *thread, struct mapping *map, uint64_t hint, uint64_t length)
 {
 	struct mm__hold hold;
 	int error;
 
 	do {
-		error = hold_place(cpu, &hold, map, hint, length);
+		error = hold_place(thread, &hold, map, hint, length);
 		if (error) {
-			mm__unlock_prepared(cpu);
+			mm__tree_unlock_prepared(thread);
 			return error;
 		}
-		error = put_anywhere(cpu, map);
-		mm__release(cpu, &hold);
+		error = put_anywhere(thread, map);
+		mm__release(thread, &hold);
 	} while (error == EAGAIN);
 	return error;
 }
 
 /* In the thread's own place. EAGAIN: there is none, or another thread has it already. */
-static int map_in_own_place(struct mm__cpu *cpu, struct mapping *map, uint64_t length)
+static int map_in_own_place(struct mm__thread *thread, struct mapping *map, uint64_t length)
 {
 	struct mm__hold hold;
 	struct mm__edit edit;
@@ -291,33 +291,33 @@ static int map_in_own_place(struct mm__cpu *cpu, struct mapping *map, uint64_t l
 	int error;
 
 	/* In what order errors come is not looked at here. */
-	if (check_mapping(map) || !mm__find_own_place(cpu, length, &addr) ||
-	    mm__hold_write(cpu, &hold, addr, addr + length))
+	if (check_mapping(map) || !mm__find_own_place(thread, length, &addr) ||
+	    mm__hold_write(thread, &hold, addr, addr + length))
 		return EAGAIN;
 	place(map, addr, length);
-	mm__edit_begin(&edit, cpu, map->start, map->end, false);
-	if (!mm__room_for_areas(cpu, 0) || !mm__place_still_free(&edit, map->start, map->end))
+	mm__edit_begin(&edit, thread, map->start, map->end, false);
+	if (!mm__room_for_vmas(thread, 0) || !mm__place_still_free(&edit, map->start, map->end))
 		error = EAGAIN;
 	else
 		error = mm__edit_reserve(&edit, 0, 1);
 	if (!error)
-		mm__areas_put(&edit, map->start, map->end, &map->kind);
+		mm__vmas_put(&edit, map->start, map->end, &map->kind);
 	mm__edit_end(&edit);
-	mm__release(cpu, &hold);
+	mm__release(thread, &hold);
 	return error;
 }
 
-static int map_without_place(struct mm__cpu *cpu, struct mapping *map, uint64_t hint,
+static int map_without_place(struct mm__thread *thread, struct mapping *map, uint64_t hint,
 			     uint64_t length)
 {
 	int error = EAGAIN;
 
-	if (cpu->mm->attr.placement == MM_PLACEMENT_THREAD && !mm__page_start(hint))
-		error = map_in_own_place(cpu, map, length);
-	return error == EAGAIN ? map_anywhere(cpu, map, hint, length) : error;
+	if (thread->mm->attr.placement == MM_PLACEMENT_THREAD && !mm__page_start(hint))
+		error = map_in_own_place(thread, map, length);
+	return error == EAGAIN ? map_anywhere(thread, map, hint, length) : error;
 }
 
-static int map_somewhere(struct mm__cpu *cpu, struct mapping *map, uint64_t addr, uint64_t length)
+static int map_somewhere(struct mm__thread *thread, struct mapping *map, uint64_t addr, uint64_t length)
 {
 	int error;
 
@@ -326,26 +326,26 @@ static int map_somewhere(struct mm__cpu *cpu, struct mapping *map, uint64_t addr
 		return ENOMEM;
 	if (map->file_offset >> MM_PAGE_SHIFT > (map->greatest_offset - length) >> MM_PAGE_SHIFT)
 		map->error = EOVERFLOW;
-	error = open_inode(cpu->mm, map, length);
+	error = open_inode(thread->mm, map, length);
 	if (error)
 		return error;
 	if (map->flags & MM_MAP_GROWSDOWN)
-		mm__note_stack(cpu->mm);
+		mm__note_stack(thread->mm);
 	if (!(map->flags & FIXED))
-		return map_without_place(cpu, map, addr, length);
-	error = check_fixed(cpu, addr, length);
+		return map_without_place(thread, map, addr, length);
+	error = check_fixed(thread, addr, length);
 	if (error)
 		return error;
 	place(map, addr, length);
-	return map_fixed(cpu, map);
+	return map_fixed(thread, map);
 }
 
-static void populate(struct mm__cpu *cpu, const struct mapping *map)
+static void populate(struct mm__thread *thread, const struct mapping *map)
 {
 	bool write = map->kind.prot & MM_PROT_WRITE && map->flags & MM_MAP_PRIVATE;
 
 	/* What cannot be made present now will be when it is used, or fail then. */
-	(void)mm__populate(cpu, map->start, map->end, write ? MM_PROT_WRITE : MM_PROT_READ);
+	(void)mm__populate(thread, map->start, map->end, write ? MM_PROT_WRITE : MM_PROT_READ);
 }
 
 int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot, int flags, int fd,
@@ -355,16 +355,16 @@ int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot, int flags, 
 			       .flags = flags,
 			       .greatest_offset = UINT64_MAX,
 			       .kind = { .prot = prot & MM__PROT_ALL,
-					 .flags = flags & MM__AREA_FLAGS } };
-	struct mm__cpu *cpu = mm__this_cpu(mm);
-	int error = cpu ? check_file(&map, offset) : ENOMEM;
+					 .flags = flags & MM__VMA_FLAGS } };
+	struct mm__thread *thread = mm__this_thread(mm);
+	int error = thread ? check_file(&map, offset) : ENOMEM;
 
 	if (error)
 		return error;
-	error = length ? map_somewhere(cpu, &map, addr, length) : EINVAL;
+	error = length ? map_somewhere(thread, &map, addr, length) : EINVAL;
 	if (!error && flags & MM_MAP_POPULATE)
-		populate(cpu, &map);
-	/* The areas have references of their own; after an error this may have been the last one. */
+		populate(thread, &map);
+	/* The VMAs have references of their own; after an error this may have been the last one. */
 	if (map.kind.inode) {
 		mm__inode_put(map.kind.inode);
 		mm__rcu_throttle();

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_mprotect(): area by area, up to the first that cannot be changed, as in Linux.
+ * mm_mprotect(): VMA by VMA, up to the first that cannot be changed, as in Linux.
  */
 #include "internal.h"
 
 #include <errno.h>
 
-static int protect(struct mm__area_kind *kind, int prot)
+static int protect(struct mm__vma_kind *kind, int prot)
 {
-	if ((prot & MM_PROT_WRITE && kind->flags & MM__AREA_NO_WRITE) ||
-	    (prot & MM_PROT_EXEC && kind->flags & MM__AREA_NO_EXEC))
+	if ((prot & MM_PROT_WRITE && kind->flags & MM__VMA_NO_WRITE) ||
+	    (prot & MM_PROT_EXEC && kind->flags & MM__VMA_NO_EXEC))
 		return EACCES;
 	kind->prot = prot;
 	return 0;
@@ -17,7 +17,7 @@ static int protect(struct mm__area_kind *kind, int prot)
 
 int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int prot)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	struct mm__hold hold;
 	uint64_t end;
 	int error;
@@ -31,10 +31,10 @@ int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int prot)
 		return ENOMEM;
 	if (prot & ~MM__PROT_ALL)
 		return EINVAL;
-	error = cpu ? mm__hold_write(cpu, &hold, addr, end) : ENOMEM;
+	error = thread ? mm__hold_write(thread, &hold, addr, end) : ENOMEM;
 	if (error)
 		return error;
-	error = mm__areas_change(cpu, addr, end, protect, prot);
-	mm__release(cpu, &hold);
+	error = mm__vmas_change(thread, addr, end, protect, prot);
+	mm__release(thread, &hold);
 	return error;
 }

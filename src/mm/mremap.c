@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mm_mremap(). Results and errors, and their order, as in Linux's mm/mremap.c, but for the move of
- * more than one area at once, which is new there.
+ * more than one VMA at once, which is new there.
  *
- * What has to be held depends on what has to be done, and that on the areas: so a plan is made
- * under the mm lock, what it touches is held, and the plan is made again. If that is held too it is
+ * What has to be held depends on what has to be done, and that on the VMAs: so a plan is made
+ * under the VMA tree lock, what it touches is held, and the plan is made again. If that is held too it is
  * carried out, otherwise all starts anew.
  *
  * Where nothing moves, or the target is the caller's, what has to be held is known: that is tried first, in
@@ -12,7 +12,7 @@
  *
  * A move is atomic towards accesses: at first nothing can be accessed at the old place, then it
  * appears at the new one. Whoever finds one of the two missing faults, and waits: nothing is mapped
- * at the old place any more, and the area at the new one counts as being changed until all is there.
+ * at the old place any more, and the VMA at the new one counts as being changed until all is there.
  */
 #include "internal.h"
 
@@ -57,7 +57,7 @@ static int check_request(const struct request *r)
 }
 
 /*
- * Plans are made with the mm lock held, in an edit.
+ * Plans are made with the VMA tree lock held, in an edit.
  */
 
 static struct plan fail(const struct request *r, int error)
@@ -87,7 +87,7 @@ static struct plan plan_shrink(const struct mm__edit *edit, const struct request
 	if (r->old_length > MM_ADDR_MAX - r->old)
 		return fail(r, EINVAL);
 	adds = mm__cut_adds(edit, r->old + r->new_length, r->old + r->old_length);
-	if (adds && !mm__room_for_areas(edit->cpu, adds))
+	if (adds && !mm__room_for_vmas(edit->thread, adds))
 		return fail(r, ENOMEM);
 	return do_here(r, SHRINK, r->old_length);
 }
@@ -102,7 +102,7 @@ static bool can_grow_here(const struct mm__edit *edit, const struct request *r,
 /* Only shared memory can be seen twice. */
 static bool may_move(const struct request *r, const struct mm__mapping *m)
 {
-	return r->old_length || mm__area_flags(m->area) & MM_MAP_SHARED;
+	return r->old_length || mm__vma_flags(m->vma) & MM_MAP_SHARED;
 }
 
 static struct plan plan_grow(const struct mm__edit *edit, const struct request *r,
@@ -117,8 +117,8 @@ static struct plan plan_grow(const struct mm__edit *edit, const struct request *
 	if (can_grow_here(edit, r, m))
 		return do_here(r, GROW, r->new_length);
 	/* Linux wants that much room for any move, and two more for one that replaces something. */
-	if (!(r->flags & MM_MREMAP_MAYMOVE) || !mm__room_for_areas(edit->cpu, 4) ||
-	    !mm__find_place(edit->cpu->mm, r->new_length, &target))
+	if (!(r->flags & MM_MREMAP_MAYMOVE) || !mm__room_for_vmas(edit->thread, 4) ||
+	    !mm__find_place(edit->thread->mm, r->new_length, &target))
 		return fail(r, ENOMEM);
 	return move(r, target);
 }
@@ -131,9 +131,9 @@ static struct plan plan_fixed(const struct mm__edit *edit, const struct request 
 	uint64_t moved = mm__min(r->old_length, r->new_length);
 	struct mm__mapping m;
 
-	if (!mm__room_for_areas(edit->cpu, ROOM_FOR_FIXED))
+	if (!mm__room_for_vmas(edit->thread, ROOM_FOR_FIXED))
 		return fail(r, ENOMEM);
-	if (!mm__area_edit_at(&edit->tree, r->old, &m))
+	if (!mm__vma_edit_at(&edit->tree, r->old, &m))
 		return fail(r, EFAULT);
 	if (!may_move(r, &m))
 		return fail(r, EINVAL);
@@ -153,7 +153,7 @@ static struct plan make_plan(const struct mm__edit *edit, const struct request *
 
 	if (r->flags & MM_MREMAP_FIXED)
 		return plan_fixed(edit, r);
-	if (!mm__area_edit_at(&edit->tree, r->old, &m))
+	if (!mm__vma_edit_at(&edit->tree, r->old, &m))
 		return fail(r, EFAULT);
 	if (r->new_length <= r->old_length)
 		return plan_shrink(edit, r);
@@ -171,12 +171,12 @@ static bool plan_held(const struct mm__hold *hold, const struct request *r, cons
 		mm__hold_covers(hold, plan->target, plan->target + r->new_length));
 }
 
-static int hold_plan(struct mm__cpu *cpu, struct mm__hold *hold, const struct request *r,
+static int hold_plan(struct mm__thread *thread, struct mm__hold *hold, const struct request *r,
 		     const struct plan *plan)
 {
 	uint64_t length = plan->kind == MOVE ? r->new_length : 0;
 
-	return mm__hold_write_two(cpu, hold, plan->start, plan->end, plan->target,
+	return mm__hold_write_two(thread, hold, plan->start, plan->end, plan->target,
 				  plan->target + length);
 }
 
@@ -192,24 +192,24 @@ struct state {
 	struct mm__edit edit;
 };
 
-static int prepare(struct mm__cpu *cpu, struct state *state, const struct request *r,
+static int prepare(struct mm__thread *thread, struct state *state, const struct request *r,
 		   const struct plan *plan)
 {
 	if (plan->kind != MOVE || plan->target == state->prepared)
 		return 0;
 	state->prepared = plan->target;
-	return mm__pages_prepare_move(cpu->mm, cpu, &state->pins, r->old, plan->target,
+	return mm__pages_prepare_move(thread->mm, thread, &state->pins, r->old, plan->target,
 				      mm__min(r->old_length, r->new_length));
 }
 
 /* With the hold: what has been marked stays. */
-static void keep_areas(struct state *state)
+static void keep_vmas(struct state *state)
 {
-	mm__areas_keep(&state->old);
-	mm__areas_keep(&state->replaced);
+	mm__vmas_keep(&state->old);
+	mm__vmas_keep(&state->replaced);
 }
 
-/* Marks some of the areas that the plan cuts out. True: there are no more. In the edit. */
+/* Marks some of the VMAs that the plan cuts out. True: there are no more. In the edit. */
 static bool mark(struct state *state, const struct request *r, const struct plan *plan)
 {
 	uint64_t kept = plan->kind == SHRINK ? r->new_length : 0;
@@ -220,30 +220,30 @@ static bool mark(struct state *state, const struct request *r, const struct plan
 		state->old = mm__cut_of(r->old + kept, r->old + r->old_length);
 	if (plan->kind == MOVE && state->replaced.start != plan->target)
 		state->replaced = mm__cut_of(plan->target, plan->target + r->new_length);
-	return mm__areas_mark(&state->edit, &state->old) &&
-	       (plan->kind == SHRINK || mm__areas_mark(&state->edit, &state->replaced));
+	return mm__vmas_mark(&state->edit, &state->old) &&
+	       (plan->kind == SHRINK || mm__vmas_mark(&state->edit, &state->replaced));
 }
 
 /* Holds what the plan needs, instead of what is held. */
-static int hold_again(struct mm__cpu *cpu, struct state *state, const struct request *r,
+static int hold_again(struct mm__thread *thread, struct state *state, const struct request *r,
 		      const struct plan *plan)
 {
 	int error;
 
 	if (state->held) {
-		keep_areas(state);
-		mm__release(cpu, &state->hold);
+		keep_vmas(state);
+		mm__release(thread, &state->hold);
 	}
 	state->old = state->replaced = mm__cut_of(0, 0);
-	error = hold_plan(cpu, &state->hold, r, plan);
+	error = hold_plan(thread, &state->hold, r, plan);
 	state->held = !error;
 	state->prepared = 0;
 	return error;
 }
 
-static void begin_edit(struct mm__cpu *cpu, struct state *state, const struct request *r)
+static void begin_edit(struct mm__thread *thread, struct state *state, const struct request *r)
 {
-	mm__edit_with_mm_lock(&state->edit, cpu, r->old, r->old + MM_PAGE_SIZE);
+	mm__edit_with_tree_lock(&state->edit, thread, r->old, r->old + MM_PAGE_SIZE);
 }
 
 /* The edit gets the ranges of the plan, which are held. */
@@ -259,16 +259,16 @@ static void edit_plan(struct state *state, const struct request *r, const struct
  * with a plan that fails. What has been marked for one plan is so for the next that needs no other
  * hold: the kind of a plan, and its target, then stay the same, unless it fails.
  */
-static struct plan settle(struct mm__cpu *cpu, struct state *state, const struct request *r)
+static struct plan settle(struct mm__thread *thread, struct state *state, const struct request *r)
 {
-	mm__lock_prepared(cpu, 2, 1);
+	mm__tree_lock_prepared(thread, 2, 1);
 	for (;;) {
 		struct plan plan;
 		bool held;
 		bool prepared;
 		int error = 0;
 
-		begin_edit(cpu, state, r);
+		begin_edit(thread, state, r);
 		plan = make_plan(&state->edit, r);
 		held = state->held && plan_held(&state->hold, r, &plan);
 		prepared = held && (plan.kind != MOVE || plan.target == state->prepared);
@@ -278,92 +278,92 @@ static struct plan settle(struct mm__cpu *cpu, struct state *state, const struct
 			return plan;
 		mm__edit_end(&state->edit);
 		if (!held)
-			error = hold_again(cpu, state, r, &plan);
+			error = hold_again(thread, state, r, &plan);
 		if (!error && !prepared)
-			error = prepare(cpu, state, r, &plan);
-		mm__lock_prepared(cpu, 2, 1);
+			error = prepare(thread, state, r, &plan);
+		mm__tree_lock_prepared(thread, 2, 1);
 		if (error) {
-			begin_edit(cpu, state, r);
+			begin_edit(thread, state, r);
 			return fail(r, error);
 		}
 	}
 }
 
-static int grow_area(struct mm__edit *edit, uint64_t start, uint64_t end,
-		     const struct mm__area_kind *kind)
+static int grow_vma(struct mm__edit *edit, uint64_t start, uint64_t end,
+		     const struct mm__vma_kind *kind)
 {
 	if (mm__edit_reserve(edit, 0, 1))
 		return ENOMEM;
-	mm__areas_put(edit, start, end, kind);
+	mm__vmas_put(edit, start, end, kind);
 	return 0;
 }
 
 /* In an edit of each of the two places, or one of both. */
-static int move_area(struct mm__edit *from, struct mm__edit *to, struct state *state,
+static int move_vma(struct mm__edit *from, struct mm__edit *to, struct state *state,
 		     const struct request *r, uint64_t target)
 {
-	struct mm__area_kind kind;
+	struct mm__vma_kind kind;
 	struct mm__mapping m;
 
-	mm__area_edit_at(&from->tree, r->old, &m);
-	kind = mm__kind_of(m.area);
+	mm__vma_edit_at(&from->tree, r->old, &m);
+	kind = mm__kind_of(m.vma);
 	if (mm__edit_reserve(from, 2, 1))
 		return ENOMEM;
 	if (kind.inode)
 		kind.offset += r->old - target;
-	mm__areas_cut(to, &state->replaced);
+	mm__vmas_cut(to, &state->replaced);
 	if (r->old_length)
-		mm__areas_cut(from, &state->old);
-	mm__areas_put_changing(to, target, target + r->new_length, &kind);
+		mm__vmas_cut(from, &state->old);
+	mm__vmas_put_changing(to, target, target + r->new_length, &kind);
 	return 0;
 }
 
 /* In the edit. 0 or ENOMEM. */
-static int change_areas(struct state *state, const struct request *r, const struct plan *plan)
+static int change_vmas(struct state *state, const struct request *r, const struct plan *plan)
 {
-	struct mm__area_kind kind;
+	struct mm__vma_kind kind;
 	struct mm__mapping m;
 
 	if (plan->kind == STAY)
 		return 0;
 	if (plan->kind == SHRINK)
-		return mm__areas_remove(&state->edit, &state->old);
+		return mm__vmas_remove(&state->edit, &state->old);
 	if (plan->kind == MOVE)
-		return move_area(&state->edit, &state->edit, state, r, plan->target);
-	mm__area_edit_at(&state->edit.tree, r->old, &m);
-	kind = mm__kind_of(m.area);
-	return grow_area(&state->edit, m.end, r->old + r->new_length, &kind);
+		return move_vma(&state->edit, &state->edit, state, r, plan->target);
+	mm__vma_edit_at(&state->edit.tree, r->old, &m);
+	kind = mm__kind_of(m.vma);
+	return grow_vma(&state->edit, m.end, r->old + r->new_length, &kind);
 }
 
-static void change_pages(struct mm__cpu *cpu, const struct request *r, const struct plan *plan)
+static void change_pages(struct mm__thread *thread, const struct request *r, const struct plan *plan)
 {
-	struct mm *mm = cpu->mm;
+	struct mm *mm = thread->mm;
 	uint64_t kept = mm__min(r->old_length, r->new_length);
 
 	if (r->old_length > kept)
-		mm__pages_zap(mm, cpu, r->old + kept, r->old + r->old_length);
+		mm__pages_zap(mm, thread, r->old + kept, r->old + r->old_length);
 	if (plan->kind != MOVE)
 		return;
-	mm__pages_zap(mm, cpu, plan->target, plan->target + r->new_length);
-	mm__pages_move(mm, cpu, r->old, plan->target, kept);
-	mm__areas_settle(cpu, plan->target, plan->target + r->new_length, NULL);
+	mm__pages_zap(mm, thread, plan->target, plan->target + r->new_length);
+	mm__pages_move(mm, thread, r->old, plan->target, kept);
+	mm__vmas_settle(thread, plan->target, plan->target + r->new_length, NULL);
 }
 
-static int remap(struct mm__cpu *cpu, const struct request *r, uint64_t *target)
+static int remap(struct mm__thread *thread, const struct request *r, uint64_t *target)
 {
 	struct state state = { .held = false };
-	struct plan plan = settle(cpu, &state, r);
-	int error = plan.kind == FAIL ? plan.error : change_areas(&state, r, &plan);
+	struct plan plan = settle(thread, &state, r);
+	int error = plan.kind == FAIL ? plan.error : change_vmas(&state, r, &plan);
 	struct mm__garbage *removed = mm__edit_end_removed(&state.edit);
 
 	if (error)
-		keep_areas(&state);
+		keep_vmas(&state);
 	else
-		change_pages(cpu, r, &plan);
-	mm__areas_free(removed);
-	mm__pages_unpin(cpu->mm, cpu, &state.pins);
+		change_pages(thread, r, &plan);
+	mm__vmas_free(removed);
+	mm__pages_unpin(thread->mm, thread, &state.pins);
 	if (state.held)
-		mm__release(cpu, &state.hold);
+		mm__release(thread, &state.hold);
 	*target = plan.target;
 	return error;
 }
@@ -375,26 +375,26 @@ static int remap(struct mm__cpu *cpu, const struct request *r, uint64_t *target)
 static bool change_here(struct mm__edit *edit, const struct request *r, struct mm__cut *cut,
 			int *error)
 {
-	struct mm__area_kind kind;
+	struct mm__vma_kind kind;
 	struct mm__mapping m;
 
-	if (!mm__area_edit_at(&edit->tree, r->old, &m))
+	if (!mm__vma_edit_at(&edit->tree, r->old, &m))
 		return false;
 	if (r->new_length < r->old_length) {
 		if (plan_shrink(edit, r).kind != SHRINK)
 			return false;
-		mm__areas_mark_all(edit, cut);
-		*error = mm__areas_remove(edit, cut);
+		mm__vmas_mark_all(edit, cut);
+		*error = mm__vmas_remove(edit, cut);
 		return true;
 	}
 	if (r->old_length > m.end - r->old || !can_grow_here(edit, r, &m))
 		return false;
-	kind = mm__kind_of(m.area);
-	*error = grow_area(edit, m.end, r->old + r->new_length, &kind);
+	kind = mm__kind_of(m.vma);
+	*error = grow_vma(edit, m.end, r->old + r->new_length, &kind);
 	return true;
 }
 
-static bool remap_here(struct mm__cpu *cpu, const struct request *r, int *error)
+static bool remap_here(struct mm__thread *thread, const struct request *r, int *error)
 {
 	uint64_t end = r->old + mm__max(r->old_length, r->new_length);
 	bool shrinks = r->new_length < r->old_length;
@@ -405,23 +405,23 @@ static bool remap_here(struct mm__cpu *cpu, const struct request *r, int *error)
 	bool done;
 
 	if (r->flags & MM_MREMAP_FIXED || !r->old_length || r->old_length == r->new_length ||
-	    end > MM_ADDR_MAX || end < r->old || mm__hold_write(cpu, &hold, r->old, end))
+	    end > MM_ADDR_MAX || end < r->old || mm__hold_write(thread, &hold, r->old, end))
 		return false;
-	mm__edit_begin(&edit, cpu, r->old, end, shrinks);
+	mm__edit_begin(&edit, thread, r->old, end, shrinks);
 	done = change_here(&edit, r, &cut, error);
 	removed = mm__edit_end_removed(&edit);
 	if (done && shrinks && !*error)
-		mm__pages_zap(cpu->mm, cpu, cut.start, end);
-	mm__areas_free(removed);
-	mm__release(cpu, &hold);
+		mm__pages_zap(thread->mm, thread, cut.start, end);
+	mm__vmas_free(removed);
+	mm__release(thread, &hold);
 	return done;
 }
 
 /*
- * A move to the caller's place, in place. False: as above. Where both places are in one leaf that must have room
- * for the rests of two areas, and the new one; else each of the leaves has room for what it gets.
+ * A move to the caller's place, in place. False: as above. Where both places are in one border node that must have room
+ * for the rests of two VMAs, and the new one; else each of the border nodes has room for what it gets.
  */
-static bool move_areas(struct mm__cpu *cpu, struct state *state, const struct request *r,
+static bool move_vmas(struct mm__thread *thread, struct state *state, const struct request *r,
 		       struct mm__edit_move *move)
 {
 	uint64_t old_end = r->old + r->old_length;
@@ -429,26 +429,26 @@ static bool move_areas(struct mm__cpu *cpu, struct state *state, const struct re
 	struct mm__edit *from, *to;
 	bool moved;
 
-	if (!mm__edit_move_in_place(move, cpu, r->old, old_end, r->new_addr, target_end))
+	if (!mm__edit_move_in_place(move, thread, r->old, old_end, r->new_addr, target_end))
 		return false;
 	from = move->source;
 	to = move->target;
 	moved = plan_fixed(from, r).kind == MOVE &&
 		(from != to || mm__cut_adds(from, r->old, old_end) +
 					       mm__cut_adds(to, r->new_addr, target_end) + 1 <=
-				       mm__area_edit_room(&from->tree));
+				       mm__vma_edit_room(&from->tree));
 	if (moved) {
-		mm__areas_mark_all(from, &state->old);
-		mm__areas_mark_all(to, &state->replaced);
-		moved = !move_area(from, to, state, r, r->new_addr);
+		mm__vmas_mark_all(from, &state->old);
+		mm__vmas_mark_all(to, &state->replaced);
+		moved = !move_vma(from, to, state, r, r->new_addr);
 	}
 	mm__edit_end_move(move);
 	if (!moved)
-		keep_areas(state);
+		keep_vmas(state);
 	return moved;
 }
 
-static bool remap_to(struct mm__cpu *cpu, const struct request *r)
+static bool remap_to(struct mm__thread *thread, const struct request *r)
 {
 	struct plan plan = move(r, r->new_addr);
 	struct state state = { .old = mm__cut_of(r->old, r->old + r->old_length),
@@ -457,23 +457,23 @@ static bool remap_to(struct mm__cpu *cpu, const struct request *r)
 	bool moved;
 
 	if (!(r->flags & MM_MREMAP_FIXED) || !r->old_length ||
-	    r->old_length > MM_ADDR_MAX - r->old || hold_plan(cpu, &state.hold, r, &plan))
+	    r->old_length > MM_ADDR_MAX - r->old || hold_plan(thread, &state.hold, r, &plan))
 		return false;
-	moved = !prepare(cpu, &state, r, &plan) && move_areas(cpu, &state, r, &edits);
+	moved = !prepare(thread, &state, r, &plan) && move_vmas(thread, &state, r, &edits);
 	if (moved) {
-		change_pages(cpu, r, &plan);
-		mm__areas_free(edits.low.dead);
-		mm__areas_free(edits.high.dead);
+		change_pages(thread, r, &plan);
+		mm__vmas_free(edits.low.dead);
+		mm__vmas_free(edits.high.dead);
 	}
-	mm__pages_unpin(cpu->mm, cpu, &state.pins);
-	mm__release(cpu, &state.hold);
+	mm__pages_unpin(thread->mm, thread, &state.pins);
+	mm__release(thread, &state.hold);
 	return moved;
 }
 
 /* The error of a call for what lies beyond all addresses. */
-static int beyond(struct mm__cpu *cpu, const struct request *r)
+static int beyond(struct mm__thread *thread, const struct request *r)
 {
-	return r->flags & MM_MREMAP_FIXED && !mm__room_now(cpu, ROOM_FOR_FIXED) ? ENOMEM : EFAULT;
+	return r->flags & MM_MREMAP_FIXED && !mm__room_now(thread, ROOM_FOR_FIXED) ? ENOMEM : EFAULT;
 }
 
 int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t new_length, int flags,
@@ -481,24 +481,24 @@ int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t ne
 {
 	struct request request = { old_addr, mm__page_align(old_length), mm__page_align(new_length),
 				   new_addr, flags };
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	uint64_t target;
-	int error = cpu ? check_request(&request) : ENOMEM;
+	int error = thread ? check_request(&request) : ENOMEM;
 
 	if (error)
 		return error;
 	if (old_addr >= MM_ADDR_MAX)
-		return beyond(cpu, &request);
+		return beyond(thread, &request);
 	target = old_addr;
-	if (remap_to(cpu, &request))
+	if (remap_to(thread, &request))
 		target = request.new_addr;
-	else if (!remap_here(cpu, &request, &error))
-		error = remap(cpu, &request, &target);
+	else if (!remap_here(thread, &request, &error))
+		error = remap(thread, &request, &target);
 	if (error)
 		return error;
-	/* What is added to a locked area is made present; if it cannot be, it will fail when used. */
+	/* What is added to a locked VMA is made present; if it cannot be, it will fail when used. */
 	if (request.new_length > request.old_length)
-		(void)mm__populate_locked(cpu, target + request.old_length,
+		(void)mm__populate_locked(thread, target + request.old_length,
 					  target + request.new_length);
 	*result = target;
 	return 0;

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-/* The part of [start, end) that the next area has there. */
+/* The part of [start, end) that the next VMA has there. */
 struct part {
 	uint64_t start;
 	uint64_t end;
@@ -16,20 +16,20 @@ struct part {
 	uint64_t offset;
 };
 
-static bool next_part(struct mm__cpu *cpu, uint64_t start, uint64_t end, struct part *part)
+static bool next_part(struct mm__thread *thread, uint64_t start, uint64_t end, struct part *part)
 {
 	struct mm__mapping m;
 	bool found;
 
 	mm__rcu_read_lock();
-	found = mm__next_area(cpu, start, end, &m);
+	found = mm__next_vma(thread, start, end, &m);
 	if (found) {
-		const struct mm__area *area = m.area;
-		bool shared_file = area->inode && mm__area_flags(area) & MM_MAP_SHARED;
+		const struct mm__vma *vma = m.vma;
+		bool shared_file = vma->inode && mm__vma_flags(vma) & MM_MAP_SHARED;
 
 		*part = (struct part){ mm__max(start, m.start), mm__min(end, m.end),
-				       mm__area_flags(area), shared_file ? area->inode : NULL,
-				       area->offset };
+				       mm__vma_flags(vma), shared_file ? vma->inode : NULL,
+				       vma->offset };
 		if (part->inode)
 			mm__inode_get(part->inode);
 	}
@@ -52,7 +52,7 @@ static int sync_part(const struct part *part, int flags)
 	return error;
 }
 
-static int sync_range(struct mm__cpu *cpu, uint64_t start, uint64_t end, int flags)
+static int sync_range(struct mm__thread *thread, uint64_t start, uint64_t end, int flags)
 {
 	int unmapped = 0;
 	struct part part;
@@ -60,12 +60,12 @@ static int sync_range(struct mm__cpu *cpu, uint64_t start, uint64_t end, int fla
 	while (start < end) {
 		int error;
 
-		if (!next_part(cpu, start, end, &part))
+		if (!next_part(thread, start, end, &part))
 			return ENOMEM;
 		if (part.start > start)
 			unmapped = ENOMEM;
 		error = sync_part(&part, flags);
-		if (flags & MM_MS_INVALIDATE && part.flags & MM__AREA_LOCKED)
+		if (flags & MM_MS_INVALIDATE && part.flags & MM__VMA_LOCKED)
 			error = EBUSY;
 		if (error)
 			return error;
@@ -76,7 +76,7 @@ static int sync_range(struct mm__cpu *cpu, uint64_t start, uint64_t end, int fla
 
 int mm_msync(struct mm *mm, uint64_t addr, uint64_t length, int flags)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	uint64_t end = addr + mm__page_align(length);
 	struct mm__hold hold;
 	int error;
@@ -88,11 +88,11 @@ int mm_msync(struct mm *mm, uint64_t addr, uint64_t length, int flags)
 		return ENOMEM;
 	if (end == addr)
 		return 0;
-	error = cpu ? mm__hold_read(cpu, &hold, addr, end) : ENOMEM;
+	error = thread ? mm__hold_read(thread, &hold, addr, end) : ENOMEM;
 	if (error)
 		return error;
-	error = sync_range(cpu, addr, end, flags);
-	mm__release(cpu, &hold);
-	mm__divide_if_strained(cpu);
+	error = sync_range(thread, addr, end, flags);
+	mm__release(thread, &hold);
+	mm__divide_if_strained(thread);
 	return error;
 }

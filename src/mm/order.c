@@ -12,8 +12,8 @@
 
 struct held {
 	enum mm__order order;
-	unsigned int level; /* of a table: 3 is the top; of a leaf: 1 together with the mm lock */
-	uint64_t addr;      /* of a leaf: 1 for the second one, which was only tried */
+	unsigned int level; /* of a table: 3 is the top; of a border node: 1 together with the VMA tree lock */
+	uint64_t addr;      /* of a border node: 1 for the second one, which was only tried */
 };
 
 static _Thread_local struct held held[MAX_HELD];
@@ -21,13 +21,13 @@ static _Thread_local unsigned int nr_held;
 
 static const char *const names[] = {
 	[MM__ORDER_RANGE] = "a range",
-	[MM__ORDER_MM] = "the mm lock",
-	[MM__ORDER_LEAF] = "the lock of a leaf of areas",
+	[MM__ORDER_TREE] = "the VMA tree lock",
+	[MM__ORDER_BORDER] = "the lock of a leaf of VMAs",
 	[MM__ORDER_TABLE] = "the lock of a page table",
 	[MM__ORDER_ATTACH] = "the lock of who uses what",
-	[MM__ORDER_ROOM] = "the lock of the room for areas",
-	[MM__ORDER_CPUS] = "the lock of the threads",
-	[MM__ORDER_STOP] = "the lock by which a thread is stopped",
+	[MM__ORDER_ROOM] = "the lock of the room for VMAs",
+	[MM__ORDER_THREADS] = "the lock of the threads",
+	[MM__ORDER_INTERRUPT] = "the lock by which a thread is stopped",
 	[MM__ORDER_DEPOT] = "the lock of the free frames",
 	[MM__ORDER_RCU] = "the lock of grace periods",
 };
@@ -42,7 +42,7 @@ static bool may_follow(const struct held *old, const struct held *new)
 {
 	if (old->order != new->order)
 		return old->order < new->order;
-	if (new->order != MM__ORDER_TABLE &&new->order != MM__ORDER_LEAF)
+	if (new->order != MM__ORDER_TABLE &&new->order != MM__ORDER_BORDER)
 		return false;
 	return new->level < old->level || (new->level == old->level &&new->addr > old->addr);
 }

@@ -11,8 +11,8 @@
 #define NR_SLOTS  (1u << SLOT_BITS)
 
 struct mm__page_node {
-	unsigned int shift;                 /* of an index, for this node's part of it; 0: a leaf */
-	_Atomic(uintptr_t) slots[NR_SLOTS]; /* nodes; in a leaf frames */
+	unsigned int shift;                 /* of an index, for this node's part of it; 0: a border node */
+	_Atomic(uintptr_t) slots[NR_SLOTS]; /* nodes; in a border node frames */
 };
 
 static _Atomic(uintptr_t) *slot_of(struct mm__page_node *node, uint64_t index)
@@ -33,7 +33,7 @@ static bool covers(const struct mm__page_node *root, uint64_t index)
 	return bits >= 64 || index >> bits == 0;
 }
 
-static struct mm__page_node *find_leaf(struct mm__page_cache *cache, uint64_t index)
+static struct mm__page_node *find_border(struct mm__page_cache *cache, uint64_t index)
 {
 	/* acquire: [P2] */
 	struct mm__page_node *node = atomic_load_explicit(&cache->root, memory_order_acquire);
@@ -47,12 +47,12 @@ static struct mm__page_node *find_leaf(struct mm__page_cache *cache, uint64_t in
 
 struct mm__frame *mm__page_cache_find(struct mm__page_cache *cache, uint64_t index)
 {
-	struct mm__page_node *leaf = find_leaf(cache, index);
+	struct mm__page_node *border = find_border(cache, index);
 
-	if (!leaf)
+	if (!border)
 		return NULL;
 	/* acquire: [P2] */
-	return (struct mm__frame *)atomic_load_explicit(slot_of(leaf, index), memory_order_acquire);
+	return (struct mm__frame *)atomic_load_explicit(slot_of(border, index), memory_order_acquire);
 }
 
 static struct mm__page_node *new_node(unsigned int shift)

@@ -132,7 +132,7 @@ static struct mm__table *lock_parent(struct mm__page_table *pt, uint64_t addr)
  * Makes the table in an entry of a parent of this level, if there is none. false: no memory. The
  * parent may be dead, and then nothing happened.
  */
-static bool make_below(struct mm__table *parent, struct mm__cpu *cpu, uint64_t addr,
+static bool make_below(struct mm__table *parent, struct mm__thread *thread, uint64_t addr,
 		       unsigned int level)
 {
 	struct mm__table *made = new_table();
@@ -152,14 +152,14 @@ static bool make_below(struct mm__table *parent, struct mm__cpu *cpu, uint64_t a
 		unlock_table(parent);
 	}
 	if (used) {
-		mm__count(cpu, MM__TABLE_MADE);
+		mm__count(thread, MM__TABLE_MADE);
 	} else {
 		mm__free(made);
 	}
 	return true;
 }
 
-struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr)
+struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr)
 {
 	for (;;) {
 		struct mm__table *table = &pt->top;
@@ -168,7 +168,7 @@ struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__cpu *cpu,
 			struct mm__table *child = mm__table_below(table, addr, level);
 
 			if (!child) {
-				if (!make_below(table, cpu, addr, level))
+				if (!make_below(table, thread, addr, level))
 					return NULL;
 				child = mm__table_below(table, addr, level);
 			}
@@ -206,26 +206,26 @@ static bool add_pins(struct mm__page_table *pt, uint64_t addr, int more)
 	return table;
 }
 
-int mm__table_pin(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr)
+int mm__table_pin(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr)
 {
 	bool pinned = false;
 	bool made = true;
 
 	while (made && !pinned) {
 		mm__rcu_read_lock();
-		made = mm__table_make(pt, cpu, addr);
+		made = mm__table_make(pt, thread, addr);
 		pinned = made && add_pins(pt, addr, 1);
 		mm__rcu_read_unlock();
 	}
 	return pinned ? 0 : ENOMEM;
 }
 
-void mm__table_unpin(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr)
+void mm__table_unpin(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr)
 {
 	mm__rcu_read_lock();
 	add_pins(pt, addr, -1);
 	mm__rcu_read_unlock();
-	mm__table_emptied(pt, cpu, addr);
+	mm__table_emptied(pt, thread, addr);
 }
 
 uint64_t mm__entry_wait(struct mm__table *table, uint64_t addr)
@@ -326,7 +326,7 @@ static bool may_be_empty(struct mm__page_table *pt, uint64_t addr)
 	return empty;
 }
 
-static void try_free(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr)
+static void try_free(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr)
 {
 	bool more = may_be_empty(pt, addr);
 
@@ -338,34 +338,34 @@ static void try_free(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t ad
 		mm__rcu_read_unlock();
 		if (!table)
 			return;
-		mm__count(cpu, MM__TABLE_FREED);
+		mm__count(thread, MM__TABLE_FREED);
 		mm__rcu_defer(&table->garbage, MM__RCU_PAGE);
 	}
 }
 
-void mm__table_emptied(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr)
+void mm__table_emptied(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr)
 {
 	uint64_t table = (addr & ~(MM__TABLE_SPAN - 1)) + 1;
 	uint64_t oldest;
 
 	for (unsigned int i = 0; i < MM__KEPT_TABLES; i++)
-		if (cpu->empty_table[i] == table)
+		if (thread->empty_table[i] == table)
 			return;
-	oldest = cpu->empty_table[cpu->next_empty];
-	cpu->empty_table[cpu->next_empty] = table;
-	cpu->next_empty = (cpu->next_empty + 1) % MM__KEPT_TABLES;
+	oldest = thread->empty_table[thread->next_empty];
+	thread->empty_table[thread->next_empty] = table;
+	thread->next_empty = (thread->next_empty + 1) % MM__KEPT_TABLES;
 	if (!oldest)
 		return;
-	try_free(pt, cpu, oldest - 1);
+	try_free(pt, thread, oldest - 1);
 	mm__rcu_throttle();
 }
 
-void mm__tables_unkept(struct mm__page_table *pt, struct mm__cpu *cpu)
+void mm__tables_unkept(struct mm__page_table *pt, struct mm__thread *thread)
 {
 	for (unsigned int i = 0; i < MM__KEPT_TABLES; i++) {
-		if (cpu->empty_table[i])
-			try_free(pt, cpu, cpu->empty_table[i] - 1);
-		cpu->empty_table[i] = 0;
+		if (thread->empty_table[i])
+			try_free(pt, thread, thread->empty_table[i] - 1);
+		thread->empty_table[i] = 0;
 	}
 }
 

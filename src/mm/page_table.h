@@ -3,9 +3,9 @@
  * page_table - from addresses to frames: four levels of 512 entries, as on x86-64.
  *
  * An entry of a lowest table is 0, or the address of a page's bytes with the accesses that it allows
- * below, and above the number of the cpu that may have it in its TLB; one above is 0, or the address of
+ * below, and above the number of the thread that may have it in its TLB; one above is 0, or the address of
  * the table below. The bytes are those of a frame, to which the entry has a reference, or those of a page
- * of a file (MM__FILE), which stay as long as the area.
+ * of a file (MM__FILE), which stay as long as the VMA.
  *
  * Entries of a lowest table are locked each by itself (entry_lock.h), and while one is locked, only the
  * thread that has locked it stores to it. An entry that is not locked changes by a compare-and-swap. Those
@@ -47,7 +47,7 @@
 #ifndef MM_PAGE_TABLE_H
 #define MM_PAGE_TABLE_H
 
-#include "cpu.h"
+#include "thread.h"
 #include "entry_lock.h"
 #include "lock.h"
 #include "rcu.h"
@@ -92,7 +92,7 @@ struct mm__page_table {
 #define MM__OWNER_SHIFT 48
 #define MM__FRAME_BITS  (((UINT64_C(1) << MM__OWNER_SHIFT) - 1) & ~(MM_PAGE_SIZE - 1))
 
-/* The accesses that a page of an area with this protection allows: what allows one, allows reading. */
+/* The accesses that a page of a VMA with this protection allows: what allows one, allows reading. */
 static inline int mm__effective_prot(int prot)
 {
 	return prot ? prot | MM_PROT_READ : 0;
@@ -140,12 +140,12 @@ static inline bool mm__entry_allows(uint64_t entry, int access)
 	return (entry & (needed | MM__BUSY)) == needed;
 }
 
-/* Whether this cpu may have the entry in its TLB. */
-static inline bool mm__entry_is_for(uint64_t entry, uint32_t cpu)
+/* Whether this thread may have the entry in its TLB. */
+static inline bool mm__entry_is_for(uint64_t entry, uint32_t thread)
 {
 	uint32_t owner = mm__entry_owner(entry);
 
-	return owner == cpu || owner == MM__CPU_MANY;
+	return owner == thread || owner == MM__MANY_THREADS;
 }
 
 void mm__page_table_init(struct mm__page_table *pt);
@@ -177,7 +177,7 @@ static inline struct mm__table *mm__table_find(struct mm__page_table *pt, uint64
 }
 
 /* The same, but makes what is missing. NULL: no memory. */
-struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr);
+struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr);
 
 /*
  * The first lowest table that covers something of [*addr, end), with *addr moved up to it; NULL if
@@ -201,18 +201,18 @@ void mm__table_settle(struct mm__page_table *pt, uint64_t addr);
  * Makes the lowest table of addr if need be, and lets it stay although it may be empty; and lets it go
  * again. 0 or ENOMEM. Not in an RCU read section.
  */
-int mm__table_pin(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr);
-void mm__table_unpin(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr);
+int mm__table_pin(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr);
+void mm__table_unpin(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr);
 
 /*
  * The thread has taken pages out of the lowest table of addr, which may be empty now. If it is, it is
  * freed, but not at once: the last few of each thread are kept, as they may be needed again at once. Not in
  * an RCU read section.
  */
-void mm__table_emptied(struct mm__page_table *pt, struct mm__cpu *cpu, uint64_t addr);
+void mm__table_emptied(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr);
 
 /* Frees what is kept, as the thread ends. */
-void mm__tables_unkept(struct mm__page_table *pt, struct mm__cpu *cpu);
+void mm__tables_unkept(struct mm__page_table *pt, struct mm__thread *thread);
 
 static inline _Atomic(uint64_t) *mm__table_entry(struct mm__table *table, uint64_t addr)
 {

@@ -13,7 +13,7 @@ struct gather {
 	unsigned int pages;                 /* with those of files, which have no frames */
 	uint16_t locked[MM__TABLE_ENTRIES]; /* the indexes of entries that have yet to become 0 */
 	unsigned int nr_locked;
-	struct mm__cpu_set set;
+	struct mm__thread_set set;
 };
 
 /*
@@ -21,7 +21,7 @@ struct gather {
  * locked: once a fault has put another page in, no thread may use the old one, or it would not see what was
  * written to the new one, and lose what it writes. The calling thread uses no page before the flush.
  */
-static void take(struct gather *gather, struct mm__cpu *cpu, struct mm__table *table, uint64_t addr)
+static void take(struct gather *gather, struct mm__thread *thread, struct mm__table *table, uint64_t addr)
 {
 	uint64_t entry;
 	bool waits;
@@ -30,25 +30,25 @@ static void take(struct gather *gather, struct mm__cpu *cpu, struct mm__table *t
 		entry = mm__entry_await(table, addr);
 		if (!entry)
 			return;
-		waits = mm__entry_owner(entry) && mm__entry_owner(entry) != cpu->number;
+		waits = mm__entry_owner(entry) && mm__entry_owner(entry) != thread->number;
 	} while (!mm__entry_replace(table, addr, entry, waits ? entry | MM__BUSY : 0));
 	if (waits)
 		gather->locked[gather->nr_locked++] =
 			(uint16_t)(mm__table_entry(table, addr) - table->entry);
-	mm__cpu_set_add(&gather->set, mm__entry_owner(entry));
+	mm__thread_set_add(&gather->set, mm__entry_owner(entry));
 	gather->pages++;
 	if (!(entry & MM__FILE))
 		gather->frame[gather->count++] = mm__entry_frame(entry);
 }
 
 /* The pages of [start, end), which one table covers; they are in no TLB any more. */
-static void take_all(struct gather *gather, struct mm *mm, struct mm__cpu *cpu,
+static void take_all(struct gather *gather, struct mm *mm, struct mm__thread *thread,
 		     struct mm__table *table, uint64_t start, uint64_t end)
 {
 	mm__order_take(MM__ORDER_TABLE, 0, start);
 	for (uint64_t addr = start; addr < end; addr += MM_PAGE_SIZE)
-		take(gather, cpu, table, addr);
-	mm__tlb_flush(mm, cpu, &gather->set, start, end);
+		take(gather, thread, table, addr);
+	mm__tlb_flush(mm, thread, &gather->set, start, end);
 	for (unsigned int i = 0; i < gather->nr_locked; i++)
 		mm__entry_lock_drop(&table->entry[gather->locked[i]], &table->waiters, 0);
 	mm__order_drop(MM__ORDER_TABLE);
@@ -58,7 +58,7 @@ static void take_all(struct gather *gather, struct mm *mm, struct mm__cpu *cpu,
  * Takes the pages out of the next table that covers some of [*start, end), and moves *start up to
  * what it does not cover. False: there is no further table.
  */
-static bool take_table(struct mm *mm, struct mm__cpu *cpu, uint64_t *start, uint64_t end,
+static bool take_table(struct mm *mm, struct mm__thread *thread, uint64_t *start, uint64_t end,
 		       struct gather *gather)
 {
 	struct mm__table *table;
@@ -67,28 +67,28 @@ static bool take_table(struct mm *mm, struct mm__cpu *cpu, uint64_t *start, uint
 	gather->count = 0;
 	gather->pages = 0;
 	gather->nr_locked = 0;
-	gather->set = (struct mm__cpu_set){ .all = false };
+	gather->set = (struct mm__thread_set){ .all = false };
 	mm__rcu_read_lock();
 	table = mm__table_next(&mm->page_table, start, end);
 	if (table) {
 		stop = mm__min(end, mm__table_end(*start));
-		take_all(gather, mm, cpu, table, *start, stop);
+		take_all(gather, mm, thread, table, *start, stop);
 	}
 	mm__rcu_read_unlock();
 	*start = stop;
 	return table;
 }
 
-void mm__pages_zap(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end)
+void mm__pages_zap(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end)
 {
 	struct gather gather;
 
-	while (take_table(mm, cpu, &start, end, &gather)) {
+	while (take_table(mm, thread, &start, end, &gather)) {
 		if (!gather.pages)
 			continue;
-		mm__count_many(cpu, MM__PAGE_OUT, gather.pages);
-		mm__cpu_drop_frames(cpu, gather.frame, gather.count);
-		mm__table_emptied(&mm->page_table, cpu, start - 1);
+		mm__count_many(thread, MM__PAGE_OUT, gather.pages);
+		mm__thread_drop_frames(thread, gather.frame, gather.count);
+		mm__table_emptied(&mm->page_table, thread, start - 1);
 	}
 }
 
@@ -103,7 +103,7 @@ static uint64_t restrict_entry(uint64_t entry, int prot)
 }
 
 /* An entry that is as it has to be stays unlocked. */
-static void protect_page(struct mm__table *table, uint64_t addr, int prot, struct mm__cpu_set *set)
+static void protect_page(struct mm__table *table, uint64_t addr, int prot, struct mm__thread_set *set)
 {
 	uint64_t restricted;
 	uint64_t entry;
@@ -115,12 +115,12 @@ static void protect_page(struct mm__table *table, uint64_t addr, int prot, struc
 			return;
 	} while (!mm__entry_replace(table, addr, entry, restricted));
 	if (entry & ~restricted & MM__PROT_BITS)
-		mm__cpu_set_add(set, mm__entry_owner(entry));
+		mm__thread_set_add(set, mm__entry_owner(entry));
 }
 
-void mm__pages_protect(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end, int prot)
+void mm__pages_protect(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end, int prot)
 {
-	struct mm__cpu_set set = { .all = false };
+	struct mm__thread_set set = { .all = false };
 	uint64_t addr = start;
 	struct mm__table *table;
 
@@ -132,7 +132,7 @@ void mm__pages_protect(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint6
 			protect_page(table, addr, prot, &set);
 	}
 	mm__rcu_read_unlock();
-	mm__tlb_flush(mm, cpu, &set, start, end);
+	mm__tlb_flush(mm, thread, &set, start, end);
 }
 
 /*
@@ -154,22 +154,22 @@ static int add_pin(struct mm__pins *pins, uint64_t addr)
 	return 0;
 }
 
-static int pin(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins, uint64_t addr)
+static int pin(struct mm *mm, struct mm__thread *thread, struct mm__pins *pins, uint64_t addr)
 {
 	int error = add_pin(pins, addr);
 
 	if (error)
 		return error;
-	error = mm__table_pin(&mm->page_table, cpu, addr);
+	error = mm__table_pin(&mm->page_table, thread, addr);
 	if (error)
 		pins->count--;
 	return error;
 }
 
-void mm__pages_unpin(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins)
+void mm__pages_unpin(struct mm *mm, struct mm__thread *thread, struct mm__pins *pins)
 {
 	while (pins->count)
-		mm__table_unpin(&mm->page_table, cpu, pins->table[--pins->count]);
+		mm__table_unpin(&mm->page_table, thread, pins->table[--pins->count]);
 	mm__free(pins->table);
 	*pins = (struct mm__pins){ NULL, 0, 0 };
 }
@@ -186,19 +186,19 @@ static bool next_table(struct mm *mm, uint64_t *addr, uint64_t end)
 }
 
 /* Where the pages arrive that one table covers, which may be in two. */
-static int pin_two(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins, uint64_t first,
+static int pin_two(struct mm *mm, struct mm__thread *thread, struct mm__pins *pins, uint64_t first,
 		   uint64_t end)
 {
-	int error = pin(mm, cpu, pins, first);
+	int error = pin(mm, thread, pins, first);
 
-	return error ? error : pin(mm, cpu, pins, end - MM_PAGE_SIZE);
+	return error ? error : pin(mm, thread, pins, end - MM_PAGE_SIZE);
 }
 
 /*
  * The first and the last table may not be there yet: a fault beside the range makes them, and then
  * one within, which is tried without a lock, may use them. Those in between stay missing.
  */
-int mm__pages_prepare_move(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins, uint64_t from,
+int mm__pages_prepare_move(struct mm *mm, struct mm__thread *thread, struct mm__pins *pins, uint64_t from,
 			   uint64_t to, uint64_t length)
 {
 	uint64_t end = from + length;
@@ -207,33 +207,33 @@ int mm__pages_prepare_move(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *
 
 	if (!length)
 		return 0;
-	if (pin_two(mm, cpu, pins, to, addr - from + to) ||
-	    pin_two(mm, cpu, pins, last - from + to, to + length))
+	if (pin_two(mm, thread, pins, to, addr - from + to) ||
+	    pin_two(mm, thread, pins, last - from + to, to + length))
 		return ENOMEM;
 	while (next_table(mm, &addr, last)) {
 		uint64_t stop = mm__table_end(addr);
 
-		if (pin_two(mm, cpu, pins, addr - from + to, stop - from + to))
+		if (pin_two(mm, thread, pins, addr - from + to, stop - from + to))
 			return ENOMEM;
 		addr = stop;
 	}
 	return 0;
 }
 
-static void hide_page(struct mm__table *table, uint64_t addr, struct mm__cpu_set *set)
+static void hide_page(struct mm__table *table, uint64_t addr, struct mm__thread_set *set)
 {
 	uint64_t entry;
 
 	do {
 		entry = mm__entry_await(table, addr);
 	} while (entry && !mm__entry_replace(table, addr, entry, entry & ~MM__PRESENT));
-	mm__cpu_set_add(set, mm__entry_owner(entry));
+	mm__thread_set_add(set, mm__entry_owner(entry));
 }
 
 /* No thread can use the pages that are present in [start, end) any more, though they are there. */
-static void hide(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end)
+static void hide(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end)
 {
-	struct mm__cpu_set set = { .all = false };
+	struct mm__thread_set set = { .all = false };
 	uint64_t addr = start;
 	struct mm__table *table;
 
@@ -245,7 +245,7 @@ static void hide(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t en
 			hide_page(table, addr, &set);
 	}
 	mm__rcu_read_unlock();
-	mm__tlb_flush(mm, cpu, &set, start, end);
+	mm__tlb_flush(mm, thread, &set, start, end);
 }
 
 /* Takes the entries of [start, end), which one table covers, out into an array. */
@@ -287,19 +287,19 @@ static void put_entries(struct mm *mm, uint64_t addr, const uint64_t *entries, u
 	}
 }
 
-void mm__pages_move(struct mm *mm, struct mm__cpu *cpu, uint64_t from, uint64_t to, uint64_t length)
+void mm__pages_move(struct mm *mm, struct mm__thread *thread, uint64_t from, uint64_t to, uint64_t length)
 {
 	uint64_t end = from + length;
 	uint64_t entries[MM__TABLE_ENTRIES];
 
-	hide(mm, cpu, from, end);
+	hide(mm, thread, from, end);
 	for (uint64_t addr = from; next_table(mm, &addr, end);) {
 		uint64_t stop = mm__min(end, mm__table_end(addr));
 
 		if (take_entries(mm, addr, stop, entries)) {
 			put_entries(mm, addr - from + to, entries,
 				    (unsigned int)((stop - addr) >> MM_PAGE_SHIFT));
-			mm__table_emptied(&mm->page_table, cpu, addr);
+			mm__table_emptied(&mm->page_table, thread, addr);
 		}
 		addr = stop;
 	}
@@ -311,7 +311,7 @@ void mm__pages_move(struct mm *mm, struct mm__cpu *cpu, uint64_t from, uint64_t 
 
 /* The pages of [start, end), which one table covers; the child's has the same bounds. */
 static unsigned int share_table(struct mm__table *from, struct mm__table *to, uint64_t start,
-				uint64_t end, struct mm__cpu_set *set)
+				uint64_t end, struct mm__thread_set *set)
 {
 	unsigned int shared = 0;
 
@@ -322,7 +322,7 @@ static unsigned int share_table(struct mm__table *from, struct mm__table *to, ui
 		if (!entry)
 			continue;
 		if (entry != only_read)
-			mm__cpu_set_add(set, mm__entry_owner(entry));
+			mm__thread_set_add(set, mm__entry_owner(entry));
 		if (!(entry & MM__FILE))
 			mm__frame_get(mm__entry_frame(entry));
 		mm__entry_store(to, start, mm__entry_with_owner(only_read, 0));
@@ -332,10 +332,10 @@ static unsigned int share_table(struct mm__table *from, struct mm__table *to, ui
 	return shared;
 }
 
-int mm__pages_share(struct mm *mm, struct mm__cpu *child_cpu, uint64_t start, uint64_t end,
-		    struct mm__cpu_set *set)
+int mm__pages_share(struct mm *mm, struct mm__thread *child_thread, uint64_t start, uint64_t end,
+		    struct mm__thread_set *set)
 {
-	struct mm *child = child_cpu->mm;
+	struct mm *child = child_thread->mm;
 
 	while (next_table(mm, &start, end)) {
 		uint64_t stop = mm__min(end, mm__table_end(start));
@@ -343,11 +343,11 @@ int mm__pages_share(struct mm *mm, struct mm__cpu *child_cpu, uint64_t start, ui
 		struct mm__table *to;
 
 		mm__rcu_read_lock();
-		to = mm__table_make(&child->page_table, child_cpu, start);
+		to = mm__table_make(&child->page_table, child_thread, start);
 		from = mm__table_find(&mm->page_table, start);
 		/* No other thread knows the child's table. */
 		if (to && from)
-			mm__count_many(child_cpu, MM__PAGE_IN,
+			mm__count_many(child_thread, MM__PAGE_IN,
 				       share_table(from, to, start, stop, set));
 		mm__rcu_read_unlock();
 		if (!to)

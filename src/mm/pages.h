@@ -14,13 +14,13 @@
 struct mm;
 
 /* Takes all pages of [start, end) out. */
-void mm__pages_zap(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end);
+void mm__pages_zap(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end);
 
 /*
  * Makes the pages that are present in [start, end) allow no more than what prot allows; what more
  * it allows than before, faults find out.
  */
-void mm__pages_protect(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end, int prot);
+void mm__pages_protect(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end, int prot);
 
 /* Tables that stay although they may be empty. */
 struct mm__pins {
@@ -34,18 +34,18 @@ struct mm__pins {
  * can fault at either place. None is seen at the new place as long as one is at the old. prepare makes and pins the tables that this needs, so that it cannot
  * fail: 0 or ENOMEM. It may be called again; what it has pinned is for mm__pages_unpin() in any case.
  */
-int mm__pages_prepare_move(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins, uint64_t from,
+int mm__pages_prepare_move(struct mm *mm, struct mm__thread *thread, struct mm__pins *pins, uint64_t from,
 			   uint64_t to, uint64_t length);
-void mm__pages_move(struct mm *mm, struct mm__cpu *cpu, uint64_t from, uint64_t to,
+void mm__pages_move(struct mm *mm, struct mm__thread *thread, uint64_t from, uint64_t to,
 		    uint64_t length);
-void mm__pages_unpin(struct mm *mm, struct mm__cpu *cpu, struct mm__pins *pins);
+void mm__pages_unpin(struct mm *mm, struct mm__thread *thread, struct mm__pins *pins);
 
 /*
  * Maps the pages of [start, end) into the child, too, and lets neither write to them. What threads have
  * in their TLBs has to be flushed by the caller, which *set says; until then, nobody may fault there.
  * Nobody uses the child yet. 0 or ENOMEM.
  */
-int mm__pages_share(struct mm *mm, struct mm__cpu *child_cpu, uint64_t start, uint64_t end,
-		    struct mm__cpu_set *set);
+int mm__pages_share(struct mm *mm, struct mm__thread *child_thread, uint64_t start, uint64_t end,
+		    struct mm__thread_set *set);
 
 #endif

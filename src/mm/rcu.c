@@ -18,7 +18,7 @@
 #include "rcu.h"
 
 #include "backoff.h"
-#include "cpu.h"
+#include "thread.h"
 #include "lock.h"
 #include "memory.h"
 

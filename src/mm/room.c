@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many more areas an address space may have: attr.max_areas, and one. The room for them is in parts: one
+ * How many more VMAs an address space may have: attr.max_areas, and one. The room for them is in parts: one
  * of each thread, the space's pool, and what edits in progress have claimed. Together they are what is left
  * (M1). A part is never negative between edits; the pool may be.
  *
@@ -27,7 +27,7 @@
 #define SHARE INT64_C(256)
 
 /* So that no sum of parts is too large. */
-static int64_t most_areas(const struct mm *mm)
+static int64_t most_vmas(const struct mm *mm)
 {
 	return mm->attr.max_areas > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)mm->attr.max_areas;
 }
@@ -57,52 +57,52 @@ static void unlock_pool(struct mm *mm)
  * Claiming
  */
 
-static bool has_claim(const struct mm__cpu *cpu)
+static bool has_claim(const struct mm__thread *thread)
 {
 	/* relaxed: as in load() */
-	return atomic_load_explicit(&cpu->claims, memory_order_relaxed);
+	return atomic_load_explicit(&thread->claims, memory_order_relaxed);
 }
 
-static void set_claim(struct mm__cpu *cpu, bool claims, int64_t claim)
+static void set_claim(struct mm__thread *thread, bool claims, int64_t claim)
 {
-	store(&cpu->claim, claim);
-	atomic_store_explicit(&cpu->claims, claims, memory_order_relaxed);
+	store(&thread->claim, claim);
+	atomic_store_explicit(&thread->claims, claims, memory_order_relaxed);
 }
 
-static bool claim_from_part(struct mm__cpu *cpu)
+static bool claim_from_part(struct mm__thread *thread)
 {
 	bool enough;
 
-	mm__cpu_enter(cpu);
-	enough = load(&cpu->room) >= CLAIM;
+	mm__thread_enter(thread);
+	enough = load(&thread->room) >= CLAIM;
 	if (enough) {
-		store(&cpu->room, load(&cpu->room) - CLAIM);
-		set_claim(cpu, true, CLAIM);
+		store(&thread->room, load(&thread->room) - CLAIM);
+		set_claim(thread, true, CLAIM);
 	}
-	mm__cpu_leave(cpu);
+	mm__thread_leave(thread);
 	return enough;
 }
 
-/* Leaves enough in the pool for many threads. */
+/* Border nodes enough in the pool for many threads. */
 static int64_t share_of(int64_t pool)
 {
 	return pool / 512 < SHARE ? pool / 512 : SHARE;
 }
 
 /* A claim, and more for the thread's next ones. With the lock. */
-static bool claim_from_pool(struct mm__cpu *cpu)
+static bool claim_from_pool(struct mm__thread *thread)
 {
-	struct mm *mm = cpu->mm;
+	struct mm *mm = thread->mm;
 	int64_t taken;
 
 	if (mm->room < CLAIM)
 		return false;
 	taken = CLAIM + share_of(mm->room - CLAIM);
 	mm->room -= taken;
-	mm__cpu_enter(cpu);
-	store(&cpu->room, load(&cpu->room) + taken);
-	mm__cpu_leave(cpu);
-	return claim_from_part(cpu);
+	mm__thread_enter(thread);
+	store(&thread->room, load(&thread->room) + taken);
+	mm__thread_leave(thread);
+	return claim_from_part(thread);
 }
 
 struct collection {
@@ -111,150 +111,150 @@ struct collection {
 };
 
 /* All threads are stopped. */
-static void collect_part(struct mm__cpu *cpu, void *arg)
+static void collect_part(struct mm__thread *thread, void *arg)
 {
 	struct collection *collection = arg;
 
-	collection->mm->room += load(&cpu->room);
-	store(&cpu->room, 0);
-	collection->claims += has_claim(cpu);
+	collection->mm->room += load(&thread->room);
+	store(&thread->room, 0);
+	collection->claims += has_claim(thread);
 }
 
 /* With the lock, which stays taken if the edit is an exact one. */
-static void claim_what_is_left(struct mm__cpu *cpu)
+static void claim_what_is_left(struct mm__thread *thread)
 {
 	struct mm__backoff backoff = { 0 };
 
-	while (!claim_from_pool(cpu)) {
-		struct collection collection = { cpu->mm, 0 };
+	while (!claim_from_pool(thread)) {
+		struct collection collection = { thread->mm, 0 };
 
-		mm__cpus_stop_all(cpu->mm, collect_part, &collection);
-		if (!collection.claims && cpu->mm->room < CLAIM) {
-			set_claim(cpu, true, 0);
-			cpu->exact = true;
+		mm__threads_interrupt_all(thread->mm, collect_part, &collection);
+		if (!collection.claims && thread->mm->room < CLAIM) {
+			set_claim(thread, true, 0);
+			thread->exact = true;
 			return;
 		}
-		if (cpu->mm->room < CLAIM)
+		if (thread->mm->room < CLAIM)
 			mm__backoff(&backoff);
 	}
-	unlock_pool(cpu->mm);
+	unlock_pool(thread->mm);
 }
 
-void mm__room_claim(struct mm__cpu *cpu)
+void mm__room_claim(struct mm__thread *thread)
 {
-	if (has_claim(cpu) || claim_from_part(cpu))
+	if (has_claim(thread) || claim_from_part(thread))
 		return;
-	lock_pool(cpu->mm);
-	claim_what_is_left(cpu);
+	lock_pool(thread->mm);
+	claim_what_is_left(thread);
 }
 
 /* The part had less than nothing, or has more than the thread needs. */
-static void balance(struct mm__cpu *cpu)
+static void balance(struct mm__thread *thread)
 {
 	int64_t room;
 	int64_t kept;
 
-	lock_pool(cpu->mm);
-	mm__cpu_enter(cpu);
-	room = load(&cpu->room);
+	lock_pool(thread->mm);
+	mm__thread_enter(thread);
+	room = load(&thread->room);
 	kept = room < SHARE ? room : SHARE;
 	kept = kept < 0 ? 0 : kept;
-	store(&cpu->room, kept);
-	cpu->mm->room += room - kept;
-	mm__cpu_leave(cpu);
-	unlock_pool(cpu->mm);
+	store(&thread->room, kept);
+	thread->mm->room += room - kept;
+	mm__thread_leave(thread);
+	unlock_pool(thread->mm);
 }
 
-void mm__room_give_back(struct mm__cpu *cpu)
+void mm__room_give_back(struct mm__thread *thread)
 {
 	int64_t room;
 
-	if (cpu->exact) {
-		cpu->exact = false;
-		set_claim(cpu, false, 0);
-		unlock_pool(cpu->mm);
+	if (thread->exact) {
+		thread->exact = false;
+		set_claim(thread, false, 0);
+		unlock_pool(thread->mm);
 		return;
 	}
-	mm__cpu_enter(cpu);
-	room = load(&cpu->room) + load(&cpu->claim);
-	store(&cpu->room, room);
-	set_claim(cpu, false, 0);
-	mm__cpu_leave(cpu);
+	mm__thread_enter(thread);
+	room = load(&thread->room) + load(&thread->claim);
+	store(&thread->room, room);
+	set_claim(thread, false, 0);
+	mm__thread_leave(thread);
 	if (room < 0 || room > 2 * SHARE)
-		balance(cpu);
+		balance(thread);
 }
 
 /*
  * With a claim
  */
 
-bool mm__room_for_areas(const struct mm__cpu *cpu, uint64_t more)
+bool mm__room_for_vmas(const struct mm__thread *thread, uint64_t more)
 {
-	int64_t left = cpu->exact ? cpu->mm->room : load(&cpu->claim);
+	int64_t left = thread->exact ? thread->mm->room : load(&thread->claim);
 
 	return left > 0 && more < (uint64_t)left;
 }
 
-void mm__count_areas(struct mm__cpu *cpu, int64_t more)
+void mm__count_vmas(struct mm__thread *thread, int64_t more)
 {
-	if (cpu->exact)
-		cpu->mm->room -= more;
+	if (thread->exact)
+		thread->mm->room -= more;
 	else
-		store(&cpu->claim, load(&cpu->claim) - more);
+		store(&thread->claim, load(&thread->claim) - more);
 }
 
 /*
  * Without
  */
 
-bool mm__room_now(struct mm__cpu *cpu, uint64_t more)
+bool mm__room_now(struct mm__thread *thread, uint64_t more)
 {
 	bool room;
 
-	mm__room_claim(cpu);
-	room = mm__room_for_areas(cpu, more);
-	mm__room_give_back(cpu);
+	mm__room_claim(thread);
+	room = mm__room_for_vmas(thread, more);
+	mm__room_give_back(thread);
 	return room;
 }
 
 void mm__room_begin(struct mm *mm)
 {
-	mm->room = most_areas(mm) + 1;
+	mm->room = most_vmas(mm) + 1;
 }
 
-void mm__room_end_cpu(struct mm__cpu *cpu)
+void mm__room_end_thread(struct mm__thread *thread)
 {
-	lock_pool(cpu->mm);
-	cpu->mm->room += load(&cpu->room);
-	store(&cpu->room, 0);
-	unlock_pool(cpu->mm);
+	lock_pool(thread->mm);
+	thread->mm->room += load(&thread->room);
+	store(&thread->room, 0);
+	unlock_pool(thread->mm);
 }
 
-void mm__set_most_areas(struct mm *mm, uint64_t most)
+void mm__set_most_vmas(struct mm *mm, uint64_t most)
 {
 	struct collection collection = { mm, 0 };
 
 	lock_pool(mm);
-	mm__cpus_stop_all(mm, collect_part, &collection);
-	mm->room -= most_areas(mm) + 1;
+	mm__threads_interrupt_all(mm, collect_part, &collection);
+	mm->room -= most_vmas(mm) + 1;
 	mm->attr.max_areas = most;
-	mm->room += most_areas(mm) + 1;
+	mm->room += most_vmas(mm) + 1;
 	unlock_pool(mm);
 }
 
-static void add_part(struct mm__cpu *cpu, void *sum)
+static void add_part(struct mm__thread *thread, void *sum)
 {
-	*(int64_t *)sum += load(&cpu->room) + load(&cpu->claim);
+	*(int64_t *)sum += load(&thread->room) + load(&thread->claim);
 }
 
-uint64_t mm__nr_areas(struct mm *mm)
+uint64_t mm__nr_vmas(struct mm *mm)
 {
-	int64_t all = most_areas(mm) + 1;
+	int64_t all = most_vmas(mm) + 1;
 	int64_t room;
 
 	lock_pool(mm);
 	room = mm->room;
-	mm__cpus_for_each(mm, add_part, &room);
+	mm__threads_for_each(mm, add_part, &room);
 	unlock_pool(mm);
 	/* What changes meanwhile may be counted twice. */
 	return room < all ? (uint64_t)(all - room) : 0;

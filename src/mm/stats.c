@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What can be seen of an address space: its areas and its statistics.
+ * What can be seen of an address space: its VMAs and its statistics.
  */
 #include "internal.h"
 
@@ -9,28 +9,28 @@
 
 #define PUBLIC_FLAGS (MM_MAP_SHARED | MM_MAP_PRIVATE | MM_MAP_ANONYMOUS)
 
-/* The next area that ends above addr. */
-static bool find_next(struct mm *mm, struct mm__cpu *cpu, uint64_t addr, struct mm_area *result)
+/* The next VMA that ends above addr. */
+static bool find_next(struct mm *mm, struct mm__thread *thread, uint64_t addr, struct mm_area *result)
 {
 	struct mm__mapping m;
 	bool found;
 
-	mm__lock(mm);
-	found = mm__area_tree_find(&mm->areas, addr, &m);
+	mm__tree_lock(mm);
+	found = mm__vma_tree_find(&mm->vmas, addr, &m);
 	if (found) {
-		/* What was already shown of an area that has grown since is not shown again. */
+		/* What was already shown of a VMA that has grown since is not shown again. */
 		result->start = mm__max(m.start, addr);
 		result->end = m.end;
-		result->prot = mm__area_prot(m.area);
-		result->flags = mm__area_flags(m.area) & PUBLIC_FLAGS;
+		result->prot = mm__vma_prot(m.vma);
+		result->flags = mm__vma_flags(m.vma) & PUBLIC_FLAGS;
 	}
-	mm__unlock(mm, cpu);
+	mm__tree_unlock(mm, thread);
 	return found;
 }
 
-static bool next_area(struct mm *mm, uint64_t addr, struct mm_area *result)
+static bool next_vma(struct mm *mm, uint64_t addr, struct mm_area *result)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	struct mm__rcu_thread stand_in;
 	bool registered = mm__rcu_self;
 	bool found;
@@ -38,18 +38,18 @@ static bool next_area(struct mm *mm, uint64_t addr, struct mm_area *result)
 	/* A thread that gets no memory to use the space can look at it. */
 	if (!registered)
 		mm__rcu_begin_thread(&stand_in);
-	found = find_next(mm, cpu, addr, result);
+	found = find_next(mm, thread, addr, result);
 	if (!registered)
 		mm__rcu_end_thread(&stand_in);
 	return found;
 }
 
-int mm_for_each_area(struct mm *mm, int (*visit)(const struct mm_area *area, void *arg), void *arg)
+int mm_for_each_area(struct mm *mm, int (*visit)(const struct mm_area *vma, void *arg), void *arg)
 {
-	struct mm_area area = { 0, 0, 0, 0 };
+	struct mm_area vma = { 0, 0, 0, 0 };
 
-	while (next_area(mm, area.end, &area)) {
-		int result = visit(&area, arg);
+	while (next_vma(mm, vma.end, &vma)) {
+		int result = visit(&vma, arg);
 
 		if (result)
 			return result;
@@ -131,7 +131,7 @@ static void read_stats(struct mm *mm, struct mm_stats *stats)
 	mm__check_copy(mm);
 	/* What can be given back counts as given back. */
 	mm__rcu_poll();
-	stats->areas = mm__nr_areas(mm);
+	stats->areas = mm__nr_vmas(mm);
 	mm__events(mm, events);
 	stats->pages = events[MM__PAGE_IN] - events[MM__PAGE_OUT];
 	stats->tables = events[MM__TABLE_MADE] - events[MM__TABLE_FREED];

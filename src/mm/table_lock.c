@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "table_lock.h"
 
-#include "cpu.h"
+#include "thread.h"
 
 #include <time.h>
 

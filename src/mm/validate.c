@@ -32,44 +32,44 @@ __attribute__((format(printf, 2, 3))) static int broken(struct report *report, c
 	return BROKEN;
 }
 
-static int check_area(struct report *report, const struct mm__mapping *m)
+static int check_vma(struct report *report, const struct mm__mapping *m)
 {
-	const struct mm__area *area = m->area;
-	int type = mm__area_flags(area) & (MM_MAP_SHARED | MM_MAP_PRIVATE);
-	bool maps_inode = type == MM_MAP_SHARED || !(mm__area_flags(area) & MM_MAP_ANONYMOUS);
+	const struct mm__vma *vma = m->vma;
+	int type = mm__vma_flags(vma) & (MM_MAP_SHARED | MM_MAP_PRIVATE);
+	bool maps_inode = type == MM_MAP_SHARED || !(mm__vma_flags(vma) & MM_MAP_ANONYMOUS);
 
 	if (m->start < MM_ADDR_MIN || m->end > MM_ADDR_MAX)
-		return broken(report, "the area at %#" PRIx64 " is out of bounds", m->start);
+		return broken(report, "the VMA at %#" PRIx64 " is out of bounds", m->start);
 	if (!mm__page_aligned(m->start) || !mm__page_aligned(m->end))
-		return broken(report, "the area at %#" PRIx64 " is not aligned", m->start);
-	if (mm__area_prot(area) & ~MM__PROT_ALL)
-		return broken(report, "the area at %#" PRIx64 " has a bad protection", m->start);
+		return broken(report, "the VMA at %#" PRIx64 " is not aligned", m->start);
+	if (mm__vma_prot(vma) & ~MM__PROT_ALL)
+		return broken(report, "the VMA at %#" PRIx64 " has a bad protection", m->start);
 	if (type != MM_MAP_SHARED && type != MM_MAP_PRIVATE)
-		return broken(report, "the area at %#" PRIx64 " has bad flags", m->start);
-	if (maps_inode != !!area->inode || !mm__page_aligned(area->offset))
-		return broken(report, "the area at %#" PRIx64 " maps the wrong thing", m->start);
-	if (mm__area_changing(area))
-		return broken(report, "the area at %#" PRIx64 " counts as being changed", m->start);
+		return broken(report, "the VMA at %#" PRIx64 " has bad flags", m->start);
+	if (maps_inode != !!vma->inode || !mm__page_aligned(vma->offset))
+		return broken(report, "the VMA at %#" PRIx64 " maps the wrong thing", m->start);
+	if (mm__vma_changing(vma))
+		return broken(report, "the VMA at %#" PRIx64 " counts as being changed", m->start);
 	return 0;
 }
 
-static int check_areas(struct mm *mm, struct report *report)
+static int check_vmas(struct mm *mm, struct report *report)
 {
 	struct mm__mapping left = { 0, 0, NULL };
 	struct mm__mapping m = left;
 	const char *what;
 	int error = 0;
 
-	if (!mm__area_tree_valid(&mm->areas, mm__nr_areas(mm), &what))
+	if (!mm__vma_tree_valid(&mm->vmas, mm__nr_vmas(mm), &what))
 		return broken(report, "%s", what);
-	if (mm->areas.reserved[0] || mm->areas.reserved[1])
+	if (mm->vmas.reserved[0] || mm->vmas.reserved[1])
 		return broken(report, "an operation has kept what it reserved");
-	while (!error && mm__area_tree_find(&mm->areas, left.end, &m)) {
-		error = check_area(report, &m);
+	while (!error && mm__vma_tree_find(&mm->vmas, left.end, &m)) {
+		error = check_vma(report, &m);
 		/* See fork.c for what may be so in a child. */
-		if (!error && left.area && !mm->forked && !mm->unmerged &&
-		    mm__areas_continue(&left, &m))
-			error = broken(report, "the areas that meet at %#" PRIx64 " are not merged",
+		if (!error && left.vma && !mm->forked && !mm->unmerged &&
+		    mm__vmas_continue(&left, &m))
+			error = broken(report, "the VMAs that meet at %#" PRIx64 " are not merged",
 				       m.start);
 		left = m;
 	}
@@ -77,11 +77,11 @@ static int check_areas(struct mm *mm, struct report *report)
 }
 
 static int check_frame(struct mm *mm, struct report *report, uint64_t addr, uint64_t entry,
-		       const struct mm__area *area)
+		       const struct mm__vma *vma)
 {
 	struct mm__frame *frame = mm__entry_frame(entry);
 
-	if (entry & MM_PROT_WRITE && mm__area_flags(area) & MM_MAP_PRIVATE &&
+	if (entry & MM_PROT_WRITE && mm__vma_flags(vma) & MM_MAP_PRIVATE &&
 	    !mm__frame_exclusive(frame))
 		return broken(report, "the page at %#" PRIx64 " can be written to, and is shared",
 			      addr);
@@ -90,11 +90,11 @@ static int check_frame(struct mm *mm, struct report *report, uint64_t addr, uint
 	return 0;
 }
 
-/* Pages of files are in areas of files, and may be written to if shared; copies are of private ones. */
-static bool kind_fits(uint64_t entry, const struct mm__area *area)
+/* Pages of files are in VMAs of files, and may be written to if shared; copies are of private ones. */
+static bool kind_fits(uint64_t entry, const struct mm__vma *vma)
 {
-	bool file = area->inode && mm__inode_is_file(area->inode);
-	bool private = mm__area_flags(area) & MM_MAP_PRIVATE;
+	bool file = vma->inode && mm__inode_is_file(vma->inode);
+	bool private = mm__vma_flags(vma) & MM_MAP_PRIVATE;
 
 	if (!file)
 		return !(entry & (MM__FILE | MM__COPY));
@@ -113,15 +113,15 @@ static int check_page(struct mm *mm, struct report *report, uint64_t addr, uint6
 	if (!(entry & MM__PRESENT))
 		return broken(report, "the entry of %#" PRIx64 " is not present, yet not empty",
 			      addr);
-	if (!mm__area_tree_at(&mm->areas, addr, &m))
-		return broken(report, "the page at %#" PRIx64 " lies in no area", addr);
-	if (entry & MM__PROT_BITS & ~(uint64_t)mm__effective_prot(mm__area_prot(m.area)))
-		return broken(report, "the page at %#" PRIx64 " allows %#x, its area %#x", addr,
+	if (!mm__vma_tree_at(&mm->vmas, addr, &m))
+		return broken(report, "the page at %#" PRIx64 " lies in no VMA", addr);
+	if (entry & MM__PROT_BITS & ~(uint64_t)mm__effective_prot(mm__vma_prot(m.vma)))
+		return broken(report, "the page at %#" PRIx64 " allows %#x, its VMA %#x", addr,
 			      (unsigned int)(entry & MM__PROT_BITS),
-			      (unsigned int)mm__effective_prot(mm__area_prot(m.area)));
-	if (!kind_fits(entry, m.area))
+			      (unsigned int)mm__effective_prot(mm__vma_prot(m.vma)));
+	if (!kind_fits(entry, m.vma))
 		return broken(report, "the page at %#" PRIx64 " is of the wrong kind", addr);
-	return entry & MM__FILE ? 0 : check_frame(mm, report, addr, entry, m.area);
+	return entry & MM__FILE ? 0 : check_frame(mm, report, addr, entry, m.vma);
 }
 
 /* Adds the table's pages to *pages. */
@@ -192,7 +192,7 @@ int mm_validate(struct mm *mm, char *message, size_t size)
 	int error;
 
 	mm__check_copy(mm);
-	error = check_areas(mm, &report);
+	error = check_vmas(mm, &report);
 	mm__events(mm, events);
 	mm__frames_lock(mm->frames);
 	if (!error)

@@ -3,7 +3,7 @@
 # awk -f copies.awk FILE.ll FILE.ll: turns copies of structs into copies of their members, which
 # GenMC v0.10.3 ends with an assertion over where one begins another one. What arrays have is told by
 # where they are: words at the beginning, as in struct seam, two of 32 bits where no word can be, as in
-# struct mm__area_budget, else 16 bits, as in struct mm__cpu_set. The constant that a struct sum begins
+# struct mm__area_budget, else 16 bits, as in struct mm__thread_set. The constant that a struct sum begins
 # with has words only. A struct mm__rcu_batch, which has words only, too, is cleared in the same way where it is what
 # a function returns.
 

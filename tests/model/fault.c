@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sequence count of an area (area.h): a thread that writes through its TLB, a fault, and one of
+ * The sequence count of a VMA (vma.h): a thread that writes through its TLB, a fault, and one of
  *
  * FORK		mm_fork(): no write is lost by a copy that was made too early
  * MUNMAP	mm_munmap(): nothing is installed when it has returned, and the frame is not used
  * MPROTECT	mm_mprotect(): nobody writes any more when it has returned
- * MOVE		what mm_mremap() does to areas and pages: the page arrives with all that was written
+ * MOVE		what mm_mremap() does to VMAs and pages: the page arrives with all that was written
  *
  * With MUNMAP and SHARED, a relative by fork has had the frame, too, and ends: a fault may still copy
  * from the frame when it is used for something else.
@@ -18,7 +18,7 @@
 #endif
 #include "mm.h"
 
-#include "mm/areas_change.c"
+#include "mm/vmas_change.c"
 #include "mm/fork.c"
 #include "mm/mprotect.c"
 #include "mm/munmap.c"
@@ -76,8 +76,8 @@ static void prepare(void)
 		atomic_init(&above->entry[0], (uintptr_t)&child_tables[i]);
 		above = &child_tables[i];
 	}
-	child.own_cpu = &model_cpus[0];
-	child.own_cpu->mm = &child;
+	child.own_thread = &model_threads[0];
+	child.own_thread->mm = &child;
 	child.attr.max_areas = 10;
 }
 
@@ -90,7 +90,7 @@ static uint64_t child_entry(void)
 
 static void change(void)
 {
-	int error = copy(&model_cpus[CHANGER], &child);
+	int error = copy(&model_threads[CHANGER], &child);
 
 	assert(!error);
 	after = model_word(child_entry());
@@ -119,9 +119,9 @@ static void change(void)
 
 	assert(!error);
 #ifdef SHARED
-	mm__cpu_drop_frames(&model_cpus[CHANGER], &frame, 1);
+	mm__thread_drop_frames(&model_threads[CHANGER], &frame, 1);
 #endif
-	reused = mm__cpu_frame(&model_cpus[CHANGER]);
+	reused = mm__thread_frame(&model_threads[CHANGER]);
 	assert(reused || !OLD_REFS);
 }
 
@@ -171,23 +171,23 @@ static void prepare(void)
 
 static void change(void)
 {
-	struct mm__area_kind kind = { MM_PROT_READ | MM_PROT_WRITE, MM_MAP_PRIVATE, NULL, 0 };
-	struct mm__cpu *cpu = &model_cpus[CHANGER];
+	struct mm__vma_kind kind = { MM_PROT_READ | MM_PROT_WRITE, MM_MAP_PRIVATE, NULL, 0 };
+	struct mm__thread *cpu = &model_threads[CHANGER];
 	struct mm__garbage *removed;
 	struct mm__edit edit;
 	int error;
 
-	mm__lock_prepared(cpu, 1, 1);
-	mm__edit_with_mm_lock(&edit, cpu, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
+	mm__tree_lock_prepared(cpu, 1, 1);
+	mm__edit_with_tree_lock(&edit, cpu, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
 	mm__edit_also(&edit, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE);
 	error = mm__edit_reserve(&edit, 1, 1);
 	assert(!error);
-	mm__areas_cut_one(&edit, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
-	mm__areas_put_changing(&edit, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE, &kind);
+	mm__vmas_cut_one(&edit, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
+	mm__vmas_put_changing(&edit, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE, &kind);
 	removed = mm__edit_end_removed(&edit);
 	mm__pages_move(&model_mm, cpu, MODEL_HERE, MODEL_THERE, MM_PAGE_SIZE);
-	mm__areas_settle(cpu, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE, NULL);
-	mm__areas_free(removed);
+	mm__vmas_settle(cpu, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE, NULL);
+	mm__vmas_free(removed);
 	after = model_word(model_entry(MODEL_THERE));
 }
 
@@ -239,12 +239,12 @@ int main(void)
 	model_init();
 	chunk = model_chunk(&model_pool);
 	old_frame = model_frame(chunk, 0, OLD_REFS);
-	mm__frame_list_add(&model_cpus[WRITER].cache.loaded, model_frame(chunk, 1, 0));
-	mm__frame_list_add(&model_cpus[FAULTER].cache.loaded, model_frame(chunk, 2, 0));
+	mm__frame_list_add(&model_threads[WRITER].cache.loaded, model_frame(chunk, 1, 0));
+	mm__frame_list_add(&model_threads[FAULTER].cache.loaded, model_frame(chunk, 2, 0));
 	model_map(MODEL_HERE, MM_PROT_READ | MM_PROT_WRITE, NULL);
 	if (OLD_REFS)
 		map_page_here();
-	mm__remembered[0].cpu = &model_cpus[CHANGER];
+	mm__remembered[0].cpu = &model_threads[CHANGER];
 	prepare();
 	start(writer, &threads[0]);
 	start(faulter, &threads[1]);

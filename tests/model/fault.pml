@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two threads that write to a page, a fork, an madvise() and the end of a relative: area.h, fault.c,
+ * Two threads that write to a page, a fork, an madvise() and the end of a relative: vma.h, fault.c,
  * fork.c, pages.c, frames.c. The order of the steps is that of the source; memory is sequentially
  * consistent (what weaker memory adds is for the harnesses fault.c and references.c).
  *
@@ -8,7 +8,7 @@
  *	            the range, then with it; with FILE, the first user reads
  *	serve()     serve() and what it calls
  *	commit()    commit()
- *	flush()     mm__tlb_flush(), one step for each thread (the steps of that: cpu_stop.c)
+ *	flush()     mm__tlb_flush(), one step for each thread (the steps of that: interrupt.c)
  *	forker      copy_areas() with share_table(), and end_changes()
  *	dropper     mm__pages_zap() for mm_madvise(), which leaves the area as it is
  *	relative    the child ends, at any time

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A page is unmapped whose table does not exist, so no lock of it is taken either. Meanwhile a fault
- * on the page next to it makes the table, and one on the page itself, which had found its area
+ * on the page next to it makes the table, and one on the page itself, which had found its VMA
  * before, finds it. Nothing is installed when mm_munmap() has returned. The page is one of a file, as
  * taking a frame has a fence, which is full here and not in reality.
  */
@@ -16,7 +16,7 @@ static struct mm__frames cache_pool;
 static void *maker(void *arg)
 {
 	(void)arg;
-	mm__table_make(&model_mm.page_table, &model_cpus[MAKER], MODEL_THERE);
+	mm__table_make(&model_mm.page_table, &model_threads[MAKER], MODEL_THERE);
 	return NULL;
 }
 
@@ -46,7 +46,7 @@ int main(void)
 	model_tables[1].nr_used = 0;
 	model_cached = model_frame(model_chunk(&cache_pool), 0, 1);
 	model_map(MODEL_HERE, MM_PROT_READ, (struct mm__inode *)&model_mm);
-	mm__remembered[0].cpu = &model_cpus[CHANGER];
+	mm__remembered[0].cpu = &model_threads[CHANGER];
 	start(maker, &threads[0]);
 	start(faulter, &threads[1]);
 	error = mm_munmap(&model_mm, MODEL_HERE, MM_PAGE_SIZE);

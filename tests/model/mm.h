@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mm - what the harnesses for the address space have in common: its sources for frames, cpus, page
- * tables, pages, areas and faults, unchanged, in one translation unit, and in place of the others as
+ * tables, pages, VMAs and faults, unchanged, in one translation unit, and in place of the others as
  * little as they promise:
  *
- * - the tree of areas is two places, in each of which there is one or none, published as in
- *   area_tree.c; edits are in place, or with WITH_LOCK, with the mm lock;
+ * - the tree of VMAs is two places, in each of which there is one or none, published as in
+ *   vma_tree.c; edits are in place, or with WITH_LOCK, with the VMA tree lock;
  * - no grace period ends while the harness runs; what is freed stays, or with AT_ONCE, goes at once;
- * - nobody waits for a range: one thread at most changes areas, all others only try what needs none.
+ * - nobody waits for a range: one thread at most changes VMAs, all others only try what needs none.
  *
  * See check.sh for what is smaller than it is.
  */
@@ -80,7 +80,7 @@ static inline void model_clear(void *memory, size_t size)
 MMRANGE__THREAD_LOCAL struct mm__remembered mm__remembered[MM__REMEMBERED];
 pthread_mutex_t mm__attach_lock = PTHREAD_MUTEX_INITIALIZER;
 
-struct mm__cpu *mm__cpu_attach(struct mm *mm, uint64_t id)
+struct mm__thread *mm__thread_attach(struct mm *mm, uint64_t id)
 {
 	(void)mm;
 	(void)id;
@@ -112,11 +112,11 @@ void mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters)
 	__VERIFIER_assume(!(atomic_load_explicit(entry, memory_order_relaxed) & MM__BUSY));
 }
 
-#include "mm/cpu.c"
+#include "mm/interrupt.c"
 #include "mm/page_table.c"
 #include "mm/pages.c"
 
-#include "mm/areas.c"
+#include "mm/vmas.c"
 #include "mm/edit.c"
 #include "mm/kept.c"
 #include "mm/room.c"
@@ -129,7 +129,7 @@ void mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters)
 static struct mm model_mm;
 
 /*
- * RCU. Read sections load these, but do nothing with them. The thread that changes areas has some kept.
+ * RCU. Read sections load these, but do nothing with them. The thread that changes VMAs has some kept.
  */
 
 MMRANGE__THREAD_LOCAL struct mm__rcu_thread *mm__rcu_self;
@@ -163,7 +163,7 @@ void mm__rcu_wait(void)
 }
 
 /*
- * The tree of areas
+ * The tree of VMAs
  */
 
 #define MODEL_HERE  (2 * MM_PAGE_SIZE)
@@ -171,11 +171,11 @@ void mm__rcu_wait(void)
 
 static struct place {
 	uint64_t start;
-	_Atomic(struct mm__area *) area;
+	_Atomic(struct mm__vma *) vma;
 } places[2] = { { .start = MODEL_HERE }, { .start = MODEL_THERE } };
 
 /* The spaces that fork() makes have none. */
-static struct place *place_of(const struct mm__area_tree *tree, uint64_t addr)
+static struct place *place_of(const struct mm__vma_tree *tree, uint64_t addr)
 {
 	for (int i = 0; tree == &model_mm.areas && i < 2; i++)
 		if (addr >= places[i].start && addr < places[i].start + MM_PAGE_SIZE)
@@ -183,40 +183,40 @@ static struct place *place_of(const struct mm__area_tree *tree, uint64_t addr)
 	return NULL;
 }
 
-bool mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
+bool mm__vma_tree_at(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m)
 {
 	struct place *place = place_of(tree, addr);
-	struct mm__area *area =
-		place ? atomic_load_explicit(&place->area, memory_order_acquire) : NULL;
+	struct mm__vma *vma =
+		place ? atomic_load_explicit(&place->vma, memory_order_acquire) : NULL;
 
-	if (area) {
+	if (vma) {
 		m->start = place->start;
 		m->end = place->start + MM_PAGE_SIZE;
-		m->area = area;
+		m->vma = vma;
 	}
-	return area;
+	return vma;
 }
 
-bool mm__area_tree_look(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m,
-			struct mm__area_look *look)
+bool mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m,
+			struct mm__vma_look *look)
 {
 	(void)look;
-	return mm__area_tree_at(tree, addr, m);
+	return mm__vma_tree_at(tree, addr, m);
 }
 
-bool mm__area_tree_find(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
+bool mm__vma_tree_find(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m)
 {
 	for (int i = 0; tree == &model_mm.areas && i < 2; i++)
 		if (addr < places[i].start + MM_PAGE_SIZE &&
-		    mm__area_tree_at(tree, places[i].start, m))
+		    mm__vma_tree_at(tree, places[i].start, m))
 			return true;
 	return false;
 }
 
-bool mm__area_tree_list(const struct mm__area_tree *tree, uint64_t addr, struct mm__area_list *list)
+bool mm__vma_tree_list(const struct mm__vma_tree *tree, uint64_t addr, struct mm__vma_list *list)
 {
 	list->next = 0;
-	list->count = mm__area_tree_find(tree, addr, &list->m[0]);
+	list->count = mm__vma_tree_find(tree, addr, &list->m[0]);
 	return list->count;
 }
 
@@ -229,14 +229,14 @@ bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *
 	return false;
 }
 
-int mm__stack_grow(struct mm__cpu *cpu, uint64_t page)
+int mm__stack_grow(struct mm__thread *cpu, uint64_t page)
 {
 	(void)cpu, (void)page;
 	return 0;
 }
 
 /* Whether edits are in place does not depend on the range. */
-bool mm__area_edit_in_place(struct mm__area_edit *edit, struct mm__area_tree *tree, uint64_t start,
+bool mm__vma_edit_in_place(struct mm__vma_edit *edit, struct mm__vma_tree *tree, uint64_t start,
 			    uint64_t end, uint32_t writer, bool unmaps)
 {
 	(void)start, (void)end, (void)writer, (void)unmaps;
@@ -244,85 +244,85 @@ bool mm__area_edit_in_place(struct mm__area_edit *edit, struct mm__area_tree *tr
 	edit->widens = false;
 	edit->tidy = 0;
 #ifdef WITH_LOCK
-	edit->leaf = NULL;
+	edit->border = NULL;
 #else
-	edit->leaf = (struct leaf *)places;
+	edit->border = (struct border *)places;
 #endif
-	return edit->leaf;
+	return edit->border;
 }
 
-void mm__area_edit_locked(struct mm__area_edit *edit, struct mm__area_tree *tree,
-			  struct mm__area_budget *budget, uint64_t start, uint64_t end)
+void mm__vma_edit_locked(struct mm__vma_edit *edit, struct mm__vma_tree *tree,
+			  struct mm__vma_budget *budget, uint64_t start, uint64_t end)
 {
 	(void)start, (void)end;
 	edit->tree = tree;
-	edit->leaf = NULL;
+	edit->border = NULL;
 	edit->budget = budget;
 }
 
-void mm__area_edit_also(struct mm__area_edit *edit, uint64_t start, uint64_t end)
+void mm__vma_edit_also(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 {
 	(void)edit, (void)start, (void)end;
 }
 
-void mm__area_edit_end(struct mm__area_edit *edit)
+void mm__vma_edit_end(struct mm__vma_edit *edit)
 {
 	(void)edit;
 }
 
-bool mm__area_edit_at(const struct mm__area_edit *edit, uint64_t addr, struct mm__mapping *m)
+bool mm__vma_edit_at(const struct mm__vma_edit *edit, uint64_t addr, struct mm__mapping *m)
 {
-	return mm__area_tree_at(edit->tree, addr, m);
+	return mm__vma_tree_at(edit->tree, addr, m);
 }
 
-bool mm__area_edit_find(const struct mm__area_edit *edit, uint64_t addr, struct mm__mapping *m)
+bool mm__vma_edit_find(const struct mm__vma_edit *edit, uint64_t addr, struct mm__mapping *m)
 {
-	return mm__area_tree_find(edit->tree, addr, m);
+	return mm__vma_tree_find(edit->tree, addr, m);
 }
 
-bool mm__area_edit_list(const struct mm__area_edit *edit, uint64_t addr, struct mm__area_list *list)
+bool mm__vma_edit_list(const struct mm__vma_edit *edit, uint64_t addr, struct mm__vma_list *list)
 {
-	return mm__area_tree_list(edit->tree, addr, list);
+	return mm__vma_tree_list(edit->tree, addr, list);
 }
 
-void mm__area_tree_insert(struct mm__area_edit *edit, const struct mm__mapping *m)
+void mm__vma_tree_insert(struct mm__vma_edit *edit, const struct mm__mapping *m)
 {
 	struct place *place = place_of(edit->tree, m->start);
 
 	if (place)
-		atomic_store_explicit(&place->area, m->area, memory_order_release);
+		atomic_store_explicit(&place->vma, m->vma, memory_order_release);
 }
 
-void mm__area_tree_erase_range(struct mm__area_edit *edit, uint64_t start, uint64_t end, uint64_t n)
+void mm__vma_tree_erase_range(struct mm__vma_edit *edit, uint64_t start, uint64_t end, uint64_t n)
 {
 	(void)end, (void)n;
-	atomic_store_explicit(&place_of(edit->tree, start)->area, NULL, memory_order_release);
+	atomic_store_explicit(&place_of(edit->tree, start)->vma, NULL, memory_order_release);
 }
 
-void mm__area_tree_set(struct mm__area_edit *edit, uint64_t start, const struct mm__mapping *m)
+void mm__vma_tree_set(struct mm__vma_edit *edit, uint64_t start, const struct mm__mapping *m)
 {
 	(void)start;
-	mm__area_tree_insert(edit, m);
+	mm__vma_tree_insert(edit, m);
 }
 
-void mm__area_tree_clear(struct mm__area_edit *edit, uint64_t start, uint64_t end)
+void mm__vma_tree_clear(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 {
 	(void)edit, (void)start, (void)end;
 }
 
-void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t start, uint64_t end)
+void mm__vma_tree_widen(struct mm__vma_tree *tree, uint64_t start, uint64_t end)
 {
 	(void)tree, (void)start, (void)end;
 }
 
 /* Both places of a move are in one leaf. */
-bool mm__area_edit_includes(struct mm__area_edit *edit, uint64_t start, uint64_t end, bool unmaps)
+bool mm__vma_edit_includes(struct mm__vma_edit *edit, uint64_t start, uint64_t end, bool unmaps)
 {
 	(void)edit, (void)start, (void)end, (void)unmaps;
 	return true;
 }
 
-bool mm__area_edit_second(struct mm__area_edit *edit, const struct mm__area_edit *first,
+bool mm__vma_edit_second(struct mm__vma_edit *edit, const struct mm__vma_edit *first,
 			  uint64_t start, uint64_t end, uint32_t writer, bool unmaps)
 {
 	(void)edit, (void)first, (void)start, (void)end, (void)writer, (void)unmaps;
@@ -330,56 +330,56 @@ bool mm__area_edit_second(struct mm__area_edit *edit, const struct mm__area_edit
 	return false;
 }
 
-unsigned int mm__area_edit_room(const struct mm__area_edit *edit)
+unsigned int mm__vma_edit_room(const struct mm__vma_edit *edit)
 {
 	(void)edit;
 	return 2;
 }
 
-uint64_t mm__area_edit_reach(const struct mm__area_edit *edit)
+uint64_t mm__vma_edit_reach(const struct mm__vma_edit *edit)
 {
 	(void)edit;
 	return UINT64_MAX;
 }
 
 /* Not called: no edit asks for it. */
-void mm__area_tree_tidy(struct mm__area_edit *edit, uint64_t addr, bool divides, uint64_t now)
+void mm__vma_tree_tidy(struct mm__vma_edit *edit, uint64_t addr, bool divides, uint64_t now)
 {
 	(void)edit, (void)addr, (void)divides, (void)now;
 	assert(false);
 }
 
-void mm__area_tree_preload(const struct mm__area_tree *tree, const struct mm__area_needs *needs,
-			   struct mm__area_spares *spares)
+void mm__vma_tree_preload(const struct mm__vma_tree *tree, const struct mm__vma_needs *needs,
+			   struct mm__vma_spares *spares)
 {
 	(void)tree, (void)needs, (void)spares;
 }
 
-void mm__area_tree_stock(struct mm__area_tree *tree, struct mm__area_spares *spares)
+void mm__vma_tree_stock(struct mm__vma_tree *tree, struct mm__vma_spares *spares)
 {
 	(void)tree, (void)spares;
 }
 
-int mm__area_tree_reserve(struct mm__area_tree *tree, struct mm__area_budget *budget,
-			  const struct mm__area_needs *needs)
+int mm__vma_tree_reserve(struct mm__vma_tree *tree, struct mm__vma_budget *budget,
+			  const struct mm__vma_needs *needs)
 {
 	(void)tree, (void)budget, (void)needs;
 	return 0;
 }
 
 /* Not called: there is memory. */
-void mm__area_tree_recycle(struct mm__area_tree *tree, struct mm__garbage *retired)
+void mm__vma_tree_recycle(struct mm__vma_tree *tree, struct mm__garbage *retired)
 {
 	(void)tree, (void)retired;
 	assert(false);
 }
 
-void mm__area_tree_release(struct mm__area_tree *tree, struct mm__area_budget *budget)
+void mm__vma_tree_release(struct mm__vma_tree *tree, struct mm__vma_budget *budget)
 {
 	(void)tree, (void)budget;
 }
 
-struct mm__garbage *mm__area_tree_take_retired(struct mm__area_tree *tree)
+struct mm__garbage *mm__vma_tree_take_retired(struct mm__vma_tree *tree)
 {
 	(void)tree;
 	return NULL;
@@ -389,30 +389,30 @@ struct mm__garbage *mm__area_tree_take_retired(struct mm__area_tree *tree)
  * Locks
  */
 
-void mm__lock(struct mm *mm)
+void mm__tree_lock(struct mm *mm)
 {
-	pthread_mutex_lock(&mm->lock);
+	pthread_mutex_lock(&mm->tree_lock);
 }
 
-void mm__unlock(struct mm *mm, struct mm__cpu *cpu)
+void mm__tree_unlock(struct mm *mm, struct mm__thread *cpu)
 {
 	(void)cpu;
-	pthread_mutex_unlock(&mm->lock);
+	pthread_mutex_unlock(&mm->tree_lock);
 }
 
-int mm__hold_read(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
+int mm__hold_read(struct mm__thread *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
 {
 	(void)cpu, (void)hold, (void)start, (void)end;
 	return 0;
 }
 
-int mm__hold_write(struct mm__cpu *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
+int mm__hold_write(struct mm__thread *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
 {
 	(void)cpu, (void)hold, (void)start, (void)end;
 	return 0;
 }
 
-void mm__release(struct mm__cpu *cpu, struct mm__hold *hold)
+void mm__release(struct mm__thread *cpu, struct mm__hold *hold)
 {
 	(void)cpu, (void)hold;
 }
@@ -467,13 +467,13 @@ void mm__inode_put(struct mm__inode *inode)
  * A space with its threads, numbered from 1
  */
 
-enum { MODEL_CPUS = 3 };
+enum { MODEL_SPACE_THREADS = 3 };
 
-static struct mm__cpu model_cpus[MODEL_CPUS + 1];
-static _Atomic(struct mm__cpu *) model_cpu_of[MODEL_CPUS];
+static struct mm__thread model_threads[MODEL_SPACE_THREADS + 1];
+static _Atomic(struct mm__thread *) model_thread_of[MODEL_SPACE_THREADS];
 static struct mm__frames model_pool;
-static struct mm__area model_areas[4];
-/* The thread that changes areas, main(). */
+static struct mm__vma model_vmas[4];
+/* The thread that changes VMAs, main(). */
 static struct mm__rcu_thread model_thread;
 /* All levels, for the first addresses. */
 static struct mm__table model_tables[3];
@@ -513,15 +513,15 @@ static inline void model_init(void)
 	model_mm.attr.max_areas = 100;
 	model_mm.attr.locking = MM_LOCKING_SPECULATIVE;
 	model_mm.frames = &model_pool;
-	atomic_init(&model_mm.cpus.part[0], model_cpu_of);
-	model_mm.cpus.size = MODEL_CPUS;
-	for (uint32_t i = 1; i <= MODEL_CPUS; i++) {
-		model_cpus[i].number = i;
-		model_cpus[i].mm = &model_mm;
-		model_cpus[i].used = true;
+	atomic_init(&model_mm.cpus.part[0], model_thread_of);
+	model_mm.cpus.size = MODEL_SPACE_THREADS;
+	for (uint32_t i = 1; i <= MODEL_SPACE_THREADS; i++) {
+		model_threads[i].number = i;
+		model_threads[i].mm = &model_mm;
+		model_threads[i].used = true;
 		/* Enough for an edit. */
-		atomic_init(&model_cpus[i].room, CLAIM);
-		atomic_init(&model_cpu_of[i - 1], &model_cpus[i]);
+		atomic_init(&model_threads[i].room, CLAIM);
+		atomic_init(&model_thread_of[i - 1], &model_threads[i]);
 	}
 	for (int i = 0; i < 3; i++) {
 		atomic_init(&above->entry[0], (uintptr_t)&model_tables[i]);
@@ -530,25 +530,25 @@ static inline void model_init(void)
 	}
 	mm__rcu_self = &model_thread;
 	for (int i = 0; i < 4; i++)
-		keep(&model_thread, &model_areas[i].garbage);
+		keep(&model_thread, &model_vmas[i].garbage);
 	mm__room_begin(&model_mm);
-	model_mm.room -= MODEL_CPUS * CLAIM;
+	model_mm.room -= MODEL_SPACE_THREADS * CLAIM;
 }
 
 static inline void model_map(uint64_t addr, int prot, struct mm__inode *inode)
 {
-	struct mm__area_kind kind = { prot, MM_MAP_PRIVATE, inode, 0 };
-	struct mm__area_edit edit = { .tree = &model_mm.areas };
-	struct mm__mapping m = { addr, addr + MM_PAGE_SIZE, new_area(&kind, false) };
+	struct mm__vma_kind kind = { prot, MM_MAP_PRIVATE, inode, 0 };
+	struct mm__vma_edit edit = { .tree = &model_mm.areas };
+	struct mm__mapping m = { addr, addr + MM_PAGE_SIZE, new_vma(&kind, false) };
 
-	mm__area_tree_insert(&edit, &m);
+	mm__vma_tree_insert(&edit, &m);
 }
 
 /* A thread may have the entry in its TLB. */
 static inline void model_translate(uint32_t number, uint64_t page, uint64_t entry)
 {
 	struct mm__tlb_entry *slot =
-		&model_cpus[number].tlb[page >> MM_PAGE_SHIFT & (MM__TLB_ENTRIES - 1)];
+		&model_threads[number].tlb[page >> MM_PAGE_SHIFT & (MM__TLB_ENTRIES - 1)];
 
 	slot->page = page + 1;
 	slot->entry = entry;
@@ -560,14 +560,14 @@ static inline bool model_write(uint32_t number, uint64_t addr, uint64_t value)
 	struct copy copy = { NULL, &value, sizeof(value) };
 	uint64_t entry;
 
-	return try_copy(&model_cpus[number], addr, &copy, MM_PROT_WRITE, &entry) == COPIED;
+	return try_copy(&model_threads[number], addr, &copy, MM_PROT_WRITE, &entry) == COPIED;
 }
 
 /* mm__fault(), or with walks, mm__tlb_fill(), as far as no range is needed: whether it was served. */
 static inline bool model_serve(uint32_t number, uint64_t page, int access, bool walks)
 {
 	struct fault fault = {
-		.mm = &model_mm, .cpu = &model_cpus[number], .page = page, .access = access
+		.mm = &model_mm, .cpu = &model_threads[number], .page = page, .access = access
 	};
 	bool served;
 

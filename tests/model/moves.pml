@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Moves in place from one leaf of areas to another, (L-E) of area_leaf.c, with faults at both places and a
- * writer that has the lock of the tree. A change of slots is one step here, as leaf.pml has the steps of it;
+ * Moves in place from one leaf of areas to another, (L-E) of vma_border.c, with faults at both places and a
+ * writer that has the lock of the tree. A change of slots is one step here, as border.pml has the steps of it;
  * so is a lookup. Memory is sequentially consistent.
  *
  *	mover()		mm_mremap() to a known place: holds both ranges, locks the lower leaf, and tries to

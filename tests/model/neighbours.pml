@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Areas whose neighbours change at the same time, and faults: what is in a leaf that changes in place,
- * with the rules of area.h. Two writers hold the range of one page each, next to each other. A change of
- * slots is one step here, as leaf.pml has the steps of it; so is a lookup. Memory is sequentially
- * consistent (what weaker memory adds is for the harnesses fault.c and leaf.c).
+ * with the rules of vma.h. Two writers hold the range of one page each, next to each other. A change of
+ * slots is one step here, as border.pml has the steps of it; so is a lookup. Memory is sequentially
+ * consistent (what weaker memory adds is for the harnesses fault.c and border.c).
  *
  *	put()       mm_mmap() where nothing is: a neighbour of the same kind grows, or both become one
  *	change()    mm_mprotect(); with `anew`, mm_mmap() of something else in the place of what is there

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A private area shows a file, whose page is mapped and may be read. A thread drops the page with
+ * A private VMA shows a file, whose page is mapped and may be read. A thread drops the page with
  * mm_madvise(), and reads it again; a fault wants to write to it meanwhile. Whatever that finds, it
  * never gets the right to write to the page of the file itself.
  */
@@ -43,11 +43,11 @@ int main(void)
 
 	model_init();
 	model_cached = model_frame(model_chunk(&cache_pool), 0, 2);
-	mm__frame_list_add(&model_cpus[WRITER].cache.loaded,
+	mm__frame_list_add(&model_threads[WRITER].cache.loaded,
 			   model_frame(model_chunk(&model_pool), 0, 0));
 	model_map(MODEL_HERE, MM_PROT_READ | MM_PROT_WRITE, (struct mm__inode *)&model_mm);
 	mm__entry_store(model_table(), MODEL_HERE, model_file_entry(MM_PROT_READ, READER));
-	mm__remembered[0].cpu = &model_cpus[READER];
+	mm__remembered[0].cpu = &model_threads[READER];
 	start(reader, &threads[0]);
 	start(writer, &threads[1]);
 	finish(threads[0]);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * There is room for ROOM more areas, in the pool or in the part of the first thread (PART). Two threads each
- * claim, ask whether there is room for WANTS, make as many areas if so, and give back. There are not more
- * areas than there was room for, and a thread is refused only if the other one has too many for both. No
+ * There is room for ROOM more VMAs, in the pool or in the part of the first thread (PART). Two threads each
+ * claim, ask whether there is room for WANTS, make as many VMAs if so, and give back. There are not more
+ * VMAs than there was room for, and a thread is refused only if the other one has too many for both. No
  * room is lost (M1). With less room than a claim the edits are exact ones.
  *
- * GIVE: the first thread takes an area out instead, so that there is room for one more. With PART it may have
+ * GIVE: the first thread takes a VMA out instead, so that there is room for one more. With PART it may have
  * so much then that it gives some back.
  *
- * UNCLAIMED: a thread makes areas without asking again, because there was room before it claimed.
+ * UNCLAIMED: a thread makes VMAs without asking again, because there was room before it claimed.
  */
 #include "mm.h"
 
@@ -19,10 +19,10 @@
 #define WANTS 1
 #endif
 
-/* How many areas each thread has made. */
+/* How many VMAs each thread has made. */
 static int64_t made[2];
 
-static bool asks(struct mm__cpu *cpu)
+static bool asks(struct mm__thread *cpu)
 {
 #ifdef UNCLAIMED
 	bool room = mm__room_now(cpu, WANTS - 1);
@@ -31,27 +31,27 @@ static bool asks(struct mm__cpu *cpu)
 	return room;
 #else
 	mm__room_claim(cpu);
-	return mm__room_for_areas(cpu, WANTS - 1);
+	return mm__room_for_vmas(cpu, WANTS - 1);
 #endif
 }
 
 /* As mm_mmap(). */
-static int64_t make_areas(struct mm__cpu *cpu)
+static int64_t make_vmas(struct mm__thread *cpu)
 {
 	bool room = asks(cpu);
 
 	if (room)
-		mm__count_areas(cpu, WANTS);
+		mm__count_vmas(cpu, WANTS);
 	mm__room_give_back(cpu);
 	return room ? WANTS : 0;
 }
 
 #ifdef GIVE
 /* As mm_munmap(). */
-static int64_t first(struct mm__cpu *cpu)
+static int64_t first(struct mm__thread *cpu)
 {
 	mm__room_claim(cpu);
-	mm__count_areas(cpu, -1);
+	mm__count_vmas(cpu, -1);
 	mm__room_give_back(cpu);
 	return -1;
 }
@@ -62,9 +62,9 @@ static void check_refusals(void)
 	assert(made[1] || ROOM < WANTS);
 }
 #else
-static int64_t first(struct mm__cpu *cpu)
+static int64_t first(struct mm__thread *cpu)
 {
-	return make_areas(cpu);
+	return make_vmas(cpu);
 }
 
 static void check_refusals(void)
@@ -77,18 +77,18 @@ static void check_refusals(void)
 static void *other(void *arg)
 {
 	(void)arg;
-	made[1] = make_areas(&model_cpus[2]);
+	made[1] = make_vmas(&model_threads[2]);
 	return NULL;
 }
 
 static void prepare(void)
 {
-	for (int i = 1; i <= MODEL_CPUS; i++)
-		atomic_init(&model_cpus[i].room, 0);
-	model_cpus[3].used = false;
+	for (int i = 1; i <= MODEL_SPACE_THREADS; i++)
+		atomic_init(&model_threads[i].room, 0);
+	model_threads[3].used = false;
 #ifdef PART
 	model_mm.room = 0;
-	atomic_init(&model_cpus[1].room, ROOM);
+	atomic_init(&model_threads[1].room, ROOM);
 #else
 	model_mm.room = ROOM;
 #endif
@@ -99,9 +99,9 @@ static void check(void)
 	int64_t left = model_mm.room;
 
 	for (int i = 1; i <= 2; i++) {
-		assert(!has_claim(&model_cpus[i]) && !load(&model_cpus[i].claim));
-		assert(load(&model_cpus[i].room) >= 0);
-		left += load(&model_cpus[i].room);
+		assert(!has_claim(&model_threads[i]) && !load(&model_threads[i].claim));
+		assert(load(&model_threads[i].room) >= 0);
+		left += load(&model_threads[i].room);
 	}
 	assert(made[0] + made[1] <= ROOM);
 	assert(left == ROOM - made[0] - made[1]);
@@ -115,7 +115,7 @@ int main(void)
 	model_init();
 	prepare();
 	start(other, &thread);
-	made[0] = first(&model_cpus[1]);
+	made[0] = first(&model_threads[1]);
 	finish(thread);
 	check();
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stopping a thread, of src/mm/cpu.h: one that enters ENTRIES times, and two that stop it, STOPS times
+ * Stopping a thread, of src/mm/thread.h: one that enters ENTRIES times, and two that stop it, STOPS times
  * each. The thread's stores to busy are seen late, in their order, when its store buffer gives them away.
  * A heavy fence has all of them seen, and so has a full fence of the thread itself. The light fence is one
  * for the compiler only, so it is not here: the steps are in their order. Atomic operations are seen at

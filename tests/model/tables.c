@@ -27,7 +27,7 @@ static void *finder(void *arg)
 	(void)arg;
 	mm__rcu_read_lock();
 #ifdef MAKERS
-	found = put(mm__table_make(&model_mm.page_table, &model_cpus[FINDER], MODEL_HERE),
+	found = put(mm__table_make(&model_mm.page_table, &model_threads[FINDER], MODEL_HERE),
 		    MODEL_HERE);
 #else
 	found = put(mm__table_find(&model_mm.page_table, MODEL_HERE), MODEL_HERE);
@@ -47,7 +47,7 @@ static void *maker(void *arg)
 		if (i)
 			mm__table_settle(&model_mm.page_table, MODEL_THERE);
 		mm__rcu_read_lock();
-		done = put(mm__table_make(&model_mm.page_table, &model_cpus[MAKER], MODEL_THERE),
+		done = put(mm__table_make(&model_mm.page_table, &model_threads[MAKER], MODEL_THERE),
 			   MODEL_THERE);
 		mm__rcu_read_unlock();
 	}
@@ -73,7 +73,7 @@ int main(void)
 #ifndef ALONE
 	start(maker, &threads[1]);
 #endif
-	try_free(&model_mm.page_table, &model_cpus[FREER], MODEL_HERE);
+	try_free(&model_mm.page_table, &model_threads[FREER], MODEL_HERE);
 	finish(threads[0]);
 #ifndef ALONE
 	finish(threads[1]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Waiting and waking over several leaves: barging, starving waiters and claims, queues that a waiter
- * moves between, the designated waker, timeouts, range_cancel(), splits and merges. What leaf.c and
+ * moves between, the designated waker, timeouts, range_cancel(), splits and merges. What border.c and
  * wait.c do with all leaves of an acquisition locked is one step here: words.pml is about how they come
  * to be locked. Parking and waking are steps of their own, and so is the release in each leaf. Keys are
  * bits; a range is a set of neighbouring bits, and an acquisition has one or two.
@@ -18,7 +18,7 @@
  *	               is left open
  *	arrive_at()    arrival_in(); the clock may stand still
  *	adapter()      range__leaf_split() and range__leaf_absorb(), and what they ask before
- *	check_all()    whenever leaves are unlocked: each WAITING range has a cause, see leaf.c
+ *	check_all()    whenever leaves are unlocked: each WAITING range has a cause, see border.c
  *
  * Checked: conflicting ranges are not held together; each WAITING range has a cause in its leaf; no
  * acquisition is granted before a conflicting one that is starving and came before it, and with FIFO

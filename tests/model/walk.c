@@ -39,14 +39,14 @@ int main(void)
 		uint64_t *bytes = mm__frame_bytes(frame);
 
 		*bytes = 2;
-		mm__frame_list_add(&model_cpus[i].cache.loaded, frame);
+		mm__frame_list_add(&model_threads[i].cache.loaded, frame);
 	}
 	model_map(MODEL_HERE, MM_PROT_READ | MM_PROT_WRITE, NULL);
 	start(maker, &threads[0]);
 	start(faulter, &threads[1]);
 	copy.to = &value;
 	if (model_serve(WALKER, MODEL_HERE, MM_PROT_READ, true) &&
-	    try_copy(&model_cpus[WALKER], MODEL_HERE, &copy, MM_PROT_READ, &entry) == COPIED)
+	    try_copy(&model_threads[WALKER], MODEL_HERE, &copy, MM_PROT_READ, &entry) == COPIED)
 		assert(value == 0);
 	finish(threads[0]);
 	finish(threads[1]);

@@ -8,19 +8,19 @@
 #include <inttypes.h>
 #include <string.h>
 
-static bool same_areas(const struct areas *kernel, const struct areas *simulated)
+static bool same_vmas(const struct vmas *kernel, const struct vmas *simulated)
 {
 	unsigned int next = 0;
 
 	for (unsigned int i = 0; i < simulated->count; i++) {
-		const struct area *whole = &simulated->area[i];
-		const struct area *part = &kernel->area[next];
+		const struct vma *whole = &simulated->vma[i];
+		const struct vma *part = &kernel->vma[next];
 
 		if (next == kernel->count || part->start != whole->start ||
-		    !areas_look_the_same(part, whole))
+		    !vmas_look_the_same(part, whole))
 			return false;
 		while (part->end < whole->end) {
-			if (++next == kernel->count || !areas_go_on(kernel, part, part + 1))
+			if (++next == kernel->count || !vmas_go_on(kernel, part, part + 1))
 				return false;
 			part++;
 		}
@@ -35,13 +35,13 @@ static bool same_presence(const struct sequence *sequence, const struct op *op,
 			  const struct record *kernel, const struct record *simulated)
 {
 	for (unsigned int i = 0; i < NR_WATCHED; i++) {
-		unsigned int found = areas_find(&kernel->areas, sequence->watched[i]);
-		const struct area *area = &kernel->areas.area[found];
+		unsigned int found = vmas_find(&kernel->vmas, sequence->watched[i]);
+		const struct vma *vma = &kernel->vmas.vma[found];
 
 		/* Of a file, and so of shared memory, mincore() tells what is in the page cache. */
-		if (found < kernel->areas.count && (area->shared || !area->anonymous))
+		if (found < kernel->vmas.count && (vma->shared || !vma->anonymous))
 			continue;
-		/* fork() does not copy what can be had again: an area that nothing was written to. */
+		/* fork() does not copy what can be had again: a VMA that nothing was written to. */
 		if (op->space && kernel->pages[i] == PAGE_ABSENT &&
 		    simulated->pages[i] == PAGE_PRESENT)
 			continue;
@@ -96,23 +96,23 @@ const char *compare(const struct sequence *sequence, unsigned int index,
 		return "what can be read differs";
 	if (kernel->hash != simulated->hash)
 		return "the bytes differ";
-	if (!same_areas(&kernel->areas, &simulated->areas))
-		return "the areas differ";
+	if (!same_vmas(&kernel->vmas, &simulated->vmas))
+		return "the VMAs differ";
 	return NULL;
 }
 
-static void print_areas(FILE *out, const struct areas *areas)
+static void print_vmas(FILE *out, const struct vmas *vmas)
 {
-	for (unsigned int i = 0; i < areas->count; i++) {
-		const struct area *area = &areas->area[i];
+	for (unsigned int i = 0; i < vmas->count; i++) {
+		const struct vma *vma = &vmas->vma[i];
 
-		fprintf(out, " %02x-%02x:%c%c%c%c%s", area->start, area->end,
-			area->prot & MM_PROT_READ ? 'r' : '-',
-			area->prot & MM_PROT_WRITE ? 'w' : '-',
-			area->prot & MM_PROT_EXEC ? 'x' : '-', area->shared ? 's' : 'p',
-			area->anonymous ? "" : "f");
-		if (area->vm_flags)
-			fprintf(out, "(%#" PRIx64 ")", area->vm_flags);
+		fprintf(out, " %02x-%02x:%c%c%c%c%s", vma->start, vma->end,
+			vma->prot & MM_PROT_READ ? 'r' : '-',
+			vma->prot & MM_PROT_WRITE ? 'w' : '-',
+			vma->prot & MM_PROT_EXEC ? 'x' : '-', vma->shared ? 's' : 'p',
+			vma->anonymous ? "" : "f");
+		if (vma->vm_flags)
+			fprintf(out, "(%#" PRIx64 ")", vma->vm_flags);
 	}
 }
 
@@ -141,7 +141,7 @@ void record_print(FILE *out, const struct op *op, const struct record *record)
 		fprintf(out, ", hash %016" PRIx64, record->hash);
 	if (op->kind == OP_SCAN || op->kind == OP_MINCORE)
 		print_pages(out, record);
-	fputs("; areas", out);
-	print_areas(out, &record->areas);
+	fputs("; VMAs", out);
+	print_vmas(out, &record->vmas);
 	fputc('\n', out);
 }

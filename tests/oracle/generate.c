@@ -98,7 +98,7 @@ static int map_flags(struct generator *g)
 		flags |= MM_MAP_FIXED;
 	if (one_in(g, 6))
 		flags |= MM_MAP_FIXED_NOREPLACE;
-	/* At the limit it counts which areas Linux keeps apart for its accounting. */
+	/* At the limit it counts which VMAs Linux keeps apart for its accounting. */
 	if (one_in(g, 8) || g->mode == MODE_LIMIT)
 		flags |= MM_MAP_NORESERVE;
 	if ((g->features & FEATURE_GROWSDOWN) && one_in(g, g->mode == MODE_STACKS ? 2 : 40))

@@ -122,7 +122,7 @@ bool kernel_is_since(unsigned int major, unsigned int minor)
 	return is_major > major || (is_major == major && is_minor >= minor);
 }
 
-/* MAP_STACK is a flag of the area: one about huge pages, where there are some. */
+/* MAP_STACK is a flag of the VMA: one about huge pages, where there are some. */
 static bool has_stack_flag(void)
 {
 	return kernel_is_since(6, 7) && access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
@@ -172,7 +172,7 @@ unsigned int kernel_features(void)
 	unsigned int features = FEATURE_ALL;
 
 	features = without(features, FEATURE_STACK, has_stack_flag(),
-			   "MAP_STACK: here it does not keep areas apart");
+			   "MAP_STACK: here it does not keep VMAs apart");
 	features = without(features, FEATURE_MLOCK | FEATURE_MLOCK_LARGE, may_lock(SMALL_WINDOW),
 			   "mlock(): RLIMIT_MEMLOCK is too low");
 	features = without(features, FEATURE_MLOCK_LARGE, may_lock(LARGE_WINDOW),
@@ -181,8 +181,8 @@ unsigned int kernel_features(void)
 			   "MAP_GROWSDOWN: RLIMIT_STACK is too low");
 	features = without(features, FEATURE_GROWSDOWN, heap_is_apart(),
 			   "MAP_GROWSDOWN: the program's data lies right below the window");
-	features = without(features, FEATURE_LIMIT, kernel_max_areas() <= 1 << 17,
-			   "the limit of areas: vm.max_map_count is too high to reach it");
+	features = without(features, FEATURE_LIMIT, kernel_max_vmas() <= 1 << 17,
+			   "the limit of VMAs: vm.max_map_count is too high to reach it");
 	features = without(features, FEATURE_SEALS, kernel_is_since(6, 13),
 			   "sealed files: only since 6.13 may they be mapped shared for reading");
 	return features;

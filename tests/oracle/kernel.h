@@ -37,14 +37,14 @@ const char *kernel_enclose(struct kernel *kernel);
 /* Carries out an operation other than OP_FORK and OP_EXIT. */
 void kernel_do(const struct kernel *kernel, const struct op *op, struct record *record);
 
-/* Lists the areas in the window; the VmFlags take more time. */
-void kernel_areas(const struct kernel *kernel, struct areas *areas, bool vm_flags);
+/* Lists the VMAs in the window; the VmFlags take more time. */
+void kernel_vmas(const struct kernel *kernel, struct vmas *vmas, bool vm_flags);
 
-/* How many areas the process has. */
-uint32_t kernel_count_areas(void);
+/* How many VMAs the process has. */
+uint32_t kernel_count_vmas(void);
 
 /* How many it may have. */
-uint32_t kernel_max_areas(void);
+uint32_t kernel_max_vmas(void);
 
 /*
  * Reads a file of numbers, after the program's name if there is one, as in /proc/self/stat: what

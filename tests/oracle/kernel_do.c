@@ -39,28 +39,28 @@ static uint64_t watched(const struct kernel *kernel, unsigned int i)
 }
 
 /*
- * Whether a page is not mapped, and above it lie areas that Linux keeps apart: stacks may have grown
+ * Whether a page is not mapped, and above it lie VMAs that Linux keeps apart: stacks may have grown
  * together, each with its own limit, where the simulated space has one. If so, and if that limit
  * makes a difference, the page is not accessed.
  */
 static bool leave_out_page(const struct kernel *kernel, uint64_t page)
 {
-	static struct areas areas;
+	static struct vmas vmas;
 	unsigned int first = 0;
 	unsigned int last;
 
 	if (kernel->sequence->pages != LARGE_WINDOW ||
 	    !(kernel->sequence->features & FEATURE_GROWSDOWN))
 		return false;
-	kernel_areas(kernel, &areas, false);
-	while (first < areas.count && areas.area[first].end <= page)
+	kernel_vmas(kernel, &vmas, false);
+	while (first < vmas.count && vmas.vma[first].end <= page)
 		first++;
-	if (first == areas.count || areas.area[first].start <= page)
+	if (first == vmas.count || vmas.vma[first].start <= page)
 		return false;
-	for (last = first; last + 1 < areas.count; last++)
-		if (!areas_go_on(&areas, &areas.area[last], &areas.area[last + 1]))
+	for (last = first; last + 1 < vmas.count; last++)
+		if (!vmas_go_on(&vmas, &vmas.vma[last], &vmas.vma[last + 1]))
 			break;
-	return last > first && (areas.area[last].end - page) * MM_PAGE_SIZE > MM_STACK_MAX;
+	return last > first && (vmas.vma[last].end - page) * MM_PAGE_SIZE > MM_STACK_MAX;
 }
 
 static bool leave_out_access(const struct kernel *kernel, const struct op *op)
@@ -104,13 +104,13 @@ static uint64_t pages_of(uint64_t length)
 }
 
 /*
- * Whether an mremap() is left out: because it needs one area where Linux may have kept apart what
- * is one; because Linux has become able to move several areas at once; or because the length of
+ * Whether an mremap() is left out: because it needs one VMA where Linux may have kept apart what
+ * is one; because Linux has become able to move several VMAs at once; or because the length of
  * shared memory changes, which the simulated space may not have.
  */
 static bool leave_out_mremap(const struct kernel *kernel, const struct op *op)
 {
-	static struct areas areas;
+	static struct vmas vmas;
 	uint64_t start = (op->addr - WINDOW_START) / MM_PAGE_SIZE;
 	uint64_t old = pages_of(op->length);
 	uint64_t new = pages_of(op->new_length);
@@ -118,49 +118,49 @@ static bool leave_out_mremap(const struct kernel *kernel, const struct op *op)
 
 	if (op->addr < WINDOW_START || op->addr >= window_end(kernel->sequence))
 		return false;
-	kernel_areas(kernel, &areas, false);
-	i = areas_find(&areas, start);
-	if (i == areas.count)
+	kernel_vmas(kernel, &vmas, false);
+	i = vmas_find(&vmas, start);
+	if (i == vmas.count)
 		return false;
-	if (areas.area[i].shared && !(kernel->sequence->features & FEATURE_SHARED_RESIZE) &&
+	if (vmas.vma[i].shared && !(kernel->sequence->features & FEATURE_SHARED_RESIZE) &&
 	    old != new)
 		return true;
-	if (start + old <= areas.area[i].end || (new <= old && !(op->flags & MM_MREMAP_FIXED)))
+	if (start + old <= vmas.vma[i].end || (new <= old && !(op->flags & MM_MREMAP_FIXED)))
 		return false;
-	return (i + 1 < areas.count && areas_go_on(&areas, &areas.area[i], &areas.area[i + 1])) ||
+	return (i + 1 < vmas.count && vmas_go_on(&vmas, &vmas.vma[i], &vmas.vma[i + 1])) ||
 	       ((op->flags & MM_MREMAP_FIXED) && old == new);
 }
 
-/* Of the same pages in the simulated space, Linux may make several areas. */
-static bool may_stay_apart(const struct areas *areas, const struct area *left, bool becomes_alike)
+/* Of the same pages in the simulated space, Linux may make several VMAs. */
+static bool may_stay_apart(const struct vmas *vmas, const struct vma *left, bool becomes_alike)
 {
-	const struct area *right = left + 1;
+	const struct vma *right = left + 1;
 
-	return areas_go_on(areas, left, right) ||
+	return vmas_go_on(vmas, left, right) ||
 	       (becomes_alike && left->end == right->start && !left->shared && !right->shared);
 }
 
 /* Whether that is so in or beside [addr, addr + length). */
-static bool goes_over_boundary(const struct areas *areas, uint64_t addr, uint64_t length,
+static bool goes_over_boundary(const struct vmas *vmas, uint64_t addr, uint64_t length,
 			       bool becomes_alike)
 {
 	uint64_t start = (addr - WINDOW_START) / MM_PAGE_SIZE;
 	uint64_t end = start + pages_of(length + addr % MM_PAGE_SIZE);
 
-	for (unsigned int i = 0; i + 1 < areas->count; i++)
-		if (areas->area[i].end >= start && areas->area[i].end <= end &&
-		    may_stay_apart(areas, &areas->area[i], becomes_alike))
+	for (unsigned int i = 0; i + 1 < vmas->count; i++)
+		if (vmas->vma[i].end >= start && vmas->vma[i].end <= end &&
+		    may_stay_apart(vmas, &vmas->vma[i], becomes_alike))
 			return true;
 	return false;
 }
 
 /*
- * Whether an operation is left out because there is hardly room for more areas, and it may need
+ * Whether an operation is left out because there is hardly room for more VMAs, and it may need
  * more in the simulated space, or fewer: where Linux has kept apart what is one.
  */
 static bool leave_out_at_limit(const struct kernel *kernel, const struct op *op)
 {
-	static struct areas areas;
+	static struct vmas vmas;
 	uint64_t length = op->kind == OP_BRK ? window_end(kernel->sequence) - op->addr : op->length;
 	bool becomes_alike =
 		op->kind == OP_MPROTECT || op->kind == OP_MLOCK || op->kind == OP_MUNLOCK;
@@ -171,11 +171,11 @@ static bool leave_out_at_limit(const struct kernel *kernel, const struct op *op)
 	/* Those that are longer are refused, or wrap to a page at most. */
 	if (length > window_size(kernel->sequence))
 		length = MM_PAGE_SIZE;
-	kernel_areas(kernel, &areas, false);
-	return areas.count + 4 > kernel->sequence->limit &&
-	       (goes_over_boundary(&areas, op->addr, length, becomes_alike) ||
+	kernel_vmas(kernel, &vmas, false);
+	return vmas.count + 4 > kernel->sequence->limit &&
+	       (goes_over_boundary(&vmas, op->addr, length, becomes_alike) ||
 		(op->kind == OP_MREMAP && (op->flags & MM_MREMAP_FIXED) &&
-		 goes_over_boundary(&areas, op->new_addr, op->new_length, false)));
+		 goes_over_boundary(&vmas, op->new_addr, op->new_length, false)));
 }
 
 static void remap(const struct kernel *kernel, const struct op *op, struct record *record)
@@ -245,5 +245,5 @@ void kernel_do(const struct kernel *kernel, const struct op *op, struct record *
 	}
 	if (record->error == EFAULT && record->fault_code)
 		record->fault_addr = simulated(kernel, record->fault_addr);
-	kernel_areas(kernel, &record->areas, op->vm_flags);
+	kernel_vmas(kernel, &record->vmas, op->vm_flags);
 }

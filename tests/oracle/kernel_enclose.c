@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A search for a place goes through the whole address space. So all of it is taken, by areas that
+ * A search for a place goes through the whole address space. So all of it is taken, by VMAs that
  * nothing merges with where they touch the window.
  */
 #define _GNU_SOURCE
@@ -113,19 +113,19 @@ static void set_limits(void)
 }
 
 /*
- * Leaves room for as many areas as the sequence says: the middle one of three pages, in what is
- * taken above the window, gets another protection, and so on. Two areas more each time; one at the
- * start, where another kind of area lies below.
+ * Leaves room for as many VMAs as the sequence says: the middle one of three pages, in what is
+ * taken above the window, gets another protection, and so on. Two VMAs more each time; one at the
+ * start, where another kind of VMA lies below.
  */
-static bool use_up_areas(const struct kernel *kernel)
+static bool use_up_vmas(const struct kernel *kernel)
 {
 	uint64_t addr = kernel->window + window_size(kernel->sequence) + MM_PAGE_SIZE;
-	uint32_t count = kernel_count_areas();
+	uint32_t count = kernel_count_vmas();
 	uint32_t wanted;
 
 	if (kernel->sequence->limit == NO_LIMIT)
 		return true;
-	wanted = kernel_max_areas() - kernel->sequence->limit;
+	wanted = kernel_max_vmas() - kernel->sequence->limit;
 	if (wanted < count)
 		return false;
 	wanted -= count;
@@ -161,8 +161,8 @@ const char *kernel_enclose(struct kernel *kernel)
 	end = kernel->window + window_size(kernel->sequence);
 	if (!take_edges(kernel->window, end) || !take_all(kernel->window, end, lowest))
 		return "the address space around the window could not be taken";
-	if (!use_up_areas(kernel))
-		return "there could not be made as many areas as there may be";
+	if (!use_up_vmas(kernel))
+		return "there could not be made as many VMAs as there may be";
 	/* Pages of more than 4096 bytes would be present as a whole. */
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	use_up_protection_keys();

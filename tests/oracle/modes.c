@@ -14,7 +14,7 @@ static const struct mode_kind modes[NR_MODES] = {
 	[MODE_LOCKED] = { 2, FEATURE_MLOCK, 0, false },
 	[MODE_STACKS] = { 2, FEATURE_GROWSDOWN | FEATURE_LARGE, 0, true },
 	[MODE_LARGE] = { 1, FEATURE_LARGE, 0, true },
-	/* The copy of so many areas takes long. */
+	/* The copy of so many VMAs takes long. */
 	[MODE_LIMIT] = { 1, FEATURE_LIMIT, FEATURE_FORK, false },
 };
 

@@ -48,7 +48,7 @@ enum op_kind {
 	OP_EXIT,
 	NR_OP_KINDS,
 	/* What else the simulated side can be made to forget. */
-	FORGET_LIMIT = NR_OP_KINDS, /* how many areas there may be */
+	FORGET_LIMIT = NR_OP_KINDS, /* how many VMAs there may be */
 	FORGET_STACKS,              /* MM_MAP_GROWSDOWN */
 	FORGET_SEALS,               /* of files */
 	FORGET_NOTHING
@@ -62,11 +62,11 @@ enum feature {
 	FEATURE_MLOCK = 8,
 	FEATURE_POPULATE = 16,
 	FEATURE_SHARED_RESIZE = 32, /* mremap() of shared memory, also with old_length 0 */
-	FEATURE_STACK = 64,         /* MAP_STACK keeps areas apart */
+	FEATURE_STACK = 64,         /* MAP_STACK keeps VMAs apart */
 	FEATURE_GROWSDOWN = 128,
 	FEATURE_SIZES = 256,  /* files that change size, or what is in them, by system calls */
 	FEATURE_SEALS = 512,  /* sealed files */
-	FEATURE_LIMIT = 1024, /* there may be only so many areas */
+	FEATURE_LIMIT = 1024, /* there may be only so many VMAs */
 	FEATURE_LARGE = 2048, /* large windows */
 	FEATURE_MLOCK_LARGE = 4096,
 	FEATURE_ALL = 8191
@@ -96,7 +96,7 @@ struct sequence {
 	unsigned int locking;             /* any number */
 	unsigned int features;            /* that it makes use of */
 	unsigned int pages;               /* of the window */
-	uint32_t limit;                   /* of areas in the window; NO_LIMIT: none */
+	uint32_t limit;                   /* of VMAs in the window; NO_LIMIT: none */
 	unsigned int watched[NR_WATCHED]; /* pages of the window */
 	/* What the simulated side only claims to have done. */
 	enum op_kind forgotten;

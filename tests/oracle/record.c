@@ -7,37 +7,37 @@
 void side_clear(struct side *side)
 {
 	for (unsigned int i = 0; i < MAX_OPS; i++)
-		memset(&side->records[i], 0, offsetof(struct record, areas.area));
+		memset(&side->records[i], 0, offsetof(struct record, vmas.vma));
 	side->reached = 0;
 	side->finished = false;
 	side->unable = NULL;
 	side->errors[0] = '\0';
 }
 
-unsigned int areas_find(const struct areas *areas, uint64_t page)
+unsigned int vmas_find(const struct vmas *vmas, uint64_t page)
 {
 	unsigned int i = 0;
 
-	while (i < areas->count && (areas->area[i].end <= page || areas->area[i].start > page))
+	while (i < vmas->count && (vmas->vma[i].end <= page || vmas->vma[i].start > page))
 		i++;
 	return i;
 }
 
-bool areas_look_the_same(const struct area *a, const struct area *b)
+bool vmas_look_the_same(const struct vma *a, const struct vma *b)
 {
 	return a->prot == b->prot && a->shared == b->shared && a->anonymous == b->anonymous;
 }
 
 /* Whether right shows what follows in the file of left. */
-static bool same_file(const struct area *left, const struct area *right)
+static bool same_file(const struct vma *left, const struct vma *right)
 {
 	return left->inode == right->inode &&
 	       left->offset + (left->end - left->start) * MM_PAGE_SIZE == right->offset;
 }
 
-bool areas_go_on(const struct areas *kernel, const struct area *left, const struct area *right)
+bool vmas_go_on(const struct vmas *kernel, const struct vma *left, const struct vma *right)
 {
-	if (left->end != right->start || !areas_look_the_same(left, right))
+	if (left->end != right->start || !vmas_look_the_same(left, right))
 		return false;
 	if (left->anonymous && !left->shared)
 		return !kernel->vm_flags_known || left->vm_flags == right->vm_flags;

@@ -5,10 +5,10 @@
 
 #include "op.h"
 
-#define MAX_AREAS (3 * MAX_OPS)
+#define MAX_VMAS (3 * MAX_OPS)
 
-/* An area, as far as it is in the window. */
-struct area {
+/* A VMA, as far as it is in the window. */
+struct vma {
 	uint16_t start; /* in pages from the start of the window */
 	uint16_t end;
 	uint8_t prot;
@@ -20,11 +20,11 @@ struct area {
 	uint64_t vm_flags; /* all but those of the protection, and VM_ACCOUNT; if they were read */
 };
 
-struct areas {
+struct vmas {
 	unsigned int count;
 	bool vm_flags_known;
 	bool at_limit; /* what failed at the limit may have split some */
-	struct area area[MAX_AREAS];
+	struct vma vma[MAX_VMAS];
 };
 
 /* Of a page: what OP_SCAN found there, or OP_MINCORE. */
@@ -47,7 +47,7 @@ struct record {
 	uint64_t fault_addr;
 	uint64_t hash; /* of all bytes read */
 	uint8_t pages[NR_WATCHED];
-	struct areas areas; /* afterwards; last, as it is large */
+	struct vmas vmas; /* afterwards; last, as it is large */
 };
 
 /* One side of a comparison. Written by a process of its own, so it is in shared memory. */
@@ -62,15 +62,15 @@ struct side {
 /* Empties all records. */
 void side_clear(struct side *side);
 
-/* The index of the area of a page of the window. areas->count if there is none. */
-unsigned int areas_find(const struct areas *areas, uint64_t page);
+/* The index of the VMA of a page of the window. VMAs->count if there is none. */
+unsigned int vmas_find(const struct vmas *vmas, uint64_t page);
 
-bool areas_look_the_same(const struct area *a, const struct area *b);
+bool vmas_look_the_same(const struct vma *a, const struct vma *b);
 
 /*
- * Whether two areas in the kernel are one for all that can be seen: Linux keeps such areas apart
+ * Whether two VMAs in the kernel are one for all that can be seen: Linux keeps such VMAs apart
  * for reasons of its own, the simulated space does not.
  */
-bool areas_go_on(const struct areas *kernel, const struct area *left, const struct area *right);
+bool vmas_go_on(const struct vmas *kernel, const struct vma *left, const struct vma *right);
 
 #endif

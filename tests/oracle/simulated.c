@@ -14,24 +14,24 @@ struct simulation {
 	const struct side *kernel;
 	struct side *side;
 	struct mm *spaces[NR_SPACES];
-	uint32_t kernel_areas; /* in the window of space 0, when it was last seen */
+	uint32_t kernel_vmas; /* in the window of space 0, when it was last seen */
 };
 
 static struct simulation simulation;
 
-static int note_area(const struct mm_area *area, void *arg)
+static int note_vma(const struct mm_area *vma, void *arg)
 {
-	struct areas *areas = arg;
-	struct area *noted = &areas->area[areas->count];
+	struct vmas *vmas = arg;
+	struct vma *noted = &vmas->vma[vmas->count];
 
-	if (area->start < WINDOW_START || area->end > window_end(simulation.sequence))
+	if (vma->start < WINDOW_START || vma->end > window_end(simulation.sequence))
 		return 0; /* what encloses the window */
-	noted->start = (uint16_t)((area->start - WINDOW_START) / MM_PAGE_SIZE);
-	noted->end = (uint16_t)((area->end - WINDOW_START) / MM_PAGE_SIZE);
-	noted->prot = (uint8_t)area->prot;
-	noted->shared = area->flags & MM_MAP_SHARED;
-	noted->anonymous = area->flags & MM_MAP_ANONYMOUS;
-	areas->count++;
+	noted->start = (uint16_t)((vma->start - WINDOW_START) / MM_PAGE_SIZE);
+	noted->end = (uint16_t)((vma->end - WINDOW_START) / MM_PAGE_SIZE);
+	noted->prot = (uint8_t)vma->prot;
+	noted->shared = vma->flags & MM_MAP_SHARED;
+	noted->anonymous = vma->flags & MM_MAP_ANONYMOUS;
+	vmas->count++;
 	return 0;
 }
 
@@ -160,14 +160,14 @@ static void do_later(struct mm *mm, const struct op *op, struct record *record)
 }
 
 /* Unmaps the pages of [start, end) that the kernel has unmapped. */
-static void unmap_too(struct mm *mm, uint64_t start, uint64_t end, const struct areas *kernel)
+static void unmap_too(struct mm *mm, uint64_t start, uint64_t end, const struct vmas *kernel)
 {
 	if (start < WINDOW_START)
 		return;
 	if (end > window_end(simulation.sequence))
 		end = window_end(simulation.sequence);
 	for (uint64_t addr = start; addr < end; addr += MM_PAGE_SIZE)
-		if (areas_find(kernel, (addr - WINDOW_START) / MM_PAGE_SIZE) == kernel->count)
+		if (vmas_find(kernel, (addr - WINDOW_START) / MM_PAGE_SIZE) == kernel->count)
 			CHECK(mm_munmap(mm, addr, MM_PAGE_SIZE) == 0);
 }
 
@@ -175,19 +175,19 @@ static void unmap_too(struct mm *mm, uint64_t start, uint64_t end, const struct 
  * A private copy of a file's page is noticed to lie behind the end when it is used, and not if the
  * file has grown again before: so all are used now.
  */
-static int use_copies(const struct mm_area *area, void *arg)
+static int use_copies(const struct mm_area *vma, void *arg)
 {
 	struct mm *mm = arg;
 	char byte;
 
-	if (area->flags & (MM_MAP_ANONYMOUS | MM_MAP_SHARED) || area->start < WINDOW_START)
+	if (vma->flags & (MM_MAP_ANONYMOUS | MM_MAP_SHARED) || vma->start < WINDOW_START)
 		return 0;
-	if (!area->prot)
-		CHECK_EQ(mm_mprotect(mm, area->start, area->end - area->start, MM_PROT_READ), 0);
-	for (uint64_t addr = area->start; addr < area->end; addr += MM_PAGE_SIZE)
+	if (!vma->prot)
+		CHECK_EQ(mm_mprotect(mm, vma->start, vma->end - vma->start, MM_PROT_READ), 0);
+	for (uint64_t addr = vma->start; addr < vma->end; addr += MM_PAGE_SIZE)
 		(void)mm_read(mm, addr, &byte, 1, NULL);
-	if (!area->prot)
-		CHECK_EQ(mm_mprotect(mm, area->start, area->end - area->start, MM_PROT_NONE), 0);
+	if (!vma->prot)
+		CHECK_EQ(mm_mprotect(mm, vma->start, vma->end - vma->start, MM_PROT_NONE), 0);
 	return 0;
 }
 
@@ -201,7 +201,7 @@ static void change_size(struct simulation *s, const struct op *op, struct record
 			continue;
 		if (s->sequence->limit != NO_LIMIT)
 			/* until the next set_limit() */
-			mm__set_most_areas(s->spaces[i], UINT64_MAX);
+			mm__set_most_vmas(s->spaces[i], UINT64_MAX);
 		mm_for_each_area(s->spaces[i], use_copies, s->spaces[i]);
 	}
 }
@@ -221,8 +221,8 @@ static void remap(struct mm *mm, const struct op *op, const struct record *kerne
 	if (!kernel->error || !(op->flags & MM_MREMAP_FIXED) ||
 	    (op->addr | op->new_addr) % MM_PAGE_SIZE)
 		return;
-	unmap_too(mm, op->new_addr, op->new_addr + op->new_length, &kernel->areas);
-	unmap_too(mm, tail, op->addr + op->length, &kernel->areas);
+	unmap_too(mm, op->new_addr, op->new_addr + op->new_length, &kernel->vmas);
+	unmap_too(mm, tail, op->addr + op->length, &kernel->vmas);
 }
 
 static void map(struct simulation *s, struct mm *mm, const struct op *op, struct record *record)
@@ -290,20 +290,20 @@ static void do_op(struct simulation *s, const struct op *op, const struct record
 	default:
 		do_later(mm, op, record);
 	}
-	mm_for_each_area(mm, note_area, &record->areas);
+	mm_for_each_area(mm, note_vma, &record->vmas);
 }
 
 /*
- * As many more areas as the kernel has room for: of what is one here, it may keep parts apart.
+ * As many more VMAs as the kernel has room for: of what is one here, it may keep parts apart.
  */
 static void set_limit(struct simulation *s, const struct record *kernel)
 {
 	struct mm *mm = s->spaces[0];
 
 	if (s->sequence->limit != NO_LIMIT && s->sequence->forgotten != FORGET_LIMIT)
-		mm__set_most_areas(mm, mm__nr_areas(mm) + s->sequence->limit -
-					       s->kernel_areas);
-	s->kernel_areas = kernel->areas.count;
+		mm__set_most_vmas(mm, mm__nr_vmas(mm) + s->sequence->limit -
+					       s->kernel_vmas);
+	s->kernel_vmas = kernel->vmas.count;
 }
 
 static void do_all(struct simulation *s)

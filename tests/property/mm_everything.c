@@ -2,7 +2,7 @@
 /*
  * All functions of mm.h together, one thread, against a model that knows each byte: several spaces
  * by mm_fork(), files that change size under their mappings, shared memory, private copies, locked
- * areas, stacks and the heap, in all locking modes, with many frames and with few.
+ * VMAs, stacks and the heap, in all locking modes, with many frames and with few.
  */
 #include "mm_everything.h"
 
@@ -68,10 +68,10 @@ static void step(struct run *r)
 struct walk {
 	const struct world_space *space;
 	unsigned int page; /* the next to be seen */
-	unsigned int areas;
+	unsigned int vmas;
 };
 
-static int check_area(const struct mm_area *area, void *arg)
+static int check_vma(const struct mm_area *vma, void *arg)
 {
 	struct walk *walk = arg;
 	const struct world_space *s = walk->space;
@@ -79,12 +79,12 @@ static int check_area(const struct mm_area *area, void *arg)
 	while (walk->page < WORLD_PAGES && !s->page[walk->page].mapped)
 		walk->page++;
 	CHECK(walk->page < WORLD_PAGES);
-	CHECK_EQ(area->start, addr_of(walk->page));
-	CHECK_EQ(area->prot, s->page[walk->page].prot);
-	CHECK_EQ(area->flags, s->page[walk->page].flags & (PRIVATE | SHARED));
-	walk->page = world_area_end(s, walk->page);
-	CHECK_EQ(area->end, addr_of(walk->page));
-	walk->areas++;
+	CHECK_EQ(vma->start, addr_of(walk->page));
+	CHECK_EQ(vma->prot, s->page[walk->page].prot);
+	CHECK_EQ(vma->flags, s->page[walk->page].flags & (PRIVATE | SHARED));
+	walk->page = world_vma_end(s, walk->page);
+	CHECK_EQ(vma->end, addr_of(walk->page));
+	walk->vmas++;
 	return 0;
 }
 
@@ -95,7 +95,7 @@ static void check_one(struct run *r, struct world_space *s)
 	unsigned int present = 0;
 
 	check_space(s->mm);
-	CHECK_EQ(mm_for_each_area(s->mm, check_area, &walk), 0);
+	CHECK_EQ(mm_for_each_area(s->mm, check_vma, &walk), 0);
 	for (unsigned int i = 0; i < WORLD_PAGES; i++) {
 		present += s->page[i].present;
 		CHECK(i < walk.page || !s->page[i].mapped);
@@ -103,7 +103,7 @@ static void check_one(struct run *r, struct world_space *s)
 			mm_everything_mincore(s, i, 1);
 	}
 	mm_get_stats(s->mm, &stats, sizeof(stats));
-	CHECK_EQ(stats.areas, walk.areas);
+	CHECK_EQ(stats.areas, walk.vmas);
 	CHECK_EQ(stats.pages, present);
 	for (unsigned int i = 0; i < WORLD_PAGES; i++)
 		if (s->page[i].present && s->page[i].prot)

@@ -237,16 +237,16 @@ static void step_write_file(struct run *r, unsigned int length)
 	CHECK_EQ(pwrite(r->fd[number][0], file->bytes + offset, length, (off_t)offset), length);
 }
 
-/* Whether two pages are of two areas only because one of them is locked. */
+/* Whether two pages are of two VMAs only because one of them is locked. */
 static bool lock_divides(const struct world_page *left, const struct world_page *right)
 {
 	struct world_page same = *left;
 
 	same.locked = right->locked;
-	return left->locked != right->locked && world_same_area(&same, right);
+	return left->locked != right->locked && world_same_vma(&same, right);
 }
 
-/* Such areas would stay apart in the child, where nothing is locked. */
+/* Such VMAs would stay apart in the child, where nothing is locked. */
 static void unlock_dividing(struct run *r, struct world_space *s)
 {
 	for (unsigned int i = 1; i < WORLD_PAGES; i++) {

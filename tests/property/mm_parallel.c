@@ -74,9 +74,9 @@ static void *move_heap(void *arg)
 	return NULL;
 }
 
-static int add_length(const struct mm_area *area, void *length)
+static int add_length(const struct mm_area *vma, void *length)
 {
-	*(uint64_t *)length += area->end - area->start;
+	*(uint64_t *)length += vma->end - vma->start;
 	return 0;
 }
 

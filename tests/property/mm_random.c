@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random operations, one thread, against a model: results, errors, areas, bytes and pages are the
- * same in all locking modes, with few areas and pages allowed, and with many.
+ * Random operations, one thread, against a model: results, errors, VMAs, bytes and pages are the
+ * same in all locking modes, with few VMAs and pages allowed, and with many.
  */
 #include "space_model.h"
 
@@ -45,9 +45,9 @@ TEST(mm_random, operations_agree_with_the_model)
 	run("mm_random/operations", 4000, UINT64_MAX, UINT64_MAX);
 }
 
-TEST(mm_random, operations_agree_with_the_model_when_few_areas_are_allowed)
+TEST(mm_random, operations_agree_with_the_model_when_few_vmas_are_allowed)
 {
-	run("mm_random/few_areas", 4000, 12, UINT64_MAX);
+	run("mm_random/few_vmas", 4000, 12, UINT64_MAX);
 }
 
 TEST(mm_random, operations_agree_with_the_model_when_few_pages_are_allowed)

@@ -12,7 +12,7 @@
 #define SHARED_PAGES 96u
 /*
  * Windows are close together, so that they share page tables; with a hole between them, so that
- * areas do not merge.
+ * VMAs do not merge.
  */
 #define STRIDE PAGES(MODEL_PAGES + 3)
 

@@ -34,7 +34,7 @@ static void grow_heap(struct stepper *self)
 }
 
 static void check_growing(struct mm *mm, void (*meanwhile)(struct mm *mm), bool grows,
-			  const char *areas)
+			  const char *vmas)
 {
 	struct stepper thread;
 
@@ -43,7 +43,7 @@ static void check_growing(struct mm *mm, void (*meanwhile)(struct mm *mm), bool 
 	meanwhile(mm);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, grows);
-	CHECK_AREAS(mm, areas);
+	CHECK_VMAS(mm, vmas);
 	end_space(mm);
 }
 

@@ -82,7 +82,7 @@ static void write_fault(struct stepper *self)
 
 /*
  * The entry may not be written to any more, but the writer still does so through its TLB, when a
- * fault of another thread copies the page. What keeps it out is the count of the area, and the
+ * fault of another thread copies the page. What keeps it out is the count of the VMA, and the
  * writer's number in the entry, either of them.
  */
 TEST(mm_fork_faults, a_page_is_not_copied_before_the_flush)

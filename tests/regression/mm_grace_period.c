@@ -23,7 +23,7 @@ TEST(mm_grace_period, begins_with_a_fence_and_then_the_epoch)
 {
 	uint64_t before;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	mm__rcu_barrier();
 	before = epoch_now();
 	step_at_fence = look;
@@ -41,7 +41,7 @@ TEST(mm_grace_period, does_not_begin_where_nothing_waits_for_it)
 {
 	uint64_t before;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	mm__rcu_barrier();
 	before = epoch_now();
 	for (unsigned int i = 0; i < 10; i++) {

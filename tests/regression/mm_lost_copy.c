@@ -24,7 +24,7 @@ static void write_fault_and_read(struct stepper *self)
 	self->result = peek(self->mm, AT(0));
 }
 
-/* Area and count stay as they are: that is for the entry to tell. */
+/* VMA and count stay as they are: that is for the entry to tell. */
 TEST(mm_lost_copy, a_page_of_zeroes_does_not_replace_one_that_was_written_to)
 {
 	struct mm *mm = new_space();
@@ -84,7 +84,7 @@ TEST(mm_lost_copy, a_copy_is_not_installed_when_another_wrote_in_place)
 	move(mm, 0, 8);
 	move(mm, 8, 0);
 	CHECK_EQ(entry_at(mm, AT(0)), seen);
-	CHECK_AREAS(mm, "0-1:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p");
 
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, 0);

@@ -16,7 +16,7 @@ static void write_at_new_place(struct stepper *self)
 	self->result = poke(self->mm, AT(8) + 1, 2);
 }
 
-/* The area is there, and the page is not yet. */
+/* The VMA is there, and the page is not yet. */
 TEST(mm_move_faults, nothing_is_lost_that_is_written_where_a_page_arrives)
 {
 	struct mm *mm = new_space();
@@ -47,7 +47,7 @@ static void read_at_old_place(struct stepper *self)
 	self->result = peek(self->mm, AT(0));
 }
 
-/* The fault has found the area before, and comes when the TLBs have been flushed. */
+/* The fault has found the VMA before, and comes when the TLBs have been flushed. */
 TEST(mm_move_faults, a_page_is_not_seen_where_it_was)
 {
 	struct mm *mm = new_space();
@@ -58,7 +58,7 @@ TEST(mm_move_faults, a_page_is_not_seen_where_it_was)
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
 	step_start(&mover, move_page, mm);
 	step_start(&reader, read_at_old_place, mm);
-	CHECK_EQ(step_to(&reader, AT_AREA), AT_AREA);
+	CHECK_EQ(step_to(&reader, AT_VMA), AT_VMA);
 	CHECK_EQ(step_to(&mover, AT_MOVE), AT_MOVE);
 	CHECK_EQ(step_to(&mover, AFTER_FLUSH), AFTER_FLUSH);
 	step_to(&reader, AT_RANGE_WAIT);
@@ -78,7 +78,7 @@ static void write_fault(struct stepper *self)
 	self->result = touch(self->mm, AT(0), W);
 }
 
-/* It would be there for ever: there is no area any more. */
+/* It would be there for ever: there is no VMA any more. */
 TEST(mm_move_faults, no_page_is_installed_where_pages_were)
 {
 	struct mm *mm = new_space();

@@ -38,7 +38,7 @@ TEST(mm_stack_faults, a_stack_does_not_grow_over_what_was_mapped_meanwhile)
 	map(mm, STACK - 1, 1, R);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, -MM_SEGV_ACCERR);
-	CHECK_AREAS(mm, "299-300:r--p 300-302:rw-p");
+	CHECK_VMAS(mm, "299-300:r--p 300-302:rw-p");
 	end_space(mm);
 }
 
@@ -51,7 +51,7 @@ TEST(mm_stack_faults, a_stack_does_not_grow_close_to_what_was_mapped_meanwhile)
 	map(mm, STACK - 2, 1, R);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
-	CHECK_AREAS(mm, "298-299:r--p 300-302:rw-p");
+	CHECK_VMAS(mm, "298-299:r--p 300-302:rw-p");
 	end_space(mm);
 }
 
@@ -64,7 +64,7 @@ TEST(mm_stack_faults, what_was_mapped_in_place_of_a_stack_does_not_grow)
 	map(mm, STACK, 2, RW);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
-	CHECK_AREAS(mm, "300-302:rw-p");
+	CHECK_VMAS(mm, "300-302:rw-p");
 	end_space(mm);
 }
 
@@ -78,7 +78,7 @@ TEST(mm_stack_faults, a_stack_grows_once)
 	CHECK_EQ(poke(mm, AT(STACK - 2), 2), 0);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, 0);
-	CHECK_AREAS(mm, "298-302:rw-p");
+	CHECK_VMAS(mm, "298-302:rw-p");
 	CHECK_EQ(peek(mm, AT(STACK - 2)), 2);
 	end_space(mm);
 }
@@ -115,7 +115,7 @@ TEST(mm_stack_faults, nothing_is_lost_where_a_stack_grows_over_what_is_unmapped)
 	step_await_end(&writer);
 	CHECK_EQ(peek(mm, AT(STACK - 2)), 2);
 	CHECK_EQ(peek(mm, AT(STACK - 3)), 3);
-	CHECK_AREAS(mm, "297-302:rw-p");
+	CHECK_VMAS(mm, "297-302:rw-p");
 	end_space(mm);
 }
 
@@ -125,7 +125,7 @@ static void write_in_stack(struct stepper *self)
 	self->result = touch(self->mm, AT(STACK + 1), W);
 }
 
-/* Neither the area nor the tree that a fault has found it in goes away when the stack grows, and another leaf. */
+/* Neither the VMA nor the tree that a fault has found it in goes away when the stack grows, and another leaf. */
 TEST(mm_stack_faults, a_fault_in_a_stack_goes_on_while_it_grows)
 {
 	struct mm *mm = space_with_stack();
@@ -133,8 +133,8 @@ TEST(mm_stack_faults, a_fault_in_a_stack_goes_on_while_it_grows)
 
 	fill_leaf(mm);
 	step_start(&thread, write_in_stack, mm);
-	CHECK_EQ(step_to(&thread, AT_AREA), AT_AREA);
-	watch_free(atomic_load(&mm->areas.root));
+	CHECK_EQ(step_to(&thread, AT_VMA), AT_VMA);
+	watch_free(atomic_load(&mm->vmas.root));
 	CHECK_EQ(poke(mm, AT(STACK - 1), 2), 0);
 	map(mm, 500, 1, R);
 	CHECK(!was_freed());

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fault has found a page table, which becomes empty and is freed. The area stays as it is.
+ * A fault has found a page table, which becomes empty and is freed. The VMA stays as it is.
  */
 #include "stepper.h"
 
@@ -115,8 +115,8 @@ TEST(mm_stale_table, a_table_is_not_taken_out_while_a_fault_fills_it)
 	step_start(&thread, write_fault, mm);
 	step_start(&dropper, drop_each, mm);
 	CHECK_EQ(step_to(&thread, AFTER_ENTRY), AFTER_ENTRY);
-	atomic_store(&thread.cpu->state, MM__CPU_STOPPED);
-	CHECK_EQ(step_to(&thread, AT_CPU_WAIT), AT_CPU_WAIT);
+	atomic_store(&thread.cpu->state, MM__THREAD_INTERRUPTED);
+	CHECK_EQ(step_to(&thread, AT_RESUME_WAIT), AT_RESUME_WAIT);
 	awaited = step_to(&dropper, AT_ENTRY_WAIT) == AT_ENTRY_WAIT;
 	CHECK_EQ(awaited, true);
 	step_on(&dropper, 0);

@@ -270,8 +270,8 @@ TEST(mm_stale_tlb, an_entry_is_not_put_in_that_was_read_before_a_flush)
 
 	map(mm, 0, MM__TLB_ENTRIES + 1, RW);
 	step_start(&reader, fill_and_read, mm);
-	atomic_store(&reader.cpu->state, MM__CPU_STOPPED);
-	CHECK_EQ(step_to(&reader, AT_CPU_WAIT), AT_CPU_WAIT);
+	atomic_store(&reader.cpu->state, MM__THREAD_INTERRUPTED);
+	CHECK_EQ(step_to(&reader, AT_RESUME_WAIT), AT_RESUME_WAIT);
 	/* Its flush lets the reader go on. */
 	unmap(mm, 0, 1);
 	step_to_end(&reader);
@@ -357,7 +357,7 @@ static void fail_by_write(int number)
 	test_fail(__FILE__, __LINE__, "written to a file that is not mapped any more");
 }
 
-/* A file is mapped as long as an area of it is there, and that goes after its pages have gone. */
+/* A file is mapped as long as a VMA of it is there, and that goes after its pages have gone. */
 TEST(mm_stale_tlb, nothing_is_lost_that_is_written_to_a_file_until_the_flush)
 {
 	struct mm *mm = new_space();

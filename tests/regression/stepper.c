@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "stepper.h"
 
-#include "mm/area_node.h"
+#include "mm/vma_node.h"
 
 void (*step_at_fence)(void);
 
@@ -25,7 +25,7 @@ static void *run(void *arg)
 	struct stepper *thread = arg;
 
 	self = thread;
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	self->run(self);
 	/* What it has is freed when it ends, and nobody is to look at that then. */
 	self = NULL;
@@ -87,9 +87,9 @@ void step_pause(struct stepper *thread)
 
 void step_ready(struct stepper *thread)
 {
-	thread->cpu = mm__this_cpu(thread->mm);
+	thread->cpu = mm__this_thread(thread->mm);
 	CHECK(thread->cpu);
-	CHECK_EQ(mm__cpu_refill(thread->cpu), 0);
+	CHECK_EQ(mm__thread_refill(thread->cpu), 0);
 	step_pause(thread);
 }
 
@@ -97,13 +97,13 @@ void step_ready(struct stepper *thread)
  * Points
  */
 
-bool __real_mm__area_tree_look(const struct mm__area_tree *tree, uint64_t addr,
-			       struct mm__mapping *m, struct mm__area_look *look);
-bool __wrap_mm__area_tree_look(const struct mm__area_tree *tree, uint64_t addr,
-			       struct mm__mapping *m, struct mm__area_look *look);
-bool __real_mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr,
+bool __real_mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr,
+			       struct mm__mapping *m, struct mm__vma_look *look);
+bool __wrap_mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr,
+			       struct mm__mapping *m, struct mm__vma_look *look);
+bool __real_mm__vma_tree_at(const struct mm__vma_tree *tree, uint64_t addr,
 			     struct mm__mapping *m);
-bool __wrap_mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr,
+bool __wrap_mm__vma_tree_at(const struct mm__vma_tree *tree, uint64_t addr,
 			     struct mm__mapping *m);
 void __real_mm__table_lock_wait(struct mm__table_lock *lock);
 void __wrap_mm__table_lock_wait(struct mm__table_lock *lock);
@@ -113,23 +113,23 @@ void __real_mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *wai
 void __wrap_mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters);
 void __real_mm__entry_lock_wake(_Atomic(uint64_t) *entry);
 void __wrap_mm__entry_lock_wake(_Atomic(uint64_t) *entry);
-void __real_mm__cpu_wait(struct mm__cpu *cpu);
-void __wrap_mm__cpu_wait(struct mm__cpu *cpu);
+void __real_mm__thread_wait_resumed(struct mm__thread *cpu);
+void __wrap_mm__thread_wait_resumed(struct mm__thread *cpu);
 struct mm__frame *__real_mm__frame_cache_get(struct mm__frame_cache *cache);
 struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache);
 int __real_range_lock(struct range_lock *lock, struct range_hold *range, uint64_t start,
 		      uint64_t end, enum range_mode mode);
 int __wrap_range_lock(struct range_lock *lock, struct range_hold *range, uint64_t start,
 		      uint64_t end, enum range_mode mode);
-void __real_mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set *set,
+void __real_mm__tlb_flush(struct mm *mm, struct mm__thread *cpu, const struct mm__thread_set *set,
 			  uint64_t start, uint64_t end);
-void __wrap_mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set *set,
+void __wrap_mm__tlb_flush(struct mm *mm, struct mm__thread *cpu, const struct mm__thread_set *set,
 			  uint64_t start, uint64_t end);
-void __real_mm__pages_zap(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end);
-void __wrap_mm__pages_zap(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end);
-void __real_mm__pages_move(struct mm *mm, struct mm__cpu *cpu, uint64_t from, uint64_t to,
+void __real_mm__pages_zap(struct mm *mm, struct mm__thread *cpu, uint64_t start, uint64_t end);
+void __wrap_mm__pages_zap(struct mm *mm, struct mm__thread *cpu, uint64_t start, uint64_t end);
+void __real_mm__pages_move(struct mm *mm, struct mm__thread *cpu, uint64_t from, uint64_t to,
 			   uint64_t length);
-void __wrap_mm__pages_move(struct mm *mm, struct mm__cpu *cpu, uint64_t from, uint64_t to,
+void __wrap_mm__pages_move(struct mm *mm, struct mm__thread *cpu, uint64_t from, uint64_t to,
 			   uint64_t length);
 int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
@@ -139,8 +139,8 @@ bool __real_mmrange__try_heavy_fence(void);
 bool __wrap_mmrange__try_heavy_fence(void);
 void __real_free(void *memory);
 void __wrap_free(void *memory);
-void __real_mm__area_drop(struct mm__garbage *garbage);
-void __wrap_mm__area_drop(struct mm__garbage *garbage);
+void __real_mm__vma_drop(struct mm__garbage *garbage);
+void __wrap_mm__vma_drop(struct mm__garbage *garbage);
 
 /* Who may have to be stopped must not wait for who stops it. */
 static void check_stoppable(void)
@@ -149,26 +149,26 @@ static void check_stoppable(void)
 		test_fail(__FILE__, __LINE__, "a thread waits that may have to be stopped");
 }
 
-bool __wrap_mm__area_tree_at(const struct mm__area_tree *tree, uint64_t addr, struct mm__mapping *m)
+bool __wrap_mm__vma_tree_at(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m)
 {
-	bool found = __real_mm__area_tree_at(tree, addr, m);
+	bool found = __real_mm__vma_tree_at(tree, addr, m);
 
 	if (self && found)
-		self->area = m->area;
+		self->vma = m->vma;
 	if (found)
-		stop_at(AT_AREA);
+		stop_at(AT_VMA);
 	return found;
 }
 
-bool __wrap_mm__area_tree_look(const struct mm__area_tree *tree, uint64_t addr,
-			       struct mm__mapping *m, struct mm__area_look *look)
+bool __wrap_mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr,
+			       struct mm__mapping *m, struct mm__vma_look *look)
 {
-	bool found = __real_mm__area_tree_look(tree, addr, m, look);
+	bool found = __real_mm__vma_tree_look(tree, addr, m, look);
 
 	if (self && found)
-		self->area = m->area;
+		self->vma = m->vma;
 	if (found)
-		stop_at(AT_AREA);
+		stop_at(AT_VMA);
 	return found;
 }
 
@@ -202,10 +202,10 @@ void __wrap_mm__entry_lock_wake(_Atomic(uint64_t) *entry)
 	__real_mm__entry_lock_wake(entry);
 }
 
-void __wrap_mm__cpu_wait(struct mm__cpu *cpu)
+void __wrap_mm__thread_wait_resumed(struct mm__thread *cpu)
 {
-	stop_at(AT_CPU_WAIT);
-	__real_mm__cpu_wait(cpu);
+	stop_at(AT_RESUME_WAIT);
+	__real_mm__thread_wait_resumed(cpu);
 }
 
 struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache)
@@ -227,7 +227,7 @@ int __wrap_range_lock(struct range_lock *lock, struct range_hold *range, uint64_
 	return __real_range_lock(lock, range, start, end, mode);
 }
 
-void __wrap_mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__cpu_set *set,
+void __wrap_mm__tlb_flush(struct mm *mm, struct mm__thread *cpu, const struct mm__thread_set *set,
 			  uint64_t start, uint64_t end)
 {
 	stop_at(AT_FLUSH);
@@ -235,14 +235,14 @@ void __wrap_mm__tlb_flush(struct mm *mm, struct mm__cpu *cpu, const struct mm__c
 	stop_at(AFTER_FLUSH);
 }
 
-void __wrap_mm__pages_zap(struct mm *mm, struct mm__cpu *cpu, uint64_t start, uint64_t end)
+void __wrap_mm__pages_zap(struct mm *mm, struct mm__thread *cpu, uint64_t start, uint64_t end)
 {
 	stop_at(AT_ZAP);
 	__real_mm__pages_zap(mm, cpu, start, end);
 	stop_at(AFTER_ZAP);
 }
 
-void __wrap_mm__pages_move(struct mm *mm, struct mm__cpu *cpu, uint64_t from, uint64_t to,
+void __wrap_mm__pages_move(struct mm *mm, struct mm__thread *cpu, uint64_t from, uint64_t to,
 			   uint64_t length)
 {
 	stop_at(AT_MOVE);
@@ -301,15 +301,15 @@ void __wrap_free(void *memory)
 	__real_free(memory);
 }
 
-/* It may be kept for the next area. */
-void __wrap_mm__area_drop(struct mm__garbage *garbage)
+/* It may be kept for the next VMA. */
+void __wrap_mm__vma_drop(struct mm__garbage *garbage)
 {
 	note_free(garbage);
-	__real_mm__area_drop(garbage);
+	__real_mm__vma_drop(garbage);
 }
 
 void fill_leaf(struct mm *mm)
 {
-	for (unsigned int page = 1000; mm__root(&mm->areas)->count < LEAF_SLOTS - 1; page += 2)
+	for (unsigned int page = 1000; mm__root(&mm->vmas)->count < BORDER_SLOTS - 1; page += 2)
 		map(mm, page, 1, RW);
 }

@@ -14,8 +14,8 @@
  *	a lost copy-on-write                                     mm_lost_copy.c
  *	fork() against threads that write through their TLBs     mm_fork_faults.c
  *	mremap() against faults at both places                   mm_move_faults.c
- *	an area freed, or replaced, under a fault; an entry
- *	installed after the zap                                  mm_stale_area.c
+ *	a VMA freed, or replaced, under a fault; an entry
+ *	installed after the zap                                  mm_stale_vma.c
  *	a page table freed under a fault                         mm_stale_table.c
  *	a frame freed, or an entry used, in spite of a flush; a
  *	lock waited for while a flush waits for who waits        mm_stale_tlb.c
@@ -32,7 +32,7 @@
 #include "threads.h"
 
 enum point {
-	AT_AREA = 1,           /* an area was found, and its count not looked at yet */
+	AT_VMA = 1,           /* a VMA was found, and its count not looked at yet */
 	AT_ENTRY = 2,          /* an entry is about to be locked, if it is as it was seen */
 	AT_FRAME = 4,          /* a free frame is about to be taken: others have to wait for that */
 	AT_RANGE_LOCK = 8,     /* a range is about to be locked */
@@ -41,12 +41,12 @@ enum point {
 	AFTER_FLUSH = 0x40,    /* and were */
 	AT_ZAP = 0x80,         /* the pages of a range are about to be taken out */
 	AFTER_ZAP = 0x100,     /* and were */
-	AT_MOVE = 0x200,       /* pages are about to be moved, and the areas were */
+	AT_MOVE = 0x200,       /* pages are about to be moved, and the VMAs were */
 	AT_YIELD = 0x400,      /* another thread is waited for */
 	AT_ENTRY_WAIT = 0x800, /* another thread has locked the entry, and is waited for */
 	AT_ENTRY_WAKE =
 		0x1000,       /* an entry was unlocked in a table in which a thread waits for one */
-	AT_CPU_WAIT = 0x2000, /* the thread is stopped, as for a flush of its TLB */
+	AT_RESUME_WAIT = 0x2000, /* the thread is stopped, as for a flush of its TLB */
 	AFTER_ENTRY = 0x4000, /* an entry was locked, and nothing else looked at yet */
 	PAUSED = 0x8000,      /* where the thread has called step_pause() */
 	ENDED = 0x10000
@@ -57,10 +57,10 @@ struct stepper {
 	struct mm *mm;
 	struct mm *child; /* of mm_fork() */
 	int result;
-	struct mm__area *area; /* that it has found last */
+	struct mm__vma *vma; /* that it has found last */
 
 	/* For stepper.c only. */
-	struct mm__cpu *cpu;
+	struct mm__thread *cpu;
 	pthread_t thread;
 	unsigned int points;
 	enum point at;
@@ -99,7 +99,7 @@ void step_ready(struct stepper *self);
 void watch_free(const void *memory);
 bool was_freed(void);
 
-/* Until the one leaf of the tree has so many areas that the next change is one of a copy. */
+/* Until the one leaf of the tree has so many VMAs that the next change is one of a copy. */
 void fill_leaf(struct mm *mm);
 
 /* mm_fault(): 0, or minus the reason. */

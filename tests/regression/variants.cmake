@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: MIT
 # What is taken out of the library, and which tests have to see it.
 
-# A fault does not look at the count of the area again before it installs the page.
+# A fault does not look at the count of the vma again before it installs the page.
 mmrange_variant(mm_without_recheck)
 mmrange_variant_change(mm_without_recheck FILE src/mm/fault.c
-  FROM "MM__LOCKING && f->speculative && !mm__area_unchanged(f->area, f->seq)" TO "false")
+  FROM "MM__LOCKING && f->speculative && !mm__vma_unchanged(f->vma, f->seq)" TO "false")
 mmrange_variant_fails(mm_without_recheck mm_lost_copy
   a_copy_is_not_installed_when_another_wrote_in_place "peek(mm, AT(0)) is 1, not")
 mmrange_variant_fails(mm_without_recheck mm_fork_faults
   a_fault_does_not_allow_writing_to_what_was_shared_meanwhile "peek(second, AT(0)) is 2, not")
-mmrange_variant_fails(mm_without_recheck mm_stale_area
+mmrange_variant_fails(mm_without_recheck mm_stale_vma
   no_page_is_installed_after_munmap "thread.result is 0, not")
-mmrange_variant_fails(mm_without_recheck mm_stale_area
+mmrange_variant_fails(mm_without_recheck mm_stale_vma
   a_page_does_not_get_the_protection_of_a_mapping_before "thread.result is 0, not")
-mmrange_variant_fails(mm_without_recheck mm_stale_area
+mmrange_variant_fails(mm_without_recheck mm_stale_vma
   a_fault_does_not_undo_mprotect "thread.result is 0, not")
-mmrange_variant_fails(mm_without_recheck mm_stale_area
+mmrange_variant_fails(mm_without_recheck mm_stale_vma
   a_page_of_a_file_is_not_installed_for_another_file "peek(mm, AT(0)) is 1, not")
 mmrange_variant_fails(mm_without_recheck mm_move_faults
   no_page_is_installed_where_pages_were "thread.result is 0, not")
@@ -32,28 +32,28 @@ mmrange_variant_fails(mm_without_entry_check mm_lost_copy
 mmrange_variant_fails(mm_without_entry_check mm_lost_copy
   a_copy_does_not_replace_a_copy_that_was_written_to "thread.result is 1, not")
 
-# It only looks whether the area is being changed now: a fork came and went.
+# It only looks whether the vma is being changed now: a fork came and went.
 mmrange_variant(mm_without_growing_count)
 mmrange_variant_change(mm_without_growing_count FILE src/mm/fault.c
-  FROM "!mm__area_unchanged(f->area, f->seq)" TO "mm__area_changing(f->area)")
+  FROM "!mm__vma_unchanged(f->vma, f->seq)" TO "mm__vma_changing(f->vma)")
 mmrange_variant_fails(mm_without_growing_count mm_fork_faults
   a_fault_does_not_allow_writing_to_what_was_shared_meanwhile "peek(second, AT(0)) is 2, not")
 
-# mm_fork() does not say that it changes the areas.
+# mm_fork() does not say that it changes the vmas.
 mmrange_variant(mm_fork_without_counts)
 mmrange_variant_change(mm_fork_without_counts FILE src/mm/fork.c
-  FROM "mm__area_change_begin(m->area);" TO "")
+  FROM "mm__vma_change_begin(m->vma);" TO "")
 mmrange_variant_change(mm_fork_without_counts FILE src/mm/fork.c
-  FROM "mm__area_change_end(m.area);" TO ";")
+  FROM "mm__vma_change_end(m.vma);" TO ";")
 mmrange_variant_fails(mm_fork_without_counts mm_fork_faults
   a_fault_does_not_allow_writing_to_what_was_shared_meanwhile "peek(second, AT(0)) is 2, not")
 
 # Nor does a fault care for who else may have the page in its TLB.
 mmrange_variant(mm_fork_without_exclusion)
 mmrange_variant_change(mm_fork_without_exclusion FILE src/mm/fork.c
-  FROM "mm__area_change_begin(m->area);" TO "")
+  FROM "mm__vma_change_begin(m->vma);" TO "")
 mmrange_variant_change(mm_fork_without_exclusion FILE src/mm/fork.c
-  FROM "mm__area_change_end(m.area);" TO ";")
+  FROM "mm__vma_change_end(m.vma);" TO ";")
 mmrange_variant_change(mm_fork_without_exclusion FILE src/mm/fault.c
   FROM "f->speculative && f->seen && others_have_it(f)" TO "false")
 mmrange_variant_fails(mm_fork_without_exclusion mm_fork_faults
@@ -61,43 +61,43 @@ mmrange_variant_fails(mm_fork_without_exclusion mm_fork_faults
 
 mmrange_variant(mm_fork_without_flush)
 mmrange_variant_change(mm_fork_without_flush FILE src/mm/fork.c
-  FROM "mm__tlb_flush(cpu->mm, cpu, &set, 0, MM_ADDR_MAX);" TO "")
+  FROM "mm__tlb_flush(thread->mm, thread, &set, 0, MM_ADDR_MAX);" TO "")
 mmrange_variant_fails(mm_fork_without_flush mm_fork_faults
   what_a_thread_writes_afterwards_is_not_in_the_child "peek(child, AT(0)) is 2, not")
 
-# The area at the new place does not count as being changed until the pages are there.
+# The vma at the new place does not count as being changed until the pages are there.
 mmrange_variant(mm_mremap_settles_early)
 mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
   FROM "	mm__edit_end_move(move);
 " TO "	mm__edit_end_move(move);
 	if (moved)
-		mm__areas_settle(cpu, r->new_addr, target_end, NULL);
+		mm__vmas_settle(thread, r->new_addr, target_end, NULL);
 ")
 mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
-  FROM "	mm__areas_settle(cpu, plan->target, plan->target + r->new_length, NULL);
+  FROM "	mm__vmas_settle(thread, plan->target, plan->target + r->new_length, NULL);
 " TO "")
 mmrange_variant_fails(mm_mremap_settles_early mm_move_faults
   nothing_is_lost_that_is_written_where_a_page_arrives "peek(mm, AT(8) + 1) is 0, not")
 
-# The count of an area that is taken out of the tree stays even.
-mmrange_variant(mm_without_dead_areas)
-mmrange_variant_change(mm_without_dead_areas FILE src/mm/areas.c
-  FROM "	if (!mm__area_changing(area))
-		mm__area_change_begin(area);
+# The count of an vma that is taken out of the tree stays even.
+mmrange_variant(mm_without_dead_vmas)
+mmrange_variant_change(mm_without_dead_vmas FILE src/mm/vmas.c
+  FROM "	if (!mm__vma_changing(vma))
+		mm__vma_change_begin(vma);
 " TO "")
-mmrange_variant_fails(mm_without_dead_areas mm_move_faults
+mmrange_variant_fails(mm_without_dead_vmas mm_move_faults
   a_page_is_not_seen_where_it_was "reader.result is 1, not")
-mmrange_variant_fails(mm_without_dead_areas mm_stale_area
+mmrange_variant_fails(mm_without_dead_vmas mm_stale_vma
   no_page_is_installed_after_munmap "thread.result is 0, not")
-mmrange_variant_fails(mm_without_dead_areas mm_stale_area
+mmrange_variant_fails(mm_without_dead_vmas mm_stale_vma
   a_page_does_not_get_the_protection_of_a_mapping_before "thread.result is 0, not")
-mmrange_variant_fails(mm_without_dead_areas mm_stale_area
+mmrange_variant_fails(mm_without_dead_vmas mm_stale_vma
   a_page_of_a_file_is_not_installed_for_another_file "peek(mm, AT(0)) is 1, not")
 
 # What faults may look at is freed at once.
-mmrange_variant(mm_areas_freed_at_once)
-mmrange_variant_change(mm_areas_freed_at_once FILE src/mm/munmap.c
-  FROM "	mm__areas_free(removed);
+mmrange_variant(mm_vmas_freed_at_once)
+mmrange_variant_change(mm_vmas_freed_at_once FILE src/mm/munmap.c
+  FROM "	mm__vmas_free(removed);
 " TO "	while (removed) {
 		struct mm__garbage *next = removed->next;
 
@@ -105,11 +105,11 @@ mmrange_variant_change(mm_areas_freed_at_once FILE src/mm/munmap.c
 		removed = next;
 	}
 ")
-mmrange_variant_change(mm_areas_freed_at_once FILE src/mm/munmap.c
+mmrange_variant_change(mm_vmas_freed_at_once FILE src/mm/munmap.c
   FROM "#include <errno.h>" TO "#include <errno.h>
 #include <stdlib.h>")
-mmrange_variant_fails(mm_areas_freed_at_once mm_stale_area
-  an_area_is_not_freed_while_a_fault_looks_at_it "!was_freed()")
+mmrange_variant_fails(mm_vmas_freed_at_once mm_stale_vma
+  a_vma_is_not_freed_while_a_fault_looks_at_it "!was_freed()")
 
 mmrange_variant(mm_nodes_freed_at_once)
 mmrange_variant_change(mm_nodes_freed_at_once FILE src/mm/edit.c
@@ -126,8 +126,8 @@ mmrange_variant_change(mm_nodes_freed_at_once FILE src/mm/edit.c
 mmrange_variant_change(mm_nodes_freed_at_once FILE src/mm/edit.c
   FROM "#include <errno.h>" TO "#include <errno.h>
 #include <stdlib.h>")
-mmrange_variant_fails(mm_nodes_freed_at_once mm_stale_area
-  the_tree_of_areas_is_not_freed_while_a_fault_is_in_it "!was_freed()")
+mmrange_variant_fails(mm_nodes_freed_at_once mm_stale_vma
+  the_tree_of_vmas_is_not_freed_while_a_fault_is_in_it "!was_freed()")
 mmrange_variant_fails(mm_nodes_freed_at_once mm_stack_faults
   a_fault_in_a_stack_goes_on_while_it_grows "!was_freed()")
 
@@ -162,7 +162,7 @@ mmrange_variant_change(mm_tables_stay_dead FILE src/mm/page_table.c
 mmrange_variant_fails(mm_tables_stay_dead mm_stale_table
   a_table_is_not_taken_out_while_a_fault_fills_it "!atomic_load(&table_at(mm, AT(0))->dead)")
 
-# What unmaps does not wait for a fault that has locked the entry, and finds the area as it was.
+# What unmaps does not wait for a fault that has locked the entry, and finds the vma as it was.
 mmrange_variant(mm_zap_skips_locked)
 mmrange_variant_change(mm_zap_skips_locked FILE src/mm/pages.c
   FROM "		entry = mm__entry_await(table, addr);
@@ -172,32 +172,32 @@ mmrange_variant_change(mm_zap_skips_locked FILE src/mm/pages.c
 		if (!entry || entry & MM__BUSY)
 			return;
 		waits =")
-mmrange_variant_fails(mm_zap_skips_locked mm_stale_area
+mmrange_variant_fails(mm_zap_skips_locked mm_stale_vma
   munmap_waits_for_a_fault_that_installs_a_page "step_to(&unmapper, AT_ENTRY_WAIT) is")
 
-# mm_munmap() takes the pages out, and then the areas.
+# mm_munmap() takes the pages out, and then the vmas.
 mmrange_variant(mm_munmap_zaps_first)
 mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
   FROM "	if (!error)
-		mm__pages_zap(cpu->mm, cpu, start, end);
+		mm__pages_zap(thread->mm, thread, start, end);
 " TO "")
 mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
-  FROM "	error = unmap(cpu, addr, end);
-" TO "	mm__pages_zap(mm, cpu, addr, end);
-	error = unmap(cpu, addr, end);
+  FROM "	error = unmap(thread, addr, end);
+" TO "	mm__pages_zap(mm, thread, addr, end);
+	error = unmap(thread, addr, end);
 ")
-mmrange_variant_fails(mm_munmap_zaps_first mm_stale_area
+mmrange_variant_fails(mm_munmap_zaps_first mm_stale_vma
   no_page_is_installed_behind_munmap "thread.result is 0, not")
 
 # Frames are freed, and then taken out of the TLBs; or not taken out.
 mmrange_variant(mm_munmap_flushes_late)
 mmrange_variant_change(mm_munmap_flushes_late FILE src/mm/pages.c
-  FROM "	mm__tlb_flush(mm, cpu, &gather->set, start, end);
+  FROM "	mm__tlb_flush(mm, thread, &gather->set, start, end);
 " TO "")
 mmrange_variant_change(mm_munmap_flushes_late FILE src/mm/pages.c
-  FROM "		mm__cpu_drop_frames(cpu, gather.frame, gather.count);
-" TO "		mm__cpu_drop_frames(cpu, gather.frame, gather.count);
-		mm__tlb_flush(mm, cpu, &(struct mm__cpu_set){ .all = true }, 0, MM_ADDR_MAX);
+  FROM "		mm__thread_drop_frames(thread, gather.frame, gather.count);
+" TO "		mm__thread_drop_frames(thread, gather.frame, gather.count);
+		mm__tlb_flush(mm, thread, &(struct mm__thread_set){ .all = true }, 0, MM_ADDR_MAX);
 ")
 mmrange_variant_fails(mm_munmap_flushes_late mm_stale_tlb
   a_frame_is_not_freed_while_a_thread_reads_it "reader.result is 2, not"
@@ -205,10 +205,10 @@ mmrange_variant_fails(mm_munmap_flushes_late mm_stale_tlb
 
 # A thread is not waited for that may be just using a translation.
 mmrange_variant(mm_without_stopping)
-mmrange_variant_change(mm_without_stopping FILE src/mm/cpu.c
-  FROM "	while (atomic_load_explicit(&cpu->busy, memory_order_acquire))
+mmrange_variant_change(mm_without_stopping FILE src/mm/interrupt.c
+  FROM "	while (atomic_load_explicit(&thread->busy, memory_order_acquire))
 		mm__backoff(&backoff);
-" TO "	(void)cpu;
+" TO "	(void)thread;
 	(void)backoff;
 ")
 mmrange_variant_fails(mm_without_stopping mm_stale_tlb
@@ -216,7 +216,7 @@ mmrange_variant_fails(mm_without_stopping mm_stale_tlb
 
 mmrange_variant(mm_munmap_without_flush)
 mmrange_variant_change(mm_munmap_without_flush FILE src/mm/pages.c
-  FROM "	mm__tlb_flush(mm, cpu, &gather->set, start, end);
+  FROM "	mm__tlb_flush(mm, thread, &gather->set, start, end);
 " TO "")
 mmrange_variant_fails(mm_munmap_without_flush mm_stale_tlb
   nobody_reads_what_is_not_mapped_any_more "reader.result is 1, not"
@@ -231,7 +231,7 @@ mmrange_variant_fails(mm_mprotect_without_flush mm_stale_tlb
 mmrange_variant(mm_mremap_without_flush)
 mmrange_variant_change(mm_mremap_without_flush FILE src/mm/pages.c
   FROM "entry & ~MM__PRESENT));
-	mm__cpu_set_add(set, mm__entry_owner(entry));
+	mm__thread_set_add(set, mm__entry_owner(entry));
 " TO "entry & ~MM__PRESENT));
 ")
 mmrange_variant_fails(mm_mremap_without_flush mm_stale_tlb
@@ -239,7 +239,7 @@ mmrange_variant_fails(mm_mremap_without_flush mm_stale_tlb
 
 mmrange_variant(mm_copy_without_flush)
 mmrange_variant_change(mm_copy_without_flush FILE src/mm/fault.c
-  FROM "		mm__tlb_flush(f->mm, f->cpu, &set, f->page, f->page + MM_PAGE_SIZE);
+  FROM "		mm__tlb_flush(f->mm, f->thread, &set, f->page, f->page + MM_PAGE_SIZE);
 	}
 	mm__tlb_insert" TO "	}
 	mm__tlb_insert")
@@ -249,28 +249,28 @@ mmrange_variant_fails(mm_copy_without_flush mm_stale_tlb
 # The old page may still be in TLBs when a fault can put a new one in.
 mmrange_variant(mm_zap_flushes_unlocked)
 mmrange_variant_change(mm_zap_flushes_unlocked FILE src/mm/pages.c
-  FROM "mm__entry_owner(entry) && mm__entry_owner(entry) != cpu->number" TO "false")
+  FROM "mm__entry_owner(entry) && mm__entry_owner(entry) != thread->number" TO "false")
 mmrange_variant_fails(mm_zap_flushes_unlocked mm_stale_tlb
   nothing_is_written_to_a_page_that_another_has_replaced "peek(mm, AT(0)) is 2, not")
 
-# The areas, and with them their files, go before the pages.
-mmrange_variant(mm_munmap_frees_areas_first)
-mmrange_variant_change(mm_munmap_frees_areas_first FILE src/mm/munmap.c
-  FROM "	mm__areas_free(removed);
+# The vmas, and with them their files, go before the pages.
+mmrange_variant(mm_munmap_frees_vmas_first)
+mmrange_variant_change(mm_munmap_frees_vmas_first FILE src/mm/munmap.c
+  FROM "	mm__vmas_free(removed);
 " TO "")
-mmrange_variant_change(mm_munmap_frees_areas_first FILE src/mm/munmap.c
+mmrange_variant_change(mm_munmap_frees_vmas_first FILE src/mm/munmap.c
   FROM "	removed = mm__edit_end_removed(&edit);
 " TO "	removed = mm__edit_end_removed(&edit);
-	mm__areas_free(removed);
+	mm__vmas_free(removed);
 ")
-mmrange_variant_fails(mm_munmap_frees_areas_first mm_stale_tlb
+mmrange_variant_fails(mm_munmap_frees_vmas_first mm_stale_tlb
   nothing_is_lost_that_is_written_to_a_file_until_the_flush
   "written to a file that is not mapped any more")
 
 # A thread puts an entry into its TLB, and the entry does not say so.
 mmrange_variant(mm_walk_without_owner)
 mmrange_variant_change(mm_walk_without_owner FILE src/mm/fault.c
-  FROM " && mm__entry_is_for(entry, f->cpu->number);" TO ";")
+  FROM " && mm__entry_is_for(entry, f->thread->number);" TO ";")
 mmrange_variant_fails(mm_walk_without_owner mm_stale_tlb
   who_has_an_entry_in_the_tlb_is_flushed "reader.result is 1, not"
   "a page is freed that a thread can still reach")
@@ -278,20 +278,20 @@ mmrange_variant_fails(mm_walk_without_owner mm_stale_tlb
 # Or it could have been taken out meanwhile.
 mmrange_variant(mm_walk_looks_early)
 mmrange_variant_change(mm_walk_looks_early FILE src/mm/fault.c
-  FROM "	mm__cpu_enter(f->cpu);
+  FROM "	mm__thread_enter(f->thread);
 	entry = mm__entry_load(f->table, f->page);
 " TO "	entry = mm__entry_load(f->table, f->page);
-	mm__cpu_enter(f->cpu);
+	mm__thread_enter(f->thread);
 ")
 mmrange_variant_fails(mm_walk_looks_early mm_stale_tlb
   an_entry_is_not_put_in_that_was_read_before_a_flush "reader.result is 1, not")
 
 mmrange_variant(mm_commit_fills_late)
 mmrange_variant_change(mm_commit_fills_late FILE src/mm/fault.c
-  FROM "	mm__tlb_insert(f->cpu, f->page, entry, f->file);
+  FROM "	mm__tlb_insert(f->thread, f->page, entry, f->file);
 	mm__entry_unlock(f->table, f->page, entry);
 " TO "	mm__entry_unlock(f->table, f->page, entry);
-	mm__tlb_insert(f->cpu, f->page, entry, f->file);
+	mm__tlb_insert(f->thread, f->page, entry, f->file);
 ")
 mmrange_variant_fails(mm_commit_fills_late mm_stale_tlb
   a_fault_fills_the_tlb_before_others_can_flush_it "reader.result is 0, not")
@@ -301,9 +301,9 @@ mmrange_variant(mm_waits_unstoppable)
 mmrange_variant_change(mm_waits_unstoppable FILE src/mm/fault.c
   FROM "	mm__entry_await(f->table, f->page);
 	result = serve(f);
-" TO "	mm__cpu_enter(f->cpu);
+" TO "	mm__thread_enter(f->thread);
 	mm__entry_await(f->table, f->page);
-	mm__cpu_leave(f->cpu);
+	mm__thread_leave(f->thread);
 	result = serve(f);
 ")
 mmrange_variant_fails(mm_waits_unstoppable mm_stale_tlb
@@ -312,8 +312,8 @@ mmrange_variant_fails(mm_waits_unstoppable mm_stale_tlb
 # A stack that may have grown, or may not any more, is not looked at again.
 mmrange_variant(mm_stack_without_recheck)
 mmrange_variant_change(mm_stack_without_recheck FILE src/mm/stack.c
-  FROM "	if (!mm__stack_may_grow(cpu->mm, page, &stack)) {
-" TO "	if (!mm__area_tree_find(&cpu->mm->areas, page + MM_PAGE_SIZE, &stack)) {
+  FROM "	if (!mm__stack_may_grow(thread->mm, page, &stack)) {
+" TO "	if (!mm__vma_tree_find(&thread->mm->vmas, page + MM_PAGE_SIZE, &stack)) {
 ")
 mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
   a_stack_does_not_grow_over_what_was_mapped_meanwhile "thread.result is 0, not")
@@ -325,8 +325,8 @@ mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
 # A stack grows with nothing held but the page of the fault.
 mmrange_variant(mm_stack_without_write_lock)
 mmrange_variant_change(mm_stack_without_write_lock FILE src/mm/fault.c
-  FROM "mm__hold_write(f->cpu, &hold, 0, UINT64_MAX)"
-  TO "mm__hold_write(f->cpu, &hold, f->page, f->page + MM_PAGE_SIZE)")
+  FROM "mm__hold_write(f->thread, &hold, 0, UINT64_MAX)"
+  TO "mm__hold_write(f->thread, &hold, f->page, f->page + MM_PAGE_SIZE)")
 mmrange_variant_fails(mm_stack_without_write_lock mm_stack_faults
   nothing_is_lost_where_a_stack_grows_over_what_is_unmapped "peek(mm, AT(STACK - 2)) is 0, not")
 
@@ -393,10 +393,10 @@ mmrange_variant_change(mm_fork_shares_private FILE src/mm/pages.c
   FROM "only_read = entry & ~(uint64_t)MM_PROT_WRITE;" TO "only_read = entry;")
 mmrange_variant_is_found(mm_fork_shares_private)
 
-# The child's areas are locked as those of the parent.
+# The child's vmas are locked as those of the parent.
 mmrange_variant(mm_fork_keeps_locks)
 mmrange_variant_change(mm_fork_keeps_locks FILE src/mm/fork.c
-  FROM "kind.flags &= ~MM__AREA_LOCKED;" TO "")
+  FROM "kind.flags &= ~MM__VMA_LOCKED;" TO "")
 mmrange_variant_is_found(mm_fork_keeps_locks)
 
 # What is moved shows its file from where it would be at its new place.
@@ -405,16 +405,16 @@ mmrange_variant_change(mm_mremap_keeps_offset FILE src/mm/mremap.c
   FROM "kind.offset += r->old - target;" TO "kind.offset += 0;")
 mmrange_variant_is_found(mm_mremap_keeps_offset)
 
-# Locked areas that become writable are not made present.
+# Locked vmas that become writable are not made present.
 mmrange_variant(mm_mprotect_without_copies)
-mmrange_variant_change(mm_mprotect_without_copies FILE src/mm/areas_change.c
+mmrange_variant_change(mm_mprotect_without_copies FILE src/mm/vmas_change.c
   FROM "if (run->copies)" TO "if (false)")
 mmrange_variant_is_found(mm_mprotect_without_copies)
 
 # A stack keeps its gap to everything.
 mmrange_variant(mm_stack_keeps_gap_to_stacks)
 mmrange_variant_change(mm_stack_keeps_gap_to_stacks FILE src/mm/stack.c
-  FROM "mm__area_flags(below) & MM_MAP_GROWSDOWN ||" TO "")
+  FROM "mm__vma_flags(below) & MM_MAP_GROWSDOWN ||" TO "")
 mmrange_variant_is_found(mm_stack_keeps_gap_to_stacks)
 
 # A private copy is there after its file has become shorter.
@@ -447,7 +447,7 @@ mmrange_variant_fails(mm_copy_stays mm_coherence
 # It is dropped although the file has grown, or the file is asked while threads can write to the copy.
 mmrange_variant(mm_copy_without_second_look)
 mmrange_variant_change(mm_copy_without_second_look FILE src/mm/fault.c
-  FROM "left = mm__inode_has(f->area->inode, file_index(f)) ?" TO "left = false ?")
+  FROM "left = mm__inode_has(f->vma->inode, file_index(f)) ?" TO "left = false ?")
 mmrange_variant_fails(mm_copy_without_second_look mm_lost_copy
   a_copy_that_was_written_to_after_the_file_had_grown_is_not_dropped "peek(mm, AT(0)) is 0, not")
 mmrange_variant_fails(mm_copy_without_second_look mm_lost_copy
@@ -457,10 +457,10 @@ mmrange_variant(mm_copy_looks_early)
 mmrange_variant_change(mm_copy_looks_early FILE src/mm/fault.c
   FROM "	uint64_t left = entry;
 " TO "	uint64_t left = entry;
-	bool has = mm__inode_has(f->area->inode, file_index(f));
+	bool has = mm__inode_has(f->vma->inode, file_index(f));
 ")
 mmrange_variant_change(mm_copy_looks_early FILE src/mm/fault.c
-  FROM "left = mm__inode_has(f->area->inode, file_index(f)) ?" TO "left = has ?")
+  FROM "left = mm__inode_has(f->vma->inode, file_index(f)) ?" TO "left = has ?")
 mmrange_variant_fails(mm_copy_looks_early mm_lost_copy
   a_copy_that_is_written_to_until_the_flush_is_not_dropped "peek(mm, AT(0)) is 0, not")
 
@@ -565,70 +565,70 @@ mmrange_variant_change(mm_rcu_child_keeps_readers FILE src/mm/rcu.c
 mmrange_variant_fails(mm_rcu_child_keeps_readers mm_rcu
   a_child_frees_without_the_readers_of_its_parent "status is")
 
-# A reader of a leaf does not look at its count; an edit in place does not look whether the leaf is dead, or
-# how far it goes, or what gaps it has recorded; an edit with the mm lock does not lock the leaves that it
+# A reader of a border does not look at its count; an edit in place does not look whether the border is dead, or
+# how far it goes, or what gaps it has recorded; an edit with the VMA tree lock does not lock the borders that it
 # copies.
-mmrange_variant(mm_leaf_without_count)
-mmrange_variant_change(mm_leaf_without_count FILE src/mm/area_leaf.c
+mmrange_variant(mm_border_without_count)
+mmrange_variant_change(mm_border_without_count FILE src/mm/vma_border.c
   FROM "	return !(*seq & 1);" TO "	return true;")
-mmrange_variant_fails(mm_leaf_without_count mm_leaf
+mmrange_variant_fails(mm_border_without_count mm_border
   a_reader_sees_all_of_an_edit_or_nothing "seen.end is 120, not")
 
-mmrange_variant(mm_leaf_without_dead)
-mmrange_variant_change(mm_leaf_without_dead FILE src/mm/area_leaf.c
-  FROM "		if (!leaf->dead)
+mmrange_variant(mm_border_without_dead)
+mmrange_variant_change(mm_border_without_dead FILE src/mm/vma_border.c
+  FROM "		if (!border->dead)
 			break;
 " TO "		if (true)
 			break;
 ")
-mmrange_variant_fails(mm_leaf_without_dead mm_leaf
-  an_edit_in_place_is_not_lost_in_a_leaf_that_was_replaced "mm__area_tree_at(&tree, 205, &m)")
+mmrange_variant_fails(mm_border_without_dead mm_border
+  an_edit_in_place_is_not_lost_in_a_border_that_was_replaced "mm__vma_tree_at(&tree, 205, &m)")
 
-mmrange_variant(mm_leaf_copied_unlocked)
-mmrange_variant_change(mm_leaf_copied_unlocked FILE src/mm/area_leaf.c
+mmrange_variant(mm_border_copied_unlocked)
+mmrange_variant_change(mm_border_copied_unlocked FILE src/mm/vma_border.c
   FROM "	if (MM__LOCKING)
-		mm__table_lock_take(&leaf->lock);
-	leaf->next_locked = tree->locked;
-" TO "	mm__table_lock_try(&leaf->lock);
-	leaf->next_locked = tree->locked;
+		mm__table_lock_take(&border->lock);
+	border->next_locked = tree->locked;
+" TO "	mm__table_lock_try(&border->lock);
+	border->next_locked = tree->locked;
 ")
-mmrange_variant_fails(mm_leaf_copied_unlocked mm_leaf
-  a_leaf_is_not_replaced_during_an_edit_in_place "mm__area_tree_at(&tree, 205, &m)")
+mmrange_variant_fails(mm_border_copied_unlocked mm_border
+  a_border_is_not_replaced_during_an_edit_in_place "mm__vma_tree_at(&tree, 205, &m)")
 
-mmrange_variant(mm_leaf_without_keys)
-mmrange_variant_change(mm_leaf_without_keys FILE src/mm/area_leaf.c
-  FROM "end < leaf->high &&" TO "true &&")
-mmrange_variant_fails(mm_leaf_without_keys mm_leaf
+mmrange_variant(mm_border_without_keys)
+mmrange_variant_change(mm_border_without_keys FILE src/mm/vma_border.c
+  FROM "end < border->high &&" TO "true &&")
+mmrange_variant_fails(mm_border_without_keys mm_border
   an_edit_in_place_does_not_go_over_a_key
-  "!mm__area_edit_in_place(&edit, &tree, 150, 170, 1, false)")
+  "!mm__vma_edit_in_place(&edit, &tree, 150, 170, 1, false)")
 
-mmrange_variant(mm_leaf_keeps_keys)
-mmrange_variant_change(mm_leaf_keeps_keys FILE src/mm/area_leaf.c
-  FROM "		if (!leaf->dead)
-			set_bounds(tree, leaf);
-" TO "		if (!leaf->dead && !leaf->high)
-			set_bounds(tree, leaf);
+mmrange_variant(mm_border_keeps_keys)
+mmrange_variant_change(mm_border_keeps_keys FILE src/mm/vma_border.c
+  FROM "		if (!border->dead)
+			set_bounds(tree, border);
+" TO "		if (!border->dead && !border->high)
+			set_bounds(tree, border);
 ")
-mmrange_variant_fails(mm_leaf_keeps_keys mm_leaf
-  a_leaf_knows_that_a_key_has_moved_into_it
-  "!mm__area_edit_in_place(&edit, &tree, 170, 180, 1, false)")
+mmrange_variant_fails(mm_border_keeps_keys mm_border
+  a_border_knows_that_a_key_has_moved_into_it
+  "!mm__vma_edit_in_place(&edit, &tree, 170, 180, 1, false)")
 
-# A thread waits for a second leaf with a first one locked.
-mmrange_variant(mm_leaf_waits_for_second)
-mmrange_variant_change(mm_leaf_waits_for_second FILE src/mm/area_leaf.c
-  FROM "	if (MM__LOCKING && !mm__table_lock_try(&leaf->lock))
+# A thread waits for a second border with a first one locked.
+mmrange_variant(mm_border_waits_for_second)
+mmrange_variant_change(mm_border_waits_for_second FILE src/mm/vma_border.c
+  FROM "	if (MM__LOCKING && !mm__table_lock_try(&border->lock))
 		return false;
-" TO "	mm__table_lock_take(&leaf->lock);
+" TO "	mm__table_lock_take(&border->lock);
 ")
-mmrange_variant_fails(mm_leaf_waits_for_second mm_leaf
-  a_second_edit_in_place_waits_for_no_other_thread "!is_waited_for(leaf)")
+mmrange_variant_fails(mm_border_waits_for_second mm_border
+  a_second_edit_in_place_waits_for_no_other_thread "!is_waited_for(border)")
 
-mmrange_variant(mm_leaf_without_bounds)
-mmrange_variant_change(mm_leaf_without_bounds FILE src/mm/area_leaf.c
-  FROM "here && unmaps && !may_unmap(edit->leaf, start, end);" TO "false;")
-mmrange_variant_fails(mm_leaf_without_bounds mm_leaf
+mmrange_variant(mm_border_without_bounds)
+mmrange_variant_change(mm_border_without_bounds FILE src/mm/vma_border.c
+  FROM "here && unmaps && !may_unmap(edit->border, start, end);" TO "false;")
+mmrange_variant_fails(mm_border_without_bounds mm_border
   an_edit_in_place_does_not_make_gaps_that_a_search_would_miss
-  "!mm__area_edit_in_place(&edit, &tree, 110, 130, 1, true)")
+  "!mm__vma_edit_in_place(&edit, &tree, 110, 130, 1, true)")
 
 # The end of the heap is looked at before its range is held, and not again; nor what follows the heap.
 mmrange_variant(mm_brk_without_recheck)

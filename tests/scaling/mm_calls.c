@@ -270,7 +270,7 @@ const struct function functions[] = {
 	{ .name = "mm_fork", .whole = "copies everything" },
 	{ .name = "mm_validate", .whole = "checks everything" },
 	{ .name = "mm_get_stats", .whole = "adds up what all threads have counted" },
-	{ .name = "mm_for_each_area", .whole = "lists all areas" },
+	{ .name = "mm_for_each_area", .whole = "lists all VMAs" },
 	{ .name = "mm_read_lock", .whole = "locks everything" },
 	{ .name = "mm_write_lock", .whole = "locks everything" },
 };

@@ -17,7 +17,7 @@ enum { MAX_PAGES = 4 };
 
 /* The state that calls read and change. */
 enum aspect {
-	MAPPING = 1,  /* the areas that the pages lie in */
+	MAPPING = 1,  /* the VMAs that the pages lie in */
 	PRESENCE = 2, /* which of the pages are present */
 	BYTES = 4,    /* their contents */
 	HEAP = 8,     /* the end of the heap, of which a space has one */
@@ -49,7 +49,7 @@ struct function {
 extern const struct function functions[];
 extern const unsigned int nr_functions;
 
-/* Whether the function changes which areas there are. */
+/* Whether the function changes which VMAs there are. */
 bool function_maps(const struct function *function);
 
 /* Two calls conflict if one changes what the other reads or changes. */

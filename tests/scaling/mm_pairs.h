@@ -11,11 +11,11 @@
 
 enum relation {
 	FAR,             /* under different entries of the top table */
-	NEAR_TABLES,     /* under different lowest tables; the areas are in one leaf at first */
+	NEAR_TABLES,     /* under different lowest tables; the VMAs are in one leaf at first */
 	NEAR,            /* under one lowest table, some pages apart */
 	ADJACENT_TABLES, /* the second follows the first, and is under the next lowest table */
-	ADJACENT,        /* the second follows the first under one table; their areas merge */
-	ADJACENT_APART,  /* the same, but their areas are of different kinds */
+	ADJACENT,        /* the second follows the first under one table; their VMAs merge */
+	ADJACENT_APART,  /* the same, but their VMAs are of different kinds */
 	OVERLAPPING,     /* the second begins at the third page of the first */
 	EQUAL,           /* they begin at the same page */
 	NR_RELATIONS

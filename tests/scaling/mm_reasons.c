@@ -53,7 +53,7 @@ const struct reason reasons[] = {
 	  "line",
 	  share_a_line },
 	{ "neighbours",
-	  "ranges that touch are in one leaf of areas, as the areas may have to become one",
+	  "ranges that touch are in one leaf of VMAs, as the VMAs may have to become one",
 	  touch },
 };
 

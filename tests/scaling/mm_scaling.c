@@ -42,7 +42,7 @@ static unsigned int relation(unsigned int number)
 	return pair_at(number).relation;
 }
 
-/* How many of the two calls change areas. */
+/* How many of the two calls change VMAs. */
 static unsigned int column(unsigned int number)
 {
 	struct pair pair = pair_at(number);

@@ -93,7 +93,7 @@ void world__clear(struct world *w, struct world_space *s, unsigned int first, un
 	}
 }
 
-bool world_same_area(const struct world_page *left, const struct world_page *right)
+bool world_same_vma(const struct world_page *left, const struct world_page *right)
 {
 	return left->mapped && right->mapped && left->prot == right->prot &&
 	       left->flags == right->flags && left->locked == right->locked &&
@@ -101,9 +101,9 @@ bool world_same_area(const struct world_page *left, const struct world_page *rig
 	       (!left->object || left->index + 1 == right->index);
 }
 
-unsigned int world_area_end(const struct world_space *s, unsigned int page)
+unsigned int world_vma_end(const struct world_space *s, unsigned int page)
 {
-	for (page++; page < WORLD_PAGES && world_same_area(&s->page[page - 1], &s->page[page]);)
+	for (page++; page < WORLD_PAGES && world_same_vma(&s->page[page - 1], &s->page[page]);)
 		page++;
 	return page;
 }

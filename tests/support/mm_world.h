@@ -75,9 +75,9 @@ void world_destroy(struct world *w);
 /* Frames that the spaces use. */
 unsigned int world_frames(const struct world *w);
 
-/* Whether two pages that follow each other are of one area, and where the area of a page ends. */
-bool world_same_area(const struct world_page *left, const struct world_page *right);
-unsigned int world_area_end(const struct world_space *s, unsigned int page);
+/* Whether two pages that follow each other are of one VMA, and where the VMA of a page ends. */
+bool world_same_vma(const struct world_page *left, const struct world_page *right);
+unsigned int world_vma_end(const struct world_space *s, unsigned int page);
 
 /*
  * The operations: 0, an error, or SKIP. Pages are counted from the start of the window; [first, end)

@@ -57,7 +57,7 @@ int world_protect(struct world *w, struct world_space *s, unsigned int first, un
 		  int prot)
 {
 	while (first < end) {
-		unsigned int stop = world_area_end(s, first);
+		unsigned int stop = world_vma_end(s, first);
 		struct world_page *page = &s->page[first];
 		bool become = page->locked && !(page->prot & W);
 
@@ -147,7 +147,7 @@ static int remap_fixed(struct world *w, struct world_space *s, unsigned int old,
 		return EFAULT;
 	if (!old_n && !(s->page[old].flags & MM_MAP_SHARED))
 		return EINVAL;
-	if (to == old || (old_n < new_n ? old_n : new_n) > world_area_end(s, old) - old)
+	if (to == old || (old_n < new_n ? old_n : new_n) > world_vma_end(s, old) - old)
 		return EFAULT;
 	if (!old_n) {
 		/* The second view is of the same page on. */
@@ -164,7 +164,7 @@ static int remap_fixed(struct world *w, struct world_space *s, unsigned int old,
 int world_remap(struct world *w, struct world_space *s, unsigned int old, unsigned int old_n,
 		unsigned int new_n, int flags, unsigned int to, unsigned int *where)
 {
-	unsigned int end = world_area_end(s, old);
+	unsigned int end = world_vma_end(s, old);
 	int place;
 
 	*where = flags & MM_MREMAP_FIXED ? to : old;

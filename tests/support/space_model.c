@@ -15,7 +15,7 @@ static uint64_t addr_of(const struct model *m, unsigned int page)
 	return m->base + PAGES(page);
 }
 
-bool model_same_area(const struct model_page *left, const struct model_page *right)
+bool model_same_vma(const struct model_page *left, const struct model_page *right)
 {
 	return left->mapped && right->mapped && left->prot == right->prot &&
 	       left->flags == right->flags &&
@@ -23,18 +23,18 @@ bool model_same_area(const struct model_page *left, const struct model_page *rig
 		(left->object == right->object && left->offset + 1 == right->offset));
 }
 
-static bool area_ends_before(const struct model *m, unsigned int page)
+static bool vma_ends_before(const struct model *m, unsigned int page)
 {
 	return page == 0 || page == MODEL_PAGES ||
-	       !model_same_area(&m->page[page - 1], &m->page[page]);
+	       !model_same_vma(&m->page[page - 1], &m->page[page]);
 }
 
-static unsigned int count_areas(const struct model *m)
+static unsigned int count_vmas(const struct model *m)
 {
 	unsigned int count = 0;
 
 	for (unsigned int i = 0; i < MODEL_PAGES; i++)
-		count += m->page[i].mapped && area_ends_before(m, i);
+		count += m->page[i].mapped && vma_ends_before(m, i);
 	return count;
 }
 
@@ -91,12 +91,12 @@ static unsigned char *value_of(struct model *m, unsigned int i)
 	return page->object ? &m->object[page->object - 1].value[page->offset] : &page->value;
 }
 
-/* Where the area of a page ends. */
-static unsigned int area_end(const struct model *m, unsigned int page)
+/* Where the VMA of a page ends. */
+static unsigned int vma_end(const struct model *m, unsigned int page)
 {
 	do
 		page++;
-	while (!area_ends_before(m, page));
+	while (!vma_ends_before(m, page));
 	return page;
 }
 
@@ -108,13 +108,13 @@ static bool all_free(const struct model *m, unsigned int first, unsigned int end
 	return true;
 }
 
-/* Whether there would be too many areas if [first, end) were cut out. */
+/* Whether there would be too many VMAs if [first, end) were cut out. */
 static bool cannot_cut(const struct model *m, unsigned int first, unsigned int end)
 {
 	for (unsigned int i = first; i <= end; i++)
-		if (area_ends_before(m, i))
+		if (vma_ends_before(m, i))
 			return false;
-	return count_areas(m) >= m->max_areas;
+	return count_vmas(m) >= m->max_areas;
 }
 
 static void clear(struct model *m, unsigned int first, unsigned int end)
@@ -141,7 +141,7 @@ static int model_map(struct model *m, unsigned int first, unsigned int n, int pr
 	uint64_t object;
 
 	*where = first;
-	if (count_areas(m) > m->max_areas)
+	if (count_vmas(m) > m->max_areas)
 		return ENOMEM;
 	if (flags & MM_MAP_FIXED_NOREPLACE && !all_free(m, first, first + n))
 		return EEXIST;
@@ -181,10 +181,10 @@ static int model_protect(struct model *m, unsigned int first, unsigned int end, 
 
 		if (!m->page[first].mapped)
 			return ENOMEM;
-		stop = area_end(m, first);
+		stop = vma_end(m, first);
 		for (; first < stop && first < end; first++)
 			m->page[first].prot = prot;
-		if (count_areas(m) > m->max_areas && count_areas(m) > count_areas(&before)) {
+		if (count_vmas(m) > m->max_areas && count_vmas(m) > count_vmas(&before)) {
 			*m = before;
 			return ENOMEM;
 		}
@@ -207,8 +207,8 @@ static int model_dontneed(struct model *m, unsigned int first, unsigned int end)
 	return error;
 }
 
-/* Makes pages that follow the last of an area. */
-static void continue_area(struct model_page *last, unsigned int n)
+/* Makes pages that follow the last of a VMA. */
+static void continue_vma(struct model_page *last, unsigned int n)
 {
 	for (; n; n--, last++) {
 		last[1] = *last;
@@ -227,7 +227,7 @@ static void move_pages(struct model *m, unsigned int old, unsigned int old_n, un
 	memcpy(pages, &m->page[old], kept * sizeof(pages[0]));
 	clear(m, old, old + old_n);
 	memcpy(&m->page[to], pages, kept * sizeof(pages[0]));
-	continue_area(&m->page[to + kept - 1], new_n - kept);
+	continue_vma(&m->page[to + kept - 1], new_n - kept);
 }
 
 static int model_remap_fixed(struct model *m, unsigned int old, unsigned int old_n,
@@ -235,9 +235,9 @@ static int model_remap_fixed(struct model *m, unsigned int old, unsigned int old
 {
 	if (old < to + new_n && to < old + old_n)
 		return EINVAL;
-	if (count_areas(m) + 5 >= m->max_areas)
+	if (count_vmas(m) + 5 >= m->max_areas)
 		return ENOMEM;
-	if (!m->page[old].mapped || (old_n < new_n ? old_n : new_n) > area_end(m, old) - old)
+	if (!m->page[old].mapped || (old_n < new_n ? old_n : new_n) > vma_end(m, old) - old)
 		return EFAULT;
 	move_pages(m, old, old_n, new_n, to);
 	return 0;
@@ -255,17 +255,17 @@ static int model_remap(struct model *m, unsigned int old, unsigned int old_n, un
 		return EFAULT;
 	if (new_n <= old_n)
 		return new_n < old_n ? model_unmap(m, old + new_n, old_n - new_n) : 0;
-	if (old_n > area_end(m, old) - old)
+	if (old_n > vma_end(m, old) - old)
 		return EFAULT;
-	if (old_n == area_end(m, old) - old && all_free(m, old + old_n, old + new_n)) {
+	if (old_n == vma_end(m, old) - old && all_free(m, old + old_n, old + new_n)) {
 		if (old + new_n > MODEL_PAGES && !m->whole)
 			return SKIP;
 		if (old + new_n <= MODEL_PAGES) {
-			continue_area(&m->page[old + old_n - 1], new_n - old_n);
+			continue_vma(&m->page[old + old_n - 1], new_n - old_n);
 			return 0;
 		}
 	}
-	if (!(flags & MM_MREMAP_MAYMOVE) || count_areas(m) + 3 >= m->max_areas)
+	if (!(flags & MM_MREMAP_MAYMOVE) || count_vmas(m) + 3 >= m->max_areas)
 		return ENOMEM;
 	gap = m->whole ? highest_gap(m, new_n) : SKIP;
 	if (gap == SKIP)
@@ -288,7 +288,7 @@ static void model_brk(struct model *m, uint64_t brk)
 		clear(m, new_end, old_end);
 	}
 	if (new_end > old_end) {
-		if (!all_free(m, old_end, new_end + 1) || count_areas(m) > m->max_areas)
+		if (!all_free(m, old_end, new_end + 1) || count_vmas(m) > m->max_areas)
 			return;
 		for (unsigned int i = old_end; i < new_end; i++)
 			m->page[i] = (struct model_page){ true, false, 0, RW, PRIVATE, 0, 0 };
@@ -513,25 +513,25 @@ struct walk {
 	unsigned int page; /* the next to be seen */
 };
 
-static int check_area(const struct mm_area *area, void *arg)
+static int check_vma(const struct mm_area *vma, void *arg)
 {
 	struct walk *walk = arg;
 	const struct model *m = walk->model;
 	const struct model_page *page;
 	unsigned int first;
 
-	if (area->end <= m->base || area->start >= addr_of(m, MODEL_PAGES))
+	if (vma->end <= m->base || vma->start >= addr_of(m, MODEL_PAGES))
 		return 0;
 	while (walk->page < MODEL_PAGES && !m->page[walk->page].mapped)
 		walk->page++;
 	first = walk->page;
 	CHECK(first < MODEL_PAGES);
 	page = &m->page[first];
-	CHECK_EQ(area->start, addr_of(m, first));
-	CHECK_EQ(area->prot, page->prot);
-	CHECK_EQ(area->flags, page->flags & (PRIVATE | SHARED));
-	walk->page = area_end(m, first);
-	CHECK_EQ(area->end, addr_of(m, walk->page));
+	CHECK_EQ(vma->start, addr_of(m, first));
+	CHECK_EQ(vma->prot, page->prot);
+	CHECK_EQ(vma->flags, page->flags & (PRIVATE | SHARED));
+	walk->page = vma_end(m, first);
+	CHECK_EQ(vma->end, addr_of(m, walk->page));
 	return 0;
 }
 
@@ -540,11 +540,11 @@ void model_check(struct model *m)
 	struct walk walk = { m, 0 };
 	struct mm_stats stats;
 
-	CHECK_EQ(mm_for_each_area(m->mm, check_area, &walk), 0);
+	CHECK_EQ(mm_for_each_area(m->mm, check_vma, &walk), 0);
 	CHECK(all_free(m, walk.page, MODEL_PAGES));
 	if (m->whole) {
 		mm_get_stats(m->mm, &stats, sizeof(stats));
-		CHECK_EQ(stats.areas, count_areas(m));
+		CHECK_EQ(stats.areas, count_vmas(m));
 		CHECK_EQ(stats.pages, count_present(m));
 	}
 	for (unsigned int i = 0; i < MODEL_PAGES; i++)

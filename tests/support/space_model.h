@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A window of an address space as an array of pages, and a driver that does random operations to
- * both and compares results, errors, areas, and each byte that is read.
+ * both and compares results, errors, VMAs, and each byte that is read.
  *
  * The window may end at MM_ADDR_MAX: then mappings without an address are made too, and a page
- * limit and an area limit can be set. A window elsewhere may share its space with others, which
+ * limit and a VMA limit can be set. A window elsewhere may share its space with others, which
  * other threads use at the same time.
  */
 #ifndef TESTS_SPACE_MODEL_H
@@ -48,13 +48,13 @@ struct model {
 	struct model_page page[MODEL_PAGES];
 };
 
-/* Whether two neighbouring pages belong to one area. */
-bool model_same_area(const struct model_page *left, const struct model_page *right);
+/* Whether two neighbouring pages belong to one VMA. */
+bool model_same_vma(const struct model_page *left, const struct model_page *right);
 
 /* Does one random operation and compares what comes of it. */
 void model_step(struct model *model);
 
-/* Compares the areas, and every byte of every page that can be read. */
+/* Compares the VMAs, and every byte of every page that can be read. */
 void model_check(struct model *model);
 
 #endif

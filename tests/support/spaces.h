@@ -85,7 +85,7 @@ static inline struct mm_stats stats_of(struct mm *mm)
 	return stats;
 }
 
-/* How often the mm lock has been held. */
+/* How often the VMA tree lock has been held. */
 static inline uint64_t lock_holds(struct mm *mm)
 {
 	struct mm_stats stats = stats_of(mm);
@@ -144,34 +144,34 @@ static inline int poke(struct mm *mm, uint64_t addr, int value)
 	return error ? -(int)info.code : 0;
 }
 
-struct area_text {
+struct vma_text {
 	char text[1024];
 	size_t length;
 };
 
-static inline int append_area(const struct mm_area *area, void *arg)
+static inline int append_vma(const struct mm_area *vma, void *arg)
 {
-	struct area_text *out = arg;
+	struct vma_text *out = arg;
 	const char *space = out->length ? " " : "";
 	int n;
 
 	n = snprintf(out->text + out->length, sizeof(out->text) - out->length,
-		     "%s%" PRIu64 "-%" PRIu64 ":%c%c%c%c", space, (area->start - BASE) / PAGES(1),
-		     (area->end - BASE) / PAGES(1), area->prot & R ? 'r' : '-',
-		     area->prot & W ? 'w' : '-', area->prot & X ? 'x' : '-',
-		     area->flags & MM_MAP_SHARED ? 's' : 'p');
+		     "%s%" PRIu64 "-%" PRIu64 ":%c%c%c%c", space, (vma->start - BASE) / PAGES(1),
+		     (vma->end - BASE) / PAGES(1), vma->prot & R ? 'r' : '-',
+		     vma->prot & W ? 'w' : '-', vma->prot & X ? 'x' : '-',
+		     vma->flags & MM_MAP_SHARED ? 's' : 'p');
 	out->length += (size_t)n;
 	CHECK(out->length < sizeof(out->text));
 	return 0;
 }
 
-/* The areas are as in "0-4:rw-p 6-8:r--s", in pages from BASE. */
-#define CHECK_AREAS(mm, expected)                                                                  \
+/* The VMAs are as in "0-4:rw-p 6-8:r--s", in pages from BASE. */
+#define CHECK_VMAS(mm, expected)                                                                  \
 	do {                                                                                       \
-		struct area_text text_ = { "", 0 };                                                \
-		mm_for_each_area(mm, append_area, &text_);                                         \
+		struct vma_text text_ = { "", 0 };                                                \
+		mm_for_each_area(mm, append_vma, &text_);                                         \
 		if (strcmp(text_.text, expected))                                                  \
-			test_fail(__FILE__, __LINE__, "areas are \"%s\", not \"%s\"", text_.text,  \
+			test_fail(__FILE__, __LINE__, "VMAs are \"%s\", not \"%s\"", text_.text,  \
 				  expected);                                                       \
 	} while (0)
 

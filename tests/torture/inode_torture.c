@@ -8,7 +8,7 @@
  * in a read section.
  */
 #include "mm/bytes.h"
-#include "mm/cpu.h"
+#include "mm/thread.h"
 #include "mm/file.h"
 #include "mm/inode.h"
 #include "mm/rcu.h"

@@ -11,7 +11,7 @@
  *
  * Everybody stops a few times, and everything is checked.
  *
- * A fault without locks is seldom interrupted by what others do to its area, as it is short. Here,
+ * A fault without locks is seldom interrupted by what others do to its VMA, as it is short. Here,
  * where it gets a frame or looks for one, the linker lets the call end in one that may let others go
  * first.
  */
@@ -84,7 +84,7 @@ static uint64_t word_at(struct mm *space, uint64_t addr)
  * Models
  */
 
-/* They share page tables, and holes keep their areas apart. */
+/* They share page tables, and holes keep their VMAs apart. */
 #define MODEL_BASE(i) (BASE + (i)*PAGES(MODEL_PAGES + 3))
 
 static void *follow_model(void *arg)

@@ -53,7 +53,7 @@ static void *flush(void *arg)
 {
 	struct mm *mm = arg;
 
-	CHECK(mm__this_cpu(mm));
+	CHECK(mm__this_thread(mm));
 	counts = true;
 	CHECK_EQ(mm_munmap(mm, AT(0), PAGES(1)), 0);
 	return NULL;
@@ -63,16 +63,16 @@ static void *flush(void *arg)
 TEST(mm_backoff, who_stops_a_thread_sleeps_while_it_waits)
 {
 	struct mm *mm = new_space();
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *cpu = mm__this_thread(mm);
 	pthread_t thread;
 
 	map(mm, 0, 1, RW);
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
 	atomic_store(&sleeps, 0);
-	mm__cpu_enter(cpu);
+	mm__thread_enter(cpu);
 	thread = thread_start(flush, mm);
 	AWAIT(atomic_load(&sleeps) >= 3);
-	mm__cpu_leave(cpu);
+	mm__thread_leave(cpu);
 	thread_join(thread);
 	end_space(mm);
 }
@@ -80,7 +80,7 @@ TEST(mm_backoff, who_stops_a_thread_sleeps_while_it_waits)
 static void *wait_for_readers(void *arg)
 {
 	(void)arg;
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	mm__rcu_free(calloc(1, sizeof(struct mm__garbage)));
 	counts = true;
 	mm__rcu_barrier();
@@ -91,7 +91,7 @@ TEST(mm_backoff, who_waits_for_readers_sleeps)
 {
 	pthread_t thread;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	atomic_store(&sleeps, 0);
 	mm__rcu_read_lock();
 	thread = thread_start(wait_for_readers, NULL);

@@ -27,7 +27,7 @@ TEST(mm_brk, the_heap_begins_empty)
 
 	mm_attr_init(&attr);
 	CHECK_EQ(move_brk(mm, 0), attr.brk_start);
-	CHECK_AREAS(mm, "");
+	CHECK_VMAS(mm, "");
 	end_space(mm);
 }
 
@@ -36,20 +36,20 @@ TEST(mm_brk, the_heap_grows_and_shrinks_by_pages_and_the_end_moves_by_bytes)
 	struct mm *mm = new_heap();
 
 	CHECK_EQ(move_brk(mm, AT(0) + 1), AT(0) + 1);
-	CHECK_AREAS(mm, "0-1:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p");
 	CHECK_EQ(move_brk(mm, AT(0) + 100), AT(0) + 100);
-	CHECK_AREAS(mm, "0-1:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p");
 	CHECK_EQ(move_brk(mm, AT(3)), AT(3));
-	CHECK_AREAS(mm, "0-3:rw-p");
+	CHECK_VMAS(mm, "0-3:rw-p");
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
 	CHECK_EQ(poke(mm, AT(2), 1), 0);
 	CHECK_EQ(move_brk(mm, AT(1) + 1), AT(1) + 1);
-	CHECK_AREAS(mm, "0-2:rw-p");
+	CHECK_VMAS(mm, "0-2:rw-p");
 	CHECK_EQ(stats_of(mm).pages, 1);
 	CHECK_EQ(move_brk(mm, AT(3)), AT(3));
 	CHECK_EQ(peek(mm, AT(2)), 0);
 	CHECK_EQ(move_brk(mm, AT(0)), AT(0));
-	CHECK_AREAS(mm, "");
+	CHECK_VMAS(mm, "");
 	end_space(mm);
 }
 
@@ -61,7 +61,7 @@ TEST(mm_brk, the_end_stays_where_it_cannot_be_moved)
 	CHECK_EQ(move_brk(mm, AT(0) - 1), AT(2));
 	CHECK_EQ(move_brk(mm, MM_ADDR_MAX + 1), AT(2));
 	CHECK_EQ(move_brk(mm, UINT64_MAX), AT(2));
-	CHECK_AREAS(mm, "0-2:rw-p");
+	CHECK_VMAS(mm, "0-2:rw-p");
 	end_space(mm);
 }
 
@@ -73,7 +73,7 @@ TEST(mm_brk, a_page_stays_free_between_the_heap_and_what_follows)
 	CHECK_EQ(move_brk(mm, AT(4)), AT(0));
 	CHECK_EQ(move_brk(mm, AT(3) + 1), AT(0));
 	CHECK_EQ(move_brk(mm, AT(3)), AT(3));
-	CHECK_AREAS(mm, "0-3:rw-p 4-5:r--p");
+	CHECK_VMAS(mm, "0-3:rw-p 4-5:r--p");
 	end_space(mm);
 }
 
@@ -87,11 +87,11 @@ TEST(mm_brk, what_the_caller_did_to_the_heap_is_respected)
 	CHECK_EQ(move_brk(mm, AT(3)), AT(4));
 	map(mm, 3, 1, R);
 	CHECK_EQ(move_brk(mm, AT(1)), AT(1));
-	CHECK_AREAS(mm, "0-1:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p");
 	end_space(mm);
 }
 
-TEST(mm_brk, too_many_areas_keep_the_heap_from_growing)
+TEST(mm_brk, too_many_vmas_keep_the_heap_from_growing)
 {
 	struct mm *mm = new_heap();
 
@@ -118,12 +118,12 @@ TEST(mm_brk, a_heap_in_one_leaf_takes_no_lock_of_the_space)
 	}
 	CHECK_EQ(move_brk(mm, AT(2)), AT(2));
 	CHECK_EQ(lock_holds(mm), before);
-	CHECK_AREAS(mm, "0-2:rw-p");
+	CHECK_VMAS(mm, "0-2:rw-p");
 	end_space(mm);
 }
 
 /* Whether the leaf of the heap says so, or another one. */
-TEST(mm_brk, a_heap_keeps_the_gap_of_a_stack_that_any_number_of_areas_are_near)
+TEST(mm_brk, a_heap_keeps_the_gap_of_a_stack_that_any_number_of_vmas_are_near)
 {
 	for (unsigned int n = 0; n < 40; n++) {
 		struct mm_attr attr;
@@ -182,7 +182,7 @@ TEST(mm_brk, threads_that_move_the_end_leave_a_heap_without_holes)
 		thread_join(threads[i]);
 	end = move_brk(shared, 0);
 	CHECK_EQ(move_brk(shared, AT(7)), AT(7));
-	CHECK_AREAS(shared, "0-7:rw-p 10-11:r--p");
+	CHECK_VMAS(shared, "0-7:rw-p 10-11:r--p");
 	CHECK(end >= AT(0) && end < AT(6));
 	end_space(shared);
 }

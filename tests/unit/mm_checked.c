@@ -34,13 +34,13 @@ static void say_if_skipped(void)
 }
 
 static struct mm *mm;
-static struct mm__cpu *cpu;
+static struct mm__thread *cpu;
 
 /* Pages in two tables, present. */
 static void prepare(void)
 {
 	mm = new_space();
-	cpu = mm__this_cpu(mm);
+	cpu = mm__this_thread(mm);
 	map(mm, 0, 1024, RW);
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
 	CHECK_EQ(poke(mm, AT(1), 1), 0);
@@ -58,12 +58,12 @@ static uint64_t entry_of(unsigned int page)
 	return mm__entry_load(table_of(page), AT(page)) & ~MM__BUSY;
 }
 
-static void take_a_range_with_the_mm_lock(void)
+static void take_a_range_with_the_tree_lock(void)
 {
 	struct mm__hold hold;
 
 	prepare();
-	mm__lock(mm);
+	mm__tree_lock(mm);
 	mm__hold_write(cpu, &hold, AT(0), AT(1));
 }
 
@@ -76,34 +76,34 @@ static void read_a_range_with_an_entry(void)
 	mm__hold_read(cpu, &hold, AT(0), AT(1));
 }
 
-static void take_two_ranges_with_the_mm_lock(void)
+static void take_two_ranges_with_the_tree_lock(void)
 {
 	struct mm__hold hold;
 
 	prepare();
-	mm__lock(mm);
+	mm__tree_lock(mm);
 	mm__hold_write_two(cpu, &hold, AT(0), AT(1), AT(8), AT(9));
 }
 
-static void take_the_mm_lock_twice(void)
+static void take_the_tree_lock_twice(void)
 {
 	prepare();
-	mm__lock(mm);
-	mm__lock(mm);
+	mm__tree_lock(mm);
+	mm__tree_lock(mm);
 }
 
-static void take_the_mm_lock_with_an_entry(void)
+static void take_the_tree_lock_with_an_entry(void)
 {
 	prepare();
 	mm__entry_lock(table_of(0), AT(0));
-	mm__lock(mm);
+	mm__tree_lock(mm);
 }
 
-static void take_the_mm_lock_with_free_frames(void)
+static void take_the_tree_lock_with_free_frames(void)
 {
 	prepare();
 	mm__frames_lock(mm->frames);
-	mm__lock(mm);
+	mm__tree_lock(mm);
 }
 
 static void take_tables_downwards(void)
@@ -123,25 +123,25 @@ static void take_entries_downwards(void)
 static void *use_space(void *arg)
 {
 	(void)arg;
-	CHECK(mm__this_cpu(mm));
+	CHECK(mm__this_thread(mm));
 	return NULL;
 }
 
-static void use_own_tlb(struct mm__cpu *visited, void *arg)
+static void use_own_tlb(struct mm__thread *visited, void *arg)
 {
 	(void)visited, (void)arg;
-	(void)mm__cpu_frame(cpu);
+	(void)mm__thread_frame(cpu);
 }
 
 static void use_a_tlb_while_threads_are_stopped(void)
 {
 	prepare();
-	mm__cpus_stop_all(mm, use_own_tlb, NULL);
+	mm__threads_interrupt_all(mm, use_own_tlb, NULL);
 }
 
 static void stop_threads_downwards(void)
 {
-	const struct mm__cpu_set set = { .count = 2, .number = { 3, 1 } };
+	const struct mm__thread_set set = { .count = 2, .number = { 3, 1 } };
 
 	prepare();
 	thread_join(thread_start(use_space, NULL));
@@ -151,20 +151,20 @@ static void stop_threads_downwards(void)
 static void drop_what_is_not_held(void)
 {
 	prepare();
-	mm__unlock(mm, cpu);
+	mm__tree_unlock(mm, cpu);
 }
 
 TEST(mm_checked, locks_in_the_wrong_order_are_found)
 {
 	say_if_skipped();
-	check_stops(take_a_range_with_the_mm_lock, "a range is taken while the mm lock is held");
+	check_stops(take_a_range_with_the_tree_lock, "a range is taken while the VMA tree lock is held");
 	check_stops(read_a_range_with_an_entry, "a range is taken while the lock of a page table");
-	check_stops(take_two_ranges_with_the_mm_lock, "a range is taken while the mm lock is held");
-	check_stops(take_the_mm_lock_twice, "the mm lock is taken while the mm lock is held");
-	check_stops(take_the_mm_lock_with_an_entry,
-		    "the mm lock is taken while the lock of a page table is held");
-	check_stops(take_the_mm_lock_with_free_frames,
-		    "the mm lock is taken while the lock of the free frames is held");
+	check_stops(take_two_ranges_with_the_tree_lock, "a range is taken while the VMA tree lock is held");
+	check_stops(take_the_tree_lock_twice, "the VMA tree lock is taken while the VMA tree lock is held");
+	check_stops(take_the_tree_lock_with_an_entry,
+		    "the VMA tree lock is taken while the lock of a page table is held");
+	check_stops(take_the_tree_lock_with_free_frames,
+		    "the VMA tree lock is taken while the lock of the free frames is held");
 	check_stops(take_tables_downwards,
 		    "the lock of a page table is taken while the lock of a page table is held");
 	check_stops(take_entries_downwards,
@@ -175,33 +175,33 @@ TEST(mm_checked, locks_in_the_wrong_order_are_found)
 	check_stops(drop_what_is_not_held, "a lock is dropped that is not held");
 }
 
-static void use_more_areas_than_reserved(void)
+static void use_more_vmas_than_reserved(void)
 {
-	struct mm__area_kind kind = { R, PRIVATE, NULL, 0 };
+	struct mm__vma_kind kind = { R, PRIVATE, NULL, 0 };
 	struct mm__edit edit;
 
 	prepare();
 	/* What the thread has kept is more. */
 	while (mm__rcu_self->nr_kept)
-		mm__free(mm__area_take());
-	mm__edit_begin(&edit, mm__this_cpu(mm), AT(2000), AT(2003), false);
+		mm__free(mm__vma_take());
+	mm__edit_begin(&edit, mm__this_thread(mm), AT(2000), AT(2003), false);
 	CHECK_EQ(mm__edit_reserve(&edit, 0, 1), 0);
-	mm__areas_put(&edit, AT(2000), AT(2001), &kind);
-	mm__areas_put(&edit, AT(2002), AT(2003), &kind);
+	mm__vmas_put(&edit, AT(2000), AT(2001), &kind);
+	mm__vmas_put(&edit, AT(2002), AT(2003), &kind);
 }
 
-static void change_areas_more_often_than_reserved(void)
+static void change_vmas_more_often_than_reserved(void)
 {
 	struct mm__edit edit;
 
 	prepare();
-	CHECK(mm__areas_stock(8));
-	mm__edit_locked(&edit, mm__this_cpu(mm), AT(0), AT(1024));
+	CHECK(mm__vmas_stock(8));
+	mm__edit_locked(&edit, mm__this_thread(mm), AT(0), AT(1024));
 	CHECK_EQ(mm__edit_reserve(&edit, 1, 0), 0);
 	/* Two changes, one, and one too many. */
-	mm__areas_cut_one(&edit, AT(1), AT(7));
-	mm__areas_cut_one(&edit, AT(0), AT(1));
-	mm__areas_cut_one(&edit, AT(7), AT(1024));
+	mm__vmas_cut_one(&edit, AT(1), AT(7));
+	mm__vmas_cut_one(&edit, AT(0), AT(1));
+	mm__vmas_cut_one(&edit, AT(7), AT(1024));
 }
 
 static void use_more_nodes_than_reserved(void)
@@ -210,19 +210,19 @@ static void use_more_nodes_than_reserved(void)
 
 	prepare();
 	map(mm, 2000, 1, R);
-	mm__edit_locked(&edit, mm__this_cpu(mm), AT(0), AT(1024));
+	mm__edit_locked(&edit, mm__this_thread(mm), AT(0), AT(1024));
 	CHECK_EQ(mm__edit_reserve(&edit, 0, 1), 0);
 	edit.nodes.nodes[0] = 0;
 	/* Leaves too little in its leaf. */
-	mm__area_tree_erase(&edit.tree, AT(0));
+	mm__vma_tree_erase(&edit.tree, AT(0));
 }
 
 TEST(mm_checked, an_operation_that_uses_more_than_it_reserved_is_found)
 {
 	say_if_skipped();
-	check_stops(use_more_areas_than_reserved, "uses more areas than it reserved");
-	check_stops(change_areas_more_often_than_reserved,
-		    "changes the areas more often than it reserved for");
+	check_stops(use_more_vmas_than_reserved, "uses more VMAs than it reserved");
+	check_stops(change_vmas_more_often_than_reserved,
+		    "changes the VMAs more often than it reserved for");
 	check_stops(use_more_nodes_than_reserved, "uses more nodes than were reserved");
 }
 
@@ -248,22 +248,22 @@ static void read_a_file_with_a_lock(void)
 	addr = map_file();
 	/* What is held by mm_lock_range() may be held, and so no range is waited for. */
 	CHECK_EQ(mm_write_lock(mm), 0);
-	mm__lock(mm);
+	mm__tree_lock(mm);
 	peek(mm, addr);
 }
 
 static void wait_for_memory_with_a_lock(void)
 {
 	prepare();
-	mm__lock(mm);
-	mm__cpu_reclaim(cpu);
+	mm__tree_lock(mm);
+	mm__thread_reclaim(cpu);
 }
 
 TEST(mm_checked, waiting_with_a_lock_is_found)
 {
 	say_if_skipped();
-	check_stops(read_a_file_with_a_lock, "a file is read while the mm lock is held");
-	check_stops(wait_for_memory_with_a_lock, "memory is waited for while the mm lock is held");
+	check_stops(read_a_file_with_a_lock, "a file is read while the VMA tree lock is held");
+	check_stops(wait_for_memory_with_a_lock, "memory is waited for while the VMA tree lock is held");
 }
 
 static struct mm__frame *frame_of(unsigned int page)
@@ -286,11 +286,11 @@ static void hand_out_what_is_in_use(void)
 	struct mm__frame *frame;
 
 	prepare();
-	frame = mm__cpu_frame(cpu);
+	frame = mm__thread_frame(cpu);
 	CHECK(frame);
-	mm__cpu_drop_frames(cpu, &frame, 1);
+	mm__thread_drop_frames(cpu, &frame, 1);
 	mm__frame_get(frame);
-	mm__cpu_frame(cpu);
+	mm__thread_frame(cpu);
 }
 
 static void free_twice(void)
@@ -298,7 +298,7 @@ static void free_twice(void)
 	struct mm__frame *frame;
 
 	prepare();
-	frame = mm__cpu_frame(cpu);
+	frame = mm__thread_frame(cpu);
 	CHECK(frame);
 	mm__frame_put(frame);
 	mm__frame_put(frame);
@@ -310,12 +310,12 @@ static void hand_out_twice(void)
 	struct mm__frame *frame;
 
 	prepare();
-	frame = mm__cpu_frame(cpu);
+	frame = mm__thread_frame(cpu);
 	CHECK(frame);
-	mm__cpu_drop_frames(cpu, &frame, 1);
+	mm__thread_drop_frames(cpu, &frame, 1);
 	mm__frame_cache_put(&cpu->cache, frame);
-	mm__cpu_frame(cpu);
-	mm__cpu_frame(cpu);
+	mm__thread_frame(cpu);
+	mm__thread_frame(cpu);
 }
 
 static void free_what_is_in_a_tlb(void)
@@ -324,7 +324,7 @@ static void free_what_is_in_a_tlb(void)
 
 	prepare();
 	frame = frame_of(512);
-	mm__cpu_drop_frames(cpu, &frame, 1);
+	mm__thread_drop_frames(cpu, &frame, 1);
 }
 
 static void *touch(void *arg)
@@ -347,7 +347,7 @@ static void free_what_is_in_the_tlb_of_another(void)
 	thread_start(touch, sem);
 	sem_await(&sem[0]);
 	mm__tlb_flush(mm, cpu,
-		      &(struct mm__cpu_set){ .count = 1, .number = { (uint16_t)cpu->number } }, 0,
+		      &(struct mm__thread_set){ .count = 1, .number = { (uint16_t)cpu->number } }, 0,
 		      MM_ADDR_MAX);
 	mm__frame_put(frame);
 }
@@ -355,7 +355,7 @@ static void free_what_is_in_the_tlb_of_another(void)
 static void lose_a_frame(void)
 {
 	prepare();
-	CHECK(mm__cpu_frame(cpu));
+	CHECK(mm__thread_frame(cpu));
 	mm_destroy(mm);
 }
 
@@ -378,7 +378,7 @@ static void end_with_a_range(void)
 
 	prepare();
 	CHECK_EQ(mm_lock_range(mm, &hold, AT(0), AT(1), RANGE_WRITE), 0);
-	mm__cpus_destroy(mm);
+	mm__threads_destroy(mm);
 }
 
 static void unlock_what_is_not_held(void)
@@ -404,7 +404,7 @@ TEST(mm_checked, locks_in_the_right_order_are_not)
 
 	prepare();
 	CHECK_EQ(mm__hold_write(cpu, &hold, AT(0), AT(1024)), 0);
-	mm__lock(mm);
+	mm__tree_lock(mm);
 	mm__entry_lock(table_of(0), AT(0));
 	mm__entry_lock(table_of(512), AT(512));
 	mm__frames_lock(mm->frames);
@@ -414,7 +414,7 @@ TEST(mm_checked, locks_in_the_right_order_are_not)
 	/* Trying does not wait. */
 	mm__release(cpu, &hold);
 	CHECK_EQ(mm__hold_trywrite(cpu, &hold, AT(0), AT(1)), 0);
-	mm__unlock(mm, cpu);
+	mm__tree_unlock(mm, cpu);
 	mm__release(cpu, &hold);
 	end_space(mm);
 }

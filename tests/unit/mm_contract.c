@@ -48,9 +48,9 @@ static void map_and_use(struct mm *mm, int file, int read_only, int directory)
 	CHECK_RESULT(mm_fault(mm, AT(1), 0, NULL), EINVAL);
 }
 
-static int see_area(const struct mm_area *area, void *arg)
+static int see_vma(const struct mm_area *vma, void *arg)
 {
-	(void)area, (void)arg;
+	(void)vma, (void)arg;
 	return 0;
 }
 
@@ -61,7 +61,7 @@ static void ask(struct mm *mm)
 
 	CHECK_RESULT(mm_mincore(mm, AT(0), PAGES(12), present), 0);
 	CHECK_RESULT(mm_mincore(mm, AT(0), PAGES(13), present), ENOMEM);
-	CHECK_RESULT(mm_for_each_area(mm, see_area, NULL), 0);
+	CHECK_RESULT(mm_for_each_area(mm, see_vma, NULL), 0);
 	CHECK_RESULT(mm_get_stats(mm, &stats, sizeof(stats)), 0);
 	CHECK_RESULT(mm_get_stats(mm, &stats, 0), EINVAL);
 	CHECK_RESULT(mm_validate(mm, NULL, 0), 0);
@@ -228,7 +228,7 @@ TEST(mm_contract, an_error_changes_nothing)
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(1), 4711), EINVAL);
 	CHECK_EQ(mm_msync(mm, AT(0), PAGES(1), MM_MS_SYNC | MM_MS_ASYNC), EINVAL);
 	CHECK_EQ(mm_mlock(mm, AT(1), UINT64_MAX - AT(1)), EINVAL);
-	CHECK_AREAS(mm, before);
+	CHECK_VMAS(mm, before);
 	CHECK_EQ(peek(mm, AT(1)), 11);
 	CHECK_EQ(peek(mm, AT(6)), 16);
 	CHECK_EQ(stats_of(mm).pages, pages);

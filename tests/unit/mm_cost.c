@@ -4,7 +4,7 @@
 #include "spaces.h"
 #include "threads.h"
 
-/* A space with n areas of four pages each, every other page present. */
+/* A space with n VMAs of four pages each, every other page present. */
 struct town {
 	struct mm *mm;
 	unsigned int n;
@@ -77,7 +77,7 @@ TEST(mm_cost, of_an_access_to_a_page_that_was_used_lately_is_constant)
 		return;
 	few = cost_in(8, read_present);
 	many = cost_in(8192, read_present);
-	printf("%" PRIu64 " instructions in a space of 8 areas, %" PRIu64 " of 8192\n", few.all,
+	printf("%" PRIu64 " instructions in a space of 8 VMAs, %" PRIu64 " of 8192\n", few.all,
 	       many.all);
 	CHECK_EQ(few.all, many.all);
 }
@@ -87,18 +87,18 @@ static void check_logarithmic(const char *what, void (*run)(void *arg))
 {
 	uint64_t few = cost_in(8, run).all, many = cost_in(8192, run).all;
 
-	printf("%s: %" PRIu64 " instructions in a space of 8 areas, %" PRIu64 " of 8192\n", what,
+	printf("%s: %" PRIu64 " instructions in a space of 8 VMAs, %" PRIu64 " of 8192\n", what,
 	       few, many);
 	CHECK(many <= 8 * few);
 }
 
-TEST(mm_cost, of_a_fault_grows_with_the_logarithm_of_the_areas)
+TEST(mm_cost, of_a_fault_grows_with_the_logarithm_of_the_vmas)
 {
 	if (can_count())
 		check_logarithmic("fault", fault_one_in);
 }
 
-TEST(mm_cost, of_a_mapping_grows_with_the_logarithm_of_the_areas)
+TEST(mm_cost, of_a_mapping_grows_with_the_logarithm_of_the_vmas)
 {
 	if (can_count())
 		check_logarithmic("mmap and munmap", map_and_unmap);
@@ -115,7 +115,7 @@ static void read_statistics(void *arg)
 }
 
 /* Once the lock of ranges has as many leaves as in the other space: there is one thread. */
-TEST(mm_cost, of_statistics_does_not_depend_on_the_areas)
+TEST(mm_cost, of_statistics_does_not_depend_on_the_vmas)
 {
 	uint64_t few, many;
 
@@ -123,6 +123,6 @@ TEST(mm_cost, of_statistics_does_not_depend_on_the_areas)
 		return;
 	few = cost_in(8, read_statistics).all;
 	many = cost_in(8192, read_statistics).all;
-	printf("%" PRIu64 " instructions in a space of 8 areas, %" PRIu64 " of 8192\n", few, many);
+	printf("%" PRIu64 " instructions in a space of 8 VMAs, %" PRIu64 " of 8192\n", few, many);
 	CHECK(many <= few + few / 4);
 }

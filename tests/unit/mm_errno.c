@@ -26,9 +26,9 @@ struct call {
 /* The functions without a result. */
 #define RUN(call) ((call), 0)
 
-static int visit(const struct mm_area *area, void *arg)
+static int visit(const struct mm_area *vma, void *arg)
 {
-	(void)area;
+	(void)vma;
 	(void)arg;
 	return 0;
 }
@@ -84,7 +84,7 @@ CALL(fault, mm_fault(mm, AT(SHARED_AT), W, &info))
 CALL(fault_hole, mm_fault(mm, AT(HOLE), R, &info))
 CALL(core, mm_mincore(mm, AT(0), PAGES(4), bytes))
 CALL(core_hole, mm_mincore(mm, AT(HOLE), PAGES(1), bytes))
-CALL(each_area, mm_for_each_area(mm, visit, NULL))
+CALL(each_vma, mm_for_each_area(mm, visit, NULL))
 CALL(sync_file, mm_msync(mm, AT(FILE_AT), PAGES(2), MM_MS_SYNC))
 CALL(sync_hole, mm_msync(mm, AT(HOLE), PAGES(1), MM_MS_SYNC))
 CALL(sync_both, mm_msync(mm, AT(0), PAGES(1), MM_MS_SYNC | MM_MS_ASYNC))
@@ -190,7 +190,7 @@ static const struct call calls[] = {
 	ENTRY(fault_hole, EFAULT),
 	ENTRY(core, 0),
 	ENTRY(core_hole, ENOMEM),
-	ENTRY(each_area, 0),
+	ENTRY(each_vma, 0),
 	ENTRY(sync_file, 0),
 	ENTRY(sync_hole, ENOMEM),
 	ENTRY(sync_both, EINVAL),

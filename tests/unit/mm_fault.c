@@ -2,7 +2,7 @@
 /*
  * How faults are served, and why some cannot be served without a lock. A fault that looks for a page
  * of shared memory is held up there, where the linker lets mm__inode_find() end: when it has looked at
- * the area and at the table. What another thread does then, it has to notice.
+ * the VMA and at the table. What another thread does then, it has to notice.
  */
 #include "mm/internal.h"
 #include "spaces.h"
@@ -67,12 +67,12 @@ static struct mm *new_warm_space(void)
 	return mm;
 }
 
-static struct mm__area *area_of(struct mm *mm, unsigned int page)
+static struct mm__vma *vma_of(struct mm *mm, unsigned int page)
 {
 	struct mm__mapping m;
 
-	CHECK(mm__area_tree_at(&mm->areas, AT(page), &m));
-	return m.area;
+	CHECK(mm__vma_tree_at(&mm->vmas, AT(page), &m));
+	return m.vma;
 }
 
 TEST(mm_fault, an_easy_one_takes_no_lock)
@@ -137,14 +137,14 @@ TEST(mm_fault, falls_back_where_the_access_is_not_allowed)
 	end_space(mm);
 }
 
-TEST(mm_fault, falls_back_while_the_area_is_being_changed)
+TEST(mm_fault, falls_back_while_the_vma_is_being_changed)
 {
 	struct mm *mm = new_warm_space();
 	struct mm_stats before = stats_of(mm);
 
-	mm__area_change_begin(area_of(mm, 1));
+	mm__vma_change_begin(vma_of(mm, 1));
 	CHECK_EQ(poke(mm, AT(1), 1), 0);
-	mm__area_change_end(area_of(mm, 1));
+	mm__vma_change_end(vma_of(mm, 1));
 	check_fell_back(mm, &before, MM_FALLBACK_CHANGING);
 	CHECK_EQ(poke(mm, AT(2), 1), 0);
 	CHECK_EQ(stats_of(mm).faults_speculative, before.faults_speculative + 1);
@@ -318,7 +318,7 @@ static void change_and_change_back(struct mm *mm)
 	CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(1), RW), 0);
 }
 
-TEST(mm_fault, is_aborted_when_the_area_has_changed)
+TEST(mm_fault, is_aborted_when_the_vma_has_changed)
 {
 	struct mm *mm = new_space_to_intrude();
 

@@ -187,7 +187,7 @@ TEST(mm_file, errors_are_those_of_mmap)
 		 EACCES);
 	CHECK_EQ(try_map_file(mm, PAGES(1), R, MM_MAP_PRIVATE | MM_MAP_GROWSDOWN, writer, 0),
 		 EACCES);
-	CHECK_AREAS(mm, "");
+	CHECK_VMAS(mm, "");
 	CHECK_EQ(try_map_file(mm, PAGES(1), RW, MM_MAP_PRIVATE, reader, 0), 0);
 	end_space(mm);
 	close(ends[0]);
@@ -207,7 +207,7 @@ static void check_replaced(int flags)
 	replacement = other;
 	CHECK_EQ(try_map_file(mm, PAGES(1), R, flags, fd, 0), EBADF);
 	replacement = -1;
-	CHECK_AREAS(mm, "");
+	CHECK_VMAS(mm, "");
 	map_file_at(mm, 0, 1, R, flags, file, 0);
 	CHECK_EQ(peek(mm, AT(0)), file_pattern(0));
 	map_file_at(mm, 2, 1, R, flags, fd, 0);
@@ -277,7 +277,7 @@ TEST(mm_file, parts_that_continue_each_other_merge)
 	map_file_at(mm, 2, 2, R, MM_MAP_SHARED, fd, 2);
 	map_file_at(mm, 4, 2, R, MM_MAP_SHARED, fd, 0);
 	map_file_at(mm, 6, 2, R, MM_MAP_SHARED, other, 2);
-	CHECK_AREAS(mm, "0-4:r--s 4-6:r--s 6-8:r--s");
+	CHECK_VMAS(mm, "0-4:r--s 4-6:r--s 6-8:r--s");
 	CHECK_EQ(peek(mm, AT(3)), file_pattern(PAGES(3)));
 	CHECK_EQ(peek(mm, AT(4)), file_pattern(PAGES(0)));
 	end_space(mm);

@@ -40,7 +40,7 @@ TEST(mm_fork, a_child_has_what_its_parent_has_and_neither_sees_the_other_write)
 		struct mm *mm = new_parent_locking(lockings[i], 3);
 		struct mm *child = fork_of(mm);
 
-		CHECK_AREAS(child, "0-3:rw-p");
+		CHECK_VMAS(child, "0-3:rw-p");
 		check_pages(child, 0, 3);
 		check_pages(mm, 0, 3);
 		CHECK_EQ(poke(mm, AT(0), 1), 0);
@@ -161,7 +161,7 @@ TEST(mm_fork, shared_memory_stays_shared)
 	map_as(mm, 0, 3, RW, SHARED);
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
 	child = fork_of(mm);
-	CHECK_AREAS(child, "0-3:rw-s");
+	CHECK_VMAS(child, "0-3:rw-s");
 	CHECK_EQ(peek(child, AT(0)), 1);
 	CHECK_EQ(poke(child, AT(0), 2), 0);
 	CHECK_EQ(peek(mm, AT(0)), 2);
@@ -181,22 +181,22 @@ static unsigned int locked_pages(struct mm *mm)
 	struct mm__mapping m = { 0, 0, NULL };
 	uint64_t pages = 0;
 
-	while (mm__area_tree_find(&mm->areas, m.end, &m))
-		if (m.area->flags & MM__AREA_LOCKED)
+	while (mm__vma_tree_find(&mm->vmas, m.end, &m))
+		if (m.vma->flags & MM__VMA_LOCKED)
 			pages += (m.end - m.start) / PAGES(1);
 	return (unsigned int)pages;
 }
 
-TEST(mm_fork, areas_locked_by_the_parent_are_not_locked_in_the_child)
+TEST(mm_fork, vmas_locked_by_the_parent_are_not_locked_in_the_child)
 {
 	struct mm *mm = new_space(), *child;
 
 	map(mm, 0, 9, RW);
 	CHECK_EQ(mm_mlock(mm, AT(3), PAGES(3)), 0);
-	CHECK_AREAS(mm, "0-3:rw-p 3-6:rw-p 6-9:rw-p");
+	CHECK_VMAS(mm, "0-3:rw-p 3-6:rw-p 6-9:rw-p");
 	child = fork_of(mm);
 	/* They stay apart, as in Linux. */
-	CHECK_AREAS(child, "0-3:rw-p 3-6:rw-p 6-9:rw-p");
+	CHECK_VMAS(child, "0-3:rw-p 3-6:rw-p 6-9:rw-p");
 	CHECK_EQ(locked_pages(mm), 3);
 	CHECK_EQ(locked_pages(child), 0);
 	CHECK_EQ(mm_madvise(child, AT(0), PAGES(9), MM_MADV_DONTNEED), 0);
@@ -264,30 +264,30 @@ TEST(mm_fork, an_empty_space_has_an_empty_child)
 	struct mm *mm = new_space();
 	struct mm *child = fork_of(mm);
 
-	CHECK_AREAS(child, "");
+	CHECK_VMAS(child, "");
 	CHECK_EQ(stats_of(child).frames, 0);
 	end_space(mm);
 	end_space(child);
 }
 
-TEST(mm_fork, many_areas_in_many_tables)
+TEST(mm_fork, many_vmas_in_many_tables)
 {
 	struct mm *mm = new_space(), *child;
-	enum { AREAS = 700 };
+	enum { VMAS = 700 };
 
-	for (unsigned int i = 0; i < AREAS; i++) {
+	for (unsigned int i = 0; i < VMAS; i++) {
 		map(mm, 300 * i, 1, i % 2 ? RW : RW | X);
 		CHECK_EQ(poke(mm, AT(300 * i), (int)i % 256), 0);
 	}
 	child = fork_of(mm);
 	check_space(mm);
 	check_space(child);
-	CHECK_EQ(stats_of(child).areas, AREAS);
+	CHECK_EQ(stats_of(child).areas, VMAS);
 	CHECK_EQ(stats_of(child).tables, stats_of(mm).tables);
 	end_space(mm);
-	for (unsigned int i = 0; i < AREAS; i++)
+	for (unsigned int i = 0; i < VMAS; i++)
 		CHECK_EQ(peek(child, AT(300 * i)), (int)i % 256);
-	CHECK_EQ(stats_of(child).frames, AREAS);
+	CHECK_EQ(stats_of(child).frames, VMAS);
 	end_space(child);
 }
 
@@ -354,8 +354,8 @@ TEST(mm_fork, a_stack_grows_on_in_the_child)
 	map_as(mm, 1000, 1, RW, PRIVATE | MM_MAP_GROWSDOWN);
 	child = fork_of(mm);
 	CHECK_EQ(poke(child, AT(990), 1), 0);
-	CHECK_AREAS(child, "990-1001:rw-p");
-	CHECK_AREAS(mm, "1000-1001:rw-p");
+	CHECK_VMAS(child, "990-1001:rw-p");
+	CHECK_VMAS(mm, "1000-1001:rw-p");
 	end_space(child);
 	end_space(mm);
 }

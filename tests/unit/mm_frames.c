@@ -29,18 +29,18 @@ static bool all_zero(const struct mm__frame *frame)
 
 static struct mm__frame *alloc(void)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *cpu = mm__this_thread(mm);
 	struct mm__frame *frame;
 
-	while (!(frame = mm__cpu_frame(cpu)))
-		if (mm__cpu_refill(cpu))
+	while (!(frame = mm__thread_frame(cpu)))
+		if (mm__thread_refill(cpu))
 			return NULL;
 	return frame;
 }
 
 static void release(struct mm__frame *frame)
 {
-	mm__cpu_drop_frames(mm__this_cpu(mm), &frame, 1);
+	mm__thread_drop_frames(mm__this_thread(mm), &frame, 1);
 }
 
 static void fill(struct mm__frame *frame, int value)

@@ -340,29 +340,29 @@ static int own_error(enum mm_locking locking, const struct action *hold,
 	return overlap(hold, action) && (!covers || too_weak) ? EDEADLK : 0;
 }
 
-static void list_areas(struct mm *mm, struct area_text *text)
+static void list_vmas(struct mm *mm, struct vma_text *text)
 {
-	*text = (struct area_text){ "", 0 };
-	mm_for_each_area(mm, append_area, text);
+	*text = (struct vma_text){ "", 0 };
+	mm_for_each_area(mm, append_vma, text);
 }
 
 static void check_own(struct mm *mm, enum mm_locking locking, const struct action *hold,
 		      const struct action *action)
 {
-	struct area_text before, after;
+	struct vma_text before, after;
 	int error, expected = own_error(locking, hold, action);
 	struct mm_hold storage;
 	uint64_t pages;
 
 	set_scene(mm);
 	pages = stats_of(mm).pages;
-	list_areas(mm, &before);
+	list_vmas(mm, &before);
 	begin_hold(mm, &storage, hold);
 	error = action->run(mm, action);
 	if (error != expected)
 		test_fail(__FILE__, __LINE__, "locking %d: holding %s, %s says %d, not %d",
 			  (int)locking, hold->name, action->name, error, expected);
-	list_areas(mm, &after);
+	list_vmas(mm, &after);
 	if (error && (strcmp(before.text, after.text) || stats_of(mm).pages != pages))
 		test_fail(__FILE__, __LINE__, "%s failed, but changed something", action->name);
 	end_hold(mm, &storage, hold);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files and shared anonymous memory, as the areas of all address spaces share them. What the program
+ * Files and shared anonymous memory, as the VMAs of all address spaces share them. What the program
  * maps of a file is seen in /proc/self/maps, if there is such a file.
  */
 #define _GNU_SOURCE /* mremap() */
@@ -8,7 +8,7 @@
 
 #include "files.h"
 #include "mm/bytes.h"
-#include "mm/cpu.h"
+#include "mm/thread.h"
 #include "mm/file.h"
 #include "mm/frames.h"
 #include "mm/rcu.h"
@@ -163,7 +163,7 @@ TEST(mm_inode, can_be_looked_at_by_a_reader_that_found_it_before_it_died)
 	struct mm__inode *inode = open_shared(fd);
 	unsigned char *bytes = bytes_of(inode, 0), byte;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	mm__rcu_read_lock();
 	mm__inode_put(inode);
 	CHECK(mm__inode_is_file(inode));
@@ -336,7 +336,7 @@ TEST(mm_inode, shared_memory_has_frames_of_the_pool_until_it_dies)
 	CHECK_EQ(make(inode, 3), EFAULT);
 	CHECK_EQ(make(inode, 2), ENOMEM);
 	CHECK_EQ(mm__inode_sync(inode, 0, 3), 0);
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	mm__rcu_read_lock();
 	mm__inode_put(inode);
 	mm__bytes_copy(&byte, (unsigned char *)mm__inode_find(inode, 1) + 9, 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads keep the memory of areas, and use it again: a thread that maps and unmaps in turn gets none from the
+ * Threads keep the memory of VMAs, and use it again: a thread that maps and unmaps in turn gets none from the
  * system, one that only unmaps what others map keeps no more than a bound, and what a thread has kept goes when
  * it ends. The linker lets the library's allocations end here.
  */
@@ -70,7 +70,7 @@ static void map_and_unmap(struct mm *mm, unsigned int rounds)
 	}
 }
 
-/* Beside an area that stays, as in most programs. */
+/* Beside a VMA that stays, as in most programs. */
 static void check_steady(enum mm_locking locking)
 {
 	struct mm *mm = new_space_locking(locking);
@@ -134,8 +134,8 @@ TEST(mm_kept, who_maps_and_unmaps_among_many_threads_gets_no_memory)
 	end_space(crowd.mm);
 }
 
-/* It protects part of an area and makes it one again, with which areas come and go. */
-TEST(mm_kept, who_divides_and_merges_gets_no_areas)
+/* It protects part of a VMA and makes it one again, with which VMAs come and go. */
+TEST(mm_kept, who_divides_and_merges_gets_no_vmas)
 {
 	struct mm *mm = new_space();
 	unsigned int before = 0;
@@ -148,7 +148,7 @@ TEST(mm_kept, who_divides_and_merges_gets_no_areas)
 		CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(1), RW), 0);
 	}
 	CHECK_EQ(atomic_load(&allocated), before);
-	CHECK_AREAS(mm, "0-3:rw-p");
+	CHECK_VMAS(mm, "0-3:rw-p");
 	end_space(mm);
 }
 
@@ -180,7 +180,7 @@ TEST(mm_kept, who_only_unmaps_keeps_a_bounded_number)
 }
 
 /* All at once. */
-TEST(mm_kept, a_call_that_frees_many_areas_keeps_a_bounded_number)
+TEST(mm_kept, a_call_that_frees_many_vmas_keeps_a_bounded_number)
 {
 	struct mm *mm = new_space();
 

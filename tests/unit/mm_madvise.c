@@ -16,7 +16,7 @@ TEST(mm_madvise, dontneed_frees_pages_which_read_as_zeroes_then)
 	CHECK_EQ(peek(mm, AT(0)), 1);
 	CHECK_EQ(peek(mm, AT(1)), 0);
 	CHECK_EQ(peek(mm, AT(2)), 1);
-	CHECK_AREAS(mm, "0-3:rw-p");
+	CHECK_VMAS(mm, "0-3:rw-p");
 	end_space(mm);
 }
 

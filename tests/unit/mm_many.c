@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations over many areas: they take the memory of a few changes, however many there are, and hold
- * the mm lock for a bounded number of areas at a time. The linker lets the library's allocations end
+ * Operations over many VMAs: they take the memory of a few changes, however many there are, and hold
+ * the VMA tree lock for a bounded number of VMAs at a time. The linker lets the library's allocations end
  * here. What is counted is all that is allocated during a call, whether it is freed again or not.
  */
 #include "spaces.h"
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define MOST_BYTES UINT64_C(1048576)
-/* internal.h's MM__AREAS_AT_ONCE, and what each operation holds the lock for beside that. */
+/* internal.h's MM__VMAS_AT_ONCE, and what each operation holds the lock for beside that. */
 #define AT_ONCE 32u
 
 static bool counting;
@@ -56,7 +56,7 @@ int __wrap_posix_memalign(void **result, size_t align, size_t size)
 }
 
 /*
- * n areas of two pages at page first. With an odd start and end, an operation on all but the first and
+ * n VMAs of two pages at page first. With an odd start and end, an operation on all but the first and
  * the last page splits two.
  */
 static void map_many(struct mm *mm, unsigned int first, unsigned int n)
@@ -101,7 +101,7 @@ static void begin_refusing(void)
 	refusing = true;
 }
 
-/* looked_at: how many areas the call has to look at with the lock. */
+/* looked_at: how many VMAs the call has to look at with the lock. */
 static void end_call(uint64_t looked_at)
 {
 	counting = refusing = false;
@@ -112,7 +112,7 @@ static void end_call(uint64_t looked_at)
 	check_space(mm);
 }
 
-TEST(mm_many, munmap_takes_little_memory_for_many_areas)
+TEST(mm_many, munmap_takes_little_memory_for_many_vmas)
 {
 	begin();
 	map_many(mm, 0, nr_areas);
@@ -126,7 +126,7 @@ TEST(mm_many, munmap_takes_little_memory_for_many_areas)
 	end_space(mm);
 }
 
-TEST(mm_many, a_fixed_mapping_takes_little_memory_to_replace_many_areas)
+TEST(mm_many, a_fixed_mapping_takes_little_memory_to_replace_many_vmas)
 {
 	begin();
 	map_many(mm, 0, nr_areas);
@@ -141,7 +141,7 @@ TEST(mm_many, a_fixed_mapping_takes_little_memory_to_replace_many_areas)
 	end_space(mm);
 }
 
-TEST(mm_many, mremap_takes_little_memory_to_replace_and_to_drop_many_areas)
+TEST(mm_many, mremap_takes_little_memory_to_replace_and_to_drop_many_vmas)
 {
 	unsigned int pages, target;
 	uint64_t result;
@@ -154,7 +154,7 @@ TEST(mm_many, mremap_takes_little_memory_to_replace_and_to_drop_many_areas)
 	map_many(mm, target, nr_areas);
 	CHECK_EQ(poke(mm, AT(7), 7), 0);
 	begin_call();
-	/* All four ends split an area. */
+	/* All four ends split a VMA. */
 	CHECK_EQ(mm_mremap(mm, AT(1), PAGES(2 * pages - 2), PAGES(pages - 2),
 			   MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, AT(target + 1), &result),
 		 0);
@@ -166,7 +166,7 @@ TEST(mm_many, mremap_takes_little_memory_to_replace_and_to_drop_many_areas)
 	end_space(mm);
 }
 
-TEST(mm_many, mremap_takes_little_memory_to_shrink_over_many_areas)
+TEST(mm_many, mremap_takes_little_memory_to_shrink_over_many_vmas)
 {
 	uint64_t result;
 
@@ -179,7 +179,7 @@ TEST(mm_many, mremap_takes_little_memory_to_shrink_over_many_areas)
 	end_space(mm);
 }
 
-TEST(mm_many, brk_takes_little_memory_to_shrink_over_many_areas)
+TEST(mm_many, brk_takes_little_memory_to_shrink_over_many_vmas)
 {
 	uint64_t result;
 
@@ -191,11 +191,11 @@ TEST(mm_many, brk_takes_little_memory_to_shrink_over_many_areas)
 	CHECK_EQ(mm_brk(mm, AT(1), &result), 0);
 	end_call(nr_areas);
 	CHECK_EQ(result, AT(1));
-	CHECK_AREAS(mm, "0-1:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p");
 	end_space(mm);
 }
 
-TEST(mm_many, mprotect_does_with_little_memory_for_many_areas)
+TEST(mm_many, mprotect_does_with_little_memory_for_many_vmas)
 {
 	begin();
 	map_many(mm, 0, nr_areas);
@@ -206,8 +206,8 @@ TEST(mm_many, mprotect_does_with_little_memory_for_many_areas)
 	end_space(mm);
 }
 
-/* Every other area is locked; what cannot be accessed has no pages. */
-TEST(mm_many, munlock_does_with_little_memory_for_many_areas)
+/* Every other VMA is locked; what cannot be accessed has no pages. */
+TEST(mm_many, munlock_does_with_little_memory_for_many_vmas)
 {
 	begin();
 	map(mm, 0, 2 * nr_areas, NONE);

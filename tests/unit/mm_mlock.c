@@ -9,13 +9,13 @@ TEST(mm_mlock, makes_pages_present_and_keeps_them)
 	/* Whole pages, wherever it begins. */
 	CHECK_EQ(mm_mlock(mm, AT(2) + 100, PAGES(2)), 0);
 	CHECK_EQ(stats_of(mm).pages, 3);
-	CHECK_AREAS(mm, "0-2:rw-p 2-5:rw-p 5-8:rw-p");
+	CHECK_VMAS(mm, "0-2:rw-p 2-5:rw-p 5-8:rw-p");
 	CHECK_EQ(poke(mm, AT(2), 5), 0);
 	CHECK_EQ(mm_madvise(mm, AT(2), PAGES(1), MM_MADV_DONTNEED), EINVAL);
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(8), MM_MADV_DONTNEED), EINVAL);
 	CHECK_EQ(peek(mm, AT(2)), 5);
 	CHECK_EQ(mm_munlock(mm, AT(0), PAGES(8)), 0);
-	CHECK_AREAS(mm, "0-8:rw-p");
+	CHECK_VMAS(mm, "0-8:rw-p");
 	CHECK_EQ(mm_madvise(mm, AT(2), PAGES(1), MM_MADV_DONTNEED), 0);
 	CHECK_EQ(peek(mm, AT(2)), 0);
 	end_space(mm);
@@ -29,7 +29,7 @@ TEST(mm_mlock, does_not_count)
 	CHECK_EQ(mm_mlock(mm, AT(0), PAGES(2)), 0);
 	CHECK_EQ(mm_mlock(mm, AT(0), PAGES(2)), 0);
 	CHECK_EQ(mm_munlock(mm, AT(0), PAGES(1)), 0);
-	CHECK_AREAS(mm, "0-1:rw-p 1-2:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p 1-2:rw-p");
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(1), MM_MADV_DONTNEED), 0);
 	CHECK_EQ(mm_madvise(mm, AT(1), PAGES(1), MM_MADV_DONTNEED), EINVAL);
 	end_space(mm);
@@ -61,11 +61,11 @@ TEST(mm_mlock, the_first_hole_ends_it)
 	map(mm, 3, 2, RW);
 	CHECK_EQ(mm_mlock(mm, AT(1), PAGES(4)), ENOMEM);
 	/* What lies before is locked, as in Linux, and is not made present. */
-	CHECK_AREAS(mm, "0-1:rw-p 1-2:rw-p 3-5:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p 1-2:rw-p 3-5:rw-p");
 	CHECK_EQ(mm_madvise(mm, AT(1), PAGES(1), MM_MADV_DONTNEED), EINVAL);
 	CHECK_EQ(mm_madvise(mm, AT(3), PAGES(1), MM_MADV_DONTNEED), 0);
 	CHECK_EQ(mm_munlock(mm, AT(1), PAGES(4)), ENOMEM);
-	CHECK_AREAS(mm, "0-2:rw-p 3-5:rw-p");
+	CHECK_VMAS(mm, "0-2:rw-p 3-5:rw-p");
 	CHECK_EQ(mm_mlock(mm, AT(9), PAGES(1)), ENOMEM);
 	end_space(mm);
 }
@@ -79,7 +79,7 @@ TEST(mm_mlock, bad_calls_are_refused)
 	CHECK_EQ(mm_mlock(mm, AT(9), 0), 0);
 	CHECK_EQ(mm_mlock(mm, UINT64_MAX - PAGES(2), PAGES(4)), EINVAL);
 	CHECK_EQ(mm_munlock(mm, UINT64_MAX - PAGES(2), PAGES(4)), EINVAL);
-	CHECK_AREAS(mm, "0-1:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p");
 	end_space(mm);
 }
 
@@ -89,11 +89,11 @@ TEST(mm_mlock, what_cannot_be_accessed_is_locked_all_the_same)
 
 	map(mm, 0, 2, NONE);
 	CHECK_EQ(mm_mlock(mm, AT(0), PAGES(1)), ENOMEM);
-	CHECK_AREAS(mm, "0-1:---p 1-2:---p");
+	CHECK_VMAS(mm, "0-1:---p 1-2:---p");
 	end_space(mm);
 }
 
-TEST(mm_mlock, splits_need_room_for_areas)
+TEST(mm_mlock, splits_need_room_for_vmas)
 {
 	struct mm_attr attr;
 	struct mm *mm;
@@ -103,11 +103,11 @@ TEST(mm_mlock, splits_need_room_for_areas)
 	mm = new_space_with(&attr);
 	map(mm, 0, 5, RW);
 	CHECK_EQ(mm_mlock(mm, AT(1), PAGES(1)), ENOMEM);
-	CHECK_AREAS(mm, "0-5:rw-p");
+	CHECK_VMAS(mm, "0-5:rw-p");
 	CHECK_EQ(mm_mlock(mm, AT(0), PAGES(1)), 0);
-	CHECK_AREAS(mm, "0-1:rw-p 1-5:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p 1-5:rw-p");
 	CHECK_EQ(mm_mlock(mm, AT(1), PAGES(4)), 0);
-	CHECK_AREAS(mm, "0-5:rw-p");
+	CHECK_VMAS(mm, "0-5:rw-p");
 	end_space(mm);
 }
 

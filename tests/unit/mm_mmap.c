@@ -21,7 +21,7 @@ TEST(mm_mmap, new_memory_reads_as_zeroes)
 	map(mm, 0, 2, RW);
 	CHECK_EQ(peek(mm, AT(0)), 0);
 	CHECK_EQ(peek(mm, AT(2) - 1), 0);
-	CHECK_AREAS(mm, "0-2:rw-p");
+	CHECK_VMAS(mm, "0-2:rw-p");
 	end_space(mm);
 }
 
@@ -98,14 +98,14 @@ TEST(mm_mmap, fixed_replaces_what_was_there)
 	for (unsigned int i = 0; i < 6; i++)
 		CHECK_EQ(poke(mm, AT(i), 1), 0);
 	map(mm, 2, 2, R);
-	CHECK_AREAS(mm, "0-2:rw-p 2-4:r--p 4-6:rw-p");
+	CHECK_VMAS(mm, "0-2:rw-p 2-4:r--p 4-6:rw-p");
 	CHECK_EQ(stats_of(mm).pages, 4);
 	CHECK_EQ(peek(mm, AT(1)), 1);
 	CHECK_EQ(peek(mm, AT(2)), 0);
 	CHECK_EQ(peek(mm, AT(3)), 0);
 	CHECK_EQ(peek(mm, AT(4)), 1);
 	map(mm, 1, 4, RW);
-	CHECK_AREAS(mm, "0-6:rw-p");
+	CHECK_VMAS(mm, "0-6:rw-p");
 	CHECK_EQ(peek(mm, AT(0)), 1);
 	CHECK_EQ(peek(mm, AT(4)), 0);
 	end_space(mm);
@@ -120,7 +120,7 @@ TEST(mm_mmap, fixed_noreplace_refuses_what_is_taken)
 	CHECK_EQ(try_map(mm, AT(2), PAGES(2), PRIVATE | MM_MAP_FIXED_NOREPLACE), EEXIST);
 	CHECK_EQ(try_map(mm, AT(0), PAGES(1), PRIVATE | MM_MAP_FIXED_NOREPLACE), 0);
 	CHECK_EQ(try_map(mm, AT(3), PAGES(1), PRIVATE | MM_MAP_FIXED_NOREPLACE), 0);
-	CHECK_AREAS(mm, "0-4:rw-p");
+	CHECK_VMAS(mm, "0-4:rw-p");
 	end_space(mm);
 }
 
@@ -131,12 +131,12 @@ TEST(mm_mmap, neighbours_merge_if_protection_and_flags_agree)
 	map(mm, 0, 1, RW);
 	map(mm, 2, 1, RW);
 	map(mm, 1, 1, RW);
-	CHECK_AREAS(mm, "0-3:rw-p");
+	CHECK_VMAS(mm, "0-3:rw-p");
 	map(mm, 3, 1, R);
 	map_as(mm, 4, 1, R, PRIVATE | MM_MAP_NORESERVE);
 	map_as(mm, 5, 1, R, PRIVATE | MM_MAP_NORESERVE | MM_MAP_STACK);
 	map_as(mm, 6, 1, R, PRIVATE | MM_MAP_NORESERVE | MM_MAP_STACK);
-	CHECK_AREAS(mm, "0-3:rw-p 3-4:r--p 4-5:r--p 5-7:r--p");
+	CHECK_VMAS(mm, "0-3:rw-p 3-4:r--p 4-5:r--p 5-7:r--p");
 	end_space(mm);
 }
 
@@ -148,9 +148,9 @@ TEST(mm_mmap, shared_mappings_merge_only_with_their_own_parts)
 	map_as(mm, 1, 1, RW, SHARED);
 	map_as(mm, 4, 4, RW, SHARED);
 	CHECK_EQ(mm_mprotect(mm, AT(5), PAGES(1), R), 0);
-	CHECK_AREAS(mm, "0-1:rw-s 1-2:rw-s 4-5:rw-s 5-6:r--s 6-8:rw-s");
+	CHECK_VMAS(mm, "0-1:rw-s 1-2:rw-s 4-5:rw-s 5-6:r--s 6-8:rw-s");
 	CHECK_EQ(mm_mprotect(mm, AT(5), PAGES(1), RW), 0);
-	CHECK_AREAS(mm, "0-1:rw-s 1-2:rw-s 4-8:rw-s");
+	CHECK_VMAS(mm, "0-1:rw-s 1-2:rw-s 4-8:rw-s");
 	end_space(mm);
 }
 
@@ -169,7 +169,7 @@ TEST(mm_mmap, bad_lengths_and_flags_are_refused)
 	CHECK_EQ(try_map(mm, 0, MM_ADDR_MAX + 1, PRIVATE), ENOMEM);
 	CHECK_EQ(mm_mmap(mm, 0, PAGES(1), RW, PRIVATE, -1, 1, &result), EINVAL);
 	CHECK_EQ(result, 1);
-	CHECK_AREAS(mm, "");
+	CHECK_VMAS(mm, "");
 	end_space(mm);
 }
 
@@ -219,7 +219,7 @@ TEST(mm_mmap, what_is_no_file_is_refused)
 	end_space(mm);
 }
 
-TEST(mm_mmap, one_area_more_than_the_limit_can_be_mapped_as_in_linux)
+TEST(mm_mmap, one_vma_more_than_the_limit_can_be_mapped_as_in_linux)
 {
 	struct mm_attr attr;
 	struct mm *mm;
@@ -231,14 +231,14 @@ TEST(mm_mmap, one_area_more_than_the_limit_can_be_mapped_as_in_linux)
 		map(mm, 2 * i, 1, RW);
 	CHECK_EQ(try_map(mm, 0, PAGES(1), PRIVATE), ENOMEM);
 	CHECK_EQ(try_map(mm, AT(1), PAGES(1), PRIVATE | MM_MAP_FIXED), ENOMEM);
-	CHECK_AREAS(mm, "0-1:rw-p 2-3:rw-p 4-5:rw-p 6-7:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p 2-3:rw-p 4-5:rw-p 6-7:rw-p");
 	CHECK_EQ(mm_munmap(mm, AT(6), PAGES(1)), 0);
 	map(mm, 1, 1, RW);
-	CHECK_AREAS(mm, "0-3:rw-p 4-5:rw-p");
+	CHECK_VMAS(mm, "0-3:rw-p 4-5:rw-p");
 	end_space(mm);
 }
 
-TEST(mm_mmap, too_many_areas_are_said_before_a_bad_place)
+TEST(mm_mmap, too_many_vmas_are_said_before_a_bad_place)
 {
 	struct mm_attr attr;
 	struct mm *mm;
@@ -261,7 +261,7 @@ TEST(mm_mmap, too_many_areas_are_said_before_a_bad_place)
 	end_space(mm);
 }
 
-TEST(mm_mmap, fixed_in_the_middle_of_an_area_needs_room_for_one_more)
+TEST(mm_mmap, fixed_in_the_middle_of_a_vma_needs_room_for_one_more)
 {
 	struct mm_attr attr;
 	struct mm *mm;
@@ -274,9 +274,9 @@ TEST(mm_mmap, fixed_in_the_middle_of_an_area_needs_room_for_one_more)
 	CHECK_EQ(poke(mm, AT(1), 1), 0);
 	CHECK_EQ(try_map(mm, AT(1), PAGES(1), PRIVATE | MM_MAP_FIXED), ENOMEM);
 	CHECK_EQ(peek(mm, AT(1)), 1);
-	CHECK_AREAS(mm, "0-3:rw-p 4-5:rw-p");
+	CHECK_VMAS(mm, "0-3:rw-p 4-5:rw-p");
 	CHECK_EQ(mm_munmap(mm, AT(4), PAGES(1)), 0);
 	map(mm, 1, 1, R);
-	CHECK_AREAS(mm, "0-1:rw-p 1-2:r--p 2-3:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p 1-2:r--p 2-3:rw-p");
 	end_space(mm);
 }

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "spaces.h"
 
-TEST(mm_mprotect, areas_split_and_merge_again)
+TEST(mm_mprotect, vmas_split_and_merge_again)
 {
 	struct mm *mm = new_space();
 
 	map(mm, 0, 6, RW);
 	CHECK_EQ(mm_mprotect(mm, AT(2), PAGES(2), R), 0);
-	CHECK_AREAS(mm, "0-2:rw-p 2-4:r--p 4-6:rw-p");
+	CHECK_VMAS(mm, "0-2:rw-p 2-4:r--p 4-6:rw-p");
 	CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(1), R), 0);
-	CHECK_AREAS(mm, "0-1:rw-p 1-4:r--p 4-6:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p 1-4:r--p 4-6:rw-p");
 	CHECK_EQ(mm_mprotect(mm, AT(3), PAGES(2), NONE), 0);
-	CHECK_AREAS(mm, "0-1:rw-p 1-3:r--p 3-5:---p 5-6:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p 1-3:r--p 3-5:---p 5-6:rw-p");
 	CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(5) + 1, RW), 0);
-	CHECK_AREAS(mm, "0-6:rw-p");
+	CHECK_VMAS(mm, "0-6:rw-p");
 	end_space(mm);
 }
 
-TEST(mm_mprotect, present_pages_allow_what_their_area_allows)
+TEST(mm_mprotect, present_pages_allow_what_their_vma_allows)
 {
 	struct mm *mm = new_space();
 
@@ -43,7 +43,7 @@ TEST(mm_mprotect, what_is_writable_or_executable_is_readable)
 	map(mm, 0, 2, RW);
 	CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), W), 0);
 	CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(1), X), 0);
-	CHECK_AREAS(mm, "0-1:-w-p 1-2:--xp");
+	CHECK_VMAS(mm, "0-1:-w-p 1-2:--xp");
 	CHECK_EQ(peek(mm, AT(0)), 0);
 	CHECK_EQ(peek(mm, AT(1)), 0);
 	CHECK_EQ(poke(mm, AT(1), 1), -MM_SEGV_ACCERR);
@@ -57,9 +57,9 @@ TEST(mm_mprotect, what_lies_before_a_hole_is_changed)
 	map(mm, 0, 2, RW);
 	map(mm, 3, 1, RW);
 	CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(3), R), ENOMEM);
-	CHECK_AREAS(mm, "0-1:rw-p 1-2:r--p 3-4:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p 1-2:r--p 3-4:rw-p");
 	CHECK_EQ(mm_mprotect(mm, AT(2), PAGES(2), R), ENOMEM);
-	CHECK_AREAS(mm, "0-1:rw-p 1-2:r--p 3-4:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p 1-2:r--p 3-4:rw-p");
 	end_space(mm);
 }
 
@@ -79,7 +79,7 @@ TEST(mm_mprotect, bad_calls_are_refused_in_the_order_of_linux)
 	CHECK_EQ(mm_mprotect(mm, AT(9), PAGES(1), R), ENOMEM);
 	CHECK_EQ(mm_mprotect(mm, MM_ADDR_MAX, PAGES(1), R), ENOMEM);
 	CHECK_EQ(mm_mprotect(mm, MM_ADDR_MAX + PAGES(10), PAGES(1), R), ENOMEM);
-	CHECK_AREAS(mm, "0-4:rw-p");
+	CHECK_VMAS(mm, "0-4:rw-p");
 	end_space(mm);
 }
 
@@ -94,15 +94,15 @@ TEST(mm_mprotect, splitting_needs_room_and_merging_makes_it)
 	map(mm, 0, 4, RW);
 	map(mm, 4, 1, R);
 	CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(1), R), ENOMEM);
-	CHECK_AREAS(mm, "0-4:rw-p 4-5:r--p");
+	CHECK_VMAS(mm, "0-4:rw-p 4-5:r--p");
 	CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), X), 0);
-	CHECK_AREAS(mm, "0-1:--xp 1-4:rw-p 4-5:r--p");
+	CHECK_VMAS(mm, "0-1:--xp 1-4:rw-p 4-5:r--p");
 	CHECK_EQ(mm_mprotect(mm, AT(2), PAGES(1), R), ENOMEM);
 	CHECK_EQ(mm_mprotect(mm, AT(3), PAGES(1), R), 0);
 	CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(1), X), 0);
-	CHECK_AREAS(mm, "0-2:--xp 2-3:rw-p 3-5:r--p");
+	CHECK_VMAS(mm, "0-2:--xp 2-3:rw-p 3-5:r--p");
 	CHECK_EQ(mm_mprotect(mm, AT(2), PAGES(1), R), 0);
-	CHECK_AREAS(mm, "0-2:--xp 2-5:r--p");
+	CHECK_VMAS(mm, "0-2:--xp 2-5:r--p");
 	end_space(mm);
 }
 
@@ -119,7 +119,7 @@ TEST(mm_mprotect, splitting_needs_room_and_merging_makes_it)
 				  expected);                                                       \
 	} while (0)
 
-TEST(mm_mprotect, locked_areas_are_made_present_when_they_become_writable)
+TEST(mm_mprotect, locked_vmas_are_made_present_when_they_become_writable)
 {
 	for (size_t i = 0; i < NR_LOCKINGS; i++) {
 		struct mm *mm = new_space_locking(lockings[i]);
@@ -136,7 +136,7 @@ TEST(mm_mprotect, locked_areas_are_made_present_when_they_become_writable)
 	}
 }
 
-TEST(mm_mprotect, locked_areas_are_present_although_a_later_one_is_refused)
+TEST(mm_mprotect, locked_vmas_are_present_although_a_later_one_is_refused)
 {
 	struct mm *mm = new_space();
 
@@ -153,7 +153,7 @@ TEST(mm_mprotect, locked_areas_are_present_although_a_later_one_is_refused)
 	end_space(mm);
 }
 
-TEST(mm_mprotect, locked_areas_are_made_present_for_who_holds_the_range)
+TEST(mm_mprotect, locked_vmas_are_made_present_for_who_holds_the_range)
 {
 	struct mm *mm = new_space();
 	struct mm_hold hold;

@@ -48,19 +48,19 @@ TEST(mm_mremap, grows_in_place_and_merges_with_what_follows)
 	map(mm, 6, 2, RW);
 	number_pages(mm, 0, 4);
 	CHECK_EQ(remap(mm, 0, 4, 6), 0);
-	CHECK_AREAS(mm, "0-8:rw-p");
+	CHECK_VMAS(mm, "0-8:rw-p");
 	CHECK_EQ(peek(mm, AT(3)), 4);
 	CHECK_EQ(peek(mm, AT(4)), 0);
 	end_space(mm);
 }
 
-TEST(mm_mremap, grows_in_place_from_the_end_of_an_area)
+TEST(mm_mremap, grows_in_place_from_the_end_of_a_vma)
 {
 	struct mm *mm = new_space();
 
 	map(mm, 0, 4, RW);
 	CHECK_EQ(remap(mm, 2, 2, 5), 0);
-	CHECK_AREAS(mm, "0-7:rw-p");
+	CHECK_VMAS(mm, "0-7:rw-p");
 	end_space(mm);
 }
 
@@ -72,10 +72,10 @@ TEST(mm_mremap, shrinks_and_frees_the_rest)
 	number_pages(mm, 0, 4);
 	CHECK_EQ(remap(mm, 0, 4, 3), 0);
 	CHECK_EQ(stats_of(mm).pages, 3);
-	CHECK_AREAS(mm, "0-3:rw-p");
+	CHECK_VMAS(mm, "0-3:rw-p");
 	map(mm, 5, 2, R);
 	CHECK_EQ(remap(mm, 0, 6, 1), 0);
-	CHECK_AREAS(mm, "0-1:rw-p 6-7:r--p");
+	CHECK_VMAS(mm, "0-1:rw-p 6-7:r--p");
 	CHECK_EQ(peek(mm, AT(0)), 1);
 	end_space(mm);
 }
@@ -88,7 +88,7 @@ TEST(mm_mremap, the_same_length_is_no_change)
 	CHECK_EQ(remap(mm, 1, 2, 2), 0);
 	CHECK_EQ(remap(mm, 0, 8, 8), 0);
 	CHECK_EQ(raw(mm, AT(0), 1, PAGES(1), 0, 0), 0);
-	CHECK_AREAS(mm, "0-4:rw-p");
+	CHECK_VMAS(mm, "0-4:rw-p");
 	end_space(mm);
 }
 
@@ -102,7 +102,7 @@ TEST(mm_mremap, moves_when_it_may_and_must)
 	number_pages(mm, 0, 2);
 	CHECK_EQ(remap(mm, 0, 2, 3), ENOMEM);
 	CHECK_EQ(remap(mm, 0, 1, 2), ENOMEM);
-	CHECK_AREAS(mm, "0-2:rw-p 2-3:r--p");
+	CHECK_VMAS(mm, "0-2:rw-p 2-3:r--p");
 	CHECK_EQ(mm_mremap(mm, AT(0), PAGES(2), PAGES(3), MAYMOVE, 0, &to), 0);
 	CHECK_EQ(to, MM_ADDR_MAX - PAGES(3));
 	CHECK_EQ(peek(mm, to), 1);
@@ -111,7 +111,7 @@ TEST(mm_mremap, moves_when_it_may_and_must)
 	CHECK_EQ(peek(mm, AT(0)), -MM_SEGV_MAPERR);
 	CHECK_EQ(poke(mm, to, 8), 0);
 	CHECK_EQ(mm_munmap(mm, to, PAGES(3)), 0);
-	CHECK_AREAS(mm, "2-3:r--p");
+	CHECK_VMAS(mm, "2-3:r--p");
 	end_space(mm);
 }
 
@@ -123,7 +123,7 @@ TEST(mm_mremap, stays_when_it_may_move_but_need_not)
 	map(mm, 0, 2, RW);
 	CHECK_EQ(mm_mremap(mm, AT(0), PAGES(2), PAGES(5), MAYMOVE, 0, &to), 0);
 	CHECK_EQ(to, AT(0));
-	CHECK_AREAS(mm, "0-5:rw-p");
+	CHECK_VMAS(mm, "0-5:rw-p");
 	end_space(mm);
 }
 
@@ -134,24 +134,24 @@ TEST(mm_mremap, fixed_moves_a_part_and_replaces_what_is_there)
 	map(mm, 0, 8, RW);
 	number_pages(mm, 0, 8);
 	CHECK_EQ(remap_to(mm, 0, 2, 2, 2), 0);
-	CHECK_AREAS(mm, "2-8:rw-p");
+	CHECK_VMAS(mm, "2-8:rw-p");
 	CHECK_EQ(peek(mm, AT(2)), 1);
 	CHECK_EQ(peek(mm, AT(3)), 2);
 	CHECK_EQ(peek(mm, AT(4)), 5);
 	CHECK_EQ(stats_of(mm).pages, 6);
 	CHECK_EQ(remap_to(mm, 2, 4, 1, 30), 0);
-	CHECK_AREAS(mm, "6-8:rw-p 30-31:rw-p");
+	CHECK_VMAS(mm, "6-8:rw-p 30-31:rw-p");
 	CHECK_EQ(peek(mm, AT(30)), 1);
 	CHECK_EQ(remap_to(mm, 30, 1, 3, 0), 0);
-	CHECK_AREAS(mm, "0-3:rw-p 6-8:rw-p");
+	CHECK_VMAS(mm, "0-3:rw-p 6-8:rw-p");
 	CHECK_EQ(peek(mm, AT(0)), 1);
 	CHECK_EQ(peek(mm, AT(1)), 0);
 	CHECK_EQ(remap_to(mm, 1, 1, 1, 40), 0);
-	CHECK_AREAS(mm, "0-1:rw-p 2-3:rw-p 6-8:rw-p 40-41:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p 2-3:rw-p 6-8:rw-p 40-41:rw-p");
 	end_space(mm);
 }
 
-TEST(mm_mremap, fixed_shrinking_may_reach_beyond_the_area)
+TEST(mm_mremap, fixed_shrinking_may_reach_beyond_the_vma)
 {
 	struct mm *mm = new_space();
 
@@ -159,12 +159,12 @@ TEST(mm_mremap, fixed_shrinking_may_reach_beyond_the_area)
 	map(mm, 2, 2, R);
 	number_pages(mm, 0, 1);
 	CHECK_EQ(remap_to(mm, 0, 3, 1, 10), 0);
-	CHECK_AREAS(mm, "3-4:r--p 10-11:rw-p");
+	CHECK_VMAS(mm, "3-4:r--p 10-11:rw-p");
 	CHECK_EQ(peek(mm, AT(10)), 1);
 	end_space(mm);
 }
 
-TEST(mm_mremap, moved_pages_keep_the_protection_of_their_area)
+TEST(mm_mremap, moved_pages_keep_the_protection_of_their_vma)
 {
 	struct mm *mm = new_space();
 
@@ -191,12 +191,12 @@ TEST(mm_mremap, moved_parts_of_a_shared_mapping_keep_their_order)
 	number_pages(mm, 0, 4);
 	CHECK_EQ(remap_to(mm, 2, 2, 2, 10), 0);
 	CHECK_EQ(remap_to(mm, 0, 2, 2, 12), 0);
-	CHECK_AREAS(mm, "10-12:rw-s 12-14:rw-s");
+	CHECK_VMAS(mm, "10-12:rw-s 12-14:rw-s");
 	CHECK_EQ(remap_to(mm, 12, 2, 2, 8), 0);
-	CHECK_AREAS(mm, "8-12:rw-s");
+	CHECK_VMAS(mm, "8-12:rw-s");
 	CHECK_EQ(peek(mm, AT(9)), 2);
 	CHECK_EQ(remap(mm, 8, 4, 5), 0);
-	CHECK_AREAS(mm, "8-13:rw-s");
+	CHECK_VMAS(mm, "8-13:rw-s");
 	end_space(mm);
 }
 
@@ -246,7 +246,7 @@ TEST(mm_mremap, bad_calls_are_refused_in_the_order_of_linux)
 	CHECK_EQ(raw(mm, UINT64_MAX - 4095, PAGES(1), PAGES(2), MAYMOVE, 0), EFAULT);
 	CHECK_EQ(raw(mm, AT(0), PAGES(5), PAGES(6), MAYMOVE, 0), EFAULT);
 	CHECK_EQ(raw(mm, AT(0), 0, PAGES(1), MAYMOVE, 0), EINVAL);
-	CHECK_AREAS(mm, "0-4:rw-p");
+	CHECK_VMAS(mm, "0-4:rw-p");
 	end_space(mm);
 }
 
@@ -271,12 +271,12 @@ TEST(mm_mremap, bad_fixed_targets_are_refused)
 	CHECK_EQ(remap_to(mm, 3, 2, 2, 8), EFAULT);
 	CHECK_EQ(remap_to(mm, 3, 2, 3, 8), EFAULT);
 	CHECK_EQ(remap_to(mm, 0, 0, 1, 8), EINVAL);
-	CHECK_AREAS(mm, "0-4:rw-p 8-12:rw-p");
+	CHECK_VMAS(mm, "0-4:rw-p 8-12:rw-p");
 	CHECK_EQ(stats_of(mm).pages, 4);
 	end_space(mm);
 }
 
-TEST(mm_mremap, moves_need_room_for_four_more_areas_and_fixed_ones_for_six)
+TEST(mm_mremap, moves_need_room_for_four_more_vmas_and_fixed_ones_for_six)
 {
 	struct mm_attr attr;
 	struct mm *mm;
@@ -306,7 +306,7 @@ TEST(mm_mremap, moves_need_room_for_four_more_areas_and_fixed_ones_for_six)
 	end_space(mm);
 }
 
-TEST(mm_mremap, too_many_areas_are_said_before_what_is_to_be_moved)
+TEST(mm_mremap, too_many_vmas_are_said_before_what_is_to_be_moved)
 {
 	uint64_t beyond[] = { MM_ADDR_MAX, UINT64_C(1) << 60, UINT64_MAX - 4095 };
 	struct mm_attr attr;
@@ -328,7 +328,7 @@ TEST(mm_mremap, too_many_areas_are_said_before_what_is_to_be_moved)
 	end_space(mm);
 }
 
-TEST(mm_mremap, shrinking_in_the_middle_of_an_area_needs_room_for_one_more)
+TEST(mm_mremap, shrinking_in_the_middle_of_a_vma_needs_room_for_one_more)
 {
 	struct mm_attr attr;
 	struct mm *mm;
@@ -338,9 +338,9 @@ TEST(mm_mremap, shrinking_in_the_middle_of_an_area_needs_room_for_one_more)
 	mm = new_space_with(&attr);
 	map(mm, 0, 4, RW);
 	CHECK_EQ(remap(mm, 0, 2, 1), ENOMEM);
-	CHECK_AREAS(mm, "0-4:rw-p");
+	CHECK_VMAS(mm, "0-4:rw-p");
 	CHECK_EQ(remap(mm, 0, 4, 1), 0);
-	CHECK_AREAS(mm, "0-1:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p");
 	end_space(mm);
 }
 
@@ -358,7 +358,7 @@ TEST(mm_mremap, fixed_moves_within_a_leaf_take_no_lock_of_the_space)
 	CHECK_EQ(remap_to(mm, 40, 2, 3, 101), 0);
 	CHECK_EQ(remap_to(mm, 101, 3, 1, 1), 0);
 	CHECK_EQ(lock_holds(mm), before);
-	CHECK_AREAS(mm, "0-2:rw-p 3-4:rw-p 100-101:r--p");
+	CHECK_VMAS(mm, "0-2:rw-p 3-4:rw-p 100-101:r--p");
 	CHECK_EQ(peek(mm, AT(1)), 2);
 	end_space(mm);
 }
@@ -393,8 +393,8 @@ TEST(mm_mremap, fixed_moves_between_leaves_take_no_lock_of_the_space)
 	end_space(mm);
 }
 
-/* Both places are in the middle of an area, in a leaf with any number of areas. */
-TEST(mm_mremap, a_move_finds_room_for_three_more_areas)
+/* Both places are in the middle of a VMA, in a leaf with any number of VMAs. */
+TEST(mm_mremap, a_move_finds_room_for_three_more_vmas)
 {
 	for (unsigned int n = 0; n < 20; n++) {
 		struct mm *mm = new_space();

@@ -11,7 +11,7 @@ TEST(mm_munmap, pages_are_freed_and_gone)
 	CHECK_EQ(stats_of(mm).pages, 4);
 	CHECK_EQ(mm_munmap(mm, AT(1), PAGES(2)), 0);
 	CHECK_EQ(stats_of(mm).pages, 2);
-	CHECK_AREAS(mm, "0-1:rw-p 3-4:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p 3-4:rw-p");
 	CHECK_EQ(peek(mm, AT(0)), 1);
 	CHECK_EQ(peek(mm, AT(1)), -MM_SEGV_MAPERR);
 	CHECK_EQ(peek(mm, AT(2)), -MM_SEGV_MAPERR);
@@ -25,11 +25,11 @@ TEST(mm_munmap, the_length_is_rounded_up_to_pages)
 
 	map(mm, 0, 4, RW);
 	CHECK_EQ(mm_munmap(mm, AT(0), PAGES(1) + 1), 0);
-	CHECK_AREAS(mm, "2-4:rw-p");
+	CHECK_VMAS(mm, "2-4:rw-p");
 	end_space(mm);
 }
 
-TEST(mm_munmap, several_areas_and_holes_are_taken_at_once)
+TEST(mm_munmap, several_vmas_and_holes_are_taken_at_once)
 {
 	struct mm *mm = new_space();
 
@@ -38,7 +38,7 @@ TEST(mm_munmap, several_areas_and_holes_are_taken_at_once)
 	map(mm, 5, 1, RW);
 	map_as(mm, 8, 4, RW, SHARED);
 	CHECK_EQ(mm_munmap(mm, AT(1), PAGES(9)), 0);
-	CHECK_AREAS(mm, "0-1:rw-p 10-12:rw-s");
+	CHECK_VMAS(mm, "0-1:rw-p 10-12:rw-s");
 	end_space(mm);
 }
 
@@ -64,11 +64,11 @@ TEST(mm_munmap, bad_ranges_are_refused)
 	CHECK_EQ(mm_munmap(mm, MM_ADDR_MAX, PAGES(1)), EINVAL);
 	CHECK_EQ(mm_munmap(mm, MM_ADDR_MAX, 0), EINVAL);
 	CHECK_EQ(mm_munmap(mm, MM_ADDR_MAX - PAGES(1), PAGES(1) + 1), EINVAL);
-	CHECK_AREAS(mm, "0-1:rw-p");
+	CHECK_VMAS(mm, "0-1:rw-p");
 	end_space(mm);
 }
 
-TEST(mm_munmap, a_hole_in_an_area_needs_room_for_one_more)
+TEST(mm_munmap, a_hole_in_a_vma_needs_room_for_one_more)
 {
 	struct mm_attr attr;
 	struct mm *mm;
@@ -81,10 +81,10 @@ TEST(mm_munmap, a_hole_in_an_area_needs_room_for_one_more)
 	CHECK_EQ(poke(mm, AT(1), 1), 0);
 	CHECK_EQ(mm_munmap(mm, AT(1), PAGES(1)), ENOMEM);
 	CHECK_EQ(peek(mm, AT(1)), 1);
-	CHECK_AREAS(mm, "0-3:rw-p 4-5:rw-p");
+	CHECK_VMAS(mm, "0-3:rw-p 4-5:rw-p");
 	CHECK_EQ(mm_munmap(mm, AT(2), PAGES(3)), 0);
 	CHECK_EQ(mm_munmap(mm, AT(0), PAGES(1)), 0);
-	CHECK_AREAS(mm, "1-2:rw-p");
+	CHECK_VMAS(mm, "1-2:rw-p");
 	end_space(mm);
 }
 

@@ -103,7 +103,7 @@ int __wrap_posix_memalign(void **result, size_t align, size_t size)
 	return refused_with_errno() ? ENOMEM : __real_posix_memalign(result, align, size);
 }
 
-/* Three areas, the first with pages, and a heap; nearly nothing is reserved for more. */
+/* Three VMAs, the first with pages, and a heap; nearly nothing is reserved for more. */
 static struct mm *prepare(void)
 {
 	struct mm_attr attr;
@@ -138,7 +138,7 @@ static struct mm *prepare(void)
 
 static void check_unchanged(struct mm *mm)
 {
-	CHECK_AREAS(mm, BEFORE);
+	CHECK_VMAS(mm, BEFORE);
 	CHECK_EQ(stats_of(mm).pages, 8);
 	for (unsigned int i = 0; i < 8; i++)
 		CHECK_EQ(peek(mm, AT(i)), (int)i + 1);
@@ -330,7 +330,7 @@ TEST(mm_nomem, a_fork_that_gets_no_memory_leaves_no_child)
 		end_space(child);
 		end_space(mm);
 	} while (error);
-	/* The space, its cpu and the table of those, three tables, areas and nodes. */
+	/* The space, its cpu and the table of those, three tables, VMAs and nodes. */
 	CHECK(n > 8);
 }
 
@@ -677,7 +677,7 @@ static struct mm *prepare_rich(void)
 
 static void check_rich(struct mm *mm)
 {
-	CHECK_AREAS(mm, RICH);
+	CHECK_VMAS(mm, RICH);
 	check_space(mm);
 	for (unsigned int i = 0; i < 36; i += 10)
 		for (unsigned int page = 0; page < 2; page++)
@@ -855,9 +855,9 @@ static bool refuse_one(void)
 	return refusals;
 }
 
-static int count_area(const struct mm_area *area, void *arg)
+static int count_vma(const struct mm_area *vma, void *arg)
 {
-	CHECK_EQ(area->start, AT(1));
+	CHECK_EQ(vma->start, AT(1));
 	++*(unsigned int *)arg;
 	return 0;
 }
@@ -870,7 +870,7 @@ static void *look_without_memory(void *arg)
 	once = false;
 	grants = 0;
 	limited = true;
-	CHECK_EQ(mm_for_each_area(arg, count_area, &count), 0);
+	CHECK_EQ(mm_for_each_area(arg, count_vma, &count), 0);
 	CHECK_EQ(mm_get_stats(arg, &stats, sizeof(stats)), 0);
 	limited = false;
 	CHECK_EQ(count, 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations over hundreds of areas, with each allocation refused, and with all refused from one on: they
+ * Operations over hundreds of VMAs, with each allocation refused, and with all refused from one on: they
  * succeed, or say ENOMEM and have changed nothing. The linker lets the library's allocations end here.
  */
 #include "mm/internal.h"
@@ -68,7 +68,7 @@ int __wrap_posix_memalign(void **result, size_t align, size_t size)
 }
 
 /*
- * Rows of areas of two pages. Neighbours differ by
+ * Rows of VMAs of two pages. Neighbours differ by
  */
 enum row {
 	PLAIN, /* the protection */
@@ -76,12 +76,12 @@ enum row {
 	LOCKS, /* whether they are locked; and each two of them by the protection */
 };
 
-enum { MOST_AREAS = 400, ROW_PAGES = 2 * MOST_AREAS, TARGET = 4 * ROW_PAGES, HEAP = 8 * ROW_PAGES };
+enum { MOST_VMAS = 400, ROW_PAGES = 2 * MOST_VMAS, TARGET = 4 * ROW_PAGES, HEAP = 8 * ROW_PAGES };
 
-/* More than one hold of the mm lock changes, even where tests are to be short. */
+/* More than one hold of the VMA tree lock changes, even where tests are to be short. */
 static unsigned int nr_areas(void)
 {
-	return test_scale(MOST_AREAS);
+	return test_scale(MOST_VMAS);
 }
 
 static unsigned int row_end(void)
@@ -114,7 +114,7 @@ static void check_row(struct mm *mm, unsigned int first)
 	}
 }
 
-/* What there is to see of the areas, and of what kind they are. */
+/* What there is to see of the VMAs, and of what kind they are. */
 struct listing {
 	uint64_t pages;
 	uint64_t locked; /* bytes */
@@ -122,23 +122,23 @@ struct listing {
 	struct listed {
 		uint64_t start;
 		uint64_t end;
-		struct mm__area_kind kind;
-	} area[3 * MOST_AREAS];
+		struct mm__vma_kind kind;
+	} vma[3 * MOST_VMAS];
 };
 
-static void list_areas(struct mm *mm, struct listing *listing)
+static void list_vmas(struct mm *mm, struct listing *listing)
 {
 	struct mm__mapping m = { 0, 0, NULL };
 
 	memset(listing, 0, sizeof(*listing));
 	listing->pages = stats_of(mm).pages;
-	while (mm__area_tree_find(&mm->areas, m.end, &m)) {
-		struct listed *area = &listing->area[listing->count++];
+	while (mm__vma_tree_find(&mm->vmas, m.end, &m)) {
+		struct listed *vma = &listing->vma[listing->count++];
 
-		area->start = m.start;
-		area->end = m.end;
-		area->kind = mm__kind_of(m.area);
-		if (area->kind.flags & MM__AREA_LOCKED)
+		vma->start = m.start;
+		vma->end = m.end;
+		vma->kind = mm__kind_of(m.vma);
+		if (vma->kind.flags & MM__VMA_LOCKED)
 			listing->locked += m.end - m.start;
 	}
 	CHECK_EQ(listing->count, stats_of(mm).areas);
@@ -150,10 +150,10 @@ static void check_same(const struct listing *a, const struct listing *b)
 	CHECK_EQ(a->locked, b->locked);
 	CHECK_EQ(a->count, b->count);
 	for (unsigned int i = 0; i < a->count; i++) {
-		CHECK_EQ(a->area[i].start, b->area[i].start);
-		CHECK_EQ(a->area[i].end, b->area[i].end);
-		CHECK_EQ(a->area[i].kind.prot, b->area[i].kind.prot);
-		CHECK_EQ(a->area[i].kind.flags, b->area[i].kind.flags);
+		CHECK_EQ(a->vma[i].start, b->vma[i].start);
+		CHECK_EQ(a->vma[i].end, b->vma[i].end);
+		CHECK_EQ(a->vma[i].kind.prot, b->vma[i].kind.prot);
+		CHECK_EQ(a->vma[i].kind.flags, b->vma[i].kind.flags);
 	}
 }
 
@@ -162,7 +162,7 @@ static void check_same(const struct listing *a, const struct listing *b)
  */
 struct operation {
 	enum row row;
-	bool has_target; /* there is a row at TARGET, too, or a heap of many areas */
+	bool has_target; /* there is a row at TARGET, too, or a heap of many VMAs */
 	bool has_heap;
 	unsigned int needed; /* that many allocations at least */
 	int (*run)(struct mm *mm);
@@ -174,11 +174,11 @@ static void drop_spares(struct mm *mm)
 	for (int inner = 0; inner < 2; inner++) {
 		struct mm__garbage *spare;
 
-		while ((spare = mm->areas.spares.first[inner])) {
-			mm->areas.spares.first[inner] = spare->next;
+		while ((spare = mm->vmas.spares.first[inner])) {
+			mm->vmas.spares.first[inner] = spare->next;
 			free(spare);
 		}
-		atomic_store(&mm->areas.spares.count[inner], 0);
+		atomic_store(&mm->vmas.spares.count[inner], 0);
 	}
 	while (mm__rcu_self && mm__rcu_self->kept) {
 		struct mm__garbage *memory = mm__rcu_self->kept;
@@ -220,7 +220,7 @@ static struct listing before, after, now;
 
 static void check_unchanged(struct mm *mm, const struct operation *op)
 {
-	list_areas(mm, &now);
+	list_vmas(mm, &now);
 	check_same(&now, &before);
 	check_row(mm, 0);
 	if (op->has_target)
@@ -231,7 +231,7 @@ static void check_unchanged(struct mm *mm, const struct operation *op)
 /* As without a limit, and so all of it. */
 static void check_changed(struct mm *mm)
 {
-	list_areas(mm, &now);
+	list_vmas(mm, &now);
 	check_same(&now, &after);
 	check_space(mm);
 }
@@ -253,9 +253,9 @@ static unsigned int list_both(const struct operation *op)
 {
 	struct mm *mm = prepare(op);
 
-	list_areas(mm, &before);
+	list_vmas(mm, &before);
 	CHECK_EQ(limit(mm, op->run, UINT_MAX), 0);
-	list_areas(mm, &after);
+	list_vmas(mm, &after);
 	check_space(mm);
 	mm_destroy(mm);
 	return attempts;
@@ -317,7 +317,7 @@ static int do_mremap(struct mm *mm)
 {
 	uint64_t result;
 
-	/* Moves a page, drops many areas behind it, and replaces many. */
+	/* Moves a page, drops many VMAs behind it, and replaces many. */
 	return mm_mremap(mm, AT(1), PAGES(row_end() / 2), PAGES(1),
 			 MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, AT(TARGET + 1), &result);
 }
@@ -408,7 +408,7 @@ TEST(mm_nomem_many, fork_makes_a_child_or_changes_nothing)
 	refuse_all_ways(&(struct operation){ .run = do_fork, .needed = 8 });
 }
 
-/* As many merges as there are holds of the mm lock, and as half of the areas. */
+/* As many merges as there are holds of the VMA tree lock, and as half of the VMAs. */
 TEST(mm_nomem_many, mprotect_changes_all_or_nothing)
 {
 	refuse_all_ways(&(struct operation){ PLAIN, .run = take_all_rights, .needed = 8 });
@@ -442,15 +442,15 @@ TEST(mm_nomem_many, mprotect_up_to_a_hole_changes_all_or_nothing)
 
 		CHECK_EQ(mm_munmap(mm, AT(row_end() - 4), PAGES(2)), 0);
 		drop_spares(mm);
-		list_areas(mm, &before);
+		list_vmas(mm, &before);
 		CHECK_EQ(limit(mm, op.run, n), ENOMEM);
 		CHECK(attempts > n);
-		list_areas(mm, &now);
+		list_vmas(mm, &now);
 		changed = now.count != before.count;
 		if (changed) {
 			/* Now with memory, up to the hole: it has nothing left to do. */
 			CHECK_EQ(op.run(mm), ENOMEM);
-			list_areas(mm, &after);
+			list_vmas(mm, &after);
 			check_same(&now, &after);
 			CHECK_EQ(now.count, nr_areas() / 2 + 1);
 		} else {

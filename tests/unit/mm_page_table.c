@@ -55,7 +55,7 @@ static void take_out(struct mm *mm, struct mm__table *parent, unsigned int level
 	atomic_store(&table->dead, true);
 	parent->nr_used--;
 	atomic_store(&parent->entry[addr >> shift & (MM__TABLE_ENTRIES - 1)], 0);
-	mm__count(mm__this_cpu(mm), MM__TABLE_FREED);
+	mm__count(mm__this_thread(mm), MM__TABLE_FREED);
 }
 
 TEST(mm_page_table, a_table_whose_parent_has_died_is_made_below_a_new_one)

@@ -63,7 +63,7 @@ static void *map_and_unmap(void *arg)
 	return NULL;
 }
 
-TEST(mm_placement, each_thread_has_its_own_without_the_mm_lock)
+TEST(mm_placement, each_thread_has_its_own_without_the_tree_lock)
 {
 	struct mm *mm = new_space_of_places();
 	struct mapper mappers[3];
@@ -103,8 +103,8 @@ TEST(mm_placement, threads_map_side_by_side)
 	end_space(mm);
 }
 
-/* Areas of kinds that do not merge: more than a leaf has room for. */
-TEST(mm_placement, a_place_may_have_any_number_of_areas)
+/* VMAs of kinds that do not merge: more than a leaf has room for. */
+TEST(mm_placement, a_place_may_have_any_number_of_vmas)
 {
 	struct mm *mm = new_space_of_places();
 	uint64_t first = map_anywhere(mm, PAGES(1), RW, PRIVATE);

@@ -29,9 +29,9 @@ TEST(mm_populate, a_mapping_can_be_made_present_at_once)
 		CHECK_EQ(stats_of(mm).pages, 8);
 		map_as(mm, 20, 4, RW, SHARED | MM_MAP_POPULATE);
 		CHECK_EQ(stats_of(mm).pages, 12);
-		/* The flag is not of the area: it merges. */
+		/* The flag is not of the VMA: it merges. */
 		map(mm, 4, 1, RW);
-		CHECK_AREAS(mm, "0-5:rw-p 10-14:r--p 20-24:rw-s");
+		CHECK_VMAS(mm, "0-5:rw-p 10-14:r--p 20-24:rw-s");
 		end_space(mm);
 	}
 }
@@ -46,12 +46,12 @@ TEST(mm_populate, a_mapping_is_made_whether_or_not_its_pages_can_be)
 	attr.max_pages = 2;
 	mm = new_space_with(&attr);
 	map_as(mm, 0, 4, RW, PRIVATE | MM_MAP_POPULATE);
-	CHECK_AREAS(mm, "0-4:rw-p");
+	CHECK_VMAS(mm, "0-4:rw-p");
 	CHECK_EQ(stats_of(mm).pages, 2);
 	map_as(mm, 8, 4, NONE, PRIVATE | MM_MAP_POPULATE);
 	map_file_at(mm, 12, 2, R, MM_MAP_SHARED | MM_MAP_POPULATE, fd, 0);
 	CHECK_EQ(stats_of(mm).pages, 3);
-	CHECK_AREAS(mm, "0-4:rw-p 8-12:---p 12-14:r--s");
+	CHECK_VMAS(mm, "0-4:rw-p 8-12:---p 12-14:r--s");
 	end_space(mm);
 	close(fd);
 }

@@ -7,7 +7,7 @@
  * thread waits: after a number of sched_yield() it might only not have run, on a busy machine.
  */
 #include "mm/backoff.h"
-#include "mm/cpu.h"
+#include "mm/thread.h"
 #include "mm/rcu.h"
 #include "threads.h"
 
@@ -100,7 +100,7 @@ static void *read_until_told(void *arg)
 {
 	struct reader *reader = arg;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	await_next(reader);
 	while (!reader->ends) {
 		mm__rcu_read_lock();
@@ -164,7 +164,7 @@ TEST(mm_rcu, what_a_reader_may_have_found_is_not_freed_before_it_leaves)
 	atomic_uint freed = 0;
 	struct reader reader;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	enter(&reader);
 	give(3 * BATCH, &freed);
 	poll_often();
@@ -179,7 +179,7 @@ TEST(mm_rcu, a_reader_that_came_later_is_not_waited_for)
 	struct reader first, second, third;
 	atomic_uint freed = 0;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	enter(&first);
 	enter(&second);
 	give(1, &freed);
@@ -206,7 +206,7 @@ TEST(mm_rcu, what_is_given_during_a_period_waits_for_the_next)
 	struct reader first, second;
 	atomic_uint early = 0, late = 0;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	enter(&first);
 	give(1, &early);
 	mm__rcu_poll();
@@ -231,7 +231,7 @@ static void *give_late(void *arg)
 {
 	struct late_giver *giver = arg;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	for (unsigned int i = 0; i < 2; i++) {
 		sem_await(&giver->go);
 		if (!i)
@@ -255,7 +255,7 @@ TEST(mm_rcu, what_another_thread_gives_during_a_period_waits_for_the_next)
 	atomic_uint early = 0;
 	pthread_t thread;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	CHECK_EQ(sem_init(&giver.go, 0, 0), 0);
 	CHECK_EQ(sem_init(&giver.done, 0, 0), 0);
 	thread = thread_start(give_late, &giver);
@@ -280,7 +280,7 @@ TEST(mm_rcu, without_readers_a_full_batch_is_freed_at_once)
 {
 	atomic_uint freed = 0;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	mm__rcu_barrier();
 	give(BATCH - 1, &freed);
 	CHECK_EQ(atomic_load(&freed), 0);
@@ -327,7 +327,7 @@ static void check_batch(unsigned int threads, unsigned int batch)
 
 TEST(mm_rcu, a_batch_grows_with_the_number_of_threads)
 {
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	check_batch(9, 288);
 	check_batch(20, 640);
 	check_batch(200, 4096);
@@ -344,7 +344,7 @@ static void *give_batches(void *arg)
 {
 	struct sharer *sharer = arg;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	for (unsigned int i = 0; i < 5; i++) {
 		sem_await(&sharer->go);
 		give(sharer->batch, &sharer->freed);
@@ -363,7 +363,7 @@ TEST(mm_rcu, many_threads_share_grace_periods)
 	pthread_t threads[SHARERS];
 	uint64_t epoch;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	register_others(MORE);
 	for (unsigned int i = 0; i < SHARERS; i++) {
 		sharers[i].batch = 32 * (1 + MORE + SHARERS);
@@ -396,7 +396,7 @@ TEST(mm_rcu, readers_may_leave_in_any_order)
 	static const unsigned int order[6][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
 						  { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	for (unsigned int i = 0; i < 6; i++) {
 		struct reader readers[3];
 		atomic_uint freed = 0;
@@ -426,7 +426,7 @@ TEST(mm_rcu, what_is_heavy_fills_a_batch_sooner)
 {
 	atomic_uint freed = 0;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	mm__rcu_barrier();
 	mm__rcu_defer(&new_object(&freed)->garbage, BATCH * MM__RCU_OBJECT);
 	CHECK_EQ(atomic_load(&freed), 0);
@@ -439,7 +439,7 @@ static void *give_too_much(void *arg)
 	atomic_uint *counts = arg;
 
 	watched = true;
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	for (unsigned int i = 0; i < 2 * LIMIT; i++) {
 		atomic_fetch_add(&counts[0], 1);
 		give(1, &counts[1]);
@@ -471,7 +471,7 @@ TEST(mm_rcu, a_reader_gives_away_without_waiting)
 {
 	atomic_uint freed = 0;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	mm__rcu_barrier();
 	mm__rcu_read_lock();
 	give(2 * LIMIT, &freed);
@@ -487,7 +487,7 @@ TEST(mm_rcu, a_function_of_garbage_may_give_away_more)
 	struct object *first = NULL;
 	atomic_uint freed = 0;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	for (unsigned int i = 0; i < 3 * BATCH; i++) {
 		struct object *object = new_object(&freed);
 
@@ -515,7 +515,7 @@ static void *give_and_wait(void *arg)
 {
 	struct giver *giver = arg;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	give(3, giver->freed);
 	sem_post(&giver->given);
 	sem_await(&giver->end);
@@ -545,7 +545,7 @@ TEST(mm_rcu, a_barrier_frees_what_other_threads_gave)
 
 static void *free_one(void *object)
 {
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	mm__rcu_free(object);
 	mm__rcu_poll();
 	return NULL;
@@ -610,7 +610,7 @@ TEST(mm_rcu, a_wait_ends_when_the_readers_that_were_there_have_left)
 
 static void *give_and_end(void *freed)
 {
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	give(10, freed);
 	return NULL;
 }
@@ -694,7 +694,7 @@ static void *swap_values(void *arg)
 {
 	uint64_t seed = (uintptr_t)arg;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	for (unsigned int i = 0; i < test_scale(300000); i++) {
 		uint64_t at = test_random_below(&seed, SLOTS);
 		struct value *old = atomic_exchange(&slots[at], new_value());
@@ -710,7 +710,7 @@ static void *read_values(void *arg)
 {
 	uint64_t seed = (uintptr_t)arg;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
 		struct value *value;
 
@@ -779,7 +779,7 @@ TEST(mm_rcu, a_child_frees_without_the_readers_of_its_parent)
 	atomic_uint freed = 0;
 
 	fork_beside_a_reader();
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	fork_beside_a_reader();
 	/* What the parent gave away before is the parent's. */
 	give(1, &freed);

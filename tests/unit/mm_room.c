@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The limit of areas is exact, whatever threads have room of their own: there are attr.max_areas and one of
+ * The limit of VMAs is exact, whatever threads have room of their own: there are attr.max_areas and one of
  * them when no thread can map any more, as in Linux, and each that goes makes room for one. The linker lets
- * the library's call for the memory of areas, which comes after it has looked for room and before it counts,
+ * the library's call for the memory of VMAs, which comes after it has looked for room and before it counts,
  * end here: there other threads run.
  */
 #include "mm/internal.h"
@@ -22,14 +22,14 @@ struct team {
 
 static atomic_bool yields;
 
-bool __real_mm__areas_stock(unsigned int n);
-bool __wrap_mm__areas_stock(unsigned int n);
+bool __real_mm__vmas_stock(unsigned int n);
+bool __wrap_mm__vmas_stock(unsigned int n);
 
-bool __wrap_mm__areas_stock(unsigned int n)
+bool __wrap_mm__vmas_stock(unsigned int n)
 {
 	for (unsigned int i = 0; i < 4 && atomic_load(&yields); i++)
 		sched_yield();
-	return __real_mm__areas_stock(n);
+	return __real_mm__vmas_stock(n);
 }
 
 static struct mm *new_space_of(uint64_t max_areas)
@@ -130,7 +130,7 @@ static void check_limit(uint64_t max_areas)
 	end(&team);
 }
 
-TEST(mm_room, threads_have_as_many_areas_together_as_one_could)
+TEST(mm_room, threads_have_as_many_vmas_together_as_one_could)
 {
 	check_limit(400);
 }
@@ -232,7 +232,7 @@ TEST(mm_room, what_one_thread_unmaps_another_can_map)
 	check_passing(700);
 }
 
-/* Of 700 areas that one thread unmaps, it keeps some of the room, and others can have all the same. */
+/* Of 700 VMAs that one thread unmaps, it keeps some of the room, and others can have all the same. */
 TEST(mm_room, a_thread_can_have_all_the_room_that_another_has)
 {
 	struct mm *mm = new_space_of(699);
@@ -266,7 +266,7 @@ TEST(mm_room, the_room_of_a_thread_that_ends_is_not_lost)
 	end_space(mm);
 }
 
-/* The child has the areas of the parent, and as much room as is left. */
+/* The child has the VMAs of the parent, and as much room as is left. */
 TEST(mm_room, a_child_has_no_more_room_than_its_parent)
 {
 	struct mm *mm = new_space_of(300);

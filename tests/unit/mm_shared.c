@@ -20,7 +20,7 @@ TEST(mm_shared, can_be_seen_twice)
 		map_as(mm, 0, 4, RW, SHARED);
 		CHECK_EQ(poke(mm, AT(1), 5), 0);
 		CHECK_EQ(remap(mm, 1, 0, 2, 10), 0);
-		CHECK_AREAS(mm, "0-4:rw-s 10-12:rw-s");
+		CHECK_VMAS(mm, "0-4:rw-s 10-12:rw-s");
 		CHECK_EQ(peek(mm, AT(10)), 5);
 		CHECK_EQ(poke(mm, AT(11), 6), 0);
 		CHECK_EQ(peek(mm, AT(2)), 6);
@@ -55,7 +55,7 @@ TEST(mm_shared, private_memory_cannot_be_seen_twice)
 	map(mm, 0, 2, RW);
 	CHECK_EQ(remap(mm, 0, 0, 2, 10), EINVAL);
 	CHECK_EQ(mm_mremap(mm, AT(0), 0, PAGES(2), MM_MREMAP_MAYMOVE, 0, &addr), EINVAL);
-	CHECK_AREAS(mm, "0-2:rw-p");
+	CHECK_VMAS(mm, "0-2:rw-p");
 	end_space(mm);
 }
 
@@ -169,7 +169,7 @@ static void *read_until_told(void *arg)
 {
 	struct reader *reader = arg;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	mm__rcu_read_lock();
 	sem_post(&reader->inside);
 	sem_await(&reader->leave);

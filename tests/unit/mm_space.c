@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "mm/area_node.h"
+#include "mm/vma_node.h"
 #include "mm/internal.h"
 #include "spaces.h"
 #include "threads.h"
@@ -59,11 +59,11 @@ TEST(mm_space, a_new_space_is_empty)
 	end_space(mm);
 }
 
-static int stop_at_third(const struct mm_area *area, void *arg)
+static int stop_at_third(const struct mm_area *vma, void *arg)
 {
 	int *visits = arg;
 
-	CHECK_EQ(area->flags, PRIVATE);
+	CHECK_EQ(vma->flags, PRIVATE);
 	return ++*visits == 3 ? 42 : 0;
 }
 
@@ -79,9 +79,9 @@ TEST(mm_space, a_visitor_can_end_the_walk)
 	end_space(mm);
 }
 
-static int unmap_visited(const struct mm_area *area, void *arg)
+static int unmap_visited(const struct mm_area *vma, void *arg)
 {
-	return mm_munmap(arg, area->start, area->end - area->start);
+	return mm_munmap(arg, vma->start, vma->end - vma->start);
 }
 
 TEST(mm_space, a_visitor_may_change_the_space)
@@ -91,7 +91,7 @@ TEST(mm_space, a_visitor_may_change_the_space)
 	for (unsigned int i = 0; i < 5; i++)
 		map(mm, 2 * i, 1, RW);
 	CHECK_EQ(mm_for_each_area(mm, unmap_visited, mm), 0);
-	CHECK_AREAS(mm, "");
+	CHECK_VMAS(mm, "");
 	end_space(mm);
 }
 
@@ -136,7 +136,7 @@ static struct mm__mapping mapping_of(struct mm *mm, unsigned int page)
 {
 	struct mm__mapping m;
 
-	CHECK(mm__area_tree_at(&mm->areas, AT(page), &m));
+	CHECK(mm__vma_tree_at(&mm->vmas, AT(page), &m));
 	return m;
 }
 
@@ -144,34 +144,34 @@ static void change_tree(struct mm *mm, uint64_t start, const struct mm__mapping 
 {
 	struct mm__edit edit;
 
-	CHECK(mm__edit_in_place(&edit, mm__this_cpu(mm), start, start + MM_PAGE_SIZE, !m));
+	CHECK(mm__edit_in_place(&edit, mm__this_thread(mm), start, start + MM_PAGE_SIZE, !m));
 	if (m)
-		mm__area_tree_set(&edit.tree, start, m);
+		mm__vma_tree_set(&edit.tree, start, m);
 	else
-		mm__area_tree_erase(&edit.tree, start);
-	mm__count_areas(mm__this_cpu(mm), m ? 0 : -1);
+		mm__vma_tree_erase(&edit.tree, start);
+	mm__count_vmas(mm__this_thread(mm), m ? 0 : -1);
 	mm__edit_end(&edit);
 }
 
-TEST(mm_validate, finds_areas_that_are_not_merged)
+TEST(mm_validate, finds_vmas_that_are_not_merged)
 {
 	struct mm *mm = space_to_break();
 
-	mapping_of(mm, 5).area->prot = RW;
+	mapping_of(mm, 5).vma->prot = RW;
 	check_broken(mm, "not merged");
 }
 
 TEST(mm_validate, finds_a_reservation_that_was_not_given_back)
 {
 	struct mm *mm = space_to_break();
-	struct mm__area_needs needs = { .now = 1 };
-	struct mm__area_budget budget;
+	struct mm__vma_needs needs = { .now = 1 };
+	struct mm__vma_budget budget;
 
-	CHECK_EQ(mm__area_tree_reserve(&mm->areas, &budget, &needs), 0);
+	CHECK_EQ(mm__vma_tree_reserve(&mm->vmas, &budget, &needs), 0);
 	check_broken(mm, "kept what it reserved");
 }
 
-TEST(mm_validate, finds_an_area_that_is_not_aligned)
+TEST(mm_validate, finds_a_vma_that_is_not_aligned)
 {
 	struct mm *mm = space_to_break();
 	struct mm__mapping m = mapping_of(mm, 5);
@@ -181,22 +181,22 @@ TEST(mm_validate, finds_an_area_that_is_not_aligned)
 	check_broken(mm, "not aligned");
 }
 
-TEST(mm_validate, finds_an_area_that_was_never_settled)
+TEST(mm_validate, finds_a_vma_that_was_never_settled)
 {
 	struct mm *mm = space_to_break();
 
-	mm__area_change_begin(mapping_of(mm, 5).area);
+	mm__vma_change_begin(mapping_of(mm, 5).vma);
 	check_broken(mm, "being changed");
 }
 
-TEST(mm_validate, finds_a_page_outside_of_all_areas)
+TEST(mm_validate, finds_a_page_outside_of_all_vmas)
 {
 	struct mm *mm = space_to_break();
-	struct mm__area *area = mapping_of(mm, 5).area;
+	struct mm__vma *vma = mapping_of(mm, 5).vma;
 
 	change_tree(mm, AT(5), NULL);
-	check_broken(mm, "in no area");
-	free(area);
+	check_broken(mm, "in no VMA");
+	free(vma);
 }
 
 TEST(mm_validate, finds_an_entry_that_allows_too_much)
@@ -217,13 +217,13 @@ TEST(mm_validate, finds_an_entry_that_is_not_present)
 
 static void miscount(struct mm *mm, int64_t more)
 {
-	mm__room_claim(mm__this_cpu(mm));
-	mm__count_areas(mm__this_cpu(mm), more);
-	mm__room_give_back(mm__this_cpu(mm));
+	mm__room_claim(mm__this_thread(mm));
+	mm__count_vmas(mm__this_thread(mm), more);
+	mm__room_give_back(mm__this_thread(mm));
 }
 
 /* One node, and a tree of them. */
-TEST(mm_validate, finds_a_wrong_number_of_areas)
+TEST(mm_validate, finds_a_wrong_number_of_vmas)
 {
 	for (unsigned int n = 1; n <= 1000; n *= 1000) {
 		struct mm *mm = new_space();
@@ -240,10 +240,10 @@ TEST(mm_validate, finds_a_wrong_number_of_areas)
 TEST(mm_validate, finds_a_leaf_that_no_edit_has_ended)
 {
 	struct mm *mm = new_space();
-	struct leaf *leaf;
+	struct border *leaf;
 
 	map(mm, 0, 1, RW);
-	leaf = mm__leaf(mm__root(&mm->areas));
+	leaf = mm__border(mm__root(&mm->vmas));
 	atomic_fetch_add(&leaf->seq, 1);
 	check_broken(mm, "a leaf is being changed");
 }
@@ -251,10 +251,10 @@ TEST(mm_validate, finds_a_leaf_that_no_edit_has_ended)
 TEST(mm_validate, finds_a_leaf_that_goes_over_its_bounds)
 {
 	struct mm *mm = new_space();
-	struct leaf *leaf;
+	struct border *leaf;
 
 	map(mm, 2, 1, RW);
-	leaf = mm__leaf(mm__root(&mm->areas));
+	leaf = mm__border(mm__root(&mm->vmas));
 	leaf->recorded = (struct sum){ AT(1), AT(3), 0 };
 	check_broken(mm, "over the bounds");
 }
@@ -263,10 +263,10 @@ TEST(mm_validate, finds_a_page_that_is_mapped_twice)
 {
 	struct mm *mm = space_to_break();
 	struct mm__frame *other = mm__entry_frame(entry_of(mm, 8));
-	struct mm__cpu_set all = { .all = true };
+	struct mm__thread_set all = { .all = true };
 
 	mm__entry_store(table_of(mm, 8), AT(8), entry_of(mm, 7));
-	mm__tlb_flush(mm, mm__this_cpu(mm), &all, AT(8), AT(9));
+	mm__tlb_flush(mm, mm__this_thread(mm), &all, AT(8), AT(9));
 	mm__frame_put(other);
 	CHECK(mm_validate(mm, NULL, 0) != 0);
 	mm__frame_get(mm__entry_frame(entry_of(mm, 7)));
@@ -330,7 +330,7 @@ TEST(mm_validate, finds_a_wrong_number_of_tables)
 {
 	struct mm *mm = space_to_break();
 
-	mm__count(mm__this_cpu(mm), MM__TABLE_MADE);
+	mm__count(mm__this_thread(mm), MM__TABLE_MADE);
 	check_broken(mm, "4 page tables, and 5");
 }
 
@@ -338,14 +338,14 @@ TEST(mm_validate, finds_a_wrong_number_of_pages)
 {
 	struct mm *mm = space_to_break();
 
-	mm__count(mm__this_cpu(mm), MM__PAGE_IN);
+	mm__count(mm__this_thread(mm), MM__PAGE_IN);
 	check_broken(mm, "11 pages are counted, and 10 are present");
 }
 
 TEST(mm_space, a_fault_beside_pages_that_move_may_make_their_table)
 {
 	struct mm *mm = new_space();
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *cpu = mm__this_thread(mm);
 	uint64_t from = BASE + PAGES(1), to = BASE + PAGES(4 * 512);
 	struct mm__pins pins = { NULL, 0, 0 };
 
@@ -387,7 +387,7 @@ TEST(mm_space, empty_tables_are_freed_but_for_the_last_few)
 static void *leave_empty_tables(void *arg)
 {
 	struct mm *mm = arg;
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *cpu = mm__this_thread(mm);
 	struct mm__pins pins = { NULL, 0, 0 };
 
 	for (unsigned int i = 0; i < 3; i++) {
@@ -414,7 +414,7 @@ TEST(mm_space, a_thread_that_ends_leaves_no_empty_table)
 TEST(mm_space, the_last_table_of_pages_that_move_may_come_late)
 {
 	struct mm *mm = new_space();
-	struct mm__cpu *cpu = mm__this_cpu(mm);
+	struct mm__thread *cpu = mm__this_thread(mm);
 	struct mm__pins pins = { NULL, 0, 0 };
 	const unsigned int from = 256, n = 1024, to = 10 * 512 + 128, last = 1024;
 	const unsigned int moved[] = { last, last + 127, last + 128, from + n - 1 };

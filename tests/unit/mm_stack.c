@@ -16,9 +16,9 @@ TEST(mm_stack, grows_down_to_where_it_is_accessed)
 
 		map_as(mm, TOP, 2, RW, STACK);
 		CHECK_EQ(poke(mm, AT(TOP - 1) + 100, 5), 0);
-		CHECK_AREAS(mm, "4999-5002:rw-p");
+		CHECK_VMAS(mm, "4999-5002:rw-p");
 		CHECK_EQ(peek(mm, AT(TOP - 10)), 0);
-		CHECK_AREAS(mm, "4990-5002:rw-p");
+		CHECK_VMAS(mm, "4990-5002:rw-p");
 		CHECK_EQ(peek(mm, AT(TOP - 1) + 100), 5);
 		CHECK_EQ(stats_of(mm).pages, 2);
 		CHECK_EQ(stats_of(mm).faults_coarse, 2);
@@ -32,7 +32,7 @@ TEST(mm_stack, does_not_grow_beyond_its_limit)
 
 	map_as(mm, TOP, 1, RW, STACK);
 	CHECK_EQ(poke(mm, AT(TOP - MAX_PAGES), 1), -MM_SEGV_MAPERR);
-	CHECK_AREAS(mm, "5000-5001:rw-p");
+	CHECK_VMAS(mm, "5000-5001:rw-p");
 	CHECK_EQ(poke(mm, AT(TOP + 1 - MAX_PAGES), 1), 0);
 	CHECK_EQ(poke(mm, AT(TOP - MAX_PAGES) + 4095, 1), -MM_SEGV_MAPERR);
 	CHECK_EQ(stats_of(mm).areas, 1);
@@ -54,7 +54,7 @@ TEST(mm_stack, keeps_a_gap_to_what_is_below)
 	end_space(mm);
 }
 
-/* Whether a stack grows to a page, ten pages above an area of one page. */
+/* Whether a stack grows to a page, ten pages above a VMA of one page. */
 static bool grows_close_to(int prot, int flags)
 {
 	struct mm *mm = new_space();
@@ -80,7 +80,7 @@ TEST(mm_stack, keeps_a_gap_only_to_what_can_be_accessed_and_is_no_stack)
 	CHECK(!grows_close_to(X, PRIVATE));
 }
 
-TEST(mm_stack, keeps_a_gap_to_the_next_area_only)
+TEST(mm_stack, keeps_a_gap_to_the_next_vma_only)
 {
 	struct mm *mm = new_space();
 
@@ -88,7 +88,7 @@ TEST(mm_stack, keeps_a_gap_to_the_next_area_only)
 	map(mm, TOP - 30, 1, RW);
 	map(mm, TOP - 20, 1, NONE);
 	CHECK_EQ(poke(mm, AT(TOP - 19), 1), 0);
-	CHECK_AREAS(mm, "4970-4971:rw-p 4980-4981:---p 4981-5001:rw-p");
+	CHECK_VMAS(mm, "4970-4971:rw-p 4980-4981:---p 4981-5001:rw-p");
 	end_space(mm);
 }
 
@@ -98,7 +98,7 @@ TEST(mm_stack, grows_before_it_is_seen_what_it_allows)
 
 	map_as(mm, TOP, 1, NONE, STACK);
 	CHECK_EQ(poke(mm, AT(TOP - 2), 1), -MM_SEGV_ACCERR);
-	CHECK_AREAS(mm, "4998-5001:---p");
+	CHECK_VMAS(mm, "4998-5001:---p");
 	end_space(mm);
 }
 
@@ -116,7 +116,7 @@ TEST(mm_stack, of_a_locked_one_only_the_page_that_is_accessed_becomes_present)
 	end_space(mm);
 }
 
-TEST(mm_stack, grows_although_there_are_too_many_areas)
+TEST(mm_stack, grows_although_there_are_too_many_vmas)
 {
 	struct mm_attr attr;
 	struct mm *mm;
@@ -176,7 +176,7 @@ TEST(mm_stack, a_search_goes_on_below_a_stack_without_room_above_the_gap)
 	end_space(mm);
 }
 
-TEST(mm_stack, without_other_room_only_the_next_area_has_to_keep_its_gap)
+TEST(mm_stack, without_other_room_only_the_next_vma_has_to_keep_its_gap)
 {
 	struct mm *mm = stack_in_gap(100);
 	uint64_t addr = 0;
@@ -249,7 +249,7 @@ TEST(mm_stack, is_not_grown_by_what_operations_do)
 	CHECK_EQ(mm_mprotect(mm, AT(TOP - 1), PAGES(1), R), ENOMEM);
 	CHECK_EQ(mm_madvise(mm, AT(TOP - 1), PAGES(1), MM_MADV_POPULATE_READ), ENOMEM);
 	CHECK_EQ(mm_mlock(mm, AT(TOP - 1), PAGES(1)), ENOMEM);
-	CHECK_AREAS(mm, "5000-5001:rw-p");
+	CHECK_VMAS(mm, "5000-5001:rw-p");
 	end_space(mm);
 }
 

@@ -31,7 +31,7 @@ TEST(mm_threads, what_threads_have_counted_is_not_lost_when_they_end)
 	CHECK_EQ(stats_of(mm).pages, 0);
 	CHECK_EQ(stats_of(mm).frames, 0);
 	/* One at a time, they all had the same number. */
-	CHECK_EQ(mm->cpus.size, 8);
+	CHECK_EQ(mm->threads.size, 8);
 	end_space(mm);
 }
 
@@ -76,7 +76,7 @@ TEST(mm_threads, one_can_use_many_spaces)
 	for (unsigned int i = 0; i < MANY_SPACES; i++) {
 		CHECK_EQ(stats_of(spaces[i]).frames, 2);
 		/* The space's own, this thread's, that of the one that ended. */
-		CHECK_EQ(spaces[i]->cpus.size, 8);
+		CHECK_EQ(spaces[i]->threads.size, 8);
 		end_space(spaces[i]);
 	}
 }
@@ -255,7 +255,7 @@ TEST(mm_threads, may_use_a_space_while_they_end)
 		thread_join(thread_start(use_early_and_late, &late_key));
 		CHECK_EQ(peek(late_space, AT(0)), 9);
 	}
-	CHECK_EQ(late_space->cpus.size, 8);
+	CHECK_EQ(late_space->threads.size, 8);
 	CHECK_EQ(pthread_key_delete(late_key), 0);
 	end_space(late_space);
 }

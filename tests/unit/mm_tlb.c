@@ -309,10 +309,10 @@ TEST(mm_tlb, pages_that_share_a_slot_do_not_mix)
 /* With all slots in use by pages next to each other. */
 static void check_flush(struct mm *mm, unsigned int first, unsigned int n)
 {
-	struct mm__cpu *cpu = mm__this_cpu(mm);
-	struct mm__cpu_set set = { .all = false };
+	struct mm__thread *cpu = mm__this_thread(mm);
+	struct mm__thread_set set = { .all = false };
 
-	mm__cpu_set_add(&set, cpu->number);
+	mm__thread_set_add(&set, cpu->number);
 	for (unsigned int i = 0; i < MM__TLB_ENTRIES; i++)
 		CHECK_EQ(peek(mm, AT(100 + i)), 0);
 	mm__tlb_flush(mm, cpu, &set, AT(first), AT(first + n));
@@ -353,7 +353,7 @@ TEST(mm_tlb, who_gets_the_number_of_a_thread_that_ended_sees_what_is_there_now)
 		end(&reader);
 	}
 	/* The space's own, this thread's, and those of the one or the other. */
-	CHECK(mm->cpus.size <= 8);
+	CHECK(mm->threads.size <= 8);
 	end_space(mm);
 }
 
@@ -368,9 +368,9 @@ struct flusher {
 	uint64_t length;
 };
 
-static bool is_stopped(struct mm__cpu *cpu)
+static bool is_stopped(struct mm__thread *cpu)
 {
-	return atomic_load(&cpu->state) & MM__CPU_STOPPED;
+	return atomic_load(&cpu->state) & MM__THREAD_INTERRUPTED;
 }
 
 static void *unmap_some(void *arg)
@@ -397,7 +397,7 @@ TEST(mm_tlb, a_flush_does_not_wait_for_a_thread_that_another_flush_waits_for)
 {
 	struct mm *mm = new_space();
 	struct reader busy, idle;
-	struct mm__cpu *cpu;
+	struct mm__thread *cpu;
 	struct flusher flusher = { mm, AT(0), PAGES(1) };
 	pthread_t thread;
 
@@ -407,17 +407,17 @@ TEST(mm_tlb, a_flush_does_not_wait_for_a_thread_that_another_flush_waits_for)
 	start(&idle, mm);
 	CHECK_EQ(access_by(&busy, AT(0), 1), 0);
 	CHECK_EQ(access_by(&idle, AT(2), 2), 0);
-	CHECK(mm__thread_attach());
-	cpu = mm__cpu_of(&mm->cpus, owner_of(mm, AT(0)));
+	CHECK(mm__os_thread_attach());
+	cpu = mm__thread_of(&mm->threads, owner_of(mm, AT(0)));
 	/* On behalf of the thread, which does nothing. */
-	mm__cpu_enter(cpu);
+	mm__thread_enter(cpu);
 	thread = thread_start(unmap_some, &flusher);
 	AWAIT(is_stopped(cpu));
 	/* Nothing is freed here, for which the checked build would stop all. */
 	CHECK_EQ(mm_mprotect(mm, AT(2), PAGES(1), R), 0);
 	CHECK_EQ(access_by(&idle, AT(2), 3), -MM_SEGV_ACCERR);
 	CHECK(is_stopped(cpu));
-	mm__cpu_leave(cpu);
+	mm__thread_leave(cpu);
 	thread_join(thread);
 	CHECK_EQ(peek_by(&busy, AT(0)), -MM_SEGV_MAPERR);
 	end(&busy);
@@ -430,7 +430,7 @@ TEST(mm_tlb, threads_begin_and_end_while_a_flush_waits)
 {
 	struct mm *mm = new_space();
 	struct reader busy, other;
-	struct mm__cpu *cpu;
+	struct mm__thread *cpu;
 	struct flusher flusher = { mm, AT(0), PAGES(1) };
 	pthread_t thread;
 
@@ -438,9 +438,9 @@ TEST(mm_tlb, threads_begin_and_end_while_a_flush_waits)
 	map(mm, 1024, 1, RW);
 	start(&busy, mm);
 	CHECK_EQ(access_by(&busy, AT(0), 1), 0);
-	CHECK(mm__thread_attach());
-	cpu = mm__cpu_of(&mm->cpus, owner_of(mm, AT(0)));
-	mm__cpu_enter(cpu);
+	CHECK(mm__os_thread_attach());
+	cpu = mm__thread_of(&mm->threads, owner_of(mm, AT(0)));
+	mm__thread_enter(cpu);
 	thread = thread_start(unmap_some, &flusher);
 	AWAIT(is_stopped(cpu));
 	for (int i = 0; i < 3; i++) {
@@ -449,7 +449,7 @@ TEST(mm_tlb, threads_begin_and_end_while_a_flush_waits)
 		end(&other);
 	}
 	CHECK(is_stopped(cpu));
-	mm__cpu_leave(cpu);
+	mm__thread_leave(cpu);
 	thread_join(thread);
 	end(&busy);
 	end_space(mm);
@@ -457,22 +457,22 @@ TEST(mm_tlb, threads_begin_and_end_while_a_flush_waits)
 
 struct stopper {
 	struct mm *mm;
-	struct mm__cpu_set set;
+	struct mm__thread_set set;
 	atomic_uint *to_come;
 };
 
 static void *flush_often(void *arg)
 {
 	const struct stopper *stopper = arg;
-	struct mm__cpu *cpu = mm__this_cpu(stopper->mm);
+	struct mm__thread *cpu = mm__this_thread(stopper->mm);
 
 	CHECK(cpu);
 	atomic_fetch_sub(stopper->to_come, 1);
 	AWAIT(!atomic_load(stopper->to_come));
 	for (unsigned int i = 0; i < test_scale(3000); i++) {
 		mm__tlb_flush(stopper->mm, cpu, &stopper->set, 0, MM_ADDR_MAX);
-		mm__cpu_enter(cpu);
-		mm__cpu_leave(cpu);
+		mm__thread_enter(cpu);
+		mm__thread_leave(cpu);
 	}
 	return NULL;
 }
@@ -490,7 +490,7 @@ TEST(mm_tlb, flushes_of_the_same_threads_do_not_wait_for_each_other_in_a_circle)
 		stopper[i] = (struct stopper){ .mm = mm, .to_come = &to_come };
 		/* The space's own has a number, as each of the threads. */
 		for (uint32_t k = 0; k <= THREADS; k++)
-			mm__cpu_set_add(&stopper[i].set, i % 2 ? 1 + k : 1 + THREADS - k);
+			mm__thread_set_add(&stopper[i].set, i % 2 ? 1 + k : 1 + THREADS - k);
 	}
 	stopper[0].set.all = true;
 	for (unsigned int i = 0; i < THREADS; i++)
@@ -504,20 +504,20 @@ TEST(mm_tlb, a_set_has_each_thread_once_and_in_order)
 {
 	static const uint32_t added[] = { 7, 3, 9, 3, 1, 7, 0, 8, 2, 9 };
 	static const uint16_t expected[] = { 1, 2, 3, 7, 8, 9 };
-	struct mm__cpu_set set = { .all = false };
+	struct mm__thread_set set = { .all = false };
 
 	for (unsigned int i = 0; i < sizeof(added) / sizeof(added[0]); i++)
-		mm__cpu_set_add(&set, added[i]);
+		mm__thread_set_add(&set, added[i]);
 	CHECK(!set.all);
 	CHECK_EQ(set.count, 6);
 	for (unsigned int i = 0; i < set.count; i++)
 		CHECK_EQ(set.number[i], expected[i]);
-	mm__cpu_set_add(&set, 100);
-	mm__cpu_set_add(&set, 4);
+	mm__thread_set_add(&set, 100);
+	mm__thread_set_add(&set, 4);
 	CHECK(!set.all);
-	mm__cpu_set_add(&set, 100);
+	mm__thread_set_add(&set, 100);
 	CHECK(!set.all);
-	mm__cpu_set_add(&set, 5);
+	mm__thread_set_add(&set, 5);
 	CHECK(set.all);
 }
 
@@ -530,15 +530,15 @@ struct visit {
 	unsigned int visited;
 };
 
-static void check_all_stopped(struct mm__cpu *cpu, void *arg)
+static void check_all_stopped(struct mm__thread *cpu, void *arg)
 {
 	struct visit *visit = arg;
-	const struct mm__cpus *cpus = &visit->mm->cpus;
+	const struct mm__threads *cpus = &visit->mm->threads;
 	unsigned int stopped = 0;
 
 	CHECK(cpu->mm == visit->mm);
 	for (uint32_t number = 1; number <= cpus->size; number++) {
-		struct mm__cpu *other = mm__cpu_of(cpus, number);
+		struct mm__thread *other = mm__thread_of(cpus, number);
 
 		if (!other || !other->used)
 			continue;
@@ -577,7 +577,7 @@ TEST(mm_tlb, all_threads_can_be_stopped_at_the_same_time)
 		sem_await(&readers[i].done);
 	}
 	for (unsigned int i = 0; i < test_scale(3000); i++)
-		mm__cpus_stop_all(mm, check_all_stopped, &visit);
+		mm__threads_interrupt_all(mm, check_all_stopped, &visit);
 	CHECK_EQ(visit.visited, 5 * test_scale(3000));
 	atomic_store(&over, true);
 	for (unsigned int i = 0; i < 3; i++)
@@ -585,7 +585,7 @@ TEST(mm_tlb, all_threads_can_be_stopped_at_the_same_time)
 	end_space(mm);
 }
 
-static void count_visit(struct mm__cpu *cpu, void *arg)
+static void count_visit(struct mm__thread *cpu, void *arg)
 {
 	(void)cpu;
 	++*(unsigned int *)arg;
@@ -600,11 +600,11 @@ TEST(mm_tlb, threads_that_have_ended_are_not_stopped)
 	map(mm, 0, 1, RW);
 	start(&reader, mm);
 	CHECK_EQ(access_by(&reader, AT(0), 1), 0);
-	mm__cpus_stop_all(mm, count_visit, &visited);
+	mm__threads_interrupt_all(mm, count_visit, &visited);
 	CHECK_EQ(visited, 3);
 	end(&reader);
 	visited = 0;
-	mm__cpus_stop_all(mm, count_visit, &visited);
+	mm__threads_interrupt_all(mm, count_visit, &visited);
 	CHECK_EQ(visited, 2);
 	/* What it had in its TLB is taken from where it was. */
 	CHECK_EQ(mm_munmap(mm, AT(0), PAGES(1)), 0);
@@ -618,15 +618,15 @@ TEST(mm_tlb, threads_that_have_ended_are_not_stopped)
 /* As in cpu.c. */
 #define FENCED_ENTRIES 2000u
 
-static void pass(struct mm__cpu *cpu, unsigned int times)
+static void pass(struct mm__thread *cpu, unsigned int times)
 {
 	while (times--) {
-		mm__cpu_enter(cpu);
-		mm__cpu_leave(cpu);
+		mm__thread_enter(cpu);
+		mm__thread_leave(cpu);
 	}
 }
 
-static void ignore(struct mm__cpu *cpu, void *arg)
+static void ignore(struct mm__thread *cpu, void *arg)
 {
 	(void)cpu, (void)arg;
 }
@@ -634,21 +634,21 @@ static void ignore(struct mm__cpu *cpu, void *arg)
 TEST(mm_tlb, a_thread_that_was_stopped_is_fenced_until_it_has_not_been_for_long)
 {
 	struct mm *mm = new_space();
-	struct mm__cpu *cpu = mm__this_cpu(mm);
-	uint32_t fenced = mmrange__fence_is_heavy ? MM__CPU_FENCED : 0;
+	struct mm__thread *cpu = mm__this_thread(mm);
+	uint32_t fenced = mmrange__fence_is_heavy ? MM__THREAD_FENCED : 0;
 
 	CHECK_EQ(atomic_load(&cpu->state), 0);
-	mm__cpus_stop_all(mm, ignore, NULL);
+	mm__threads_interrupt_all(mm, ignore, NULL);
 	CHECK_EQ(atomic_load(&cpu->state), fenced);
 	pass(cpu, FENCED_ENTRIES - 1);
 	CHECK_EQ(atomic_load(&cpu->state), fenced);
-	mm__cpus_stop_all(mm, ignore, NULL);
+	mm__threads_interrupt_all(mm, ignore, NULL);
 	pass(cpu, FENCED_ENTRIES - 1);
 	CHECK_EQ(atomic_load(&cpu->state), fenced);
 	pass(cpu, 1);
 	CHECK_EQ(atomic_load(&cpu->state), 0);
 	pass(cpu, FENCED_ENTRIES);
-	mm__cpus_stop_all(mm, ignore, NULL);
+	mm__threads_interrupt_all(mm, ignore, NULL);
 	CHECK_EQ(atomic_load(&cpu->state), fenced);
 	end_space(mm);
 }
@@ -656,7 +656,7 @@ TEST(mm_tlb, a_thread_that_was_stopped_is_fenced_until_it_has_not_been_for_long)
 /* A translation that one thread uses, and another one takes away, again and again. */
 static struct {
 	struct mm *mm;
-	struct mm__cpu *cpu;
+	struct mm__thread *cpu;
 	pthread_mutex_t table;
 	unsigned int mapped; /* with the lock of the table */
 	unsigned int frame;  /* plain: ThreadSanitizer sees who uses it too late */
@@ -667,21 +667,21 @@ static struct {
 
 enum { IN_USE = 7, FREED = 9 };
 
-static bool use_translation(struct mm__cpu *cpu)
+static bool use_translation(struct mm__thread *cpu)
 {
 	bool found;
 
-	mm__cpu_enter(cpu);
+	mm__thread_enter(cpu);
 	found = mm__tlb_slot(cpu, AT(0))->page == AT(0) + 1;
 	if (found)
 		CHECK_EQ(shared.frame, IN_USE);
-	mm__cpu_leave(cpu);
+	mm__thread_leave(cpu);
 	return found;
 }
 
 static void *use_translations(void *arg)
 {
-	struct mm__cpu *cpu = mm__this_cpu(shared.mm);
+	struct mm__thread *cpu = mm__this_thread(shared.mm);
 
 	(void)arg;
 	shared.cpu = cpu;
@@ -698,11 +698,11 @@ static void *use_translations(void *arg)
 	return NULL;
 }
 
-static void take_translation(struct mm__cpu *self)
+static void take_translation(struct mm__thread *self)
 {
-	struct mm__cpu_set set = { .all = false };
+	struct mm__thread_set set = { .all = false };
 
-	mm__cpu_set_add(&set, shared.cpu->number);
+	mm__thread_set_add(&set, shared.cpu->number);
 	pthread_mutex_lock(&shared.table);
 	shared.mapped = 0;
 	mm__tlb_flush(shared.mm, self, &set, AT(0), AT(1));
@@ -715,12 +715,12 @@ static void take_translation(struct mm__cpu *self)
 TEST(mm_tlb, nothing_is_used_after_a_flush_whether_the_thread_is_fenced_or_not)
 {
 	uint64_t seed = test_seed("mm_tlb");
-	struct mm__cpu *self;
+	struct mm__thread *self;
 	pthread_t thread;
 
 	shared.mm = new_space();
 	shared.frame = IN_USE;
-	self = mm__this_cpu(shared.mm);
+	self = mm__this_thread(shared.mm);
 	CHECK_EQ(sem_init(&shared.ready, 0, 0), 0);
 	thread = thread_start(use_translations, NULL);
 	sem_await(&shared.ready);

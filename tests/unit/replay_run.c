@@ -3,7 +3,7 @@
  * The replay and its self-check: runs with each lock end alike, and a difference of any sort is
  * found and named.
  */
-#include "area_model.h"
+#include "vma_model.h"
 #include "replay.h"
 #include "snapshot.h"
 #include "test.h"

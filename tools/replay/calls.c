@@ -95,7 +95,7 @@ static bool has_failed(const struct record *enter, uint64_t result)
 	return result > UINT64_MAX - LINUX_MAX_ERRNO;
 }
 
-bool call_to_op(const struct recording *recording, size_t i, const struct area_model *model,
+bool call_to_op(const struct recording *recording, size_t i, const struct vma_model *model,
 		struct trace_op *op, enum drop *reason)
 {
 	const struct record *enter = &recording->records[i];

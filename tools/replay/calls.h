@@ -3,7 +3,7 @@
 #ifndef REPLAY_CALLS_H
 #define REPLAY_CALLS_H
 
-#include "area_model.h"
+#include "vma_model.h"
 #include "drops.h"
 #include "recording.h"
 
@@ -11,7 +11,7 @@
  * Makes an operation of the system call that enters with a record; it has its exit. The model is
  * asked for the end of the heap only. False with the reason if there is no such operation.
  */
-bool call_to_op(const struct recording *recording, size_t enter, const struct area_model *model,
+bool call_to_op(const struct recording *recording, size_t enter, const struct vma_model *model,
 		struct trace_op *op, enum drop *reason);
 
 /* Whether a recorded mmap maps a file. */

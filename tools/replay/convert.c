@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The recording is gone through twice. The first time with a model that guesses exec's mappings;
- * these are grouped (exec_areas.h). The second time they are mapped first; each operation then goes
+ * these are grouped (exec_vmas.h). The second time they are mapped first; each operation then goes
  * into the trace if the model says that it can be done, or is counted as dropped.
  */
 #include "convert.h"
-#include "area_model.h"
+#include "vma_model.h"
 #include "calls.h"
 
 #include <mmrange/mm.h>
@@ -17,7 +17,7 @@
 struct converter {
 	const struct recording *recording;
 	bool guessing; /* the first pass */
-	struct area_model model;
+	struct vma_model model;
 	bool *done;        /* by record: the system call has its place already */
 	size_t *in_flight; /* enters with an exit still to come */
 	size_t in_flight_count;
@@ -90,7 +90,7 @@ static int apply(struct converter *c, uint32_t tid, const struct trace_op *op)
 		drop(c, DROP_THREADS, op->kind);
 		return 0;
 	}
-	result = area_model_apply(&c->model, op);
+	result = vma_model_apply(&c->model, op);
 	if (result == MODEL_NO_MEMORY)
 		return ENOMEM;
 	if (result == MODEL_DONE)
@@ -170,7 +170,7 @@ static bool is_free(const struct converter *c, const struct trace_op *op)
 	struct trace_pages pages[2];
 
 	trace_op_pages(op, pages);
-	return !span_map_overlaps(&c->model.areas, pages[0].start, pages[0].end);
+	return !span_map_overlaps(&c->model.vmas, pages[0].start, pages[0].end);
 }
 
 /*
@@ -246,8 +246,8 @@ static int take_fault(struct converter *c, const struct record *record)
 		drop(c, DROP_RANGE, op.kind);
 		return 0;
 	}
-	if (!area_model_allows(&c->model, &op)) {
-		error = draw_forward(c, &op, area_model_helps);
+	if (!vma_model_allows(&c->model, &op)) {
+		error = draw_forward(c, &op, vma_model_helps);
 		if (error)
 			return error;
 	}
@@ -274,43 +274,43 @@ static int take_all(struct converter *c)
 }
 
 /* The first pass: what exec mapped. */
-static int guess_exec_areas(struct converter *c, struct span_map *areas)
+static int guess_exec_vmas(struct converter *c, struct span_map *vmas)
 {
 	int error;
 
 	c->guessing = true;
-	area_model_init(&c->model, true, c->trace->brk_start);
+	vma_model_init(&c->model, true, c->trace->brk_start);
 	error = take_all(c);
 	if (!error)
-		error = exec_pieces_group(&c->model.pieces, &c->model.mapped, areas);
-	area_model_destroy(&c->model);
+		error = exec_pieces_group(&c->model.pieces, &c->model.mapped, vmas);
+	vma_model_destroy(&c->model);
 	return error;
 }
 
 /* The second pass. Exec's mappings are operations of the program's first thread. */
-static int make_trace(struct converter *c, const struct span_map *areas)
+static int make_trace(struct converter *c, const struct span_map *vmas)
 {
 	int error = 0;
 
 	c->guessing = false;
-	area_model_init(&c->model, false, c->trace->brk_start);
-	for (size_t i = 0; i < areas->count && !error; i++) {
-		const struct span *area = &areas->spans[i];
+	vma_model_init(&c->model, false, c->trace->brk_start);
+	for (size_t i = 0; i < vmas->count && !error; i++) {
+		const struct span *vma = &vmas->spans[i];
 		struct trace_op op = {
-			.addr = area->start << MM_PAGE_SHIFT,
-			.length = (area->end - area->start) << MM_PAGE_SHIFT,
+			.addr = vma->start << MM_PAGE_SHIFT,
+			.length = (vma->end - vma->start) << MM_PAGE_SHIFT,
 			.flags = MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_FIXED_NOREPLACE,
 			.kind = TRACE_MMAP,
-			.prot = (uint8_t)area->value,
+			.prot = (uint8_t)vma->value,
 		};
 
-		c->conversion->exec_areas++;
-		c->conversion->exec_pages += area->end - area->start;
+		c->conversion->exec_vmas++;
+		c->conversion->exec_pages += vma->end - vma->start;
 		error = apply(c, c->recording->records[0].tid, &op);
 	}
 	if (!error)
 		error = take_all(c);
-	area_model_destroy(&c->model);
+	vma_model_destroy(&c->model);
 	return error;
 }
 
@@ -320,7 +320,7 @@ int convert(const struct recording *recording, struct trace *trace, struct drops
 	struct converter c = {
 		.recording = recording, .trace = trace, .drops = drops, .conversion = conversion
 	};
-	struct span_map areas = { 0 };
+	struct span_map vmas = { 0 };
 	int error = ENOMEM;
 
 	*trace = (struct trace){ .brk_start = call_brk_start(recording) };
@@ -328,10 +328,10 @@ int convert(const struct recording *recording, struct trace *trace, struct drops
 	memcpy(trace->name, recording->program, sizeof trace->name);
 	c.done = malloc(recording->count * sizeof *c.done);
 	if (c.done)
-		error = guess_exec_areas(&c, &areas);
+		error = guess_exec_vmas(&c, &vmas);
 	if (!error)
-		error = make_trace(&c, &areas);
-	span_map_destroy(&areas);
+		error = make_trace(&c, &vmas);
+	span_map_destroy(&vmas);
 	span_map_destroy(&c.threads);
 	free(c.in_flight);
 	free(c.done);

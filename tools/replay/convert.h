@@ -20,7 +20,7 @@ struct conversion {
 	size_t files;    /* mappings of files, now private anonymous ones */
 	size_t early;    /* system calls that another thread's event drew forward */
 	size_t replaced; /* not MAP_FIXED, yet over something: exec's mappings were guessed wrong */
-	size_t exec_areas;
+	size_t exec_vmas;
 	uint64_t exec_pages;
 };
 

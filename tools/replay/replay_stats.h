@@ -24,7 +24,7 @@ uint64_t stats_in_tables(const struct mm_stats *stats);
 double stats_speculative_share(const struct mm_stats *stats);
 
 /*
- * What so many per cent of the holds of the short mm lock did not exceed, in nanoseconds, rounded up
+ * What so many per cent of the holds of the VMA tree lock did not exceed, in nanoseconds, rounded up
  * to what is counted apart; 0 if there were none.
  */
 uint64_t stats_hold_time(const struct mm_stats *stats, unsigned int per_cent);

@@ -25,15 +25,15 @@ static void *grow(void *list, size_t count, size_t *capacity, size_t size)
 	return memory;
 }
 
-static int add_area(const struct mm_area *area, void *arg)
+static int add_vma(const struct mm_area *vma, void *arg)
 {
 	struct snapshot *s = arg;
-	struct mm_area *areas = grow(s->areas, s->area_count, &s->area_capacity, sizeof *areas);
+	struct mm_area *vmas = grow(s->vmas, s->vma_count, &s->vma_capacity, sizeof *vmas);
 
-	if (!areas)
+	if (!vmas)
 		return ENOMEM;
-	s->areas = areas;
-	areas[s->area_count++] = *area;
+	s->vmas = vmas;
+	vmas[s->vma_count++] = *vma;
 	return 0;
 }
 
@@ -61,16 +61,16 @@ static int add_word(struct snapshot *s, uint64_t addr, const unsigned char *byte
 	return 0;
 }
 
-static int add_pages_of(struct snapshot *s, struct mm *mm, const struct mm_area *area)
+static int add_pages_of(struct snapshot *s, struct mm *mm, const struct mm_area *vma)
 {
 	unsigned char present[CHUNK];
 	uint64_t length;
 	int error = 0;
 
-	for (uint64_t addr = area->start; addr < area->end && !error; addr += length) {
+	for (uint64_t addr = vma->start; addr < vma->end && !error; addr += length) {
 		length = CHUNK * MM_PAGE_SIZE;
-		if (length > area->end - addr)
-			length = area->end - addr;
+		if (length > vma->end - addr)
+			length = vma->end - addr;
 		error = mm_mincore(mm, addr, length, present);
 		for (uint64_t i = 0; i < length / MM_PAGE_SIZE && !error; i++)
 			if (present[i] & 1)
@@ -95,11 +95,11 @@ static int make_readable(const struct snapshot *s, struct mm *mm)
 {
 	int error = 0;
 
-	for (size_t i = 0; i < s->area_count && !error; i++) {
-		const struct mm_area *area = &s->areas[i];
+	for (size_t i = 0; i < s->vma_count && !error; i++) {
+		const struct mm_area *vma = &s->vmas[i];
 
-		if (!(area->prot & MM_PROT_READ))
-			error = mm_mprotect(mm, area->start, area->end - area->start, MM_PROT_READ);
+		if (!(vma->prot & MM_PROT_READ))
+			error = mm_mprotect(mm, vma->start, vma->end - vma->start, MM_PROT_READ);
 	}
 	return error;
 }
@@ -107,11 +107,11 @@ static int make_readable(const struct snapshot *s, struct mm *mm)
 static int take(struct snapshot *s, struct mm *mm, char *message, size_t size)
 {
 	struct mm_stats before, after;
-	int error = mm_for_each_area(mm, add_area, s);
+	int error = mm_for_each_area(mm, add_vma, s);
 
 	mm_get_stats(mm, &before, sizeof(before));
-	for (size_t i = 0; i < s->area_count && !error; i++)
-		error = add_pages_of(s, mm, &s->areas[i]);
+	for (size_t i = 0; i < s->vma_count && !error; i++)
+		error = add_pages_of(s, mm, &s->vmas[i]);
 	if (!error && before.pages != s->page_count) {
 		snprintf(message, size,
 			 "%" PRIu64 " pages are in use, but %zu are present in areas", before.pages,
@@ -151,7 +151,7 @@ int snapshot_take(struct snapshot *snapshot, struct mm *mm, char *message, size_
 
 void snapshot_destroy(struct snapshot *snapshot)
 {
-	free(snapshot->areas);
+	free(snapshot->vmas);
 	free(snapshot->pages);
 	free(snapshot->words);
 	*snapshot = (struct snapshot){ 0 };

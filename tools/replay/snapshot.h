@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot - all that can be seen of an address space: its areas with their protections, the pages
+ * snapshot - all that can be seen of an address space: its VMAs with their protections, the pages
  * that are present, and the bytes in them. Two replays of one trace must end with equal ones.
  */
 #ifndef REPLAY_SNAPSHOT_H
@@ -19,9 +19,9 @@ struct snapshot_word {
 
 /* All lists ascend. */
 struct snapshot {
-	struct mm_area *areas;
-	size_t area_count;
-	size_t area_capacity;
+	struct mm_area *vmas;
+	size_t vma_count;
+	size_t vma_capacity;
 	uint64_t *pages; /* addresses */
 	size_t page_count;
 	size_t page_capacity;
@@ -40,7 +40,7 @@ struct snapshot {
 int snapshot_take(struct snapshot *snapshot, struct mm *mm, char *message, size_t size);
 
 /*
- * 0; EINVAL: they differ, and message names the first difference, areas before pages before bytes.
+ * 0; EINVAL: they differ, and message names the first difference, VMAs before pages before bytes.
  */
 int snapshot_compare(const struct snapshot *expected, const struct snapshot *actual, char *message,
 		     size_t size);

@@ -7,37 +7,37 @@
 #include <stdio.h>
 #include <string.h>
 
-static void describe_area(const struct mm_area *area, char *text, size_t size)
+static void describe_vma(const struct mm_area *vma, char *text, size_t size)
 {
-	snprintf(text, size, "%#" PRIx64 "-%#" PRIx64 " %c%c%c%c", area->start, area->end,
-		 area->prot & MM_PROT_READ ? 'r' : '-', area->prot & MM_PROT_WRITE ? 'w' : '-',
-		 area->prot & MM_PROT_EXEC ? 'x' : '-', area->flags & MM_MAP_SHARED ? 's' : 'p');
+	snprintf(text, size, "%#" PRIx64 "-%#" PRIx64 " %c%c%c%c", vma->start, vma->end,
+		 vma->prot & MM_PROT_READ ? 'r' : '-', vma->prot & MM_PROT_WRITE ? 'w' : '-',
+		 vma->prot & MM_PROT_EXEC ? 'x' : '-', vma->flags & MM_MAP_SHARED ? 's' : 'p');
 }
 
-static bool same_area(const struct mm_area *a, const struct mm_area *b)
+static bool same_vma(const struct mm_area *a, const struct mm_area *b)
 {
 	return a->start == b->start && a->end == b->end && a->prot == b->prot &&
 	       a->flags == b->flags;
 }
 
-static int compare_areas(const struct snapshot *expected, const struct snapshot *actual,
+static int compare_vmas(const struct snapshot *expected, const struct snapshot *actual,
 			 char *message, size_t size)
 {
 	const struct mm_area *want, *have;
 	char wanted[64] = "none", had[64] = "none";
 	size_t i = 0;
 
-	while (i < expected->area_count && i < actual->area_count &&
-	       same_area(&expected->areas[i], &actual->areas[i]))
+	while (i < expected->vma_count && i < actual->vma_count &&
+	       same_vma(&expected->vmas[i], &actual->vmas[i]))
 		i++;
-	want = i < expected->area_count ? &expected->areas[i] : NULL;
-	have = i < actual->area_count ? &actual->areas[i] : NULL;
+	want = i < expected->vma_count ? &expected->vmas[i] : NULL;
+	have = i < actual->vma_count ? &actual->vmas[i] : NULL;
 	if (!want && !have)
 		return 0;
 	if (want)
-		describe_area(want, wanted, sizeof wanted);
+		describe_vma(want, wanted, sizeof wanted);
 	if (have)
-		describe_area(have, had, sizeof had);
+		describe_vma(have, had, sizeof had);
 	snprintf(message, size, "areas differ from the %zuth on: it should be %s, but is %s", i + 1,
 		 wanted, had);
 	return EINVAL;
@@ -97,7 +97,7 @@ static int compare_bytes(const struct snapshot *expected, const struct snapshot 
 int snapshot_compare(const struct snapshot *expected, const struct snapshot *actual, char *message,
 		     size_t size)
 {
-	int error = compare_areas(expected, actual, message, size);
+	int error = compare_vmas(expected, actual, message, size);
 
 	if (!error)
 		error = compare_pages(expected, actual, message, size);

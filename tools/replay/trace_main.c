@@ -28,7 +28,7 @@ static void report(const struct recording *recording, const struct trace *trace,
 				trace_kind_name((enum trace_kind)kind));
 	fprintf(stderr, "of these, not quite as recorded:\n");
 	fprintf(stderr, "%10zu  mmap made up for what exec mapped, %llu pages\n",
-		conversion->exec_areas, (unsigned long long)conversion->exec_pages);
+		conversion->exec_vmas, (unsigned long long)conversion->exec_pages);
 	fprintf(stderr, "%10zu  mmap of a file, now private anonymous memory\n", conversion->files);
 	fprintf(stderr, "%10zu  mmap over what was mapped here, though not in the program\n",
 		conversion->replaced);

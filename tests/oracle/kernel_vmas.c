@@ -10,8 +10,8 @@
 struct walk {
 	uint64_t window;
 	uint64_t window_end;
-	struct areas *areas;
-	bool inside; /* the last area seen is in the window */
+	struct vmas *vmas;
+	bool inside; /* the last VMA seen is in the window */
 };
 
 /* One for each of the two letters that stand for a flag. */
@@ -31,45 +31,45 @@ static uint64_t vm_flags(const char *names)
 }
 
 /* "start-end rwxp offset device inode name". Says whether more in the window may follow. */
-static bool area_line(struct walk *walk, char *line)
+static bool vma_line(struct walk *walk, char *line)
 {
 	char *rest;
 	uint64_t start = strtoull(line, &rest, 16);
 	uint64_t end = strtoull(rest + 1, &rest, 16);
-	struct area *area = &walk->areas->area[walk->areas->count];
+	struct vma *vma = &walk->vmas->vma[walk->vmas->count];
 
 	if (start >= walk->window_end)
 		return false;
 	walk->inside = end > walk->window;
 	if (!walk->inside)
 		return true;
-	area->anonymous = strstr(rest, "/memfd:oracle") == NULL;
+	vma->anonymous = strstr(rest, "/memfd:oracle") == NULL;
 	if (start < walk->window)
 		start = walk->window;
 	if (end > walk->window_end)
 		end = walk->window_end;
-	area->start = (uint16_t)((start - walk->window) / MM_PAGE_SIZE);
-	area->end = (uint16_t)((end - walk->window) / MM_PAGE_SIZE);
-	area->prot = (uint8_t)((rest[1] == 'r' ? MM_PROT_READ : 0) |
+	vma->start = (uint16_t)((start - walk->window) / MM_PAGE_SIZE);
+	vma->end = (uint16_t)((end - walk->window) / MM_PAGE_SIZE);
+	vma->prot = (uint8_t)((rest[1] == 'r' ? MM_PROT_READ : 0) |
 			       (rest[2] == 'w' ? MM_PROT_WRITE : 0) |
 			       (rest[3] == 'x' ? MM_PROT_EXEC : 0));
-	area->shared = rest[4] == 's';
-	area->offset = strtoull(rest + 5, &rest, 16);
-	area->inode = strtoull(rest + 7, NULL, 10);
-	area->vm_flags = 0;
-	walk->areas->count++;
+	vma->shared = rest[4] == 's';
+	vma->offset = strtoull(rest + 5, &rest, 16);
+	vma->inode = strtoull(rest + 7, NULL, 10);
+	vma->vm_flags = 0;
+	walk->vmas->count++;
 	return true;
 }
 
-/* Lines of smaps that say more about an area begin with a capital letter. */
+/* Lines of smaps that say more about a VMA begin with a capital letter. */
 static bool any_line(struct walk *walk, char *line)
 {
 	static const char flags[] = "VmFlags: ";
 
 	if (line[0] < 'A' || line[0] > 'Z')
-		return area_line(walk, line);
+		return vma_line(walk, line);
 	if (walk->inside && strncmp(line, flags, sizeof(flags) - 1) == 0)
-		walk->areas->area[walk->areas->count - 1].vm_flags =
+		walk->vmas->vma[walk->vmas->count - 1].vm_flags =
 			vm_flags(line + sizeof(flags) - 1);
 	return true;
 }
@@ -92,18 +92,18 @@ static bool lines(struct walk *walk, char *text, size_t *length)
 	return true;
 }
 
-void kernel_areas(const struct kernel *kernel, struct areas *areas, bool with_vm_flags)
+void kernel_vmas(const struct kernel *kernel, struct vmas *vmas, bool with_vm_flags)
 {
-	struct walk walk = { kernel->window, kernel->window + window_size(kernel->sequence), areas,
+	struct walk walk = { kernel->window, kernel->window + window_size(kernel->sequence), vmas,
 			     false };
 	static char text[16384];
 	size_t length = 0;
 	ssize_t got;
 	int fd = open(with_vm_flags ? "/proc/self/smaps" : "/proc/self/maps", O_RDONLY);
 
-	areas->count = 0;
-	areas->vm_flags_known = with_vm_flags;
-	areas->at_limit = kernel->sequence->limit != NO_LIMIT;
+	vmas->count = 0;
+	vmas->vm_flags_known = with_vm_flags;
+	vmas->at_limit = kernel->sequence->limit != NO_LIMIT;
 	while ((got = read(fd, text + length, sizeof(text) - 1 - length)) > 0) {
 		length += (size_t)got;
 		if (!lines(&walk, text, &length))
@@ -112,7 +112,7 @@ void kernel_areas(const struct kernel *kernel, struct areas *areas, bool with_vm
 	close(fd);
 }
 
-uint32_t kernel_count_areas(void)
+uint32_t kernel_count_vmas(void)
 {
 	static char text[16384];
 	uint32_t count = 0;
@@ -130,7 +130,7 @@ uint32_t kernel_count_areas(void)
 	return count;
 }
 
-uint32_t kernel_max_areas(void)
+uint32_t kernel_max_vmas(void)
 {
 	return (uint32_t)kernel_number("/proc/sys/vm/max_map_count", 0);
 }

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What mm_mprotect(), mm_mlock() and mm_munlock() do to areas: they make them another kind, one after the
+ * What mm_mprotect(), mm_mlock() and mm_munlock() do to VMAs: they make them another kind, one after the
  * other, up to the first error, as Linux does. Only want of memory is an error before anything has
- * changed. A few areas are changed at a time:
+ * changed. A few VMAs are changed at a time:
  *
- *	in an edit	areas become the new kind, and their counts odd
+ *	in an edit	VMAs become the new kind, and their counts odd
  *	without		their pages come to allow no more than that
  *	in edits	they merge, and their counts become even
  *	without		pages are copied that are locked, and can be written to now
  *
- * An area inside the range changes in place, which takes no memory. Only one that sticks out is split:
+ * A VMA inside the range changes in place, which takes no memory. Only one that sticks out is split:
  * the first one, or the last. The memory for both splits is reserved at the beginning, unless the first
  * edit can do all, and for one merge; what that has used is got back before the next, where there is no
  * memory from the nodes that it replaced.
  *
- * Where there are too many areas Linux may leave an area split although its kind was not changed; here
+ * Where there are too many VMAs Linux may leave a VMA split although its kind was not changed; here
  * it is left whole.
  */
 #include "internal.h"
 
 #include <errno.h>
 
-/* Areas in a row that were changed in the same way; but each of those with copies is alone. */
+/* VMAs in a row that were changed in the same way; but each of those with copies is alone. */
 struct run {
 	uint64_t start;
 	uint64_t end;
@@ -31,14 +31,14 @@ struct run {
 };
 
 struct work {
-	struct mm__cpu *cpu;
+	struct mm__thread *thread;
 	uint64_t addr; /* what lies below has been changed */
 	uint64_t end;
-	int (*change)(struct mm__area_kind *kind, int how);
+	int (*change)(struct mm__vma_kind *kind, int how);
 	int how;
-	struct mm__area_budget *nodes; /* with the mm lock: for the splits, and a merge */
+	struct mm__vma_budget *nodes; /* with the VMA tree lock: for the splits, and a merge */
 	/* Those changed last, which are not settled yet. */
-	struct run run[MM__AREAS_AT_ONCE];
+	struct run run[MM__VMAS_AT_ONCE];
 	unsigned int nr_runs;
 };
 
@@ -62,62 +62,62 @@ static void add_run(struct work *work, const struct run *new)
  * In an edit
  */
 
-/* How many more areas there are when [start, end) of one is another kind, maybe less than none. */
-static int areas_added(const struct mm__edit *edit, const struct mm__mapping *m, uint64_t start,
-		       uint64_t end, const struct mm__area_kind *kind)
+/* How many more VMAs there are when [start, end) of one is another kind, maybe less than none. */
+static int vmas_added(const struct mm__edit *edit, const struct mm__mapping *m, uint64_t start,
+		       uint64_t end, const struct mm__vma_kind *kind)
 {
 	struct mm__mapping left;
 	struct mm__mapping right;
 	int added = (m->start < start) + (end < m->end);
 
-	added -= mm__area_edit_at(&edit->tree, start - 1, &left) && mm__same_kind(left.area, kind);
-	added -= mm__area_edit_at(&edit->tree, end, &right) && mm__same_kind(right.area, kind);
+	added -= mm__vma_edit_at(&edit->tree, start - 1, &left) && mm__same_kind(left.vma, kind);
+	added -= mm__vma_edit_at(&edit->tree, end, &right) && mm__same_kind(right.vma, kind);
 	return added;
 }
 
-/* The part of an area that sticks out. */
+/* The part of a VMA that sticks out. */
 static int change_part(struct mm__edit *edit, const struct mm__mapping *m, const struct run *part,
-		       const struct mm__area_kind *kind)
+		       const struct mm__vma_kind *kind)
 {
-	int added = areas_added(edit, m, part->start, part->end, kind);
+	int added = vmas_added(edit, m, part->start, part->end, kind);
 
-	if (added > 0 && !mm__room_for_areas(edit->cpu, (uint64_t)added))
+	if (added > 0 && !mm__room_for_vmas(edit->thread, (uint64_t)added))
 		return ENOMEM;
-	mm__areas_cut_one(edit, part->start, part->end);
-	mm__areas_put_changing(edit, part->start, part->end, kind);
+	mm__vmas_cut_one(edit, part->start, part->end);
+	mm__vmas_put_changing(edit, part->start, part->end, kind);
 	return 0;
 }
 
-/* [W1] but for the fence, and [W2] of area.h. */
-static void change_whole(struct mm__area *area, const struct mm__area_kind *kind)
+/* [W1] but for the fence, and [W2] of vma.h. */
+static void change_whole(struct mm__vma *vma, const struct mm__vma_kind *kind)
 {
-	mm__area_mark(area);
-	mm__area_set_prot(area, kind->prot);
-	mm__area_set_flags(area, kind->flags);
+	mm__vma_mark(vma);
+	mm__vma_set_prot(vma, kind->prot);
+	mm__vma_set_flags(vma, kind->flags);
 }
 
-/* Changes what of the area lies in the range. EAGAIN: when what was changed before has been settled. */
-static int change_area(struct work *work, struct mm__edit *edit, const struct mm__mapping *m,
+/* Changes what of the VMA lies in the range. EAGAIN: when what was changed before has been settled. */
+static int change_vma(struct work *work, struct mm__edit *edit, const struct mm__mapping *m,
 		       bool *split)
 {
 	struct run part = { .start = work->addr, .end = mm__min(m->end, work->end) };
-	struct mm__area_kind old = mm__kind_of(m->area);
-	struct mm__area_kind kind = old;
+	struct mm__vma_kind old = mm__kind_of(m->vma);
+	struct mm__vma_kind kind = old;
 	bool sticks_out = m->start < part.start || m->end > part.end;
 	int error = work->change(&kind, work->how);
 
-	if (!error && !mm__same_kind(m->area, &kind)) {
-		/* How many areas there are is known only then. */
+	if (!error && !mm__same_kind(m->vma, &kind)) {
+		/* How many VMAs there are is known only then. */
 		if (sticks_out && work->nr_runs)
 			return EAGAIN;
 		part.prot = kind.prot;
 		part.protect = kind.prot != old.prot;
-		part.copies = kind.flags & MM__AREA_LOCKED && kind.flags & MM_MAP_PRIVATE &&
+		part.copies = kind.flags & MM__VMA_LOCKED && kind.flags & MM_MAP_PRIVATE &&
 			      kind.prot & ~old.prot & MM_PROT_WRITE;
 		if (sticks_out)
 			error = change_part(edit, m, &part, &kind);
 		else
-			change_whole(m->area, &kind);
+			change_whole(m->vma, &kind);
 		*split = sticks_out;
 		if (!error)
 			add_run(work, &part);
@@ -127,23 +127,23 @@ static int change_area(struct work *work, struct mm__edit *edit, const struct mm
 	return error;
 }
 
-/* Some areas, up to the first error. */
+/* Some VMAs, up to the first error. */
 static int change_some(struct work *work, struct mm__edit *edit)
 {
-	struct mm__area_list list;
+	struct mm__vma_list list;
 	int error = 0;
 
-	mm__area_list_init(&list);
-	for (unsigned int n = 0; n < MM__AREAS_AT_ONCE && work->addr < work->end && !error; n++) {
+	mm__vma_list_init(&list);
+	for (unsigned int n = 0; n < MM__VMAS_AT_ONCE && work->addr < work->end && !error; n++) {
 		struct mm__mapping m;
 		bool split = false;
 
 		if (!mm__edit_next(edit, &list, work->addr, &m) || m.start > work->addr)
 			error = ENOMEM;
 		else
-			error = change_area(work, edit, &m, &split);
+			error = change_vma(work, edit, &m, &split);
 		if (split)
-			mm__area_list_init(&list);
+			mm__vma_list_init(&list);
 	}
 	/* [W1], for all of them */
 	if (work->nr_runs)
@@ -161,19 +161,19 @@ static void protect_pages(struct work *work)
 		struct run *run = &work->run[i];
 
 		if (run->protect)
-			mm__pages_protect(work->cpu->mm, work->cpu, run->start, run->end,
+			mm__pages_protect(work->thread->mm, work->thread, run->start, run->end,
 					  run->prot);
 	}
 }
 
-/* A page that cannot be had ends it for its area, and not for those behind. */
+/* A page that cannot be had ends it for its VMA, and not for those behind. */
 static void copy_pages(struct work *work)
 {
 	for (unsigned int i = 0; i < work->nr_runs; i++) {
 		struct run *run = &work->run[i];
 
 		if (run->copies)
-			mm__populate_held(work->cpu, run->start, run->end, MM_PROT_WRITE);
+			mm__populate_held(work->thread, run->start, run->end, MM_PROT_WRITE);
 	}
 }
 
@@ -182,7 +182,7 @@ static void finish_part(struct work *work)
 	if (!work->nr_runs)
 		return;
 	protect_pages(work);
-	mm__areas_settle(work->cpu, work->run[0].start, work->run[work->nr_runs - 1].end,
+	mm__vmas_settle(work->thread, work->run[0].start, work->run[work->nr_runs - 1].end,
 			 work->nodes);
 	copy_pages(work);
 	work->nr_runs = 0;
@@ -192,18 +192,18 @@ static void finish_part(struct work *work)
  * All of it
  */
 
-/* Of the areas in a range, the first and the last may stick out of it, or one at both ends. */
-#define ENDS_AREAS 4u
+/* Of the VMAs in a range, the first and the last may stick out of it, or one at both ends. */
+#define ENDS_VMAS 4u
 
 /*
- * Whether one edit in place does all: if an area that sticks out comes last and not first, areas before it
+ * Whether one edit in place does all: if a VMA that sticks out comes last and not first, VMAs before it
  * are to be settled before it is split.
  */
 static bool is_one_step(const struct work *work, const struct mm__edit *edit)
 {
 	struct mm__mapping m;
 
-	return !mm__area_edit_at(&edit->tree, work->end - 1, &m) || m.end <= work->end ||
+	return !mm__vma_edit_at(&edit->tree, work->end - 1, &m) || m.end <= work->end ||
 	       m.start <= work->addr;
 }
 
@@ -213,7 +213,7 @@ static bool change_in_place(struct work *work, int *error)
 	struct mm__edit edit;
 	bool done;
 
-	if (!mm__edit_in_place(&edit, work->cpu, work->addr, work->end, false))
+	if (!mm__edit_in_place(&edit, work->thread, work->addr, work->end, false))
 		return false;
 	done = is_one_step(work, &edit);
 	if (done)
@@ -223,19 +223,19 @@ static bool change_in_place(struct work *work, int *error)
 }
 
 /* If the last edit has not done so. */
-static void release_nodes(struct mm__cpu *cpu, struct mm__area_budget *nodes)
+static void release_nodes(struct mm__thread *thread, struct mm__vma_budget *nodes)
 {
 	if (!nodes->nodes[0] && !nodes->nodes[1])
 		return;
-	mm__lock(cpu->mm);
-	mm__area_tree_release(&cpu->mm->areas, nodes);
-	mm__unlock(cpu->mm, cpu);
+	mm__tree_lock(thread->mm);
+	mm__vma_tree_release(&thread->mm->vmas, nodes);
+	mm__tree_unlock(thread->mm, thread);
 }
 
 static int change_with_lock(struct work *work)
 {
-	struct mm__area_tree *tree = &work->cpu->mm->areas;
-	struct mm__area_budget nodes = { 0, { 0, 0 } };
+	struct mm__vma_tree *tree = &work->thread->mm->vmas;
+	struct mm__vma_budget nodes = { 0, { 0, 0 } };
 	uint64_t start = work->addr;
 	int error = EAGAIN;
 
@@ -243,7 +243,7 @@ static int change_with_lock(struct work *work)
 	for (bool first = true; error == EAGAIN; first = false) {
 		struct mm__edit edit;
 
-		mm__edit_locked(&edit, work->cpu, start, work->end);
+		mm__edit_locked(&edit, work->thread, start, work->end);
 		error = first ? mm__edit_reserve_ends(&edit, &nodes) : 0;
 		edit.tree.budget = &nodes;
 		if (!error)
@@ -251,21 +251,21 @@ static int change_with_lock(struct work *work)
 		if (!error && work->addr < work->end)
 			error = EAGAIN;
 		if (!work->nr_runs && error != EAGAIN)
-			mm__area_tree_release(tree, &nodes);
+			mm__vma_tree_release(tree, &nodes);
 		mm__edit_end(&edit);
 		finish_part(work);
 	}
-	release_nodes(work->cpu, &nodes);
+	release_nodes(work->thread, &nodes);
 	return error;
 }
 
-int mm__areas_change(struct mm__cpu *cpu, uint64_t start, uint64_t end,
-		     int (*change)(struct mm__area_kind *kind, int how), int how)
+int mm__vmas_change(struct mm__thread *thread, uint64_t start, uint64_t end,
+		     int (*change)(struct mm__vma_kind *kind, int how), int how)
 {
-	struct work work = { .cpu = cpu, .addr = start, .end = end, .change = change, .how = how };
+	struct work work = { .thread = thread, .addr = start, .end = end, .change = change, .how = how };
 	int error;
 
-	if (!mm__areas_stock(ENDS_AREAS))
+	if (!mm__vmas_stock(ENDS_VMAS))
 		return ENOMEM;
 	if (!change_in_place(&work, &error))
 		return change_with_lock(&work);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The leaves of the tree of areas, with the sources of the tree. A reader looks a mapping up, which is there
+ * The leaves of the tree of VMAs, with the sources of the tree. A reader looks a mapping up, which is there
  * all the time, while a writer changes it:
  *
  * (nothing)	with the lock of the tree: it is replaced, in a leaf, or in both leaves of an inner node one
@@ -8,7 +8,7 @@
  * IN_PLACE	the same in place
  * SHIFT	in place: another mapping is put in before it, and taken out again
  *
- * The reader finds the old area or the new one, and sees it as it was when it was put in.
+ * The reader finds the old VMA or the new one, and sees it as it was when it was put in.
  *
  * BESIDE	two writers of one leaf, which has a mapping of each: the first one replaces its mapping in
  *		place, the second one with the lock of the tree. No change is lost. READER: there is a reader,
@@ -63,24 +63,24 @@ int posix_memalign(void **memory, size_t alignment, size_t size);
 /* Read sections cost nothing, as no grace period ends. */
 #define MM__NO_READERS
 
-#include "mm/area_node.c"
-#include "mm/area_spares.c"
+#include "mm/vma_node.c"
+#include "mm/vma_spares.c"
 
-#include "mm/area_leaf.c"
-#include "mm/area_tree.c"
+#include "mm/vma_border.c"
+#include "mm/vma_tree.c"
 
-#include "mm/area_erase.c"
+#include "mm/vma_erase.c"
 
-#include "mm/area.h"
+#include "mm/vma.h"
 
 MMRANGE__THREAD_LOCAL struct mm__rcu_thread *mm__rcu_self;
 struct mm__rcu_epoch mm__rcu_epoch;
 
 #ifdef SPLIT
-#define MAPPINGS (LEAF_SLOTS - LEAF_RESERVE)
+#define MAPPINGS (BORDER_SLOTS - BORDER_RESERVE)
 enum { SPARE_LEAVES = 2, SPARE_INNERS = 1 };
 #elif defined(JOIN)
-#define MAPPINGS (LEAF_SLOTS / 3)
+#define MAPPINGS (BORDER_SLOTS / 3)
 enum { SPARE_LEAVES = 2, SPARE_INNERS = 1 };
 #else
 #ifdef BESIDE
@@ -92,21 +92,21 @@ enum { SPARE_LEAVES = 2, SPARE_INNERS = 1 };
 enum { SPARE_LEAVES = LEAVES, SPARE_INNERS = 0 };
 #endif
 
-static struct mm__area_tree tree;
-static struct mm__area_budget budget = { LEAVES, { SPARE_LEAVES, SPARE_INNERS } };
-static struct mm__area old_areas[LEAVES][MAPPINGS];
-static struct mm__area new_areas[LEAVES][MAPPINGS];
-static struct inner root;
+static struct mm__vma_tree tree;
+static struct mm__vma_budget budget = { LEAVES, { SPARE_LEAVES, SPARE_INNERS } };
+static struct mm__vma old_vmas[LEAVES][MAPPINGS];
+static struct mm__vma new_vmas[LEAVES][MAPPINGS];
+static struct interior root;
 
 /* A reader may load all of a slot before it finds that the leaf changes. */
-static struct leaf *new_leaf(void)
+static struct border *new_leaf(void)
 {
-	struct leaf *leaf = malloc(sizeof(*leaf));
+	struct border *leaf = malloc(sizeof(*leaf));
 
-	for (unsigned int i = 0; i < LEAF_SLOTS; i++) {
+	for (unsigned int i = 0; i < BORDER_SLOTS; i++) {
 		atomic_init(&leaf->start[i], UINT64_MAX);
 		atomic_init(&leaf->rest[i].end, UINT64_MAX);
-		atomic_init(&leaf->rest[i].area, NULL);
+		atomic_init(&leaf->rest[i].vma, NULL);
 	}
 	return leaf;
 }
@@ -116,9 +116,9 @@ static uint64_t start_of(unsigned int leaf, unsigned int i)
 	return 100 * (leaf + 1) + 30 * i;
 }
 
-static struct leaf *plant_leaf(unsigned int l)
+static struct border *plant_leaf(unsigned int l)
 {
-	struct leaf *leaf = new_leaf();
+	struct border *leaf = new_leaf();
 
 	leaf->node.level = 0;
 	leaf->node.count = MAPPINGS;
@@ -132,24 +132,24 @@ static struct leaf *plant_leaf(unsigned int l)
 	leaf->high = l + 1 < LEAVES ? start_of(l + 1, 0) - 10 : UINT64_MAX;
 	leaf->last_start = leaf->last_end = leaf->seen = leaf->seen_at = 0;
 	for (unsigned int i = 0; i < MAPPINGS; i++) {
-		atomic_init(&old_areas[l][i].prot, 1);
+		atomic_init(&old_vmas[l][i].prot, 1);
 		atomic_init(&leaf->start[i], start_of(l, i));
 		atomic_init(&leaf->rest[i].end, start_of(l, i) + 10);
-		atomic_init(&leaf->rest[i].area, &old_areas[l][i]);
+		atomic_init(&leaf->rest[i].vma, &old_vmas[l][i]);
 	}
 	leaf->recorded = mm__node_sum(&leaf->node);
 	return leaf;
 }
 
-static void init_inner(struct inner *inner)
+static void init_inner(struct interior *inner)
 {
-	for (unsigned int i = 0; i < INNER_SLOTS - 1; i++)
+	for (unsigned int i = 0; i < INTERIOR_SLOTS - 1; i++)
 		inner->key[i] = UINT64_MAX;
 }
 
-static struct inner *new_inner(void)
+static struct interior *new_inner(void)
 {
-	struct inner *inner = malloc(sizeof(*inner));
+	struct interior *inner = malloc(sizeof(*inner));
 
 	init_inner(inner);
 	return inner;
@@ -161,7 +161,7 @@ static void plant(void)
 	root.node.level = 1;
 	root.node.count = LEAVES;
 	for (unsigned int i = 0; i < LEAVES; i++) {
-		struct leaf *leaf = plant_leaf(i);
+		struct border *leaf = plant_leaf(i);
 
 		mm__set_child(&root.node, i, &leaf->node);
 		root.sum[i] = leaf->recorded;
@@ -182,7 +182,7 @@ static void free_replaced(void)
 {
 #ifdef AT_ONCE
 	/* It is one. */
-	free(mm__area_tree_take_retired(&tree));
+	free(mm__vma_tree_take_retired(&tree));
 #endif
 }
 
@@ -194,21 +194,21 @@ static bool find(unsigned int i, struct mm__mapping *m)
 #ifdef LOCKED
 	return look_locked(descend(&tree, addr), addr, false, m);
 #else
-	return mm__area_tree_at(&tree, addr, m);
+	return mm__vma_tree_at(&tree, addr, m);
 #endif
 }
 
 static bool is_new(unsigned int leaf, unsigned int i, const struct mm__mapping *m)
 {
-	return m->area == &new_areas[leaf][i] && m->end == start_of(leaf, i) + 20;
+	return m->vma == &new_vmas[leaf][i] && m->end == start_of(leaf, i) + 20;
 }
 
 static void check(unsigned int leaf, unsigned int i, const struct mm__mapping *m)
 {
 	assert(m->start == start_of(leaf, i));
-	assert((m->area == &old_areas[leaf][i] && m->end == start_of(leaf, i) + 10) ||
+	assert((m->vma == &old_vmas[leaf][i] && m->end == start_of(leaf, i) + 10) ||
 	       is_new(leaf, i, m));
-	assert(atomic_load_explicit(&m->area->prot, memory_order_relaxed) == 1);
+	assert(atomic_load_explicit(&m->vma->prot, memory_order_relaxed) == 1);
 }
 
 #ifdef READER
@@ -224,18 +224,18 @@ static void *reader(void *arg)
 }
 #endif
 
-static void set(struct mm__area_edit *edit, unsigned int leaf, unsigned int i)
+static void set(struct mm__vma_edit *edit, unsigned int leaf, unsigned int i)
 {
-	struct mm__mapping m = { start_of(leaf, i), start_of(leaf, i) + 20, &new_areas[leaf][i] };
+	struct mm__mapping m = { start_of(leaf, i), start_of(leaf, i) + 20, &new_vmas[leaf][i] };
 
-	atomic_init(&new_areas[leaf][i].prot, 1);
-	mm__area_tree_set(edit, m.start, &m);
+	atomic_init(&new_vmas[leaf][i].prot, 1);
+	mm__vma_tree_set(edit, m.start, &m);
 }
 
 #if defined(BESIDE) || defined(SPLIT) || defined(JOIN) || defined(IN_PLACE) || defined(SHIFT)
-static void begin_in_place(struct mm__area_edit *edit, uint64_t start, uint64_t end)
+static void begin_in_place(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 {
-	bool begun = mm__area_edit_in_place(edit, &tree, start, end, 1, false);
+	bool begun = mm__vma_edit_in_place(edit, &tree, start, end, 1, false);
 
 	assert(begun);
 }
@@ -244,24 +244,24 @@ static void begin_in_place(struct mm__area_edit *edit, uint64_t start, uint64_t 
 #if defined(BESIDE) || defined(SPLIT) || defined(JOIN) || defined(IN_PLACE)
 static void replace_in_place(unsigned int leaf, unsigned int i)
 {
-	struct mm__area_edit edit;
+	struct mm__vma_edit edit;
 
 	begin_in_place(&edit, start_of(leaf, i), start_of(leaf, i) + 20);
 	set(&edit, leaf, i);
-	mm__area_edit_end(&edit);
+	mm__vma_edit_end(&edit);
 }
 #endif
 
 #if !defined(IN_PLACE) && !defined(SHIFT)
-static void begin_locked(struct mm__area_edit *edit, uint64_t start, uint64_t end)
+static void begin_locked(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 {
-	*edit = (struct mm__area_edit){ .tree = NULL };
-	mm__area_edit_locked(edit, &tree, &budget, start, end);
+	*edit = (struct mm__vma_edit){ .tree = NULL };
+	mm__vma_edit_locked(edit, &tree, &budget, start, end);
 }
 
-static void end_locked(struct mm__area_edit *edit)
+static void end_locked(struct mm__vma_edit *edit)
 {
-	mm__area_edit_end(edit);
+	mm__vma_edit_end(edit);
 	free_replaced();
 }
 #endif
@@ -269,7 +269,7 @@ static void end_locked(struct mm__area_edit *edit)
 #if !defined(IN_PLACE) && !defined(SHIFT) && !defined(SPLIT) && !defined(JOIN)
 static void replace_locked(unsigned int leaf, unsigned int i)
 {
-	struct mm__area_edit edit;
+	struct mm__vma_edit edit;
 
 	begin_locked(&edit, start_of(leaf, i), start_of(leaf, i) + 20);
 	set(&edit, leaf, i);
@@ -298,43 +298,43 @@ static bool find_new(unsigned int i)
 #endif
 
 #if defined(SPLIT)
-static struct mm__area other;
+static struct mm__vma other;
 
 static void change(void)
 {
 	uint64_t start = start_of(0, 0) + 25;
 	struct mm__mapping m = { start, start + 3, &other };
-	struct mm__area_edit edit;
+	struct mm__vma_edit edit;
 	pthread_t thread;
 	bool found;
 
 	pthread_create(&thread, NULL, beside, NULL);
 	begin_locked(&edit, m.start, m.end);
-	mm__area_tree_insert(&edit, &m);
+	mm__vma_tree_insert(&edit, &m);
 	end_locked(&edit);
 	pthread_join(thread, NULL);
 	for (unsigned int i = 0; i < MAPPINGS; i++)
 		assert(find_new(i) == !i);
-	found = mm__area_tree_at(&tree, start, &m);
-	assert(found && m.area == &other);
+	found = mm__vma_tree_at(&tree, start, &m);
+	assert(found && m.vma == &other);
 	assert(mm__root(&tree)->level == 1);
 }
 #elif defined(JOIN)
 static void change(void)
 {
 	uint64_t start = start_of(0, MAPPINGS - 1);
-	struct mm__area_edit edit;
+	struct mm__vma_edit edit;
 	struct mm__mapping m;
 	pthread_t thread;
 
 	pthread_create(&thread, NULL, beside, NULL);
 	begin_locked(&edit, start, start + 10);
-	mm__area_tree_erase(&edit, start);
+	mm__vma_tree_erase(&edit, start);
 	end_locked(&edit);
 	pthread_join(thread, NULL);
 	for (unsigned int i = 0; i < MAPPINGS; i++)
 		assert(find_new(i) == !i);
-	assert(!mm__area_tree_at(&tree, start, &m));
+	assert(!mm__vma_tree_at(&tree, start, &m));
 	assert(!mm__root(&tree)->level);
 }
 #elif defined(BESIDE)
@@ -348,21 +348,21 @@ static void change(void)
 	assert(find_new(0) && find_new(1));
 }
 #elif defined(SHIFT)
-static struct mm__area other;
+static struct mm__vma other;
 
 static void change(void)
 {
 	uint64_t start = start_of(LEAVES - 1, 0);
 	struct mm__mapping m = { start - 5, start - 3, &other };
-	struct mm__area_edit edit;
+	struct mm__vma_edit edit;
 
 	atomic_init(&other.prot, 2);
 	begin_in_place(&edit, m.start, m.end);
-	mm__area_tree_insert(&edit, &m);
-	mm__area_edit_end(&edit);
+	mm__vma_tree_insert(&edit, &m);
+	mm__vma_edit_end(&edit);
 	begin_in_place(&edit, m.start, m.end);
-	mm__area_tree_erase(&edit, m.start);
-	mm__area_edit_end(&edit);
+	mm__vma_tree_erase(&edit, m.start);
+	mm__vma_edit_end(&edit);
 }
 #else
 static void change(void)

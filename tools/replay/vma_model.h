@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * area_model - which pages are mapped, and with what protection, as operations of a trace change
+ * vma_model - which pages are mapped, and with what protection, as operations of a trace change
  * it. It has no pages and no locks; the converter asks it whether an operation can succeed.
  *
  * A model that guesses makes up the mappings of exec: memory that is used without ever having been
  * mapped by an operation was there from the start.
  */
-#ifndef REPLAY_AREA_MODEL_H
-#define REPLAY_AREA_MODEL_H
+#ifndef REPLAY_VMA_MODEL_H
+#define REPLAY_VMA_MODEL_H
 
-#include "exec_areas.h"
+#include "exec_vmas.h"
 #include "span_map.h"
 #include "trace_format.h"
 
-struct area_model {
+struct vma_model {
 	bool guessing;
 	uint64_t brk_start;
 	uint64_t brk;
 	uint32_t shared_mappings;  /* so far */
-	struct span_map areas;     /* by page: protection, and what area_model.c adds to it */
+	struct span_map vmas;     /* by page: protection, and what vma_model.c adds to it */
 	struct span_map known;     /* guessing: pages that any operation has named so far */
 	struct span_map mapped;    /* guessing: pages that operations have mapped so far */
 	struct exec_pieces pieces; /* guessing: what was found out */
@@ -26,22 +26,22 @@ struct area_model {
 
 enum model_result {
 	MODEL_DONE,
-	MODEL_UNMAPPED, /* needs memory that is not mapped, or not in one area */
+	MODEL_UNMAPPED, /* needs memory that is not mapped, or not in one VMA */
 	MODEL_ACCESS,   /* a fault that the protection does not allow */
 	MODEL_HEAP,     /* a brk below the start, or into a mapping */
 	MODEL_NO_MEMORY /* of this program */
 };
 
-void area_model_init(struct area_model *model, bool guessing, uint64_t brk_start);
-void area_model_destroy(struct area_model *model);
+void vma_model_init(struct vma_model *model, bool guessing, uint64_t brk_start);
+void vma_model_destroy(struct vma_model *model);
 
 /* Does an operation, if it can be done; otherwise nothing has changed. */
-enum model_result area_model_apply(struct area_model *model, const struct trace_op *op);
+enum model_result vma_model_apply(struct vma_model *model, const struct trace_op *op);
 
 /* Whether a fault would be allowed. */
-bool area_model_allows(const struct area_model *model, const struct trace_op *fault);
+bool vma_model_allows(const struct vma_model *model, const struct trace_op *fault);
 
 /* Whether op would be needed for the fault: it maps its page, or allows the access. */
-bool area_model_helps(const struct trace_op *op, const struct trace_op *fault);
+bool vma_model_helps(const struct trace_op *op, const struct trace_op *fault);
 
 #endif

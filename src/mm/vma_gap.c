@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where there is room in an area_tree: for a writer with the lock, which alone reads sums.
+ * Where there is room in an vma_tree: for a writer with the lock, which alone reads sums.
  *
- * Sums are bounds, see (F) in area_tree.c: each free stretch below a slot is no longer than gap, or lies
+ * Sums are bounds, see (F) in vma_tree.c: each free stretch below a slot is no longer than gap, or lies
  * below lo, or above hi. So a stretch that is long enough is within one that the search tries, and the
  * search tries none below it first. What it finds may be too good, as bounds may be too wide: then a
  * mapping is in the way, and the bounds are tightened that have hidden it. Only edits in place make bounds
  * wider than they need be, and each makes a few.
  */
-#include "area_path.h"
+#include "vma_path.h"
 
 static uint64_t min(uint64_t a, uint64_t b)
 {
@@ -21,7 +21,7 @@ static uint64_t max(uint64_t a, uint64_t b)
 }
 
 struct search {
-	struct mm__area_tree *tree;
+	struct mm__vma_tree *tree;
 	uint64_t length;
 	uint64_t low;
 	uint64_t high;
@@ -44,12 +44,12 @@ static bool fits_beside(struct search *s, uint64_t lo, uint64_t hi)
 	return from < to && to - from >= s->length;
 }
 
-static void tighten(struct search *s, struct mm__area_node *node, unsigned int i)
+static void tighten(struct search *s, struct mm__vma_node *node, unsigned int i)
 {
-	struct mm__area_node *child = mm__child(node, i);
+	struct mm__vma_node *child = mm__child(node, i);
 
-	mm__inner(node)->sum[i] =
-		child->level ? mm__node_sum(child) : mm__leaf_tighten(s->tree, mm__leaf(child));
+	mm__interior(node)->sum[i] =
+		child->level ? mm__node_sum(child) : mm__border_tighten(s->tree, mm__border(child));
 }
 
 /* Tightens all bounds on the way to addr. */
@@ -68,11 +68,11 @@ static unsigned int nth(const struct search *s, unsigned int n, unsigned int cou
 	return s->down ? count - 1 - n : n;
 }
 
-static bool search_leaf(struct search *s, const struct leaf *leaf)
+static bool search_border(struct search *s, const struct border *border)
 {
-	struct mm__area_list list;
+	struct mm__vma_list list;
 
-	mm__leaf_list(leaf, 0, &list);
+	mm__border_list(border, 0, &list);
 	for (unsigned int n = 0; n < list.count; n++) {
 		const struct mm__mapping *m = &list.m[nth(s, n, list.count)];
 
@@ -83,22 +83,22 @@ static bool search_leaf(struct search *s, const struct leaf *leaf)
 }
 
 /* Whether the child may have room within the bounds of the search. */
-static bool concerns(const struct search *s, const struct inner *inner, unsigned int i)
+static bool concerns(const struct search *s, const struct interior *interior, unsigned int i)
 {
-	return inner->sum[i].gap >= s->length && (!i || inner->key[i - 1] < s->high) &&
-	       (i + 1 == inner->node.count || inner->key[i] > s->low);
+	return interior->sum[i].gap >= s->length && (!i || interior->key[i - 1] < s->high) &&
+	       (i + 1 == interior->node.count || interior->key[i] > s->low);
 }
 
 /* Children that cannot have room are passed by their bounds, and those that may be empty, as if they were. */
-static bool search_node(struct search *s, struct mm__area_node *node)
+static bool search_node(struct search *s, struct mm__vma_node *node)
 {
 	if (!node->level)
-		return search_leaf(s, mm__leaf(node));
+		return search_border(s, mm__border(node));
 	for (unsigned int n = 0; n < node->count; n++) {
 		unsigned int i = nth(s, n, node->count);
-		struct sum slot = mm__inner(node)->sum[i];
+		struct sum slot = mm__interior(node)->sum[i];
 
-		if (concerns(s, mm__inner(node), i)) {
+		if (concerns(s, mm__interior(node), i)) {
 			if (search_node(s, mm__child(node, i)))
 				return true;
 			tighten(s, node, i);
@@ -111,7 +111,7 @@ static bool search_node(struct search *s, struct mm__area_node *node)
 
 static bool search_tree(struct search *s)
 {
-	struct mm__area_node *root = mm__root(s->tree);
+	struct mm__vma_node *root = mm__root(s->tree);
 
 	s->edge = s->down ? UINT64_MAX : 0;
 	return (root && search_node(s, root)) ||
@@ -124,14 +124,14 @@ static bool search(struct search *s, uint64_t *addr)
 
 	while (search_tree(s)) {
 		*addr = s->addr;
-		if (!mm__area_tree_find(s->tree, s->addr, &m) || m.start >= s->addr + s->length)
+		if (!mm__vma_tree_find(s->tree, s->addr, &m) || m.start >= s->addr + s->length)
 			return true;
 		tighten_path(s, m.start);
 	}
 	return false;
 }
 
-bool mm__area_tree_highest_gap(struct mm__area_tree *tree, uint64_t length, uint64_t low,
+bool mm__vma_tree_highest_gap(struct mm__vma_tree *tree, uint64_t length, uint64_t low,
 			       uint64_t high, uint64_t *addr)
 {
 	struct search s = { tree, length, low, high, true, 0, 0 };
@@ -139,7 +139,7 @@ bool mm__area_tree_highest_gap(struct mm__area_tree *tree, uint64_t length, uint
 	return search(&s, addr);
 }
 
-bool mm__area_tree_lowest_gap(struct mm__area_tree *tree, uint64_t length, uint64_t low,
+bool mm__vma_tree_lowest_gap(struct mm__vma_tree *tree, uint64_t length, uint64_t low,
 			      uint64_t high, uint64_t *addr)
 {
 	struct search s = { tree, length, low, high, false, 0, 0 };
@@ -147,16 +147,16 @@ bool mm__area_tree_lowest_gap(struct mm__area_tree *tree, uint64_t length, uint6
 	return search(&s, addr);
 }
 
-void mm__area_tree_widen(struct mm__area_tree *tree, uint64_t start, uint64_t end)
+void mm__vma_tree_widen(struct mm__vma_tree *tree, uint64_t start, uint64_t end)
 {
 	struct path path;
 
 	if (!mm__root(tree))
 		return;
 	mm__path_descend(tree, start, &path);
-	mm__leaf_widen(mm__leaf(path.node[0]), start, end);
+	mm__border_widen(mm__border(path.node[0]), start, end);
 	for (unsigned int level = 1; level < path.levels; level++)
-		mm__inner(path.node[level])->sum[path.index[level]] =
-			level == 1 ? mm__leaf(path.node[0])->recorded
+		mm__interior(path.node[level])->sum[path.index[level]] =
+			level == 1 ? mm__border(path.node[0])->recorded
 				   : mm__node_sum(path.node[level - 1]);
 }

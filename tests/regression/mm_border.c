@@ -1,71 +1,71 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Leaves of the area tree that change in place: a reader beside an edit, and edits beside each other.
+ * Leaves of the VMA tree that change in place: a reader beside an edit, and edits beside each other.
  */
 #include "stepper.h"
 
-#include "mm/area_path.h"
+#include "mm/vma_path.h"
 
-#define AREA(n) ((struct mm__area *)(uintptr_t)(n))
+#define VMA(n) ((struct mm__vma *)(uintptr_t)(n))
 
-static struct mm__area_tree tree;
-static struct mm__area_budget budget;
-static struct mm__area_edit edit;
+static struct mm__vma_tree tree;
+static struct mm__vma_budget budget;
+static struct mm__vma_edit edit;
 
-static void put(uint64_t start, uint64_t end, uintptr_t area)
+static void put(uint64_t start, uint64_t end, uintptr_t vma)
 {
-	struct mm__mapping m = { start, end, AREA(area) };
+	struct mm__mapping m = { start, end, VMA(vma) };
 
-	mm__area_tree_insert(&edit, &m);
+	mm__vma_tree_insert(&edit, &m);
 }
 
 /* With the lock. */
-static void begin_locked(struct mm__area_edit *locked, uint64_t start, uint64_t end)
+static void begin_locked(struct mm__vma_edit *locked, uint64_t start, uint64_t end)
 {
-	struct mm__area_needs needs = { .now = 3 };
+	struct mm__vma_needs needs = { .now = 3 };
 
-	CHECK_EQ(mm__area_tree_reserve(&tree, &budget, &needs), 0);
-	*locked = (struct mm__area_edit){ .tree = &tree };
-	mm__area_edit_locked(locked, &tree, &budget, start, end);
+	CHECK_EQ(mm__vma_tree_reserve(&tree, &budget, &needs), 0);
+	*locked = (struct mm__vma_edit){ .tree = &tree };
+	mm__vma_edit_locked(locked, &tree, &budget, start, end);
 }
 
-static void end_locked(struct mm__area_edit *locked)
+static void end_locked(struct mm__vma_edit *locked)
 {
-	mm__area_edit_end(locked);
-	mm__area_tree_release(&tree, &budget);
-	mm__rcu_free(mm__area_tree_take_retired(&tree));
+	mm__vma_edit_end(locked);
+	mm__vma_tree_release(&tree, &budget);
+	mm__rcu_free(mm__vma_tree_take_retired(&tree));
 }
 
 static void begin(uint64_t start, uint64_t end, bool unmaps)
 {
 	mm__rcu_read_lock();
-	CHECK(mm__area_edit_in_place(&edit, &tree, start, end, 1, unmaps));
+	CHECK(mm__vma_edit_in_place(&edit, &tree, start, end, 1, unmaps));
 }
 
 static void end(void)
 {
-	mm__area_edit_end(&edit);
+	mm__vma_edit_end(&edit);
 	mm__rcu_read_unlock();
 }
 
 /* A tree of one leaf, with one mapping. */
-static struct leaf *plant(void)
+static struct border *plant(void)
 {
-	CHECK(mm__thread_attach());
-	mm__area_tree_init(&tree);
+	CHECK(mm__os_thread_attach());
+	mm__vma_tree_init(&tree);
 	begin_locked(&edit, 100, 110);
 	put(100, 110, 1);
 	end_locked(&edit);
-	return mm__leaf(mm__root(&tree));
+	return mm__border(mm__root(&tree));
 }
 
 static void uproot(void)
 {
 	mm__rcu_barrier();
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-static bool is_waited_for(struct leaf *leaf)
+static bool is_waited_for(struct border *leaf)
 {
 	return atomic_load(&leaf->lock.waiters);
 }
@@ -76,9 +76,9 @@ static atomic_bool has_seen;
 static void *look_up(void *arg)
 {
 	(void)arg;
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	mm__rcu_read_lock();
-	CHECK(mm__area_tree_at(&tree, 105, &seen));
+	CHECK(mm__vma_tree_at(&tree, 105, &seen));
 	mm__rcu_read_unlock();
 	atomic_store(&has_seen, true);
 	return NULL;
@@ -86,28 +86,28 @@ static void *look_up(void *arg)
 
 TEST(mm_leaf, a_reader_sees_all_of_an_edit_or_nothing)
 {
-	struct leaf *leaf = plant();
-	struct mm__mapping m = { 100, 120, AREA(2) };
+	struct border *leaf = plant();
+	struct mm__mapping m = { 100, 120, VMA(2) };
 	pthread_t thread;
 
 	atomic_store(&has_seen, false);
 	begin(110, 130, false);
-	mm__area_tree_set(&edit, 100, &m);
+	mm__vma_tree_set(&edit, 100, &m);
 	thread = thread_start(look_up, NULL);
 	AWAIT(is_waited_for(leaf) || atomic_load(&has_seen));
-	m = (struct mm__mapping){ 100, 130, AREA(3) };
-	mm__area_tree_set(&edit, 100, &m);
+	m = (struct mm__mapping){ 100, 130, VMA(3) };
+	mm__vma_tree_set(&edit, 100, &m);
 	end();
 	thread_join(thread);
 	CHECK_EQ(seen.end, 130);
-	CHECK(seen.area == AREA(3));
+	CHECK(seen.vma == VMA(3));
 	uproot();
 }
 
 static void *put_in_place(void *arg)
 {
 	(void)arg;
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	begin(200, 210, false);
 	put(200, 210, 4);
 	end();
@@ -116,41 +116,41 @@ static void *put_in_place(void *arg)
 
 TEST(mm_leaf, an_edit_in_place_is_not_lost_in_a_leaf_that_was_replaced)
 {
-	struct leaf *leaf = plant();
-	struct mm__area_edit locked;
-	struct mm__mapping m = { 100, 105, AREA(5) };
+	struct border *leaf = plant();
+	struct mm__vma_edit locked;
+	struct mm__mapping m = { 100, 105, VMA(5) };
 	pthread_t thread;
 
 	begin_locked(&locked, 100, 110);
 	thread = thread_start(put_in_place, NULL);
 	AWAIT(is_waited_for(leaf));
-	mm__area_tree_set(&locked, 100, &m);
-	mm__area_tree_refill(&locked, 100);
+	mm__vma_tree_set(&locked, 100, &m);
+	mm__vma_tree_refill(&locked, 100);
 	end_locked(&locked);
 	thread_join(thread);
 	CHECK(mm__root(&tree) != &leaf->node);
-	CHECK(mm__area_tree_at(&tree, 104, &m));
-	CHECK(mm__area_tree_at(&tree, 205, &m));
+	CHECK(mm__vma_tree_at(&tree, 104, &m));
+	CHECK(mm__vma_tree_at(&tree, 205, &m));
 	uproot();
 }
 
 static void *replace_leaf(void *arg)
 {
-	struct mm__mapping m = { 100, 105, AREA(5) };
-	struct mm__area_edit locked;
+	struct mm__mapping m = { 100, 105, VMA(5) };
+	struct mm__vma_edit locked;
 
 	(void)arg;
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	begin_locked(&locked, 100, 110);
-	mm__area_tree_set(&locked, 100, &m);
-	mm__area_tree_refill(&locked, 100);
+	mm__vma_tree_set(&locked, 100, &m);
+	mm__vma_tree_refill(&locked, 100);
 	end_locked(&locked);
 	return NULL;
 }
 
 TEST(mm_leaf, a_leaf_is_not_replaced_during_an_edit_in_place)
 {
-	struct leaf *leaf = plant();
+	struct border *leaf = plant();
 	struct mm__mapping m;
 	pthread_t thread;
 
@@ -160,8 +160,8 @@ TEST(mm_leaf, a_leaf_is_not_replaced_during_an_edit_in_place)
 	put(200, 210, 4);
 	end();
 	thread_join(thread);
-	CHECK(mm__area_tree_at(&tree, 104, &m));
-	CHECK(mm__area_tree_at(&tree, 205, &m));
+	CHECK(mm__vma_tree_at(&tree, 104, &m));
+	CHECK(mm__vma_tree_at(&tree, 205, &m));
 	uproot();
 }
 
@@ -169,7 +169,7 @@ TEST(mm_leaf, a_leaf_is_not_replaced_during_an_edit_in_place)
 static void divide(void)
 {
 	begin_locked(&edit, 160, 170);
-	mm__area_tree_tidy(&edit, 160, true, 1);
+	mm__vma_tree_tidy(&edit, 160, true, 1);
 	end_locked(&edit);
 	CHECK_EQ(tree.levels, 2);
 }
@@ -183,9 +183,9 @@ TEST(mm_leaf, an_edit_in_place_does_not_go_over_a_key)
 	end();
 	divide();
 	mm__rcu_read_lock();
-	CHECK(!mm__area_edit_in_place(&edit, &tree, 150, 170, 1, false));
-	CHECK(!mm__area_edit_in_place(&edit, &tree, 150, 160, 1, false));
-	CHECK(!mm__area_edit_in_place(&edit, &tree, 160, 170, 1, false));
+	CHECK(!mm__vma_edit_in_place(&edit, &tree, 150, 170, 1, false));
+	CHECK(!mm__vma_edit_in_place(&edit, &tree, 150, 160, 1, false));
+	CHECK(!mm__vma_edit_in_place(&edit, &tree, 160, 170, 1, false));
 	mm__rcu_read_unlock();
 	begin(150, 159, false);
 	end();
@@ -197,7 +197,7 @@ TEST(mm_leaf, an_edit_in_place_does_not_go_over_a_key)
 /* The mapping that grows over the key touches what the leaf has then. */
 TEST(mm_leaf, a_leaf_knows_that_a_key_has_moved_into_it)
 {
-	struct mm__mapping m = { 130, 170, AREA(8) };
+	struct mm__mapping m = { 130, 170, VMA(8) };
 
 	plant();
 	begin(130, 160, false);
@@ -206,13 +206,13 @@ TEST(mm_leaf, a_leaf_knows_that_a_key_has_moved_into_it)
 	end();
 	divide();
 	begin_locked(&edit, 160, 170);
-	mm__area_tree_clear(&edit, 160, 170);
-	mm__area_tree_set(&edit, 130, &m);
+	mm__vma_tree_clear(&edit, 160, 170);
+	mm__vma_tree_set(&edit, 130, &m);
 	end_locked(&edit);
 	CHECK_EQ(tree.levels, 2);
-	CHECK(mm__area_tree_at(&tree, 165, &m));
+	CHECK(mm__vma_tree_at(&tree, 165, &m));
 	mm__rcu_read_lock();
-	CHECK(!mm__area_edit_in_place(&edit, &tree, 170, 180, 1, false));
+	CHECK(!mm__vma_edit_in_place(&edit, &tree, 170, 180, 1, false));
 	mm__rcu_read_unlock();
 	begin(171, 180, false);
 	end();
@@ -231,16 +231,16 @@ TEST(mm_leaf, an_edit_in_place_does_not_make_gaps_that_a_search_would_miss)
 	end();
 	divide();
 	/* The search makes the bounds as narrow as can be. */
-	CHECK(!mm__area_tree_highest_gap(&tree, 10, 100, 140, &addr));
+	CHECK(!mm__vma_tree_highest_gap(&tree, 10, 100, 140, &addr));
 	mm__rcu_read_lock();
-	CHECK(!mm__area_edit_in_place(&edit, &tree, 110, 130, 1, true));
+	CHECK(!mm__vma_edit_in_place(&edit, &tree, 110, 130, 1, true));
 	mm__rcu_read_unlock();
 	CHECK(edit.widens);
-	mm__area_tree_widen(&tree, 110, 130);
+	mm__vma_tree_widen(&tree, 110, 130);
 	begin(110, 130, true);
-	mm__area_tree_erase(&edit, 110);
+	mm__vma_tree_erase(&edit, 110);
 	end();
-	CHECK(mm__area_tree_highest_gap(&tree, 10, 100, 140, &addr));
+	CHECK(mm__vma_tree_highest_gap(&tree, 10, 100, 140, &addr));
 	CHECK_EQ(addr, 120);
 	uproot();
 }
@@ -250,20 +250,20 @@ static atomic_bool has_tried;
 /* What moves from the upper leaf to the lower one. */
 static void *begin_second(void *arg)
 {
-	struct mm__area_edit first;
-	struct mm__area_edit second;
+	struct mm__vma_edit first;
+	struct mm__vma_edit second;
 
 	(void)arg;
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	mm__rcu_read_lock();
-	CHECK(mm__area_edit_in_place(&first, &tree, 200, 210, 2, false));
-	CHECK(!mm__area_edit_second(&second, &first, 220, 230, 2, false));
+	CHECK(mm__vma_edit_in_place(&first, &tree, 200, 210, 2, false));
+	CHECK(!mm__vma_edit_second(&second, &first, 220, 230, 2, false));
 	CHECK(!second.busy);
-	if (mm__area_edit_second(&second, &first, 120, 130, 2, false))
-		mm__area_edit_end(&second);
+	if (mm__vma_edit_second(&second, &first, 120, 130, 2, false))
+		mm__vma_edit_end(&second);
 	CHECK(second.busy);
 	atomic_store(&has_tried, true);
-	mm__area_edit_end(&first);
+	mm__vma_edit_end(&first);
 	mm__rcu_read_unlock();
 	return NULL;
 }
@@ -271,7 +271,7 @@ static void *begin_second(void *arg)
 /* Another thread may wait for the first, or for the lock of the tree with it. */
 TEST(mm_leaf, a_second_edit_in_place_waits_for_no_other_thread)
 {
-	struct leaf *leaf;
+	struct border *leaf;
 	pthread_t thread;
 	uint64_t low, high;
 
@@ -281,7 +281,7 @@ TEST(mm_leaf, a_second_edit_in_place_waits_for_no_other_thread)
 	put(200, 210, 7);
 	end();
 	divide();
-	leaf = mm__leaf_of(&tree, 120, &low, &high);
+	leaf = mm__border_of(&tree, 120, &low, &high);
 	atomic_store(&has_tried, false);
 	begin(130, 140, false);
 	thread = thread_start(begin_second, NULL);

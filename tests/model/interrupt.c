@@ -16,24 +16,24 @@ static int frame;
 
 static void *user(void *arg)
 {
-	struct mm__cpu *cpu = &model_cpus[USER];
+	struct mm__thread *cpu = &model_threads[USER];
 
 	(void)arg;
 	for (int i = 0; i < ENTRIES; i++) {
-		mm__cpu_enter(cpu);
+		mm__thread_enter(cpu);
 		if (cpu->tlb[0].page)
 			frame++;
-		mm__cpu_leave(cpu);
+		mm__thread_leave(cpu);
 	}
 	return NULL;
 }
 
 static void flush(void)
 {
-	struct mm__cpu_set set = { .all = false };
+	struct mm__thread_set set = { .all = false };
 
-	mm__cpu_set_add(&set, USER);
-	mm__tlb_flush(&model_mm, &model_cpus[FLUSHER], &set, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
+	mm__thread_set_add(&set, USER);
+	mm__tlb_flush(&model_mm, &model_threads[FLUSHER], &set, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
 	frame = -1;
 }
 

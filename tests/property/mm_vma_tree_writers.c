@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Several writers of one area tree, each in blocks of keys of its own, which take turns with those of the
+ * Several writers of one VMA tree, each in blocks of keys of its own, which take turns with those of the
  * others: edits in place, in one leaf or in two, edits with the lock, searches for gaps and tidying all at the same time. Each
  * writer knows what is mapped in its blocks, and must find that, and nothing else, at any time.
  */
-#include "mm/area_node.h"
-#include "mm/area_tree.h"
-#include "mm/cpu.h"
+#include "mm/vma_node.h"
+#include "mm/vma_tree.h"
+#include "mm/thread.h"
 #include "mm/rcu.h"
 #include "threads.h"
 
@@ -15,7 +15,7 @@
 #define BLOCKS  60u /* of each writer */
 #define KEYS    (WRITERS * BLOCK * BLOCKS)
 
-static struct mm__area_tree tree;
+static struct mm__vma_tree tree;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 struct writer {
@@ -26,34 +26,34 @@ struct writer {
 	uint64_t count;
 	uint64_t in_place;
 	uint64_t in_two; /* moves from one leaf to another */
-	struct mm__area_edit edit;
-	struct mm__area_edit second;
-	struct mm__area_budget budget;
+	struct mm__vma_edit edit;
+	struct mm__vma_edit second;
+	struct mm__vma_budget budget;
 	bool locked;
 };
 
 static struct writer writers[WRITERS];
 
-/* The tree does not look at areas. */
-static struct mm__area *area_of(uint64_t start, uint64_t end)
+/* The tree does not look at VMAs. */
+static struct mm__vma *vma_of(uint64_t start, uint64_t end)
 {
-	return (struct mm__area *)(uintptr_t)(start * KEYS + end);
+	return (struct mm__vma *)(uintptr_t)(start * KEYS + end);
 }
 
 static void take_lock(struct writer *writer, unsigned int changes)
 {
-	struct mm__area_needs needs = { .now = changes };
+	struct mm__vma_needs needs = { .now = changes };
 
 	pthread_mutex_lock(&lock);
-	CHECK_EQ(mm__area_tree_reserve(&tree, &writer->budget, &needs), 0);
+	CHECK_EQ(mm__vma_tree_reserve(&tree, &writer->budget, &needs), 0);
 }
 
 static void drop_lock(struct writer *writer)
 {
 	struct mm__garbage *retired;
 
-	mm__area_tree_release(&tree, &writer->budget);
-	retired = mm__area_tree_take_retired(&tree);
+	mm__vma_tree_release(&tree, &writer->budget);
+	retired = mm__vma_tree_take_retired(&tree);
 	pthread_mutex_unlock(&lock);
 	mm__rcu_free(retired);
 }
@@ -61,7 +61,7 @@ static void drop_lock(struct writer *writer)
 static bool begin_in_place(struct writer *writer, uint64_t start, uint64_t end, bool unmaps)
 {
 	mm__rcu_read_lock();
-	if (mm__area_edit_in_place(&writer->edit, &tree, start, end, writer->number + 1, unmaps)) {
+	if (mm__vma_edit_in_place(&writer->edit, &tree, start, end, writer->number + 1, unmaps)) {
 		writer->in_place++;
 		return true;
 	}
@@ -71,31 +71,31 @@ static bool begin_in_place(struct writer *writer, uint64_t start, uint64_t end, 
 
 static void begin(struct writer *writer, uint64_t start, uint64_t end, bool unmaps)
 {
-	writer->edit = (struct mm__area_edit){ .tree = &tree };
+	writer->edit = (struct mm__vma_edit){ .tree = &tree };
 	writer->locked = false;
 	if (test_random_below(&writer->seed, 8) && begin_in_place(writer, start, end, unmaps))
 		return;
 	take_lock(writer, 3);
 	writer->locked = true;
 	if (writer->edit.widens)
-		mm__area_tree_widen(&tree, start, end);
-	mm__area_edit_locked(&writer->edit, &tree, &writer->budget, start, end);
+		mm__vma_tree_widen(&tree, start, end);
+	mm__vma_edit_locked(&writer->edit, &tree, &writer->budget, start, end);
 }
 
 static void tidy(struct writer *writer, uint64_t addr, bool divides)
 {
-	struct mm__area_edit edit = { .tree = &tree };
+	struct mm__vma_edit edit = { .tree = &tree };
 
 	take_lock(writer, MM__TIDY_CHANGES);
-	mm__area_edit_locked(&edit, &tree, &writer->budget, addr, addr + 1);
-	mm__area_tree_tidy(&edit, addr, divides, mmrange__now() * 1000);
-	mm__area_edit_end(&edit);
+	mm__vma_edit_locked(&edit, &tree, &writer->budget, addr, addr + 1);
+	mm__vma_tree_tidy(&edit, addr, divides, mmrange__now() * 1000);
+	mm__vma_edit_end(&edit);
 	drop_lock(writer);
 }
 
 static void end(struct writer *writer)
 {
-	mm__area_edit_end(&writer->edit);
+	mm__vma_edit_end(&writer->edit);
 	if (writer->locked)
 		drop_lock(writer);
 	else
@@ -135,14 +135,14 @@ static void check_key(struct writer *writer, uint64_t key)
 	bool found;
 
 	mm__rcu_read_lock();
-	found = mm__area_tree_at(&tree, key, &m);
+	found = mm__vma_tree_at(&tree, key, &m);
 	mm__rcu_read_unlock();
 	CHECK_EQ(found, writer->owner[key] != 0);
 	if (!found)
 		return;
 	CHECK_EQ(m.start, writer->owner[key] - 1);
 	CHECK_EQ(m.end, end_of(writer, key));
-	CHECK(m.area == area_of(m.start, m.end));
+	CHECK(m.vma == vma_of(m.start, m.end));
 }
 
 static void insert(struct writer *writer, uint64_t key, uint64_t high)
@@ -152,10 +152,10 @@ static void insert(struct writer *writer, uint64_t key, uint64_t high)
 
 	while (stop < high && !writer->owner[stop] && test_random_below(&writer->seed, 2))
 		stop++;
-	m = (struct mm__mapping){ key, stop, area_of(key, stop) };
+	m = (struct mm__mapping){ key, stop, vma_of(key, stop) };
 	begin(writer, key, stop, false);
-	mm__area_tree_clear(&writer->edit, key, stop);
-	mm__area_tree_insert(&writer->edit, &m);
+	mm__vma_tree_clear(&writer->edit, key, stop);
+	mm__vma_tree_insert(&writer->edit, &m);
 	end(writer);
 	writer->count++;
 	set_owner(writer, key, stop, key + 1);
@@ -170,7 +170,7 @@ static void erase(struct writer *writer, uint64_t low, uint64_t high)
 	if (!n)
 		return;
 	begin(writer, low, high, true);
-	mm__area_tree_erase_range(&writer->edit, low, high, n);
+	mm__vma_tree_erase_range(&writer->edit, low, high, n);
 	end(writer);
 	writer->count -= n;
 	set_owner(writer, low, high, 0);
@@ -186,17 +186,17 @@ static void grow(struct writer *writer, uint64_t key, uint64_t high)
 		m.end++;
 	if (m.end == old_end)
 		return;
-	m.area = area_of(m.start, m.end);
+	m.vma = vma_of(m.start, m.end);
 	begin(writer, old_end, m.end, false);
-	mm__area_tree_clear(&writer->edit, old_end, m.end);
-	mm__area_tree_set(&writer->edit, start, &m);
+	mm__vma_tree_clear(&writer->edit, old_end, m.end);
+	mm__vma_tree_set(&writer->edit, start, &m);
 	end(writer);
 	set_owner(writer, start, m.end, start + 1);
 }
 
 /* Both edits of a move, or one in *from and *to. */
 static bool begin_move_in_place(struct writer *writer, const struct mm__mapping *m, uint64_t to,
-				struct mm__area_edit **source, struct mm__area_edit **target)
+				struct mm__vma_edit **source, struct mm__vma_edit **target)
 {
 	uint64_t to_end = to + (m->end - m->start);
 	bool up = m->start < to;
@@ -206,9 +206,9 @@ static bool begin_move_in_place(struct writer *writer, const struct mm__mapping 
 	*source = *target = &writer->edit;
 	if (!begin_in_place(writer, up ? m->start : to, up ? m->end : to_end, up))
 		return false;
-	if (mm__area_edit_includes(&writer->edit, high, high_end, !up))
+	if (mm__vma_edit_includes(&writer->edit, high, high_end, !up))
 		return true;
-	if (mm__area_edit_second(&writer->second, &writer->edit, high, high_end, writer->number + 1,
+	if (mm__vma_edit_second(&writer->second, &writer->edit, high, high_end, writer->number + 1,
 				 !up)) {
 		writer->in_two++;
 		*source = up ? &writer->edit : &writer->second;
@@ -224,7 +224,7 @@ static void move(struct writer *writer, uint64_t key)
 {
 	uint64_t start = writer->owner[key] - 1;
 	struct mm__mapping m = { start, end_of(writer, key), NULL };
-	struct mm__area_edit *source, *target;
+	struct mm__vma_edit *source, *target;
 	uint64_t low, high;
 	uint64_t to = random_key(writer, &low, &high);
 	uint64_t to_end = to + (m.end - m.start);
@@ -235,11 +235,11 @@ static void move(struct writer *writer, uint64_t key)
 			return;
 	if (!begin_move_in_place(writer, &m, to, &source, &target))
 		return;
-	mm__area_tree_erase(source, m.start);
-	m = (struct mm__mapping){ to, to_end, area_of(to, to_end) };
-	mm__area_tree_insert(target, &m);
+	mm__vma_tree_erase(source, m.start);
+	m = (struct mm__mapping){ to, to_end, vma_of(to, to_end) };
+	mm__vma_tree_insert(target, &m);
 	if (target != source)
-		mm__area_edit_end(&writer->second);
+		mm__vma_edit_end(&writer->second);
 	end(writer);
 	set_owner(writer, start, start + (to_end - to), 0);
 	set_owner(writer, to, to_end, to + 1);
@@ -252,7 +252,7 @@ static void search(struct writer *writer)
 	uint64_t addr = 0;
 
 	pthread_mutex_lock(&lock);
-	if (mm__area_tree_highest_gap(&tree, 1 + test_random_below(&writer->seed, 20), 0, KEYS,
+	if (mm__vma_tree_highest_gap(&tree, 1 + test_random_below(&writer->seed, 20), 0, KEYS,
 				      &addr))
 		CHECK(!writer->owner[addr]);
 	pthread_mutex_unlock(&lock);
@@ -286,7 +286,7 @@ static void *write_for_a_while(void *arg)
 {
 	struct writer *writer = arg;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	for (uint64_t i = 0; i < writer->steps; i++)
 		step(writer);
 	for (uint64_t block = 0; block < BLOCKS; block++)
@@ -295,15 +295,15 @@ static void *write_for_a_while(void *arg)
 	return NULL;
 }
 
-TEST(mm_area_tree_writers, each_finds_what_it_has_mapped)
+TEST(mm_vma_tree_writers, each_finds_what_it_has_mapped)
 {
-	uint64_t seed = test_seed("mm_area_tree_writers");
+	uint64_t seed = test_seed("mm_vma_tree_writers");
 	pthread_t threads[WRITERS];
 	const char *what = "";
 	uint64_t count = 0;
 
-	CHECK(mm__thread_attach());
-	mm__area_tree_init(&tree);
+	CHECK(mm__os_thread_attach());
+	mm__vma_tree_init(&tree);
 	for (unsigned int i = 0; i < WRITERS; i++) {
 		writers[i].number = i;
 		writers[i].seed = test_random(&seed);
@@ -316,8 +316,8 @@ TEST(mm_area_tree_writers, each_finds_what_it_has_mapped)
 		CHECK(writers[i].in_place > writers[i].steps / 10);
 		CHECK(writers[i].in_two > writers[i].steps / 1000);
 	}
-	if (!mm__area_tree_valid(&tree, count, &what))
+	if (!mm__vma_tree_valid(&tree, count, &what))
 		test_fail(__FILE__, __LINE__, "%s", what);
 	mm__rcu_barrier();
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }

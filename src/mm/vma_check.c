@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether an area_tree is what area_tree.c says it always is: (B), (E) and (F), and (L-B) of area_leaf.c.
+ * Whether an vma_tree is what vma_tree.c says it always is: (B), (E) and (F), and (L-B) of vma_border.c.
  */
-#include "area_node.h"
+#include "vma_node.h"
 
 #include <stddef.h>
 
 struct check {
-	const struct mm__area_node *root;
+	const struct mm__vma_node *root;
 	uint64_t count;
 	uint64_t end; /* of the last mapping seen */
 	const char *what;
@@ -20,13 +20,13 @@ static bool fail(struct check *check, const char *what)
 }
 
 /* What lies between the keys low and high. */
-static bool check_mappings(struct check *check, const struct leaf *leaf, uint64_t low,
+static bool check_mappings(struct check *check, const struct border *border, uint64_t low,
 			   uint64_t high)
 {
-	for (unsigned int i = 0; i < leaf->node.count; i++) {
+	for (unsigned int i = 0; i < border->node.count; i++) {
 		struct mm__mapping m;
 
-		mm__leaf_get(leaf, i, &m);
+		mm__border_get(border, i, &m);
 		if (m.start >= m.end)
 			return fail(check, "a mapping is empty");
 		if (m.start < check->end)
@@ -35,19 +35,19 @@ static bool check_mappings(struct check *check, const struct leaf *leaf, uint64_
 			return fail(check, "a mapping crosses a key");
 		check->end = m.end;
 	}
-	check->count += leaf->node.count;
+	check->count += border->node.count;
 	return true;
 }
 
 /* (F): each free stretch is below lo, or above hi, or no longer than gap. */
-static bool keeps_bounds(const struct leaf *leaf, const struct sum *bounds)
+static bool keeps_bounds(const struct border *border, const struct sum *bounds)
 {
 	uint64_t end = 0;
 
-	for (unsigned int i = 0; i < leaf->node.count; i++) {
+	for (unsigned int i = 0; i < border->node.count; i++) {
 		struct mm__mapping m;
 
-		mm__leaf_get(leaf, i, &m);
+		mm__border_get(border, i, &m);
 		if (m.start > bounds->lo && end < bounds->hi && (!i || m.start - end > bounds->gap))
 			return false;
 		end = m.end;
@@ -55,45 +55,45 @@ static bool keeps_bounds(const struct leaf *leaf, const struct sum *bounds)
 	return end >= bounds->hi || bounds->lo == UINT64_MAX;
 }
 
-static bool check_leaf(struct check *check, const struct leaf *leaf, uint64_t low, uint64_t high)
+static bool check_border(struct check *check, const struct border *border, uint64_t low, uint64_t high)
 {
-	if (leaf->dead)
+	if (border->dead)
 		return fail(check, "a leaf of the tree is dead");
-	if (atomic_load_explicit(&leaf->seq, memory_order_relaxed) & 1)
+	if (atomic_load_explicit(&border->seq, memory_order_relaxed) & 1)
 		return fail(check, "a leaf is being changed");
 	/* It may not know that it has got wider. */
-	if (leaf->high && (leaf->low < low || leaf->high > high))
+	if (border->high && (border->low < low || border->high > high))
 		return fail(check, "a leaf goes over the keys around it");
-	if (!keeps_bounds(leaf, &leaf->recorded))
+	if (!keeps_bounds(border, &border->recorded))
 		return fail(check, "a leaf goes over the bounds that it has recorded");
-	return check_mappings(check, leaf, low, high);
+	return check_mappings(check, border, low, high);
 }
 
-/* A leaf may have any number of mappings. */
-static unsigned int least(const struct check *check, const struct mm__area_node *node)
+/* A border node may have any number of mappings. */
+static unsigned int least(const struct check *check, const struct mm__vma_node *node)
 {
 	if (!node->level)
 		return 0;
 	return node == check->root ? 2 : mm__least(node);
 }
 
-static bool check_fill(struct check *check, const struct mm__area_node *node)
+static bool check_fill(struct check *check, const struct mm__vma_node *node)
 {
 	if (node->count < least(check, node) || node->count > mm__slots(node))
 		return fail(check, "a node of the tree has too few or too many slots");
 	for (unsigned int i = node->count; i < mm__slots(node); i++) {
 		if (UINT64_MAX !=
-		    (node->level ? mm__inner(node)->key[i - 1] : mm__leaf_start(mm__leaf(node), i)))
+		    (node->level ? mm__interior(node)->key[i - 1] : mm__border_start(mm__border(node), i)))
 			return fail(check, "there is a key in an unused slot");
 	}
 	return true;
 }
 
-/* A leaf keeps to the bounds that stand in it, too, and an inner node to those of its own slots. */
-static bool check_sum(struct check *check, const struct mm__area_node *child,
+/* A border node keeps to the bounds that stand in it, too, and an interior node to those of its own slots. */
+static bool check_sum(struct check *check, const struct mm__vma_node *child,
 		      const struct sum *recorded)
 {
-	struct sum sum = child->level ? mm__node_sum(child) : mm__leaf(child)->recorded;
+	struct sum sum = child->level ? mm__node_sum(child) : mm__border(child)->recorded;
 
 	if (sum.lo > recorded->lo || sum.hi < recorded->hi)
 		return fail(check, "the bounds of a subtree are wrong");
@@ -102,7 +102,7 @@ static bool check_sum(struct check *check, const struct mm__area_node *child,
 	return true;
 }
 
-static bool check_node(struct check *check, const struct mm__area_node *node, unsigned int level,
+static bool check_node(struct check *check, const struct mm__vma_node *node, unsigned int level,
 		       uint64_t low, uint64_t high)
 {
 	if (node->level != level)
@@ -110,22 +110,22 @@ static bool check_node(struct check *check, const struct mm__area_node *node, un
 	if (!check_fill(check, node))
 		return false;
 	if (!level)
-		return check_leaf(check, mm__leaf(node), low, high);
+		return check_border(check, mm__border(node), low, high);
 	for (unsigned int i = 0; i < node->count; i++) {
-		const struct mm__area_node *child = mm__child(node, i);
-		const uint64_t *key = mm__inner(node)->key;
+		const struct mm__vma_node *child = mm__child(node, i);
+		const uint64_t *key = mm__interior(node)->key;
 
 		if (!check_node(check, child, level - 1, i ? key[i - 1] : low,
 				i + 1 < node->count ? key[i] : high) ||
-		    !check_sum(check, child, &mm__inner(node)->sum[i]))
+		    !check_sum(check, child, &mm__interior(node)->sum[i]))
 			return false;
 	}
 	return true;
 }
 
-bool mm__area_tree_valid(const struct mm__area_tree *tree, uint64_t count, const char **what)
+bool mm__vma_tree_valid(const struct mm__vma_tree *tree, uint64_t count, const char **what)
 {
-	const struct mm__area_node *root = mm__root(tree);
+	const struct mm__vma_node *root = mm__root(tree);
 	unsigned int levels = atomic_load_explicit(&tree->levels, memory_order_relaxed);
 	struct check check = { root, 0, 0, NULL };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Erasing a range of an area_tree: any number of mappings at the cost of one. See area_tree.c for the
+ * Erasing a range of an vma_tree: any number of mappings at the cost of one. See vma_tree.c for the
  * rules, which are those of all changes.
  *
  * Two ways lead from the root to both ends of the range. On each level, what lies between the two
@@ -16,38 +16,38 @@
  * A level takes two nodes at most, and the root one: two new ones, or a new one and the copy of its
  * sibling.
  */
-#include "area_path.h"
+#include "vma_path.h"
 
 /* The new nodes of a level. */
 struct seam {
-	struct mm__area_node *node[2];
+	struct mm__vma_node *node[2];
 	unsigned int count;
 	uint64_t key; /* between the two */
 };
 
 /* What is left on a level: slots of left before end_left, the seam below, slots of right from first_right. */
 struct remains {
-	struct mm__area_node *left;
+	struct mm__vma_node *left;
 	unsigned int end_left;
-	struct mm__area_node *right; /* may be left */
+	struct mm__vma_node *right; /* may be left */
 	unsigned int first_right;
 };
 
 struct builder {
-	struct mm__area_tree *tree;
+	struct mm__vma_tree *tree;
 	unsigned int level;
 	unsigned int quota; /* slots for each node */
 	struct seam seam;
 };
 
 /* The node that the next slot goes to, where the slot will be the last. */
-static struct mm__area_node *add_slot(struct builder *b, uint64_t key, unsigned int *i)
+static struct mm__vma_node *add_slot(struct builder *b, uint64_t key, unsigned int *i)
 {
 	struct seam *seam = &b->seam;
-	struct mm__area_node *node = seam->count ? seam->node[seam->count - 1] : NULL;
+	struct mm__vma_node *node = seam->count ? seam->node[seam->count - 1] : NULL;
 
 	if (!node || node->count == b->quota) {
-		node = mm__area_node_take(b->tree, b->level);
+		node = mm__vma_node_take(b->tree, b->level);
 		seam->node[seam->count++] = node;
 		seam->key = key;
 	}
@@ -55,24 +55,24 @@ static struct mm__area_node *add_slot(struct builder *b, uint64_t key, unsigned 
 	return node;
 }
 
-static void add_mappings(struct builder *b, const struct leaf *from, unsigned int first,
+static void add_mappings(struct builder *b, const struct border *from, unsigned int first,
 			 unsigned int end)
 {
 	for (; first < end; first++) {
 		unsigned int i;
-		struct leaf *to = mm__leaf(add_slot(b, mm__leaf_start(from, first), &i));
+		struct border *to = mm__border(add_slot(b, mm__border_start(from, first), &i));
 		struct mm__mapping m;
 
-		mm__leaf_get(from, first, &m);
-		mm__leaf_put(to, i, &m);
+		mm__border_get(from, first, &m);
+		mm__border_put(to, i, &m);
 	}
 }
 
-static void add_child(struct builder *b, uint64_t key, struct mm__area_node *child,
+static void add_child(struct builder *b, uint64_t key, struct mm__vma_node *child,
 		      const struct sum *sum)
 {
 	unsigned int i;
-	struct inner *to = mm__inner(add_slot(b, key, &i));
+	struct interior *to = mm__interior(add_slot(b, key, &i));
 
 	if (i)
 		to->key[i - 1] = key;
@@ -80,7 +80,7 @@ static void add_child(struct builder *b, uint64_t key, struct mm__area_node *chi
 	to->sum[i] = *sum;
 }
 
-static void add_children(struct builder *b, const struct inner *from, unsigned int first,
+static void add_children(struct builder *b, const struct interior *from, unsigned int first,
 			 unsigned int end)
 {
 	for (; first < end; first++)
@@ -94,31 +94,31 @@ static void add_seam(struct builder *b, uint64_t key, const struct seam *below)
 		struct sum sum = mm__node_sum(below->node[i]);
 
 		if (b->level == 1)
-			mm__leaf(below->node[i])->recorded = sum;
+			mm__border(below->node[i])->recorded = sum;
 		add_child(b, i ? below->key : key, below->node[i], &sum);
 	}
 }
 
 /* Retires the nodes that the remains come from, and what is between the two ways. */
-static void retire(struct mm__area_tree *tree, const struct remains *r, bool inner)
+static void retire(struct mm__vma_tree *tree, const struct remains *r, bool interior)
 {
 	unsigned int end = r->left->count;
 
-	if (!inner) {
-		mm__area_node_retire(tree, r->left, 0, 0);
+	if (!interior) {
+		mm__vma_node_retire(tree, r->left, 0, 0);
 		if (r->right != r->left)
-			mm__area_node_retire(tree, r->right, 0, 0);
+			mm__vma_node_retire(tree, r->right, 0, 0);
 		return;
 	}
 	if (r->right == r->left)
 		end = r->first_right - 1;
 	else
-		mm__area_node_retire(tree, r->right, 0, r->first_right - 1);
-	mm__area_node_retire(tree, r->left, r->end_left + 1, end);
+		mm__vma_node_retire(tree, r->right, 0, r->first_right - 1);
+	mm__vma_node_retire(tree, r->left, r->end_left + 1, end);
 }
 
 /* Makes the new nodes of a level of what remains there and of the seam below. */
-static void build(struct mm__area_tree *tree, unsigned int level, const struct remains *r,
+static void build(struct mm__vma_tree *tree, unsigned int level, const struct remains *r,
 		  struct seam *seam)
 {
 	unsigned int all =
@@ -128,20 +128,20 @@ static void build(struct mm__area_tree *tree, unsigned int level, const struct r
 	if (all > mm__slots(r->left))
 		b.quota = (all + 1) / 2;
 	if (level) {
-		const struct inner *left = mm__inner(r->left);
+		const struct interior *left = mm__interior(r->left);
 
 		add_children(&b, left, 0, r->end_left);
 		add_seam(&b, r->end_left ? left->key[r->end_left - 1] : 0, seam);
-		add_children(&b, mm__inner(r->right), r->first_right, r->right->count);
+		add_children(&b, mm__interior(r->right), r->first_right, r->right->count);
 	} else {
-		add_mappings(&b, mm__leaf(r->left), 0, r->end_left);
-		add_mappings(&b, mm__leaf(r->right), r->first_right, r->right->count);
+		add_mappings(&b, mm__border(r->left), 0, r->end_left);
+		add_mappings(&b, mm__border(r->right), r->first_right, r->right->count);
 	}
 	retire(tree, r, level);
 	*seam = b.seam;
 }
 
-static struct remains remains_of(struct mm__area_tree *tree, const struct path *left,
+static struct remains remains_of(struct mm__vma_tree *tree, const struct path *left,
 				 const struct path *right, unsigned int level, uint64_t start,
 				 uint64_t end)
 {
@@ -149,10 +149,10 @@ static struct remains remains_of(struct mm__area_tree *tree, const struct path *
 			     right->index[level] + 1 };
 
 	if (!level) {
-		mm__leaf_lock(tree, mm__leaf(r.left));
-		mm__leaf_lock(tree, mm__leaf(r.right));
-		r.end_left = start ? mm__begun(mm__leaf(r.left), start - 1) : 0;
-		r.first_right = end ? mm__begun(mm__leaf(r.right), end - 1) : 0;
+		mm__border_lock(tree, mm__border(r.left));
+		mm__border_lock(tree, mm__border(r.right));
+		r.end_left = start ? mm__begun(mm__border(r.left), start - 1) : 0;
+		r.first_right = end ? mm__begun(mm__border(r.right), end - 1) : 0;
 	}
 	return r;
 }
@@ -161,24 +161,24 @@ static struct remains remains_of(struct mm__area_tree *tree, const struct path *
  * The node below this level uses too few slots: joins it with a sibling, or takes some of the
  * sibling's. Joined nodes keep some room, so that the next insertion does not divide them again.
  */
-static void refill(struct mm__area_tree *tree, struct path *path, unsigned int level)
+static void refill(struct mm__vma_tree *tree, struct path *path, unsigned int level)
 {
-	struct mm__area_node *parent = mm__path_own(tree, path, level);
+	struct mm__vma_node *parent = mm__path_own(tree, path, level);
 	unsigned int i = path->index[level];
 	unsigned int l = i ? i - 1 : 0;
 	unsigned int other = i ? i - 1 : 1;
-	struct mm__area_node *left, *right;
+	struct mm__vma_node *left, *right;
 	unsigned int all;
-	uint64_t *key = &mm__inner(parent)->key[l];
+	uint64_t *key = &mm__interior(parent)->key[l];
 
-	mm__set_child(parent, other, mm__area_node_replace(tree, mm__child(parent, other)));
+	mm__set_child(parent, other, mm__vma_node_replace(tree, mm__child(parent, other)));
 	left = mm__child(parent, l);
 	right = mm__child(parent, l + 1);
 	all = left->count + right->count;
 	if (all <= mm__slots(left) / 4 * 3 + 1) {
 		mm__shift_left(left, right, right->count, key);
 		mm__close_slots(parent, l + 1, 1);
-		mm__area_node_give(tree, right);
+		mm__vma_node_give(tree, right);
 		path->node[level - 1] = left;
 		path->index[level] = l;
 	} else {
@@ -192,16 +192,16 @@ static void refill(struct mm__area_tree *tree, struct path *path, unsigned int l
 }
 
 /* A new root with one child goes. */
-static void drop_roots(struct mm__area_tree *tree, struct path *path)
+static void drop_roots(struct mm__vma_tree *tree, struct path *path)
 {
 	while (path->levels > 1 && path->owned == path->levels) {
-		struct mm__area_node *root = path->node[path->levels - 1];
+		struct mm__vma_node *root = path->node[path->levels - 1];
 
 		if (root->count > 1)
 			return;
 		path->owned = --path->levels;
 		path->node[path->levels - 1] = mm__child(root, 0);
-		mm__area_node_give(tree, root);
+		mm__vma_node_give(tree, root);
 	}
 }
 
@@ -209,40 +209,40 @@ static void drop_roots(struct mm__area_tree *tree, struct path *path)
  * (E): from the highest new node down to where start leads, refills those that use too few slots.
  * Such a node is the only new one of its level, and start leads to it.
  */
-static void refill_down(struct mm__area_tree *tree, struct path *path, const bool *low,
+static void refill_down(struct mm__vma_tree *tree, struct path *path, const bool *low,
 			uint64_t start)
 {
 	unsigned int level;
 
 	drop_roots(tree, path);
 	for (level = path->owned; level-- > 1;) {
-		struct mm__area_node *node;
+		struct mm__vma_node *node;
 
 		if (level >= path->levels)
 			continue;
 		node = path->node[level];
-		path->index[level] = mm__route(mm__inner(node), start);
+		path->index[level] = mm__route(mm__interior(node), start);
 		path->node[level - 1] = mm__child(node, path->index[level]);
 		if (!low[level - 1])
 			continue;
 		refill(tree, path, level);
-		path->index[level] = mm__route(mm__inner(node), start);
+		path->index[level] = mm__route(mm__interior(node), start);
 		path->node[level - 1] = mm__child(node, path->index[level]);
 		drop_roots(tree, path);
 	}
 }
 
 /* How many slots a new node is to use, if its own child may yet be joined with another. */
-static unsigned int wanted(const struct mm__area_node *node, bool low_below)
+static unsigned int wanted(const struct mm__vma_node *node, bool low_below)
 {
 	return mm__least(node) + (low_below ? 1 : 0);
 }
 
 /*
- * Builds the new nodes from the leaves up. Returns how many levels have some. low[]: the one node of
+ * Builds the new nodes from the border nodes up. Returns how many levels have some. low[]: the one node of
  * that level uses too few slots.
  */
-static unsigned int build_up(struct mm__area_tree *tree, struct path *left, struct path *right,
+static unsigned int build_up(struct mm__vma_tree *tree, struct path *left, struct path *right,
 			     uint64_t start, uint64_t end, bool *low)
 {
 	struct seam seam = { .count = 0 };
@@ -263,10 +263,10 @@ static unsigned int build_up(struct mm__area_tree *tree, struct path *left, stru
 	return level;
 }
 
-/* Nothing, if end is start, but for the leaf there that may have too few. */
-static void erase_nodes(struct mm__area_edit *edit, uint64_t start, uint64_t end)
+/* Nothing, if end is start, but for the border node there that may have too few. */
+static void erase_nodes(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 {
-	struct mm__area_tree *tree = edit->tree;
+	struct mm__vma_tree *tree = edit->tree;
 	struct path path, right;
 	bool low[MAX_LEVELS];
 
@@ -283,40 +283,40 @@ static void erase_nodes(struct mm__area_edit *edit, uint64_t start, uint64_t end
 	mm__path_publish(tree, &path);
 }
 
-void mm__area_tree_erase_range(struct mm__area_edit *edit, uint64_t start, uint64_t end, uint64_t n)
+void mm__vma_tree_erase_range(struct mm__vma_edit *edit, uint64_t start, uint64_t end, uint64_t n)
 {
-	struct mm__area_tree *tree = edit->tree;
-	struct mm__area_edit in_place;
-	struct leaf *leaf;
+	struct mm__vma_tree *tree = edit->tree;
+	struct mm__vma_edit in_place;
+	struct border *border;
 	struct path path;
 	uint64_t low, high;
 
-	if (edit->leaf) {
-		mm__leaf_erase(edit, start, end);
+	if (edit->border) {
+		mm__border_erase(edit, start, end);
 		return;
 	}
-	mm__area_change(tree, edit->budget);
-	leaf = mm__leaf_of(tree, start, &low, &high);
-	mm__leaf_lock(tree, leaf);
-	if (end > high || (!leaf->sparse && leaf->node.count < n + mm__least(&leaf->node))) {
+	mm__vma_change(tree, edit->budget);
+	border = mm__border_of(tree, start, &low, &high);
+	mm__border_lock(tree, border);
+	if (end > high || (!border->sparse && border->node.count < n + mm__least(&border->node))) {
 		erase_nodes(edit, start, end);
 		return;
 	}
-	/* What of the leaf remains is enough for a leaf. */
+	/* What of the border node remains is enough for a border node. */
 	mm__path_descend(tree, start, &path);
-	in_place = mm__path_edit_leaf(tree, &path);
-	mm__leaf_erase(&in_place, start, end);
-	mm__path_leaf_edited(&path, &in_place);
+	in_place = mm__path_edit_border(tree, &path);
+	mm__border_erase(&in_place, start, end);
+	mm__path_border_edited(&path, &in_place);
 }
 
-void mm__area_tree_remove_leaves(struct mm__area_edit *edit, uint64_t start, uint64_t end)
+void mm__vma_tree_remove_borders(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 {
-	mm__area_change(edit->tree, edit->budget);
+	mm__vma_change(edit->tree, edit->budget);
 	erase_nodes(edit, start, end);
 }
 
-void mm__area_tree_refill(struct mm__area_edit *edit, uint64_t addr)
+void mm__vma_tree_refill(struct mm__vma_edit *edit, uint64_t addr)
 {
-	mm__area_change(edit->tree, edit->budget);
+	mm__vma_change(edit->tree, edit->budget);
 	erase_nodes(edit, addr, addr);
 }

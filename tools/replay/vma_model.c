@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-#include "area_model.h"
+#include "vma_model.h"
 
 #include <mmrange/mm.h>
 
 /*
- * An area's value, whatever tells areas apart: its protection, AREA_GUESSED if it is exec's and
+ * A VMA's value, whatever tells VMAs apart: its protection, VMA_GUESSED if it is exec's and
  * nothing has changed it yet, the flags of its mapping, and for a shared one which mapping it is.
  */
-#define AREA_PROT          UINT64_C(0x07)
-#define AREA_GUESSED       UINT64_C(0x08)
-#define AREA_FLAGS_SHIFT   4
-#define AREA_MAPPING_SHIFT 32
+#define VMA_PROT          UINT64_C(0x07)
+#define VMA_GUESSED       UINT64_C(0x08)
+#define VMA_FLAGS_SHIFT   4
+#define VMA_MAPPING_SHIFT 32
 #define MAPPING_FLAGS      (MM_MAP_SHARED | MM_MAP_NORESERVE | MM_MAP_STACK)
 
-void area_model_init(struct area_model *model, bool guessing, uint64_t brk_start)
+void vma_model_init(struct vma_model *model, bool guessing, uint64_t brk_start)
 {
-	*model = (struct area_model){ .guessing = guessing,
+	*model = (struct vma_model){ .guessing = guessing,
 				      .brk_start = brk_start,
 				      .brk = brk_start };
 }
 
-void area_model_destroy(struct area_model *model)
+void vma_model_destroy(struct vma_model *model)
 {
-	span_map_destroy(&model->areas);
+	span_map_destroy(&model->vmas);
 	span_map_destroy(&model->known);
 	span_map_destroy(&model->mapped);
 	exec_pieces_destroy(&model->pieces);
@@ -42,7 +42,7 @@ static unsigned int access_of(const struct trace_op *fault)
 /* As on x86: what can be accessed at all can be read. */
 static bool allows(uint64_t value, unsigned int access)
 {
-	return value & (access == MM_PROT_READ ? AREA_PROT : access);
+	return value & (access == MM_PROT_READ ? VMA_PROT : access);
 }
 
 static enum model_result result(int error)
@@ -51,9 +51,9 @@ static enum model_result result(int error)
 }
 
 /* Operations that make a mapping: a guess stays away from where they do. */
-static int set_mapped(struct area_model *model, struct trace_pages pages, uint64_t value)
+static int set_mapped(struct vma_model *model, struct trace_pages pages, uint64_t value)
 {
-	int error = span_map_set(&model->areas, pages.start, pages.end, value);
+	int error = span_map_set(&model->vmas, pages.start, pages.end, value);
 
 	if (!error && model->guessing)
 		error = span_map_set(&model->known, pages.start, pages.end, 0);
@@ -63,9 +63,9 @@ static int set_mapped(struct area_model *model, struct trace_pages pages, uint64
 }
 
 /* Takes the parts of the pages that no operation has named before for exec's. */
-static int guess(struct area_model *model, struct trace_pages pages, unsigned int access)
+static int guess(struct vma_model *model, struct trace_pages pages, unsigned int access)
 {
-	const uint64_t value = MM_PROT_READ | MM_PROT_WRITE | MM_PROT_EXEC | AREA_GUESSED;
+	const uint64_t value = MM_PROT_READ | MM_PROT_WRITE | MM_PROT_EXEC | VMA_GUESSED;
 	uint64_t start = pages.start;
 	int error = 0;
 
@@ -80,7 +80,7 @@ static int guess(struct area_model *model, struct trace_pages pages, unsigned in
 		if (start < end) {
 			error = exec_pieces_add(&model->pieces, start, end, (int)access);
 			if (!error)
-				error = span_map_set(&model->areas, start, end, value);
+				error = span_map_set(&model->vmas, start, end, value);
 			if (!error)
 				error = span_map_set(&model->known, start, end, 0);
 		}
@@ -89,16 +89,16 @@ static int guess(struct area_model *model, struct trace_pages pages, unsigned in
 	return error;
 }
 
-static enum model_result apply_fault(struct area_model *model, const struct trace_op *op,
+static enum model_result apply_fault(struct vma_model *model, const struct trace_op *op,
 				     struct trace_pages pages)
 {
-	const struct span *span = span_map_find(&model->areas, pages.start);
+	const struct span *span = span_map_find(&model->vmas, pages.start);
 	int error = 0;
 
 	if (!span && model->guessing) {
 		error = guess(model, pages, access_of(op));
-		span = span_map_find(&model->areas, pages.start);
-	} else if (span && span->value & AREA_GUESSED) {
+		span = span_map_find(&model->vmas, pages.start);
+	} else if (span && span->value & VMA_GUESSED) {
 		error = exec_pieces_add(&model->pieces, pages.start, pages.end, (int)access_of(op));
 	}
 	if (error)
@@ -110,46 +110,46 @@ static enum model_result apply_fault(struct area_model *model, const struct trac
 
 static bool is_shared(uint64_t value)
 {
-	return value >> AREA_FLAGS_SHIFT & MM_MAP_SHARED;
+	return value >> VMA_FLAGS_SHIFT & MM_MAP_SHARED;
 }
 
 /* Makes a shared mapping one of its own, so that it does not become one with its neighbours. */
-static uint64_t number_mapping(struct area_model *model, uint64_t value)
+static uint64_t number_mapping(struct vma_model *model, uint64_t value)
 {
 	if (!is_shared(value))
 		return value;
-	value &= (UINT64_C(1) << AREA_MAPPING_SHIFT) - 1;
-	return value | (uint64_t)++model->shared_mappings << AREA_MAPPING_SHIFT;
+	value &= (UINT64_C(1) << VMA_MAPPING_SHIFT) - 1;
+	return value | (uint64_t)++model->shared_mappings << VMA_MAPPING_SHIFT;
 }
 
-static enum model_result apply_mmap(struct area_model *model, const struct trace_op *op,
+static enum model_result apply_mmap(struct vma_model *model, const struct trace_op *op,
 				    struct trace_pages pages)
 {
-	uint64_t value = op->prot | (uint64_t)(op->flags & MAPPING_FLAGS) << AREA_FLAGS_SHIFT;
+	uint64_t value = op->prot | (uint64_t)(op->flags & MAPPING_FLAGS) << VMA_FLAGS_SHIFT;
 
 	return result(set_mapped(model, pages, number_mapping(model, value)));
 }
 
-static enum model_result apply_mprotect(struct area_model *model, const struct trace_op *op,
+static enum model_result apply_mprotect(struct vma_model *model, const struct trace_op *op,
 					struct trace_pages pages)
 {
-	if (!span_map_covers(&model->areas, pages.start, pages.end))
+	if (!span_map_covers(&model->vmas, pages.start, pages.end))
 		return MODEL_UNMAPPED;
 	for (uint64_t start = pages.start; start < pages.end;) {
-		struct span span = *span_map_find(&model->areas, start);
+		struct span span = *span_map_find(&model->vmas, start);
 		uint64_t end = span.end < pages.end ? span.end : pages.end;
 
-		if (span_map_set(&model->areas, start, end,
-				 op->prot | (span.value & ~(AREA_PROT | AREA_GUESSED))))
+		if (span_map_set(&model->vmas, start, end,
+				 op->prot | (span.value & ~(VMA_PROT | VMA_GUESSED))))
 			return MODEL_NO_MEMORY;
 		start = end;
 	}
 	return MODEL_DONE;
 }
 
-static enum model_result apply_munmap(struct area_model *model, struct trace_pages pages)
+static enum model_result apply_munmap(struct vma_model *model, struct trace_pages pages)
 {
-	int error = span_map_erase(&model->areas, pages.start, pages.end);
+	int error = span_map_erase(&model->vmas, pages.start, pages.end);
 
 	if (!error && model->guessing)
 		error = span_map_set(&model->known, pages.start, pages.end, 0);
@@ -161,30 +161,30 @@ static enum model_result apply_munmap(struct area_model *model, struct trace_pag
  * mapped. Shared memory keeps the size that it had at first, so there is nothing to grow into: an
  * access would fail.
  */
-static bool can_grow(const struct area_model *model, const struct trace_op *op,
+static bool can_grow(const struct vma_model *model, const struct trace_op *op,
 		     const struct trace_pages pages[2], uint64_t value)
 {
 	if (op->new_length > op->length && is_shared(value))
 		return false;
 	return op->new_addr != op->addr || pages[1].end <= pages[0].end ||
-	       !span_map_overlaps(&model->areas, pages[0].end, pages[1].end);
+	       !span_map_overlaps(&model->vmas, pages[0].end, pages[1].end);
 }
 
-static enum model_result apply_mremap(struct area_model *model, const struct trace_op *op,
+static enum model_result apply_mremap(struct vma_model *model, const struct trace_op *op,
 				      const struct trace_pages pages[2])
 {
-	const struct span *span = span_map_find(&model->areas, pages[0].start);
+	const struct span *span = span_map_find(&model->vmas, pages[0].start);
 	uint64_t value;
 	int error;
 
 	if (!span || span->end < pages[0].end || !can_grow(model, op, pages, span->value))
 		return MODEL_UNMAPPED;
-	value = number_mapping(model, span->value & ~AREA_GUESSED);
-	error = span_map_erase(&model->areas, pages[0].start, pages[0].end);
+	value = number_mapping(model, span->value & ~VMA_GUESSED);
+	error = span_map_erase(&model->vmas, pages[0].start, pages[0].end);
 	return result(error ? error : set_mapped(model, pages[1], value));
 }
 
-static enum model_result apply_brk(struct area_model *model, const struct trace_op *op)
+static enum model_result apply_brk(struct vma_model *model, const struct trace_op *op)
 {
 	uint64_t before = trace_page_after(model->brk), after = trace_page_after(op->new_addr);
 	struct trace_pages grown = { before, after };
@@ -194,18 +194,18 @@ static enum model_result apply_brk(struct area_model *model, const struct trace_
 		return MODEL_HEAP;
 	if (after > before) {
 		/* Linux leaves a page free behind the heap. */
-		if (span_map_overlaps(&model->areas, before, after + 1))
+		if (span_map_overlaps(&model->vmas, before, after + 1))
 			return MODEL_HEAP;
 		error = set_mapped(model, grown, MM_PROT_READ | MM_PROT_WRITE);
 	} else if (after < before) {
-		error = span_map_erase(&model->areas, after, before);
+		error = span_map_erase(&model->vmas, after, before);
 	}
 	if (!error)
 		model->brk = op->new_addr;
 	return result(error);
 }
 
-enum model_result area_model_apply(struct area_model *model, const struct trace_op *op)
+enum model_result vma_model_apply(struct vma_model *model, const struct trace_op *op)
 {
 	struct trace_pages pages[2];
 	bool needs_mapping =
@@ -224,7 +224,7 @@ enum model_result area_model_apply(struct area_model *model, const struct trace_
 	case TRACE_MREMAP:
 		return apply_mremap(model, op, pages);
 	case TRACE_MADVISE:
-		return span_map_covers(&model->areas, pages[0].start, pages[0].end)
+		return span_map_covers(&model->vmas, pages[0].start, pages[0].end)
 			       ? MODEL_DONE
 			       : MODEL_UNMAPPED;
 	case TRACE_BRK:
@@ -234,14 +234,14 @@ enum model_result area_model_apply(struct area_model *model, const struct trace_
 	}
 }
 
-bool area_model_allows(const struct area_model *model, const struct trace_op *fault)
+bool vma_model_allows(const struct vma_model *model, const struct trace_op *fault)
 {
-	const struct span *span = span_map_find(&model->areas, fault->addr >> MM_PAGE_SHIFT);
+	const struct span *span = span_map_find(&model->vmas, fault->addr >> MM_PAGE_SHIFT);
 
 	return span && allows(span->value, access_of(fault));
 }
 
-bool area_model_helps(const struct trace_op *op, const struct trace_op *fault)
+bool vma_model_helps(const struct trace_op *op, const struct trace_op *fault)
 {
 	struct trace_pages pages[2], target;
 	uint64_t page = fault->addr >> MM_PAGE_SHIFT;

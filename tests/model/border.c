@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A leaf of the tree of areas that changes in place: its sequence count, its slots, its lock, and its
+ * A leaf of the tree of VMAs that changes in place: its sequence count, its slots, its lock, and its
  * replacement. The protocol stands here by itself:
  *
  *	reader                              writer, with the lock of the leaf
@@ -27,24 +27,24 @@
  * one with T. LOCKED: with the lock of the leaf.
  *
  * Checked: the reader finds what is mapped all the time, as it is; of what is put in or taken out, it
- * finds all or nothing; an area that it finds is initialised, which is plain memory; no change is lost; a
+ * finds all or nothing; a VMA that it finds is initialised, which is plain memory; no change is lost; a
  * page that is unmapped stays so, and one that the new mapping has got stays, too; no page allows more
- * than its area; what is mapped has the protection that was asked for.
+ * than its VMA; what is mapped has the protection that was asked for.
  *
  * WEAK: a number: weakened, each alone:
  *
  *	1	[W2] a start is relaxed			12	a writer does not ask whether it is dead
  *	2	[W2] an end is relaxed			13	[W4] without the lock of the leaf
- *	3	[W2] an area is relaxed			14	unlocked, and then dead
+ *	3	[W2] a VMA is relaxed			14	unlocked, and then dead
  *	4	[R2] a start is relaxed			15	unlocking is relaxed
  *	5	[R2] an end is relaxed			16	locking is relaxed
- *	6	[R2] an area is relaxed			17	[W3] relaxed
+ *	6	[R2] a VMA is relaxed			17	[W3] relaxed
  *	7	[W1] left out				18	[R1] relaxed
  *	8	[R3] not compared			20	[Q2] not compared
  *	9	[R1] odd is not noticed			21	the count is odd after the page is gone
  *	10	[W4] the child is relaxed		22	[Q1] relaxed
- *	11	[R0] relaxed				23	the new area is even at once
- *	26	[N] an area changes without		24	[Q1] odd is not noticed
+ *	11	[R0] relaxed				23	the new VMA is even at once
+ *	26	[N] a VMA changes without		24	[Q1] odd is not noticed
  *		the lock of the leaf			25	[W5] relaxed
  */
 #include <assert.h>
@@ -76,7 +76,7 @@ enum { SLOTS = 3 };
 enum { SLOTS = 2 };
 #endif
 
-struct area {
+struct vma {
 	int what; /* plain */
 	_Atomic(int) prot;
 	_Atomic(uint64_t) seq;
@@ -84,24 +84,24 @@ struct area {
 
 struct mapping {
 	uint64_t start, end;
-	struct area *area;
+	struct vma *vma;
 };
 
 struct slot {
 	_Atomic(uint64_t) start, end;
-	_Atomic(struct area *) area;
+	_Atomic(struct vma *) vma;
 };
 
-struct leaf {
+struct border {
 	_Atomic(int) locked;
 	_Atomic(bool) dead;
 	_Atomic(uint64_t) seq;
 	struct slot slot[SLOTS];
 };
 
-static struct leaf leaves[2];
-static _Atomic(struct leaf *) child;
-static struct area areas[3];
+static struct border leaves[2];
+static _Atomic(struct border *) child;
+static struct vma vmas[3];
 
 #ifndef ADDR
 #define ADDR 25
@@ -134,13 +134,13 @@ static void unlock(_Atomic(int) *word)
  * Slots
  */
 
-static uint64_t start_of(struct leaf *leaf, int i)
+static uint64_t start_of(struct border *leaf, int i)
 {
 	/* acquire [R2]: pairs with [W2] */
 	return atomic_load_explicit(&leaf->slot[i].start, WEAKER(4, acquire));
 }
 
-static struct mapping load(struct leaf *leaf, int i)
+static struct mapping load(struct border *leaf, int i)
 {
 	struct mapping m;
 
@@ -148,34 +148,34 @@ static struct mapping load(struct leaf *leaf, int i)
 	/* acquire [R2]: pairs with [W2] */
 	m.end = atomic_load_explicit(&leaf->slot[i].end, WEAKER(5, acquire));
 	/* acquire [R2]: pairs with [W2] */
-	m.area = atomic_load_explicit(&leaf->slot[i].area, WEAKER(6, acquire));
+	m.vma = atomic_load_explicit(&leaf->slot[i].vma, WEAKER(6, acquire));
 	return m;
 }
 
-static void store(struct leaf *leaf, int i, uint64_t start, uint64_t end, struct area *area)
+static void store(struct border *leaf, int i, uint64_t start, uint64_t end, struct vma *vma)
 {
 	/* release [W2]: pairs with [R2]; so R3 sees W1 */
 	atomic_store_explicit(&leaf->slot[i].start, start, WEAKER(1, release));
 	/* release [W2]: the same */
 	atomic_store_explicit(&leaf->slot[i].end, end, WEAKER(2, release));
 	/* release [W2]: the same */
-	atomic_store_explicit(&leaf->slot[i].area, area, WEAKER(3, release));
+	atomic_store_explicit(&leaf->slot[i].vma, vma, WEAKER(3, release));
 }
 
-static void copy_slot(struct leaf *to, int i, struct leaf *from, int j)
+static void copy_slot(struct border *to, int i, struct border *from, int j)
 {
 	struct mapping m = load(from, j);
 
-	store(to, i, m.start, m.end, m.area);
+	store(to, i, m.start, m.end, m.vma);
 }
 
-static void clear_slot(struct leaf *leaf, int i)
+static void clear_slot(struct border *leaf, int i)
 {
 	store(leaf, i, UINT64_MAX, 0, NULL);
 }
 
 /* The number of the slot that may contain addr, + 1. */
-static int begun(struct leaf *leaf, uint64_t addr)
+static int begun(struct border *leaf, uint64_t addr)
 {
 	int n = 0;
 
@@ -188,7 +188,7 @@ static int begun(struct leaf *leaf, uint64_t addr)
  * Reading
  */
 
-static struct mapping look(struct leaf *leaf, uint64_t addr)
+static struct mapping look(struct border *leaf, uint64_t addr)
 {
 	struct mapping none = { 0, 0, NULL };
 	struct mapping m = none;
@@ -199,7 +199,7 @@ static struct mapping look(struct leaf *leaf, uint64_t addr)
 	return m.end > addr ? m : none;
 }
 
-static struct leaf *find(void)
+static struct border *find(void)
 {
 	/* acquire [R0]: pairs with [W4] */
 	return atomic_load_explicit(&child, WEAKER(11, acquire));
@@ -207,7 +207,7 @@ static struct leaf *find(void)
 
 static struct mapping look_up(uint64_t addr)
 {
-	struct leaf *leaf = find();
+	struct border *leaf = find();
 	struct mapping m;
 	uint64_t seq;
 
@@ -230,7 +230,7 @@ static struct mapping look_up(uint64_t addr)
  * Writing
  */
 
-static void begin(struct leaf *leaf)
+static void begin(struct border *leaf)
 {
 	uint64_t seq = atomic_load_explicit(&leaf->seq, memory_order_relaxed);
 
@@ -239,7 +239,7 @@ static void begin(struct leaf *leaf)
 		atomic_store_explicit(&leaf->seq, seq + 1, memory_order_relaxed);
 }
 
-static void end(struct leaf *leaf)
+static void end(struct border *leaf)
 {
 	uint64_t seq = atomic_load_explicit(&leaf->seq, memory_order_relaxed);
 
@@ -248,9 +248,9 @@ static void end(struct leaf *leaf)
 }
 
 /* The leaf, locked, which is not dead. One replacement at most. */
-static struct leaf *lock_leaf(void)
+static struct border *lock_leaf(void)
 {
-	struct leaf *leaf = find();
+	struct border *leaf = find();
 
 	lock(&leaf->locked);
 	/* relaxed: with the lock */
@@ -263,18 +263,18 @@ static struct leaf *lock_leaf(void)
 	return leaf;
 }
 
-static void make_area(int i)
+static void make_vma(int i)
 {
-	areas[i].what = i + 1;
-	/* relaxed: a thread that finds the area has acquired it */
-	atomic_store_explicit(&areas[i].prot, 2, memory_order_relaxed);
-	atomic_store_explicit(&areas[i].seq, 0, memory_order_relaxed);
+	vmas[i].what = i + 1;
+	/* relaxed: a thread that finds the VMA has acquired it */
+	atomic_store_explicit(&vmas[i].prot, 2, memory_order_relaxed);
+	atomic_store_explicit(&vmas[i].seq, 0, memory_order_relaxed);
 }
 
 static void plant(void)
 {
-	make_area(0);
-	store(&leaves[0], 0, 20, 30, &areas[0]);
+	make_vma(0);
+	store(&leaves[0], 0, 20, 30, &vmas[0]);
 	for (int i = 1; i < SLOTS; i++)
 		clear_slot(&leaves[0], i);
 	atomic_init(&child, &leaves[0]);
@@ -283,19 +283,19 @@ static void plant(void)
 #if !defined(FAULT) && !ANEW && !defined(PROTECT)
 
 /* In the first slot; all others move up. */
-static void insert(struct leaf *leaf)
+static void insert(struct border *leaf)
 {
-	make_area(1);
+	make_vma(1);
 	begin(leaf);
 	for (int i = SLOTS - 1; i; i--)
 		copy_slot(leaf, i, leaf, i - 1);
-	store(leaf, 0, 10, 15, &areas[1]);
+	store(leaf, 0, 10, 15, &vmas[1]);
 	end(leaf);
 }
 
 static bool is(struct mapping m, uint64_t start, uint64_t end, int i)
 {
-	return m.start == start && m.end == end && m.area == &areas[i] && m.area->what == i + 1;
+	return m.start == start && m.end == end && m.vma == &vmas[i] && m.vma->what == i + 1;
 }
 
 /* At 25 there is something all the time. */
@@ -303,7 +303,7 @@ static bool is_right(uint64_t addr, struct mapping m, bool must_be_there)
 {
 	if (addr == 25)
 		return is(m, 20, 30, 0);
-	if (!m.area && !must_be_there)
+	if (!m.vma && !must_be_there)
 		return true;
 	return addr == 12 ? is(m, 10, 15, 1) : is(m, 40, 50, 2);
 }
@@ -316,7 +316,7 @@ static _Atomic(bool) range_released;
 
 static void *in_place(void *arg)
 {
-	struct leaf *leaf = lock_leaf();
+	struct border *leaf = lock_leaf();
 
 	(void)arg;
 	insert(leaf);
@@ -327,7 +327,7 @@ static void *in_place(void *arg)
 }
 
 /* Behind the others. The copy is locked when others find it. */
-static void make_copy(struct leaf *copy, struct leaf *leaf)
+static void make_copy(struct border *copy, struct border *leaf)
 {
 	int n = 0;
 
@@ -335,19 +335,19 @@ static void make_copy(struct leaf *copy, struct leaf *leaf)
 	atomic_store_explicit(&copy->locked, 1, memory_order_relaxed);
 	for (; n < SLOTS - 1 && start_of(leaf, n) != UINT64_MAX; n++)
 		copy_slot(copy, n, leaf, n);
-	make_area(2);
-	store(copy, n, 40, 50, &areas[2]);
+	make_vma(2);
+	store(copy, n, 40, 50, &vmas[2]);
 	while (++n < SLOTS)
 		clear_slot(copy, n);
 }
 
-static void set_dead(struct leaf *leaf)
+static void set_dead(struct border *leaf)
 {
 	/* relaxed: with the lock of the leaf */
 	atomic_store_explicit(&leaf->dead, true, memory_order_relaxed);
 }
 
-static void with_t(struct leaf *leaf, struct leaf *copy)
+static void with_t(struct border *leaf, struct border *copy)
 {
 	if (WEAK != 13)
 		lock(&leaf->locked);
@@ -397,22 +397,22 @@ int main(void)
 #elif defined(FAULT) || ANEW || defined(PROTECT)
 
 /*
- * The page at 25: the area that it was mapped for, and what it allows. The lock stands for that of its entry,
+ * The page at 25: the VMA that it was mapped for, and what it allows. The lock stands for that of its entry,
  * which a writer takes here even if the entry is as it has to be.
  */
 static _Atomic(int) table;
-static struct area *page_of;
+static struct vma *page_of;
 static int page_prot;
-static struct area *installed;
+static struct vma *installed;
 
 /* A page that is there stays as it is. */
-static void install(struct area *area, uint64_t seq, int prot)
+static void install(struct vma *vma, uint64_t seq, int prot)
 {
 	lock(&table);
 	/* relaxed [Q2]: with the lock of the table */
-	if ((WEAK == 20 || atomic_load_explicit(&area->seq, memory_order_relaxed) == seq) &&
+	if ((WEAK == 20 || atomic_load_explicit(&vma->seq, memory_order_relaxed) == seq) &&
 	    !page_of) {
-		page_of = installed = area;
+		page_of = installed = vma;
 		page_prot = prot;
 	}
 	unlock(&table);
@@ -424,29 +424,29 @@ static void *fault(void *arg)
 	uint64_t seq;
 
 	(void)arg;
-	if (!m.area)
+	if (!m.vma)
 		return NULL;
 	/* acquire [Q1]: pairs with [W5] */
-	seq = atomic_load_explicit(&m.area->seq, WEAKER(22, acquire));
+	seq = atomic_load_explicit(&m.vma->seq, WEAKER(22, acquire));
 	if (seq & 1 && WEAK != 24)
 		return NULL;
-	assert(m.area->what);
+	assert(m.vma->what);
 	/* acquire: pairs with set_prot() */
-	install(m.area, seq, atomic_load_explicit(&m.area->prot, memory_order_acquire));
+	install(m.vma, seq, atomic_load_explicit(&m.vma->prot, memory_order_acquire));
 	return NULL;
 }
 
-static void mark(struct area *area)
+static void mark(struct vma *vma)
 {
 	/* relaxed: the lock of the table orders it before [Q2] */
-	atomic_store_explicit(&area->seq, 1, memory_order_relaxed);
+	atomic_store_explicit(&vma->seq, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-static void make_even(struct area *area)
+static void make_even(struct vma *vma)
 {
 	/* release [W5]: pairs with [Q1] */
-	atomic_store_explicit(&area->seq, 2, WEAKER(25, release));
+	atomic_store_explicit(&vma->seq, 2, WEAKER(25, release));
 }
 
 /* What the page allows; 0: it is taken out. */
@@ -464,43 +464,43 @@ static void restrict_page(int prot)
 /* Where the other writer has merged with it before, there is no more to see. */
 static void *protector(void *arg)
 {
-	struct leaf *leaf = find();
+	struct border *leaf = find();
 
 	(void)arg;
 	if (WEAK != 26)
 		lock(&leaf->locked);
 	assume(start_of(leaf, 0) != 10 || start_of(leaf, 1) == 20);
-	mark(&areas[0]);
+	mark(&vmas[0]);
 	/* release: pairs with fault() */
-	atomic_store_explicit(&areas[0].prot, 1, memory_order_release);
+	atomic_store_explicit(&vmas[0].prot, 1, memory_order_release);
 	if (WEAK != 26)
 		unlock(&leaf->locked);
 	restrict_page(1);
 	lock(&leaf->locked);
-	make_even(&areas[0]);
+	make_even(&vmas[0]);
 	unlock(&leaf->locked);
 	return NULL;
 }
 
-static bool mergeable(const struct area *area)
+static bool mergeable(const struct vma *vma)
 {
 	/* relaxed: with the lock of the leaf */
-	return !(atomic_load_explicit(&area->seq, memory_order_relaxed) & 1) &&
-	       atomic_load_explicit(&area->prot, memory_order_relaxed) == 2;
+	return !(atomic_load_explicit(&vma->seq, memory_order_relaxed) & 1) &&
+	       atomic_load_explicit(&vma->prot, memory_order_relaxed) == 2;
 }
 
 /* [10, 20), which allows 2. */
 static void map(void)
 {
-	struct leaf *leaf = lock_leaf();
+	struct border *leaf = lock_leaf();
 
 	begin(leaf);
-	if (mergeable(&areas[0])) {
-		store(leaf, 0, 10, 30, &areas[0]);
+	if (mergeable(&vmas[0])) {
+		store(leaf, 0, 10, 30, &vmas[0]);
 	} else {
-		make_area(1);
+		make_vma(1);
 		copy_slot(leaf, 1, leaf, 0);
-		store(leaf, 0, 10, 20, &areas[1]);
+		store(leaf, 0, 10, 20, &vmas[1]);
 	}
 	end(leaf);
 	unlock(&leaf->locked);
@@ -508,7 +508,7 @@ static void map(void)
 
 static int prot_at(uint64_t addr)
 {
-	return atomic_load_explicit(&look(&leaves[0], addr).area->prot, memory_order_relaxed);
+	return atomic_load_explicit(&look(&leaves[0], addr).vma->prot, memory_order_relaxed);
 }
 
 int main(void)
@@ -529,14 +529,14 @@ int main(void)
 
 #else
 
-static void change(struct leaf *leaf)
+static void change(struct border *leaf)
 {
 	begin(leaf);
 	if (ANEW) {
-		make_area(1);
+		make_vma(1);
 		if (WEAK != 23)
-			mark(&areas[1]);
-		store(leaf, 0, 20, 30, &areas[1]);
+			mark(&vmas[1]);
+		store(leaf, 0, 20, 30, &vmas[1]);
 	} else {
 		copy_slot(leaf, 0, leaf, 1);
 		clear_slot(leaf, 1);
@@ -547,23 +547,23 @@ static void change(struct leaf *leaf)
 int main(void)
 {
 	pthread_t thread;
-	struct leaf *leaf;
+	struct border *leaf;
 
 	plant();
 	pthread_create(&thread, NULL, fault, NULL);
 	leaf = lock_leaf();
 	if (WEAK != 21)
-		mark(&areas[0]);
+		mark(&vmas[0]);
 	change(leaf);
 	unlock(&leaf->locked);
 	restrict_page(0);
 	if (WEAK == 21)
-		mark(&areas[0]);
+		mark(&vmas[0]);
 	if (ANEW)
-		make_even(&areas[1]);
+		make_even(&vmas[1]);
 	pthread_join(thread, NULL);
-	assert(page_of != &areas[0]);
-	assert(!installed || installed == &areas[0] || page_of == installed);
+	assert(page_of != &vmas[0]);
+	assert(!installed || installed == &vmas[0] || page_of == installed);
 	return 0;
 }
 
@@ -579,7 +579,7 @@ static void *reader(void *arg)
 }
 
 #ifdef TWICE
-static void erase(struct leaf *leaf)
+static void erase(struct border *leaf)
 {
 	begin(leaf);
 	for (int i = 1; i < SLOTS; i++)
@@ -592,7 +592,7 @@ static void erase(struct leaf *leaf)
 int main(void)
 {
 	pthread_t thread;
-	struct leaf *leaf;
+	struct border *leaf;
 
 	plant();
 	pthread_create(&thread, NULL, reader, NULL);

@@ -1,83 +1,83 @@
 /* SPDX-License-Identifier: MIT */
-#include "mm/area_tree.h"
-#include "mm/cpu.h"
+#include "mm/vma_tree.h"
+#include "mm/thread.h"
 #include "mm/rcu.h"
 #include "test.h"
 
 #include <stdlib.h>
 
-/* The tree does not look at areas: any address will do. */
-static struct mm__area *area(uint64_t number)
+/* The tree does not look at VMAs: any address will do. */
+static struct mm__vma *vma(uint64_t number)
 {
-	return (struct mm__area *)(uintptr_t)number;
+	return (struct mm__vma *)(uintptr_t)number;
 }
 
-static struct mm__area_budget budget;
-static struct mm__area_edit edit;
+static struct mm__vma_budget budget;
+static struct mm__vma_edit edit;
 static uint64_t count; /* of mappings */
 
-static void init(struct mm__area_tree *tree)
+static void init(struct mm__vma_tree *tree)
 {
-	CHECK(mm__thread_attach());
-	mm__area_tree_init(tree);
+	CHECK(mm__os_thread_attach());
+	mm__vma_tree_init(tree);
 	count = 0;
 }
 
 /* With the lock. */
-static void begin_changes(struct mm__area_tree *tree, unsigned int changes, uint64_t start,
+static void begin_changes(struct mm__vma_tree *tree, unsigned int changes, uint64_t start,
 			  uint64_t end)
 {
-	struct mm__area_needs needs = { .now = changes };
+	struct mm__vma_needs needs = { .now = changes };
 
-	CHECK_EQ(mm__area_tree_reserve(tree, &budget, &needs), 0);
-	edit = (struct mm__area_edit){ .tree = tree };
-	mm__area_edit_locked(&edit, tree, &budget, start, end);
+	CHECK_EQ(mm__vma_tree_reserve(tree, &budget, &needs), 0);
+	edit = (struct mm__vma_edit){ .tree = tree };
+	mm__vma_edit_locked(&edit, tree, &budget, start, end);
 }
 
-static struct mm__garbage *end_changes(struct mm__area_tree *tree)
+static struct mm__garbage *end_changes(struct mm__vma_tree *tree)
 {
-	mm__area_edit_end(&edit);
-	mm__area_tree_release(tree, &budget);
-	return mm__area_tree_take_retired(tree);
+	mm__vma_edit_end(&edit);
+	mm__vma_tree_release(tree, &budget);
+	return mm__vma_tree_take_retired(tree);
 }
 
-static void insert(struct mm__area_tree *tree, uint64_t start, uint64_t end)
+static void insert(struct mm__vma_tree *tree, uint64_t start, uint64_t end)
 {
-	struct mm__mapping m = { start, end, area(start + 1) };
+	struct mm__mapping m = { start, end, vma(start + 1) };
 
 	begin_changes(tree, 1, start, end);
-	mm__area_tree_insert(&edit, &m);
+	mm__vma_tree_insert(&edit, &m);
 	count++;
 	mm__rcu_free(end_changes(tree));
 }
 
-static void erase_range(struct mm__area_tree *tree, uint64_t start, uint64_t end, uint64_t n)
+static void erase_range(struct mm__vma_tree *tree, uint64_t start, uint64_t end, uint64_t n)
 {
 	begin_changes(tree, 1, start, end);
-	mm__area_tree_erase_range(&edit, start, end, n);
+	mm__vma_tree_erase_range(&edit, start, end, n);
 	count -= n;
 	mm__rcu_free(end_changes(tree));
 }
 
-static void erase(struct mm__area_tree *tree, uint64_t start)
+static void erase(struct mm__vma_tree *tree, uint64_t start)
 {
 	erase_range(tree, start, start + 1, 1);
 }
 
-static void set(struct mm__area_tree *tree, uint64_t old, uint64_t start, uint64_t end)
+static void set(struct mm__vma_tree *tree, uint64_t old, uint64_t start, uint64_t end)
 {
-	struct mm__mapping m = { start, end, area(start + 2) };
+	struct mm__mapping m = { start, end, vma(start + 2) };
 
 	begin_changes(tree, 1, start, end);
-	mm__area_tree_set(&edit, old, &m);
+	mm__vma_tree_set(&edit, old, &m);
 	mm__rcu_free(end_changes(tree));
 }
 
 /* In place; false: the tree wants the lock, and nothing has happened. */
-static bool begin_in_place(struct mm__area_tree *tree, uint64_t start, uint64_t end, bool unmaps)
+static bool begin_in_place(struct mm__vma_tree *tree, uint64_t start, uint64_t end, bool unmaps)
 {
 	mm__rcu_read_lock();
-	if (mm__area_edit_in_place(&edit, tree, start, end, 1, unmaps))
+	if (mm__vma_edit_in_place(&edit, tree, start, end, 1, unmaps))
 		return true;
 	mm__rcu_read_unlock();
 	return false;
@@ -85,7 +85,7 @@ static bool begin_in_place(struct mm__area_tree *tree, uint64_t start, uint64_t 
 
 static void end_in_place(void)
 {
-	mm__area_edit_end(&edit);
+	mm__vma_edit_end(&edit);
 	mm__rcu_read_unlock();
 }
 
@@ -94,38 +94,38 @@ static void check_mapping(const struct mm__mapping *m, uint64_t start, uint64_t 
 {
 	CHECK_EQ(m->start, start);
 	CHECK_EQ(m->end, end);
-	CHECK(m->area == area(number));
+	CHECK(m->vma == vma(number));
 }
 
-static void check_tree(const struct mm__area_tree *tree)
+static void check_tree(const struct mm__vma_tree *tree)
 {
 	const char *what;
 
-	if (!mm__area_tree_valid(tree, count, &what))
+	if (!mm__vma_tree_valid(tree, count, &what))
 		test_fail(__FILE__, __LINE__, "%s", what);
 }
 
-TEST(mm_area_tree, an_empty_tree_is_one_gap)
+TEST(mm_vma_tree, an_empty_tree_is_one_gap)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	struct mm__mapping m;
 	uint64_t addr;
 
 	init(&tree);
 	check_tree(&tree);
-	CHECK(!mm__area_tree_find(&tree, 0, &m));
-	CHECK(!mm__area_tree_at(&tree, 0, &m));
-	CHECK(!mm__area_tree_take_retired(&tree));
+	CHECK(!mm__vma_tree_find(&tree, 0, &m));
+	CHECK(!mm__vma_tree_at(&tree, 0, &m));
+	CHECK(!mm__vma_tree_take_retired(&tree));
 	CHECK(!begin_in_place(&tree, 10, 20, false));
-	CHECK(mm__area_tree_highest_gap(&tree, 90, 10, 100, &addr));
+	CHECK(mm__vma_tree_highest_gap(&tree, 90, 10, 100, &addr));
 	CHECK_EQ(addr, 10);
-	CHECK(!mm__area_tree_highest_gap(&tree, 91, 10, 100, &addr));
-	mm__area_tree_destroy(&tree);
+	CHECK(!mm__vma_tree_highest_gap(&tree, 91, 10, 100, &addr));
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, find_gives_the_mapping_that_contains_or_else_the_next)
+TEST(mm_vma_tree, find_gives_the_mapping_that_contains_or_else_the_next)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	struct mm__mapping m;
 
 	init(&tree);
@@ -137,53 +137,53 @@ TEST(mm_area_tree, find_gives_the_mapping_that_contains_or_else_the_next)
 	for (uint64_t addr = 0; addr < 9995; addr++) {
 		uint64_t start = (addr + 5) / 10 * 10;
 
-		CHECK(mm__area_tree_find(&tree, addr, &m));
+		CHECK(mm__vma_tree_find(&tree, addr, &m));
 		check_mapping(&m, start, start + 5, start + 1);
-		CHECK_EQ(mm__area_tree_at(&tree, addr, &m), addr >= start);
+		CHECK_EQ(mm__vma_tree_at(&tree, addr, &m), addr >= start);
 		check_mapping(&m, start, start + 5, start + 1);
 	}
-	CHECK(!mm__area_tree_find(&tree, 9995, &m));
-	CHECK(!mm__area_tree_find(&tree, UINT64_MAX, &m));
-	CHECK(!mm__area_tree_at(&tree, 9995, &m));
-	CHECK(!mm__area_tree_at(&tree, UINT64_MAX, &m));
-	mm__area_tree_destroy(&tree);
+	CHECK(!mm__vma_tree_find(&tree, 9995, &m));
+	CHECK(!mm__vma_tree_find(&tree, UINT64_MAX, &m));
+	CHECK(!mm__vma_tree_at(&tree, 9995, &m));
+	CHECK(!mm__vma_tree_at(&tree, UINT64_MAX, &m));
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, a_mapping_ends_at_the_highest_address_at_most)
+TEST(mm_vma_tree, a_mapping_ends_at_the_highest_address_at_most)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	struct mm__mapping m;
 
 	init(&tree);
 	insert(&tree, UINT64_MAX - 1, UINT64_MAX);
-	CHECK(mm__area_tree_at(&tree, UINT64_MAX - 1, &m));
+	CHECK(mm__vma_tree_at(&tree, UINT64_MAX - 1, &m));
 	check_mapping(&m, UINT64_MAX - 1, UINT64_MAX, UINT64_MAX);
-	CHECK(!mm__area_tree_at(&tree, UINT64_MAX, &m));
-	CHECK(!mm__area_tree_at(&tree, UINT64_MAX - 2, &m));
+	CHECK(!mm__vma_tree_at(&tree, UINT64_MAX, &m));
+	CHECK(!mm__vma_tree_at(&tree, UINT64_MAX - 2, &m));
 	check_tree(&tree);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, set_puts_other_bounds_and_another_area_in_its_place)
+TEST(mm_vma_tree, set_puts_other_bounds_and_another_vma_in_its_place)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	struct mm__mapping m;
 
 	init(&tree);
 	insert(&tree, 5, 8);
 	set(&tree, 5, 4, 9);
-	CHECK(mm__area_tree_at(&tree, 4, &m));
+	CHECK(mm__vma_tree_at(&tree, 4, &m));
 	check_mapping(&m, 4, 9, 6);
-	CHECK(mm__area_tree_at(&tree, 8, &m));
+	CHECK(mm__vma_tree_at(&tree, 8, &m));
 	check_mapping(&m, 4, 9, 6);
 	CHECK_EQ(count, 1);
 	check_tree(&tree);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, each_mapping_can_grow_to_its_neighbours_in_turn)
+TEST(mm_vma_tree, each_mapping_can_grow_to_its_neighbours_in_turn)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	struct mm__mapping m;
 
 	init(&tree);
@@ -195,19 +195,19 @@ TEST(mm_area_tree, each_mapping_can_grow_to_its_neighbours_in_turn)
 		/* Whatever key is between it and a neighbour has to give way. */
 		set(&tree, i * 10 + 4, low, i * 10 + 14);
 		check_tree(&tree);
-		CHECK(mm__area_tree_at(&tree, low, &m));
+		CHECK(mm__vma_tree_at(&tree, low, &m));
 		check_mapping(&m, low, i * 10 + 14, low + 2);
-		CHECK(mm__area_tree_at(&tree, i * 10 + 13, &m));
+		CHECK(mm__vma_tree_at(&tree, i * 10 + 13, &m));
 		check_mapping(&m, low, i * 10 + 14, low + 2);
 		set(&tree, low, i * 10 + 4, i * 10 + 6);
 	}
 	check_tree(&tree);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, a_mapping_can_take_the_place_of_many)
+TEST(mm_vma_tree, a_mapping_can_take_the_place_of_many)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	struct mm__mapping m;
 
 	init(&tree);
@@ -218,93 +218,93 @@ TEST(mm_area_tree, a_mapping_can_take_the_place_of_many)
 			erase(&tree, j * 10);
 		insert(&tree, i * 10 + 9, i * 10 + 2999);
 		check_tree(&tree);
-		CHECK(mm__area_tree_at(&tree, i * 10 + 2000, &m));
+		CHECK(mm__vma_tree_at(&tree, i * 10 + 2000, &m));
 		check_mapping(&m, i * 10 + 9, i * 10 + 2999, i * 10 + 10);
 	}
 	CHECK_EQ(count, 20);
 	check_tree(&tree);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, the_highest_gap_that_fits_is_found_within_bounds)
+TEST(mm_vma_tree, the_highest_gap_that_fits_is_found_within_bounds)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	uint64_t addr;
 
 	init(&tree);
 	insert(&tree, 10, 20);
 	insert(&tree, 30, 40);
 	insert(&tree, 42, 50);
-	CHECK(mm__area_tree_highest_gap(&tree, 2, 0, 50, &addr));
+	CHECK(mm__vma_tree_highest_gap(&tree, 2, 0, 50, &addr));
 	CHECK_EQ(addr, 40);
-	CHECK(mm__area_tree_highest_gap(&tree, 3, 0, 50, &addr));
+	CHECK(mm__vma_tree_highest_gap(&tree, 3, 0, 50, &addr));
 	CHECK_EQ(addr, 27);
-	CHECK(mm__area_tree_highest_gap(&tree, 10, 0, 50, &addr));
+	CHECK(mm__vma_tree_highest_gap(&tree, 10, 0, 50, &addr));
 	CHECK_EQ(addr, 20);
-	CHECK(mm__area_tree_highest_gap(&tree, 10, 0, 29, &addr));
+	CHECK(mm__vma_tree_highest_gap(&tree, 10, 0, 29, &addr));
 	CHECK_EQ(addr, 0);
-	CHECK(!mm__area_tree_highest_gap(&tree, 11, 0, 50, &addr));
-	CHECK(mm__area_tree_highest_gap(&tree, 1, 0, 51, &addr));
+	CHECK(!mm__vma_tree_highest_gap(&tree, 11, 0, 50, &addr));
+	CHECK(mm__vma_tree_highest_gap(&tree, 1, 0, 51, &addr));
 	CHECK_EQ(addr, 50);
-	CHECK(mm__area_tree_highest_gap(&tree, 5, 25, 41, &addr));
+	CHECK(mm__vma_tree_highest_gap(&tree, 5, 25, 41, &addr));
 	CHECK_EQ(addr, 25);
-	CHECK(!mm__area_tree_highest_gap(&tree, 5, 26, 41, &addr));
-	mm__area_tree_destroy(&tree);
+	CHECK(!mm__vma_tree_highest_gap(&tree, 5, 26, 41, &addr));
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, the_lowest_gap_that_fits_is_found_within_bounds)
+TEST(mm_vma_tree, the_lowest_gap_that_fits_is_found_within_bounds)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	uint64_t addr;
 
 	init(&tree);
-	CHECK(mm__area_tree_lowest_gap(&tree, 50, 0, 50, &addr));
+	CHECK(mm__vma_tree_lowest_gap(&tree, 50, 0, 50, &addr));
 	CHECK_EQ(addr, 0);
 	insert(&tree, 10, 20);
 	insert(&tree, 30, 40);
 	insert(&tree, 42, 50);
-	CHECK(mm__area_tree_lowest_gap(&tree, 2, 0, 50, &addr));
+	CHECK(mm__vma_tree_lowest_gap(&tree, 2, 0, 50, &addr));
 	CHECK_EQ(addr, 0);
-	CHECK(mm__area_tree_lowest_gap(&tree, 2, 9, 50, &addr));
+	CHECK(mm__vma_tree_lowest_gap(&tree, 2, 9, 50, &addr));
 	CHECK_EQ(addr, 20);
-	CHECK(mm__area_tree_lowest_gap(&tree, 2, 29, 50, &addr));
+	CHECK(mm__vma_tree_lowest_gap(&tree, 2, 29, 50, &addr));
 	CHECK_EQ(addr, 40);
-	CHECK(!mm__area_tree_lowest_gap(&tree, 2, 29, 41, &addr));
-	CHECK(!mm__area_tree_lowest_gap(&tree, 3, 28, 50, &addr));
-	CHECK(mm__area_tree_lowest_gap(&tree, 3, 28, 53, &addr));
+	CHECK(!mm__vma_tree_lowest_gap(&tree, 2, 29, 41, &addr));
+	CHECK(!mm__vma_tree_lowest_gap(&tree, 3, 28, 50, &addr));
+	CHECK(mm__vma_tree_lowest_gap(&tree, 3, 28, 53, &addr));
 	CHECK_EQ(addr, 50);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, what_is_reserved_is_enough_for_growth_from_nothing)
+TEST(mm_vma_tree, what_is_reserved_is_enough_for_growth_from_nothing)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 
 	init(&tree);
 	begin_changes(&tree, 100, 0, 100);
 	for (uint64_t i = 0; i < 100; i++) {
-		struct mm__mapping m = { i, i + 1, area(i) };
+		struct mm__mapping m = { i, i + 1, vma(i) };
 
-		mm__area_tree_insert(&edit, &m);
+		mm__vma_tree_insert(&edit, &m);
 		count++;
 	}
 	mm__rcu_free(end_changes(&tree));
 	check_tree(&tree);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, what_is_preloaded_is_all_that_is_reserved)
+TEST(mm_vma_tree, what_is_preloaded_is_all_that_is_reserved)
 {
-	struct mm__area_tree tree;
-	struct mm__area_needs needs = { .now = 3 };
-	struct mm__area_spares spares;
+	struct mm__vma_tree tree;
+	struct mm__vma_needs needs = { .now = 3 };
+	struct mm__vma_spares spares;
 
 	init(&tree);
 	for (uint64_t i = 0; i < 1000; i++) {
 		unsigned int leaves, inners;
 
-		mm__area_tree_preload(&tree, &needs, &spares);
-		mm__area_tree_stock(&tree, &spares);
+		mm__vma_tree_preload(&tree, &needs, &spares);
+		mm__vma_tree_stock(&tree, &spares);
 		CHECK(!spares.first[0] && !spares.first[1]);
 		leaves = tree.spares.count[0];
 		inners = tree.spares.count[1];
@@ -312,18 +312,18 @@ TEST(mm_area_tree, what_is_preloaded_is_all_that_is_reserved)
 		CHECK_EQ(tree.spares.count[0], leaves);
 		CHECK_EQ(tree.spares.count[1], inners);
 		for (uint64_t j = 0; j < 3; j++)
-			mm__area_tree_insert(
+			mm__vma_tree_insert(
 				&edit, &(struct mm__mapping){ i * 3 + j, i * 3 + j + 1, NULL });
 		count += 3;
 		mm__rcu_free(end_changes(&tree));
 	}
 	check_tree(&tree);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, most_changes_with_the_lock_replace_no_node)
+TEST(mm_vma_tree, most_changes_with_the_lock_replace_no_node)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	unsigned int replacing = 0;
 
 	init(&tree);
@@ -334,10 +334,10 @@ TEST(mm_area_tree, most_changes_with_the_lock_replace_no_node)
 		struct mm__garbage *retired;
 
 		begin_changes(&tree, 1, m.start, m.end);
-		mm__area_tree_set(&edit, i * 10, &m);
+		mm__vma_tree_set(&edit, i * 10, &m);
 		CHECK(!end_changes(&tree));
 		begin_changes(&tree, 1, m.start, m.end);
-		mm__area_tree_erase(&edit, m.start);
+		mm__vma_tree_erase(&edit, m.start);
 		retired = end_changes(&tree);
 		replacing += retired ? 1 : 0;
 		mm__rcu_free(retired);
@@ -346,13 +346,13 @@ TEST(mm_area_tree, most_changes_with_the_lock_replace_no_node)
 	}
 	CHECK(replacing < 10000 / 4);
 	check_tree(&tree);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, is_empty_again_when_all_is_erased_in_any_order)
+TEST(mm_vma_tree, is_empty_again_when_all_is_erased_in_any_order)
 {
 	for (uint64_t step = 1; step < 1009; step = step * 3 + 1) {
-		struct mm__area_tree tree;
+		struct mm__vma_tree tree;
 
 		init(&tree);
 		for (uint64_t i = 0; i < 1009; i++)
@@ -365,13 +365,13 @@ TEST(mm_area_tree, is_empty_again_when_all_is_erased_in_any_order)
 		CHECK_EQ(count, 0);
 		check_tree(&tree);
 		check_tree(&tree);
-		mm__area_tree_destroy(&tree);
+		mm__vma_tree_destroy(&tree);
 	}
 }
 
-TEST(mm_area_tree, a_range_is_erased_at_the_cost_of_one_mapping)
+TEST(mm_vma_tree, a_range_is_erased_at_the_cost_of_one_mapping)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	const uint64_t n = test_scale(100000);
 
 	init(&tree);
@@ -379,7 +379,7 @@ TEST(mm_area_tree, a_range_is_erased_at_the_cost_of_one_mapping)
 		insert(&tree, i * 2, i * 2 + 1);
 	mm__rcu_barrier();
 	begin_changes(&tree, 1, 6, n * 2 - 6);
-	mm__area_tree_erase_range(&edit, 6, n * 2 - 6, n - 6);
+	mm__vma_tree_erase_range(&edit, 6, n * 2 - 6, n - 6);
 	count = 6;
 	/* More than a leaf. */
 	CHECK(tree.retired->next);
@@ -388,13 +388,13 @@ TEST(mm_area_tree, a_range_is_erased_at_the_cost_of_one_mapping)
 	check_tree(&tree);
 	CHECK_EQ(tree.levels, 1);
 	mm__rcu_barrier();
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
 /* Erases all but the first k, or all but the last k, of n mappings at 0, 2, .. */
 static void check_rest(uint64_t n, uint64_t k, bool first)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	struct mm__mapping m;
 
 	init(&tree);
@@ -408,14 +408,14 @@ static void check_rest(uint64_t n, uint64_t k, bool first)
 	CHECK_EQ(count, k);
 	check_tree(&tree);
 	for (uint64_t i = first ? 0 : n - k; i < (first ? k : n); i++) {
-		CHECK(mm__area_tree_at(&tree, i * 2, &m));
+		CHECK(mm__vma_tree_at(&tree, i * 2, &m));
 		check_mapping(&m, i * 2, i * 2 + 1, i * 2 + 1);
 	}
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
 /* Among these are whole leaves, and one leaf alone that no end of the range is in. */
-TEST(mm_area_tree, any_number_of_mappings_stays_at_either_end)
+TEST(mm_vma_tree, any_number_of_mappings_stays_at_either_end)
 {
 	const uint64_t n = 120;
 
@@ -426,15 +426,15 @@ TEST(mm_area_tree, any_number_of_mappings_stays_at_either_end)
 	mm__rcu_barrier();
 }
 
-TEST(mm_area_tree, what_is_reserved_stays_for_the_writer_that_reserved_it)
+TEST(mm_vma_tree, what_is_reserved_stays_for_the_writer_that_reserved_it)
 {
-	struct mm__area_needs needs = { .now = 1, .later = 2, .most = 100000 };
-	struct mm__area_budget first;
-	struct mm__area_tree tree;
+	struct mm__vma_needs needs = { .now = 1, .later = 2, .most = 100000 };
+	struct mm__vma_budget first;
+	struct mm__vma_tree tree;
 
 	init(&tree);
 	insert(&tree, 1, 2);
-	CHECK_EQ(mm__area_tree_reserve(&tree, &first, &needs), 0);
+	CHECK_EQ(mm__vma_tree_reserve(&tree, &first, &needs), 0);
 	/* The tree gets more levels meanwhile, and others use up what they reserve. */
 	for (uint64_t i = 1; i < 20000; i++) {
 		insert(&tree, i * 3, i * 3 + 1);
@@ -442,24 +442,24 @@ TEST(mm_area_tree, what_is_reserved_stays_for_the_writer_that_reserved_it)
 		CHECK(tree.spares.count[1] >= first.nodes[1]);
 	}
 	CHECK(tree.levels > 2);
-	edit = (struct mm__area_edit){ .tree = &tree };
-	mm__area_edit_locked(&edit, &tree, &first, 3000, 50000);
-	mm__area_tree_erase_range(&edit, 3000, 50000, 15667);
-	mm__area_tree_erase(&edit, 1);
+	edit = (struct mm__vma_edit){ .tree = &tree };
+	mm__vma_edit_locked(&edit, &tree, &first, 3000, 50000);
+	mm__vma_tree_erase_range(&edit, 3000, 50000, 15667);
+	mm__vma_tree_erase(&edit, 1);
 	count -= 15668;
-	mm__area_edit_end(&edit);
-	mm__area_tree_release(&tree, &first);
+	mm__vma_edit_end(&edit);
+	mm__vma_tree_release(&tree, &first);
 	check_tree(&tree);
-	mm__rcu_free(mm__area_tree_take_retired(&tree));
+	mm__rcu_free(mm__vma_tree_take_retired(&tree));
 	mm__rcu_barrier();
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
 /* In an order in which leaves are divided everywhere. */
-TEST(mm_area_tree, holds_a_million)
+TEST(mm_vma_tree, holds_a_million)
 {
 	const uint64_t n = test_scale(1000000);
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	struct mm__mapping m;
 
 	init(&tree);
@@ -473,7 +473,7 @@ TEST(mm_area_tree, holds_a_million)
 	CHECK_EQ(count, n);
 	check_tree(&tree);
 	for (uint64_t i = 0; i < 2 * n; i++) {
-		CHECK_EQ(mm__area_tree_at(&tree, i, &m), i % 2 == 0);
+		CHECK_EQ(mm__vma_tree_at(&tree, i, &m), i % 2 == 0);
 		if (i % 2 == 0)
 			check_mapping(&m, i, i + 1, i + 1);
 	}
@@ -486,41 +486,41 @@ TEST(mm_area_tree, holds_a_million)
 	}
 	CHECK_EQ(count, 0);
 	check_tree(&tree);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
 /*
  * In place
  */
 
-static void insert_in_place(struct mm__area_tree *tree, uint64_t start, uint64_t end)
+static void insert_in_place(struct mm__vma_tree *tree, uint64_t start, uint64_t end)
 {
-	struct mm__mapping m = { start, end, area(start + 1) };
+	struct mm__mapping m = { start, end, vma(start + 1) };
 
 	CHECK(begin_in_place(tree, start, end, false));
-	mm__area_tree_insert(&edit, &m);
+	mm__vma_tree_insert(&edit, &m);
 	count++;
 	end_in_place();
 }
 
-static void erase_in_place(struct mm__area_tree *tree, uint64_t start, uint64_t end, uint64_t n)
+static void erase_in_place(struct mm__vma_tree *tree, uint64_t start, uint64_t end, uint64_t n)
 {
 	CHECK(begin_in_place(tree, start, end, true));
-	mm__area_tree_erase_range(&edit, start, end, n);
+	mm__vma_tree_erase_range(&edit, start, end, n);
 	count -= n;
 	end_in_place();
 }
 
-static void tidy(struct mm__area_tree *tree, uint64_t addr, bool divides, uint64_t now)
+static void tidy(struct mm__vma_tree *tree, uint64_t addr, bool divides, uint64_t now)
 {
 	begin_changes(tree, MM__TIDY_CHANGES, addr, addr + 1);
-	mm__area_tree_tidy(&edit, addr, divides, now);
+	mm__vma_tree_tidy(&edit, addr, divides, now);
 	mm__rcu_free(end_changes(tree));
 }
 
-TEST(mm_area_tree, an_edit_in_place_takes_no_node)
+TEST(mm_vma_tree, an_edit_in_place_takes_no_node)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	struct mm__mapping m;
 
 	init(&tree);
@@ -528,27 +528,27 @@ TEST(mm_area_tree, an_edit_in_place_takes_no_node)
 	insert_in_place(&tree, 200, 210);
 	insert_in_place(&tree, 50, 60);
 	CHECK(begin_in_place(&tree, 60, 100, false));
-	m = (struct mm__mapping){ 50, 100, area(7) };
-	mm__area_tree_set(&edit, 50, &m);
-	CHECK(mm__area_edit_at(&edit, 99, &m));
+	m = (struct mm__mapping){ 50, 100, vma(7) };
+	mm__vma_tree_set(&edit, 50, &m);
+	CHECK(mm__vma_edit_at(&edit, 99, &m));
 	check_mapping(&m, 50, 100, 7);
-	CHECK(mm__area_edit_find(&edit, 110, &m));
+	CHECK(mm__vma_edit_find(&edit, 110, &m));
 	check_mapping(&m, 200, 210, 201);
 	end_in_place();
-	CHECK(mm__area_tree_at(&tree, 80, &m));
+	CHECK(mm__vma_tree_at(&tree, 80, &m));
 	check_mapping(&m, 50, 100, 7);
 	erase_in_place(&tree, 40, 120, 2);
-	CHECK(!mm__area_tree_at(&tree, 80, &m));
-	CHECK(mm__area_tree_find(&tree, 0, &m));
+	CHECK(!mm__vma_tree_at(&tree, 80, &m));
+	CHECK(mm__vma_tree_find(&tree, 0, &m));
 	check_mapping(&m, 200, 210, 201);
 	CHECK(!tree.retired);
 	check_tree(&tree);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, an_edit_is_not_in_place_where_a_leaf_ends_or_has_no_room)
+TEST(mm_vma_tree, an_edit_is_not_in_place_where_a_leaf_ends_or_has_no_room)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 
 	init(&tree);
 	for (uint64_t i = 0; i < 13; i++)
@@ -572,46 +572,46 @@ TEST(mm_area_tree, an_edit_is_not_in_place_where_a_leaf_ends_or_has_no_room)
 	CHECK_EQ(count, 14);
 	count = 15;
 	check_tree(&tree);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, an_edit_that_needs_wider_bounds_gets_them_and_a_search_narrows_them)
+TEST(mm_vma_tree, an_edit_that_needs_wider_bounds_gets_them_and_a_search_narrows_them)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	uint64_t addr;
 
 	init(&tree);
 	for (uint64_t i = 0; i < 100; i++)
 		insert(&tree, i * 10, i * 10 + 9);
-	CHECK(!mm__area_tree_highest_gap(&tree, 2, 0, 999, &addr));
+	CHECK(!mm__vma_tree_highest_gap(&tree, 2, 0, 999, &addr));
 	CHECK(!begin_in_place(&tree, 500, 509, true));
 	CHECK(edit.widens);
-	mm__area_tree_widen(&tree, 500, 509);
+	mm__vma_tree_widen(&tree, 500, 509);
 	CHECK(begin_in_place(&tree, 500, 509, true));
 	end_in_place();
 	check_tree(&tree);
 	/* Nothing has gone, and it is not looked for again. */
-	CHECK(!mm__area_tree_highest_gap(&tree, 2, 0, 999, &addr));
+	CHECK(!mm__vma_tree_highest_gap(&tree, 2, 0, 999, &addr));
 	CHECK(!begin_in_place(&tree, 500, 509, true));
-	mm__area_tree_widen(&tree, 500, 509);
+	mm__vma_tree_widen(&tree, 500, 509);
 	erase_in_place(&tree, 500, 509, 1);
 	check_tree(&tree);
-	CHECK(mm__area_tree_highest_gap(&tree, 2, 0, 999, &addr));
+	CHECK(mm__vma_tree_highest_gap(&tree, 2, 0, 999, &addr));
 	CHECK_EQ(addr, 508);
 	insert_in_place(&tree, 500, 509);
-	CHECK(!mm__area_tree_lowest_gap(&tree, 2, 0, 999, &addr));
-	mm__area_tree_destroy(&tree);
+	CHECK(!mm__vma_tree_lowest_gap(&tree, 2, 0, 999, &addr));
+	mm__vma_tree_destroy(&tree);
 }
 
 /* Each maps and unmaps in a place of its own. */
-static void take_turns(struct mm__area_tree *tree, unsigned int threads, unsigned int turns)
+static void take_turns(struct mm__vma_tree *tree, unsigned int threads, unsigned int turns)
 {
 	for (unsigned int i = 0; i < turns; i++) {
 		uint64_t start = UINT64_C(1000) * (i % threads) + 100;
 
 		mm__rcu_read_lock();
-		edit = (struct mm__area_edit){ .tree = tree };
-		CHECK(mm__area_edit_in_place(&edit, tree, start, start + 10, i % threads + 1,
+		edit = (struct mm__vma_edit){ .tree = tree };
+		CHECK(mm__vma_edit_in_place(&edit, tree, start, start + 10, i % threads + 1,
 					     false));
 		end_in_place();
 		if (edit.tidy)
@@ -619,9 +619,9 @@ static void take_turns(struct mm__area_tree *tree, unsigned int threads, unsigne
 	}
 }
 
-TEST(mm_area_tree, a_leaf_is_divided_between_threads_that_change_it_in_turn)
+TEST(mm_vma_tree, a_leaf_is_divided_between_threads_that_change_it_in_turn)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	unsigned int levels;
 
 	init(&tree);
@@ -638,7 +638,7 @@ TEST(mm_area_tree, a_leaf_is_divided_between_threads_that_change_it_in_turn)
 		end_in_place();
 		CHECK(!edit.tidy);
 		CHECK(begin_in_place(&tree, 1000 * i + 100, 1000 * i + 110, false));
-		CHECK(edit.leaf != NULL);
+		CHECK(edit.border != NULL);
 		end_in_place();
 	}
 	/* And when none has used its own for a while, they are one again. */
@@ -646,12 +646,12 @@ TEST(mm_area_tree, a_leaf_is_divided_between_threads_that_change_it_in_turn)
 		tidy(&tree, 1, false, i * 1000000000);
 	check_tree(&tree);
 	CHECK_EQ(tree.levels, 1);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, a_leaf_that_is_almost_empty_is_joined_with_another)
+TEST(mm_vma_tree, a_leaf_that_is_almost_empty_is_joined_with_another)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 
 	init(&tree);
 	for (uint64_t i = 0; i < 1000; i++)
@@ -665,10 +665,10 @@ TEST(mm_area_tree, a_leaf_that_is_almost_empty_is_joined_with_another)
 				erase(&tree, start);
 				continue;
 			}
-			mm__area_tree_widen(&tree, start, start + 5);
+			mm__vma_tree_widen(&tree, start, start + 5);
 			CHECK(begin_in_place(&tree, start, start + 5, true));
 		}
-		mm__area_tree_erase(&edit, start);
+		mm__vma_tree_erase(&edit, start);
 		count--;
 		end_in_place();
 		if (edit.tidy)
@@ -676,28 +676,28 @@ TEST(mm_area_tree, a_leaf_that_is_almost_empty_is_joined_with_another)
 		check_tree(&tree);
 	}
 	CHECK_EQ(tree.levels, 1);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_area_tree, room_is_found_in_one_leaf)
+TEST(mm_vma_tree, room_is_found_in_one_leaf)
 {
-	struct mm__area_tree tree;
+	struct mm__vma_tree tree;
 	uint64_t addr = 500;
 
 	init(&tree);
-	CHECK(!mm__area_tree_leaf_gap(&tree, 10, 100, 1000, 50, &addr));
+	CHECK(!mm__vma_tree_border_gap(&tree, 10, 100, 1000, 50, &addr));
 	insert(&tree, 500, 600);
 	insert(&tree, 620, 940);
 	mm__rcu_read_lock();
-	CHECK(mm__area_tree_leaf_gap(&tree, 10, 100, 1000, 50, &addr));
+	CHECK(mm__vma_tree_border_gap(&tree, 10, 100, 1000, 50, &addr));
 	CHECK_EQ(addr, 940);
-	CHECK(mm__area_tree_leaf_gap(&tree, 20, 100, 1000, 50, &addr));
+	CHECK(mm__vma_tree_border_gap(&tree, 20, 100, 1000, 50, &addr));
 	CHECK_EQ(addr, 600);
-	CHECK(mm__area_tree_leaf_gap(&tree, 400, 100, 1000, 50, &addr));
+	CHECK(mm__vma_tree_border_gap(&tree, 400, 100, 1000, 50, &addr));
 	CHECK_EQ(addr, 100);
 	addr = 700;
-	CHECK(!mm__area_tree_leaf_gap(&tree, 401, 100, 1000, 50, &addr));
-	CHECK(!mm__area_tree_leaf_gap(&tree, 10, 650, 900, 50, &addr));
+	CHECK(!mm__vma_tree_border_gap(&tree, 401, 100, 1000, 50, &addr));
+	CHECK(!mm__vma_tree_border_gap(&tree, 10, 650, 900, 50, &addr));
 	mm__rcu_read_unlock();
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fault goes on with an area that is not mapped any more, or not so any more.
+ * A fault goes on with a VMA that is not mapped any more, or not so any more.
  */
 #include "stepper.h"
 
@@ -27,14 +27,14 @@ static struct mm *space_with_table(void)
 	return mm;
 }
 
-TEST(mm_stale_area, an_area_is_not_freed_while_a_fault_looks_at_it)
+TEST(mm_stale_vma, a_vma_is_not_freed_while_a_fault_looks_at_it)
 {
 	struct mm *mm = space_with_table();
 	struct stepper thread;
 
 	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to(&thread, AT_AREA), AT_AREA);
-	watch_free(thread.area);
+	CHECK_EQ(step_to(&thread, AT_VMA), AT_VMA);
+	watch_free(thread.vma);
 	unmap(mm, 0, 1);
 	CHECK(!was_freed());
 
@@ -46,16 +46,16 @@ TEST(mm_stale_area, an_area_is_not_freed_while_a_fault_looks_at_it)
 	end_space(mm);
 }
 
-/* What the fault has looked the area up in is replaced as a whole. */
-TEST(mm_stale_area, the_tree_of_areas_is_not_freed_while_a_fault_is_in_it)
+/* What the fault has looked the VMA up in is replaced as a whole. */
+TEST(mm_stale_vma, the_tree_of_vmas_is_not_freed_while_a_fault_is_in_it)
 {
 	struct mm *mm = space_with_table();
 	struct stepper thread;
 
 	fill_leaf(mm);
 	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to(&thread, AT_AREA), AT_AREA);
-	watch_free(atomic_load(&mm->areas.root));
+	CHECK_EQ(step_to(&thread, AT_VMA), AT_VMA);
+	watch_free(atomic_load(&mm->vmas.root));
 	/* It is full. */
 	map(mm, 500, 1, R);
 	CHECK(!was_freed());
@@ -67,8 +67,8 @@ TEST(mm_stale_area, the_tree_of_areas_is_not_freed_while_a_fault_is_in_it)
 	end_space(mm);
 }
 
-/* A page for which there is no area any more would be there for ever. */
-TEST(mm_stale_area, no_page_is_installed_after_munmap)
+/* A page for which there is no VMA any more would be there for ever. */
+TEST(mm_stale_vma, no_page_is_installed_after_munmap)
 {
 	struct mm *mm = space_with_table();
 	struct stepper thread;
@@ -89,8 +89,8 @@ static void unmap_page(struct stepper *self)
 	unmap(self->mm, 0, 1);
 }
 
-/* The fault has locked the entry, and still found the area as it was. */
-TEST(mm_stale_area, munmap_waits_for_a_fault_that_installs_a_page)
+/* The fault has locked the entry, and still found the VMA as it was. */
+TEST(mm_stale_vma, munmap_waits_for_a_fault_that_installs_a_page)
 {
 	struct mm *mm = space_with_table();
 	struct stepper unmapper;
@@ -99,8 +99,8 @@ TEST(mm_stale_area, munmap_waits_for_a_fault_that_installs_a_page)
 	step_start(&unmapper, unmap_page, mm);
 	step_start(&thread, write_fault, mm);
 	CHECK_EQ(step_to(&thread, AFTER_ENTRY), AFTER_ENTRY);
-	atomic_store(&thread.cpu->state, MM__CPU_STOPPED);
-	CHECK_EQ(step_to(&thread, AT_CPU_WAIT), AT_CPU_WAIT);
+	atomic_store(&thread.cpu->state, MM__THREAD_INTERRUPTED);
+	CHECK_EQ(step_to(&thread, AT_RESUME_WAIT), AT_RESUME_WAIT);
 	CHECK_EQ(step_to(&unmapper, AT_ENTRY_WAIT), AT_ENTRY_WAIT);
 	step_on(&unmapper, 0);
 	atomic_store(&thread.cpu->state, 0);
@@ -112,8 +112,8 @@ TEST(mm_stale_area, munmap_waits_for_a_fault_that_installs_a_page)
 	end_space(mm);
 }
 
-/* The fault has locked the entry, and finds the area changed. */
-TEST(mm_stale_area, a_fault_gives_back_an_entry_that_it_has_locked_too_late)
+/* The fault has locked the entry, and finds the VMA changed. */
+TEST(mm_stale_vma, a_fault_gives_back_an_entry_that_it_has_locked_too_late)
 {
 	struct mm *mm = space_with_table();
 	struct stepper unmapper;
@@ -133,7 +133,7 @@ TEST(mm_stale_area, a_fault_gives_back_an_entry_that_it_has_locked_too_late)
 }
 
 /* The fault begins when all pages have just been taken out. */
-TEST(mm_stale_area, no_page_is_installed_behind_munmap)
+TEST(mm_stale_vma, no_page_is_installed_behind_munmap)
 {
 	struct mm *mm = space_with_table();
 	struct stepper unmapper;
@@ -152,7 +152,7 @@ TEST(mm_stale_area, no_page_is_installed_behind_munmap)
 	end_space(mm);
 }
 
-TEST(mm_stale_area, a_page_does_not_get_the_protection_of_a_mapping_before)
+TEST(mm_stale_vma, a_page_does_not_get_the_protection_of_a_mapping_before)
 {
 	struct mm *mm = space_with_table();
 	struct stepper thread;
@@ -176,7 +176,7 @@ static void write_and_fault(struct stepper *self)
 	self->result = touch(self->mm, AT(0), W);
 }
 
-TEST(mm_stale_area, a_fault_does_not_undo_mprotect)
+TEST(mm_stale_vma, a_fault_does_not_undo_mprotect)
 {
 	struct mm *mm = new_space();
 	struct stepper thread;
@@ -199,7 +199,7 @@ TEST(mm_stale_area, a_fault_does_not_undo_mprotect)
 }
 
 /* Each mapping of shared memory is a file of its own. */
-TEST(mm_stale_area, a_page_of_a_file_is_not_installed_for_another_file)
+TEST(mm_stale_vma, a_page_of_a_file_is_not_installed_for_another_file)
 {
 	struct mm *mm = space_with_table();
 	struct stepper thread;

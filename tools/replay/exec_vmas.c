@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "exec_areas.h"
+#include "exec_vmas.h"
 
 #include <mmrange/mm.h>
 
@@ -65,9 +65,9 @@ static int prot_of(int access)
 	return prot;
 }
 
-static int set_area(struct span_map *areas, const struct exec_piece *area)
+static int set_vma(struct span_map *vmas, const struct exec_piece *vma)
 {
-	return span_map_set(areas, area->start, area->end, (uint64_t)prot_of(area->access));
+	return span_map_set(vmas, vma->start, vma->end, (uint64_t)prot_of(vma->access));
 }
 
 /* Whether a piece belongs to the mapping that has reached up to end. */
@@ -75,13 +75,13 @@ static bool is_near(uint64_t end, const struct exec_piece *piece, const struct s
 {
 	if (piece->start <= end)
 		return true;
-	return piece->start - end < EXEC_AREA_GAP && !span_map_overlaps(mapped, end, piece->start);
+	return piece->start - end < EXEC_VMA_GAP && !span_map_overlaps(mapped, end, piece->start);
 }
 
 int exec_pieces_group(struct exec_pieces *pieces, const struct span_map *mapped,
-		      struct span_map *areas)
+		      struct span_map *vmas)
 {
-	struct exec_piece area = { 0 };
+	struct exec_piece vma = { 0 };
 	int error = 0;
 
 	if (pieces->count == 0)
@@ -90,24 +90,24 @@ int exec_pieces_group(struct exec_pieces *pieces, const struct span_map *mapped,
 	combine(pieces);
 	for (size_t i = 0; i < pieces->count && !error; i++) {
 		const struct exec_piece *piece = &pieces->pieces[i];
-		uint64_t end = area.end;
+		uint64_t end = vma.end;
 
-		if (area.end && !is_near(area.end, piece, mapped)) {
-			error = set_area(areas, &area);
-			area = *piece;
+		if (vma.end && !is_near(vma.end, piece, mapped)) {
+			error = set_vma(vmas, &vma);
+			vma = *piece;
 			continue;
 		}
-		if (area.access && piece->access &&
-		    prot_of(area.access) != prot_of(piece->access)) {
-			area.end = piece->start;
-			error = set_area(areas, &area);
-			area = *piece;
-		} else if (!area.end) {
-			area = *piece;
+		if (vma.access && piece->access &&
+		    prot_of(vma.access) != prot_of(piece->access)) {
+			vma.end = piece->start;
+			error = set_vma(vmas, &vma);
+			vma = *piece;
+		} else if (!vma.end) {
+			vma = *piece;
 		} else {
-			area.access |= piece->access;
+			vma.access |= piece->access;
 		}
-		area.end = piece->end > end ? piece->end : end;
+		vma.end = piece->end > end ? piece->end : end;
 	}
-	return error ? error : set_area(areas, &area);
+	return error ? error : set_vma(vmas, &vma);
 }

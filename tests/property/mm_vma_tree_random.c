@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The area tree against an array that says for each key which mapping it belongs to. Keys are few,
+ * The VMA tree against an array that says for each key which mapping it belongs to. Keys are few,
  * so that gaps close and open all the time, and mappings are many, so that the tree has several
  * levels. Edits are in place, where they can be, or with the lock; and leaves are divided as if several
  * threads used them.
  */
-#include "mm/area_node.h"
-#include "mm/area_tree.h"
-#include "mm/cpu.h"
+#include "mm/vma_node.h"
+#include "mm/vma_tree.h"
+#include "mm/thread.h"
 #include "mm/rcu.h"
 #include "test.h"
 
@@ -15,58 +15,58 @@
 
 #define KEYS 3000u
 
-static struct mm__area_tree tree;
-static struct mm__area_edit edit;
-static struct mm__area_budget budget;
+static struct mm__vma_tree tree;
+static struct mm__vma_edit edit;
+static struct mm__vma_budget budget;
 static bool prefers_place;             /* edits are in place if they can be */
 static uint64_t in_place;              /* so many were */
 static uint64_t count;                 /* of mappings */
 static uint64_t owner[KEYS];           /* the start of the mapping, plus 1; 0: free */
-static struct mm__area *area_of[KEYS]; /* of the mapping that starts there */
+static struct mm__vma *vma_of[KEYS]; /* of the mapping that starts there */
 
 /* Two changes at most, of which the first may make way for the second. */
-static void begin_edit(struct mm__area_tree *of, uint64_t start, uint64_t end, bool unmaps)
+static void begin_edit(struct mm__vma_tree *of, uint64_t start, uint64_t end, bool unmaps)
 {
-	struct mm__area_needs needs = { .now = 2 };
+	struct mm__vma_needs needs = { .now = 2 };
 
-	edit = (struct mm__area_edit){ .tree = of };
+	edit = (struct mm__vma_edit){ .tree = of };
 	mm__rcu_read_lock();
-	if (prefers_place && mm__area_edit_in_place(&edit, of, start, end, 1, unmaps)) {
+	if (prefers_place && mm__vma_edit_in_place(&edit, of, start, end, 1, unmaps)) {
 		in_place++;
 		return;
 	}
 	if (edit.widens) {
-		mm__area_tree_widen(of, start, end);
-		CHECK(mm__area_edit_in_place(&edit, of, start, end, 1, unmaps));
+		mm__vma_tree_widen(of, start, end);
+		CHECK(mm__vma_edit_in_place(&edit, of, start, end, 1, unmaps));
 		return;
 	}
 	mm__rcu_read_unlock();
-	CHECK_EQ(mm__area_tree_reserve(of, &budget, &needs), 0);
-	mm__area_edit_locked(&edit, of, &budget, start, end);
+	CHECK_EQ(mm__vma_tree_reserve(of, &budget, &needs), 0);
+	mm__vma_edit_locked(&edit, of, &budget, start, end);
 }
 
-static void tidy(struct mm__area_tree *of, uint64_t addr, bool divides)
+static void tidy(struct mm__vma_tree *of, uint64_t addr, bool divides)
 {
-	struct mm__area_needs needs = { .now = MM__TIDY_CHANGES };
-	struct mm__area_edit tidying = { .tree = of };
+	struct mm__vma_needs needs = { .now = MM__TIDY_CHANGES };
+	struct mm__vma_edit tidying = { .tree = of };
 	static uint64_t now;
 
-	CHECK_EQ(mm__area_tree_reserve(of, &budget, &needs), 0);
-	mm__area_edit_locked(&tidying, of, &budget, addr, addr + 1);
-	mm__area_tree_tidy(&tidying, addr, divides, now += 1000000);
-	mm__area_edit_end(&tidying);
-	mm__area_tree_release(of, &budget);
-	mm__rcu_free(mm__area_tree_take_retired(of));
+	CHECK_EQ(mm__vma_tree_reserve(of, &budget, &needs), 0);
+	mm__vma_edit_locked(&tidying, of, &budget, addr, addr + 1);
+	mm__vma_tree_tidy(&tidying, addr, divides, now += 1000000);
+	mm__vma_edit_end(&tidying);
+	mm__vma_tree_release(of, &budget);
+	mm__rcu_free(mm__vma_tree_take_retired(of));
 }
 
-static void end_edit(struct mm__area_tree *of)
+static void end_edit(struct mm__vma_tree *of)
 {
-	bool locked = !edit.leaf;
+	bool locked = !edit.border;
 
-	mm__area_edit_end(&edit);
+	mm__vma_edit_end(&edit);
 	if (locked) {
-		mm__area_tree_release(of, &budget);
-		mm__rcu_free(mm__area_tree_take_retired(of));
+		mm__vma_tree_release(of, &budget);
+		mm__rcu_free(mm__vma_tree_take_retired(of));
 	} else {
 		mm__rcu_read_unlock();
 	}
@@ -74,47 +74,47 @@ static void end_edit(struct mm__area_tree *of)
 		tidy(of, edit.tidy, edit.divides);
 }
 
-/* The tree does not look at areas. Each change makes a new one. */
-static struct mm__area *new_area(void)
+/* The tree does not look at VMAs. Each change makes a new one. */
+static struct mm__vma *new_vma(void)
 {
 	static uintptr_t last;
 
-	return (struct mm__area *)++last;
+	return (struct mm__vma *)++last;
 }
 
 static void check_find(uint64_t key)
 {
 	struct mm__mapping m, same;
-	bool found = mm__area_tree_find(&tree, key, &m);
+	bool found = mm__vma_tree_find(&tree, key, &m);
 	uint64_t i = key;
 
-	CHECK_EQ(mm__area_tree_at(&tree, key, &same), owner[key] != 0);
+	CHECK_EQ(mm__vma_tree_at(&tree, key, &same), owner[key] != 0);
 	while (i < KEYS && !owner[i])
 		i++;
 	CHECK_EQ(found, i < KEYS);
 	if (!found)
 		return;
 	CHECK_EQ(m.start, owner[i] - 1);
-	CHECK(m.area == area_of[m.start]);
+	CHECK(m.vma == vma_of[m.start]);
 	CHECK(m.start == i || i == key);
 	CHECK(owner[m.end - 1] == owner[i] && (m.end == KEYS || owner[m.end] != owner[i]));
 	if (i == key)
-		CHECK(same.start == m.start && same.end == m.end && same.area == m.area);
+		CHECK(same.start == m.start && same.end == m.end && same.vma == m.vma);
 }
 
 /* Lists have what would be found one after the other. */
 static void check_lists(uint64_t key)
 {
-	struct mm__area_list list = { .count = 0 };
+	struct mm__vma_list list = { .count = 0 };
 
-	for (unsigned int i = 0; i < 3 * MM__AREA_LIST; i++) {
+	for (unsigned int i = 0; i < 3 * MM__VMA_LIST; i++) {
 		struct mm__mapping m, found;
-		bool more = mm__area_list_next(&tree, &list, key, &m);
+		bool more = mm__vma_list_next(&tree, &list, key, &m);
 
-		CHECK_EQ(more, mm__area_tree_find(&tree, key, &found));
+		CHECK_EQ(more, mm__vma_tree_find(&tree, key, &found));
 		if (!more)
 			return;
-		CHECK(m.start == found.start && m.end == found.end && m.area == found.area);
+		CHECK(m.start == found.start && m.end == found.end && m.vma == found.vma);
 		key = m.end;
 	}
 }
@@ -122,7 +122,7 @@ static void check_lists(uint64_t key)
 static void check_gap(uint64_t length, uint64_t low, uint64_t high)
 {
 	uint64_t addr = 0;
-	bool found = mm__area_tree_highest_gap(&tree, length, low, high, &addr);
+	bool found = mm__vma_tree_highest_gap(&tree, length, low, high, &addr);
 	uint64_t run = 0;
 
 	for (uint64_t i = high; i-- > low && run < length;) {
@@ -138,7 +138,7 @@ static void check_gap(uint64_t length, uint64_t low, uint64_t high)
 static void check_lowest_gap(uint64_t length, uint64_t low, uint64_t high)
 {
 	uint64_t addr = 0;
-	bool found = mm__area_tree_lowest_gap(&tree, length, low, high, &addr);
+	bool found = mm__vma_tree_lowest_gap(&tree, length, low, high, &addr);
 	uint64_t run = 0;
 
 	for (uint64_t i = low; i < high && run < length; i++) {
@@ -155,18 +155,18 @@ static void set_owner(const struct mm__mapping *m, uint64_t value)
 {
 	for (uint64_t i = m->start; i < m->end; i++)
 		owner[i] = value;
-	area_of[m->start] = m->area;
+	vma_of[m->start] = m->vma;
 }
 
 static void insert_at(uint64_t key, uint64_t length)
 {
-	struct mm__mapping m = { key, key, new_area() };
+	struct mm__mapping m = { key, key, new_vma() };
 
 	while (m.end < KEYS && m.end < key + length && !owner[m.end])
 		m.end++;
 	begin_edit(&tree, m.start, m.end, false);
-	mm__area_tree_clear(&edit, m.start, m.end);
-	mm__area_tree_insert(&edit, &m);
+	mm__vma_tree_clear(&edit, m.start, m.end);
+	mm__vma_tree_insert(&edit, &m);
 	end_edit(&tree);
 	count++;
 	set_owner(&m, m.start + 1);
@@ -175,11 +175,11 @@ static void insert_at(uint64_t key, uint64_t length)
 /* Lets the mapping of a key grow, anywhere to its neighbours. */
 static void change_at(uint64_t key, uint64_t *seed)
 {
-	struct mm__mapping old = { 0, 0, NULL }, m = { 0, 0, new_area() };
+	struct mm__mapping old = { 0, 0, NULL }, m = { 0, 0, new_vma() };
 	uint64_t lo, hi;
 	bool up = test_random_below(seed, 2);
 
-	mm__area_tree_find(&tree, key, &old);
+	mm__vma_tree_find(&tree, key, &old);
 	lo = old.start;
 	hi = old.end;
 	while (!up && lo && !owner[lo - 1])
@@ -193,8 +193,8 @@ static void change_at(uint64_t key, uint64_t *seed)
 	if (m.start == old.start && m.end == old.end)
 		return;
 	begin_edit(&tree, up ? old.end : m.start, up ? m.end : old.start, false);
-	mm__area_tree_clear(&edit, up ? old.end : m.start, up ? m.end : old.start);
-	mm__area_tree_set(&edit, old.start, &m);
+	mm__vma_tree_clear(&edit, up ? old.end : m.start, up ? m.end : old.start);
+	mm__vma_tree_set(&edit, old.start, &m);
 	end_edit(&tree);
 	set_owner(&old, 0);
 	set_owner(&m, m.start + 1);
@@ -205,12 +205,12 @@ static void cut_at(uint64_t key, uint64_t *seed)
 {
 	struct mm__mapping old = { 0, 0, NULL }, m;
 
-	mm__area_tree_find(&tree, key, &old);
-	m = (struct mm__mapping){ old.start, old.end, new_area() };
+	mm__vma_tree_find(&tree, key, &old);
+	m = (struct mm__mapping){ old.start, old.end, new_vma() };
 	m.start += test_random_below(seed, old.end - old.start);
 	m.end -= test_random_below(seed, m.end - m.start);
 	begin_edit(&tree, old.start, old.end, true);
-	mm__area_tree_set(&edit, old.start, &m);
+	mm__vma_tree_set(&edit, old.start, &m);
 	end_edit(&tree);
 	set_owner(&old, 0);
 	set_owner(&m, m.start + 1);
@@ -220,10 +220,10 @@ static void erase_at(uint64_t key)
 {
 	struct mm__mapping m = { 0, 0, NULL };
 
-	mm__area_tree_find(&tree, key, &m);
+	mm__vma_tree_find(&tree, key, &m);
 	set_owner(&m, 0);
 	begin_edit(&tree, m.start, m.end, true);
-	mm__area_tree_erase(&edit, m.start);
+	mm__vma_tree_erase(&edit, m.start);
 	end_edit(&tree);
 	count--;
 }
@@ -244,7 +244,7 @@ static void erase_range_at(uint64_t key, uint64_t *seed)
 		n += owner[i] == i + 1;
 	memset(&owner[start], 0, (end - start) * sizeof(owner[0]));
 	begin_edit(&tree, start, end, true);
-	mm__area_tree_erase_range(&edit, start, end, n);
+	mm__vma_tree_erase_range(&edit, start, end, n);
 	end_edit(&tree);
 	count -= n;
 }
@@ -274,15 +274,15 @@ static void check_tree(void)
 {
 	const char *what = "";
 
-	if (!mm__area_tree_valid(&tree, count, &what))
+	if (!mm__vma_tree_valid(&tree, count, &what))
 		test_fail(__FILE__, __LINE__, "%s", what);
 }
 
-TEST(mm_area_tree, random_changes_leave_it_as_an_array_would_be)
+TEST(mm_vma_tree, random_changes_leave_it_as_an_array_would_be)
 {
-	uint64_t seed = test_seed("mm_area_tree_random");
+	uint64_t seed = test_seed("mm_vma_tree_random");
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 
 	for (unsigned int round = 0; round < 30; round++) {
 		/* Grow, hold, shrink. */
@@ -310,13 +310,13 @@ TEST(mm_area_tree, random_changes_leave_it_as_an_array_would_be)
 		}
 	}
 	CHECK(in_place > 1000);
-	mm__area_tree_destroy(&tree);
+	mm__vma_tree_destroy(&tree);
 }
 
 /* As many mappings as give the tree four levels, of which ranges of any size go. */
 #define MANY 20000u
 
-static uint64_t erase_some(struct mm__area_tree *many, bool *present, uint64_t *seed)
+static uint64_t erase_some(struct mm__vma_tree *many, bool *present, uint64_t *seed)
 {
 	uint64_t size = test_random_below(seed, 2) ? MANY / 2 : 300;
 	uint64_t start = test_random_below(seed, MANY);
@@ -331,12 +331,12 @@ static uint64_t erase_some(struct mm__area_tree *many, bool *present, uint64_t *
 		return 0;
 	memset(present + start, 0, (end - start) * sizeof(*present));
 	begin_edit(many, start * 2, end * 2, true);
-	mm__area_tree_erase_range(&edit, start * 2, end * 2, n);
+	mm__vma_tree_erase_range(&edit, start * 2, end * 2, n);
 	end_edit(many);
 	return n;
 }
 
-static uint64_t insert_some(struct mm__area_tree *many, bool *present, uint64_t *seed)
+static uint64_t insert_some(struct mm__vma_tree *many, bool *present, uint64_t *seed)
 {
 	uint64_t inserted = 0;
 	uint64_t first = test_random_below(seed, MANY);
@@ -344,30 +344,30 @@ static uint64_t insert_some(struct mm__area_tree *many, bool *present, uint64_t 
 
 	for (uint64_t n = test_random_below(seed, MANY), i = first; n--;
 	     i = (i + step_size) % MANY) {
-		struct mm__mapping m = { i * 2, i * 2 + 1, new_area() };
+		struct mm__mapping m = { i * 2, i * 2 + 1, new_vma() };
 
 		if (present[i])
 			continue;
 		present[i] = true;
 		begin_edit(many, m.start, m.end, false);
-		mm__area_tree_clear(&edit, m.start, m.end);
-		mm__area_tree_insert(&edit, &m);
+		mm__vma_tree_clear(&edit, m.start, m.end);
+		mm__vma_tree_insert(&edit, &m);
 		end_edit(many);
 		inserted++;
 	}
 	return inserted;
 }
 
-TEST(mm_area_tree, ranges_of_any_size_can_be_erased)
+TEST(mm_vma_tree, ranges_of_any_size_can_be_erased)
 {
-	static struct mm__area_tree many;
+	static struct mm__vma_tree many;
 	static bool present[MANY];
-	uint64_t seed = test_seed("mm_area_tree_ranges");
+	uint64_t seed = test_seed("mm_vma_tree_ranges");
 	const char *what = "";
 	uint64_t erased = 0;
 	uint64_t present_now = 0;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	for (unsigned int i = 0; i < test_scale(400); i++) {
 		struct mm__mapping m;
 		uint64_t gone;
@@ -378,12 +378,12 @@ TEST(mm_area_tree, ranges_of_any_size_can_be_erased)
 		gone = erase_some(&many, present, &seed);
 		erased += gone;
 		present_now -= gone;
-		if (!mm__area_tree_valid(&many, present_now, &what))
+		if (!mm__vma_tree_valid(&many, present_now, &what))
 			test_fail(__FILE__, __LINE__, "%s", what);
 		for (uint64_t j = 0; j < MANY; j += 1 + test_random_below(&seed, 3))
-			CHECK_EQ(mm__area_tree_at(&many, j * 2, &m), present[j]);
+			CHECK_EQ(mm__vma_tree_at(&many, j * 2, &m), present[j]);
 	}
 	CHECK(erased > 1000);
 	mm__rcu_barrier();
-	mm__area_tree_destroy(&many);
+	mm__vma_tree_destroy(&many);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Readers of the area tree beside a writer, which edits in place or with the lock. Some mappings are there all the time, though their
- * bounds and areas change: readers must find them whenever they look. Others come and go: readers
- * may find them or not, but what they find must fit together. Areas say where they are mapped, are
+ * Readers of the VMA tree beside a writer, which edits in place or with the lock. Some mappings are there all the time, though their
+ * bounds and VMAs change: readers must find them whenever they look. Others come and go: readers
+ * may find them or not, but what they find must fit together. VMAs say where they are mapped, are
  * made for one mapping, and are freed through RCU as the tree's nodes are.
  */
-#include "mm/area_tree.h"
-#include "mm/cpu.h"
+#include "mm/vma_tree.h"
+#include "mm/thread.h"
 #include "mm/rcu.h"
 #include "threads.h"
 
@@ -15,7 +15,7 @@
 #define NOTHING UINT64_MAX
 
 /* The key of a steady mapping is never another's. */
-struct mm__area {
+struct mm__vma {
 	struct mm__garbage garbage;
 	uint64_t start;
 	uint64_t end;
@@ -23,14 +23,14 @@ struct mm__area {
 };
 
 struct world {
-	struct mm__area_tree tree;
-	struct mm__area_edit edit;
-	struct mm__area_budget budget;
+	struct mm__vma_tree tree;
+	struct mm__vma_edit edit;
+	struct mm__vma_budget budget;
 	uint64_t count; /* of mappings */
 	uint64_t in_place;
 	bool prefers_place; /* an edit is in place if it can be */
 	uint64_t between;   /* steady mappings: this is how far one is from the next */
-	struct mm__area *owner[KEYS];
+	struct mm__vma *owner[KEYS];
 	struct mm__garbage *garbage;
 	atomic_bool stop;
 	atomic_uint ready;
@@ -52,14 +52,14 @@ static void look_at(struct world *world, uint64_t key, uint64_t steady)
 	bool found;
 
 	mm__rcu_read_lock();
-	found = mm__area_tree_at(&world->tree, key, &m);
+	found = mm__vma_tree_at(&world->tree, key, &m);
 	CHECK(found || steady == NOTHING);
 	if (found) {
 		CHECK(m.start <= key && key < m.end);
-		CHECK_EQ(m.area->start, m.start);
-		CHECK_EQ(m.area->end, m.end);
+		CHECK_EQ(m.vma->start, m.start);
+		CHECK_EQ(m.vma->end, m.end);
 		if (steady != NOTHING)
-			CHECK_EQ(m.area->steady, steady);
+			CHECK_EQ(m.vma->steady, steady);
 	}
 	mm__rcu_read_unlock();
 }
@@ -69,7 +69,7 @@ static void *read_all_the_time(void *arg)
 	struct reader *reader = arg;
 	struct world *world = reader->world;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	atomic_fetch_add(&world->ready, 1);
 	while (!atomic_load_explicit(&world->stop, memory_order_relaxed)) {
 		uint64_t i = test_random_below(&reader->seed, KEYS / world->between);
@@ -93,42 +93,42 @@ static void throw_away(struct world *world, struct mm__garbage *garbage)
 
 static struct mm__mapping new_mapping(uint64_t start, uint64_t end, uint64_t steady)
 {
-	struct mm__area *area = malloc(sizeof(*area));
+	struct mm__vma *vma = malloc(sizeof(*vma));
 
-	CHECK(area);
-	area->start = start;
-	area->end = end;
-	area->steady = steady;
-	return (struct mm__mapping){ start, end, area };
+	CHECK(vma);
+	vma->start = start;
+	vma->end = end;
+	vma->steady = steady;
+	return (struct mm__mapping){ start, end, vma };
 }
 
-static void set_owner(struct world *world, const struct mm__mapping *m, struct mm__area *area)
+static void set_owner(struct world *world, const struct mm__mapping *m, struct mm__vma *vma)
 {
 	for (uint64_t i = m->start; i < m->end; i++)
-		world->owner[i] = area;
+		world->owner[i] = vma;
 }
 
 static void begin_edit(struct world *world, uint64_t start, uint64_t end, bool unmaps)
 {
-	struct mm__area_needs needs = { .now = 2 };
+	struct mm__vma_needs needs = { .now = 2 };
 
-	world->edit = (struct mm__area_edit){ .tree = &world->tree };
+	world->edit = (struct mm__vma_edit){ .tree = &world->tree };
 	mm__rcu_read_lock();
 	if (world->prefers_place &&
-	    mm__area_edit_in_place(&world->edit, &world->tree, start, end, 1, unmaps)) {
+	    mm__vma_edit_in_place(&world->edit, &world->tree, start, end, 1, unmaps)) {
 		world->in_place++;
 		return;
 	}
 	mm__rcu_read_unlock();
 	if (world->edit.widens)
-		mm__area_tree_widen(&world->tree, start, end);
-	CHECK_EQ(mm__area_tree_reserve(&world->tree, &world->budget, &needs), 0);
-	mm__area_edit_locked(&world->edit, &world->tree, &world->budget, start, end);
+		mm__vma_tree_widen(&world->tree, start, end);
+	CHECK_EQ(mm__vma_tree_reserve(&world->tree, &world->budget, &needs), 0);
+	mm__vma_edit_locked(&world->edit, &world->tree, &world->budget, start, end);
 }
 
 static void keep_retired(struct world *world)
 {
-	struct mm__garbage *retired = mm__area_tree_take_retired(&world->tree);
+	struct mm__garbage *retired = mm__vma_tree_take_retired(&world->tree);
 	struct mm__garbage *last = retired;
 
 	if (!retired)
@@ -141,27 +141,27 @@ static void keep_retired(struct world *world)
 
 static void tidy(struct world *world, uint64_t addr, bool divides)
 {
-	struct mm__area_needs needs = { .now = MM__TIDY_CHANGES };
-	struct mm__area_edit edit = { .tree = &world->tree };
+	struct mm__vma_needs needs = { .now = MM__TIDY_CHANGES };
+	struct mm__vma_edit edit = { .tree = &world->tree };
 	static uint64_t now;
 
-	CHECK_EQ(mm__area_tree_reserve(&world->tree, &world->budget, &needs), 0);
-	mm__area_edit_locked(&edit, &world->tree, &world->budget, addr, addr + 1);
-	mm__area_tree_tidy(&edit, addr, divides, now += 1000000);
-	mm__area_edit_end(&edit);
-	mm__area_tree_release(&world->tree, &world->budget);
+	CHECK_EQ(mm__vma_tree_reserve(&world->tree, &world->budget, &needs), 0);
+	mm__vma_edit_locked(&edit, &world->tree, &world->budget, addr, addr + 1);
+	mm__vma_tree_tidy(&edit, addr, divides, now += 1000000);
+	mm__vma_edit_end(&edit);
+	mm__vma_tree_release(&world->tree, &world->budget);
 	keep_retired(world);
 }
 
 static void end_edit(struct world *world)
 {
-	bool in_place = world->edit.leaf;
+	bool in_place = world->edit.border;
 
-	mm__area_edit_end(&world->edit);
+	mm__vma_edit_end(&world->edit);
 	if (in_place) {
 		mm__rcu_read_unlock();
 	} else {
-		mm__area_tree_release(&world->tree, &world->budget);
+		mm__vma_tree_release(&world->tree, &world->budget);
 		keep_retired(world);
 	}
 	if (world->edit.tidy)
@@ -171,23 +171,23 @@ static void end_edit(struct world *world)
 static void insert(struct world *world, const struct mm__mapping *m)
 {
 	begin_edit(world, m->start, m->end, false);
-	mm__area_tree_clear(&world->edit, m->start, m->end);
-	mm__area_tree_insert(&world->edit, m);
+	mm__vma_tree_clear(&world->edit, m->start, m->end);
+	mm__vma_tree_insert(&world->edit, m);
 	end_edit(world);
 	world->count++;
-	set_owner(world, m, m->area);
+	set_owner(world, m, m->vma);
 }
 
-static void erase(struct world *world, struct mm__area *area)
+static void erase(struct world *world, struct mm__vma *vma)
 {
-	struct mm__mapping m = { area->start, area->end, NULL };
+	struct mm__mapping m = { vma->start, vma->end, NULL };
 
 	begin_edit(world, m.start, m.end, true);
-	mm__area_tree_erase(&world->edit, m.start);
+	mm__vma_tree_erase(&world->edit, m.start);
 	end_edit(world);
 	world->count--;
 	set_owner(world, &m, NULL);
-	throw_away(world, &area->garbage);
+	throw_away(world, &vma->garbage);
 }
 
 /* All that lies between two steady mappings, which stay. */
@@ -200,27 +200,27 @@ static void erase_range(struct world *world, uint64_t key)
 	while (end < KEYS && (!world->owner[end] || world->owner[end]->steady == NOTHING))
 		end++;
 	for (uint64_t i = start; i < end; i++) {
-		struct mm__area *area = world->owner[i];
+		struct mm__vma *vma = world->owner[i];
 
-		if (!area || area->start != i)
+		if (!vma || vma->start != i)
 			continue;
 		n++;
-		throw_away(world, &area->garbage);
+		throw_away(world, &vma->garbage);
 	}
 	for (uint64_t i = start; i < end; i++)
 		world->owner[i] = NULL;
 	begin_edit(world, start, end, true);
-	mm__area_tree_erase_range(&world->edit, start, end, n);
+	mm__vma_tree_erase_range(&world->edit, start, end, n);
 	end_edit(world);
 	world->count -= n;
 }
 
-/* Other bounds, and another area: it becomes smaller, or grows on one side, as neighbours allow. */
-static void set(struct world *world, struct mm__area *area, uint64_t *seed)
+/* Other bounds, and another VMA: it becomes smaller, or grows on one side, as neighbours allow. */
+static void set(struct world *world, struct mm__vma *vma, uint64_t *seed)
 {
-	struct mm__mapping old = { area->start, area->end, NULL };
+	struct mm__mapping old = { vma->start, vma->end, NULL };
 	struct mm__mapping m = old;
-	uint64_t inside = area->steady != NOTHING ? area->steady : area->start;
+	uint64_t inside = vma->steady != NOTHING ? vma->steady : vma->start;
 	unsigned int how = (unsigned int)test_random_below(seed, 3);
 
 	if (how == 0) {
@@ -236,7 +236,7 @@ static void set(struct world *world, struct mm__area *area, uint64_t *seed)
 		if (m.start == old.start && m.end == old.end)
 			return;
 	}
-	m = new_mapping(m.start, m.end, area->steady);
+	m = new_mapping(m.start, m.end, vma->steady);
 	if (how == 0)
 		begin_edit(world, old.start, old.end, true);
 	else if (how == 1)
@@ -244,13 +244,13 @@ static void set(struct world *world, struct mm__area *area, uint64_t *seed)
 	else
 		begin_edit(world, old.end, m.end, false);
 	if (how)
-		mm__area_tree_clear(&world->edit, how == 1 ? m.start : old.end,
+		mm__vma_tree_clear(&world->edit, how == 1 ? m.start : old.end,
 				    how == 1 ? old.start : m.end);
-	mm__area_tree_set(&world->edit, old.start, &m);
+	mm__vma_tree_set(&world->edit, old.start, &m);
 	end_edit(world);
 	set_owner(world, &old, NULL);
-	set_owner(world, &m, m.area);
-	throw_away(world, &area->garbage);
+	set_owner(world, &m, m.vma);
+	throw_away(world, &vma->garbage);
 }
 
 static void insert_around(struct world *world, uint64_t key, uint64_t *seed)
@@ -268,20 +268,20 @@ static void insert_around(struct world *world, uint64_t key, uint64_t *seed)
 static void step(struct world *world, uint64_t growth, uint64_t *seed)
 {
 	uint64_t key = test_random_below(seed, KEYS);
-	struct mm__area *area = world->owner[key];
+	struct mm__vma *vma = world->owner[key];
 	bool grow = test_random_below(seed, 10) < growth;
 
 	world->prefers_place = test_random_below(seed, 4);
 	if (test_random_below(seed, 100) == 0)
 		tidy(world, 1 + key, test_random_below(seed, 2));
-	else if (!area && grow)
+	else if (!vma && grow)
 		insert_around(world, key, seed);
-	else if (area && (grow || area->steady != NOTHING))
-		set(world, area, seed);
-	else if (area && test_random_below(seed, 100) == 0)
+	else if (vma && (grow || vma->steady != NOTHING))
+		set(world, vma, seed);
+	else if (vma && test_random_below(seed, 100) == 0)
 		erase_range(world, key);
-	else if (area)
-		erase(world, area);
+	else if (vma)
+		erase(world, vma);
 	mm__rcu_free(world->garbage);
 	world->garbage = NULL;
 }
@@ -290,7 +290,7 @@ static void check_tree(struct world *world)
 {
 	const char *what = "";
 
-	if (!mm__area_tree_valid(&world->tree, world->count, &what))
+	if (!mm__vma_tree_valid(&world->tree, world->count, &what))
 		test_fail(__FILE__, __LINE__, "%s", what);
 }
 
@@ -316,9 +316,9 @@ static void run(uint64_t between, const char *name)
 	struct reader readers[READERS];
 	pthread_t threads[READERS];
 
-	CHECK(mm__thread_attach());
-	mm__area_tree_init(&world.tree);
-	world.budget = (struct mm__area_budget){ 0, { 0, 0 } };
+	CHECK(mm__os_thread_attach());
+	mm__vma_tree_init(&world.tree);
+	world.budget = (struct mm__vma_budget){ 0, { 0, 0 } };
 	world.between = between;
 	for (uint64_t i = 0; i < KEYS / between; i++) {
 		uint64_t key = steady_key(&world, i);
@@ -348,17 +348,17 @@ static void run(uint64_t between, const char *name)
 	mm__rcu_free(world.garbage);
 	world.garbage = NULL;
 	mm__rcu_barrier();
-	mm__area_tree_destroy(&world.tree);
+	mm__vma_tree_destroy(&world.tree);
 }
 
 /* Many: the tree has two levels at least. */
-TEST(mm_area_tree_parallel, readers_find_what_is_always_there_among_many)
+TEST(mm_vma_tree_parallel, readers_find_what_is_always_there_among_many)
 {
-	run(40, "mm_area_tree_parallel/many");
+	run(40, "mm_vma_tree_parallel/many");
 }
 
 /* Few: the tree shrinks to a leaf again and again. */
-TEST(mm_area_tree_parallel, readers_find_what_is_always_there_among_few)
+TEST(mm_vma_tree_parallel, readers_find_what_is_always_there_among_few)
 {
-	run(1000, "mm_area_tree_parallel/few");
+	run(1000, "mm_vma_tree_parallel/few");
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The tree of areas whose leaves change in place: a lookup without a lock, writers that change a leaf
- * in place, and a writer that replaces leaves with the mm lock (T). The root has two or three leaves.
+ * in place, and a writer that replaces leaves with the VMA tree lock (T). The root has two or three leaves.
  * Memory is sequentially consistent, but in the first variant the stores of a change in place come in
- * any order (what weaker memory adds is for the harness leaf.c). No node is used again: RCU is for
+ * any order (what weaker memory adds is for the harness border.c). No node is used again: RCU is for
  * rcu.pml.
  *
  *	reader        finds the leaf, reads its slots between two looks at its sequence count, and after

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which threads use which address spaces is known under one lock for all, which is taken only when
+ * a thread begins or ends to use a space, and when memory is short.
+ *
+ * A thread finds its threads by the spaces' numbers, in a hash table that only it reads and writes. Numbers
+ * are never used again. So an entry of a space that was destroyed does no harm; such entries go when
+ * the table is built anew, from the list of those threads that there are.
+ *
+ * A thread that has ended and uses a space once more, in a later destructor, is a new one here.
+ */
+#include "thread.h"
+
+#include "internal.h"
+#include "memory.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#define MAX_CPUS  (MM__MANY_THREADS - 1)
+#define MIN_SLOTS 8u
+
+/* A thread that uses address spaces. */
+struct mm__os_thread {
+	struct mm__rcu_thread rcu;
+	struct mm__remembered *slots; /* open addressing; id 0: empty */
+	unsigned int bits;            /* 2^bits slots */
+	size_t used;                  /* at most half of them */
+	struct mm__thread *threads;         /* with the attach lock */
+};
+
+MMRANGE__THREAD_LOCAL struct mm__remembered mm__remembered[MM__REMEMBERED];
+static MMRANGE__THREAD_LOCAL struct mm__os_thread *self;
+
+pthread_mutex_t mm__attach_lock = PTHREAD_MUTEX_INITIALIZER;
+/* With the attach lock. */
+static pthread_key_t thread_key;
+static atomic_bool have_key;
+
+static void detach_all(void *os_thread);
+
+static void lock_attach(void)
+{
+	mm__mutex_lock(&mm__attach_lock, MM__ORDER_ATTACH);
+}
+
+static void unlock_attach(void)
+{
+	mm__mutex_unlock(&mm__attach_lock, MM__ORDER_ATTACH);
+}
+
+/* Tries again where it has failed before. */
+static bool make_key(void)
+{
+	if (!atomic_load(&have_key))
+		atomic_store(&have_key, !pthread_key_create(&thread_key, detach_all));
+	return atomic_load(&have_key);
+}
+
+/* The library may be unloaded, after the last space was destroyed, while threads go on. */
+__attribute__((destructor)) static void delete_key(void)
+{
+	if (atomic_exchange(&have_key, false))
+		pthread_key_delete(thread_key);
+}
+
+/*
+ * The table
+ */
+
+static size_t slot_of(uint64_t id, unsigned int bits)
+{
+	return (size_t)(id * UINT64_C(0x9e3779b97f4a7c15) >> (64 - bits));
+}
+
+/* The entry of id, or an empty one. */
+static struct mm__remembered *find_slot(struct mm__remembered *slots, unsigned int bits,
+					uint64_t id)
+{
+	size_t mask = ((size_t)1 << bits) - 1;
+	size_t i = slot_of(id, bits);
+
+	while (slots[i].id && slots[i].id != id)
+		i = (i + 1) & mask;
+	return &slots[i];
+}
+
+/* With the attach lock: makes room for one more. */
+static bool rebuild(struct mm__os_thread *os_thread)
+{
+	struct mm__remembered *slots;
+	unsigned int bits = 3;
+	size_t count = 0;
+
+	for (const struct mm__thread *thread = os_thread->threads; thread; thread = thread->next_of_thread)
+		count++;
+	/* After this, at least half as many come in as there are, before it is done again. */
+	while ((size_t)1 << bits < 3 * (count + 1))
+		bits++;
+	slots = mm__allocate_zeroed(((size_t)1 << bits) * sizeof(*slots));
+	if (!slots)
+		return false;
+	for (struct mm__thread *thread = os_thread->threads; thread; thread = thread->next_of_thread)
+		*find_slot(slots, bits, thread->mm->id) = (struct mm__remembered){ thread->mm->id, thread };
+	mm__free(os_thread->slots);
+	os_thread->slots = slots;
+	os_thread->bits = bits;
+	os_thread->used = count;
+	return true;
+}
+
+static bool has_room(const struct mm__os_thread *os_thread)
+{
+	return os_thread->slots && os_thread->used < (size_t)1 << (os_thread->bits - 1);
+}
+
+static struct mm__thread *find_thread(struct mm__os_thread *os_thread, uint64_t id)
+{
+	return os_thread && os_thread->slots ? find_slot(os_thread->slots, os_thread->bits, id)->thread : NULL;
+}
+
+/*
+ * Attaching. The attach lock is held.
+ */
+
+/* Has detach_all() called when the calling thread ends. */
+static bool set_thread(struct mm__os_thread *os_thread)
+{
+	int saved = errno;
+	bool done = !pthread_setspecific(thread_key, os_thread);
+
+	errno = saved;
+	return done;
+}
+
+/* Makes the calling thread known. False: no memory. */
+static bool begin_thread(void)
+{
+	struct mm__os_thread *os_thread;
+
+	if (self)
+		return true;
+	if (!make_key())
+		return false;
+	os_thread = mm__allocate(_Alignof(struct mm__os_thread), sizeof(*os_thread));
+	if (!os_thread)
+		return false;
+	memset(os_thread, 0, sizeof(*os_thread));
+	if (!set_thread(os_thread)) {
+		mm__free(os_thread);
+		return false;
+	}
+	mm__rcu_begin_thread(&os_thread->rcu);
+	self = os_thread;
+	return true;
+}
+
+/*
+ * Numbers. The lock of the threads is held.
+ */
+
+/* Makes room for as many numbers as there are. */
+static bool grow(struct mm__threads *threads)
+{
+	uint32_t size = threads->size ? 2 * threads->size : MM__THREADS_IN_FIRST;
+	unsigned int part = mm__thread_part(threads->size + 1);
+	_Atomic(struct mm__thread *) *thread;
+	uint16_t *numbers;
+
+	if (threads->size == MAX_CPUS)
+		return false;
+	if (size > MAX_CPUS)
+		size = MAX_CPUS;
+	numbers = mm__reallocate(threads->free_numbers, size, sizeof(*numbers));
+	if (!numbers)
+		return false;
+	threads->free_numbers = numbers;
+	thread = mm__allocate_zeroed((size - threads->size) * sizeof(*thread));
+	if (!thread)
+		return false;
+	/* release: pairs with the acquire in mm__thread_of() */
+	atomic_store_explicit(&threads->part[part], thread, memory_order_release);
+	/* The least is the first to be taken. */
+	for (uint32_t i = size; i > threads->size; i--)
+		numbers[threads->nr_free++] = (uint16_t)i;
+	threads->size = size;
+	return true;
+}
+
+/* All zero, as a thread that ends border nodes it. */
+static struct mm__thread *new_thread(struct mm *mm, uint32_t number)
+{
+	struct mm__thread *thread = mm__allocate(_Alignof(struct mm__thread), sizeof(*thread));
+
+	if (!thread)
+		return NULL;
+	memset(thread, 0, sizeof(*thread));
+	if (pthread_mutex_init(&thread->interrupt_lock, NULL)) {
+		mm__free(thread);
+		return NULL;
+	}
+	thread->number = number;
+	thread->mm = mm;
+	return thread;
+}
+
+static void publish(struct mm__threads *threads, struct mm__thread *thread)
+{
+	unsigned int part = mm__thread_part(thread->number);
+	/* relaxed: it changes under the lock only */
+	_Atomic(struct mm__thread *) *first =
+		atomic_load_explicit(&threads->part[part], memory_order_relaxed);
+
+	/* release: pairs with the acquire in mm__thread_of() */
+	atomic_store_explicit(&first[thread->number - 1 - mm__threads_before_part(part)], thread,
+			      memory_order_release);
+}
+
+/* The thread of a free number, which is new, or of a thread that has ended. */
+static struct mm__thread *find_free(struct mm *mm)
+{
+	struct mm__threads *threads = &mm->threads;
+	struct mm__thread *thread;
+	uint32_t number;
+
+	if (!threads->nr_free && !grow(threads))
+		return NULL;
+	number = threads->free_numbers[threads->nr_free - 1];
+	thread = mm__thread_of(threads, number);
+	if (!thread) {
+		thread = new_thread(mm, number);
+		if (thread)
+			publish(threads, thread);
+	}
+	return thread;
+}
+
+static struct mm__thread *take_free(struct mm *mm)
+{
+	struct mm__thread *thread;
+
+	mm__mutex_lock(&mm->threads.lock, MM__ORDER_THREADS);
+	thread = find_free(mm);
+	if (thread) {
+		mm->threads.nr_free--;
+		thread->used = true;
+	}
+	mm__mutex_unlock(&mm->threads.lock, MM__ORDER_THREADS);
+	return thread;
+}
+
+static void free_threads(struct mm__threads *threads)
+{
+	for (uint32_t number = 1; number <= threads->size; number++) {
+		struct mm__thread *thread = mm__thread_of(threads, number);
+
+		if (thread)
+			pthread_mutex_destroy(&thread->interrupt_lock);
+		mm__free(thread);
+	}
+	/* relaxed: no other thread is there any more */
+	for (unsigned int part = 0; part < MM__THREAD_PARTS; part++)
+		mm__free(atomic_load_explicit(&threads->part[part], memory_order_relaxed));
+	mm__free(threads->free_numbers);
+	pthread_mutex_destroy(&threads->lock);
+}
+
+/*
+ * A thread's threads. The attach lock is held.
+ */
+
+static void link_to_thread(struct mm__thread *thread, struct mm__os_thread *os_thread)
+{
+	thread->next_of_thread = os_thread->threads;
+	thread->link_of_thread = &os_thread->threads;
+	if (thread->next_of_thread)
+		thread->next_of_thread->link_of_thread = &thread->next_of_thread;
+	os_thread->threads = thread;
+}
+
+static void link_to_pool(struct mm__thread *thread, struct mm__frames *pool)
+{
+	thread->next_of_pool = pool->threads;
+	thread->link_of_pool = &pool->threads;
+	if (thread->next_of_pool)
+		thread->next_of_pool->link_of_pool = &thread->next_of_pool;
+	pool->threads = thread;
+}
+
+/* For a thread, or for none. NULL: no memory, or too many threads. */
+static struct mm__thread *make_thread(struct mm__os_thread *os_thread, struct mm *mm)
+{
+	struct mm__thread *thread = take_free(mm);
+
+	if (!thread)
+		return NULL;
+	if (os_thread)
+		link_to_thread(thread, os_thread);
+	link_to_pool(thread, mm->frames);
+	return thread;
+}
+
+static struct mm__thread *attach(struct mm *mm, uint64_t id)
+{
+	struct mm__thread *thread;
+
+	if (!begin_thread() || (!has_room(self) && !rebuild(self)))
+		return NULL;
+	thread = make_thread(self, mm);
+	if (thread) {
+		*find_slot(self->slots, self->bits, id) = (struct mm__remembered){ id, thread };
+		self->used++;
+	}
+	return thread;
+}
+
+/*
+ * The lock is not held.
+ */
+
+struct mm__thread *mm__thread_attach(struct mm *mm, uint64_t id)
+{
+	struct mm__thread *thread = find_thread(self, id);
+
+	if (!thread) {
+		mm__check_copy(mm);
+		lock_attach();
+		thread = attach(mm, id);
+		unlock_attach();
+	}
+	if (thread)
+		mm__remembered[id % MM__REMEMBERED] = (struct mm__remembered){ id, thread };
+	return thread;
+}
+
+bool mm__os_thread_attach(void)
+{
+	bool begun;
+
+	lock_attach();
+	begun = begin_thread();
+	unlock_attach();
+	return begun;
+}
+
+/*
+ * Where the numbers of this copy of the library begin. Two copies are a page apart or more, so that no
+ * number of one is a number of the other before one of them has made 2^28 spaces. Until then, a thread
+ * finds no thread of its own for a space of the other copy, and comes to mm__check_copy().
+ */
+static uint64_t first_id(void)
+{
+	return (uint64_t)(uintptr_t)&mmrange__copy << 16;
+}
+
+int mm__threads_init(struct mm *mm)
+{
+	static _Atomic(uint64_t) nr_made;
+
+	if (pthread_mutex_init(&mm->threads.lock, NULL))
+		return ENOMEM;
+	mm->copy = &mmrange__copy;
+	mm->id = first_id() + atomic_fetch_add_explicit(&nr_made, 1, memory_order_relaxed);
+	lock_attach();
+	mm->own_thread = mm__children_handled() ? make_thread(NULL, mm) : NULL;
+	unlock_attach();
+	if (mm->own_thread)
+		return 0;
+	free_threads(&mm->threads);
+	return ENOMEM;
+}
+
+/*
+ * Detaching
+ */
+
+static void unlink_thread(struct mm__thread *thread)
+{
+	if (thread->link_of_thread) {
+		*thread->link_of_thread = thread->next_of_thread;
+		if (thread->next_of_thread)
+			thread->next_of_thread->link_of_thread = thread->link_of_thread;
+	}
+	*thread->link_of_pool = thread->next_of_pool;
+	if (thread->next_of_pool)
+		thread->next_of_pool->link_of_pool = thread->link_of_pool;
+	thread->link_of_thread = NULL;
+}
+
+/* The next thread finds all zero that is a thread's own. Others may flush the thread meanwhile. */
+static void clear(struct mm__thread *thread)
+{
+	const size_t first = offsetof(struct mm__thread, fenced_entries);
+
+	mm__mutex_lock(&thread->interrupt_lock, MM__ORDER_INTERRUPT);
+	memset((char *)thread + first, 0, offsetof(struct mm__thread, interrupt_lock) - first);
+	mm__mutex_unlock(&thread->interrupt_lock, MM__ORDER_INTERRUPT);
+}
+
+static void give_back(struct mm__thread *thread)
+{
+	struct mm__threads *threads = &thread->mm->threads;
+
+	mm__mutex_lock(&threads->lock, MM__ORDER_THREADS);
+	for (unsigned int i = 0; i < MM__NR_EVENTS; i++)
+		threads->past[i] += atomic_load_explicit(&thread->events[i], memory_order_relaxed);
+	clear(thread);
+	thread->used = false;
+	threads->free_numbers[threads->nr_free++] = (uint16_t)thread->number;
+	mm__mutex_unlock(&threads->lock, MM__ORDER_THREADS);
+}
+
+/* The attach lock is held. */
+static void end_thread(struct mm__thread *thread)
+{
+	mm__check(!thread->held, "a thread ends, or its space, that holds a range");
+	mm__tables_unkept(&thread->mm->page_table, thread);
+	mm__room_end_thread(thread);
+	unlink_thread(thread);
+	mm__frames_lock(thread->mm->frames);
+	mm__frame_cache_empty(thread->mm->frames, &thread->cache);
+	mm__frames_unlock(thread->mm->frames);
+	give_back(thread);
+}
+
+/* Ends one of the thread's threads, if it has any. Others can use the lock between two. */
+static bool end_one(struct mm__os_thread *os_thread)
+{
+	bool found;
+
+	lock_attach();
+	found = os_thread->threads;
+	if (found)
+		end_thread(os_thread->threads);
+	unlock_attach();
+	return found;
+}
+
+/* The thread ends. */
+static void detach_all(void *memory)
+{
+	struct mm__os_thread *os_thread = memory;
+
+	memset(mm__remembered, 0, sizeof(mm__remembered));
+	while (end_one(os_thread))
+		;
+	mm__rcu_end_thread(&os_thread->rcu);
+	self = NULL;
+	mm__free(os_thread->slots);
+	mm__free(os_thread);
+}
+
+void mm__threads_destroy(struct mm *mm)
+{
+	lock_attach();
+	for (uint32_t number = 1; number <= mm->threads.size; number++) {
+		struct mm__thread *thread = mm__thread_of(&mm->threads, number);
+
+		if (thread && thread->used)
+			end_thread(thread);
+	}
+	unlock_attach();
+	free_threads(&mm->threads);
+}
+
+/*
+ * fork(2)
+ */
+
+void mm__threads_before_fork(void)
+{
+	pthread_mutex_lock(&mm__attach_lock);
+}
+
+void mm__threads_after_fork(bool child)
+{
+	if (child && self) {
+		/* The spaces are the parent's; their locks may be held by threads that are gone. */
+		memset(mm__remembered, 0, sizeof(mm__remembered));
+		self->threads = NULL;
+		mm__free(self->slots);
+		self->slots = NULL;
+	}
+	pthread_mutex_unlock(&mm__attach_lock);
+}

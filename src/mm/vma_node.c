@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+#include "vma_node.h"
+
+#include "memory.h"
+
+#include <string.h>
+
+static void clear_from(struct mm__vma_node *node, unsigned int n)
+{
+	if (!node->level) {
+		/* release: as in mm__border_put() */
+		for (unsigned int i = n; i < BORDER_SLOTS; i++)
+			atomic_store_explicit(&mm__border(node)->start[i], UINT64_MAX,
+					      memory_order_release);
+	} else {
+		for (unsigned int i = n ? n - 1 : 0; i < INTERIOR_SLOTS - 1; i++)
+			mm__interior(node)->key[i] = UINT64_MAX;
+	}
+	node->count = n;
+}
+
+/* Locked by the VMA tree lock. */
+static void init_border(struct mm__vma_tree *tree, struct border *border)
+{
+	mm__table_lock_init(&border->lock);
+	border->dead = false;
+	border->sparse = false;
+	border->writer = 0;
+	border->strain = 0;
+	border->too_strained = MM__STRAIN_SPLIT;
+	atomic_init(&border->seq, 0);
+	border->low = border->high = 0;
+	border->recorded = (struct sum){ UINT64_MAX, 0, 0 };
+	border->last_start = border->last_end = 0;
+	border->seen = border->seen_at = 0;
+	mm__border_lock(tree, border);
+}
+
+struct mm__vma_node *mm__vma_node_take(struct mm__vma_tree *tree, unsigned int level)
+{
+	struct mm__vma_node *node = mm__vma_spare_take(tree, level);
+
+	node->level = level;
+	node->count = 0;
+	if (!level)
+		init_border(tree, mm__border(node));
+	return node;
+}
+
+void mm__vma_node_give(struct mm__vma_tree *tree, struct mm__vma_node *node)
+{
+	if (!node->level)
+		mm__border_forget(tree, mm__border(node));
+	clear_from(node, 0);
+	mm__vma_spare_give(tree, node, node->level);
+}
+
+/*
+ * Moving slots.
+ */
+
+/* Readers may be looking, so it is done word by word. */
+static void move_mappings(struct border *to, unsigned int at, const struct border *from,
+			  unsigned int first, unsigned int n)
+{
+	struct mm__mapping m;
+
+	for (unsigned int i = 0; i < n; i++) {
+		unsigned int slot = at <= first ? i : n - 1 - i;
+
+		mm__border_get(from, first + slot, &m);
+		mm__border_put(to, at + slot, &m);
+	}
+}
+
+/*
+ * The key of a first slot is not in the node, and neither goes nor comes. Of two interior nodes one is
+ * private, and no other thread writes the children of the other: what memmove() does is as good as
+ * atomic.
+ */
+static void move_slots(struct mm__vma_node *to, unsigned int at, const struct mm__vma_node *from,
+		       unsigned int first, unsigned int n)
+{
+	if (!to->level) {
+		move_mappings(mm__border(to), at, mm__border(from), first, n);
+	} else {
+		struct interior *a = mm__interior(to), *b = mm__interior(from);
+		unsigned int skip = !at || !first;
+
+		memmove((void *)&a->child[at], (void *)&b->child[first], n * sizeof(a->child[0]));
+		memmove(&a->sum[at], &b->sum[first], n * sizeof(a->sum[0]));
+		if (n > skip)
+			memmove(&a->key[at + skip - 1], &b->key[first + skip - 1],
+				(n - skip) * sizeof(a->key[0]));
+	}
+}
+
+static void free_subtree(struct mm__vma_node *node)
+{
+	if (node->level) {
+		for (unsigned int i = 0; i < node->count; i++)
+			free_subtree(mm__child(node, i));
+	}
+	mm__free(node);
+}
+
+void mm__vma_node_free_detached(struct mm__vma_node *node)
+{
+	for (unsigned int i = node->first_detached; i < node->end_detached; i++)
+		free_subtree(mm__child(node, i));
+}
+
+static void free_retired(struct mm__garbage *garbage)
+{
+	/* The garbage is the first member. */
+	struct mm__vma_node *node = (struct mm__vma_node *)garbage;
+
+	mm__vma_node_free_detached(node);
+	mm__free(node);
+}
+
+void mm__vma_node_retire(struct mm__vma_tree *tree, struct mm__vma_node *node,
+			  unsigned int first, unsigned int end)
+{
+	if (!node->level)
+		mm__border_retire(tree, mm__border(node));
+	node->first_detached = first;
+	node->end_detached = end;
+	node->garbage.free = first < end ? free_retired : NULL;
+	node->garbage.next = tree->retired;
+	tree->retired = &node->garbage;
+}
+
+struct mm__vma_node *mm__vma_node_replace(struct mm__vma_tree *tree, struct mm__vma_node *node)
+{
+	struct mm__vma_node *copy = mm__vma_node_take(tree, node->level);
+
+	if (!node->level)
+		mm__border_take_over(tree, mm__border(copy), mm__border(node));
+	move_slots(copy, 0, node, 0, node->count);
+	copy->count = node->count;
+	mm__vma_node_retire(tree, node, 0, 0);
+	return copy;
+}
+
+void mm__open_slot(struct mm__vma_node *node, unsigned int i)
+{
+	move_slots(node, i + 1, node, i, node->count - i);
+	node->count++;
+}
+
+void mm__close_slots(struct mm__vma_node *node, unsigned int i, unsigned int n)
+{
+	move_slots(node, i, node, i + n, node->count - i - n);
+	clear_from(node, node->count - n);
+}
+
+void mm__shift_right(struct mm__vma_node *left, struct mm__vma_node *right, unsigned int n,
+		     uint64_t *key)
+{
+	unsigned int rest = left->count - n;
+
+	move_slots(right, n, right, 0, right->count);
+	move_slots(right, 0, left, rest, n);
+	if (left->level) {
+		/* right may have been empty, and full is not before the slots are all used. */
+		if (right->count)
+			mm__interior(right)->key[n - 1] = *key;
+		*key = mm__interior(left)->key[rest - 1];
+	} else {
+		*key = mm__border_start(mm__border(right), 0);
+	}
+	right->count += n;
+	clear_from(left, rest);
+}
+
+void mm__shift_left(struct mm__vma_node *left, struct mm__vma_node *right, unsigned int n,
+		    uint64_t *key)
+{
+	unsigned int rest = right->count - n;
+
+	move_slots(left, left->count, right, 0, n);
+	if (left->level) {
+		mm__interior(left)->key[left->count - 1] = *key;
+		if (rest)
+			*key = mm__interior(right)->key[n - 1];
+	} else if (rest) {
+		*key = mm__border_start(mm__border(right), n);
+	}
+	left->count += n;
+	move_slots(right, 0, right, n, rest);
+	clear_from(right, rest);
+}
+
+/*
+ * Sums
+ */
+
+struct sum mm__slot_sum(const struct mm__vma_node *node, unsigned int i)
+{
+	struct mm__mapping m;
+
+	if (node->level)
+		return mm__interior(node)->sum[i];
+	mm__border_get(mm__border(node), i, &m);
+	return (struct sum){ m.start, m.end, 0 };
+}
+
+struct sum mm__node_sum(const struct mm__vma_node *node)
+{
+	struct sum all = { UINT64_MAX, 0, 0 };
+
+	for (unsigned int i = 0; i < node->count; i++) {
+		struct sum slot = mm__slot_sum(node, i);
+
+		if (all.gap < slot.gap)
+			all.gap = slot.gap;
+		if (mm__maybe_empty(&slot))
+			continue;
+		if (mm__maybe_empty(&all))
+			all.lo = slot.lo;
+		else if (all.gap < slot.lo - all.hi)
+			all.gap = slot.lo - all.hi;
+		all.hi = slot.hi;
+	}
+	return all;
+}
+
+void mm__record_sum(struct mm__vma_node *node, unsigned int i, struct mm__vma_node *child)
+{
+	struct sum sum = mm__node_sum(child);
+
+	mm__interior(node)->sum[i] = sum;
+	if (!child->level)
+		mm__border(child)->recorded = sum;
+}
+
+/*
+ * The life of a tree
+ */
+
+void mm__vma_tree_init(struct mm__vma_tree *tree)
+{
+	memset(tree, 0, sizeof(*tree));
+}
+
+void mm__vma_tree_destroy(struct mm__vma_tree *tree)
+{
+	struct mm__vma_node *root = atomic_load_explicit(&tree->root, memory_order_relaxed);
+	struct mm__garbage *node;
+
+	if (root)
+		free_subtree(root);
+	mm__vma_spares_free(&tree->spares);
+	while ((node = tree->retired)) {
+		tree->retired = node->next;
+		free_retired(node);
+	}
+}

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What operations do to VMAs: cutting a range out of them, and putting one in, merged with its
+ * neighbours as Linux merges them.
+ *
+ * Two VMAs that touch are one if they have the same protection and the same flags, among them
+ * MM_MAP_NORESERVE and MM_MAP_STACK, as in Linux; VMAs of a file or of shared memory only if they
+ * show it in its order. Linux also keeps private VMAs apart for the sake of its reverse maps and of
+ * its accounting of memory, depending on which pages were touched before and where they were moved
+ * from. That is left out: here the VMAs follow from the operations alone, whatever the order of
+ * operations elsewhere.
+ *
+ * A VMA that is being changed merges with no other: the thread that changes it settles it when that is
+ * done. [N] What touches the end of a range that a thread holds for writing is changed by that thread with
+ * the lock of its border node only: kind, bounds, and an odd count. So the neighbour, which may make the VMA grow,
+ * sees all of the change or none.
+ */
+#include "internal.h"
+#include "memory.h"
+
+#include <errno.h>
+#include <string.h>
+
+struct mm__vma_kind mm__kind_of(const struct mm__vma *vma)
+{
+	return (struct mm__vma_kind){ mm__vma_prot(vma), mm__vma_flags(vma), vma->inode,
+				       vma->offset };
+}
+
+bool mm__same_kind(const struct mm__vma *vma, const struct mm__vma_kind *kind)
+{
+	return mm__vma_prot(vma) == kind->prot && mm__vma_flags(vma) == kind->flags &&
+	       vma->inode == kind->inode && vma->offset == kind->offset;
+}
+
+bool mm__vmas_continue(const struct mm__mapping *left, const struct mm__mapping *right)
+{
+	struct mm__vma_kind kind = mm__kind_of(right->vma);
+
+	return left->end == right->start && mm__same_kind(left->vma, &kind);
+}
+
+bool mm__next_vma(struct mm__thread *thread, uint64_t addr, uint64_t end, struct mm__mapping *m)
+{
+	struct mm *mm = thread->mm;
+	bool found;
+
+	if (mm__vma_tree_look(&mm->vmas, addr, m, &thread->look))
+		return true;
+	mm__tree_lock(mm);
+	found = mm__vma_tree_find(&mm->vmas, addr, m);
+	mm__tree_unlock(mm, thread);
+	return found && m->start < end;
+}
+
+bool mm__range_free(const struct mm__edit *edit, uint64_t start, uint64_t end)
+{
+	struct mm__mapping m;
+
+	return !mm__vma_edit_find(&edit->tree, start, &m) || m.start >= end;
+}
+
+unsigned int mm__cut_adds(const struct mm__edit *edit, uint64_t start, uint64_t end)
+{
+	struct mm__mapping m;
+
+	return mm__vma_edit_at(&edit->tree, start, &m) && m.start < start && end < m.end;
+}
+
+static void put_inode(const struct mm__vma *vma)
+{
+	if (vma->inode)
+		mm__inode_put(vma->inode);
+}
+
+void mm__vmas_free(struct mm__garbage *list)
+{
+	uint64_t lines = 0;
+
+	if (!list)
+		return;
+	/* A fault that still finds the VMA finds its inode too, which lives as long. */
+	for (struct mm__garbage *garbage = list; garbage; garbage = garbage->next, lines++)
+		put_inode((struct mm__vma *)garbage);
+	mm__rcu_defer(list, lines);
+	mm__rcu_throttle();
+}
+
+static struct mm__vma *new_vma(const struct mm__vma_kind *kind, bool changing)
+{
+	struct mm__vma *vma = mm__vma_take();
+
+	memset(vma, 0, sizeof(*vma));
+	vma->garbage.free = mm__vma_drop;
+	atomic_init(&vma->seq, changing);
+	atomic_init(&vma->prot, kind->prot);
+	atomic_init(&vma->flags, kind->flags);
+	vma->inode = kind->inode;
+	vma->offset = kind->offset;
+	if (vma->inode)
+		mm__inode_get(vma->inode);
+	return vma;
+}
+
+/* The VMA is not in the tree any more, or will not be. */
+static void kill(struct mm__edit *edit, struct mm__vma *vma)
+{
+	if (!mm__vma_changing(vma))
+		mm__vma_change_begin(vma);
+	vma->garbage.next = edit->dead;
+	edit->dead = &vma->garbage;
+}
+
+static void insert(struct mm__edit *edit, const struct mm__mapping *m)
+{
+	mm__vma_tree_insert(&edit->tree, m);
+	mm__count_vmas(edit->thread, 1);
+}
+
+static void erase(struct mm__edit *edit, uint64_t start, uint64_t end, uint64_t n)
+{
+	mm__vma_tree_erase_range(&edit->tree, start, end, n);
+	mm__count_vmas(edit->thread, -(int64_t)n);
+}
+
+void mm__vmas_destroy(struct mm *mm, bool unshared)
+{
+	struct mm__mapping m = { 0, 0, NULL };
+
+	while (mm__vma_tree_find(&mm->vmas, m.end, &m)) {
+		if (unshared && m.vma->inode)
+			mm__inode_put_unshared(m.vma->inode);
+		else
+			put_inode(m.vma);
+		mm__free(m.vma);
+	}
+	mm__vma_tree_destroy(&mm->vmas);
+}
+
+/*
+ * Changes
+ */
+
+/* Whether [start, end) has something on both sides of the VMA. */
+static bool lies_inside(const struct mm__mapping *m, const struct mm__cut *cut)
+{
+	return cut->start < m->start && m->end < cut->end;
+}
+
+static void mark(struct mm__vma *vma, struct mm__cut *cut)
+{
+	mm__vma_mark(vma);
+	vma->garbage.next = cut->first;
+	cut->first = &vma->garbage;
+	if (!cut->last)
+		cut->last = cut->first;
+	cut->count++;
+}
+
+bool mm__vmas_mark(const struct mm__edit *edit, struct mm__cut *cut)
+{
+	struct mm__garbage *before = cut->first;
+	struct mm__vma_list list;
+	struct mm__mapping m;
+	bool more = true;
+
+	mm__vma_list_init(&list);
+	for (unsigned int n = 0; n < MM__VMAS_AT_ONCE && more; n++) {
+		more = mm__edit_next(edit, &list, cut->next, &m) && m.end < cut->end;
+		if (!more)
+			break;
+		cut->next = m.end;
+		if (lies_inside(&m, cut))
+			mark(m.vma, cut);
+	}
+	/* [W1], for all of them */
+	if (cut->first != before)
+		mmrange__full_fence();
+	return !more;
+}
+
+void mm__vmas_mark_all(struct mm__edit *edit, struct mm__cut *cut)
+{
+	while (!mm__vmas_mark(edit, cut))
+		mm__edit_pause(edit);
+}
+
+void mm__vmas_keep(struct mm__cut *cut)
+{
+	for (struct mm__garbage *garbage = cut->first; garbage; garbage = garbage->next)
+		mm__vma_change_end((struct mm__vma *)garbage);
+	*cut = mm__cut_of(cut->start, cut->end);
+}
+
+/* Border nodes the parts of a VMA that stick out of [start, end). False: there are none, and it stays. */
+static bool cut_end(struct mm__edit *edit, const struct mm__mapping *m, uint64_t start,
+		    uint64_t end)
+{
+	struct mm__vma_kind kind = mm__kind_of(m->vma);
+	struct mm__mapping left = { m->start, start, NULL };
+	struct mm__mapping right = { end, m->end, NULL };
+
+	if (right.start < right.end)
+		right.vma = new_vma(&kind, false);
+	if (left.start < left.end) {
+		left.vma = new_vma(&kind, false);
+		mm__vma_tree_set(&edit->tree, m->start, &left);
+		if (right.vma)
+			insert(edit, &right);
+	} else if (right.vma) {
+		mm__vma_tree_set(&edit->tree, m->start, &right);
+	}
+	kill(edit, m->vma);
+	return left.vma || right.vma;
+}
+
+/* Those that were marked are not killed one by one. */
+static void kill_marked(struct mm__edit *edit, struct mm__cut *cut)
+{
+	if (!cut->first)
+		return;
+	cut->last->next = edit->dead;
+	edit->dead = cut->first;
+	cut->first = cut->last = NULL;
+}
+
+void mm__vmas_cut(struct mm__edit *edit, struct mm__cut *cut)
+{
+	uint64_t erased = cut->count;
+	struct mm__mapping m;
+
+	if (mm__vma_edit_at(&edit->tree, cut->start, &m) &&
+	    !cut_end(edit, &m, cut->start, cut->end))
+		erased++;
+	/* Not the same again. */
+	if (mm__vma_edit_at(&edit->tree, cut->end - 1, &m) && m.start > cut->start &&
+	    !cut_end(edit, &m, cut->start, cut->end))
+		erased++;
+	kill_marked(edit, cut);
+	if (erased)
+		erase(edit, cut->start, cut->end, erased);
+}
+
+int mm__vmas_remove(struct mm__edit *edit, struct mm__cut *cut)
+{
+	unsigned int adds = mm__cut_adds(edit, cut->start, cut->end);
+
+	if ((adds && !mm__room_for_vmas(edit->thread, adds)) || mm__edit_reserve(edit, 1, 0)) {
+		mm__vmas_keep(cut);
+		return ENOMEM;
+	}
+	mm__vmas_cut(edit, cut);
+	return 0;
+}
+
+void mm__vmas_cut_one(struct mm__edit *edit, uint64_t start, uint64_t end)
+{
+	struct mm__cut cut = mm__cut_of(start, end);
+
+	mm__vmas_cut(edit, &cut);
+}
+
+/* The neighbour that ends, or begins, where one of this kind would go on. */
+static bool mergeable(const struct mm__mapping *m, const struct mm__vma_kind *kind)
+{
+	return !mm__vma_changing(m->vma) && mm__same_kind(m->vma, kind);
+}
+
+static bool left_neighbour(const struct mm__edit *edit, uint64_t start,
+			   const struct mm__vma_kind *kind, struct mm__mapping *m)
+{
+	return mm__vma_edit_at(&edit->tree, start - 1, m) && mergeable(m, kind);
+}
+
+static bool right_neighbour(const struct mm__edit *edit, uint64_t end,
+			    const struct mm__vma_kind *kind, struct mm__mapping *m)
+{
+	return mm__vma_edit_at(&edit->tree, end, m) && m->start == end && mergeable(m, kind);
+}
+
+/*
+ * A neighbour grows over [start, end), where there are n VMAs, and maybe over the other neighbour.
+ * False: there is no neighbour.
+ */
+static bool grow_neighbour(struct mm__edit *edit, uint64_t start, uint64_t end, uint64_t n,
+			   const struct mm__vma_kind *kind)
+{
+	struct mm__mapping left;
+	struct mm__mapping right;
+	bool has_left = left_neighbour(edit, start, kind, &left);
+	bool has_right = right_neighbour(edit, end, kind, &right);
+	bool both = has_left && has_right;
+
+	if (!has_left && !has_right)
+		return false;
+	if (both) {
+		kill(edit, right.vma);
+		end = right.end;
+		n++;
+	}
+	if (n)
+		erase(edit, start, end, n);
+	mm__vma_tree_clear(&edit->tree, start, end);
+	if (has_left) {
+		left.end = end;
+		mm__vma_tree_set(&edit->tree, left.start, &left);
+	} else {
+		right.start = start;
+		mm__vma_tree_set(&edit->tree, end, &right);
+	}
+	return true;
+}
+
+static void put_apart(struct mm__edit *edit, uint64_t start, uint64_t end,
+		      const struct mm__vma_kind *kind, bool changing)
+{
+	struct mm__mapping m = { start, end, new_vma(kind, changing) };
+
+	mm__vma_tree_clear(&edit->tree, start, end);
+	insert(edit, &m);
+}
+
+void mm__vmas_put_apart(struct mm__edit *edit, uint64_t start, uint64_t end,
+			 const struct mm__vma_kind *kind)
+{
+	put_apart(edit, start, end, kind, false);
+}
+
+void mm__vmas_put(struct mm__edit *edit, uint64_t start, uint64_t end,
+		   const struct mm__vma_kind *kind)
+{
+	if (!grow_neighbour(edit, start, end, 0, kind))
+		put_apart(edit, start, end, kind, false);
+}
+
+void mm__vmas_put_changing(struct mm__edit *edit, uint64_t start, uint64_t end,
+			    const struct mm__vma_kind *kind)
+{
+	put_apart(edit, start, end, kind, true);
+}
+
+/*
+ * Settling
+ */
+
+/* VMAs of one kind in a row, which are being changed. */
+struct group {
+	uint64_t start;
+	uint64_t end;
+	struct mm__vma_kind kind;
+	unsigned int count;
+	uint64_t second; /* where the second begins, if there is one */
+	struct mm__vma *vma[MM__VMAS_AT_ONCE];
+};
+
+/* Those from *m on, which begin below end; at most so many. */
+static void gather(const struct mm__edit *edit, struct mm__mapping m, uint64_t end,
+		   unsigned int most, struct group *group)
+{
+	struct mm__vma_list list;
+
+	mm__vma_list_init(&list);
+	group->start = m.start;
+	group->end = m.start;
+	group->kind = mm__kind_of(m.vma);
+	group->count = 0;
+	while (group->count < most && group->end < end &&
+	       mm__edit_next(edit, &list, group->end, &m) && m.start == group->end &&
+	       mm__vma_changing(m.vma) && mm__same_kind(m.vma, &group->kind)) {
+		if (group->count == 1)
+			group->second = m.start;
+		group->vma[group->count++] = m.vma;
+		group->end = m.end;
+	}
+}
+
+/* Merges a group into one VMA, or into a neighbour. True: the tree has been changed. */
+static bool merge(struct mm__edit *edit, const struct group *group)
+{
+	struct mm__mapping first = { group->start, group->end, group->vma[0] };
+	bool grown = grow_neighbour(edit, group->start, group->end, group->count, &group->kind);
+
+	if (!grown && group->count > 1) {
+		erase(edit, group->second, group->end, group->count - 1);
+		mm__vma_tree_clear(&edit->tree, group->second, group->end);
+		mm__vma_tree_set(&edit->tree, group->start, &first);
+	}
+	for (unsigned int i = grown ? 0 : 1; i < group->count; i++)
+		kill(edit, group->vma[i]);
+	if (!grown)
+		mm__vma_change_end(group->vma[0]);
+	return grown || group->count > 1;
+}
+
+static void leave_apart(struct mm__edit *edit, const struct group *group)
+{
+	for (unsigned int i = 0; i < group->count; i++)
+		mm__vma_change_end(group->vma[i]);
+	/* relaxed: read at a quiet moment */
+	atomic_store_explicit(&edit->thread->mm->unmerged, true, memory_order_relaxed);
+}
+
+/*
+ * Settles VMAs in [addr, end): some, and with the VMA tree lock no more after the first merge, for which is
+ * reserved. Returns where it has stopped.
+ */
+static uint64_t settle_some(struct mm__edit *edit, uint64_t addr, uint64_t end, bool may_merge)
+{
+	bool merged = false;
+
+	for (unsigned int n = 0; n < MM__VMAS_AT_ONCE && addr < end && !merged;) {
+		struct mm__mapping m;
+		struct group group;
+
+		mm__vma_edit_at(&edit->tree, addr, &m);
+		n++;
+		addr = m.end;
+		if (!mm__vma_changing(m.vma))
+			continue;
+		gather(edit, m, end, MM__VMAS_AT_ONCE + 1 - n, &group);
+		n += group.count - 1;
+		addr = group.end;
+		if (may_merge)
+			merged = merge(edit, &group) && edit->locked;
+		else
+			leave_apart(edit, &group);
+	}
+	return addr;
+}
+
+void mm__vmas_settle(struct mm__thread *thread, uint64_t start, uint64_t end,
+		      struct mm__vma_budget *nodes)
+{
+	for (uint64_t addr = start; addr < end;) {
+		struct mm__edit edit;
+		bool reserved;
+
+		mm__edit_begin(&edit, thread, start, end, false);
+		/* A merge makes no VMA. */
+		reserved = edit.tree.border || !mm__edit_reserve(&edit, 0, 1);
+		if (!reserved && nodes)
+			edit.tree.budget = nodes;
+		addr = settle_some(&edit, addr, end, reserved || nodes);
+		if (reserved || !nodes)
+			mm__edit_end(&edit);
+		else
+			mm__edit_end_refilled(&edit, nodes);
+	}
+}
