@@ -80,7 +80,7 @@ static int add_length(const struct mm_area *vma, void *length)
 	return 0;
 }
 
-TEST(mm_parallel, the_heap_is_what_the_last_brk_made_it)
+TEST(mm_parallel, the_heap_ends_where_the_last_brk_put_it)
 {
 	for (size_t i = 0; i < NR_LOCKINGS; i++) {
 		struct mm_attr attr;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Readers of the VMA tree beside a writer, which edits in place or with the lock. Some mappings are there all the time, though their
- * bounds and VMAs change: readers must find them whenever they look. Others come and go: readers
- * may find them or not, but what they find must fit together. VMAs say where they are mapped, are
- * made for one mapping, and are freed through RCU as the tree's nodes are.
+ * Readers of the VMA tree beside a writer, which edits in place or with the lock. Some mappings are
+ * there all the time, though their bounds and VMAs change: readers must find them whenever they
+ * look. Others come and go: readers may find them or not, but what they find must fit together.
+ * VMAs say where they are mapped, are made for one mapping, and are freed through RCU as the tree's
+ * nodes are.
  */
-#include "mm/vma_tree.h"
-#include "mm/thread.h"
 #include "mm/rcu.h"
+#include "mm/thread.h"
+#include "mm/vma_tree.h"
 #include "threads.h"
 
 #define KEYS    4000u
@@ -245,7 +246,7 @@ static void set(struct world *world, struct mm__vma *vma, uint64_t *seed)
 		begin_edit(world, old.end, m.end, false);
 	if (how)
 		mm__vma_tree_clear(&world->edit, how == 1 ? m.start : old.end,
-				    how == 1 ? old.start : m.end);
+				   how == 1 ? old.start : m.end);
 	mm__vma_tree_set(&world->edit, old.start, &m);
 	end_edit(world);
 	set_owner(world, &old, NULL);
@@ -352,13 +353,13 @@ static void run(uint64_t between, const char *name)
 }
 
 /* Many: the tree has two levels at least. */
-TEST(mm_vma_tree_parallel, readers_find_what_is_always_there_among_many)
+TEST(mm_vma_tree_parallel, readers_find_permanent_vmas_among_many)
 {
 	run(40, "mm_vma_tree_parallel/many");
 }
 
 /* Few: the tree shrinks to a leaf again and again. */
-TEST(mm_vma_tree_parallel, readers_find_what_is_always_there_among_few)
+TEST(mm_vma_tree_parallel, readers_find_permanent_vmas_among_few)
 {
 	run(1000, "mm_vma_tree_parallel/few");
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Several writers of one VMA tree, each in blocks of keys of its own, which take turns with those of the
- * others: edits in place, in one leaf or in two, edits with the lock, searches for gaps and tidying all at the same time. Each
- * writer knows what is mapped in its blocks, and must find that, and nothing else, at any time.
+ * Several writers of one VMA tree, each in blocks of keys of its own, which take turns with those
+ * of the others: edits in place, in one leaf or in two, edits with the lock, searches for gaps and
+ * tidying all at the same time. Each writer knows what is mapped in its blocks, and must find that,
+ * and nothing else, at any time.
  */
+#include "mm/rcu.h"
+#include "mm/thread.h"
 #include "mm/vma_node.h"
 #include "mm/vma_tree.h"
-#include "mm/thread.h"
-#include "mm/rcu.h"
 #include "threads.h"
 
 #define WRITERS 3u
@@ -209,7 +210,7 @@ static bool begin_move_in_place(struct writer *writer, const struct mm__mapping 
 	if (mm__vma_edit_includes(&writer->edit, high, high_end, !up))
 		return true;
 	if (mm__vma_edit_second(&writer->second, &writer->edit, high, high_end, writer->number + 1,
-				 !up)) {
+				!up)) {
 		writer->in_two++;
 		*source = up ? &writer->edit : &writer->second;
 		*target = up ? &writer->second : &writer->edit;
@@ -253,7 +254,7 @@ static void search(struct writer *writer)
 
 	pthread_mutex_lock(&lock);
 	if (mm__vma_tree_highest_gap(&tree, 1 + test_random_below(&writer->seed, 20), 0, KEYS,
-				      &addr))
+				     &addr))
 		CHECK(!writer->owner[addr]);
 	pthread_mutex_unlock(&lock);
 }
@@ -295,7 +296,7 @@ static void *write_for_a_while(void *arg)
 	return NULL;
 }
 
-TEST(mm_vma_tree_writers, each_finds_what_it_has_mapped)
+TEST(mm_vma_tree_writers, each_writer_finds_its_own_vmas)
 {
 	uint64_t seed = test_seed("mm_vma_tree_writers");
 	pthread_t threads[WRITERS];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Leaves of the VMA tree that change in place: a reader beside an edit, and edits beside each other.
+ * Leaves of the VMA tree that change in place: a reader beside an edit, and edits beside each
+ * other.
  */
 #include "stepper.h"
 
@@ -84,7 +85,7 @@ static void *look_up(void *arg)
 	return NULL;
 }
 
-TEST(mm_leaf, a_reader_sees_all_of_an_edit_or_nothing)
+TEST(mm_border, a_reader_sees_all_of_an_edit_or_nothing)
 {
 	struct border *leaf = plant();
 	struct mm__mapping m = { 100, 120, VMA(2) };
@@ -114,7 +115,7 @@ static void *put_in_place(void *arg)
 	return NULL;
 }
 
-TEST(mm_leaf, an_edit_in_place_is_not_lost_in_a_leaf_that_was_replaced)
+TEST(mm_border, an_edit_in_place_is_not_lost_in_a_replaced_border_node)
 {
 	struct border *leaf = plant();
 	struct mm__vma_edit locked;
@@ -148,7 +149,7 @@ static void *replace_leaf(void *arg)
 	return NULL;
 }
 
-TEST(mm_leaf, a_leaf_is_not_replaced_during_an_edit_in_place)
+TEST(mm_border, a_border_node_is_not_replaced_during_an_edit_in_place)
 {
 	struct border *leaf = plant();
 	struct mm__mapping m;
@@ -174,7 +175,7 @@ static void divide(void)
 	CHECK_EQ(tree.levels, 2);
 }
 
-TEST(mm_leaf, an_edit_in_place_does_not_go_over_a_key)
+TEST(mm_border, an_edit_in_place_does_not_go_over_a_key)
 {
 	plant();
 	begin(130, 140, false);
@@ -195,7 +196,7 @@ TEST(mm_leaf, an_edit_in_place_does_not_go_over_a_key)
 }
 
 /* The mapping that grows over the key touches what the leaf has then. */
-TEST(mm_leaf, a_leaf_knows_that_a_key_has_moved_into_it)
+TEST(mm_border, a_border_node_knows_that_a_key_has_moved_into_it)
 {
 	struct mm__mapping m = { 130, 170, VMA(8) };
 
@@ -219,7 +220,7 @@ TEST(mm_leaf, a_leaf_knows_that_a_key_has_moved_into_it)
 	uproot();
 }
 
-TEST(mm_leaf, an_edit_in_place_does_not_make_gaps_that_a_search_would_miss)
+TEST(mm_border, an_edit_in_place_does_not_make_gaps_that_a_search_would_miss)
 {
 	uint64_t addr;
 
@@ -269,7 +270,7 @@ static void *begin_second(void *arg)
 }
 
 /* Another thread may wait for the first, or for the lock of the tree with it. */
-TEST(mm_leaf, a_second_edit_in_place_waits_for_no_other_thread)
+TEST(mm_border, a_second_edit_in_place_waits_for_no_other_thread)
 {
 	struct border *leaf;
 	pthread_t thread;

@@ -73,7 +73,7 @@ static void map_behind(struct mm *mm)
 	map(mm, 5, 1, R);
 }
 
-TEST(mm_brk_ends, a_heap_does_not_grow_up_to_what_was_mapped_meanwhile)
+TEST(mm_brk_ends, a_heap_does_not_grow_up_to_a_new_mapping)
 {
 	check_growing(new_heap(), map_behind, false, "0-3:rw-p 5-6:r--p 1000-1001:rw-p");
 }

@@ -14,7 +14,7 @@ static void fault_and_write(struct stepper *self)
 }
 
 /* The frame was this space's alone when the fault looked, and is not any more. */
-TEST(mm_fork_faults, a_fault_does_not_allow_writing_to_what_was_shared_meanwhile)
+TEST(mm_fork_faults, a_fault_does_not_allow_writing_to_a_page_that_fork_shared)
 {
 	struct mm *mm = new_space();
 	struct stepper thread;
@@ -51,7 +51,7 @@ static void write_twice(struct stepper *self)
 	self->result = peek(self->mm, AT(0));
 }
 
-TEST(mm_fork_faults, what_a_thread_writes_afterwards_is_not_in_the_child)
+TEST(mm_fork_faults, later_writes_of_a_thread_are_not_in_the_child)
 {
 	struct mm *mm = new_space();
 	struct stepper writer;

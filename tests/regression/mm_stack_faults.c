@@ -29,7 +29,7 @@ static void start_growing(struct stepper *thread, struct mm *mm)
 	CHECK_EQ(step_to(thread, AT_RANGE_LOCK), AT_RANGE_LOCK);
 }
 
-TEST(mm_stack_faults, a_stack_does_not_grow_over_what_was_mapped_meanwhile)
+TEST(mm_stack_faults, a_stack_does_not_grow_over_a_new_mapping)
 {
 	struct mm *mm = space_with_stack();
 	struct stepper thread;
@@ -42,7 +42,7 @@ TEST(mm_stack_faults, a_stack_does_not_grow_over_what_was_mapped_meanwhile)
 	end_space(mm);
 }
 
-TEST(mm_stack_faults, a_stack_does_not_grow_close_to_what_was_mapped_meanwhile)
+TEST(mm_stack_faults, a_stack_does_not_grow_close_to_a_new_mapping)
 {
 	struct mm *mm = space_with_stack();
 	struct stepper thread;
@@ -55,7 +55,7 @@ TEST(mm_stack_faults, a_stack_does_not_grow_close_to_what_was_mapped_meanwhile)
 	end_space(mm);
 }
 
-TEST(mm_stack_faults, what_was_mapped_in_place_of_a_stack_does_not_grow)
+TEST(mm_stack_faults, a_mapping_in_place_of_a_stack_does_not_grow)
 {
 	struct mm *mm = space_with_stack();
 	struct stepper thread;
@@ -100,7 +100,7 @@ static void write_further_below(struct stepper *self)
  * Where nothing is mapped, an munmap() is about to take the pages out. It must not meet those of a
  * stack that has grown there meanwhile.
  */
-TEST(mm_stack_faults, nothing_is_lost_where_a_stack_grows_over_what_is_unmapped)
+TEST(mm_stack_faults, nothing_is_lost_where_a_stack_grows_over_a_range_being_unmapped)
 {
 	struct mm *mm = space_with_stack();
 	struct stepper unmapper;
@@ -125,7 +125,8 @@ static void write_in_stack(struct stepper *self)
 	self->result = touch(self->mm, AT(STACK + 1), W);
 }
 
-/* Neither the VMA nor the tree that a fault has found it in goes away when the stack grows, and another leaf. */
+/* Neither the VMA nor the tree that a fault has found it in goes away when the stack grows, and
+ * another leaf. */
 TEST(mm_stack_faults, a_fault_in_a_stack_goes_on_while_it_grows)
 {
 	struct mm *mm = space_with_stack();

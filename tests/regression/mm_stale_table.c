@@ -42,7 +42,7 @@ static void free_first_table(struct mm *mm)
 	CHECK_EQ(stats_of(mm).tables, tables - 1);
 }
 
-TEST(mm_stale_table, no_page_is_installed_in_a_table_that_nobody_finds)
+TEST(mm_stale_table, no_page_is_installed_in_an_unreachable_table)
 {
 	struct mm *mm = space_with_tables();
 	struct stepper thread;
@@ -81,7 +81,8 @@ static void drop_each(struct stepper *self)
 	drop_pages(self->mm);
 }
 
-/* The table looks empty: but the fault has locked an entry, and has not looked whether the table is dead. */
+/* The table looks empty: but the fault has locked an entry, and has not looked whether the table is
+ * dead. */
 TEST(mm_stale_table, a_fault_that_has_locked_an_entry_finds_the_table_dead)
 {
 	struct mm *mm = space_with_tables();

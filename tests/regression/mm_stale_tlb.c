@@ -61,7 +61,7 @@ static void write_two_pages(struct stepper *self)
 }
 
 /* It may be just using what is in its TLB. */
-TEST(mm_stale_tlb, a_flush_waits_until_a_thread_can_be_stopped)
+TEST(mm_stale_tlb, a_flush_waits_until_a_thread_can_be_interrupted)
 {
 	struct mm *mm = new_space();
 	struct stepper unmapper;
@@ -86,7 +86,7 @@ static void write_again(struct stepper *self)
 	self->result = poke(self->mm, AT(0), 3);
 }
 
-TEST(mm_stale_tlb, nobody_reads_what_is_not_mapped_any_more)
+TEST(mm_stale_tlb, no_thread_reads_an_unmapped_page)
 {
 	struct mm *mm = new_space();
 	struct stepper reader;
@@ -100,7 +100,7 @@ TEST(mm_stale_tlb, nobody_reads_what_is_not_mapped_any_more)
 	end_space(mm);
 }
 
-TEST(mm_stale_tlb, nobody_writes_to_what_was_protected)
+TEST(mm_stale_tlb, no_thread_writes_to_a_protected_page)
 {
 	struct mm *mm = new_space();
 	struct stepper writer;
@@ -114,7 +114,7 @@ TEST(mm_stale_tlb, nobody_writes_to_what_was_protected)
 	end_space(mm);
 }
 
-TEST(mm_stale_tlb, nobody_reads_what_was_moved_away)
+TEST(mm_stale_tlb, no_thread_reads_a_page_that_was_moved_away)
 {
 	struct mm *mm = new_space();
 	struct stepper reader;
@@ -130,7 +130,7 @@ TEST(mm_stale_tlb, nobody_reads_what_was_moved_away)
 }
 
 /* The copy has another frame: who reads the old one does not see what is written to the new. */
-TEST(mm_stale_tlb, nobody_reads_the_frame_of_which_a_copy_was_made)
+TEST(mm_stale_tlb, no_thread_reads_the_old_frame_of_a_copied_page)
 {
 	struct mm *mm = new_space();
 	struct stepper reader;
@@ -165,10 +165,10 @@ static void write_page(struct stepper *self)
 }
 
 /*
- * A copy of a page is made, with its entry locked, and another thread has to be stopped for that, which
- * waits for the entry.
+ * A copy of a page is made, with its entry locked, and another thread has to be stopped for that,
+ * which waits for the entry.
  */
-TEST(mm_stale_tlb, who_waits_for_a_lock_is_not_waited_for)
+TEST(mm_stale_tlb, a_flush_does_not_wait_for_a_thread_that_waits_for_an_entry)
 {
 	struct mm *mm = new_space();
 	struct stepper waiter;
@@ -207,7 +207,7 @@ static void read_twice(struct stepper *self)
 }
 
 /* The page table has the page, but not for this thread. */
-TEST(mm_stale_tlb, who_has_an_entry_in_the_tlb_is_flushed)
+TEST(mm_stale_tlb, a_thread_with_an_entry_in_its_tlb_is_flushed)
 {
 	struct mm *mm = new_space();
 	struct stepper reader;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The lock of a page table: who waits counts as waiting before it passes its fence, and after that
- * sleeps; who unlocks wakes it. What goes wrong without that goes wrong seldom: so here each step is
- * looked at. tests/model/table_lock.c has the orders between them.
+ * sleeps; who unlocks wakes it. What goes wrong without that goes wrong seldom: so here each step
+ * is looked at. tests/model/table_lock.c has the orders between them.
  */
 #include "parking.h"
 #include "stepper.h"
@@ -36,7 +36,7 @@ static void *lock_once(void *arg)
 	return arg;
 }
 
-TEST(mm_table_lock, who_waits_is_woken)
+TEST(mm_table_lock, a_waiter_is_woken)
 {
 	pthread_t thread;
 
@@ -54,7 +54,7 @@ TEST(mm_table_lock, who_waits_is_woken)
 	CHECK_EQ(atomic_load(&table_lock.waiters), 0);
 }
 
-TEST(mm_table_lock, nobody_is_woken_where_nobody_waits)
+TEST(mm_table_lock, no_thread_is_woken_where_no_thread_waits)
 {
 	begin();
 	for (unsigned int i = 0; i < 100; i++)

@@ -8,7 +8,7 @@ mmrange_variant_change(mm_without_recheck FILE src/mm/fault.c
 mmrange_variant_fails(mm_without_recheck mm_lost_copy
   a_copy_is_not_installed_when_another_wrote_in_place "peek(mm, AT(0)) is 1, not")
 mmrange_variant_fails(mm_without_recheck mm_fork_faults
-  a_fault_does_not_allow_writing_to_what_was_shared_meanwhile "peek(second, AT(0)) is 2, not")
+  a_fault_does_not_allow_writing_to_a_page_that_fork_shared "peek(second, AT(0)) is 2, not")
 mmrange_variant_fails(mm_without_recheck mm_stale_vma
   no_page_is_installed_after_munmap "thread.result is 0, not")
 mmrange_variant_fails(mm_without_recheck mm_stale_vma
@@ -37,7 +37,7 @@ mmrange_variant(mm_without_growing_count)
 mmrange_variant_change(mm_without_growing_count FILE src/mm/fault.c
   FROM "!mm__vma_unchanged(f->vma, f->seq)" TO "mm__vma_changing(f->vma)")
 mmrange_variant_fails(mm_without_growing_count mm_fork_faults
-  a_fault_does_not_allow_writing_to_what_was_shared_meanwhile "peek(second, AT(0)) is 2, not")
+  a_fault_does_not_allow_writing_to_a_page_that_fork_shared "peek(second, AT(0)) is 2, not")
 
 # mm_fork() does not say that it changes the vmas.
 mmrange_variant(mm_fork_without_counts)
@@ -46,7 +46,7 @@ mmrange_variant_change(mm_fork_without_counts FILE src/mm/fork.c
 mmrange_variant_change(mm_fork_without_counts FILE src/mm/fork.c
   FROM "mm__vma_change_end(m.vma);" TO ";")
 mmrange_variant_fails(mm_fork_without_counts mm_fork_faults
-  a_fault_does_not_allow_writing_to_what_was_shared_meanwhile "peek(second, AT(0)) is 2, not")
+  a_fault_does_not_allow_writing_to_a_page_that_fork_shared "peek(second, AT(0)) is 2, not")
 
 # Nor does a fault care for who else may have the page in its TLB.
 mmrange_variant(mm_fork_without_exclusion)
@@ -63,7 +63,7 @@ mmrange_variant(mm_fork_without_flush)
 mmrange_variant_change(mm_fork_without_flush FILE src/mm/fork.c
   FROM "mm__tlb_flush(thread->mm, thread, &set, 0, MM_ADDR_MAX);" TO "")
 mmrange_variant_fails(mm_fork_without_flush mm_fork_faults
-  what_a_thread_writes_afterwards_is_not_in_the_child "peek(child, AT(0)) is 2, not")
+  later_writes_of_a_thread_are_not_in_the_child "peek(child, AT(0)) is 2, not")
 
 # The vma at the new place does not count as being changed until the pages are there.
 mmrange_variant(mm_mremap_settles_early)
@@ -142,7 +142,7 @@ mmrange_variant(mm_without_dead_tables)
 mmrange_variant_change(mm_without_dead_tables FILE src/mm/fault.c
   FROM "!f->seen && mm__table_dead(f->table)" TO "false")
 mmrange_variant_fails(mm_without_dead_tables mm_stale_table
-  no_page_is_installed_in_a_table_that_nobody_finds "present is 0, not")
+  no_page_is_installed_in_an_unreachable_table "present is 0, not")
 
 # A table is taken out although a fault fills an entry; and one that is not stays dead.
 mmrange_variant(mm_tables_end_in_use)
@@ -212,21 +212,21 @@ mmrange_variant_change(mm_without_stopping FILE src/mm/interrupt.c
 	(void)backoff;
 ")
 mmrange_variant_fails(mm_without_stopping mm_stale_tlb
-  a_flush_waits_until_a_thread_can_be_stopped "step_to(&unmapper, AT_YIELD) is")
+  a_flush_waits_until_a_thread_can_be_interrupted "step_to(&unmapper, AT_YIELD) is")
 
 mmrange_variant(mm_munmap_without_flush)
 mmrange_variant_change(mm_munmap_without_flush FILE src/mm/pages.c
   FROM "	mm__tlb_flush(mm, thread, &gather->set, start, end);
 " TO "")
 mmrange_variant_fails(mm_munmap_without_flush mm_stale_tlb
-  nobody_reads_what_is_not_mapped_any_more "reader.result is 1, not"
+  no_thread_reads_an_unmapped_page "reader.result is 1, not"
   "a page is freed that a thread can still reach")
 
 mmrange_variant(mm_mprotect_without_flush)
 mmrange_variant_change(mm_mprotect_without_flush FILE src/mm/pages.c
   FROM "if (entry & ~restricted & MM__PROT_BITS)" TO "if (false)")
 mmrange_variant_fails(mm_mprotect_without_flush mm_stale_tlb
-  nobody_writes_to_what_was_protected "writer.result is 0, not")
+  no_thread_writes_to_a_protected_page "writer.result is 0, not")
 
 mmrange_variant(mm_mremap_without_flush)
 mmrange_variant_change(mm_mremap_without_flush FILE src/mm/pages.c
@@ -235,7 +235,7 @@ mmrange_variant_change(mm_mremap_without_flush FILE src/mm/pages.c
 " TO "entry & ~MM__PRESENT));
 ")
 mmrange_variant_fails(mm_mremap_without_flush mm_stale_tlb
-  nobody_reads_what_was_moved_away "reader.result is 1, not")
+  no_thread_reads_a_page_that_was_moved_away "reader.result is 1, not")
 
 mmrange_variant(mm_copy_without_flush)
 mmrange_variant_change(mm_copy_without_flush FILE src/mm/fault.c
@@ -244,7 +244,7 @@ mmrange_variant_change(mm_copy_without_flush FILE src/mm/fault.c
 	mm__tlb_insert" TO "	}
 	mm__tlb_insert")
 mmrange_variant_fails(mm_copy_without_flush mm_stale_tlb
-  nobody_reads_the_frame_of_which_a_copy_was_made "reader.result is 1, not")
+  no_thread_reads_the_old_frame_of_a_copied_page "reader.result is 1, not")
 
 # The old page may still be in TLBs when a fault can put a new one in.
 mmrange_variant(mm_zap_flushes_unlocked)
@@ -272,7 +272,7 @@ mmrange_variant(mm_walk_without_owner)
 mmrange_variant_change(mm_walk_without_owner FILE src/mm/fault.c
   FROM " && mm__entry_is_for(entry, f->thread->number);" TO ";")
 mmrange_variant_fails(mm_walk_without_owner mm_stale_tlb
-  who_has_an_entry_in_the_tlb_is_flushed "reader.result is 1, not"
+  a_thread_with_an_entry_in_its_tlb_is_flushed "reader.result is 1, not"
   "a page is freed that a thread can still reach")
 
 # Or it could have been taken out meanwhile.
@@ -307,7 +307,7 @@ mmrange_variant_change(mm_waits_unstoppable FILE src/mm/fault.c
 	result = serve(f);
 ")
 mmrange_variant_fails(mm_waits_unstoppable mm_stale_tlb
-  who_waits_for_a_lock_is_not_waited_for "a thread waits that may have to be stopped")
+  a_flush_does_not_wait_for_a_thread_that_waits_for_an_entry "a thread waits that may have to be stopped")
 
 # A stack that may have grown, or may not any more, is not looked at again.
 mmrange_variant(mm_stack_without_recheck)
@@ -316,11 +316,11 @@ mmrange_variant_change(mm_stack_without_recheck FILE src/mm/stack.c
 " TO "	if (!mm__vma_tree_find(&thread->mm->vmas, page + MM_PAGE_SIZE, &stack)) {
 ")
 mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
-  a_stack_does_not_grow_over_what_was_mapped_meanwhile "thread.result is 0, not")
+  a_stack_does_not_grow_over_a_new_mapping "thread.result is 0, not")
 mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
-  what_was_mapped_in_place_of_a_stack_does_not_grow "thread.result is 0, not")
+  a_mapping_in_place_of_a_stack_does_not_grow "thread.result is 0, not")
 mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
-  a_stack_does_not_grow_close_to_what_was_mapped_meanwhile "thread.result is 0, not")
+  a_stack_does_not_grow_close_to_a_new_mapping "thread.result is 0, not")
 
 # A stack grows with nothing held but the page of the fault.
 mmrange_variant(mm_stack_without_write_lock)
@@ -328,7 +328,7 @@ mmrange_variant_change(mm_stack_without_write_lock FILE src/mm/fault.c
   FROM "mm__hold_write(f->thread, &hold, 0, UINT64_MAX)"
   TO "mm__hold_write(f->thread, &hold, f->page, f->page + MM_PAGE_SIZE)")
 mmrange_variant_fails(mm_stack_without_write_lock mm_stack_faults
-  nothing_is_lost_where_a_stack_grows_over_what_is_unmapped "peek(mm, AT(STACK - 2)) is 0, not")
+  nothing_is_lost_where_a_stack_grows_over_a_range_being_unmapped "peek(mm, AT(STACK - 2)) is 0, not")
 
 # Who waits for a table does not say so, or passes no fence, or is not woken.
 mmrange_variant(mm_table_lock_waits_unseen)
@@ -336,22 +336,22 @@ mmrange_variant_change(mm_table_lock_waits_unseen FILE src/mm/table_lock.c
   FROM "	atomic_fetch_add_explicit(&lock->waiters, 1, memory_order_relaxed);
 " TO "")
 mmrange_variant_fails(mm_table_lock_waits_unseen mm_table_lock
-  who_waits_is_woken "atomic_load(&waiters_at_fence) is 0, not")
+  a_waiter_is_woken "atomic_load(&waiters_at_fence) is 0, not")
 
 mmrange_variant(mm_table_lock_without_fence)
 mmrange_variant_change(mm_table_lock_without_fence FILE src/mm/table_lock.c
   FROM "	mm__heavy_fence();
 " TO "")
 mmrange_variant_fails(mm_table_lock_without_fence mm_table_lock
-  who_waits_is_woken "atomic_load(&fences) is 0, not")
+  a_waiter_is_woken "atomic_load(&fences) is 0, not")
 
-mmrange_variant(mm_table_lock_wakes_nobody)
-mmrange_variant_change(mm_table_lock_wakes_nobody FILE src/mm/table_lock.c
+mmrange_variant(mm_table_lock_wakes_none)
+mmrange_variant_change(mm_table_lock_wakes_none FILE src/mm/table_lock.c
   FROM "	mmrange__unpark(&lock->word, false);
 " TO "	(void)lock;
 ")
-mmrange_variant_fails(mm_table_lock_wakes_nobody mm_table_lock
-  who_waits_is_woken "atomic_load(&park_wakes) is 0, not")
+mmrange_variant_fails(mm_table_lock_wakes_none mm_table_lock
+  a_waiter_is_woken "atomic_load(&park_wakes) is 0, not")
 
 # The same for an entry; and of several threads that wait for one, only one is woken.
 mmrange_variant(mm_entry_lock_waits_unseen)
@@ -514,9 +514,9 @@ mmrange_variant(mm_rcu_without_readers)
 mmrange_variant_change(mm_rcu_without_readers FILE src/mm/rcu.c
   FROM "if (seen && seen < epoch)" TO "if (false)")
 mmrange_variant_fails(mm_rcu_without_readers mm_rcu
-  what_a_reader_may_have_found_is_not_freed_before_it_leaves "atomic_load(&freed) is 768, not")
+  an_object_that_a_reader_may_have_found_is_not_freed_before_it_leaves "atomic_load(&freed) is 768, not")
 mmrange_variant_fails(mm_rcu_without_readers mm_rcu
-  readers_never_find_what_was_freed "value->state is")
+  readers_never_find_a_freed_object "value->state is")
 
 mmrange_variant(mm_rcu_waits_for_all)
 mmrange_variant_change(mm_rcu_waits_for_all FILE src/mm/rcu.c
@@ -531,7 +531,7 @@ mmrange_variant_change(mm_rcu_joins_period FILE src/mm/rcu.c
 " TO "	return rcu.completed + 1;
 ")
 mmrange_variant_fails(mm_rcu_joins_period mm_rcu
-  what_another_thread_gives_during_a_period_waits_for_the_next "atomic_load(&giver.freed) is 1, not")
+  objects_given_by_another_thread_during_a_period_wait_for_the_next "atomic_load(&giver.freed) is 1, not")
 
 # mm__rcu_barrier() frees what the calling thread gave away, or does not wait for other threads that free.
 mmrange_variant(mm_rcu_barrier_of_one_thread)
@@ -541,7 +541,7 @@ mmrange_variant_change(mm_rcu_barrier_of_one_thread FILE src/mm/rcu.c
 			empty(&thread->limbo, batch);
 ")
 mmrange_variant_fails(mm_rcu_barrier_of_one_thread mm_rcu
-  a_barrier_frees_what_other_threads_gave "atomic_load(&freed) is 0, not")
+  a_barrier_frees_the_objects_of_other_threads "atomic_load(&freed) is 0, not")
 
 mmrange_variant(mm_rcu_barrier_leaves_early)
 mmrange_variant_change(mm_rcu_barrier_leaves_early FILE src/mm/rcu.c
@@ -582,7 +582,7 @@ mmrange_variant_change(mm_border_without_dead FILE src/mm/vma_border.c
 			break;
 ")
 mmrange_variant_fails(mm_border_without_dead mm_border
-  an_edit_in_place_is_not_lost_in_a_border_that_was_replaced "mm__vma_tree_at(&tree, 205, &m)")
+  an_edit_in_place_is_not_lost_in_a_replaced_border_node "mm__vma_tree_at(&tree, 205, &m)")
 
 mmrange_variant(mm_border_copied_unlocked)
 mmrange_variant_change(mm_border_copied_unlocked FILE src/mm/vma_border.c
@@ -593,7 +593,7 @@ mmrange_variant_change(mm_border_copied_unlocked FILE src/mm/vma_border.c
 	border->next_locked = tree->locked;
 ")
 mmrange_variant_fails(mm_border_copied_unlocked mm_border
-  a_border_is_not_replaced_during_an_edit_in_place "mm__vma_tree_at(&tree, 205, &m)")
+  a_border_node_is_not_replaced_during_an_edit_in_place "mm__vma_tree_at(&tree, 205, &m)")
 
 mmrange_variant(mm_border_without_keys)
 mmrange_variant_change(mm_border_without_keys FILE src/mm/vma_border.c
@@ -610,7 +610,7 @@ mmrange_variant_change(mm_border_keeps_keys FILE src/mm/vma_border.c
 			set_bounds(tree, border);
 ")
 mmrange_variant_fails(mm_border_keeps_keys mm_border
-  a_border_knows_that_a_key_has_moved_into_it
+  a_border_node_knows_that_a_key_has_moved_into_it
   "!mm__vma_edit_in_place(&edit, &tree, 170, 180, 1, false)")
 
 # A thread waits for a second border with a first one locked.
@@ -641,6 +641,6 @@ mmrange_variant(mm_brk_ignores_what_follows)
 mmrange_variant_change(mm_brk_ignores_what_follows FILE src/mm/brk.c
   FROM "mm__place_still_free(edit, old_end, new_end + MM_PAGE_SIZE) &&" TO "")
 mmrange_variant_fails(mm_brk_ignores_what_follows mm_brk_ends
-  a_heap_does_not_grow_up_to_what_was_mapped_meanwhile "thread.result is 1, not")
+  a_heap_does_not_grow_up_to_a_new_mapping "thread.result is 1, not")
 mmrange_variant_fails(mm_brk_ignores_what_follows mm_brk_ends
   a_heap_does_not_grow_close_to_a_stack_that_was_mapped_meanwhile "thread.result is 1, not")

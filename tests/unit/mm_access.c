@@ -28,7 +28,7 @@ TEST(mm_access, nothing_is_touched_for_no_bytes)
 	end_space(mm);
 }
 
-TEST(mm_access, what_lies_before_the_bad_byte_has_been_copied)
+TEST(mm_access, bytes_before_the_bad_byte_are_copied)
 {
 	struct mm *mm = new_space();
 	struct mm_siginfo info;

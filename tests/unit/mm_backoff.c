@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that waits for another one's progress lets it run, whatever the priorities: it spins for a
- * bounded time, and then sleeps. The linker lets the library's sleeps end here.
+ * A thread that waits for another one's progress lets it run, whatever the priorities: it spins for
+ * a bounded time, and then sleeps. The linker lets the library's sleeps end here.
  */
 #include "mm/backoff.h"
 #include "mm/internal.h"
@@ -60,7 +60,7 @@ static void *flush(void *arg)
 }
 
 /* As if it had been preempted. */
-TEST(mm_backoff, who_stops_a_thread_sleeps_while_it_waits)
+TEST(mm_backoff, a_thread_that_interrupts_another_sleeps_while_it_waits)
 {
 	struct mm *mm = new_space();
 	struct mm__thread *cpu = mm__this_thread(mm);
@@ -87,7 +87,7 @@ static void *wait_for_readers(void *arg)
 	return NULL;
 }
 
-TEST(mm_backoff, who_waits_for_readers_sleeps)
+TEST(mm_backoff, a_thread_that_waits_for_readers_sleeps)
 {
 	pthread_t thread;
 

@@ -65,7 +65,7 @@ TEST(mm_brk, the_end_stays_where_it_cannot_be_moved)
 	end_space(mm);
 }
 
-TEST(mm_brk, a_page_stays_free_between_the_heap_and_what_follows)
+TEST(mm_brk, a_page_stays_free_between_the_heap_and_the_next_vma)
 {
 	struct mm *mm = new_heap();
 
@@ -77,7 +77,7 @@ TEST(mm_brk, a_page_stays_free_between_the_heap_and_what_follows)
 	end_space(mm);
 }
 
-TEST(mm_brk, what_the_caller_did_to_the_heap_is_respected)
+TEST(mm_brk, changes_of_the_heap_by_the_caller_are_respected)
 {
 	struct mm *mm = new_heap();
 
@@ -103,7 +103,7 @@ TEST(mm_brk, too_many_vmas_keep_the_heap_from_growing)
 	end_space(mm);
 }
 
-TEST(mm_brk, a_heap_in_one_leaf_takes_no_lock_of_the_space)
+TEST(mm_brk, a_heap_in_one_border_node_takes_no_lock_of_the_space)
 {
 	struct mm *mm = new_heap();
 	uint64_t before;

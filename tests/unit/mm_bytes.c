@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Exactly these bytes, for every alignment of both sides and every short length. */
-TEST(bytes, copies_what_it_is_told_and_nothing_beside)
+TEST(bytes, copies_the_given_bytes_and_no_others)
 {
 	unsigned char from[64], to[64], expected[64];
 
@@ -41,7 +41,7 @@ static void *run_writer(void *arg)
 	return NULL;
 }
 
-TEST(bytes, words_are_whole_also_in_a_copy_that_begins_and_ends_within_one)
+TEST(bytes, a_copy_that_begins_and_ends_within_a_word_copies_it_whole)
 {
 	pthread_t writer = thread_start(run_writer, NULL);
 	mm__word copy[WORDS];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a mapping shows is the file, whatever write(2) and ftruncate(2) do to it meanwhile and after it.
+ * What a mapping shows is the file, whatever write(2) and ftruncate(2) do to it meanwhile and after
+ * it.
  */
 #define _GNU_SOURCE /* memfd_create() */
 #include "files.h"
@@ -75,7 +76,7 @@ static struct mm *unmap_in_a_way(struct mm *mm, unsigned int way)
 	return mm;
 }
 
-TEST(mm_coherence, what_is_written_after_the_end_of_a_mapping_stays)
+TEST(mm_coherence, bytes_written_to_the_file_after_munmap_stay)
 {
 	unsigned int rounds = test_scale(40);
 	struct mm *mm = new_space();
@@ -236,7 +237,7 @@ TEST(mm_coherence, an_access_over_the_end_says_where_the_end_is)
 	close(fd);
 }
 
-TEST(mm_coherence, a_mapping_grows_beyond_what_was_mapped_of_the_file)
+TEST(mm_coherence, a_mapping_grows_beyond_the_mapped_part_of_the_file)
 {
 	static const int types[] = { MM_MAP_SHARED, MM_MAP_PRIVATE };
 

@@ -30,7 +30,7 @@ static int try_map_file(struct mm *mm, uint64_t length, int prot, int flags, int
 	return mm_mmap(mm, 0, length, prot, flags, fd, offset, &addr);
 }
 
-TEST(mm_file, shows_what_is_in_the_file)
+TEST(mm_file, shows_the_contents_of_the_file)
 {
 	int fd = new_file(PAGES(3) + 100);
 
@@ -53,7 +53,7 @@ TEST(mm_file, shows_what_is_in_the_file)
 	close(fd);
 }
 
-TEST(mm_file, what_is_written_to_a_private_mapping_stays_there)
+TEST(mm_file, bytes_written_to_a_private_mapping_stay_there)
 {
 	struct mm *mm = new_space();
 	int fd = new_file(PAGES(2)), reader = reopen(fd, O_RDONLY);
@@ -82,7 +82,7 @@ TEST(mm_file, what_is_written_to_a_private_mapping_stays_there)
 	close(fd);
 }
 
-TEST(mm_file, what_is_written_to_a_shared_mapping_is_seen_by_all_others)
+TEST(mm_file, bytes_written_to_a_shared_mapping_are_seen_in_all_others)
 {
 	struct mm *mm = new_space(), *other = new_space();
 	int fd = new_file(PAGES(2)), again = reopen(fd, O_RDWR);
@@ -224,7 +224,7 @@ TEST(mm_file, a_descriptor_that_becomes_another_file_during_the_call_is_refused)
 	check_replaced(MM_MAP_PRIVATE);
 }
 
-TEST(mm_file, what_is_shared_and_open_for_reading_only_never_becomes_writable)
+TEST(mm_file, a_shared_mapping_of_a_read_only_descriptor_never_becomes_writable)
 {
 	struct mm *mm = new_space();
 	int fd = new_file(PAGES(1)), reader = reopen(fd, O_RDONLY);
@@ -246,7 +246,7 @@ TEST(mm_file, what_is_shared_and_open_for_reading_only_never_becomes_writable)
 	close(fd);
 }
 
-TEST(mm_file, what_cannot_be_executed_never_becomes_executable)
+TEST(mm_file, a_mapping_of_a_noexec_file_never_becomes_executable)
 {
 	static const int types[] = { MM_MAP_SHARED, MM_MAP_PRIVATE };
 	struct mm *mm = new_space();

@@ -34,7 +34,7 @@ static void check_pages(struct mm *mm, unsigned int first, unsigned int n)
 		CHECK_EQ(peek(mm, AT(i)), 10 + (int)i);
 }
 
-TEST(mm_fork, a_child_has_what_its_parent_has_and_neither_sees_the_other_write)
+TEST(mm_fork, a_child_has_the_contents_of_its_parent_and_neither_sees_the_other_write)
 {
 	for (size_t i = 0; i < NR_LOCKINGS; i++) {
 		struct mm *mm = new_parent_locking(lockings[i], 3);
@@ -141,7 +141,7 @@ TEST(mm_fork, relatives_end_in_any_order)
 			end_in_order(first + 3 * second);
 }
 
-TEST(mm_fork, the_last_who_has_a_page_writes_to_it_without_a_copy)
+TEST(mm_fork, the_last_space_with_a_page_writes_to_it_without_a_copy)
 {
 	struct mm *mm = new_parent(1);
 	struct mm *child = fork_of(mm), *grandchild = fork_of(child);
@@ -206,7 +206,7 @@ TEST(mm_fork, vmas_locked_by_the_parent_are_not_locked_in_the_child)
 	end_space(mm);
 }
 
-TEST(mm_fork, files_stay_mapped_and_what_was_written_to_private_ones_is_copied)
+TEST(mm_fork, files_stay_mapped_and_private_changes_of_them_are_copied)
 {
 	struct mm *mm = new_space(), *child;
 	FILE *file = tmpfile();
@@ -328,7 +328,7 @@ TEST(mm_fork, page_limits_are_those_of_the_family)
 	end_space(child);
 }
 
-TEST(mm_fork, who_holds_a_range_for_reading_cannot_fork_and_who_holds_all_for_writing_can)
+TEST(mm_fork, a_reader_of_a_range_cannot_fork_and_a_writer_of_everything_can)
 {
 	for (size_t i = 0; i < NR_LOCKINGS; i++) {
 		struct mm *mm = new_parent_locking(lockings[i], 1), *child = NULL;

@@ -203,7 +203,7 @@ static void *free_all(void *arg)
 	return NULL;
 }
 
-TEST(mm_frames, what_one_thread_frees_another_can_have_to_the_last)
+TEST(mm_frames, a_thread_can_have_every_frame_that_another_thread_freed)
 {
 	unsigned int count = 1500;
 
@@ -232,7 +232,7 @@ static void *free_all_and_stay(void *arg)
 	return NULL;
 }
 
-TEST(mm_frames, what_a_living_thread_has_free_another_can_have_to_the_last)
+TEST(mm_frames, a_thread_can_have_every_free_frame_of_a_living_thread)
 {
 	unsigned int count = 1500;
 	pthread_t thread;
@@ -275,7 +275,7 @@ static void *churn(void *arg)
 	return NULL;
 }
 
-TEST(mm_frames, threads_share_what_there_is)
+TEST(mm_frames, threads_share_the_frames)
 {
 	unsigned int shares[8];
 	pthread_t threads[8];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accesses to pages that a file does not have, and what becomes of signals that are none of ours. All of
- * it happens in children: the handler is installed once in a process, and here each time anew.
+ * Accesses to pages that a file does not have, and what becomes of signals that are none of ours.
+ * All of it happens in children: the handler is installed once in a process, and here each time
+ * anew.
  */
 #include "mm/guard.h"
 
@@ -18,10 +19,12 @@
 #endif
 #include <sys/wait.h>
 
-/* The linker lets the library's calls of sigaction() end here, which a program may forbid itself. */
+/* The linker lets the library's calls of sigaction() end here, which a program may forbid itself.
+ */
 static bool forbidden;
 
-/* The thread in mm__guard_install() waits where it has installed the handler until fork() is seen. */
+/* The thread in mm__guard_install() waits where it has installed the handler until fork() is seen.
+ */
 static atomic_bool hold_installer, installer_held, fork_waits, fork_done;
 static _Thread_local bool in_fork;
 
@@ -281,7 +284,7 @@ static void pass_to_action(void)
 	CHECK(seen_addr == own + PAGES(1) + 7);
 }
 
-TEST(mm_guard, a_handler_that_the_program_had_before_gets_what_is_not_ours)
+TEST(mm_guard, an_earlier_handler_of_the_program_gets_the_faults_that_are_not_ours)
 {
 	CHECK(survived(pass_to_handler));
 	CHECK(survived(pass_to_action));
@@ -311,14 +314,14 @@ static void install_later(void)
 	use_a_space();
 }
 
-TEST(mm_guard, a_handler_that_the_program_installs_later_may_pass_on_what_is_ours)
+TEST(mm_guard, a_later_handler_of_the_program_may_pass_on_our_faults)
 {
 	CHECK(survived(install_later));
 }
 
 /*
- * Linux found damaged memory that the process has not touched, and says so: a signal of the kernel's
- * that no access has caused.
+ * Linux found damaged memory that the process has not touched, and says so: a signal of the
+ * kernel's that no access has caused.
  */
 
 #if defined(__linux__) && defined(BUS_MCEERR_AO)
@@ -465,7 +468,8 @@ static void say_where(int number)
 	on_alternate = (char *)&here >= alternate && (char *)&here < alternate + alternate_size;
 }
 
-/* Whether a handler with these flags runs on the alternate stack, and what the system has of them. */
+/* Whether a handler with these flags runs on the alternate stack, and what the system has of them.
+ */
 static void check_stack(int flags, bool expected)
 {
 	stack_t stack = { .ss_flags = 0 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks of the caller's beside operations: what a thread that holds one may do itself, and what others
- * have to wait for. Both follow from what is held and from what an operation locks, for all of the
- * operations below and with each locking.
+ * Locks of the caller's beside operations: what a thread that holds one may do itself, and what
+ * others have to wait for. Both follow from what is held and from what an operation locks, for all
+ * of the operations below and with each locking.
  */
 #include "child.h"
 #include "spaces.h"
@@ -19,7 +19,7 @@ static void unlock_what_is_not_held(void)
 	end_space(mm);
 }
 
-TEST(mm_hold, the_checked_build_finds_what_is_unlocked_but_not_held)
+TEST(mm_hold, the_checked_build_finds_an_unlock_of_a_range_that_is_not_held)
 {
 	char errors[256];
 	int status = run_in_child(unlock_what_is_not_held, errors, sizeof(errors));
@@ -47,7 +47,7 @@ static void call_what_lies_outside(void)
 		CHECK_EQ(mm_mprotect(mm, AT(4), PAGES(1), RW), 0);
 }
 
-TEST(mm_hold, the_checked_build_finds_what_waits_outside_of_what_is_held)
+TEST(mm_hold, the_checked_build_finds_a_wait_outside_of_the_held_range)
 {
 	char errors[512];
 
@@ -372,7 +372,7 @@ static void check_own(struct mm *mm, enum mm_locking locking, const struct actio
 	check_space(mm);
 }
 
-TEST(mm_hold, what_lies_in_what_the_thread_holds_is_done_and_what_would_wait_for_itself_fails)
+TEST(mm_hold, calls_within_a_held_range_succeed_and_calls_that_would_wait_for_it_fail)
 {
 	check_all(check_own);
 }
@@ -444,12 +444,12 @@ static void check_other(struct mm *mm, enum mm_locking locking, const struct act
 	check_space(mm);
 }
 
-TEST(mm_hold, others_wait_for_what_conflicts_and_for_nothing_else)
+TEST(mm_hold, other_threads_wait_for_conflicting_ranges_only)
 {
 	check_all(check_other);
 }
 
-TEST(mm_hold, what_makes_no_sense_is_refused_and_nothing_is_held)
+TEST(mm_hold, invalid_arguments_are_refused_and_nothing_is_held)
 {
 	for (size_t i = 0; i < NR_LOCKINGS; i++) {
 		struct mm *mm = new_space_locking(lockings[i]);
@@ -511,7 +511,7 @@ TEST(mm_hold, two_ranges_side_by_side_are_not_one)
 }
 
 /* The highest gap, which is taken, is held in part, or altogether. */
-TEST(mm_hold, a_place_for_a_mapping_is_not_looked_for_beside_what_is_held)
+TEST(mm_hold, no_place_for_a_mapping_is_chosen_outside_of_the_held_range)
 {
 	const uint64_t top = MM_ADDR_MAX;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads keep the memory of VMAs, and use it again: a thread that maps and unmaps in turn gets none from the
- * system, one that only unmaps what others map keeps no more than a bound, and what a thread has kept goes when
- * it ends. The linker lets the library's allocations end here.
+ * Threads keep the memory of VMAs, and use it again: a thread that maps and unmaps in turn gets
+ * none from the system, one that only unmaps what others map keeps no more than a bound, and what a
+ * thread has kept goes when it ends. The linker lets the library's allocations end here.
  */
 #include "forks.h"
 #include "mm/internal.h"
@@ -84,7 +84,7 @@ static void check_steady(enum mm_locking locking)
 	end_space(mm);
 }
 
-TEST(mm_kept, who_maps_and_unmaps_gets_no_memory)
+TEST(mm_kept, a_thread_that_maps_and_unmaps_allocates_no_memory)
 {
 	for (size_t i = 0; i < NR_LOCKINGS; i++)
 		check_steady(lockings[i]);
@@ -108,7 +108,7 @@ static void *be_there(void *arg)
 }
 
 /* With which a thread may keep more. */
-TEST(mm_kept, who_maps_and_unmaps_among_many_threads_gets_no_memory)
+TEST(mm_kept, a_thread_that_maps_and_unmaps_among_many_threads_allocates_no_memory)
 {
 	struct crowd crowd = { .mm = new_space() };
 	pthread_t threads[CROWD];
@@ -135,7 +135,7 @@ TEST(mm_kept, who_maps_and_unmaps_among_many_threads_gets_no_memory)
 }
 
 /* It protects part of a VMA and makes it one again, with which VMAs come and go. */
-TEST(mm_kept, who_divides_and_merges_gets_no_vmas)
+TEST(mm_kept, a_thread_that_divides_and_merges_allocates_no_vmas)
 {
 	struct mm *mm = new_space();
 	unsigned int before = 0;
@@ -165,7 +165,7 @@ static void *unmap_all(void *arg)
 	return NULL;
 }
 
-TEST(mm_kept, who_only_unmaps_keeps_a_bounded_number)
+TEST(mm_kept, a_thread_that_only_unmaps_keeps_a_bounded_number)
 {
 	struct mm *mm = new_space();
 
@@ -201,7 +201,7 @@ static void *destroy(void *arg)
 	return NULL;
 }
 
-TEST(mm_kept, who_has_used_no_space_keeps_nothing)
+TEST(mm_kept, a_thread_that_used_no_space_keeps_nothing)
 {
 	struct mm *mm = new_space();
 
@@ -220,7 +220,7 @@ static void use_in_child(void *arg)
 	end_space(mm);
 }
 
-TEST(mm_kept, a_child_uses_what_the_thread_has_kept)
+TEST(mm_kept, a_child_uses_the_memory_that_the_thread_has_kept)
 {
 	struct mm *mm = new_space();
 	unsigned int before;

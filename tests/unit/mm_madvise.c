@@ -20,7 +20,7 @@ TEST(mm_madvise, dontneed_frees_pages_which_read_as_zeroes_then)
 	end_space(mm);
 }
 
-TEST(mm_madvise, dontneed_keeps_what_is_shared)
+TEST(mm_madvise, dontneed_keeps_shared_pages)
 {
 	struct mm *mm = new_space();
 
@@ -80,7 +80,8 @@ TEST(mm_madvise, bad_calls_are_refused)
 	end_space(mm);
 }
 
-/* No thread frees in the background: one that only empties tables frees those that it emptied before. */
+/* No thread frees in the background: one that only empties tables frees those that it emptied
+ * before. */
 TEST(mm_madvise, empty_tables_do_not_pile_up_in_a_thread_that_does_nothing_else)
 {
 	enum { TABLES = 1000 };

@@ -43,7 +43,7 @@ TEST(mincore, says_which_pages_are_present)
 	}
 }
 
-TEST(mincore, refuses_what_linux_refuses_and_leaves_the_result_alone)
+TEST(mincore, refuses_the_arguments_that_linux_refuses_and_leaves_the_result_alone)
 {
 	struct mm *mm = make(MM_LOCKING_RANGE);
 	unsigned char vec[8] = { 7, 7, 7, 7, 7, 7, 7, 7 };

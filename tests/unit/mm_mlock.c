@@ -83,7 +83,7 @@ TEST(mm_mlock, bad_calls_are_refused)
 	end_space(mm);
 }
 
-TEST(mm_mlock, what_cannot_be_accessed_is_locked_all_the_same)
+TEST(mm_mlock, vmas_that_allow_no_access_are_locked_too)
 {
 	struct mm *mm = new_space();
 
@@ -130,7 +130,7 @@ TEST(mm_mlock, without_pages_it_says_so)
 	end_space(mm);
 }
 
-TEST(mm_mlock, what_is_locked_grows_with_its_pages)
+TEST(mm_mlock, a_locked_vma_grows_with_its_pages_present)
 {
 	struct mm *mm = new_space();
 	uint64_t addr;

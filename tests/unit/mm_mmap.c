@@ -90,7 +90,7 @@ TEST(mm_mmap, a_hint_is_taken_if_it_is_free)
 	end_space(mm);
 }
 
-TEST(mm_mmap, fixed_replaces_what_was_there)
+TEST(mm_mmap, fixed_replaces_earlier_mappings)
 {
 	struct mm *mm = new_space();
 
@@ -111,7 +111,7 @@ TEST(mm_mmap, fixed_replaces_what_was_there)
 	end_space(mm);
 }
 
-TEST(mm_mmap, fixed_noreplace_refuses_what_is_taken)
+TEST(mm_mmap, fixed_noreplace_refuses_a_taken_range)
 {
 	struct mm *mm = new_space();
 
@@ -204,7 +204,7 @@ TEST(mm_mmap, errors_come_in_the_order_of_linux)
 	end_space(mm);
 }
 
-TEST(mm_mmap, what_is_no_file_is_refused)
+TEST(mm_mmap, a_descriptor_of_no_file_is_refused)
 {
 	struct mm *mm = new_space();
 	int ends[2];

@@ -17,7 +17,7 @@ TEST(mm_mprotect, vmas_split_and_merge_again)
 	end_space(mm);
 }
 
-TEST(mm_mprotect, present_pages_allow_what_their_vma_allows)
+TEST(mm_mprotect, present_pages_allow_the_accesses_that_their_vma_allows)
 {
 	struct mm *mm = new_space();
 
@@ -36,7 +36,7 @@ TEST(mm_mprotect, present_pages_allow_what_their_vma_allows)
 	end_space(mm);
 }
 
-TEST(mm_mprotect, what_is_writable_or_executable_is_readable)
+TEST(mm_mprotect, writable_or_executable_pages_are_readable)
 {
 	struct mm *mm = new_space();
 
@@ -50,7 +50,7 @@ TEST(mm_mprotect, what_is_writable_or_executable_is_readable)
 	end_space(mm);
 }
 
-TEST(mm_mprotect, what_lies_before_a_hole_is_changed)
+TEST(mm_mprotect, vmas_before_a_hole_are_changed)
 {
 	struct mm *mm = new_space();
 
@@ -153,7 +153,7 @@ TEST(mm_mprotect, locked_vmas_are_present_although_a_later_one_is_refused)
 	end_space(mm);
 }
 
-TEST(mm_mprotect, locked_vmas_are_made_present_for_who_holds_the_range)
+TEST(mm_mprotect, locked_vmas_are_made_present_for_the_holder_of_the_range)
 {
 	struct mm *mm = new_space();
 	struct mm_hold hold;

@@ -40,7 +40,7 @@ static void number_pages(struct mm *mm, unsigned int first, unsigned int n)
 		CHECK_EQ(poke(mm, AT(i), (int)i + 1), 0);
 }
 
-TEST(mm_mremap, grows_in_place_and_merges_with_what_follows)
+TEST(mm_mremap, grows_in_place_and_merges_with_the_next_vma)
 {
 	struct mm *mm = new_space();
 
@@ -127,7 +127,7 @@ TEST(mm_mremap, stays_when_it_may_move_but_need_not)
 	end_space(mm);
 }
 
-TEST(mm_mremap, fixed_moves_a_part_and_replaces_what_is_there)
+TEST(mm_mremap, fixed_moves_a_part_and_replaces_the_mappings_there)
 {
 	struct mm *mm = new_space();
 
@@ -264,7 +264,8 @@ TEST(mm_mremap, bad_fixed_targets_are_refused)
 	CHECK_EQ(remap_to(mm, 0, 2, 2, 1), EINVAL);
 	CHECK_EQ(remap_to(mm, 1, 2, 2, 0), EINVAL);
 	CHECK_EQ(remap_to(mm, 0, 4, 1, 3), EINVAL);
-	/* What is empty overlaps what it is within, which is found before that nothing is mapped. */
+	/* What is empty overlaps what it is within, which is found before that nothing is mapped.
+	 */
 	CHECK_EQ(remap_to(mm, 30, 0, 2, 29), EINVAL);
 	CHECK_EQ(remap_to(mm, 30, 0, 2, 30), EFAULT);
 	CHECK_EQ(remap_to(mm, 30, 1, 1, 8), EFAULT);
@@ -306,7 +307,7 @@ TEST(mm_mremap, moves_need_room_for_four_more_vmas_and_fixed_ones_for_six)
 	end_space(mm);
 }
 
-TEST(mm_mremap, too_many_vmas_are_said_before_what_is_to_be_moved)
+TEST(mm_mremap, too_many_vmas_are_reported_before_a_bad_source)
 {
 	uint64_t beyond[] = { MM_ADDR_MAX, UINT64_C(1) << 60, UINT64_MAX - 4095 };
 	struct mm_attr attr;
@@ -344,7 +345,7 @@ TEST(mm_mremap, shrinking_in_the_middle_of_a_vma_needs_room_for_one_more)
 	end_space(mm);
 }
 
-TEST(mm_mremap, fixed_moves_within_a_leaf_take_no_lock_of_the_space)
+TEST(mm_mremap, fixed_moves_within_a_border_node_take_no_lock_of_the_space)
 {
 	struct mm *mm = new_space();
 	uint64_t before;
@@ -370,7 +371,7 @@ static void map_many(struct mm *mm, unsigned int first, unsigned int n)
 		map(mm, i, 1, RW);
 }
 
-TEST(mm_mremap, fixed_moves_between_leaves_take_no_lock_of_the_space)
+TEST(mm_mremap, fixed_moves_between_border_nodes_take_no_lock_of_the_space)
 {
 	struct mm *mm = new_space();
 	uint64_t before;

@@ -89,7 +89,7 @@ TEST(mm_msync, reports_an_error_of_the_file)
 }
 
 /* What was written is in the file as soon as it was written, and stays there. */
-TEST(mm_msync, changes_nothing_of_what_a_file_has)
+TEST(mm_msync, stores_nothing_that_the_file_does_not_have_already)
 {
 	static const int kinds[] = { 0, MM_MS_SYNC, MM_MS_ASYNC, MM_MS_SYNC | MM_MS_INVALIDATE };
 
@@ -115,7 +115,7 @@ TEST(mm_msync, changes_nothing_of_what_a_file_has)
 	}
 }
 
-TEST(mm_msync, what_is_between_is_an_error_after_the_rest_has_been_done)
+TEST(mm_msync, a_hole_is_an_error_after_the_rest_has_been_done)
 {
 	struct mm *mm = new_space();
 	int fd = new_file(PAGES(3));
@@ -161,7 +161,7 @@ TEST(mm_msync, bad_calls_are_refused)
 	end_space(mm);
 }
 
-TEST(mm_msync, what_is_locked_is_not_invalidated)
+TEST(mm_msync, locked_vmas_are_not_invalidated)
 {
 	struct mm *mm = new_space();
 

@@ -88,7 +88,7 @@ TEST(mm_munmap, a_hole_in_a_vma_needs_room_for_one_more)
 	end_space(mm);
 }
 
-TEST(mm_munmap, huge_ranges_cost_no_more_than_what_is_in_them)
+TEST(mm_munmap, huge_ranges_cost_no_more_than_their_contents)
 {
 	struct mm *mm = new_space();
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Page tables that several threads make and free at the same time; a test plays one of the threads. */
+/* Page tables that several threads make and free at the same time; a test plays one of the threads.
+ */
 #include "mm/internal.h"
 #include "spaces.h"
 #include "threads.h"
@@ -28,7 +29,7 @@ static void start_to_wait_for(struct writer *writer, struct mm__table *table)
 	CHECK(!atomic_load(&writer->done));
 }
 
-TEST(mm_page_table, is_changed_with_its_lock_only_and_counts_who_waits_for_it)
+TEST(mm_page_table, is_changed_with_its_lock_only_and_counts_its_waiters)
 {
 	struct mm *mm = new_space();
 	struct mm__table *top = &mm->page_table.top;

@@ -70,7 +70,8 @@ TEST(mm_placement, each_thread_has_its_own_without_the_tree_lock)
 
 	for (unsigned int i = 0; i < 3; i++) {
 		mappers[i] = (struct mapper){ mm, 0, 0 };
-		/* Numbers of threads that have ended are used again, so each is one of the first. */
+		/* Numbers of threads that have ended are used again, so each is one of the first.
+		 */
 		map_and_unmap(&mappers[i]);
 		thread_join(thread_start(map_and_unmap, &mappers[i]));
 		CHECK_EQ(mappers[i].holds, 0);
@@ -118,7 +119,7 @@ TEST(mm_placement, a_place_may_have_any_number_of_vmas)
 	end_space(mm);
 }
 
-TEST(mm_placement, what_does_not_fit_goes_where_linux_would_put_it)
+TEST(mm_placement, a_mapping_that_does_not_fit_goes_where_linux_would_put_it)
 {
 	struct mm *mm = new_space_of_places();
 	uint64_t addr = map_anywhere(mm, 3 * PLACE, NONE, PRIVATE);

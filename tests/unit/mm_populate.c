@@ -56,7 +56,7 @@ TEST(mm_populate, a_mapping_is_made_whether_or_not_its_pages_can_be)
 	close(fd);
 }
 
-TEST(mm_populate, what_is_private_and_writable_is_copied_at_once)
+TEST(mm_populate, private_writable_pages_are_copied_at_once)
 {
 	struct mm *mm = new_space();
 	int fd = new_file(PAGES(1));

@@ -3,12 +3,13 @@
  * When garbage is freed. A period ends while no reader that was there at its beginning is in its
  * section, so where the test says who is in one, it also knows what mm__rcu_poll() frees.
  *
- * A thread that has to wait backs off. The linker lets these calls end here, and so a test sees that a
- * thread waits: after a number of sched_yield() it might only not have run, on a busy machine.
+ * A thread that has to wait backs off. The linker lets these calls end here, and so a test sees
+ * that a thread waits: after a number of sched_yield() it might only not have run, on a busy
+ * machine.
  */
 #include "mm/backoff.h"
-#include "mm/thread.h"
 #include "mm/rcu.h"
+#include "mm/thread.h"
 #include "threads.h"
 
 #include <sys/wait.h>
@@ -159,7 +160,7 @@ static void poll_often(void)
 		mm__rcu_poll();
 }
 
-TEST(mm_rcu, what_a_reader_may_have_found_is_not_freed_before_it_leaves)
+TEST(mm_rcu, an_object_that_a_reader_may_have_found_is_not_freed_before_it_leaves)
 {
 	atomic_uint freed = 0;
 	struct reader reader;
@@ -201,7 +202,7 @@ TEST(mm_rcu, a_reader_that_came_later_is_not_waited_for)
 	CHECK_EQ(atomic_load(&freed), 2);
 }
 
-TEST(mm_rcu, what_is_given_during_a_period_waits_for_the_next)
+TEST(mm_rcu, objects_given_during_a_period_wait_for_the_next)
 {
 	struct reader first, second;
 	atomic_uint early = 0, late = 0;
@@ -248,7 +249,7 @@ static void go_on(struct late_giver *giver)
 	sem_await(&giver->done);
 }
 
-TEST(mm_rcu, what_another_thread_gives_during_a_period_waits_for_the_next)
+TEST(mm_rcu, objects_given_by_another_thread_during_a_period_wait_for_the_next)
 {
 	struct late_giver giver = { .freed = 0 };
 	struct reader first, second;
@@ -422,7 +423,7 @@ TEST(mm_rcu, readers_may_leave_in_any_order)
 	}
 }
 
-TEST(mm_rcu, what_is_heavy_fills_a_batch_sooner)
+TEST(mm_rcu, heavy_objects_fill_a_batch_sooner)
 {
 	atomic_uint freed = 0;
 
@@ -522,7 +523,7 @@ static void *give_and_wait(void *arg)
 	return NULL;
 }
 
-TEST(mm_rcu, a_barrier_frees_what_other_threads_gave)
+TEST(mm_rcu, a_barrier_frees_the_objects_of_other_threads)
 {
 	atomic_uint freed = 0;
 	struct giver giver = { .freed = &freed };
@@ -615,7 +616,7 @@ static void *give_and_end(void *freed)
 	return NULL;
 }
 
-TEST(mm_rcu, what_ended_threads_gave_does_not_pile_up)
+TEST(mm_rcu, objects_of_ended_threads_do_not_pile_up)
 {
 	atomic_uint freed = 0;
 	unsigned int threads = test_scale(300);
@@ -727,7 +728,7 @@ static void *read_values(void *arg)
 	return NULL;
 }
 
-TEST(mm_rcu, readers_never_find_what_was_freed)
+TEST(mm_rcu, readers_never_find_a_freed_object)
 {
 	pthread_t threads[SWAPPERS + READERS];
 	uint64_t seed = test_seed("mm_rcu");

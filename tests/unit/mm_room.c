@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The limit of VMAs is exact, whatever threads have room of their own: there are attr.max_areas and one of
- * them when no thread can map any more, as in Linux, and each that goes makes room for one. The linker lets
- * the library's call for the memory of VMAs, which comes after it has looked for room and before it counts,
- * end here: there other threads run.
+ * The limit of VMAs is exact, whatever threads have room of their own: there are attr.max_areas and
+ * one of them when no thread can map any more, as in Linux, and each that goes makes room for one.
+ * The linker lets the library's call for the memory of VMAs, which comes after it has looked for
+ * room and before it counts, end here: there other threads run.
  */
 #include "mm/internal.h"
 #include "spaces.h"
@@ -135,7 +135,7 @@ TEST(mm_room, threads_have_as_many_vmas_together_as_one_could)
 	check_limit(400);
 }
 
-TEST(mm_room, a_limit_less_than_what_a_thread_keeps_is_exact)
+TEST(mm_room, a_limit_below_the_room_that_a_thread_keeps_is_exact)
 {
 	check_limit(20);
 	check_limit(1);
@@ -224,7 +224,7 @@ static void check_passing(uint64_t max_areas)
 	end_space(mm);
 }
 
-TEST(mm_room, what_one_thread_unmaps_another_can_map)
+TEST(mm_room, a_thread_can_use_the_room_of_vmas_that_another_unmapped)
 {
 	check_passing(0);
 	check_passing(1);
@@ -232,7 +232,8 @@ TEST(mm_room, what_one_thread_unmaps_another_can_map)
 	check_passing(700);
 }
 
-/* Of 700 VMAs that one thread unmaps, it keeps some of the room, and others can have all the same. */
+/* Of 700 VMAs that one thread unmaps, it keeps some of the room, and others can have all the same.
+ */
 TEST(mm_room, a_thread_can_have_all_the_room_that_another_has)
 {
 	struct mm *mm = new_space_of(699);

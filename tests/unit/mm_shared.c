@@ -77,7 +77,7 @@ TEST(mm_shared, there_is_nothing_beyond_the_size_it_had_at_first)
 	end_space(mm);
 }
 
-TEST(mm_shared, keeps_what_a_mapping_loses_that_shrinks)
+TEST(mm_shared, keeps_the_pages_that_a_shrinking_mapping_loses)
 {
 	struct mm *mm = new_space();
 	uint64_t addr;
@@ -114,7 +114,7 @@ TEST(mm_shared, its_pages_are_freed_with_the_last_mapping)
 	end_space(mm);
 }
 
-TEST(mm_shared, what_is_not_mapped_any_more_makes_room_for_others)
+TEST(mm_shared, unmapped_memory_makes_room_for_other_mappings)
 {
 	struct mm_attr attr;
 	struct mm *mm;
@@ -221,7 +221,7 @@ static void *destroy(void *mm)
 }
 
 /* Its frames are in a pool of the space's. */
-TEST(mm_shared, a_space_that_ends_waits_for_what_was_unmapped)
+TEST(mm_shared, a_space_that_ends_waits_for_its_unmapped_memory)
 {
 	struct mm *mm = new_space();
 	struct reader reader;
@@ -259,7 +259,7 @@ static void *churn(void *mm)
 	return NULL;
 }
 
-TEST(mm_shared, what_was_unmapped_holds_a_bounded_number_of_frames)
+TEST(mm_shared, unmapped_memory_holds_a_bounded_number_of_frames)
 {
 	struct mm *mm = new_space();
 	struct reader reader;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "mm/vma_node.h"
 #include "mm/internal.h"
+#include "mm/vma_node.h"
 #include "spaces.h"
 #include "threads.h"
 
@@ -237,7 +237,7 @@ TEST(mm_validate, finds_a_wrong_number_of_vmas)
 	}
 }
 
-TEST(mm_validate, finds_a_leaf_that_no_edit_has_ended)
+TEST(mm_validate, finds_a_border_node_that_no_edit_has_ended)
 {
 	struct mm *mm = new_space();
 	struct border *leaf;
@@ -248,7 +248,7 @@ TEST(mm_validate, finds_a_leaf_that_no_edit_has_ended)
 	check_broken(mm, "a leaf is being changed");
 }
 
-TEST(mm_validate, finds_a_leaf_that_goes_over_its_bounds)
+TEST(mm_validate, finds_a_border_node_that_goes_over_its_bounds)
 {
 	struct mm *mm = new_space();
 	struct border *leaf;

@@ -39,7 +39,7 @@ TEST(mm_stack, does_not_grow_beyond_its_limit)
 	end_space(mm);
 }
 
-TEST(mm_stack, keeps_a_gap_to_what_is_below)
+TEST(mm_stack, keeps_a_gap_to_the_vma_below)
 {
 	struct mm *mm = new_space();
 	unsigned int last = TOP - 1000;
@@ -69,7 +69,7 @@ static bool grows_close_to(int prot, int flags)
 	return grows;
 }
 
-TEST(mm_stack, keeps_a_gap_only_to_what_can_be_accessed_and_is_no_stack)
+TEST(mm_stack, keeps_a_gap_only_to_accessible_vmas_that_are_no_stacks)
 {
 	CHECK(grows_close_to(NONE, PRIVATE));
 	CHECK(grows_close_to(NONE, SHARED));
@@ -92,7 +92,7 @@ TEST(mm_stack, keeps_a_gap_to_the_next_vma_only)
 	end_space(mm);
 }
 
-TEST(mm_stack, grows_before_it_is_seen_what_it_allows)
+TEST(mm_stack, grows_before_the_protection_is_checked)
 {
 	struct mm *mm = new_space();
 
@@ -241,7 +241,7 @@ TEST(mm_stack, other_memory_does_not_grow)
 	end_space(mm);
 }
 
-TEST(mm_stack, is_not_grown_by_what_operations_do)
+TEST(mm_stack, is_not_grown_by_operations)
 {
 	struct mm *mm = new_space();
 
@@ -253,7 +253,7 @@ TEST(mm_stack, is_not_grown_by_what_operations_do)
 	end_space(mm);
 }
 
-TEST(mm_stack, does_not_grow_for_who_holds_a_part)
+TEST(mm_stack, does_not_grow_for_the_holder_of_a_part)
 {
 	struct mm *mm = new_space();
 	struct mm_hold hold;

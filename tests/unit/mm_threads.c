@@ -21,7 +21,7 @@ static void *touch_own(void *arg)
 	return NULL;
 }
 
-TEST(mm_threads, what_threads_have_counted_is_not_lost_when_they_end)
+TEST(mm_threads, counts_of_threads_are_not_lost_when_they_end)
 {
 	struct mm *mm = new_space();
 
@@ -82,8 +82,8 @@ TEST(mm_threads, one_can_use_many_spaces)
 }
 
 /*
- * A thread finds its part of a space without the lock of who uses what, however many spaces it uses and
- * some of them were destroyed meanwhile.
+ * A thread finds its part of a space without the lock of who uses what, however many spaces it uses
+ * and some of them were destroyed meanwhile.
  */
 struct finder {
 	struct mm **spaces;
@@ -133,7 +133,7 @@ static struct mm *new_numbered_space(unsigned int i)
 	return mm;
 }
 
-TEST(mm_threads, find_what_they_have_of_a_space_without_a_lock)
+TEST(mm_threads, find_their_state_in_a_space_without_a_lock)
 {
 	const unsigned int n = test_scale(1000);
 	struct finder finder = { .spaces = calloc(n, sizeof(struct mm *)), .n = n };

@@ -214,7 +214,7 @@ TEST(mm_tlb, the_heap_that_is_given_back_is_gone_for_all_threads)
 	end_scene(s);
 }
 
-TEST(mm_tlb, no_thread_writes_to_what_is_shared_with_a_child)
+TEST(mm_tlb, no_thread_writes_to_a_page_shared_with_a_child)
 {
 	for (size_t i = 0; i < NR_LOCKINGS; i++) {
 		struct scene *s = new_scene(lockings[i], PRIVATE);
@@ -237,7 +237,7 @@ TEST(mm_tlb, no_thread_writes_to_what_is_shared_with_a_child)
 	}
 }
 
-TEST(mm_tlb, a_copy_is_seen_by_those_who_have_read_what_was_there)
+TEST(mm_tlb, a_copy_is_seen_by_threads_that_have_read_the_old_page)
 {
 	struct scene *s = new_scene(MM_LOCKING_SPECULATIVE, PRIVATE);
 	struct mm *child;
@@ -271,7 +271,7 @@ TEST(mm_tlb, shared_pages_are_taken_away_too)
 #define MANY 20u
 
 /* Each thread is the only one who has its page: all have to be stopped for what is one table. */
-TEST(mm_tlb, what_many_threads_have_is_taken_from_each)
+TEST(mm_tlb, tlb_entries_of_many_threads_are_taken_from_each)
 {
 	static struct reader many[MANY];
 	struct mm *mm = new_space();
@@ -321,7 +321,7 @@ static void check_flush(struct mm *mm, unsigned int first, unsigned int n)
 			 i >= first && i < first + n ? 0 : AT(i) + 1);
 }
 
-TEST(mm_tlb, a_flush_takes_what_is_in_its_range_and_nothing_else)
+TEST(mm_tlb, a_flush_takes_the_entries_in_its_range_and_no_others)
 {
 	static const unsigned int lengths[] = {
 		0, 1, 2, MM__TLB_ENTRIES - 1, MM__TLB_ENTRIES, MM__TLB_ENTRIES + 1, 500
@@ -336,7 +336,7 @@ TEST(mm_tlb, a_flush_takes_what_is_in_its_range_and_nothing_else)
 }
 
 /* The number of a thread that has ended is another's, who has nothing of the first in its TLB. */
-TEST(mm_tlb, who_gets_the_number_of_a_thread_that_ended_sees_what_is_there_now)
+TEST(mm_tlb, a_thread_with_the_number_of_an_ended_thread_sees_the_current_pages)
 {
 	struct mm *mm = new_space();
 	struct reader reader;
@@ -358,8 +358,8 @@ TEST(mm_tlb, who_gets_the_number_of_a_thread_that_ended_sees_what_is_there_now)
 }
 
 /*
- * Two flushes at the same time. A reader that is just using its TLB holds up those who flush it, and
- * nobody else.
+ * Two flushes at the same time. A reader that is just using its TLB holds up those who flush it,
+ * and nobody else.
  */
 
 struct flusher {
@@ -562,7 +562,7 @@ static void *read_on(void *arg)
 }
 
 /* Three that use their TLBs, this one, and the space's own. */
-TEST(mm_tlb, all_threads_can_be_stopped_at_the_same_time)
+TEST(mm_tlb, all_threads_can_be_interrupted_at_the_same_time)
 {
 	struct mm *mm = new_space();
 	struct reader readers[3];
@@ -591,7 +591,7 @@ static void count_visit(struct mm__thread *cpu, void *arg)
 	++*(unsigned int *)arg;
 }
 
-TEST(mm_tlb, threads_that_have_ended_are_not_stopped)
+TEST(mm_tlb, threads_that_have_ended_are_not_interrupted)
 {
 	struct mm *mm = new_space();
 	unsigned int visited = 0;
@@ -631,7 +631,7 @@ static void ignore(struct mm__thread *cpu, void *arg)
 	(void)cpu, (void)arg;
 }
 
-TEST(mm_tlb, a_thread_that_was_stopped_is_fenced_until_it_has_not_been_for_long)
+TEST(mm_tlb, an_interrupted_thread_is_fenced_until_it_was_not_interrupted_for_long)
 {
 	struct mm *mm = new_space();
 	struct mm__thread *cpu = mm__this_thread(mm);

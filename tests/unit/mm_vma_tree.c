@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "mm/vma_tree.h"
-#include "mm/thread.h"
 #include "mm/rcu.h"
+#include "mm/thread.h"
+#include "mm/vma_tree.h"
 #include "test.h"
 
 #include <stdlib.h>
@@ -276,7 +276,7 @@ TEST(mm_vma_tree, the_lowest_gap_that_fits_is_found_within_bounds)
 	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_vma_tree, what_is_reserved_is_enough_for_growth_from_nothing)
+TEST(mm_vma_tree, the_reserve_is_enough_for_growth_from_nothing)
 {
 	struct mm__vma_tree tree;
 
@@ -293,7 +293,7 @@ TEST(mm_vma_tree, what_is_reserved_is_enough_for_growth_from_nothing)
 	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_vma_tree, what_is_preloaded_is_all_that_is_reserved)
+TEST(mm_vma_tree, preloading_stocks_the_whole_reserve)
 {
 	struct mm__vma_tree tree;
 	struct mm__vma_needs needs = { .now = 3 };
@@ -426,7 +426,7 @@ TEST(mm_vma_tree, any_number_of_mappings_stays_at_either_end)
 	mm__rcu_barrier();
 }
 
-TEST(mm_vma_tree, what_is_reserved_stays_for_the_writer_that_reserved_it)
+TEST(mm_vma_tree, a_reserve_stays_for_the_writer_that_made_it)
 {
 	struct mm__vma_needs needs = { .now = 1, .later = 2, .most = 100000 };
 	struct mm__vma_budget first;
@@ -546,7 +546,7 @@ TEST(mm_vma_tree, an_edit_in_place_takes_no_node)
 	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_vma_tree, an_edit_is_not_in_place_where_a_leaf_ends_or_has_no_room)
+TEST(mm_vma_tree, an_edit_is_not_in_place_where_a_border_node_ends_or_has_no_room)
 {
 	struct mm__vma_tree tree;
 
@@ -612,14 +612,14 @@ static void take_turns(struct mm__vma_tree *tree, unsigned int threads, unsigned
 		mm__rcu_read_lock();
 		edit = (struct mm__vma_edit){ .tree = tree };
 		CHECK(mm__vma_edit_in_place(&edit, tree, start, start + 10, i % threads + 1,
-					     false));
+					    false));
 		end_in_place();
 		if (edit.tidy)
 			tidy(tree, edit.tidy, edit.divides, i);
 	}
 }
 
-TEST(mm_vma_tree, a_leaf_is_divided_between_threads_that_change_it_in_turn)
+TEST(mm_vma_tree, a_border_node_is_divided_between_threads_that_change_it_in_turn)
 {
 	struct mm__vma_tree tree;
 	unsigned int levels;
@@ -649,7 +649,7 @@ TEST(mm_vma_tree, a_leaf_is_divided_between_threads_that_change_it_in_turn)
 	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_vma_tree, a_leaf_that_is_almost_empty_is_joined_with_another)
+TEST(mm_vma_tree, a_border_node_that_is_almost_empty_is_joined_with_another)
 {
 	struct mm__vma_tree tree;
 
@@ -679,7 +679,7 @@ TEST(mm_vma_tree, a_leaf_that_is_almost_empty_is_joined_with_another)
 	mm__vma_tree_destroy(&tree);
 }
 
-TEST(mm_vma_tree, room_is_found_in_one_leaf)
+TEST(mm_vma_tree, room_is_found_in_one_border_node)
 {
 	struct mm__vma_tree tree;
 	uint64_t addr = 500;
