@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Leaves of the VMA tree that change in place: a reader beside an edit, and edits beside each
+ * Border nodes of the VMA tree that change in place: a reader beside an edit, and edits beside each
  * other.
  */
 #include "stepper.h"
@@ -20,7 +20,7 @@ static void put(uint64_t start, uint64_t end, uintptr_t vma)
 	mm__vma_tree_insert(&edit, &m);
 }
 
-/* With the lock. */
+/* With the VMA tree lock. */
 static void begin_locked(struct mm__vma_edit *locked, uint64_t start, uint64_t end)
 {
 	struct mm__vma_needs needs = { .now = 3 };
@@ -49,7 +49,7 @@ static void end(void)
 	mm__rcu_read_unlock();
 }
 
-/* A tree of one leaf, with one mapping. */
+/* A tree of one border node with one mapping. */
 static struct border *plant(void)
 {
 	CHECK(mm__os_thread_attach());
@@ -166,7 +166,7 @@ TEST(mm_border, a_border_node_is_not_replaced_during_an_edit_in_place)
 	uproot();
 }
 
-/* Two leaves, with a key between 140 and 199. */
+/* Two border nodes, with a key between 140 and 199. */
 static void divide(void)
 {
 	begin_locked(&edit, 160, 170);
@@ -195,7 +195,7 @@ TEST(mm_border, an_edit_in_place_does_not_go_over_a_key)
 	uproot();
 }
 
-/* The mapping that grows over the key touches what the leaf has then. */
+/* A mapping grows over the key, and then touches mappings of the border node. */
 TEST(mm_border, a_border_node_knows_that_a_key_has_moved_into_it)
 {
 	struct mm__mapping m = { 130, 170, VMA(8) };
@@ -231,7 +231,7 @@ TEST(mm_border, an_edit_in_place_does_not_make_gaps_that_a_search_would_miss)
 	put(200, 210, 7);
 	end();
 	divide();
-	/* The search makes the bounds as narrow as can be. */
+	/* The search makes the recorded bounds as narrow as possible. */
 	CHECK(!mm__vma_tree_highest_gap(&tree, 10, 100, 140, &addr));
 	mm__rcu_read_lock();
 	CHECK(!mm__vma_edit_in_place(&edit, &tree, 110, 130, 1, true));
@@ -248,7 +248,7 @@ TEST(mm_border, an_edit_in_place_does_not_make_gaps_that_a_search_would_miss)
 
 static atomic_bool has_tried;
 
-/* What moves from the upper leaf to the lower one. */
+/* An edit that moves a mapping from the upper border node to the lower one. */
 static void *begin_second(void *arg)
 {
 	struct mm__vma_edit first;
@@ -269,7 +269,9 @@ static void *begin_second(void *arg)
 	return NULL;
 }
 
-/* Another thread may wait for the first, or for the lock of the tree with it. */
+/*
+ * Another thread may hold the second border node and wait for the first, or for the VMA tree lock.
+ */
 TEST(mm_border, a_second_edit_in_place_waits_for_no_other_thread)
 {
 	struct border *leaf;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_brk() where the end of the heap, or what follows the heap, changes before the range is held.
+ * mm_brk() where the end of the heap, or the VMA after the heap, changes before the range is held.
  */
 #include "stepper.h"
 
@@ -12,7 +12,7 @@ static uint64_t brk_to(struct mm *mm, uint64_t brk)
 	return result;
 }
 
-/* Of three pages. */
+/* A heap of three pages. */
 static struct mm *new_heap(void)
 {
 	struct mm_attr attr;
@@ -21,7 +21,7 @@ static struct mm *new_heap(void)
 	mm_attr_init(&attr);
 	attr.brk_start = AT(0);
 	mm = new_space_with(&attr);
-	/* The tree is not empty. */
+	/* So the tree is not empty. */
 	map(mm, 1000, 1, RW);
 	CHECK_EQ(brk_to(mm, AT(3)), AT(3));
 	return mm;
@@ -52,7 +52,7 @@ static void shrink(struct mm *mm)
 	CHECK_EQ(brk_to(mm, AT(1)), AT(1));
 }
 
-/* The two hold ranges that do not overlap. */
+/* The two threads hold ranges that do not overlap. */
 TEST(mm_brk_ends, a_heap_that_grows_while_it_shrinks_has_no_hole)
 {
 	check_growing(new_heap(), shrink, true, "0-5:rw-p 1000-1001:rw-p");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock in an entry of a page table: a thread that waits counts as waiting before it passes its fence, and
- * after that sleeps; the thread that unlocks the entry wakes it. What goes wrong without that goes wrong
- * seldom: so here each step is looked at. tests/model/entry_lock.c has the orders between them.
+ * The lock in an entry of a page table. A waiter counts as waiting before it passes its fence, and
+ * then sleeps; the thread that unlocks the entry wakes it. Errors in this protocol seldom show in a
+ * run, so the test looks at each step. tests/model/entry_lock.c checks the orders between the
+ * steps.
  */
 #include "parking.h"
 #include "stepper.h"
@@ -73,7 +74,7 @@ static void *look(void *arg)
 	return arg;
 }
 
-/* A thread that only wants to see the entry unlocked wakes no other. */
+/* A thread that only waits until the entry is unlocked wakes no other thread. */
 TEST(mm_entry_lock, all_that_wait_are_woken)
 {
 	pthread_t threads[THREADS];
@@ -90,7 +91,7 @@ TEST(mm_entry_lock, all_that_wait_are_woken)
 	CHECK_EQ(atomic_load(&waiters), 0);
 }
 
-/* Each waits for its own entry, and all are counted in one word. */
+/* The threads wait for different entries, and one word counts them all. */
 TEST(mm_entry_lock, a_thread_that_waits_for_another_entry_goes_on_waiting)
 {
 	static _Atomic(uint64_t) other = MM__BUSY;

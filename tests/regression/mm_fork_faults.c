@@ -4,7 +4,7 @@
  */
 #include "stepper.h"
 
-/* Makes the page this thread's, and later writes to it again. */
+/* Faults the page in as the thread's own, and writes to it again later. */
 static void fault_and_write(struct stepper *self)
 {
 	CHECK_EQ(poke(self->mm, AT(0), 1), 0);
@@ -13,7 +13,7 @@ static void fault_and_write(struct stepper *self)
 	CHECK_EQ(poke(self->mm, AT(0), 2), 0);
 }
 
-/* The frame was this space's alone when the fault looked, and is not any more. */
+/* When the fault looked, only this space had the frame; now a child shares it. */
 TEST(mm_fork_faults, a_fault_does_not_allow_writing_to_a_page_that_fork_shared)
 {
 	struct mm *mm = new_space();
@@ -81,9 +81,9 @@ static void write_fault(struct stepper *self)
 }
 
 /*
- * The entry may not be written to any more, but the writer still does so through its TLB, when a
- * fault of another thread copies the page. What keeps it out is the count of the VMA, and the
- * writer's number in the entry, either of them.
+ * The entry is read-only now, but the writer still writes through its TLB, when a fault of another
+ * thread would copy the page. Two things keep that fault out: the count of the VMA, and the
+ * writer's number in the entry. Either of them suffices.
  */
 TEST(mm_fork_faults, a_page_is_not_copied_before_the_flush)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The order of the first steps of a grace period; tests/model/rcu.pml says what goes wrong in another.
- * What it frees when is in tests/unit/mm_rcu.c.
+ * The order of the first steps of a grace period. tests/model/rcu.pml shows how another order
+ * fails; tests/unit/mm_rcu.c tests which garbage is freed when.
  */
 #include "stepper.h"
 
@@ -36,7 +36,7 @@ TEST(mm_grace_period, begins_with_a_fence_and_then_the_epoch)
 	CHECK_EQ(epoch_now(), before + 1);
 }
 
-/* What is not wanted is not paid for. */
+/* A grace period that no thread needs costs nothing. */
 TEST(mm_grace_period, does_not_begin_where_nothing_waits_for_it)
 {
 	uint64_t before;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The lost copy-on-write. A fault copies a page without a lock. Meanwhile the other owner of the
- * frame drops its share, another thread writes to the frame in place, and what the fault looked at
- * becomes what it was. If the fault installs its copy now, what was written is lost. Only a count
- * that grows shows that something happened.
+ * frame drops its share, another thread writes to the frame in place, and the entry that the fault
+ * has seen gets its old value again. If the fault then installs its copy, the write is lost. Only a
+ * count that grows shows that something happened.
  *
- * The entry has the number of the thread in it that may have it in its TLB, so not much makes it
- * what it was; but a page that was moved away and back has none, as in a child of mm_fork().
+ * An entry contains the number of the thread that may have it in its TLB, so an entry seldom gets
+ * its old value again. But the entry of a page that was moved away and back contains no number, and
+ * neither does one in a child of mm_fork().
  */
 #include "files.h"
 #include "stepper.h"
@@ -24,7 +25,7 @@ static void write_fault_and_read(struct stepper *self)
 	self->result = peek(self->mm, AT(0));
 }
 
-/* VMA and count stay as they are: that is for the entry to tell. */
+/* The VMA and its count stay as they are: only the entry shows the change. */
 TEST(mm_lost_copy, a_page_of_zeroes_does_not_replace_one_that_was_written_to)
 {
 	struct mm *mm = new_space();
@@ -78,7 +79,7 @@ TEST(mm_lost_copy, a_copy_is_not_installed_when_another_wrote_in_place)
 
 	unmap(parent, 0, 1);
 	CHECK_EQ(poke(mm, AT(0), 2), 0);
-	/* The entry may not be written to any more, and the frame becomes this space's alone again. */
+	/* The entry becomes read-only, and then this space is the only owner of the frame again. */
 	other = fork_of(mm);
 	unmap(other, 0, 1);
 	move(mm, 0, 8);
@@ -96,7 +97,7 @@ TEST(mm_lost_copy, a_copy_is_not_installed_when_another_wrote_in_place)
 }
 
 /*
- * Private copies of pages of a file, which go when the file becomes too short
+ * Private copies of pages of a file, which are dropped when the file becomes too short
  */
 
 static void read_twice(struct stepper *self)
@@ -106,7 +107,10 @@ static void read_twice(struct stepper *self)
 	self->result = peek(self->mm, AT(0));
 }
 
-/* A reader finds the end of the file, and is stopped; the file grows, and the copy is written to. */
+/*
+ * A reader finds the end of the file, and stops. Then the file grows, and a thread writes to the
+ * copy.
+ */
 static void write_while_a_reader_is(enum point where)
 {
 	struct mm *mm = new_space();
@@ -125,7 +129,7 @@ static void write_while_a_reader_is(enum point where)
 	CHECK_EQ(reader.result, -MM_BUS_ADRERR);
 	CHECK_EQ(peek(mm, AT(0)), 2);
 	CHECK_EQ(stats_of(mm).pages, 1);
-	/* And it goes as any other. */
+	/* The copy is dropped like any other. */
 	CHECK_EQ(ftruncate(fd, 0), 0);
 	CHECK_EQ(peek(mm, AT(0)), -MM_BUS_ADRERR);
 	CHECK_EQ(stats_of(mm).frames, 0);

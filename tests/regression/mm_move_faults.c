@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_mremap() against faults at the place that the pages leave, and at the one where they arrive.
+ * mm_mremap() against faults at the old and at the new place of the pages.
  */
 #include "stepper.h"
 
@@ -16,7 +16,7 @@ static void write_at_new_place(struct stepper *self)
 	self->result = poke(self->mm, AT(8) + 1, 2);
 }
 
-/* The VMA is there, and the page is not yet. */
+/* The VMA has arrived, and the page has not yet. */
 TEST(mm_move_faults, nothing_is_lost_that_is_written_where_a_page_arrives)
 {
 	struct mm *mm = new_space();
@@ -47,7 +47,7 @@ static void read_at_old_place(struct stepper *self)
 	self->result = peek(self->mm, AT(0));
 }
 
-/* The fault has found the VMA before, and comes when the TLBs have been flushed. */
+/* The fault found the VMA before the move, and continues after the flush of the TLBs. */
 TEST(mm_move_faults, a_page_is_not_seen_where_it_was)
 {
 	struct mm *mm = new_space();
@@ -78,7 +78,7 @@ static void write_fault(struct stepper *self)
 	self->result = touch(self->mm, AT(0), W);
 }
 
-/* It would be there for ever: there is no VMA any more. */
+/* The page would never be taken out, as it has no VMA any more. */
 TEST(mm_move_faults, no_page_is_installed_where_pages_were)
 {
 	struct mm *mm = new_space();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stack grows by a fault below it, while others map, unmap or fault there.
+ * A fault below a stack grows the stack, while other threads map, unmap or fault there.
  */
 #include "stepper.h"
 
-#define STACK 300u /* its first page: what has to stay free below lies above page 0 */
+#define STACK 300u /* its first page; the gap that must stay free below it is above page 0 */
 
 static struct mm *space_with_stack(void)
 {
@@ -21,7 +21,7 @@ static void write_below(struct stepper *self)
 	self->result = touch(self->mm, AT(STACK - 1), W);
 }
 
-/* Stops it before everything is held, when it knows that the stack may grow. */
+/* Stops the thread when it knows that the stack may grow, before it holds the whole space. */
 static void start_growing(struct stepper *thread, struct mm *mm)
 {
 	step_start(thread, write_below, mm);
@@ -68,7 +68,7 @@ TEST(mm_stack_faults, a_mapping_in_place_of_a_stack_does_not_grow)
 	end_space(mm);
 }
 
-/* Two threads fault below it: the second finds it grown. */
+/* Two threads fault below the stack. The second finds that it has grown. */
 TEST(mm_stack_faults, a_stack_grows_once)
 {
 	struct mm *mm = space_with_stack();
@@ -97,8 +97,8 @@ static void write_further_below(struct stepper *self)
 }
 
 /*
- * Where nothing is mapped, an munmap() is about to take the pages out. It must not meet those of a
- * stack that has grown there meanwhile.
+ * An mm_munmap() of a range without VMAs is about to take out pages. It must not take out those of
+ * a stack that has grown into the range meanwhile.
  */
 TEST(mm_stack_faults, nothing_is_lost_where_a_stack_grows_over_a_range_being_unmapped)
 {
@@ -125,8 +125,10 @@ static void write_in_stack(struct stepper *self)
 	self->result = touch(self->mm, AT(STACK + 1), W);
 }
 
-/* Neither the VMA nor the tree that a fault has found it in goes away when the stack grows, and
- * another leaf. */
+/*
+ * A fault has found a VMA in a border node. The stack grows, and another mapping then replaces the
+ * border node. Neither the VMA nor the node is freed.
+ */
 TEST(mm_stack_faults, a_fault_in_a_stack_goes_on_while_it_grows)
 {
 	struct mm *mm = space_with_stack();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fault has found a page table, which becomes empty and is freed. The VMA stays as it is.
+ * A fault has found a page table, which then becomes empty and is freed. The VMA does not change.
  */
 #include "stepper.h"
 
@@ -17,7 +17,7 @@ static void drop_page(struct mm *mm, unsigned int page)
 	CHECK_EQ(mm_madvise(mm, AT(page), PAGES(1), MM_MADV_DONTNEED), 0);
 }
 
-/* A page in each of so many tables that the first one is freed when all are empty. */
+/* One page in each of so many tables that an unmapper frees the first table when all are empty. */
 static struct mm *space_with_tables(void)
 {
 	struct mm *mm = new_space();
@@ -81,8 +81,10 @@ static void drop_each(struct stepper *self)
 	drop_pages(self->mm);
 }
 
-/* The table looks empty: but the fault has locked an entry, and has not looked whether the table is
- * dead. */
+/*
+ * The fault has locked an entry of the empty table, and has not yet checked whether the table is
+ * dead.
+ */
 TEST(mm_stale_table, a_fault_that_has_locked_an_entry_finds_the_table_dead)
 {
 	struct mm *mm = space_with_tables();
@@ -104,7 +106,7 @@ TEST(mm_stale_table, a_fault_that_has_locked_an_entry_finds_the_table_dead)
 	end_space(mm);
 }
 
-/* The fault has looked at that, too, and waits before it unlocks the entry. */
+/* The fault has checked that, too, and stops before it unlocks the entry. */
 TEST(mm_stale_table, a_table_is_not_taken_out_while_a_fault_fills_it)
 {
 	struct mm *mm = space_with_tables();
@@ -125,7 +127,7 @@ TEST(mm_stale_table, a_table_is_not_taken_out_while_a_fault_fills_it)
 	step_to_end(&thread);
 	step_await_end(&dropper);
 	CHECK(!atomic_load(&table_at(mm, AT(0))->dead));
-	/* The dropper has ended, and kept none. */
+	/* The dropper has ended, and keeps no table. */
 	CHECK_EQ(stats_of(mm).tables, tables - MM__KEPT_TABLES);
 	CHECK_EQ(thread.result, 0);
 	CHECK_EQ(peek(mm, AT(0)), 0);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What threads still have in their TLBs; and who waits for whom when that is taken out.
+ * Stale entries in the TLBs of threads; and which thread waits for which while they are flushed.
  */
 #include "files.h"
 #include "stepper.h"
 
 #include <signal.h>
 
-/* Has the page in its TLB, and later reads it again, and again. */
+/* Has the page in its TLB, and reads it again and again later. */
 static void read_again(struct stepper *self)
 {
 	CHECK_EQ(poke(self->mm, AT(0), 1), 0);
@@ -23,7 +23,7 @@ static void unmap_page(struct stepper *self)
 	unmap(self->mm, 0, 1);
 }
 
-/* With one frame altogether, a frame that is freed too early is handed out again at once. */
+/* There is only one frame, so a frame that is freed too early is used again at once. */
 TEST(mm_stale_tlb, a_frame_is_not_freed_while_a_thread_reads_it)
 {
 	struct mm_attr attr;
@@ -52,7 +52,7 @@ TEST(mm_stale_tlb, a_frame_is_not_freed_while_a_thread_reads_it)
 	end_space(mm);
 }
 
-/* Has the page in its TLB, and faults elsewhere. */
+/* Has the page in its TLB, and faults on another one. */
 static void write_two_pages(struct stepper *self)
 {
 	CHECK_EQ(poke(self->mm, AT(0), 1), 0);
@@ -60,7 +60,7 @@ static void write_two_pages(struct stepper *self)
 	CHECK_EQ(poke(self->mm, AT(1), 2), 0);
 }
 
-/* It may be just using what is in its TLB. */
+/* The thread may be using an entry of its TLB. */
 TEST(mm_stale_tlb, a_flush_waits_until_a_thread_can_be_interrupted)
 {
 	struct mm *mm = new_space();
@@ -129,7 +129,7 @@ TEST(mm_stale_tlb, no_thread_reads_a_page_that_was_moved_away)
 	end_space(mm);
 }
 
-/* The copy has another frame: who reads the old one does not see what is written to the new. */
+/* The copy has another frame. A thread that reads the old frame misses writes to the new one. */
 TEST(mm_stale_tlb, no_thread_reads_the_old_frame_of_a_copied_page)
 {
 	struct mm *mm = new_space();
@@ -149,7 +149,7 @@ TEST(mm_stale_tlb, no_thread_reads_the_old_frame_of_a_copied_page)
 	end_space(mm);
 }
 
-/* The page is in its TLB, and it faults because it may not be written to. */
+/* The page is in its TLB for reading only, so a write faults. */
 static void read_and_fault(struct stepper *self)
 {
 	step_ready(self);
@@ -165,8 +165,8 @@ static void write_page(struct stepper *self)
 }
 
 /*
- * A copy of a page is made, with its entry locked, and another thread has to be stopped for that,
- * which waits for the entry.
+ * A thread copies a page with the entry locked. For that it has to interrupt another thread, which
+ * waits for the entry.
  */
 TEST(mm_stale_tlb, a_flush_does_not_wait_for_a_thread_that_waits_for_an_entry)
 {
@@ -183,7 +183,7 @@ TEST(mm_stale_tlb, a_flush_does_not_wait_for_a_thread_that_waits_for_an_entry)
 	CHECK_EQ(step_to(&waiter, 0), PAUSED);
 	CHECK_EQ(step_to(&writer, AT_FLUSH), AT_FLUSH);
 	CHECK_EQ(step_to(&waiter, AT_ENTRY_WAIT), AT_ENTRY_WAIT);
-	/* It does not go on before the flush is done. */
+	/* The writer continues only after the flush. */
 	CHECK_EQ(step_to(&writer, AFTER_FLUSH), AFTER_FLUSH);
 	step_on(&waiter, 0);
 	step_to_end(&writer);
@@ -195,7 +195,7 @@ TEST(mm_stale_tlb, a_flush_does_not_wait_for_a_thread_that_waits_for_an_entry)
 }
 
 /*
- * Who comes into a TLB, and when
+ * Which threads fill their TLBs, and when
  */
 
 static void read_twice(struct stepper *self)
@@ -206,7 +206,7 @@ static void read_twice(struct stepper *self)
 	self->result = peek(self->mm, AT(0));
 }
 
-/* The page table has the page, but not for this thread. */
+/* The page table has the page, but not yet for this thread. */
 TEST(mm_stale_tlb, a_thread_with_an_entry_in_its_tlb_is_flushed)
 {
 	struct mm *mm = new_space();
@@ -229,7 +229,7 @@ static void fault_and_read(struct stepper *self)
 	self->result = peek(self->mm, AT(0));
 }
 
-/* The fault has just unlocked the entry, and another thread unmaps what it has put in. */
+/* The fault has just unlocked the entry, and another thread unmaps the page. */
 TEST(mm_stale_tlb, a_fault_fills_the_tlb_before_others_can_flush_it)
 {
 	struct mm *mm = new_space();
@@ -250,7 +250,7 @@ TEST(mm_stale_tlb, a_fault_fills_the_tlb_before_others_can_flush_it)
 	end_space(mm);
 }
 
-/* The entry is this thread's, but another page has taken its place in the TLB. */
+/* The entry is for this thread, but another page has replaced it in the TLB. */
 static void fill_and_read(struct stepper *self)
 {
 	struct mm_siginfo info;
@@ -262,7 +262,7 @@ static void fill_and_read(struct stepper *self)
 	self->result = peek(self->mm, AT(0));
 }
 
-/* The walk of the page table is held up by the flush. */
+/* The flush delays the thread's walk of the page table. */
 TEST(mm_stale_tlb, an_entry_is_not_put_in_that_was_read_before_a_flush)
 {
 	struct mm *mm = new_space();
@@ -272,7 +272,7 @@ TEST(mm_stale_tlb, an_entry_is_not_put_in_that_was_read_before_a_flush)
 	step_start(&reader, fill_and_read, mm);
 	atomic_store(&reader.cpu->state, MM__THREAD_INTERRUPTED);
 	CHECK_EQ(step_to(&reader, AT_RESUME_WAIT), AT_RESUME_WAIT);
-	/* Its flush lets the reader go on. */
+	/* The flush resumes the reader. */
 	unmap(mm, 0, 1);
 	step_to_end(&reader);
 	CHECK_EQ(reader.result, -MM_SEGV_MAPERR);
@@ -294,7 +294,10 @@ static void count_fence(void)
 	heavy_fences++;
 }
 
-/* A heavy fence interrupts all; who has been stopped passes its own for some time. */
+/*
+ * A heavy fence interrupts all threads. A thread that was interrupted passes a fence of its own for
+ * some time, so that no heavy fence is needed.
+ */
 TEST(mm_stale_tlb, a_thread_that_is_flushed_again_and_again_needs_one_heavy_fence)
 {
 	struct mm *mm = new_space();
@@ -304,7 +307,10 @@ TEST(mm_stale_tlb, a_thread_that_is_flushed_again_and_again_needs_one_heavy_fenc
 	step_start(&writer, write_each_time, mm);
 	step_at_fence = count_fence;
 	for (unsigned int i = 0; i < 3; i++) {
-		/* Nothing is freed here, for which the checked build would stop all. */
+		/*
+		 * Frees nothing. Where memory is freed, the checked build would interrupt all
+		 * threads.
+		 */
 		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), R), 0);
 		CHECK_EQ(heavy_fences, mmrange__fence_is_heavy ? 1 : i + 1);
 		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(1), RW), 0);
@@ -322,8 +328,8 @@ static void drop_page(struct stepper *self)
 }
 
 /*
- * The page is taken out, and another thread puts a new one in. Whoever has the old one in its TLB
- * must not go on with it from then on.
+ * A thread takes the page out, and another thread puts a new one in. From then on, no thread may
+ * use the old page through its TLB.
  */
 TEST(mm_stale_tlb, nothing_is_written_to_a_page_that_another_has_replaced)
 {
@@ -350,14 +356,14 @@ TEST(mm_stale_tlb, nothing_is_written_to_a_page_that_another_has_replaced)
 	end_space(mm);
 }
 
-/* What takes the place of a file that is not mapped any more can only be read. */
+/* The read-only mapping that replaces a file that is not mapped any more. */
 static void fail_by_write(int number)
 {
 	(void)number;
 	test_fail(__FILE__, __LINE__, "written to a file that is not mapped any more");
 }
 
-/* A file is mapped as long as a VMA of it is there, and that goes after its pages have gone. */
+/* A file stays mapped as long as one of its VMAs exists, and a VMA is freed after its pages. */
 TEST(mm_stale_tlb, nothing_is_lost_that_is_written_to_a_file_until_the_flush)
 {
 	struct mm *mm = new_space();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A fault goes on with a VMA that is not mapped any more, or not so any more.
+ * A fault uses a VMA that has been unmapped, or changed, since the fault found it.
  */
 #include "stepper.h"
 
@@ -16,7 +16,7 @@ static void read_fault(struct stepper *self)
 	self->result = touch(self->mm, AT(0), R);
 }
 
-/* Its table is there; the page is not. */
+/* The table exists, and the page does not. */
 static struct mm *space_with_table(void)
 {
 	struct mm *mm = new_space();
@@ -46,7 +46,7 @@ TEST(mm_stale_vma, a_vma_is_not_freed_while_a_fault_looks_at_it)
 	end_space(mm);
 }
 
-/* What the fault has looked the VMA up in is replaced as a whole. */
+/* Another thread replaces the whole tree in which the fault has looked up the VMA. */
 TEST(mm_stale_vma, the_tree_of_vmas_is_not_freed_while_a_fault_is_in_it)
 {
 	struct mm *mm = space_with_table();
@@ -56,7 +56,7 @@ TEST(mm_stale_vma, the_tree_of_vmas_is_not_freed_while_a_fault_is_in_it)
 	step_start(&thread, write_fault, mm);
 	CHECK_EQ(step_to(&thread, AT_VMA), AT_VMA);
 	watch_free(atomic_load(&mm->vmas.root));
-	/* It is full. */
+	/* The border node is full. */
 	map(mm, 500, 1, R);
 	CHECK(!was_freed());
 
@@ -67,7 +67,7 @@ TEST(mm_stale_vma, the_tree_of_vmas_is_not_freed_while_a_fault_is_in_it)
 	end_space(mm);
 }
 
-/* A page for which there is no VMA any more would be there for ever. */
+/* A page without a VMA would never be taken out. */
 TEST(mm_stale_vma, no_page_is_installed_after_munmap)
 {
 	struct mm *mm = space_with_table();
@@ -89,7 +89,7 @@ static void unmap_page(struct stepper *self)
 	unmap(self->mm, 0, 1);
 }
 
-/* The fault has locked the entry, and still found the VMA as it was. */
+/* The fault has locked the entry, and has found the VMA unchanged. */
 TEST(mm_stale_vma, munmap_waits_for_a_fault_that_installs_a_page)
 {
 	struct mm *mm = space_with_table();
@@ -132,7 +132,7 @@ TEST(mm_stale_vma, a_fault_gives_back_an_entry_that_it_has_locked_too_late)
 	end_space(mm);
 }
 
-/* The fault begins when all pages have just been taken out. */
+/* The fault begins right after mm_munmap() has taken out all pages. */
 TEST(mm_stale_vma, no_page_is_installed_behind_munmap)
 {
 	struct mm *mm = space_with_table();
@@ -168,7 +168,7 @@ TEST(mm_stale_vma, a_page_does_not_get_the_protection_of_a_mapping_before)
 	end_space(mm);
 }
 
-/* The frame is this space's alone, so the fault only has to allow more. */
+/* Only this space has the frame, so the fault only has to extend the rights. */
 static void write_and_fault(struct stepper *self)
 {
 	CHECK_EQ(poke(self->mm, AT(0), 1), 0);
@@ -198,7 +198,7 @@ TEST(mm_stale_vma, a_fault_does_not_undo_mprotect)
 	end_space(mm);
 }
 
-/* Each mapping of shared memory is a file of its own. */
+/* Each mapping of shared memory has a file of its own. */
 TEST(mm_stale_vma, a_page_of_a_file_is_not_installed_for_another_file)
 {
 	struct mm *mm = space_with_table();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock of a page table: who waits counts as waiting before it passes its fence, and after that
- * sleeps; who unlocks wakes it. What goes wrong without that goes wrong seldom: so here each step
- * is looked at. tests/model/table_lock.c has the orders between them.
+ * The lock of a page table. A waiter counts as waiting before it passes its fence, and then sleeps;
+ * the thread that unlocks wakes it. Errors in this protocol seldom show in a run, so the test looks
+ * at each step. tests/model/table_lock.c checks the orders between the steps.
  */
 #include "parking.h"
 #include "stepper.h"

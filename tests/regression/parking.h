@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* How often threads sleep on a word and are woken: the linker leads the calls to the platform here. */
+/*
+ * Counts sleeps on a word, and wake-ups: the linker redirects calls of the platform to this file.
+ */
 #ifndef TESTS_PARKING_H
 #define TESTS_PARKING_H
 
@@ -8,10 +10,10 @@
 #include <stdint.h>
 
 extern atomic_uint park_sleeps, park_wakes;
-/* By the last wake. */
+/* Whether the last wake-up woke all sleepers. */
 extern atomic_bool park_woke_all;
 
-/* Counts anew, for this word. */
+/* Resets the counts, and counts for this word from now on. */
 void watch_parking(const _Atomic(uint64_t) *word);
 
 #endif

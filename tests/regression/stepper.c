@@ -27,7 +27,10 @@ static void *run(void *arg)
 	self = thread;
 	CHECK(mm__os_thread_attach());
 	self->run(self);
-	/* What it has is freed when it ends, and nobody is to look at that then. */
+	/*
+	 * The library frees the thread's state at its end. From here on, no step may look at that
+	 * state.
+	 */
 	self = NULL;
 	thread->at = ENDED;
 	CHECK_EQ(sem_post(&thread->stopped), 0);
@@ -97,14 +100,12 @@ void step_ready(struct stepper *thread)
  * Points
  */
 
-bool __real_mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr,
-			       struct mm__mapping *m, struct mm__vma_look *look);
-bool __wrap_mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr,
-			       struct mm__mapping *m, struct mm__vma_look *look);
-bool __real_mm__vma_tree_at(const struct mm__vma_tree *tree, uint64_t addr,
-			     struct mm__mapping *m);
-bool __wrap_mm__vma_tree_at(const struct mm__vma_tree *tree, uint64_t addr,
-			     struct mm__mapping *m);
+bool __real_mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m,
+			      struct mm__vma_look *look);
+bool __wrap_mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m,
+			      struct mm__vma_look *look);
+bool __real_mm__vma_tree_at(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m);
+bool __wrap_mm__vma_tree_at(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m);
 void __real_mm__table_lock_wait(struct mm__table_lock *lock);
 void __wrap_mm__table_lock_wait(struct mm__table_lock *lock);
 bool __real_mm__entry_lock_try(_Atomic(uint64_t) *entry, uint64_t seen);
@@ -142,11 +143,11 @@ void __wrap_free(void *memory);
 void __real_mm__vma_drop(struct mm__garbage *garbage);
 void __wrap_mm__vma_drop(struct mm__garbage *garbage);
 
-/* Who may have to be stopped must not wait for who stops it. */
+/* A thread that others may have to interrupt must not wait for a thread that interrupts it. */
 static void check_stoppable(void)
 {
 	if (self && self->cpu && atomic_load(&self->cpu->busy))
-		test_fail(__FILE__, __LINE__, "a thread waits that may have to be stopped");
+		test_fail(__FILE__, __LINE__, "a thread waits that may have to be interrupted");
 }
 
 bool __wrap_mm__vma_tree_at(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m)
@@ -160,8 +161,8 @@ bool __wrap_mm__vma_tree_at(const struct mm__vma_tree *tree, uint64_t addr, stru
 	return found;
 }
 
-bool __wrap_mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr,
-			       struct mm__mapping *m, struct mm__vma_look *look)
+bool __wrap_mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m,
+			      struct mm__vma_look *look)
 {
 	bool found = __real_mm__vma_tree_look(tree, addr, m, look);
 
@@ -286,7 +287,7 @@ bool __wrap_mmrange__try_heavy_fence(void)
 	return __real_mmrange__try_heavy_fence();
 }
 
-/* The same memory may be got again, and freed for another reason. */
+/* The allocator may return the same memory again, which is then freed for another reason. */
 static void note_free(const void *memory)
 {
 	uintptr_t address = (uintptr_t)memory;
@@ -301,7 +302,7 @@ void __wrap_free(void *memory)
 	__real_free(memory);
 }
 
-/* It may be kept for the next VMA. */
+/* The thread may keep the memory for its next VMA. */
 void __wrap_mm__vma_drop(struct mm__garbage *garbage)
 {
 	note_free(garbage);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that a test stops in the middle of an operation, to let others do something there. The
- * linker (--wrap) leads calls between the object files of the library through stepper.c, where the
- * thread stops if that is a point it was told to stop at. So the library has no hooks for it, what
- * happens in which order is given by the test alone, and each run is the same.
+ * Threads that a test stops in the middle of an operation, so that other threads can act there. The
+ * linker (--wrap) redirects calls between the object files of the library through stepper.c. There
+ * a thread stops if the test told it to stop at that point. So the library needs no hooks, the test
+ * alone decides the order of events, and each run is the same.
  *
- * A stopped thread holds what it held: in a fault, an RCU read section. So what waits for one to
- * end (mm_destroy(), mm__rcu_barrier()) has to wait until the thread has gone on.
+ * A stopped thread keeps what it holds; in a fault, that is an RCU read section. A function that
+ * waits for readers (mm_destroy(), mm__rcu_barrier()) therefore waits until the thread continues.
  *
- * Failures of speculative faults in kernels that the tests of this folder repeat, each with a
- * variant of the library that lacks the one check, and has to fail (see variant.cmake):
+ * The tests of this folder repeat failures of speculative faults in kernels. For each there is a
+ * variant of the library that lacks the one check against it, and must fail (see variant.cmake):
  *
  *	a lost copy-on-write                                     mm_lost_copy.c
  *	fork() against threads that write through their TLBs     mm_fork_faults.c
@@ -18,11 +18,12 @@
  *	installed after the zap                                  mm_stale_vma.c
  *	a page table freed under a fault                         mm_stale_table.c
  *	a frame freed, or an entry used, in spite of a flush; a
- *	lock waited for while a flush waits for who waits        mm_stale_tlb.c
+ *	wait for a lock whose holder's flush waits for the
+ *	waiter                                                   mm_stale_tlb.c
  *	a stack that grows                                       mm_stack_faults.c
  *
- * Not here: sequence counts without release and acquire. What those order is in order anyway on
- * x86, so a run shows nothing there; it takes a model checker.
+ * Not here: sequence counts without release and acquire. x86 keeps that order anyway, so a run on
+ * x86 cannot show a missing one. The models in tests/model check these orders.
  */
 #ifndef TESTS_STEPPER_H
 #define TESTS_STEPPER_H
@@ -32,32 +33,33 @@
 #include "threads.h"
 
 enum point {
-	AT_VMA = 1,           /* a VMA was found, and its count not looked at yet */
-	AT_ENTRY = 2,          /* an entry is about to be locked, if it is as it was seen */
-	AT_FRAME = 4,          /* a free frame is about to be taken: others have to wait for that */
-	AT_RANGE_LOCK = 8,     /* a range is about to be locked */
-	AT_RANGE_WAIT = 0x10,  /* and it is not free */
-	AT_FLUSH = 0x20,       /* TLBs are about to be flushed */
-	AFTER_FLUSH = 0x40,    /* and were */
-	AT_ZAP = 0x80,         /* the pages of a range are about to be taken out */
-	AFTER_ZAP = 0x100,     /* and were */
-	AT_MOVE = 0x200,       /* pages are about to be moved, and the VMAs were */
-	AT_YIELD = 0x400,      /* another thread is waited for */
-	AT_ENTRY_WAIT = 0x800, /* another thread has locked the entry, and is waited for */
-	AT_ENTRY_WAKE =
-		0x1000,       /* an entry was unlocked in a table in which a thread waits for one */
-	AT_RESUME_WAIT = 0x2000, /* the thread is stopped, as for a flush of its TLB */
-	AFTER_ENTRY = 0x4000, /* an entry was locked, and nothing else looked at yet */
-	PAUSED = 0x8000,      /* where the thread has called step_pause() */
+	AT_VMA = 1,   /* the fault has found a VMA, and not looked at its count yet */
+	AT_ENTRY = 2, /* the fault is about to lock an entry, if the entry is as the fault saw it */
+	AT_FRAME = 4, /* the thread is about to take a free frame, for which it may have to wait */
+	AT_RANGE_LOCK = 8,       /* the thread is about to lock a range */
+	AT_RANGE_WAIT = 0x10,    /* .. and another thread holds the range */
+	AT_FLUSH = 0x20,         /* the thread is about to flush TLBs */
+	AFTER_FLUSH = 0x40,      /* .. and has flushed them */
+	AT_ZAP = 0x80,           /* the thread is about to take out the pages of a range */
+	AFTER_ZAP = 0x100,       /* .. and has taken them out */
+	AT_MOVE = 0x200,         /* the thread has moved VMAs, and is about to move their pages */
+	AT_YIELD = 0x400,        /* the thread waits for another one */
+	AT_ENTRY_WAIT = 0x800,   /* the thread waits for an entry that another thread has locked */
+	AT_ENTRY_WAKE = 0x1000,  /* the thread has unlocked an entry, in a table in which a thread
+				    waits for one */
+	AT_RESUME_WAIT = 0x2000, /* the thread was interrupted, as for a flush of its TLB, and waits
+				    to be resumed */
+	AFTER_ENTRY = 0x4000,    /* the thread has locked an entry, and checked nothing else yet */
+	PAUSED = 0x8000,         /* the thread has called step_pause() */
 	ENDED = 0x10000
 };
 
 struct stepper {
 	void (*run)(struct stepper *self);
 	struct mm *mm;
-	struct mm *child; /* of mm_fork() */
+	struct mm *child; /* from mm_fork() */
 	int result;
-	struct mm__vma *vma; /* that it has found last */
+	struct mm__vma *vma; /* the VMA that the thread found last */
 
 	/* For stepper.c only. */
 	struct mm__thread *cpu;
@@ -69,40 +71,43 @@ struct stepper {
 	sem_t go;
 };
 
-/* Called, if it is not NULL, before each heavy fence of any thread. */
+/* If not NULL, each thread calls it before a heavy fence. */
 extern void (*step_at_fence)(void);
 
-/* Starts a thread, and waits until it pauses, or ends. */
+/* Starts a thread, and waits until the thread pauses or ends. */
 void step_start(struct stepper *thread, void (*run)(struct stepper *self), struct mm *mm);
 
 /*
- * Lets it go on to one of these points, to its next pause, or to its end, and says to which. Who
- * has ended stays there.
+ * Lets the thread run to one of these points, to its next pause, or to its end; returns which. A
+ * thread that has ended stays at its end.
  */
 enum point step_to(struct stepper *thread, unsigned int points);
 
-/* step_to() in two parts: in between, it may wait for something. */
+/* step_to() in two parts, between which the thread may wait for something. */
 void step_on(struct stepper *thread, unsigned int points);
 enum point step_await(struct stepper *thread);
 
-/* Lets it go on to its end; or awaits that, if it goes on already. */
+/* Lets the thread run to its end, or waits for its end if the thread is running already. */
 void step_to_end(struct stepper *thread);
 void step_await_end(struct stepper *thread);
 
-/* By the thread: waits for the test. */
+/* Called by the thread: waits for the test. */
 void step_pause(struct stepper *self);
 
-/* The same, when it has what a speculative fault needs of its own: a cpu and free frames. */
+/*
+ * Like step_pause(), when the thread has all that a speculative fault needs: its state and free
+ * frames.
+ */
 void step_ready(struct stepper *self);
 
-/* Tells whether this is freed. One at a time. */
+/* From now on, was_freed() tells whether this memory was freed. Watches one object at a time. */
 void watch_free(const void *memory);
 bool was_freed(void);
 
-/* Until the one leaf of the tree has so many VMAs that the next change is one of a copy. */
+/* Fills the one border node of the tree, so that the next change replaces it by a copy. */
 void fill_leaf(struct mm *mm);
 
-/* mm_fault(): 0, or minus the reason. */
+/* mm_fault(): returns 0, or the reason, negated. */
 static inline int touch(struct mm *mm, uint64_t addr, int access)
 {
 	struct mm_siginfo info = { 0, MM_SEGV_MAPERR };
@@ -140,7 +145,7 @@ static inline uint64_t fallbacks(struct mm *mm, enum mm_fallback reason)
 	return stats_of(mm).fallbacks[reason];
 }
 
-/* The table of addr; nobody frees it meanwhile. */
+/* The table of addr, which no thread may free meanwhile. */
 static inline struct mm__table *table_at(struct mm *mm, uint64_t addr)
 {
 	struct mm__table *table;

@@ -307,7 +307,7 @@ mmrange_variant_change(mm_waits_unstoppable FILE src/mm/fault.c
 	result = serve(f);
 ")
 mmrange_variant_fails(mm_waits_unstoppable mm_stale_tlb
-  a_flush_does_not_wait_for_a_thread_that_waits_for_an_entry "a thread waits that may have to be stopped")
+  a_flush_does_not_wait_for_a_thread_that_waits_for_an_entry "a thread waits that may have to be interrupted")
 
 # A stack that may have grown, or may not any more, is not looked at again.
 mmrange_variant(mm_stack_without_recheck)

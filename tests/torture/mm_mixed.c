@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Code that knows only the coarse lock, code that locks ranges, and code that calls operations and
- * faults without any lock, in one address space.
+ * Three kinds of code in one address space: code that knows only the coarse lock, code that locks
+ * ranges, and code that calls operations and faults without any lock.
  *
- * The window consists of pairs of pages. Both pages of a pair have the same word in them, and so has
- * plain data beside the address space, unless somebody who holds the pair for writing is changing
- * them: one after the other, or by unmapping and mapping them again. So whoever holds the pair sees
- * them equal, operations of others always succeed, and a child has them equal, too.
+ * The window consists of pairs of pages. Both pages of a pair contain the same word, and so does
+ * plain data beside the address space. Only a thread that holds the pair for writing changes them:
+ * one after the other, or by unmapping and mapping them again. So a holder of the pair sees them
+ * equal, operations of other threads always succeed, and a child has them equal, too.
  *
- * Beside that, each pair counts who is inside, with relaxed atomics that order nothing. That this
- * would see a thread that locks wrongly is shown by threads that do.
+ * In addition, each pair counts the threads inside, with relaxed atomics that order nothing.
+ * Threads that lock wrongly on purpose show that the test detects them.
  */
 #include "spaces.h"
 #include "threads.h"
@@ -19,11 +19,11 @@
 #define PAGES_2 PAGES(2)
 #define WRITER  0x10000u
 
-/* What the first thread does wrong. */
+/* The error that the first thread makes. */
 enum flaw {
 	FLAW_NONE,
 	FLAW_FORGETS,       /* locks nothing */
-	FLAW_READS_ONLY,    /* locks for reading what it changes */
+	FLAW_READS_ONLY,    /* locks for reading the pairs that it changes */
 	FLAW_TOO_SHORT,     /* does not lock the last pair */
 	FLAW_UNLOCKS_EARLY, /* unlocks before it is done */
 	NR_FLAWS
@@ -139,7 +139,7 @@ static void leave(struct mixed *mixed, const struct lock *lock)
 }
 
 /*
- * By who holds the pair
+ * By a thread that holds the pair
  */
 
 static void check_pair(struct mixed *mixed, unsigned int pair)
@@ -151,7 +151,7 @@ static void check_pair(struct mixed *mixed, unsigned int pair)
 	expect(mixed, !mm_read(mixed->mm, addr_of(pair) + PAGES(1), &right, sizeof(right), NULL),
 	       "the other page can be read");
 	expect(mixed, left == right, "the pages are equal");
-	/* A thread that does not lock would make a data race of it. */
+	/* Beside a thread that does not lock, this would be a data race. */
 	if (mixed->flaw == FLAW_NONE)
 		expect(mixed, left == mixed->pairs[pair].word, "the data beside is equal");
 }
@@ -171,7 +171,7 @@ static void write_pair(struct worker *worker, unsigned int pair)
 		mixed->pairs[pair].word = word;
 }
 
-/* In several operations, between which it is not as others may see it. */
+/* In several operations. Only the holder may see the states in between. */
 static void change_mapping(struct worker *worker, unsigned int pair)
 {
 	struct mixed *mixed = worker->mixed;
@@ -198,7 +198,7 @@ static void change_mapping(struct worker *worker, unsigned int pair)
 	write_pair(worker, pair);
 }
 
-/* What has to be locked for writing would wait for the reader itself. */
+/* An operation that needs the pair for writing would wait for this reader itself. */
 static void try_in_vain(struct mixed *mixed, unsigned int pair)
 {
 	expect(mixed, mm_munmap(mixed->mm, addr_of(pair), PAGES_2) == EDEADLK,
@@ -210,8 +210,8 @@ static void hold_and_use(struct worker *worker)
 	struct mixed *mixed = worker->mixed;
 	struct lock lock = random_lock(worker);
 	/*
-	 * Who holds a range may not call for what lies beside it: with somebody in between who waits
-	 * for everything, that would wait for ever.
+	 * A thread that holds a range may not call an operation beside it: if a thread in between
+	 * waits for everything, the call would never return.
 	 */
 	unsigned int end = lock.end - (worker->flaw == FLAW_TOO_SHORT && !lock.coarse);
 
@@ -234,7 +234,7 @@ static void hold_and_use(struct worker *worker)
 }
 
 /*
- * By who holds nothing
+ * By a thread that holds nothing
  */
 
 static void fork_and_look(struct mixed *mixed)
@@ -253,7 +253,7 @@ static void fork_and_look(struct mixed *mixed)
 	mm_destroy(child);
 }
 
-/* Somewhere, where nobody else is. */
+/* In a place that no other thread uses. */
 static void use_own_memory(struct worker *worker)
 {
 	struct mm *mm = worker->mixed->mm;
@@ -266,7 +266,7 @@ static void use_own_memory(struct worker *worker)
 	CHECK_EQ(mm_munmap(mm, addr, PAGES(3)), 0);
 }
 
-/* No mapping is missing and no protection wrong, but while somebody else holds it. */
+/* A mapping is missing, or a protection wrong, only while another thread holds the pair. */
 static void operate(struct worker *worker)
 {
 	struct mixed *mixed = worker->mixed;
@@ -312,7 +312,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* What was violated; NULL: nothing. */
+/* Returns the rule that was violated, or NULL. */
 static const char *run(enum mm_locking locking, enum flaw flaw, unsigned int rounds, uint64_t *seed)
 {
 	static struct mixed mixed;

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All at once in one address space:
+ * Everything at once in one address space:
  *
- *	models     each has a window of its own, in which all has to be as in its model
- *	writers    number what they write to several pages, in a known order
- *	forker     makes children all the time, each of which has to be a snapshot of that
- *	users      share slots: what one has written there is found when the slot is handed over, and
- *	           nobody finds what was written to an earlier mapping of it
- *	wild ones  do anything to a window of all: they find nothing there that belongs elsewhere
+ *	models     each has a window of its own, which must agree with its model
+ *	writers    write consecutive numbers to several pages, in a known order
+ *	forker     makes children all the time; each child must be a snapshot of these pages
+ *	users      share slots: a user finds the values that were written there when it gets the
+ *	           slot, and no user finds a value that was written to an earlier mapping of the
+ *	           slot
+ *	wild ones  do anything in a window that they share, and find no value there that belongs
+ *	           elsewhere
  *
- * Everybody stops a few times, and everything is checked.
+ * A few times all threads pause, and the test checks everything.
  *
- * A fault without locks is seldom interrupted by what others do to its VMA, as it is short. Here,
- * where it gets a frame or looks for one, the linker lets the call end in one that may let others go
- * first.
+ * A fault without locks is so short that other threads seldom change its VMA meanwhile. Where such
+ * a fault takes a frame or looks for a page, the linker redirects the call to a function that may
+ * yield to other threads first.
  */
 #include "mm/frames.h"
 #include "mm/inode.h"
@@ -84,7 +86,7 @@ static uint64_t word_at(struct mm *space, uint64_t addr)
  * Models
  */
 
-/* They share page tables, and holes keep their VMAs apart. */
+/* The models share page tables. Holes keep their VMAs apart. */
 #define MODEL_BASE(i) (BASE + (i)*PAGES(MODEL_PAGES + 3))
 
 static void *follow_model(void *arg)
@@ -99,20 +101,20 @@ static void *follow_model(void *arg)
 }
 
 /*
- * Writers: the n-th number goes to the first page, then to the next, and last to shared memory. All
- * write to the same pages, each to its own words.
+ * Writers: a writer writes its n-th number to the first page, then to the next, and last to shared
+ * memory. All writers use the same pages, each its own words.
  */
 
 #define LOG_PAGES  5u
 #define LOG(page)  (BASE + PAGES(1000) + PAGES(page))
 #define LOG_SHARED (BASE + PAGES(1010))
 #define WORD(i)    (64 + 8 * (uint64_t)(i))
-/* The forker's in its children. */
+/* A word that the forker writes in its children. */
 #define CHILD_WORD 1024
 
 static uint64_t written[WRITERS];
 
-/* While another has the page protected, it cannot be written to. */
+/* The write fails while another thread has protected the page. */
 static void write_word(uint64_t addr, uint64_t value)
 {
 	int error;
@@ -154,13 +156,13 @@ struct snapshot {
 
 static void take_snapshot(struct mm *child, struct snapshot *s)
 {
-	/* From the last to the first: the order does not matter in a child. */
+	/* From the last page to the first: in a child the order does not matter. */
 	for (unsigned int page = LOG_PAGES; page--;)
 		for (unsigned int i = 0; i < WRITERS; i++)
 			s->log[page][i] = word_at(child, LOG(page) + WORD(i));
 }
 
-/* Of what a writer wrote one after the other, it has all up to some moment, and nothing after it. */
+/* A child has all that a writer wrote up to some moment, and nothing that it wrote later. */
 static void check_snapshot(struct mm *child, const struct snapshot *s, const struct snapshot *last)
 {
 	for (unsigned int i = 0; i < WRITERS; i++) {
@@ -170,12 +172,12 @@ static void check_snapshot(struct mm *child, const struct snapshot *s, const str
 		for (unsigned int page = 1; page < LOG_PAGES; page++)
 			CHECK(s->log[page][i] <= s->log[page - 1][i]);
 		CHECK(s->log[LOG_PAGES - 1][i] + 1 >= first);
-		/* Shared memory is as it is now. */
+		/* Shared memory has the current number. */
 		CHECK(word_at(child, LOG_SHARED + WORD(i)) + 1 >= first);
 	}
 }
 
-/* What is written to a child is its own. */
+/* Writes to a child do not appear in its parent. */
 static void write_to_child(struct worker *w, struct mm *child)
 {
 	for (unsigned int page = 0; page < LOG_PAGES; page++) {
@@ -190,7 +192,7 @@ static void write_to_child(struct worker *w, struct mm *child)
 	}
 }
 
-/* The log may be protected against writing at the moment of the fork. */
+/* The log may be write-protected at the moment of the fork. */
 static struct mm *fork_of(struct mm *parent)
 {
 	struct mm *child;
@@ -223,7 +225,10 @@ static void *fork_always(void *arg)
 		take_snapshot(child, &second);
 		CHECK(!memcmp(&first, &second, sizeof(first)));
 		last = first;
-		/* One is left for check_all(): what it shares with others cannot be checked now. */
+		/*
+		 * The last child is left for check_all(): now other threads change the memory that
+		 * it shares.
+		 */
 		mm_destroy(last_child);
 		last_child = child;
 	}
@@ -231,7 +236,8 @@ static void *fork_always(void *arg)
 }
 
 /*
- * Users. A slot's lock is held for reading to use it, and for writing to hand it over.
+ * Users. A thread that uses a slot holds the slot's lock for reading; a thread that hands the slot
+ * over holds it for writing.
  */
 
 #define SLOTS           4u
@@ -273,7 +279,7 @@ static void use_slot(struct worker *w, unsigned int i)
 		}
 		break;
 	default:
-		/* It may be protected. */
+		/* The page may be protected. */
 		if (!mm_write(mm, slot_word(i, page, w->number), &value, sizeof(value), NULL))
 			slot->wrote[page][w->number] = value;
 		CHECK(word_at(mm, slot_word(i, page, w->number)) == slot->wrote[page][w->number]);
@@ -399,7 +405,7 @@ static void be_wild(struct worker *w)
 		break;
 	case 6:
 		error = mm_madvise(mm, addr, PAGES(n), MM_MADV_POPULATE_WRITE);
-		/* It may change while it is made present: then there is EFAULT. */
+		/* EFAULT: another thread changed the VMA while its pages were made present. */
 		CHECK(!error || error == ENOMEM || error == EINVAL || error == EFAULT);
 		break;
 	case 7:
@@ -483,7 +489,7 @@ static void run_phase(uint64_t *seed)
 	join(&forker, 1);
 }
 
-/* Nobody else is there. */
+/* All other threads are paused. */
 static void check_all(void)
 {
 	struct mm_stats stats = stats_of(mm);
@@ -501,7 +507,7 @@ static void check_all(void)
 		 stats.faults);
 }
 
-/* What was tried, for people. */
+/* How faults were served, for a human reader. */
 static void print_faults(void)
 {
 	struct mm_stats stats = stats_of(mm);

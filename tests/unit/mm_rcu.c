@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When garbage is freed. A period ends while no reader that was there at its beginning is in its
- * section, so where the test says who is in one, it also knows what mm__rcu_poll() frees.
+ * When garbage is freed. A grace period ends when every reader that was in a section at its
+ * beginning has left it. The test decides which threads are in a section, so it knows what
+ * mm__rcu_poll() frees.
  *
- * A thread that has to wait backs off. The linker lets these calls end here, and so a test sees
- * that a thread waits: after a number of sched_yield() it might only not have run, on a busy
- * machine.
+ * A thread that has to wait backs off. The linker redirects these calls to this file, so the test
+ * sees that a thread waits. Counting calls of sched_yield() would not show that: on a busy machine
+ * the thread may only not have run.
  */
 #include "mm/backoff.h"
 #include "mm/rcu.h"
@@ -18,7 +19,7 @@
 #define BATCH 256u
 #define LIMIT 16384u
 
-/* Of the thread that a test watches. */
+/* For the thread that a test watches. */
 static _Thread_local bool watched;
 static atomic_uint backoffs;
 
@@ -38,7 +39,7 @@ static pthread_t start_watched(void *(*run)(void *), void *arg)
 	return thread_start(run, arg);
 }
 
-/* Of a thread that may be through instead. */
+/* The caller must also check whether the thread has finished without waiting. */
 static bool backs_off(void)
 {
 	return atomic_load(&backoffs) > 0;
@@ -47,7 +48,7 @@ static bool backs_off(void)
 struct object {
 	struct mm__garbage garbage;
 	atomic_uint *freed;
-	struct object *another; /* which its function gives away */
+	struct object *another; /* which its function gives to RCU */
 	sem_t *begun;           /* or NULL: it does not wait */
 	sem_t *go_on;
 };
@@ -83,7 +84,7 @@ static void give(unsigned int n, atomic_uint *freed)
 		mm__rcu_free(&new_object(freed)->garbage);
 }
 
-/* Is in a read section when it is told. */
+/* Enters a read section when the test tells it to. */
 struct reader {
 	pthread_t thread;
 	bool ends;
@@ -105,7 +106,7 @@ static void *read_until_told(void *arg)
 	await_next(reader);
 	while (!reader->ends) {
 		mm__rcu_read_lock();
-		/* Only the outer one counts. */
+		/* Only the outer section counts. */
 		mm__rcu_read_lock();
 		mm__rcu_read_unlock();
 		await_next(reader);
@@ -190,7 +191,7 @@ TEST(mm_rcu, a_reader_that_came_later_is_not_waited_for)
 	leave(&first);
 	mm__rcu_poll();
 	CHECK_EQ(atomic_load(&freed), 1);
-	/* For these two it did not come later. */
+	/* These two readers entered before this object was given. */
 	give(1, &freed);
 	poll_often();
 	CHECK_EQ(atomic_load(&freed), 1);
@@ -263,7 +264,7 @@ TEST(mm_rcu, objects_given_by_another_thread_during_a_period_wait_for_the_next)
 	enter(&first);
 	give(1, &early);
 	mm__rcu_poll();
-	/* In the period of the early one. */
+	/* In the period that the early reader delays. */
 	enter(&second);
 	go_on(&giver);
 	leave(&first);
@@ -289,7 +290,7 @@ TEST(mm_rcu, without_readers_a_full_batch_is_freed_at_once)
 	CHECK_EQ(atomic_load(&freed), BATCH);
 }
 
-/* Threads that are registered and in no section. */
+/* Threads that are registered and in no read section. */
 static struct reader others[200];
 
 static void register_others(unsigned int n)
@@ -308,7 +309,10 @@ static void end_others(unsigned int n)
 	}
 }
 
-/* To look costs a line of each thread. What was given before a look is freed by the next one. */
+/*
+ * A look at the threads reads one line of each. The next look frees the objects that were given
+ * before this one.
+ */
 static void check_batch(unsigned int threads, unsigned int batch)
 {
 	atomic_uint freed = 0;
@@ -351,12 +355,12 @@ static void *give_batches(void *arg)
 		give(sharer->batch, &sharer->freed);
 		sem_post(&sharer->done);
 	}
-	/* Who ends has what it leaves freed at once. */
+	/* When a thread ends, its objects are freed at once. */
 	sem_await(&sharer->go);
 	return NULL;
 }
 
-/* A period begins with a heavy fence, which interrupts all of them. */
+/* A period begins with a heavy fence, which interrupts all threads. */
 TEST(mm_rcu, many_threads_share_grace_periods)
 {
 	enum { SHARERS = 4, MORE = 16 };
@@ -391,7 +395,7 @@ TEST(mm_rcu, many_threads_share_grace_periods)
 	end_others(MORE);
 }
 
-/* Whoever is waited for last. */
+/* Any of the readers may be the last one. */
 TEST(mm_rcu, readers_may_leave_in_any_order)
 {
 	static const unsigned int order[6][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 },
@@ -408,7 +412,7 @@ TEST(mm_rcu, readers_may_leave_in_any_order)
 		for (unsigned int k = 0; k < 3; k++) {
 			poll_often();
 			CHECK_EQ(atomic_load(&freed), 0);
-			/* The first ends its thread, too, and the others stay. */
+			/* The first reader ends its thread, too; the other threads stay. */
 			if (k)
 				step(&readers[order[i][k]]);
 			else
@@ -467,7 +471,7 @@ TEST(mm_rcu, a_thread_waits_when_too_much_is_pending)
 	CHECK_EQ(atomic_load(&counts[1]), 2 * LIMIT);
 }
 
-/* It would wait for itself. */
+/* The reader would wait for itself. */
 TEST(mm_rcu, a_reader_gives_away_without_waiting)
 {
 	atomic_uint freed = 0;
@@ -598,7 +602,7 @@ TEST(mm_rcu, a_wait_ends_when_the_readers_that_were_there_have_left)
 
 	enter(&first);
 	thread = start_watched(wait_for_readers, &done);
-	/* The period has begun: this one comes too late. */
+	/* The period has begun, so this object comes too late for it. */
 	AWAIT(atomic_load(&mm__rcu_epoch.now) != epoch);
 	enter(&second);
 	AWAIT(backs_off() || atomic_load(&done));
@@ -643,19 +647,19 @@ TEST(mm_rcu, a_thread_that_does_not_read_may_give_away)
 }
 
 /*
- * All together: each slot has an object that says whether it was freed.
+ * All together. Each slot has an object that records whether it was freed.
  */
 
 enum { SLOTS = 4, SWAPPERS = 2, READERS = 2, ALIVE = 0x600d, DEAD = 0xdead };
 
 struct value {
 	struct mm__garbage garbage;
-	unsigned int state; /* plain: ThreadSanitizer sees who is too early */
+	unsigned int state; /* plain: ThreadSanitizer sees a free that comes too early */
 	struct value *next_dead;
 };
 
 static _Atomic(struct value *) slots[SLOTS];
-static _Atomic(struct value *) dead; /* kept to the end, so that their state stays */
+static _Atomic(struct value *) dead; /* kept to the end, so that its state can be read */
 static atomic_bool stop;
 
 static void free_value(struct mm__garbage *garbage)
@@ -753,7 +757,7 @@ TEST(mm_rcu, readers_never_find_a_freed_object)
  * fork(2)
  */
 
-/* The child has no such reader, and must not wait for one. */
+/* The child does not have this reader, and must not wait for it. */
 static void fork_beside_a_reader(void)
 {
 	atomic_uint freed = 0;
@@ -782,7 +786,7 @@ TEST(mm_rcu, a_child_frees_without_the_readers_of_its_parent)
 	fork_beside_a_reader();
 	CHECK(mm__os_thread_attach());
 	fork_beside_a_reader();
-	/* What the parent gave away before is the parent's. */
+	/* Objects that the parent gave before the fork belong to the parent. */
 	give(1, &freed);
 	fork_beside_a_reader();
 	CHECK_EQ(atomic_load(&freed), 0);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a thread has in its TLB is taken from it before the operation of another returns. The thread
- * is parked outside of all functions meanwhile: so it has not noticed anything by itself, and what
- * it sees next is what the operation has left in its TLB.
+ * An operation removes entries from the TLBs of other threads before it returns. Meanwhile the
+ * other thread is parked outside of all functions. So it has not noticed anything by itself, and
+ * its next access shows the entries that the operation left in its TLB.
  */
 #include "mm/internal.h"
 #include "spaces.h"
 #include "threads.h"
 
-/* A thread that does one access when it is told to. */
+/* A thread that does one access each time the test tells it to. */
 struct reader {
 	struct mm *mm;
 	pthread_t thread;
@@ -62,7 +62,7 @@ static int peek_by(struct reader *r, uint64_t addr)
 	return access_by(r, addr, -1);
 }
 
-/* Two threads have the same pages in their TLBs, and a third has nothing to do with them. */
+/* Two threads have the same pages in their TLBs; a third thread has none of them. */
 struct scene {
 	struct mm *mm;
 	struct reader reader[3];
@@ -79,7 +79,7 @@ static void warm(struct scene *s)
 			CHECK_EQ(peek_by(&s->reader[k], AT(i)), (int)i + 1);
 		}
 	}
-	/* What is there needs no fault any more. */
+	/* Later accesses to these pages need no fault. */
 	for (unsigned int i = 0; i < WARM; i++) {
 		uint64_t faults = stats_of(s->mm).faults;
 
@@ -176,7 +176,7 @@ TEST(mm_tlb, moved_pages_are_gone_from_where_they_were)
 		}
 		CHECK_EQ(access_by(&s->reader[0], AT(2), 9), 0);
 		CHECK_EQ(peek_by(&s->reader[1], AT(2)), 9);
-		/* Shrunk. */
+		/* Shrinks. */
 		CHECK_EQ(mm_mremap(s->mm, AT(2), PAGES(2), PAGES(1), 0, 0, &addr), 0);
 		CHECK_EQ(peek_by(&s->reader[1], AT(3)), -MM_SEGV_MAPERR);
 		end_scene(s);
@@ -222,7 +222,7 @@ TEST(mm_tlb, no_thread_writes_to_a_page_shared_with_a_child)
 
 		CHECK_EQ(mm_fork(s->mm, &child), 0);
 		CHECK_EQ(access_by(&s->reader[0], AT(0), 100), 0);
-		/* The other thread has the old page in its TLB, which it may read no more. */
+		/* The other thread has the old page in its TLB, and may not read it any more. */
 		CHECK_EQ(peek_by(&s->reader[1], AT(0)), 100);
 		CHECK_EQ(access_by(&s->reader[1], AT(0), 101), 0);
 		CHECK_EQ(access_by(&s->reader[1], AT(3), 103), 0);
@@ -270,7 +270,10 @@ TEST(mm_tlb, shared_pages_are_taken_away_too)
 
 #define MANY 20u
 
-/* Each thread is the only one who has its page: all have to be stopped for what is one table. */
+/*
+ * Each page is in the TLB of one thread only, and one table has them all: all threads are
+ * interrupted.
+ */
 TEST(mm_tlb, tlb_entries_of_many_threads_are_taken_from_each)
 {
 	static struct reader many[MANY];
@@ -306,7 +309,7 @@ TEST(mm_tlb, pages_that_share_a_slot_do_not_mix)
 	end_space(mm);
 }
 
-/* With all slots in use by pages next to each other. */
+/* Adjacent pages use all slots. */
 static void check_flush(struct mm *mm, unsigned int first, unsigned int n)
 {
 	struct mm__thread *cpu = mm__this_thread(mm);
@@ -335,7 +338,7 @@ TEST(mm_tlb, a_flush_takes_the_entries_in_its_range_and_no_others)
 	end_space(mm);
 }
 
-/* The number of a thread that has ended is another's, who has nothing of the first in its TLB. */
+/* A new thread gets the number of the thread that ended, and an empty TLB. */
 TEST(mm_tlb, a_thread_with_the_number_of_an_ended_thread_sees_the_current_pages)
 {
 	struct mm *mm = new_space();
@@ -352,14 +355,16 @@ TEST(mm_tlb, a_thread_with_the_number_of_an_ended_thread_sees_the_current_pages)
 		CHECK_EQ(peek_by(&reader, AT(0)), 0);
 		end(&reader);
 	}
-	/* The space's own, this thread's, and those of the one or the other. */
+	/*
+	 * The number of the space itself, of this thread, and of one of the two others at a time.
+	 */
 	CHECK(mm->threads.size <= 8);
 	end_space(mm);
 }
 
 /*
- * Two flushes at the same time. A reader that is just using its TLB holds up those who flush it,
- * and nobody else.
+ * Two flushes at the same time. A reader that is using its TLB delays the threads that flush it,
+ * and no other thread.
  */
 
 struct flusher {
@@ -381,7 +386,7 @@ static void *unmap_some(void *arg)
 	return NULL;
 }
 
-/* The thread that alone may have the page in its TLB. */
+/* The only thread that may have the page in its TLB. */
 static uint32_t owner_of(struct mm *mm, uint64_t addr)
 {
 	uint32_t owner;
@@ -392,7 +397,7 @@ static uint32_t owner_of(struct mm *mm, uint64_t addr)
 	return owner;
 }
 
-/* The two pages are in one table: only what is flushed is locked meanwhile. */
+/* Both pages are in one table. A flush locks only the entries that it flushes. */
 TEST(mm_tlb, a_flush_does_not_wait_for_a_thread_that_another_flush_waits_for)
 {
 	struct mm *mm = new_space();
@@ -409,11 +414,11 @@ TEST(mm_tlb, a_flush_does_not_wait_for_a_thread_that_another_flush_waits_for)
 	CHECK_EQ(access_by(&idle, AT(2), 2), 0);
 	CHECK(mm__os_thread_attach());
 	cpu = mm__thread_of(&mm->threads, owner_of(mm, AT(0)));
-	/* On behalf of the thread, which does nothing. */
+	/* On behalf of the thread, which is idle. */
 	mm__thread_enter(cpu);
 	thread = thread_start(unmap_some, &flusher);
 	AWAIT(is_stopped(cpu));
-	/* Nothing is freed here, for which the checked build would stop all. */
+	/* Frees nothing. Where memory is freed, the checked build would interrupt all threads. */
 	CHECK_EQ(mm_mprotect(mm, AT(2), PAGES(1), R), 0);
 	CHECK_EQ(access_by(&idle, AT(2), 3), -MM_SEGV_ACCERR);
 	CHECK(is_stopped(cpu));
@@ -425,7 +430,7 @@ TEST(mm_tlb, a_flush_does_not_wait_for_a_thread_that_another_flush_waits_for)
 	end_space(mm);
 }
 
-/* Nor does it wait for threads that begin and end. */
+/* The flush does not wait for these threads, either. */
 TEST(mm_tlb, threads_begin_and_end_while_a_flush_waits)
 {
 	struct mm *mm = new_space();
@@ -477,7 +482,7 @@ static void *flush_often(void *arg)
 	return NULL;
 }
 
-/* They stop each other, too, and name those whom they stop in different orders. */
+/* The flushing threads also interrupt each other, and list the threads in different orders. */
 TEST(mm_tlb, flushes_of_the_same_threads_do_not_wait_for_each_other_in_a_circle)
 {
 	enum { THREADS = 4 };
@@ -488,7 +493,7 @@ TEST(mm_tlb, flushes_of_the_same_threads_do_not_wait_for_each_other_in_a_circle)
 
 	for (uint32_t i = 0; i < THREADS; i++) {
 		stopper[i] = (struct stopper){ .mm = mm, .to_come = &to_come };
-		/* The space's own has a number, as each of the threads. */
+		/* The space itself has a number, as each of the threads has. */
 		for (uint32_t k = 0; k <= THREADS; k++)
 			mm__thread_set_add(&stopper[i].set, i % 2 ? 1 + k : 1 + THREADS - k);
 	}
@@ -561,7 +566,7 @@ static void *read_on(void *arg)
 	return NULL;
 }
 
-/* Three that use their TLBs, this one, and the space's own. */
+/* Three threads that use their TLBs, this thread, and the number of the space itself. */
 TEST(mm_tlb, all_threads_can_be_interrupted_at_the_same_time)
 {
 	struct mm *mm = new_space();
@@ -606,16 +611,16 @@ TEST(mm_tlb, threads_that_have_ended_are_not_interrupted)
 	visited = 0;
 	mm__threads_interrupt_all(mm, count_visit, &visited);
 	CHECK_EQ(visited, 2);
-	/* What it had in its TLB is taken from where it was. */
+	/* Removes the entry from the TLB of the thread under its old address. */
 	CHECK_EQ(mm_munmap(mm, AT(0), PAGES(1)), 0);
 	end_space(mm);
 }
 
 /*
- * Threads that are fenced
+ * Fenced threads
  */
 
-/* As in cpu.c. */
+/* As in interrupt.c. */
 #define FENCED_ENTRIES 2000u
 
 static void pass(struct mm__thread *cpu, unsigned int times)
@@ -653,13 +658,13 @@ TEST(mm_tlb, an_interrupted_thread_is_fenced_until_it_was_not_interrupted_for_lo
 	end_space(mm);
 }
 
-/* A translation that one thread uses, and another one takes away, again and again. */
+/* A translation that one thread uses and another thread removes, again and again. */
 static struct {
 	struct mm *mm;
 	struct mm__thread *cpu;
 	pthread_mutex_t table;
 	unsigned int mapped; /* with the lock of the table */
-	unsigned int frame;  /* plain: ThreadSanitizer sees who uses it too late */
+	unsigned int frame;  /* plain: ThreadSanitizer sees a thread that uses it too late */
 	atomic_uint entries;
 	atomic_bool over;
 	sem_t ready;
