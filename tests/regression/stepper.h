@@ -35,7 +35,8 @@
 enum point {
 	AT_VMA = 1,   /* the fault has found a VMA, and not looked at its count yet */
 	AT_ENTRY = 2, /* the fault is about to lock an entry, if the entry is as the fault saw it */
-	AT_FRAME = 4, /* the thread is about to take a free frame, for which it may have to wait */
+	AT_FRAME =
+		4, /* the thread is about to take a free frame, and cannot be interrupted there */
 	AT_RANGE_LOCK = 8,       /* the thread is about to lock a range */
 	AT_RANGE_WAIT = 0x10,    /* .. and another thread holds the range */
 	AT_FLUSH = 0x20,         /* the thread is about to flush TLBs */

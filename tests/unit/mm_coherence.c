@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a mapping shows is the file, whatever write(2) and ftruncate(2) do to it meanwhile and after
- * it.
+ * A mapping shows the contents of the file, whatever write(2) and ftruncate(2) do to the file
+ * meanwhile and afterwards.
  */
 #define _GNU_SOURCE /* memfd_create() */
 #include "files.h"
@@ -34,7 +34,7 @@ TEST(mm_coherence, write_and_mappings_see_each_other)
 			CHECK_EQ(byte_in_file(fd, PAGES(1) + 6), value);
 			CHECK_EQ(peek(mm, AT(11) + 6), value);
 		}
-		/* Not what has been copied. */
+		/* A private copy of a page does not show later writes to the file. */
 		CHECK_EQ(poke(mm, AT(10) + 6, 1), 0);
 		write_byte(fd, 5, 100);
 		CHECK_EQ(peek(mm, AT(10) + 5), 209);
@@ -44,7 +44,7 @@ TEST(mm_coherence, write_and_mappings_see_each_other)
 	}
 }
 
-/* Unmaps, replaces, moves over and destroys, then writes: that is what stays. */
+/* Unmaps, replaces, moves over or destroys the mapping. The caller then writes to the file. */
 static struct mm *unmap_in_a_way(struct mm *mm, unsigned int way)
 {
 	struct mm *child;
@@ -90,7 +90,9 @@ TEST(mm_coherence, bytes_written_to_the_file_after_munmap_stay)
 				CHECK_EQ(poke(mm, AT(page), 200), 0);
 			mm = unmap_in_a_way(mm, way);
 			write_byte(fd, PAGES(7), 201);
-			/* All that could be written later is, at the latest now. */
+			/*
+			 * If the library wrote pages back late, it would have written them by now.
+			 */
 			CHECK_EQ(mm_munmap(mm, 0, MM_ADDR_MAX), 0);
 			CHECK_EQ(byte_in_file(fd, PAGES(7)), 201);
 			for (unsigned int page = 0; page < 7; page++)
@@ -132,7 +134,10 @@ TEST(mm_coherence, touched_pages_behind_the_end_of_a_file_that_shrinks_are_not_t
 				 EFAULT);
 		}
 		check_space(mm);
-		/* The new part is zeroes, and so is that of private copies, which are gone. */
+		/*
+		 * The new part of the file is zeroes. So are private mappings of it, whose copies
+		 * are gone.
+		 */
 		CHECK_EQ(ftruncate(fd, (off_t)PAGES(4)), 0);
 		for (unsigned int first = 0; first <= 20; first += 10) {
 			CHECK_EQ(peek(mm, AT(first)), first < 20 ? 200 : 201);
@@ -154,7 +159,7 @@ TEST(mm_coherence, a_copy_that_is_found_behind_the_end_by_an_access_does_not_com
 
 		map_file_at(mm, 0, 2, RW, MM_MAP_PRIVATE, fd, 0);
 		CHECK_EQ(poke(mm, AT(1), 200), 0);
-		/* Both have the copy, and neither may write to it. */
+		/* Both spaces have the copy, and neither may write to it. */
 		CHECK_EQ(mm_fork(mm, &child), 0);
 		CHECK_EQ(peek(child, AT(1)), 200);
 		CHECK_EQ(ftruncate(fd, (off_t)PAGES(1)), 0);
@@ -269,7 +274,7 @@ TEST(mm_coherence, a_mapping_grows_beyond_the_mapped_part_of_the_file)
  * Descriptors
  */
 
-/* Whether another process finds the file locked. */
+/* Checks that another process finds the file locked. */
 static void check_locked(void *arg)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -340,7 +345,7 @@ TEST(mm_coherence, errno_is_left_alone)
 	CHECK_EQ(peek(mm, AT(7)), -MM_BUS_ADRERR);
 	CHECK_EQ(mm_msync(mm, AT(5), PAGES(3), MM_MS_SYNC), 0);
 	CHECK_EQ(mm_mremap(mm, AT(5), PAGES(3), PAGES(500), MM_MREMAP_MAYMOVE, 0, &addr), 0);
-	/* EFAULT, or ENOMEM where the system cannot map that. */
+	/* EFAULT, or ENOMEM if the system cannot map the page. */
 	CHECK(mm_fault(mm, addr + PAGES(400), R, NULL));
 	CHECK_EQ(mm_fork(mm, &child), 0);
 	mm_destroy(child);
@@ -352,7 +357,7 @@ TEST(mm_coherence, errno_is_left_alone)
 	close(fd);
 }
 
-/* The child of a process that has the file mapped. */
+/* In the child of a process that has the file mapped. */
 static void map_in_child(void *arg)
 {
 	struct mm *mm = new_space();
@@ -459,7 +464,7 @@ TEST(mm_coherence, a_file_can_be_sealed_once_no_shared_mapping_can_write_to_it)
 	CHECK_EQ(peek(mm, AT(0)), 0);
 	CHECK_EQ(poke(mm, AT(5), 1), 0);
 	CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) && errno == EBUSY);
-	/* When mm_munmap() returns, not some time later. */
+	/* By the time that mm_munmap() returns, not some time later. */
 	CHECK_EQ(mm_munmap(mm, AT(0), PAGES(2)), 0);
 	CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
 	CHECK_EQ(peek(mm, AT(5)), 1);
@@ -468,7 +473,7 @@ TEST(mm_coherence, a_file_can_be_sealed_once_no_shared_mapping_can_write_to_it)
 	close(fd);
 }
 
-/* What stays in place of a file's mapping until the grace period is over. */
+/* The read-only mapping that replaces a file's mapping until the grace period is over. */
 static void unmap_without_data(void *arg)
 {
 	const struct rlimit none = { 0, 0 };
@@ -480,7 +485,7 @@ static void unmap_without_data(void *arg)
 	CHECK_EQ(poke(mm, addr, 200), 0);
 	CHECK_EQ(setrlimit(RLIMIT_DATA, &none), 0);
 	CHECK_EQ(mm_munmap(mm, addr, PAGES(1000)), 0);
-	/* An ended mapping of a file lets it be sealed. */
+	/* The file can be sealed once its mapping has ended. */
 	CHECK_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
 }
 
@@ -502,7 +507,7 @@ TEST(mm_coherence, a_mapping_ends_at_once_where_the_process_may_have_no_more_dat
  * Cost
  */
 
-/* More than a process has addresses for, were it not freed in time. */
+/* A process has no addresses for so many mappings, unless the library unmaps them in time. */
 TEST(mm_coherence, large_mappings_come_and_go)
 {
 	unsigned int rounds = test_scale(400);
@@ -525,7 +530,7 @@ TEST(mm_coherence, large_mappings_come_and_go)
 	close(fd);
 }
 
-/* Nor does a call that fails keep what it has mapped: a process has addresses for few of these. */
+/* A call that fails unmaps the file again: a process has addresses for few of these mappings. */
 TEST(mm_coherence, large_mappings_that_fail_leave_room)
 {
 	unsigned int rounds = test_scale(400);
@@ -543,7 +548,7 @@ TEST(mm_coherence, large_mappings_that_fail_leave_room)
 			break;
 		}
 		CHECK_EQ(error, EEXIST);
-		/* For the program, too. */
+		/* The program can map the file, too. */
 		if (i % 40 == 39) {
 			void *own = mmap(NULL, PAGES(100), PROT_READ, MAP_SHARED, fd, 0);
 
@@ -555,7 +560,7 @@ TEST(mm_coherence, large_mappings_that_fail_leave_room)
 	close(fd);
 }
 
-/* Too little to be freed at once: a call that lacks room waits for it. */
+/* Too little to be freed at once: a call that lacks room waits for the grace period. */
 static void *map_much(void *arg)
 {
 	uint64_t addr;
@@ -570,7 +575,10 @@ static void *map_much(void *arg)
 	return NULL;
 }
 
-/* The size of the process's address space, in pages of the system; 0: the system does not say. */
+/*
+ * The size of the process's address space in pages of the system, or 0 if the system does not
+ * report it.
+ */
 static unsigned long long size_of_process(void)
 {
 	FILE *file = fopen("/proc/self/statm", "r");
@@ -590,7 +598,7 @@ static void map_with_little_room(void *arg)
 	unsigned long long size;
 	uint64_t addr;
 
-	/* What a thread needs of its own is there. */
+	/* Allocates the thread's structures. */
 	CHECK_EQ(mm_mmap(mm, 0, PAGES(1), RW, MM_MAP_SHARED, *(int *)arg, 0, &addr), 0);
 	CHECK_EQ(mm_munmap(mm, addr, PAGES(1)), 0);
 	mm__rcu_barrier();
@@ -620,7 +628,7 @@ TEST(mm_coherence, a_file_is_mapped_into_the_room_of_one_that_was_unmapped)
 	close(fd);
 }
 
-/* Memory of the library's own, that its allocator has to get, would be seen as frames. */
+/* Counts all memory that the library's allocator gets, so that it would show as frames. */
 TEST(mm_coherence, pages_of_a_file_have_no_frames)
 {
 	struct mm *mm = new_space(), *child;
@@ -632,7 +640,7 @@ TEST(mm_coherence, pages_of_a_file_have_no_frames)
 		CHECK_EQ(poke(mm, AT(page), 1), 0);
 	CHECK_EQ(stats_of(mm).frames, 0);
 	CHECK_EQ(stats_of(mm).pages, 2000);
-	/* A child has none of them, until it uses them. */
+	/* A child has none of the pages until it uses them. */
 	CHECK_EQ(mm_fork(mm, &child), 0);
 	CHECK_EQ(stats_of(child).pages, 0);
 	CHECK_EQ(stats_of(child).tables, 1);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every operation, with each of the allocations it makes refused in turn, alone or with all that follow:
- * it says so, and has changed nothing. The linker lets the library's calls of malloc(), calloc(),
- * realloc(), posix_memalign(), pthread_setspecific(), and those that make locks, end here.
+ * The test refuses each allocation of every operation in turn, alone or with all that follow. The
+ * operation then reports the failure and has changed nothing. The linker redirects the library's
+ * calls of malloc(), calloc(), realloc(), posix_memalign(), pthread_setspecific(), mmap() and the
+ * functions that make locks to this file.
  */
 #include "files.h"
 #include "mm/rcu.h"
@@ -12,7 +13,7 @@
 #include <sys/mman.h>
 
 static bool limited;
-static bool once; /* only one is refused */
+static bool once; /* refuses one allocation only */
 static unsigned int grants, refusals;
 
 void *__real_malloc(size_t size);
@@ -47,7 +48,7 @@ static bool refused(void)
 	return true;
 }
 
-/* As these do. The caller's errno is to stay as it is. */
+/* As these functions do. The library must keep the caller's errno all the same. */
 static bool refused_with_errno(void)
 {
 	bool is_refused = refused();
@@ -103,14 +104,14 @@ int __wrap_posix_memalign(void **result, size_t align, size_t size)
 	return refused_with_errno() ? ENOMEM : __real_posix_memalign(result, align, size);
 }
 
-/* Three VMAs, the first with pages, and a heap; nearly nothing is reserved for more. */
+/* Three VMAs, the first with pages, and a heap; hardly any reserve for more. */
 static struct mm *prepare(void)
 {
 	struct mm_attr attr;
 	struct mm *mm;
 	uint64_t brk;
 
-	/* Files of the space before this one are forgotten. */
+	/* Frees the files of earlier spaces. */
 	mm__rcu_barrier();
 	mm_attr_init(&attr);
 	attr.brk_start = AT(100);
@@ -159,7 +160,7 @@ static int limit(struct mm *mm, int (*run)(struct mm *mm), unsigned int allocati
 	return error;
 }
 
-/* Returns how many allocations the operation needs. */
+/* Returns the number of allocations that the operation needs. */
 static unsigned int refuse_each(int (*run)(struct mm *mm))
 {
 	for (unsigned int n = 0;; n++) {
@@ -243,7 +244,7 @@ TEST(mm_nomem, an_operation_that_gets_no_memory_changes_nothing)
 	needed += refuse_each(do_mremap);
 	needed += refuse_each(do_mremap_shrink);
 	needed += refuse_each(do_brk);
-	/* Or else nothing was tested. */
+	/* With fewer, the test would test nothing. */
 	CHECK(needed >= 5);
 	/* The tables at the new place. */
 	CHECK(refuse_each(do_mremap_far) >= 3);
@@ -318,7 +319,7 @@ TEST(mm_nomem, a_fork_that_gets_no_memory_leaves_no_child)
 			CHECK_EQ(error, ENOMEM);
 			CHECK(!child);
 			check_unchanged(mm);
-			/* Nobody else has its frames: no copy is made. */
+			/* No other space has the frames, so the writes make no copies. */
 			for (unsigned int i = 0; i < 8; i++)
 				CHECK_EQ(poke(mm, AT(i), (int)i + 1), 0);
 			CHECK_EQ(stats_of(mm).frames, frames);
@@ -330,11 +331,14 @@ TEST(mm_nomem, a_fork_that_gets_no_memory_leaves_no_child)
 		end_space(child);
 		end_space(mm);
 	} while (error);
-	/* The space, its cpu and the table of those, three tables, VMAs and nodes. */
+	/*
+	 * The space, its own thread structure, the table of threads, three page tables, VMAs and
+	 * nodes.
+	 */
 	CHECK(n > 8);
 }
 
-/* The table of the page is the last that a fork needs memory for. */
+/* The page's table is the last memory that the fork allocates. */
 TEST(mm_nomem, a_child_has_all_pages)
 {
 	unsigned int n = 0;
@@ -400,7 +404,7 @@ static int do_map_file(struct mm *mm)
 	return mm_mmap(mm, AT(50), PAGES(2), RW, MM_MAP_SHARED | MM_MAP_FIXED, fd, 0, &addr);
 }
 
-/* It may become writable, whatever the system refuses meanwhile. */
+/* The mapping may become writable later, even if the system refuses all memory then. */
 static int do_map_to_read(struct mm *mm)
 {
 	uint64_t addr;
@@ -459,13 +463,13 @@ static int do_map_and_grow(struct mm *mm)
 	return mm_mremap(mm, AT(600), PAGES(2), PAGES(300), 0, 0, &addr);
 }
 
-/* It has to be mapped again, as that was more than was mapped. */
+/* The access lies beyond the mapped part of the file, so the file has to be mapped again. */
 static int do_write_beyond(struct mm *mm)
 {
 	return mm_fault(mm, AT(600 + 200), W, NULL);
 }
 
-/* A fault needs so many allocations, at least. */
+/* A fault needs at least so many allocations. */
 static void refuse_each_page(int (*map_it)(struct mm *mm), int (*fault)(struct mm *mm),
 			     unsigned int needed)
 {
@@ -490,7 +494,7 @@ static void refuse_each_page(int (*map_it)(struct mm *mm), int (*fault)(struct m
 TEST(mm_nomem, a_page_that_gets_no_memory_can_be_used_later)
 {
 	fd = new_file(PAGES(400));
-	/* The system has the pages of files. */
+	/* The system provides the pages of files. */
 	refuse_each_page(do_map_file, do_read_file, 0);
 	refuse_each_page(do_map_file, do_write_file, 0);
 	refuse_each_page(do_map_shared, do_write_file, 1);
@@ -500,7 +504,7 @@ TEST(mm_nomem, a_page_that_gets_no_memory_can_be_used_later)
 }
 
 /*
- * What changes more and more
+ * Calls that change one VMA after the other
  */
 
 static int do_mlock(struct mm *mm)
@@ -528,7 +532,7 @@ TEST(mm_nomem, locking_that_gets_no_memory_changes_nothing)
 	CHECK(refuse_each(do_mlock) >= 1);
 }
 
-/* Makes pages present where there is no table yet, one after the other. */
+/* Makes pages present one after the other, where there is no table yet. */
 static void refuse_each_far(int (*run)(struct mm *mm), int error_of_pages)
 {
 	unsigned int n = 0;
@@ -569,7 +573,7 @@ static sem_t parked, go;
 static struct mm *shared_space;
 static unsigned int allocations;
 static int thread_error;
-static bool again; /* the thread, after it failed */
+static bool again; /* the thread fails, and tries again */
 
 static void *park(void *mm)
 {
@@ -598,7 +602,7 @@ static void *begin(void *arg)
 	return NULL;
 }
 
-/* Returns how many allocations the first use of the space needs. */
+/* Returns the number of allocations that the first use of the space needs. */
 static unsigned int begin_each(void)
 {
 	allocations = 0;
@@ -617,14 +621,15 @@ TEST(mm_nomem, a_thread_that_gets_no_memory_can_begin_later)
 	shared_space = prepare();
 	CHECK_EQ(sem_init(&parked, 0, 0), 0);
 	CHECK_EQ(sem_init(&go, 0, 0), 0);
-	/* With this one and the space's own, as many as there is room for at first. */
+	/* With this thread and the space's own, the table of threads is full. */
 	for (unsigned int i = 0; i < PARKED; i++) {
 		threads[i] = thread_start(park, shared_space);
 		sem_await(&parked);
 	}
 	/*
-	 * The thread, its destructor, its table of spaces, and room for one more, its number and its
-	 * cpu, which the next one needs no more.
+	 * The structure of the thread, its destructor, its table of spaces, a larger table of
+	 * threads, its number, and its structure in the space. The next thread does not need the
+	 * first three.
 	 */
 	again = false;
 	CHECK_EQ(begin_each(), 6);
@@ -638,8 +643,8 @@ TEST(mm_nomem, a_thread_that_gets_no_memory_can_begin_later)
 }
 
 /*
- * Every operation, on memory of every kind, as the first call of a thread: of each allocation only it
- * is refused, or all that come after it too.
+ * Every operation, on memory of every kind, as the first call of a thread: the test refuses each of
+ * the allocations alone, or with all that come after it.
  */
 
 #define RICH                                                                                       \
@@ -649,7 +654,7 @@ TEST(mm_nomem, a_thread_that_gets_no_memory_can_begin_later)
 
 static struct mm *relative;
 
-/* Private pages that are to be copied, shared ones, pages of a file, and a stack. */
+/* Private pages that need a copy, shared pages, pages of a file, and a stack. */
 static struct mm *prepare_rich(void)
 {
 	struct mm_attr attr;
@@ -835,19 +840,19 @@ static void *call_limited(void *mm)
 	return NULL;
 }
 
-/* Returns whether an allocation was refused. */
+/* Returns whether it refused an allocation. */
 static bool refuse_one(void)
 {
 	struct mm *mm = prepare_rich();
 
 	thread_join(thread_start(call_limited, mm));
 	CHECK(!thread_error || (refusals && (thread_error == ENOMEM || thread_error == EAGAIN)));
-	/* As in Linux, a stack may have grown that then gets no page. */
+	/* As in Linux, a stack may have grown although it then gets no page. */
 	if (thread_error == ENOMEM && rich_call != rich_stack)
 		check_rich(mm);
 	check_space(mm);
 	check_space(relative);
-	/* With memory, it succeeds. */
+	/* With memory, the call succeeds. */
 	if (thread_error)
 		CHECK_EQ(rich_call(mm), 0);
 	end_space(mm);
@@ -896,7 +901,10 @@ TEST(mm_nomem, no_allocation_of_any_operation_is_needed_to_stay_whole)
 			once = n;
 			for (allocations = 0; refuse_one(); allocations++)
 				;
-			/* Those of the thread at least, where one is needed. */
+			/*
+			 * At least the thread's own allocations, where the call needs the thread's
+			 * structure.
+			 */
 			CHECK(allocations >= 2 || rich_call == rich_validate ||
 			      rich_call == rich_stats);
 		}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations over hundreds of VMAs, with each allocation refused, and with all refused from one on: they
- * succeed, or say ENOMEM and have changed nothing. The linker lets the library's allocations end here.
+ * Operations on hundreds of VMAs. The test refuses one allocation after the other, or all from one
+ * on. The operation then succeeds, or returns ENOMEM and has changed nothing. The linker redirects
+ * the library's allocations to this file.
  */
 #include "mm/internal.h"
 #include "spaces.h"
@@ -11,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of the thread that is limited, and no other. */
+/* Only the limited thread sets it. */
 static _Thread_local bool limited;
-static _Thread_local bool only_one;         /* is refused, and not those after it */
-static _Thread_local unsigned int grants;   /* before the first that is refused */
-static _Thread_local unsigned int attempts; /* allocations asked for */
+static _Thread_local bool only_one;         /* refuses one allocation, and not those after it */
+static _Thread_local unsigned int grants;   /* allocations before the first refusal */
+static _Thread_local unsigned int attempts; /* allocations that the operation asked for */
 
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
@@ -29,7 +30,7 @@ int __wrap_posix_memalign(void **result, size_t align, size_t size);
 void __real_mm__rcu_wait(void);
 void __wrap_mm__rcu_wait(void);
 
-static atomic_bool waiting; /* some thread has come to wait for readers */
+static atomic_bool waiting; /* a thread has begun to wait for readers */
 
 void __wrap_mm__rcu_wait(void)
 {
@@ -68,17 +69,17 @@ int __wrap_posix_memalign(void **result, size_t align, size_t size)
 }
 
 /*
- * Rows of VMAs of two pages. Neighbours differ by
+ * Rows of VMAs of two pages. Neighbours differ in
  */
 enum row {
 	PLAIN, /* the protection */
-	PAIRS, /* the protection; and each two of them by MM_MAP_NORESERVE from the two before */
-	LOCKS, /* whether they are locked; and each two of them by the protection */
+	PAIRS, /* the protection; and each pair of them in MM_MAP_NORESERVE from the pair before */
+	LOCKS, /* the lock on their pages; and each pair of them in the protection */
 };
 
 enum { MOST_VMAS = 400, ROW_PAGES = 2 * MOST_VMAS, TARGET = 4 * ROW_PAGES, HEAP = 8 * ROW_PAGES };
 
-/* More than one hold of the VMA tree lock changes, even where tests are to be short. */
+/* More than an operation changes in one hold of the VMA tree lock, even in short runs. */
 static unsigned int nr_areas(void)
 {
 	return test_scale(MOST_VMAS);
@@ -97,7 +98,7 @@ static void map_row(struct mm *mm, unsigned int first, enum row row)
 
 		map_as(mm, first + 2 * i, 2, RW,
 		       row == PAIRS && pair ? PRIVATE | MM_MAP_NORESERVE : PRIVATE);
-		/* All pages are present, so that locking them needs no memory. */
+		/* All pages are present, so locking them needs no memory. */
 		CHECK_EQ(poke(mm, AT(first + 2 * i), (int)i % 251 + 1), 0);
 		CHECK_EQ(poke(mm, AT(first + 2 * i + 1), (int)i % 251 + 2), 0);
 		CHECK_EQ(mm_mprotect(mm, AT(first + 2 * i), PAGES(2), prot), 0);
@@ -114,7 +115,7 @@ static void check_row(struct mm *mm, unsigned int first)
 	}
 }
 
-/* What there is to see of the VMAs, and of what kind they are. */
+/* The visible state of the VMAs. */
 struct listing {
 	uint64_t pages;
 	uint64_t locked; /* bytes */
@@ -158,17 +159,17 @@ static void check_same(const struct listing *a, const struct listing *b)
 }
 
 /*
- * What is done, and where.
+ * Operations and their places
  */
 struct operation {
 	enum row row;
 	bool has_target; /* there is a row at TARGET, too, or a heap of many VMAs */
 	bool has_heap;
-	unsigned int needed; /* that many allocations at least */
+	unsigned int needed; /* the least number of allocations */
 	int (*run)(struct mm *mm);
 };
 
-/* No spare is left, so that all that is reserved has to be allocated. */
+/* Drops all spares, so that the operation has to allocate its whole reserve. */
 static void drop_spares(struct mm *mm)
 {
 	for (int inner = 0; inner < 2; inner++) {
@@ -228,7 +229,7 @@ static void check_unchanged(struct mm *mm, const struct operation *op)
 	check_space(mm);
 }
 
-/* As without a limit, and so all of it. */
+/* The result is the same as without a limit, so the operation has changed all. */
 static void check_changed(struct mm *mm)
 {
 	list_vmas(mm, &now);
@@ -248,7 +249,7 @@ static int limit(struct mm *mm, int (*run)(struct mm *mm), unsigned int n)
 	return error;
 }
 
-/* Returns how many allocations the operation asks for when all are granted. */
+/* Returns the number of allocations that the operation asks for when all are granted. */
 static unsigned int list_both(const struct operation *op)
 {
 	struct mm *mm = prepare(op);
@@ -262,8 +263,8 @@ static unsigned int list_both(const struct operation *op)
 }
 
 /*
- * Each allocation; or, where there are very many, or tests are to be short, some of them from a random
- * one on.
+ * Refuses each allocation; or, if there are very many or the run is to be short, some of them from
+ * a random one on.
  */
 static void refuse_each(const struct operation *op, uint64_t *seed)
 {
@@ -317,7 +318,7 @@ static int do_mremap(struct mm *mm)
 {
 	uint64_t result;
 
-	/* Moves a page, drops many VMAs behind it, and replaces many. */
+	/* Moves a page, unmaps many VMAs behind it, and replaces many. */
 	return mm_mremap(mm, AT(1), PAGES(row_end() / 2), PAGES(1),
 			 MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, AT(TARGET + 1), &result);
 }
@@ -408,7 +409,7 @@ TEST(mm_nomem_many, fork_makes_a_child_or_changes_nothing)
 	refuse_all_ways(&(struct operation){ .run = do_fork, .needed = 8 });
 }
 
-/* As many merges as there are holds of the VMA tree lock, and as half of the VMAs. */
+/* One merge for each hold of the VMA tree lock, and one for every second VMA. */
 TEST(mm_nomem_many, mprotect_changes_all_or_nothing)
 {
 	refuse_all_ways(&(struct operation){ PLAIN, .run = take_all_rights, .needed = 8 });
@@ -428,8 +429,8 @@ TEST(mm_nomem_many, munlock_changes_all_or_nothing)
 }
 
 /*
- * As in Linux, it changes what lies before a hole. With less and less memory it does so, too, until it
- * changes nothing.
+ * As in Linux, mm_mprotect() changes the VMAs before a hole. It does so with less and less memory,
+ * until it changes nothing.
  */
 TEST(mm_nomem_many, mprotect_up_to_a_hole_changes_all_or_nothing)
 {
@@ -448,7 +449,7 @@ TEST(mm_nomem_many, mprotect_up_to_a_hole_changes_all_or_nothing)
 		list_vmas(mm, &now);
 		changed = now.count != before.count;
 		if (changed) {
-			/* Now with memory, up to the hole: it has nothing left to do. */
+			/* With memory, up to the hole: nothing is left to change. */
 			CHECK_EQ(op.run(mm), ENOMEM);
 			list_vmas(mm, &after);
 			check_same(&now, &after);
@@ -479,10 +480,10 @@ TEST(mm_nomem_many, discarding_and_looking_need_no_memory)
 }
 
 /*
- * Where there is no memory for another merge, nodes are used again that were taken out of the tree.
+ * Without memory for another merge, the tree reuses nodes that an edit took out.
  */
 
-/* Makes a row readable with the least memory that it can do with. */
+/* Makes a row readable with the least memory that suffices. */
 static void change_with_least(struct mm *mm)
 {
 	only_one = false;
