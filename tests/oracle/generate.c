@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random operations. None may touch what is mapped outside of the window, as the kernel's side has
- * its code and its stack there: a range either ends in the window, or is certain to be refused
- * before anything is done about it.
+ * Random operations. No operation may touch mappings outside of the window, where the kernel's side
+ * has its code and its stack. So a range either ends in the window, or the operation is certain to
+ * fail before it changes anything.
  */
 #include "generate.h"
 
 #include "files.h"
 #include "modes.h"
 
-#define HUGE_PAGES 512u /* the pages of a huge one on x86-64 */
+#define HUGE_PAGES 512u /* the pages of a huge page on x86-64 */
 
 static uint64_t end_of_window(const struct generator *g)
 {
@@ -21,7 +21,7 @@ static uint64_t address(struct generator *g)
 	return WINDOW_START + PAGES(choose_page(g)) + (one_in(g, 24) ? below(g, MM_PAGE_SIZE) : 0);
 }
 
-/* Of a range that ends in the window. */
+/* The length of a range that ends in the window. */
 static uint64_t length(struct generator *g, uint64_t addr)
 {
 	uint64_t bytes = PAGES(1 + below(g, one_in(g, 8) ? g->span : 6));
@@ -29,7 +29,7 @@ static uint64_t length(struct generator *g, uint64_t addr)
 
 	if (g->pages == LARGE_WINDOW && one_in(g, 8))
 		bytes = PAGES(1 + below(g, g->pages));
-	/* All that is locked, or changed. */
+	/* Locks or changes everything. */
 	if (g->mode == MODE_LOCKED && one_in(g, 4))
 		bytes = PAGES(g->pages);
 	if (one_in(g, 4))
@@ -39,7 +39,7 @@ static uint64_t length(struct generator *g, uint64_t addr)
 	return bytes < room ? bytes : room;
 }
 
-/* Every range of the window wraps with these. */
+/* With such a length, every range of the window wraps around. */
 static uint64_t wrapping(struct generator *g)
 {
 	static const uint64_t lengths[] = { UINT64_MAX, UINT64_MAX - 0xfff, UINT64_MAX - 0x7ff };
@@ -52,7 +52,7 @@ static uint64_t too_long(struct generator *g)
 	return one_in(g, 2) ? wrapping(g) : UINT64_C(1) << (47 + below(g, 2) * 16);
 }
 
-/* An address that nothing can be mapped at. A page, at most, fits there. */
+/* An address where no mapping is possible. At most one page fits there. */
 static uint64_t address_outside(struct generator *g)
 {
 	static const uint64_t addresses[] = { 0, UINT64_C(1) << 60, UINT64_MAX - 0xfff };
@@ -72,7 +72,7 @@ static void range(struct generator *g, struct op *op)
 
 static int protection(struct generator *g)
 {
-	/* What cannot be made present stays absent although it is locked. */
+	/* A page that cannot be made present stays absent, although it is locked. */
 	if (g->mode == MODE_LOCKED && one_in(g, 3))
 		return MM_PROT_NONE;
 	return one_in(g, 2) ? MM_PROT_READ | MM_PROT_WRITE : (int)below(g, 8);
@@ -82,7 +82,9 @@ static int sharing(struct generator *g, bool anonymous)
 {
 	if (one_in(g, 32))
 		return 0;
-	/* Both is MAP_SHARED_VALIDATE, which says more about files. */
+	/*
+	 * Both flags together are MAP_SHARED_VALIDATE, with which Linux reports more about files.
+	 */
 	if (anonymous && one_in(g, 32))
 		return MM_MAP_PRIVATE | MM_MAP_SHARED;
 	return one_in(g, 3) ? MM_MAP_SHARED : MM_MAP_PRIVATE;
@@ -98,7 +100,10 @@ static int map_flags(struct generator *g)
 		flags |= MM_MAP_FIXED;
 	if (one_in(g, 6))
 		flags |= MM_MAP_FIXED_NOREPLACE;
-	/* At the limit it counts which VMAs Linux keeps apart for its accounting. */
+	/*
+	 * At the limit, the number of VMAs depends on which VMAs Linux keeps apart for its
+	 * accounting.
+	 */
 	if (one_in(g, 8) || g->mode == MODE_LIMIT)
 		flags |= MM_MAP_NORESERVE;
 	if ((g->features & FEATURE_GROWSDOWN) && one_in(g, g->mode == MODE_STACKS ? 2 : 40))
@@ -134,7 +139,7 @@ static bool in_window(const struct generator *g, const struct op *op)
 	return op->addr >= WINDOW_START && op->addr < end_of_window(g);
 }
 
-/* Linux looks for an aligned place for whole huge pages, which the simulated space does not have. */
+/* For whole huge pages Linux looks for an aligned place; the simulated space does not. */
 static uint64_t not_huge(uint64_t length)
 {
 	uint64_t pages = (length + MM_PAGE_SIZE - 1) / MM_PAGE_SIZE;
@@ -157,7 +162,7 @@ static void map(struct generator *g, struct op *op)
 	}
 	if (!(op->flags & (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)))
 		op->length = not_huge(op->length);
-	/* A hint up there has a meaning of its own where there are five levels of tables. */
+	/* With five levels of tables, a hint up there has a meaning of its own. */
 	if (op->addr > MM_ADDR_MAX && !(op->flags & (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)))
 		op->addr = 0;
 }
@@ -214,7 +219,7 @@ static void move_break(struct generator *g, struct op *op)
 static void access_bytes(struct generator *g, struct op *op)
 {
 	op->addr = one_in(g, 64) ? 0 : address(g) + below(g, MM_PAGE_SIZE);
-	/* Far below what is mapped: where stacks grow. */
+	/* Far below a mapping, where stacks grow. */
 	if (g->mode == MODE_STACKS && op->addr && one_in(g, 3))
 		op->addr -= PAGES(below(g, 300));
 	if (op->addr && op->addr < WINDOW_START)
@@ -232,7 +237,7 @@ static int sync_flags(struct generator *g)
 	return one_in(g, 8) ? (int)below(g, 16) : (one_in(g, 2) ? MM_MS_SYNC : MM_MS_ASYNC);
 }
 
-/* Most sizes are those that the other operations come near to. */
+/* Most sizes are close to the places that the other operations use. */
 static uint64_t file_place(struct generator *g)
 {
 	uint64_t place = PAGES(below(g, 8)) + (one_in(g, 2) ? below(g, MM_PAGE_SIZE) : 0);
@@ -291,7 +296,7 @@ static void operation(struct generator *g, struct op *op)
 	}
 }
 
-/* Where all is mapped, less is refused. */
+/* With everything mapped, fewer operations fail. */
 static struct op map_whole_window(struct generator *g)
 {
 	return (struct op){ .kind = OP_MMAP,
@@ -314,7 +319,7 @@ void generate(struct sequence *sequence, uint64_t seed, unsigned int features)
 		operation(&g, &sequence->ops[i]);
 	if (one_in(&g, g.pages == LARGE_WINDOW ? 8 : 2))
 		sequence->ops[0] = map_whole_window(&g);
-	/* At last, what is in the memory. */
+	/* At the end, reads the memory of all spaces. */
 	for (unsigned int i = 0; i < NR_SPACES; i++)
 		sequence->ops[MAX_OPS - 1 - i] = (struct op){ .kind = OP_SCAN, .space = i };
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The running kernel as the oracle: random operations, done by Linux and by the simulated space,
- * and compared after each of them.
+ * The running kernel as the oracle: Linux and the simulated space carry out random operations, and
+ * the test compares them after each operation.
  *
- * MMRANGE_OPERATIONS says how many, MMRANGE_MODE of which mode alone, MMRANGE_FEATURES which of enum
- * feature they may make use of. A sequence that fails is run again with the seed that is printed, as
- * the first one; and its operations are printed, as few of them as still fail.
+ * MMRANGE_OPERATIONS sets the number of operations, MMRANGE_MODE the only mode, and
+ * MMRANGE_FEATURES the values of enum feature that operations may use. To repeat a sequence that
+ * fails, run the test with the seed that it prints: then that sequence is the first. The test also
+ * prints the operations of the sequence, reduced to as few as still fail.
  */
 #include "compare.h"
 #include "files.h"
@@ -32,7 +33,7 @@ struct trial {
 	bool against_kernel; /* the second side is the kernel, too */
 };
 
-/* Says whether the sequence could be run here. */
+/* Returns whether the sequence can run on this system. */
 static bool run_sides(struct trial *t)
 {
 	files_reset(&t->files[0]);
@@ -47,13 +48,13 @@ static bool run_sides(struct trial *t)
 	return true;
 }
 
-/* What became of a side that has not finished. */
+/* How a side ended that has not finished. */
 static const char *ended(const struct side *side)
 {
 	return side->errors[0] ? side->errors : "a process has ended";
 }
 
-/* What differs; NULL if nothing does. */
+/* The first difference, or NULL if there is none. */
 static const char *difference(struct trial *t)
 {
 	for (unsigned int i = 0; i < t->sequence.count; i++) {
@@ -75,7 +76,7 @@ static bool fails(struct trial *t)
 	return run_sides(t) && difference(t);
 }
 
-/* Leaves out operations for as long as it fails without them, and there is time. */
+/* Leaves out operations as long as the sequence still fails and time is left. */
 static void shrink(struct trial *t)
 {
 	time_t end = time(NULL) + SHRINK_SECONDS;
@@ -146,7 +147,7 @@ static bool wanted_mode(enum mode mode)
 	return !given || !*given || strcmp(given, mode_name(mode)) == 0;
 }
 
-/* How often each kind of operation was compared that succeeded, and that failed. */
+/* For each kind of operation, how many that succeeded, and that failed, were compared. */
 struct tally {
 	unsigned int sequences[NR_MODES];
 	unsigned int compared[2][NR_OP_KINDS];
@@ -225,7 +226,7 @@ TEST(oracle, does_what_linux_does)
 	free_trial(t);
 }
 
-/* What is compared does not depend on chance, nor on where the window is. */
+/* The comparison depends neither on chance nor on the place of the window. */
 TEST(oracle, linux_does_what_linux_does)
 {
 	struct trial *t = new_trial(true);
@@ -234,12 +235,12 @@ TEST(oracle, linux_does_what_linux_does)
 	free_trial(t);
 }
 
-/* Says whether that is found within some sequences. */
+/* Returns whether some sequence shows the difference. */
 static bool finds(struct trial *t, enum op_kind forgotten, uint64_t seed, unsigned int features)
 {
 	for (unsigned int i = 0; i < 200; i++) {
 		generate(&t->sequence, seed + i, features);
-		/* Only there it makes a difference, and the others take long. */
+		/* The limit matters only in this mode, and the other modes take long. */
 		if ((t->sequence.mode == MODE_LIMIT) != (forgotten == FORGET_LIMIT))
 			continue;
 		t->sequence.forgotten = forgotten;
@@ -255,7 +256,7 @@ static bool finds(struct trial *t, enum op_kind forgotten, uint64_t seed, unsign
 	return false;
 }
 
-/* The detector detects: a simulated space that leaves out one kind of thing is found out. */
+/* The detector detects: the test finds a simulated space that leaves out one kind of operation. */
 TEST(oracle, finds_what_is_forgotten)
 {
 	static const struct {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The VMA tree against an array that says for each key which mapping it belongs to. Keys are few,
- * so that gaps close and open all the time, and mappings are many, so that the tree has several
- * levels. Edits are in place, where they can be, or with the lock; and leaves are divided as if several
+ * The VMA tree against an array that records, for each key, the mapping that it belongs to. Keys
+ * are few, so gaps close and open all the time. Mappings are many, so the tree has several levels.
+ * Edits are in place where they can be, or use the lock. Border nodes are divided as if several
  * threads used them.
  */
+#include "mm/rcu.h"
+#include "mm/thread.h"
 #include "mm/vma_node.h"
 #include "mm/vma_tree.h"
-#include "mm/thread.h"
-#include "mm/rcu.h"
 #include "test.h"
 
 #include <string.h>
@@ -18,13 +18,13 @@
 static struct mm__vma_tree tree;
 static struct mm__vma_edit edit;
 static struct mm__vma_budget budget;
-static bool prefers_place;             /* edits are in place if they can be */
-static uint64_t in_place;              /* so many were */
-static uint64_t count;                 /* of mappings */
-static uint64_t owner[KEYS];           /* the start of the mapping, plus 1; 0: free */
+static bool prefers_place;           /* edits are in place if they can be */
+static uint64_t in_place;            /* the number of edits that were in place */
+static uint64_t count;               /* of mappings */
+static uint64_t owner[KEYS];         /* the start of the mapping, plus 1; 0: free */
 static struct mm__vma *vma_of[KEYS]; /* of the mapping that starts there */
 
-/* Two changes at most, of which the first may make way for the second. */
+/* Two changes at most. The first may remove a mapping to make room for the second. */
 static void begin_edit(struct mm__vma_tree *of, uint64_t start, uint64_t end, bool unmaps)
 {
 	struct mm__vma_needs needs = { .now = 2 };
@@ -74,7 +74,7 @@ static void end_edit(struct mm__vma_tree *of)
 		tidy(of, edit.tidy, edit.divides);
 }
 
-/* The tree does not look at VMAs. Each change makes a new one. */
+/* A new VMA for each change. The tree does not look into VMAs. */
 static struct mm__vma *new_vma(void)
 {
 	static uintptr_t last;
@@ -102,7 +102,7 @@ static void check_find(uint64_t key)
 		CHECK(same.start == m.start && same.end == m.end && same.vma == m.vma);
 }
 
-/* Lists have what would be found one after the other. */
+/* A list must contain the mappings that single look-ups find one after the other. */
 static void check_lists(uint64_t key)
 {
 	struct mm__vma_list list = { .count = 0 };
@@ -172,7 +172,7 @@ static void insert_at(uint64_t key, uint64_t length)
 	set_owner(&m, m.start + 1);
 }
 
-/* Lets the mapping of a key grow, anywhere to its neighbours. */
+/* Extends the mapping of a key, up to its neighbours at most. */
 static void change_at(uint64_t key, uint64_t *seed)
 {
 	struct mm__mapping old = { 0, 0, NULL }, m = { 0, 0, new_vma() };
@@ -200,7 +200,7 @@ static void change_at(uint64_t key, uint64_t *seed)
 	set_owner(&m, m.start + 1);
 }
 
-/* The same, but it becomes smaller. */
+/* Shrinks it, likewise. */
 static void cut_at(uint64_t key, uint64_t *seed)
 {
 	struct mm__mapping old = { 0, 0, NULL }, m;
@@ -228,14 +228,14 @@ static void erase_at(uint64_t key)
 	count--;
 }
 
-/* Takes out all mappings around a key, up to the bounds of the outermost or somewhat beyond. */
+/* Erases all mappings around a key, up to the ends of the outermost ones or somewhat beyond. */
 static void erase_range_at(uint64_t key, uint64_t *seed)
 {
 	uint64_t start = key - test_random_below(seed, (key < 400 ? key : 400) + 1);
 	uint64_t end = key + 1 + test_random_below(seed, KEYS - key < 400 ? KEYS - key : 400);
 	uint64_t n = 0;
 
-	/* None may stick out. */
+	/* No mapping may extend over the ends of the range. */
 	while (start && owner[start] && owner[start] == owner[start - 1])
 		start--;
 	while (end < KEYS && owner[end] && owner[end] == owner[end - 1])
@@ -285,7 +285,7 @@ TEST(mm_vma_tree, random_changes_leave_it_as_an_array_would_be)
 	CHECK(mm__os_thread_attach());
 
 	for (unsigned int round = 0; round < 30; round++) {
-		/* Grow, hold, shrink. */
+		/* The number of mappings grows, stays, shrinks. */
 		uint64_t growth = round % 3 == 0 ? 9 : round % 3 == 1 ? 5 : 1;
 
 		for (unsigned int i = 0; i < test_scale(60000); i++) {
@@ -293,7 +293,7 @@ TEST(mm_vma_tree, random_changes_leave_it_as_an_array_would_be)
 			uint64_t before = count ? count - 1 : 0;
 
 			step(&seed, growth);
-			/* Always while it is small, else now and then. */
+			/* Always while the tree is small, else now and then. */
 			if (count < 64 || count < before)
 				check_tree();
 			check_find(test_random_below(&seed, KEYS + 10) % KEYS);
@@ -313,7 +313,7 @@ TEST(mm_vma_tree, random_changes_leave_it_as_an_array_would_be)
 	mm__vma_tree_destroy(&tree);
 }
 
-/* As many mappings as give the tree four levels, of which ranges of any size go. */
+/* The number of mappings that gives the tree four levels. Ranges of any size are erased. */
 #define MANY 20000u
 
 static uint64_t erase_some(struct mm__vma_tree *many, bool *present, uint64_t *seed)

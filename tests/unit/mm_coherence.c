@@ -628,7 +628,7 @@ TEST(mm_coherence, a_file_is_mapped_into_the_room_of_one_that_was_unmapped)
 	close(fd);
 }
 
-/* Counts all memory that the library's allocator gets, so that it would show as frames. */
+/* Memory that the library allocated for the pages would show as frames. */
 TEST(mm_coherence, pages_of_a_file_have_no_frames)
 {
 	struct mm *mm = new_space(), *child;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How faults are served, and why some cannot be served without a lock. A fault that looks for a page
- * of shared memory is held up there, where the linker lets mm__inode_find() end: when it has looked at
- * the VMA and at the table. What another thread does then, it has to notice.
+ * How faults are served, and why some faults need a lock. The linker redirects mm__inode_find() to
+ * this file. There a fault that looks for a page of shared memory is held up, after it has looked
+ * at the VMA and at the table. The fault must notice the changes that another thread then makes.
  */
 #include "mm/internal.h"
 #include "spaces.h"
 #include "threads.h"
 
-static atomic_bool hold_up; /* the next who looks */
+static atomic_bool hold_up; /* the next fault that looks for a page */
 static sem_t is_held_up;
 static sem_t let_go;
 
@@ -40,7 +40,10 @@ static uint64_t fallbacks(const struct mm_stats *stats)
 	return sum;
 }
 
-/* One fault since before, which fell back for this reason alone, and was served with a lock. */
+/*
+ * Since before there was one fault, which fell back for this reason alone and was served with a
+ * lock.
+ */
 static void check_fell_back(struct mm *mm, const struct mm_stats *before, enum mm_fallback reason)
 {
 	struct mm_stats now = stats_of(mm);
@@ -57,7 +60,7 @@ static void check_fell_back(struct mm *mm, const struct mm_stats *before, enum m
 	CHECK_EQ(served(&now), now.faults);
 }
 
-/* Page 0 is present: there is a table, and the thread has frames. */
+/* Page 0 is present, so the space has a table, and the thread has frames. */
 static struct mm *new_warm_space(void)
 {
 	struct mm *mm = new_space();
@@ -157,7 +160,7 @@ static void *write_first(void *arg)
 	return NULL;
 }
 
-/* And waits for the page, with its range. */
+/* The fault then waits for the page, with its range locked. */
 TEST(mm_fault, falls_back_where_another_thread_has_locked_the_page)
 {
 	struct mm *mm = new_warm_space();
@@ -222,7 +225,7 @@ TEST(mm_fault, falls_back_when_a_page_of_a_file_has_to_be_read)
 	before = stats_of(mm);
 	CHECK_EQ(peek(mm, addr), 't');
 	check_fell_back(mm, &before, MM_FALLBACK_NO_PAGE);
-	/* Now it is in the cache. */
+	/* The page stays in the cache of the file. */
 	CHECK_EQ(mm_madvise(mm, addr, PAGES(1), MM_MADV_DONTNEED), 0);
 	before = stats_of(mm);
 	CHECK_EQ(peek(mm, addr), 't');
@@ -243,7 +246,7 @@ TEST(mm_fault, falls_back_when_others_have_to_lose_a_page)
 	struct mm_stats before;
 
 	CHECK_EQ(mm_fork(mm, &child), 0);
-	/* The entry says that others may have it. */
+	/* The entry now records that other threads may cache it. */
 	thread_join(thread_start(read_once, mm));
 	before = stats_of(mm);
 	CHECK_EQ(poke(mm, AT(0), 2), 0);
@@ -254,7 +257,7 @@ TEST(mm_fault, falls_back_when_others_have_to_lose_a_page)
 }
 
 /*
- * What another thread does while the fault is held up.
+ * Changes by another thread while the fault is held up
  */
 
 static sem_t may_end;
@@ -271,12 +274,15 @@ static void *intrude(void *arg)
 	sem_await(&is_held_up);
 	intruder->intrude(intruder->mm);
 	sem_post(&let_go);
-	/* When it ends it frees the empty tables that it keeps. */
+	/* A thread that ends frees the empty tables that it keeps. */
 	sem_await(&may_end);
 	return NULL;
 }
 
-/* A fault for writing at page 1, which is in the cache and not present, and into which one intrudes. */
+/*
+ * A write fault at page 1, which is in the cache and not present. The intruder acts while it is
+ * held up.
+ */
 static void check_aborted(struct mm *mm, void (*what)(struct mm *mm), enum mm_fallback reason)
 {
 	struct intruder intruder = { mm, what };
@@ -333,12 +339,12 @@ static void map_anew(struct mm *mm)
 	map_as(mm, 0, 8, RW, SHARED);
 }
 
-/* What was found is of another mapping, that is not there any more. */
+/* The fault has found a page of an earlier mapping, which is gone. */
 TEST(mm_fault, is_aborted_when_something_else_is_mapped)
 {
 	struct mm *mm = new_space_to_intrude();
 
-	/* It keeps the table, which the other thread would free at its end, if it was empty. */
+	/* Keeps the table, which the other thread would free at its end if it were empty. */
 	map(mm, 20, 1, RW);
 	CHECK_EQ(poke(mm, AT(20), 1), 0);
 	check_aborted(mm, map_anew, MM_FALLBACK_CHANGED);
@@ -363,7 +369,7 @@ TEST(mm_fault, is_aborted_when_another_was_faster)
 	end_space(mm);
 }
 
-/* More tables become empty than a thread keeps. */
+/* Empties more tables than a thread keeps. */
 static void free_the_table(struct mm *mm)
 {
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(1), MM_MADV_DONTNEED), 0);
@@ -383,7 +389,7 @@ TEST(mm_fault, is_aborted_when_the_table_was_freed)
 	end_space(mm);
 }
 
-/* What is copied is not what is there by the time: the copy must not be used. */
+/* The source changes while the fault copies it, so the fault must not use the copy. */
 TEST(mm_fault, a_write_while_the_page_is_copied_is_not_lost)
 {
 	struct mm *mm = new_space();
@@ -396,7 +402,7 @@ TEST(mm_fault, a_write_while_the_page_is_copied_is_not_lost)
 	CHECK_EQ(mm_mmap(mm, AT(1), PAGES(1), RW, MM_MAP_PRIVATE | MM_MAP_FIXED, fileno(file), 0,
 			 &addr),
 		 0);
-	/* So that the thread has frames. */
+	/* Gives the thread frames. */
 	map(mm, 3, 1, RW);
 	CHECK_EQ(poke(mm, AT(3), 1), 0);
 	CHECK_EQ(peek(mm, AT(1)), 'x');

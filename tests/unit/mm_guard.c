@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Accesses to pages that a file does not have, and what becomes of signals that are none of ours.
- * All of it happens in children: the handler is installed once in a process, and here each time
- * anew.
+ * Accesses to pages that a file does not have, and signals that no access of ours has caused. The
+ * tests run in child processes, because a process installs the handler once, and here each test
+ * installs it anew.
  */
 #include "mm/guard.h"
 
@@ -19,12 +19,13 @@
 #endif
 #include <sys/wait.h>
 
-/* The linker lets the library's calls of sigaction() end here, which a program may forbid itself.
+/*
+ * The linker redirects the library's calls of sigaction() to this file. A program may forbid them
+ * to itself.
  */
 static bool forbidden;
 
-/* The thread in mm__guard_install() waits where it has installed the handler until fork() is seen.
- */
+/* A thread in mm__guard_install() that has installed the handler waits until fork() has begun. */
 static atomic_bool hold_installer, installer_held, fork_waits, fork_done;
 static _Thread_local bool in_fork;
 
@@ -60,7 +61,7 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 	return __real_pthread_mutex_lock(mutex);
 }
 
-/* A mapping of the program's own of so many pages, of which the file has one. */
+/* A mapping by the program itself of so many pages, of which the file has one. */
 static char *map_short_file(size_t pages)
 {
 	int fd = new_file(PAGES(1));
@@ -71,7 +72,7 @@ static char *map_short_file(size_t pages)
 	return bytes;
 }
 
-/* Sanitizers have handlers that report the signal and end the process. */
+/* Sanitizers install handlers that report the signal and end the process. */
 static bool died(void (*run)(void))
 {
 	char errors[4096];
@@ -101,7 +102,7 @@ static void tell_pages(void)
 		CHECK(mm__guard_probe(bytes, write));
 		CHECK(!mm__guard_probe(bytes + PAGES(1), write));
 	}
-	/* A probe for writing has written nothing. */
+	/* A probe for writing writes nothing. */
 	CHECK_EQ((unsigned char)bytes[0], file_pattern(0));
 	CHECK(mm__guard_copy(target, bytes + 5, sizeof(target), bytes + 5));
 	CHECK_EQ((unsigned char)target[15], file_pattern(20));
@@ -164,10 +165,10 @@ TEST(mm_guard, works_in_a_thread_that_blocks_all_signals)
 }
 
 /*
- * Signals that are not ours. A child maps a file in a space, and with that installs the handler.
+ * Signals that are not ours. A child maps a file in a space, which installs the handler.
  */
 
-static char *own; /* a mapping of the program's own that is too short */
+static char *own; /* a mapping by the program itself that is too short */
 static sigjmp_buf out;
 static void *volatile seen_addr;
 static volatile sig_atomic_t seen, seen_by_later;
@@ -290,7 +291,7 @@ TEST(mm_guard, an_earlier_handler_of_the_program_gets_the_faults_that_are_not_ou
 	CHECK(survived(pass_to_action));
 }
 
-/* The program's handler passes on, as mm.h demands. */
+/* The program's handler passes the signal on, as mm.h demands. */
 static struct sigaction ours;
 
 static void later(int number, siginfo_t *info, void *context)
@@ -320,8 +321,8 @@ TEST(mm_guard, a_later_handler_of_the_program_may_pass_on_our_faults)
 }
 
 /*
- * Linux found damaged memory that the process has not touched, and says so: a signal of the
- * kernel's that no access has caused.
+ * Linux reports damaged memory that the process has not touched, by a signal of the kernel that no
+ * access has caused.
  */
 
 #if defined(__linux__) && defined(BUS_MCEERR_AO)
@@ -348,7 +349,7 @@ static void ignore_damage(void)
 	install(SIG_IGN, NULL, 0);
 	use_a_space();
 	find_damage();
-	/* The handler is still there. */
+	/* Our handler is still installed. */
 	use_a_space();
 }
 
@@ -372,7 +373,7 @@ TEST(mm_guard, a_signal_of_the_kernel_that_no_access_has_caused_can_be_ignored)
 #endif
 
 /*
- * What the earlier action says besides its handler.
+ * The flags and the mask of the earlier action
  */
 
 static void count(int number)
@@ -391,7 +392,7 @@ static void expect_death_by_second(void)
 	raise(SIGBUS);
 }
 
-/* A handler that returns and repairs nothing is called again if it stays. */
+/* If a handler stays installed, and returns without a repair, the system calls it again. */
 static void count_accesses(int number)
 {
 	count(number);
@@ -468,7 +469,9 @@ static void say_where(int number)
 	on_alternate = (char *)&here >= alternate && (char *)&here < alternate + alternate_size;
 }
 
-/* Whether a handler with these flags runs on the alternate stack, and what the system has of them.
+/*
+ * Whether a handler with these flags runs on the alternate stack, and which of the flags the system
+ * has for our handler.
  */
 static void check_stack(int flags, bool expected)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks of the caller's beside operations: what a thread that holds one may do itself, and what
- * others have to wait for. Both follow from what is held and from what an operation locks, for all
- * of the operations below and with each locking.
+ * The caller's locks beside operations: which calls a holder may make, and which calls of other
+ * threads wait. Both depend on the held range and on the range that the operation locks. The test
+ * combines all actions below with each hold and each locking.
  */
 #include "child.h"
 #include "spaces.h"
 #include "threads.h"
 
-/* The first tests, as they fork: later ones leave the thread behind that frees by RCU. */
+/* These tests come first because they fork: later tests leave RCU's thread behind, which frees. */
 static void unlock_what_is_not_held(void)
 {
 	struct mm *mm = new_space();
@@ -34,7 +34,7 @@ static void *lock_everything(void *arg)
 	return NULL;
 }
 
-/* Sooner or later the other one is not passed any more, and waits for this thread. */
+/* After some passes the fairness of the lock ends them, and the other thread waits for this one. */
 static void call_what_lies_outside(void)
 {
 	struct mm *mm = new_space();
@@ -51,14 +51,14 @@ TEST(mm_hold, the_checked_build_finds_a_wait_outside_of_the_held_range)
 {
 	char errors[512];
 
-	/* Others hang. */
+	/* Other builds hang. */
 	if (!checked_build)
 		return;
 	CHECK(run_in_child(call_what_lies_outside, errors, sizeof(errors)) != 0);
 	CHECK(strstr(errors, "deadlock"));
 }
 
-/* The middle of the mapping, which is pages 0 to 7. Of these, 2 is present. */
+/* The held pages: the middle of the mapping of pages 0 to 7. Page 2 is present. */
 #define FIRST 2u
 #define LAST  4u
 #define STACK 520u /* a page that grows down, with room below */
@@ -66,11 +66,11 @@ TEST(mm_hold, the_checked_build_finds_a_wait_outside_of_the_held_range)
 enum kind {
 	LOCK,
 	OPERATION,
-	FAULT, /* an operation that may do without a lock */
+	FAULT, /* an operation that may need no lock */
 	NO_LOCK
 };
 
-/* Something that locks [start, end), in pages, for reading or writing. */
+/* An action that locks [start, end), in pages, for reading or writing. */
 struct action {
 	const char *name;
 	int (*run)(struct mm *mm, const struct action *action);
@@ -140,7 +140,7 @@ static int do_mprotect(struct mm *mm, const struct action *action)
 	return mm_mprotect(mm, from(action), PAGES(length(action)), R);
 }
 
-/* Far away: the target is locked beside what is held. */
+/* The target is far away, and locked in addition to the held range. */
 static int do_mremap(struct mm *mm, const struct action *action)
 {
 	uint64_t addr;
@@ -203,7 +203,7 @@ static int grow_stack(struct mm *mm, const struct action *action)
 	return mm_write(mm, AT(STACK - 1), "x", 1, NULL);
 }
 
-/* What is held covers, reaches into, and has nothing to do with pages 3, 3 to 5, and 6. */
+/* The held range contains page 3, overlaps pages 3 to 5, and does not overlap page 6. */
 static const struct action actions[] = {
 	{ "lock to read", lock_range, LOCK, 3, 4, RANGE_READ },
 	{ "lock to write", lock_range, LOCK, 3, 6, RANGE_WRITE },
@@ -239,7 +239,7 @@ static const struct action actions[] = {
 };
 #define NR_ACTIONS (sizeof(actions) / sizeof(actions[0]))
 
-/* What is held, likewise. */
+/* Holds, in the same form. */
 static const struct action holds[] = {
 	{ "a range for reading", NULL, LOCK, FIRST, LAST, RANGE_READ },
 	{ "a range for writing", NULL, LOCK, FIRST, LAST, RANGE_WRITE },
@@ -323,11 +323,11 @@ static void check_all(void (*check)(struct mm *mm, enum mm_locking locking,
 	}
 }
 
-/* The error when the thread itself holds something. */
+/* The error of an action whose own thread holds a lock. */
 static int own_error(enum mm_locking locking, const struct action *hold,
 		     const struct action *action)
 {
-	/* A lock that knows no ranges is held altogether, so nothing lies partly in it. */
+	/* A lock that knows no ranges covers everything, so no action lies partly in it. */
 	bool covers = hold->start <= action->start && action->end <= hold->end;
 	bool too_weak = hold->mode == RANGE_READ && action->mode == RANGE_WRITE;
 
@@ -366,7 +366,7 @@ static void check_own(struct mm *mm, enum mm_locking locking, const struct actio
 	if (error && (strcmp(before.text, after.text) || stats_of(mm).pages != pages))
 		test_fail(__FILE__, __LINE__, "%s failed, but changed something", action->name);
 	end_hold(mm, &storage, hold);
-	/* Nothing of it is left. */
+	/* Everything is unlocked. */
 	CHECK_EQ(mm_write_lock(mm), 0);
 	mm_write_unlock(mm);
 	check_space(mm);
@@ -377,7 +377,7 @@ TEST(mm_hold, calls_within_a_held_range_succeed_and_calls_that_would_wait_for_it
 	check_all(check_own);
 }
 
-/* A thread that does something when it is told to. */
+/* A thread that does an action when the test tells it to. */
 struct other {
 	struct mm *mm;
 	const struct action *action;
@@ -392,7 +392,7 @@ static void *other_main(void *arg)
 {
 	struct other *other = arg;
 
-	/* Now it has free pages at hand, so that a fault can do without a lock; and page FIRST. */
+	/* Gives the thread free frames, so that a fault needs no lock; and page FIRST. */
 	CHECK_EQ(poke(other->mm, AT(7), 1), 0);
 	CHECK_EQ(poke(other->mm, AT(FIRST), 1), 0);
 	atomic_store(&other->ready, true);
@@ -435,7 +435,7 @@ static void check_other(struct mm *mm, enum mm_locking locking, const struct act
 			test_fail(__FILE__, __LINE__, "locking %d: %s is held, but %s goes on",
 				  (int)locking, hold->name, action->name);
 	} else {
-		/* The watchdog says if it does not. */
+		/* If the thread never finishes, the watchdog reports it. */
 		AWAIT(atomic_load(&other.done));
 	}
 	end_hold(mm, &storage, hold);
@@ -494,7 +494,7 @@ TEST(mm_hold, a_thread_may_hold_several_ranges_and_end_them_in_any_order)
 	}
 }
 
-/* Two that touch are still two: what lies in both together lies only partly in each. */
+/* Two adjacent ranges stay two: an operation on a part of both lies only partly in each. */
 TEST(mm_hold, two_ranges_side_by_side_are_not_one)
 {
 	struct mm *mm = new_scene(MM_LOCKING_RANGE);
@@ -510,7 +510,7 @@ TEST(mm_hold, two_ranges_side_by_side_are_not_one)
 	end_space(mm);
 }
 
-/* The highest gap, which is taken, is held in part, or altogether. */
+/* The highest gap is taken by the hold, in part or altogether. */
 TEST(mm_hold, no_place_for_a_mapping_is_chosen_outside_of_the_held_range)
 {
 	const uint64_t top = MM_ADDR_MAX;

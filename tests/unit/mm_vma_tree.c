@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-/* The tree does not look at VMAs: any address will do. */
+/* The tree does not look into VMAs: any address will do. */
 static struct mm__vma *vma(uint64_t number)
 {
 	return (struct mm__vma *)(uintptr_t)number;
@@ -23,7 +23,7 @@ static void init(struct mm__vma_tree *tree)
 	count = 0;
 }
 
-/* With the lock. */
+/* With the VMA tree lock. */
 static void begin_changes(struct mm__vma_tree *tree, unsigned int changes, uint64_t start,
 			  uint64_t end)
 {
@@ -73,7 +73,7 @@ static void set(struct mm__vma_tree *tree, uint64_t old, uint64_t start, uint64_
 	mm__rcu_free(end_changes(tree));
 }
 
-/* In place; false: the tree wants the lock, and nothing has happened. */
+/* In place. Returns false if the edit needs the VMA tree lock; then it has changed nothing. */
 static bool begin_in_place(struct mm__vma_tree *tree, uint64_t start, uint64_t end, bool unmaps)
 {
 	mm__rcu_read_lock();
@@ -192,7 +192,7 @@ TEST(mm_vma_tree, each_mapping_can_grow_to_its_neighbours_in_turn)
 	for (uint64_t i = 0; i < 3000; i++) {
 		uint64_t low = i ? i * 10 - 4 : 0;
 
-		/* Whatever key is between it and a neighbour has to give way. */
+		/* Any key between the mapping and a neighbour has to move. */
 		set(&tree, i * 10 + 4, low, i * 10 + 14);
 		check_tree(&tree);
 		CHECK(mm__vma_tree_at(&tree, low, &m));
@@ -381,7 +381,7 @@ TEST(mm_vma_tree, a_range_is_erased_at_the_cost_of_one_mapping)
 	begin_changes(&tree, 1, 6, n * 2 - 6);
 	mm__vma_tree_erase_range(&edit, 6, n * 2 - 6, n - 6);
 	count = 6;
-	/* More than a leaf. */
+	/* More than one border node. */
 	CHECK(tree.retired->next);
 	mm__rcu_free(end_changes(&tree));
 	CHECK_EQ(count, 6);
@@ -414,7 +414,7 @@ static void check_rest(uint64_t n, uint64_t k, bool first)
 	mm__vma_tree_destroy(&tree);
 }
 
-/* Among these are whole leaves, and one leaf alone that no end of the range is in. */
+/* The cases include whole border nodes, and a single border node that no end of the range is in. */
 TEST(mm_vma_tree, any_number_of_mappings_stays_at_either_end)
 {
 	const uint64_t n = 120;
@@ -435,7 +435,7 @@ TEST(mm_vma_tree, a_reserve_stays_for_the_writer_that_made_it)
 	init(&tree);
 	insert(&tree, 1, 2);
 	CHECK_EQ(mm__vma_tree_reserve(&tree, &first, &needs), 0);
-	/* The tree gets more levels meanwhile, and others use up what they reserve. */
+	/* The tree gets more levels meanwhile, and other edits use up their reserves. */
 	for (uint64_t i = 1; i < 20000; i++) {
 		insert(&tree, i * 3, i * 3 + 1);
 		CHECK(tree.spares.count[0] >= first.nodes[0]);
@@ -455,7 +455,7 @@ TEST(mm_vma_tree, a_reserve_stays_for_the_writer_that_made_it)
 	mm__vma_tree_destroy(&tree);
 }
 
-/* In an order in which leaves are divided everywhere. */
+/* In an order that divides border nodes everywhere. */
 TEST(mm_vma_tree, holds_a_million)
 {
 	const uint64_t n = test_scale(1000000);
@@ -556,11 +556,11 @@ TEST(mm_vma_tree, an_edit_is_not_in_place_where_a_border_node_ends_or_has_no_roo
 	CHECK(begin_in_place(&tree, 5, 10, false));
 	end_in_place();
 	insert_in_place(&tree, 130, 135);
-	/* One more might be two. */
+	/* One more mapping, where the edit might need two. */
 	CHECK(!begin_in_place(&tree, 5, 10, false));
 	insert(&tree, 140, 145);
 	CHECK_EQ(tree.levels, 2);
-	/* The key between the leaves is where one of the mappings begins. */
+	/* One mapping begins at the key between the border nodes. */
 	count = 15;
 	for (uint64_t i = 0; i < 14; i++) {
 		bool has = begin_in_place(&tree, i * 10 + 5, i * 10 + 10, false);
@@ -590,7 +590,7 @@ TEST(mm_vma_tree, an_edit_that_needs_wider_bounds_gets_them_and_a_search_narrows
 	CHECK(begin_in_place(&tree, 500, 509, true));
 	end_in_place();
 	check_tree(&tree);
-	/* Nothing has gone, and it is not looked for again. */
+	/* Nothing was unmapped, so the tree does not search again. */
 	CHECK(!mm__vma_tree_highest_gap(&tree, 2, 0, 999, &addr));
 	CHECK(!begin_in_place(&tree, 500, 509, true));
 	mm__vma_tree_widen(&tree, 500, 509);
@@ -603,7 +603,7 @@ TEST(mm_vma_tree, an_edit_that_needs_wider_bounds_gets_them_and_a_search_narrows
 	mm__vma_tree_destroy(&tree);
 }
 
-/* Each maps and unmaps in a place of its own. */
+/* Each thread maps and unmaps in a place of its own. */
 static void take_turns(struct mm__vma_tree *tree, unsigned int threads, unsigned int turns)
 {
 	for (unsigned int i = 0; i < turns; i++) {
@@ -632,7 +632,7 @@ TEST(mm_vma_tree, a_border_node_is_divided_between_threads_that_change_it_in_tur
 	levels = tree.levels;
 	CHECK(levels > 1);
 	check_tree(&tree);
-	/* Each thread has its own now. */
+	/* Now each thread has a border node of its own. */
 	for (unsigned int i = 0; i < 40; i++) {
 		CHECK(begin_in_place(&tree, 1000 * i + 100, 1000 * i + 110, false));
 		end_in_place();
@@ -641,7 +641,7 @@ TEST(mm_vma_tree, a_border_node_is_divided_between_threads_that_change_it_in_tur
 		CHECK(edit.border != NULL);
 		end_in_place();
 	}
-	/* And when none has used its own for a while, they are one again. */
+	/* When no thread has used its own border node for a while, they are joined again. */
 	for (uint64_t i = 1; i < 200; i++)
 		tidy(&tree, 1, false, i * 1000000000);
 	check_tree(&tree);
