@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The processes of the kernel's side. Space 0 is the first of them, and tells the others by pipes
- * what to do; a space's process comes from the fork() of another one's.
+ * The processes of the kernel's side. Space 0 is the first process, and sends commands to the
+ * others through pipes. The process of another space is made by fork() in the process of a space.
  */
 #define _GNU_SOURCE
 #include "kernel.h"
@@ -15,7 +15,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* [0] is to read, [1] to write. */
+/* Element [0] is for reading, element [1] for writing. */
 struct pipes {
 	int command[NR_SPACES][2]; /* the index of an operation */
 	int answer[2];
@@ -23,7 +23,7 @@ struct pipes {
 
 static void serve(struct kernel *kernel, const struct pipes *pipes, unsigned int space);
 
-/* Carries out an operation of the space that this process is. */
+/* Carries out an operation of the space of this process. */
 static void do_here(struct kernel *kernel, const struct pipes *pipes, unsigned int index)
 {
 	const struct op *op = &kernel->sequence->ops[index];
@@ -35,7 +35,7 @@ static void do_here(struct kernel *kernel, const struct pipes *pipes, unsigned i
 	kernel_do(kernel, op, &kernel->side->records[index]);
 }
 
-/* Until OP_EXIT, or until space 0 is gone. */
+/* Returns after OP_EXIT, or when space 0 has ended. */
 static void serve(struct kernel *kernel, const struct pipes *pipes, unsigned int space)
 {
 	unsigned int index;
@@ -91,16 +91,16 @@ static void open_pipes(struct pipes *pipes)
 	CHECK(pipe(pipes->answer) == 0);
 }
 
-/* Of this process, once it is a side's. */
+/* The state of this process, once it belongs to a side. */
 static struct kernel self;
 
-/* In a process of its own, which ends without exit(): its heap is gone. */
+/* In a process of its own, which ends without exit(), because its heap is gone. */
 static void run_here(void)
 {
 	struct pipes pipes;
 
 	open_pipes(&pipes);
-	/* Exited children are not waited for; should one hang, so does space 0. */
+	/* No process waits for exited children. If a child hangs, space 0 hangs as well. */
 	signal(SIGCHLD, SIG_IGN);
 	alarm(60);
 	self.side->unable = kernel_enclose(&self);
@@ -122,13 +122,13 @@ bool kernel_is_since(unsigned int major, unsigned int minor)
 	return is_major > major || (is_major == major && is_minor >= minor);
 }
 
-/* MAP_STACK is a flag of the VMA: one about huge pages, where there are some. */
+/* Whether MAP_STACK sets a flag of the VMA, which concerns huge pages where the kernel has them. */
 static bool has_stack_flag(void)
 {
 	return kernel_is_since(6, 7) && access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
 }
 
-/* Without a limit, where that is allowed. */
+/* Lifts the limit where that is allowed. */
 static bool may_lock(unsigned int pages)
 {
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
@@ -138,7 +138,7 @@ static bool may_lock(unsigned int pages)
 	return limit.rlim_max >= pages * MM_PAGE_SIZE;
 }
 
-/* As MM_STACK_MAX. */
+/* To MM_STACK_MAX. */
 static bool may_limit_stack(void)
 {
 	struct rlimit limit;
@@ -148,8 +148,8 @@ static bool may_limit_stack(void)
 }
 
 /*
- * Without random addresses the heap, and so the window, begins where the program's own data ends, and
- * stacks keep their gap to that.
+ * Without random addresses the heap, and so the window, begins where the program's data ends, and
+ * stacks keep their gap to that data.
  */
 static bool heap_is_apart(void)
 {

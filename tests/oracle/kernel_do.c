@@ -20,7 +20,7 @@ static uint64_t simulated(const struct kernel *kernel, uint64_t addr)
 		       : addr;
 }
 
-/* Of a system call. */
+/* Records the result of a system call. */
 static void outcome(struct record *record, long result)
 {
 	record->error = result == -1 ? errno : 0;
@@ -39,9 +39,9 @@ static uint64_t watched(const struct kernel *kernel, unsigned int i)
 }
 
 /*
- * Whether a page is not mapped, and above it lie VMAs that Linux keeps apart: stacks may have grown
- * together, each with its own limit, where the simulated space has one. If so, and if that limit
- * makes a difference, the page is not accessed.
+ * Whether to leave out an access to a page. Above an unmapped page may lie stacks that have grown
+ * together, which Linux keeps apart. Then each has its own limit in Linux, and the simulated space
+ * has one limit. Where that limit makes a difference, the page is not accessed.
  */
 static bool leave_out_page(const struct kernel *kernel, uint64_t page)
 {
@@ -104,9 +104,9 @@ static uint64_t pages_of(uint64_t length)
 }
 
 /*
- * Whether an mremap() is left out: because it needs one VMA where Linux may have kept apart what
- * is one; because Linux has become able to move several VMAs at once; or because the length of
- * shared memory changes, which the simulated space may not have.
+ * Whether to leave out an mremap(): because it needs a single VMA, and Linux may have kept apart a
+ * VMA of the simulated space; because newer versions of Linux move several VMAs at once; or because
+ * the length of shared memory changes, which the simulated space may not support.
  */
 static bool leave_out_mremap(const struct kernel *kernel, const struct op *op)
 {
@@ -131,7 +131,7 @@ static bool leave_out_mremap(const struct kernel *kernel, const struct op *op)
 	       ((op->flags & MM_MREMAP_FIXED) && old == new);
 }
 
-/* Of the same pages in the simulated space, Linux may make several VMAs. */
+/* Whether Linux may have two VMAs for the pages of one VMA of the simulated space. */
 static bool may_stay_apart(const struct vmas *vmas, const struct vma *left, bool becomes_alike)
 {
 	const struct vma *right = left + 1;
@@ -140,7 +140,7 @@ static bool may_stay_apart(const struct vmas *vmas, const struct vma *left, bool
 	       (becomes_alike && left->end == right->start && !left->shared && !right->shared);
 }
 
-/* Whether that is so in or beside [addr, addr + length). */
+/* Whether two such VMAs meet in or at the ends of [addr, addr + length). */
 static bool goes_over_boundary(const struct vmas *vmas, uint64_t addr, uint64_t length,
 			       bool becomes_alike)
 {
@@ -155,8 +155,8 @@ static bool goes_over_boundary(const struct vmas *vmas, uint64_t addr, uint64_t 
 }
 
 /*
- * Whether an operation is left out because there is hardly room for more VMAs, and it may need
- * more in the simulated space, or fewer: where Linux has kept apart what is one.
+ * Whether to leave out an operation because there is hardly room for more VMAs. Where Linux has
+ * kept VMAs apart, the simulated space may need more additional VMAs than Linux, or fewer.
  */
 static bool leave_out_at_limit(const struct kernel *kernel, const struct op *op)
 {
@@ -168,7 +168,7 @@ static bool leave_out_at_limit(const struct kernel *kernel, const struct op *op)
 	if (kernel->sequence->limit == NO_LIMIT || op->addr < WINDOW_START ||
 	    op->addr >= window_end(kernel->sequence))
 		return false;
-	/* Those that are longer are refused, or wrap to a page at most. */
+	/* Longer ranges are refused, or wrap to at most a page. */
 	if (length > window_size(kernel->sequence))
 		length = MM_PAGE_SIZE;
 	kernel_vmas(kernel, &vmas, false);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A search for a place goes through the whole address space. So all of it is taken, by VMAs that
- * nothing merges with where they touch the window.
+ * A search for a place goes through the whole address space. So this code maps all of it, and the
+ * VMAs that touch the window merge with no other VMA.
  */
 #define _GNU_SOURCE
 #include "kernel.h"
@@ -19,7 +19,7 @@
 #define STACK_IN_USE (512 * 1024)
 #define PRIVATE_FILL (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
-/* The stack cannot grow any more when all is taken. */
+/* Grows the stack, which cannot grow any more when all is mapped. */
 static void touch_stack(void)
 {
 	volatile char space[STACK_IN_USE];
@@ -39,7 +39,7 @@ static bool take(uint64_t start, uint64_t end, int flags)
 	return (uint64_t)result == start;
 }
 
-/* Takes what is free in [start, end), except for the window. */
+/* Maps the free parts of [start, end), except for the window. */
 static bool take_gap(uint64_t window, uint64_t window_end, uint64_t start, uint64_t end)
 {
 	if (end <= window || start >= window_end)
@@ -73,14 +73,14 @@ static bool take_all(uint64_t window, uint64_t window_end, uint64_t addr)
 	return addr >= MM_ADDR_MAX || take_gap(window, window_end, addr, MM_ADDR_MAX);
 }
 
-/* The pages that touch the window; the one before it may be the program's own. */
+/* The pages next to the window. The one before it may be the program's own. */
 static bool take_edges(uint64_t window, uint64_t end)
 {
 	(void)take(window - MM_PAGE_SIZE, window, MAP_SHARED | MAP_ANONYMOUS);
 	return take(end, end + MM_PAGE_SIZE, MAP_SHARED | MAP_ANONYMOUS);
 }
 
-/* With them, there would be no EPERM for low addresses. */
+/* With these capabilities, low addresses would not cause EPERM. */
 static void drop_capabilities(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -90,8 +90,8 @@ static void drop_capabilities(void)
 }
 
 /*
- * Linux makes what is executable only so by a protection key, if there is one left: the processor
- * without keys is what is simulated.
+ * If a protection key is left, Linux uses it to make memory executable and not readable. The
+ * simulated processor has no keys.
  */
 static void use_up_protection_keys(void)
 {
@@ -99,7 +99,7 @@ static void use_up_protection_keys(void)
 		;
 }
 
-/* As much as may be locked, and that of the simulated space for stacks. */
+/* Allows the process to lock as much as it may, and limits stacks as the simulated space does. */
 static void set_limits(void)
 {
 	struct rlimit limit;
@@ -113,9 +113,9 @@ static void set_limits(void)
 }
 
 /*
- * Leaves room for as many VMAs as the sequence says: the middle one of three pages, in what is
- * taken above the window, gets another protection, and so on. Two VMAs more each time; one at the
- * start, where another kind of VMA lies below.
+ * Leaves room for as many VMAs as the sequence allows. It gives the middle one of three pages, in
+ * the mapping above the window, another protection, and so on. Each adds two VMAs; the one at the
+ * start, above a VMA of another kind, adds one.
  */
 static bool use_up_vmas(const struct kernel *kernel)
 {
@@ -163,7 +163,7 @@ const char *kernel_enclose(struct kernel *kernel)
 		return "the address space around the window could not be taken";
 	if (!use_up_vmas(kernel))
 		return "there could not be made as many VMAs as there may be";
-	/* Pages of more than 4096 bytes would be present as a whole. */
+	/* The whole of a page of more than 4096 bytes would be present. */
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	use_up_protection_keys();
 	drop_capabilities();

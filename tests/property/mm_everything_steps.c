@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the model cannot foretell, SKIP, is not done. */
+/* The steps. Where the model cannot predict a result, SKIP, the test leaves the step out. */
 #include "mm_everything.h"
 
 #include <unistd.h>
@@ -13,7 +13,7 @@ static int random_prot(struct run *r)
 	return prots[below(r, 7)];
 }
 
-/* What is to be mapped, and by which descriptor. */
+/* A random kind of page, and the descriptor to map it by. */
 static struct world_page random_kind(struct run *r, int *fd)
 {
 	static const int flags[] = { PRIVATE,
@@ -63,7 +63,7 @@ static void step_map(struct run *r, struct world_space *s, unsigned int first, u
 		CHECK_EQ(result, addr_of(where));
 }
 
-/* No page may show more than there is in an object of the model. */
+/* A mapping may not show more pages than an object of the model has. */
 static bool fits_object(const struct world_space *s, unsigned int page, unsigned int n)
 {
 	return !s->page[page].object || s->page[page].index + n <= OBJECT_PAGES;
@@ -103,8 +103,8 @@ static void step_brk(struct run *r, struct world_space *s)
 }
 
 /*
- * Whether a write would go behind the end of a file, in its last page: what becomes of such bytes is
- * up to the system.
+ * Whether a write would touch bytes behind the end of a file, in its last page: the system decides
+ * whether such bytes stay.
  */
 static bool writes_behind_end(const struct world_space *s, uint64_t offset, unsigned int length)
 {
@@ -158,7 +158,7 @@ void mm_everything_read(struct run *r, struct world_space *s, uint64_t offset, u
 				  (unsigned int)((offset + i) / PAGES(1)), bytes[i], expected[i]);
 }
 
-/* A fault only: the model reads a byte, or writes the one that is there. */
+/* A fault alone: the model reads a byte, or writes the byte that is there. */
 static void step_fault(struct run *r, struct world_space *s, unsigned int page)
 {
 	struct world_fault fault;
@@ -203,7 +203,9 @@ static void step_msync(struct run *r, struct world_space *s, unsigned int first,
 		 world_mapped(s, first, first + n) ? 0 : ENOMEM);
 }
 
-/* Where it is larger than that of mm, files end where one of these does. */
+/*
+ * If the system's pages are larger than those of mm, a file ends where a page of the system ends.
+ */
 static uint64_t system_page(void)
 {
 	uint64_t size = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -237,7 +239,7 @@ static void step_write_file(struct run *r, unsigned int length)
 	CHECK_EQ(pwrite(r->fd[number][0], file->bytes + offset, length, (off_t)offset), length);
 }
 
-/* Whether two pages are of two VMAs only because one of them is locked. */
+/* Whether two pages lie in two VMAs only because one of the VMAs is locked. */
 static bool lock_divides(const struct world_page *left, const struct world_page *right)
 {
 	struct world_page same = *left;
@@ -246,7 +248,7 @@ static bool lock_divides(const struct world_page *left, const struct world_page 
 	return left->locked != right->locked && world_same_vma(&same, right);
 }
 
-/* Such VMAs would stay apart in the child, where nothing is locked. */
+/* Such VMAs would stay apart in the child, where no VMA is locked. */
 static void unlock_dividing(struct run *r, struct world_space *s)
 {
 	for (unsigned int i = 1; i < WORLD_PAGES; i++) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Readers of the VMA tree beside a writer, which edits in place or with the lock. Some mappings are
- * there all the time, though their bounds and VMAs change: readers must find them whenever they
- * look. Others come and go: readers may find them or not, but what they find must fit together.
- * VMAs say where they are mapped, are made for one mapping, and are freed through RCU as the tree's
- * nodes are.
+ * Readers of the VMA tree beside a writer, which edits in place or with the lock. Steady mappings
+ * exist all the time, though their bounds and VMAs change: readers must find them whenever they
+ * look. Other mappings come and go: readers may find them or not, but the parts of a result must
+ * fit together. Each mapping has a VMA of its own, which records where it is mapped. RCU frees VMAs
+ * like the nodes of the tree.
  */
 #include "mm/rcu.h"
 #include "mm/thread.h"
@@ -15,12 +15,13 @@
 #define READERS 3u
 #define NOTHING UINT64_MAX
 
-/* The key of a steady mapping is never another's. */
+/* No other mapping ever contains the key of a steady mapping. */
 struct mm__vma {
 	struct mm__garbage garbage;
 	uint64_t start;
 	uint64_t end;
-	uint64_t steady; /* the key that it always contains; NOTHING: it comes and goes */
+	uint64_t steady; /* the key that the mapping always contains; NOTHING: the mapping comes and
+			    goes */
 };
 
 struct world {
@@ -30,7 +31,7 @@ struct world {
 	uint64_t count; /* of mappings */
 	uint64_t in_place;
 	bool prefers_place; /* an edit is in place if it can be */
-	uint64_t between;   /* steady mappings: this is how far one is from the next */
+	uint64_t between;   /* steady mappings: the distance from one to the next */
 	struct mm__vma *owner[KEYS];
 	struct mm__garbage *garbage;
 	atomic_bool stop;
@@ -191,7 +192,7 @@ static void erase(struct world *world, struct mm__vma *vma)
 	throw_away(world, &vma->garbage);
 }
 
-/* All that lies between two steady mappings, which stay. */
+/* Erases all mappings between two steady ones. */
 static void erase_range(struct world *world, uint64_t key)
 {
 	uint64_t start = key, end = key, n = 0;
@@ -216,7 +217,9 @@ static void erase_range(struct world *world, uint64_t key)
 	world->count -= n;
 }
 
-/* Other bounds, and another VMA: it becomes smaller, or grows on one side, as neighbours allow. */
+/*
+ * New bounds and a new VMA: the mapping shrinks, or grows on one side as far as neighbours allow.
+ */
 static void set(struct world *world, struct mm__vma *vma, uint64_t *seed)
 {
 	struct mm__mapping old = { vma->start, vma->end, NULL };
@@ -305,7 +308,7 @@ static void write_for_a_while(struct world *world, uint64_t *seed)
 			if (i % 1024 == 0)
 				check_tree(world);
 		}
-		/* What is not freed yet does not pile up. */
+		/* Frees the garbage, so that it does not pile up. */
 		mm__rcu_barrier();
 	}
 }
@@ -352,13 +355,13 @@ static void run(uint64_t between, const char *name)
 	mm__vma_tree_destroy(&world.tree);
 }
 
-/* Many: the tree has two levels at least. */
+/* Many mappings: the tree has at least two levels. */
 TEST(mm_vma_tree_parallel, readers_find_permanent_vmas_among_many)
 {
 	run(40, "mm_vma_tree_parallel/many");
 }
 
-/* Few: the tree shrinks to a leaf again and again. */
+/* Few mappings: the tree shrinks to one border node again and again. */
 TEST(mm_vma_tree_parallel, readers_find_permanent_vmas_among_few)
 {
 	run(1000, "mm_vma_tree_parallel/few");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Several writers of one VMA tree, each in blocks of keys of its own, which take turns with those
- * of the others: edits in place, in one leaf or in two, edits with the lock, searches for gaps and
- * tidying all at the same time. Each writer knows what is mapped in its blocks, and must find that,
- * and nothing else, at any time.
+ * Several writers of one VMA tree. Each has blocks of keys of its own, between those of the others.
+ * They edit in place, in one border node or in two, and with the lock, search for gaps and tidy,
+ * all at the same time. Each writer knows the mappings in its blocks, and must find exactly these
+ * at any time.
  */
 #include "mm/rcu.h"
 #include "mm/thread.h"
@@ -23,10 +23,11 @@ struct writer {
 	unsigned int number;
 	uint64_t seed;
 	uint64_t steps;
-	uint64_t owner[KEYS]; /* the start of the mapping, plus 1; 0: free, or another writer's */
+	uint64_t owner[KEYS]; /* the start of the mapping, plus 1; 0: free, or the key of another
+				 writer */
 	uint64_t count;
 	uint64_t in_place;
-	uint64_t in_two; /* moves from one leaf to another */
+	uint64_t in_two; /* moves from one border node to another */
 	struct mm__vma_edit edit;
 	struct mm__vma_edit second;
 	struct mm__vma_budget budget;
@@ -35,7 +36,7 @@ struct writer {
 
 static struct writer writers[WRITERS];
 
-/* The tree does not look at VMAs. */
+/* The tree does not look into VMAs. */
 static struct mm__vma *vma_of(uint64_t start, uint64_t end)
 {
 	return (struct mm__vma *)(uintptr_t)(start * KEYS + end);
@@ -105,7 +106,7 @@ static void end(struct writer *writer)
 		tidy(writer, writer->edit.tidy, writer->edit.divides);
 }
 
-/* A key of the writer's, and the block that it is in. */
+/* A random key of the writer, and the block of the key. */
 static uint64_t random_key(struct writer *writer, uint64_t *low, uint64_t *high)
 {
 	uint64_t block = test_random_below(&writer->seed, BLOCKS) * WRITERS + writer->number;
@@ -195,7 +196,7 @@ static void grow(struct writer *writer, uint64_t key, uint64_t high)
 	set_owner(writer, start, m.end, start + 1);
 }
 
-/* Both edits of a move, or one in *from and *to. */
+/* Begins both edits of a move, or one edit for *from and *to. */
 static bool begin_move_in_place(struct writer *writer, const struct mm__mapping *m, uint64_t to,
 				struct mm__vma_edit **source, struct mm__vma_edit **target)
 {
@@ -220,7 +221,7 @@ static bool begin_move_in_place(struct writer *writer, const struct mm__mapping 
 	return false;
 }
 
-/* To another block, if it is free there. */
+/* To another block, if its keys are free. */
 static void move(struct writer *writer, uint64_t key)
 {
 	uint64_t start = writer->owner[key] - 1;
@@ -247,7 +248,7 @@ static void move(struct writer *writer, uint64_t key)
 	check_key(writer, to);
 }
 
-/* What is found may be taken at once, but was free, or is the writer's. */
+/* Another writer may take the gap at once. But it was free, or belongs to this writer. */
 static void search(struct writer *writer)
 {
 	uint64_t addr = 0;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * crowd CORES - as many threads as there are simulated cores make calls that all commute, each
- * another function of the lock than its neighbours; how many lines they conflict over. For the
- * plugin of tools/coherence.
+ * crowd CORES - as many threads as there are simulated cores make calls that all commute. Each
+ * thread calls another function of the lock than its neighbours. The program counts the lines over
+ * which they conflict. It needs the plugin of tools/coherence.
  *
- * Exits with 1 if there are too many, or a function of the lock did not do what it must; with 3
+ * Exits with 1 if the lines are too many, or a function of the lock gave a wrong result; with 3
  * without the plugin.
  */
 #include "calls.h"
@@ -28,20 +28,22 @@ enum {
 	MIN_ROUNDS = 16,
 	MAX_ROUNDS = 32,
 	QUIET_ROUNDS = 4,
-	LAPSE_US = 2000, /* between rounds, for what the lock does by time */
+	LAPSE_US = 2000, /* between rounds, for the changes that the lock makes by time */
 };
 
 static const uint64_t NOT_SEEN = UINT64_MAX;
 
-/* What all of them call. */
+/* The calls of all threads. */
 static const struct workload {
 	const char *name;
 	enum range_mode mode;
-	uint64_t distance; /* from a thread's interval to the next one's */
-	bool changes;      /* also functions that change a range that is held */
-	/* Lines that may conflict for each call, of up to 512 threads, and of more: a little more than
-	 * were measured, to be lowered to 0.05. What is shared conflicts by range_lock_many(), which
-	 * takes no slots; leaves of 1,024 threads still split when the warm-up ends. */
+	uint64_t distance; /* from the interval of one thread to that of the next */
+	bool changes;      /* also functions that change a held range */
+	/*
+	 * The most conflicting lines per call, for up to 512 threads and for more: a little more
+	 * than were measured, to be lowered to 0.05. "shared" conflicts by range_lock_many(), which
+	 * takes no slots. The leaves of 1,024 threads still split when the warm-up ends.
+	 */
 	double most_of_few, most_of_many;
 } workloads[] = {
 	{ "shared, read", RANGE_READ, 0, false, 0.8, 0.9 },
@@ -63,8 +65,10 @@ static uint64_t changes(void)
 	return stats.splits + stats.merges + stats.biases;
 }
 
-/* How many of the functions are used, from the first on: those that only take or give back ranges
- * come first, and those that concern the whole lock last. */
+/*
+ * The number of functions in use, from the first one on. Functions that only acquire or release
+ * ranges come first, and functions that concern the whole lock last.
+ */
 static unsigned int nr_used(const struct workload *workload)
 {
 	unsigned int n = 0;
@@ -113,7 +117,7 @@ static uint64_t watch(void)
 	stage_all(STEP_CALL);
 	stage_all(STEP_AFTER);
 	marker(MARKER_CONFLICTS, (uintptr_t)&conflicts, 0, 0);
-	/* The compiler takes a system call for something that changes no variable. */
+	/* The compiler assumes that a system call changes no variable. */
 	atomic_signal_fence(memory_order_seq_cst);
 	return conflicts.lines;
 }

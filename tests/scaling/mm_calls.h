@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_calls - the functions of an address space, as calls on a few pages: the call itself, its preparation
- * and its undoing, and which state of the pages the call depends on.
+ * mm_calls - the functions of an address space, as calls on a few pages: the call itself, its
+ * preparation and its undoing, and the state of the pages that it depends on.
  */
 #ifndef SCALING_MM_CALLS_H
 #define SCALING_MM_CALLS_H
@@ -15,12 +15,12 @@
 
 enum { MAX_PAGES = 4 };
 
-/* The state that calls read and change. */
+/* State that calls read and change. */
 enum aspect {
 	MAPPING = 1,  /* the VMAs that the pages lie in */
-	PRESENCE = 2, /* which of the pages are present */
+	PRESENCE = 2, /* whether the pages are present */
 	BYTES = 4,    /* their contents */
-	HEAP = 8,     /* the end of the heap, of which a space has one */
+	HEAP = 8,     /* the end of the heap; each space has one */
 };
 
 /* The call that a thread makes. */
@@ -28,20 +28,24 @@ struct call {
 	alignas(TWO_LINES) struct mm *mm;
 	uint64_t start;
 	uint64_t length;
-	int flags; /* of mm_mmap(), beside those of all calls */
+	int flags; /* of mm_mmap(), in addition to those of all calls */
 	unsigned char present[MAX_PAGES];
 	alignas(TWO_LINES) struct mm_hold hold;
 };
 
 struct function {
 	const char *name;
-	const char *whole; /* why it concerns the whole space; NULL: it concerns its pages alone */
+	const char *whole; /* why the call concerns the whole space; NULL: it concerns its pages
+			      alone */
 	unsigned int pages;
-	/* Of enum aspect. Two calls may add the same: the second one finds done what it would do. */
+	/*
+	 * Of enum aspect. Two calls may add the same state: the second call then finds its work
+	 * done already.
+	 */
 	unsigned int reads;
 	unsigned int adds;
 	unsigned int writes;
-	/* Maps, once, what is mapped between any two calls. */
+	/* Maps, once, the VMAs that exist between any two calls. */
 	bool (*settle)(struct call *call);
 	struct steps steps;
 };
@@ -49,10 +53,10 @@ struct function {
 extern const struct function functions[];
 extern const unsigned int nr_functions;
 
-/* Whether the function changes which VMAs there are. */
+/* Whether the function adds or removes VMAs. */
 bool function_maps(const struct function *function);
 
-/* Two calls conflict if one changes what the other reads or changes. */
+/* Two calls conflict if one changes state that the other reads or changes. */
 bool functions_conflict(const struct function *a, const struct function *b, bool share_pages);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * suite - the pairs of calls that a program tries. They go by numbers, as each program has its own struct
- * pair.
+ * suite - the pairs of calls that a program tries. Numbers identify them, because each program
+ * defines its own struct pair.
  */
 #ifndef SCALING_SUITE_H
 #define SCALING_SUITE_H
@@ -12,13 +12,14 @@
 
 enum verdict {
 	CONFLICTS,
-	CONCERNS_THE_WHOLE, /* one of the two calls does, by definition; see struct whole */
+	CONCERNS_THE_WHOLE, /* by definition, one of the two calls concerns the whole object; see
+			       struct whole */
 	COMMUTES
 };
 
 struct pair;
 
-/* Why pairs that commute are allowed to conflict over cache lines. */
+/* Why some pairs that commute may conflict over cache lines. */
 struct reason {
 	const char *name;
 	const char *text;
@@ -32,8 +33,8 @@ struct whole {
 };
 
 struct suite {
-	const char *object;   /* what the calls work on: "lock" */
-	double least_percent; /* of the commuting pairs, that must be free of conflicts */
+	const char *object;   /* the object of the calls: "lock" */
+	double least_percent; /* of the commuting pairs that must be free of conflicts */
 	unsigned int nr_pairs;
 	unsigned int nr_functions;
 	/* Of the table of results. */
@@ -46,26 +47,28 @@ struct suite {
 
 	struct whole (*function)(unsigned int number);
 
-	/* These take the number of a pair. */
+	/* The argument of these functions is the number of a pair. */
 	enum verdict (*verdict)(unsigned int pair);
 	unsigned int (*whole)(unsigned int pair); /* the first function that concerns the whole */
 	unsigned int (*row)(unsigned int pair);
 	unsigned int (*column)(unsigned int pair);
-	/* The first reason that applies to the pair; nr_reasons: none does. */
+	/* Returns the first reason that applies to the pair, or nr_reasons. */
 	unsigned int (*reason)(unsigned int pair);
 	void (*name)(unsigned int pair, char *text, size_t size);
-	/* Whether to try a pair that does not commute, as a control: its conflict must be found. May be
-	 * NULL. */
+	/*
+	 * Whether to try a pair that does not commute, as a control: the program must find its
+	 * conflict. May be NULL.
+	 */
 	bool (*control)(unsigned int pair);
 
-	/* The leader calls these, in this order. They return false if a function failed. */
+	/* The leader calls these functions, in this order. They return false if a call failed. */
 	bool (*set)(unsigned int pair);
 	void (*warm_up)(void);
-	void (*warm_up_more)(void); /* while the pair conflicts and has no reason to, .. */
+	void (*warm_up_more)(void); /* while the pair conflicts without a reason, .. */
 	unsigned int more;          /* .. so many times at most */
 	bool (*clear)(void);
 
-	/* The name of the memory that an address is in, between set() and clear(). */
+	/* Returns the name of the memory that contains an address, between set() and clear(). */
 	const char *(*place)(uint64_t address);
 };
 

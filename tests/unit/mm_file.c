@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Mappings of files. The linker lets the library's calls of mmap(2) end here. */
+/* Mappings of files. The linker redirects the library's calls of mmap(2) to this file. */
 #include "files.h"
 #include "mm/rcu.h"
 
 #include <sys/mman.h>
 
-static bool no_exec; /* as on a file system that is mounted so */
+static bool no_exec; /* as on a file system that is mounted with noexec */
 static int replacement =
-	-1; /* what another thread makes of a descriptor while a window is mapped */
+	-1; /* the file that another thread puts at a descriptor while the library maps a window */
 
 void *__real_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
@@ -44,7 +44,7 @@ TEST(mm_file, shows_the_contents_of_the_file)
 			if (at < PAGES(2) + 100)
 				CHECK_EQ(peek(mm, AT(10) + at), file_pattern(PAGES(1) + at));
 		}
-		/* Behind the end, the last page is empty. */
+		/* The last page is empty behind the end of the file. */
 		CHECK_EQ(peek(mm, AT(12) + 99), file_pattern(PAGES(3) + 99));
 		CHECK_EQ(peek(mm, AT(12) + 100), 0);
 		CHECK_EQ(peek(mm, AT(13) - 1), 0);
@@ -60,7 +60,7 @@ TEST(mm_file, bytes_written_to_a_private_mapping_stay_there)
 
 	map_file_at(mm, 0, 2, RW, MM_MAP_PRIVATE, reader, 0);
 	map_file_at(mm, 10, 2, RW, MM_MAP_PRIVATE, fd, 0);
-	/* Once after reading, and once without. */
+	/* Once after a read, and once without. */
 	CHECK_EQ(peek(mm, AT(0)), file_pattern(0));
 	CHECK_EQ(poke(mm, AT(0), 200), 0);
 	CHECK_EQ(poke(mm, AT(1), 201), 0);
@@ -70,7 +70,7 @@ TEST(mm_file, bytes_written_to_a_private_mapping_stay_there)
 	CHECK_EQ(peek(mm, AT(1) + 1), file_pattern(PAGES(1) + 1));
 	CHECK_EQ(peek(mm, AT(10)), file_pattern(0));
 	CHECK_EQ(peek(mm, AT(11)), file_pattern(PAGES(1)));
-	/* What is not needed is the file's again. */
+	/* The space drops its copies, and the pages show the file again. */
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(2), MM_MADV_DONTNEED), 0);
 	CHECK_EQ(peek(mm, AT(0)), file_pattern(0));
 	CHECK_EQ(poke(mm, AT(0), 202), 0);
@@ -95,13 +95,13 @@ TEST(mm_file, bytes_written_to_a_shared_mapping_are_seen_in_all_others)
 	CHECK_EQ(poke(mm, AT(1), 200), 0);
 	CHECK_EQ(peek(mm, AT(10)), 200);
 	CHECK_EQ(peek(other, AT(6)), 200);
-	/* A private page that was not written to shows it too. */
+	/* A private page without a copy shows the write, too. */
 	CHECK_EQ(peek(other, AT(16)), 200);
 	CHECK_EQ(poke(other, AT(16), 201), 0);
 	CHECK_EQ(peek(mm, AT(1)), 200);
 	CHECK_EQ(poke(other, AT(6) + 1, 202), 0);
 	CHECK_EQ(peek(mm, AT(10) + 1), 202);
-	/* Descriptors are not needed any more. */
+	/* The mappings need no descriptors any more. */
 	close(again);
 	CHECK_EQ(poke(mm, AT(0), 203), 0);
 	end_space(mm);
@@ -134,7 +134,7 @@ TEST(mm_file, writes_reach_the_file_at_munmap_at_its_replacement_and_at_the_end)
 	CHECK_EQ(byte_in_file(fd, PAGES(3)), 203);
 	CHECK_EQ(byte_in_file(fd, PAGES(4)), 204);
 	CHECK_EQ(byte_in_file(fd, PAGES(4) + 9), file_pattern(PAGES(4) + 9));
-	/* It has not become longer. */
+	/* The file has not become longer. */
 	CHECK_EQ(byte_in_file(fd, PAGES(4) + 10), -1);
 	close(fd);
 }
@@ -153,7 +153,7 @@ TEST(mm_file, there_is_nothing_beyond_its_last_page)
 		CHECK_EQ(mm_fault(mm, AT(first + 2), W, NULL), EFAULT);
 	}
 	CHECK_EQ(stats_of(mm).pages, 2);
-	/* It grows, and the pages are there. */
+	/* The file grows, and its pages can be accessed. */
 	CHECK_EQ(ftruncate(fd, (off_t)PAGES(3)), 0);
 	CHECK_EQ(peek(mm, AT(2)), 0);
 	CHECK_EQ(poke(mm, AT(12), 1), 0);
@@ -180,7 +180,7 @@ TEST(mm_file, errors_are_those_of_mmap)
 	CHECK_EQ(try_map_file(mm, 0, R, MM_MAP_SHARED, reader, 0), EINVAL);
 	CHECK_EQ(try_map_file(mm, PAGES(2), R, MM_MAP_SHARED, fd, UINT64_MAX & ~(PAGES(1) - 1)),
 		 EOVERFLOW);
-	/* A stack of a file; what is not open for that comes first. */
+	/* A stack of a file: EINVAL. An unsuitable descriptor is reported first. */
 	CHECK_EQ(try_map_file(mm, PAGES(1), RW, MM_MAP_PRIVATE | MM_MAP_GROWSDOWN, fd, 0), EINVAL);
 	CHECK_EQ(try_map_file(mm, PAGES(1), RW, MM_MAP_SHARED | MM_MAP_GROWSDOWN, fd, 0), EINVAL);
 	CHECK_EQ(try_map_file(mm, PAGES(1), RW, MM_MAP_SHARED | MM_MAP_GROWSDOWN, reader, 0),
@@ -197,7 +197,7 @@ TEST(mm_file, errors_are_those_of_mmap)
 	close(fd);
 }
 
-/* The byte at the start of another file, which takes the place of fd during the call. */
+/* Another file takes the place of fd during the call. */
 static void check_replaced(int flags)
 {
 	struct mm *mm = new_space();
@@ -316,7 +316,7 @@ TEST(mm_file, no_frame_of_the_space_is_left)
 	map_file_at(mm, 0, 4, RW, MM_MAP_PRIVATE, fd, 0);
 	for (unsigned int i = 0; i < 4; i++)
 		CHECK_EQ(peek(mm, AT(i)), file_pattern(PAGES(i)));
-	/* They are the file's. */
+	/* The frames belong to the file. */
 	CHECK_EQ(stats_of(mm).frames, 0);
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
 	CHECK_EQ(poke(mm, AT(3), 1), 0);

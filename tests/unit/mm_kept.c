@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads keep the memory of VMAs, and use it again: a thread that maps and unmaps in turn gets
- * none from the system, one that only unmaps what others map keeps no more than a bound, and what a
- * thread has kept goes when it ends. The linker lets the library's allocations end here.
+ * Threads keep the memory of VMAs, and reuse it. A thread that maps and unmaps in turn allocates
+ * none. A thread that only unmaps VMAs of others keeps a bounded number. A thread that ends frees
+ * the memory that it has kept. The linker redirects the library's allocations to this file.
  */
 #include "forks.h"
 #include "mm/internal.h"
@@ -14,7 +14,7 @@
 /* As in kept.c, with few threads. */
 #define KEPT 2048u
 #define MANY 6000u
-/* From all that map_many() maps. */
+/* The distance from all that map_many() maps. */
 #define APART 1000000u
 
 static _Atomic(unsigned int) allocated;
@@ -47,7 +47,7 @@ static void unmap(struct mm *mm, unsigned int page, unsigned int n)
 	CHECK_EQ(mm_munmap(mm, AT(page), PAGES(n)), 0);
 }
 
-/* Pages that touch no other. */
+/* Maps pages that are not adjacent to each other. */
 static void map_many(struct mm *mm)
 {
 	for (unsigned int i = 0; i < MANY; i++)
@@ -107,7 +107,7 @@ static void *be_there(void *arg)
 	return NULL;
 }
 
-/* With which a thread may keep more. */
+/* Among many threads a thread may keep more. */
 TEST(mm_kept, a_thread_that_maps_and_unmaps_among_many_threads_allocates_no_memory)
 {
 	struct crowd crowd = { .mm = new_space() };
@@ -134,7 +134,7 @@ TEST(mm_kept, a_thread_that_maps_and_unmaps_among_many_threads_allocates_no_memo
 	end_space(crowd.mm);
 }
 
-/* It protects part of a VMA and makes it one again, with which VMAs come and go. */
+/* The thread protects a part of a VMA, which divides the VMA, and undoes that, which merges it. */
 TEST(mm_kept, a_thread_that_divides_and_merges_allocates_no_vmas)
 {
 	struct mm *mm = new_space();
@@ -157,7 +157,7 @@ static unsigned int kept_at_end;
 static void *unmap_all(void *arg)
 {
 	unmap_many(arg);
-	/* All that is pending is freed, by this thread. */
+	/* This thread frees all that is pending. */
 	mm__rcu_barrier();
 	kept_at_end = kept();
 	CHECK(kept_at_end <= KEPT);
@@ -172,14 +172,14 @@ TEST(mm_kept, a_thread_that_only_unmaps_keeps_a_bounded_number)
 	for (unsigned int round = 0; round < 3; round++) {
 		map_many(mm);
 		thread_join(thread_start(unmap_all, mm));
-		/* What it kept is freed when it has ended. */
+		/* The thread frees the memory that it kept when it ends. */
 		CHECK_EQ(kept_at_end, KEPT);
 		CHECK(atomic_load(&freed) >= KEPT);
 	}
 	end_space(mm);
 }
 
-/* All at once. */
+/* Frees many VMAs at once. */
 TEST(mm_kept, a_call_that_frees_many_vmas_keeps_a_bounded_number)
 {
 	struct mm *mm = new_space();
@@ -192,7 +192,7 @@ TEST(mm_kept, a_call_that_frees_many_vmas_keeps_a_bounded_number)
 	CHECK(kept() <= KEPT);
 }
 
-/* The space is ended by a thread that has used none, for which memory is freed all the same. */
+/* The thread that ends the space has used no space, and frees memory all the same. */
 static void *destroy(void *arg)
 {
 	CHECK(!mm__rcu_self);
@@ -210,7 +210,7 @@ TEST(mm_kept, a_thread_that_used_no_space_keeps_nothing)
 	thread_join(thread_start(destroy, mm));
 }
 
-/* What the thread kept in the parent is the child's own. */
+/* The child owns the memory that its thread kept in the parent. */
 static void use_in_child(void *arg)
 {
 	struct mm *mm = new_space();

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Operations over many VMAs: they take the memory of a few changes, however many there are, and hold
- * the VMA tree lock for a bounded number of VMAs at a time. The linker lets the library's allocations end
- * here. What is counted is all that is allocated during a call, whether it is freed again or not.
+ * Operations on many VMAs: they need the memory of a few changes, however many VMAs there are, and
+ * change a bounded number of VMAs in each hold of the VMA tree lock. The linker redirects the
+ * library's allocations to this file, which adds up all that a call allocates, whether the call
+ * frees it again or not.
  */
 #include "spaces.h"
 
@@ -10,11 +11,11 @@
 #include <stdlib.h>
 
 #define MOST_BYTES UINT64_C(1048576)
-/* internal.h's MM__VMAS_AT_ONCE, and what each operation holds the lock for beside that. */
+/* MM__VMAS_AT_ONCE, and the VMAs that an operation looks at in addition in one hold of the lock. */
 #define AT_ONCE 32u
 
 static bool counting;
-static bool refusing; /* what would be more than MOST_BYTES */
+static bool refusing; /* refuses allocations beyond MOST_BYTES */
 static uint64_t allocated;
 
 void *__real_malloc(size_t size);
@@ -26,7 +27,7 @@ void *__wrap_realloc(void *memory, size_t size);
 int __real_posix_memalign(void **result, size_t align, size_t size);
 int __wrap_posix_memalign(void **result, size_t align, size_t size);
 
-/* Returns whether that is too much. */
+/* Returns whether the call has allocated too much. */
 static bool count(size_t size)
 {
 	if (refusing && allocated + size > MOST_BYTES)
@@ -56,8 +57,8 @@ int __wrap_posix_memalign(void **result, size_t align, size_t size)
 }
 
 /*
- * n VMAs of two pages at page first. With an odd start and end, an operation on all but the first and
- * the last page splits two.
+ * n VMAs of two pages each at page first. With an odd start and end, an operation on all pages but
+ * the first and the last splits two of them.
  */
 static void map_many(struct mm *mm, unsigned int first, unsigned int n)
 {
@@ -94,20 +95,20 @@ static void begin_call(void)
 	counting = true;
 }
 
-/* For a call that may do with less memory than it would take. */
+/* For a call that also succeeds with less memory than it would allocate. */
 static void begin_refusing(void)
 {
 	begin_call();
 	refusing = true;
 }
 
-/* looked_at: how many VMAs the call has to look at with the lock. */
+/* looked_at: the number of VMAs that the call has to look at with the lock. */
 static void end_call(uint64_t looked_at)
 {
 	counting = refusing = false;
 	if (allocated > MOST_BYTES)
 		test_fail(__FILE__, __LINE__, "%" PRIu64 " bytes were allocated", allocated);
-	/* A hold looks at so many: fewer holds would be longer ones. */
+	/* A hold looks at AT_ONCE VMAs at most. Fewer holds would be longer ones. */
 	CHECK(lock_holds(mm) - holds_before >= looked_at / AT_ONCE);
 	check_space(mm);
 }
@@ -154,14 +155,14 @@ TEST(mm_many, mremap_takes_little_memory_to_replace_and_to_drop_many_vmas)
 	map_many(mm, target, nr_areas);
 	CHECK_EQ(poke(mm, AT(7), 7), 0);
 	begin_call();
-	/* All four ends split a VMA. */
+	/* Each of the four ends splits a VMA. */
 	CHECK_EQ(mm_mremap(mm, AT(1), PAGES(2 * pages - 2), PAGES(pages - 2),
 			   MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED, AT(target + 1), &result),
 		 0);
 	end_call(2 * (uint64_t)nr_areas);
 	CHECK_EQ(peek(mm, AT(target + 7)), 7);
 	CHECK_EQ(peek(mm, AT(7)), -MM_SEGV_MAPERR);
-	/* The first page at the target is of the same kind as the one that has moved. */
+	/* The first page at the target has the kind of the moved page. */
 	CHECK_EQ(stats_of(mm).areas, 4);
 	end_space(mm);
 }
@@ -206,7 +207,7 @@ TEST(mm_many, mprotect_does_with_little_memory_for_many_vmas)
 	end_space(mm);
 }
 
-/* Every other VMA is locked; what cannot be accessed has no pages. */
+/* Every other VMA is locked. VMAs without access have no pages. */
 TEST(mm_many, munlock_does_with_little_memory_for_many_vmas)
 {
 	begin();

@@ -1,22 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The limit of VMAs is exact, whatever threads have room of their own: there are attr.max_areas and
- * one of them when no thread can map any more, as in Linux, and each that goes makes room for one.
- * The linker lets the library's call for the memory of VMAs, which comes after it has looked for
- * room and before it counts, end here: there other threads run.
+ * The limit of VMAs is exact, although threads keep room of their own. As in Linux, a space has
+ * attr.max_areas VMAs and one more when no thread can map any more, and each VMA that is unmapped
+ * makes room for one. After a look for room, and before it counts the VMA, the library allocates
+ * the VMA's memory. The linker redirects that call to this file, where other threads run meanwhile.
  */
 #include "mm/internal.h"
 #include "spaces.h"
 #include "threads.h"
 
 #define THREADS 8u
-/* So many pages apart that threads map in leaves of their own. */
+/*
+ * The distance in pages between the places of two threads, which thus map in different border
+ * nodes.
+ */
 #define APART 100000u
 
 struct team {
 	struct mm *mm;
 	pthread_barrier_t barrier;
-	unsigned int number; /* of the next member */
+	unsigned int number; /* the number of the next member */
 	pthread_mutex_t lock;
 };
 
@@ -41,7 +44,7 @@ static struct mm *new_space_of(uint64_t max_areas)
 	return new_space_with(&attr);
 }
 
-/* One page, which touches no other. */
+/* Maps one page, not adjacent to another one. */
 static int map_one(struct mm *mm, unsigned int place, unsigned int i)
 {
 	return try_map(mm, AT(place * APART + 2 * i), PAGES(1), PRIVATE | MM_MAP_FIXED);
@@ -52,7 +55,7 @@ static void unmap_one(struct mm *mm, unsigned int place, unsigned int i)
 	CHECK_EQ(mm_munmap(mm, AT(place * APART + 2 * i), PAGES(1)), 0);
 }
 
-/* From the i-th on until there is no room. Returns how many there are then. */
+/* Maps pages from the i-th on until there is no room. Returns the number of pages then. */
 static unsigned int fill(struct mm *mm, unsigned int place, unsigned int i)
 {
 	int error;
@@ -99,7 +102,9 @@ static void end(struct team *team)
 	pthread_mutex_destroy(&team->lock);
 }
 
-/* Each maps until there is no room, and then all of them together have what is allowed. */
+/*
+ * Each thread maps until there is no room. Then all threads together have as many VMAs as allowed.
+ */
 static void *map_all(void *arg)
 {
 	struct team *team = arg;
@@ -142,7 +147,7 @@ TEST(mm_room, a_limit_below_the_room_that_a_thread_keeps_is_exact)
 	check_limit(0);
 }
 
-/* A thread that unmaps or maps one page when it is told to, and stays. */
+/* A thread that unmaps or maps one page when the test tells it to, and does not end. */
 struct helper {
 	struct mm *mm;
 	pthread_t thread;
@@ -198,7 +203,7 @@ static int helped(struct helper *h, bool maps, unsigned int place, unsigned int 
 	return h->error;
 }
 
-/* What one thread unmaps, any other can map, which has no room of its own. */
+/* The room of a page that one thread unmaps serves any other thread that has no room of its own. */
 static void pass_on(struct mm *mm, struct helper *from, struct helper *to, unsigned int i)
 {
 	helped(from, false, 0, i);
@@ -232,7 +237,9 @@ TEST(mm_room, a_thread_can_use_the_room_of_vmas_that_another_unmapped)
 	check_passing(700);
 }
 
-/* Of 700 VMAs that one thread unmaps, it keeps some of the room, and others can have all the same.
+/*
+ * A thread that unmaps 700 VMAs keeps some of the room. Other threads can use that room all the
+ * same.
  */
 TEST(mm_room, a_thread_can_have_all_the_room_that_another_has)
 {
@@ -267,7 +274,7 @@ TEST(mm_room, the_room_of_a_thread_that_ends_is_not_lost)
 	end_space(mm);
 }
 
-/* The child has the VMAs of the parent, and as much room as is left. */
+/* The child has the VMAs of its parent, and the same room left. */
 TEST(mm_room, a_child_has_no_more_room_than_its_parent)
 {
 	struct mm *mm = new_space_of(300);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a space has of each thread: made at the first use, ended with the thread or with the space,
- * whichever is first.
+ * The state that a space has of each thread. The thread's first use of the space makes it; it ends
+ * with the thread or with the space, whichever ends first.
  */
 #include "mm/internal.h"
 #include "spaces.h"
@@ -30,7 +30,7 @@ TEST(mm_threads, counts_of_threads_are_not_lost_when_they_end)
 	CHECK_EQ(stats_of(mm).faults_minor, 3 * SHORT_THREADS);
 	CHECK_EQ(stats_of(mm).pages, 0);
 	CHECK_EQ(stats_of(mm).frames, 0);
-	/* One at a time, they all had the same number. */
+	/* The threads ran one at a time, so they all got the same number. */
 	CHECK_EQ(mm->threads.size, 8);
 	end_space(mm);
 }
@@ -53,7 +53,7 @@ TEST(mm_threads, hundreds_at_once)
 
 static struct mm *spaces[MANY_SPACES];
 
-/* More than a thread remembers, in an order in which it remembers none. */
+/* More spaces than a thread remembers, in an order in which it remembers none of them. */
 static void *use_all(void *arg)
 {
 	(void)arg;
@@ -75,15 +75,15 @@ TEST(mm_threads, one_can_use_many_spaces)
 	use_all(NULL);
 	for (unsigned int i = 0; i < MANY_SPACES; i++) {
 		CHECK_EQ(stats_of(spaces[i]).frames, 2);
-		/* The space's own, this thread's, that of the one that ended. */
+		/* The numbers of the space itself, of this thread, and of the thread that ended. */
 		CHECK_EQ(spaces[i]->threads.size, 8);
 		end_space(spaces[i]);
 	}
 }
 
 /*
- * A thread finds its part of a space without the lock of who uses what, however many spaces it uses
- * and some of them were destroyed meanwhile.
+ * A thread finds its state in a space without the lock of the list of users, however many spaces it
+ * uses, also when some of them have been destroyed.
  */
 struct finder {
 	struct mm **spaces;
@@ -104,7 +104,7 @@ static void *find_each(void *arg)
 	struct finder *finder = arg;
 
 	for (unsigned int round = 0; round < 2; round++) {
-		/* The first use of some. */
+		/* The first use of some spaces. */
 		read_each(finder);
 		sem_post(&finder->found);
 		sem_await(&finder->again);
@@ -145,7 +145,7 @@ TEST(mm_threads, find_their_state_in_a_space_without_a_lock)
 		finder.spaces[i] = new_numbered_space(i);
 	thread = thread_start(find_each, &finder);
 	read_without_the_lock(&finder);
-	/* Most are gone, and some are new. */
+	/* Most spaces are destroyed, and some are new. */
 	for (unsigned int i = 0; i < n; i++) {
 		if (i % 3)
 			mm_destroy(finder.spaces[i]);
@@ -164,7 +164,7 @@ TEST(mm_threads, find_their_state_in_a_space_without_a_lock)
 	free(finder.spaces);
 }
 
-/* Waits, with pages of the space in its TLB, and ends after the space. */
+/* Waits with pages of the space in its TLB, and ends after the space. */
 struct survivor {
 	struct mm *mm;
 	struct mm *other;
@@ -206,7 +206,7 @@ TEST(mm_threads, may_outlive_a_space_that_they_used)
 	end_space(s.other);
 }
 
-/* The space's memory is used again for another one, in which the thread has nothing yet. */
+/* Another space gets the memory of an earlier one. The thread has no state in the new space yet. */
 TEST(mm_threads, remember_nothing_of_a_space_that_was_at_the_same_address)
 {
 	bool same = false;
@@ -232,7 +232,7 @@ TEST(mm_threads, remember_nothing_of_a_space_that_was_at_the_same_address)
 static pthread_key_t late_key;
 static struct mm *late_space;
 
-/* After the thread's own has ended, or before: the order of destructors is open. */
+/* Runs before or after the library's own destructor: POSIX leaves the order of destructors open. */
 static void use_late(void *arg)
 {
 	(void)arg;
@@ -274,7 +274,7 @@ static void *begin_many(void *arg)
 	return NULL;
 }
 
-/* What is flushed is in the TLBs of threads that end just then. */
+/* The flushed pages are in the TLBs of threads that are about to end. */
 TEST(mm_threads, may_end_while_others_flush)
 {
 	struct mm *mm = new_space();
@@ -311,7 +311,7 @@ static void *use_and_end(void *arg)
 	return NULL;
 }
 
-/* Threads end while the space does: either may be first. */
+/* Threads end while the space does: either may end first. */
 TEST(mm_threads, may_end_while_the_space_does)
 {
 	for (unsigned int round = 0; round < test_scale(100); round++) {
