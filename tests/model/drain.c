@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A reader releases its range in a biased leaf, while a writer that it has let in destroys the lock
- * and writes to its memory, as the next user of that memory would: the reader may not look at the
- * leaf any more. UNDRAINED: destroy does not wait for slots.
+ * A reader releases its range in a biased leaf. A writer that is granted the range then destroys
+ * the lock and writes to its memory, as the next user of that memory would. So the reader may not
+ * look at the leaf any more. UNDRAINED: destroy does not wait for slots.
  *
- * Time passes when the reader is through. Run with GENMC_OPTIONS=--unroll=4: the loads of a slot that
- * come before that are repeated for as long as they see the same.
+ * Time passes only when the reader has finished. Run with GENMC_OPTIONS=--unroll=4: the loads of a
+ * slot before that are repeated as long as they return the same.
  */
 #include "sources.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * THREADS threads lock an entry of a page table and unlock it. What it protects is plain memory: a race in it
- * is an error, as is a thread that sleeps although no thread is left to wake it. With LOOKER, one more thread
- * only waits until it has seen the entry unlocked.
+ * THREADS threads lock an entry of a page table and unlock it. The lock protects plain memory: a
+ * race in it is an error, as is a thread that sleeps although no thread is left to wake it. With
+ * LOOKER, one more thread only waits until it has seen the entry unlocked.
  */
 #include "model.h"
 
-/* What the checker's headers lack; nothing of it is called. */
+/* Declarations that the checker's headers lack. The model calls none of these functions. */
 #ifdef MODEL_GENMC
 #define PTHREAD_ONCE_INIT 0
 typedef int pthread_once_t;

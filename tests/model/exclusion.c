@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two threads acquire and release overlapping ranges, MODE1 and MODE2. What they exclude each other
- * from is plain memory: a race in it is an error, as is one in the lock. With TRY the second one
- * does not wait.
+ * Two threads acquire and release overlapping ranges, MODE1 and MODE2. The ranges protect plain
+ * memory: a race in it is an error, as is one in the lock. With TRY the second thread does not
+ * wait.
  */
 #include "sources.h"
 

@@ -2,26 +2,26 @@
 /*
  * The sequence count of a VMA (vma.h): a thread that writes through its TLB, a fault, and one of
  *
- * FORK		mm_fork(): no write is lost by a copy that was made too early
- * MUNMAP	mm_munmap(): nothing is installed when it has returned, and the frame is not used
- * MPROTECT	mm_mprotect(): nobody writes any more when it has returned
- * MOVE		what mm_mremap() does to VMAs and pages: the page arrives with all that was written
+ * FORK		mm_fork(): no copy that was made too early loses a write
+ * MUNMAP	mm_munmap(): when it has returned, no fault installs a page or uses the frame
+ * MPROTECT	mm_mprotect(): when it has returned, no thread writes any more
+ * MOVE		the changes of VMAs and pages by mm_mremap(): the page arrives with all writes
  *
- * With MUNMAP and SHARED, a relative by fork has had the frame, too, and ends: a fault may still copy
- * from the frame when it is used for something else.
+ * With MUNMAP and SHARED, a relative by fork has had the frame, too, and ends: a fault may still
+ * copy from the frame when another page uses it.
  *
- * The writer faults where its TLB does not let it write. OWNER 0: no TLB has the page. WITH_LOCK: edits are
- * not in place. With MPROTECT or MUNMAP, EMPTY: there is no page yet.
+ * The writer faults where its TLB does not let it write. OWNER 0: no TLB has the page. WITH_LOCK:
+ * edits are not in place. With MPROTECT or MUNMAP, EMPTY: there is no page yet.
  */
 #if !defined(MUNMAP) && !defined(MPROTECT) && !defined(MOVE)
 #define FORK
 #endif
 #include "mm.h"
 
-#include "mm/vmas_change.c"
 #include "mm/fork.c"
 #include "mm/mprotect.c"
 #include "mm/munmap.c"
+#include "mm/vmas_change.c"
 
 enum { WRITER = 1, FAULTER, CHANGER };
 
@@ -67,7 +67,7 @@ static void *faulter(void *arg)
 static struct mm child;
 static struct mm__table child_tables[3];
 
-/* The child has its tables already, and nobody else uses it. */
+/* The child has its tables already, and no other thread uses it. */
 static void prepare(void)
 {
 	struct mm__table *above = &child.page_table.top;
@@ -96,7 +96,7 @@ static void change(void)
 	after = model_word(child_entry());
 }
 
-/* What is shared is not written to, and what is written is not lost. */
+/* No thread writes to shared memory, and no write is lost. */
 static void check(void)
 {
 	uint64_t entry = model_entry(MODEL_HERE);
@@ -111,7 +111,7 @@ static void prepare(void)
 {
 }
 
-/* Whoever gets the frame next clears it. */
+/* The next user of the frame clears it. */
 static void change(void)
 {
 	struct mm__frame *frame = old_frame;
@@ -217,7 +217,7 @@ static void check_references(void)
 #ifdef FORK
 		refs += refs_by(child_entry(), frame);
 #endif
-		/* What mm_munmap() freed is in use again. */
+		/* Another page uses the frame that mm_munmap() freed. */
 		if (frame != reused)
 			assert(refs_of(frame) == refs);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread uses its TLB, ENTRIES times, while another one flushes a page out of it, and then uses the
- * frame itself. TLB and frame are plain memory here, so that both sides' orders are seen: a race in
- * one of them is an error.
+ * A thread uses its TLB, ENTRIES times, while another thread flushes a page out of it, and then
+ * uses the frame itself. TLB and frame are plain memory here, so that a missing order on either
+ * side shows as a race, which is an error.
  */
 #include "mm.h"
 
@@ -33,7 +33,8 @@ static void flush(void)
 	struct mm__thread_set set = { .all = false };
 
 	mm__thread_set_add(&set, USER);
-	mm__tlb_flush(&model_mm, &model_threads[FLUSHER], &set, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
+	mm__tlb_flush(&model_mm, &model_threads[FLUSHER], &set, MODEL_HERE,
+		      MODEL_HERE + MM_PAGE_SIZE);
 	frame = -1;
 }
 

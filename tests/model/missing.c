@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A page is unmapped whose table does not exist, so no lock of it is taken either. Meanwhile a fault
- * on the page next to it makes the table, and one on the page itself, which had found its VMA
- * before, finds it. Nothing is installed when mm_munmap() has returned. The page is one of a file, as
- * taking a frame has a fence, which is full here and not in reality.
+ * A thread unmaps a page whose table does not exist, so it locks no table. Meanwhile a fault on the
+ * next page makes the table. A fault on the page itself, which has found its VMA before, then finds
+ * the table. When mm_munmap() has returned, no fault installs a page. The page is a page of a file,
+ * because taking a frame passes a fence, which is full here and not in reality.
  */
 #include "mm.h"
 
@@ -40,7 +40,7 @@ int main(void)
 	int error;
 
 	model_init();
-	/* Nobody is stopped here, so light fences can be none. */
+	/* No thread is interrupted here, so light fences can be nothing. */
 	mmrange__fence_is_heavy = true;
 	atomic_init(&model_tables[1].entry[0], 0);
 	model_tables[1].nr_used = 0;

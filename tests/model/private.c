@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A private VMA shows a file, whose page is mapped and may be read. A thread drops the page with
- * mm_madvise(), and reads it again; a fault wants to write to it meanwhile. Whatever that finds, it
- * never gets the right to write to the page of the file itself.
+ * A private VMA shows a file, whose page is mapped for reading. A thread drops the page with
+ * mm_madvise(), and reads it again. Meanwhile a fault wants to write to the page. Whatever entry
+ * the fault finds, it never gets the right to write to the page of the file itself.
  */
 #include "mm.h"
 

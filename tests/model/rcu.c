@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread unlinks an object, gives it away, and waits until it is freed, while readers look for it.
- * What an object holds is plain memory, which the function of garbage overwrites before it frees it:
- * a reader that can still reach it then is a data race, or an access to freed memory.
+ * A thread unlinks an object, gives it to RCU, and waits until it is freed, while readers look for
+ * it. The contents of an object are plain memory, which the garbage function overwrites before it
+ * frees the object. A reader that can still reach it then is a data race, or an access to freed
+ * memory.
  *
- * READERS	how many threads read, registered by main(); they take no lock of rcu.c
- * SECTIONS	how many read sections each of them has, one after the other
- * REGISTERS	one more registers itself, reads, and does not end
- * POLL		the thread looks once whether it can free, and does not wait
- * GIVER	another thread unlinks and gives away; the one that waits is not told whether it has
+ * READERS the number of reading threads, which main() registers; they take no lock of rcu.c
+ * SECTIONS the number of consecutive read sections of each of them REGISTERS one more thread
+ * registers itself, reads, and does not end POLL the thread looks once whether it can free, and
+ * does not wait GIVER another thread unlinks the object and gives it; the waiting thread does not
+ * know when
  *
- * The locks of limbos are mutexes: table_lock.c is about the real ones. A thread that has to wait for a
- * grace period is only looked at where its first look shows that the period is over.
+ * The locks of limbos are mutexes: table_lock.c checks the real ones. The model explores a thread
+ * that waits for a grace period only where the thread's first look shows that the period is over.
  */
 #include "model.h"
 
@@ -32,7 +33,7 @@ int posix_memalign(void **memory, size_t alignment, size_t size);
 
 void __VERIFIER_assume(bool condition);
 
-/* The checker takes it for a fence; it is one for the compiler only. */
+/* The checker takes it for a real fence. It is a fence for the compiler only. */
 #undef atomic_signal_fence
 #define atomic_signal_fence(order) ((void)(order))
 
@@ -112,7 +113,7 @@ static void unlink_and_give(void)
 {
 	struct object *object = atomic_load_explicit(&published, memory_order_relaxed);
 
-	/* relaxed: what is unlinked is ordered by the grace period alone */
+	/* relaxed: the grace period alone orders the unlinking */
 	atomic_store_explicit(&published, NULL, memory_order_relaxed);
 	mm__rcu_defer(&object->garbage, 0);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A frame is mapped by two relatives by fork. One has read it, and drops its reference; the other
- * writes to it in place if it is the only one left, or drops its own too. Who has the last reference
- * uses the frame for something else. The bytes are plain memory: a race in them is an error.
+ * Two relatives by fork map a frame. One has read it, and drops its reference. The other writes to
+ * the frame in place if it has the only reference, or else drops its own, too. The thread that
+ * drops the last reference reuses the frame. The bytes are plain memory: a race in them is an
+ * error.
  */
 #include "mm.h"
 

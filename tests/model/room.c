@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * There is room for ROOM more VMAs, in the pool or in the part of the first thread (PART). Two threads each
- * claim, ask whether there is room for WANTS, make as many VMAs if so, and give back. There are not more
- * VMAs than there was room for, and a thread is refused only if the other one has too many for both. No
- * room is lost (M1). With less room than a claim the edits are exact ones.
+ * The pool, or the part of the first thread (PART), has room for ROOM more VMAs. Each of two
+ * threads claims, checks whether there is room for WANTS, makes as many VMAs if there is, and gives
+ * back the rest. Never are there more VMAs than room, and a thread is refused only if the other one
+ * has too many for both. No room is lost (M1). If the room is less than a claim, the edits are
+ * exact ones.
  *
- * GIVE: the first thread takes a VMA out instead, so that there is room for one more. With PART it may have
- * so much then that it gives some back.
+ * GIVE: the first thread takes a VMA out instead, which makes room for one more. With PART it may
+ * then have so much room that it gives some back.
  *
- * UNCLAIMED: a thread makes VMAs without asking again, because there was room before it claimed.
+ * UNCLAIMED: a thread makes VMAs without a second check, because there was room before it claimed.
  */
 #include "mm.h"
 
@@ -19,7 +20,7 @@
 #define WANTS 1
 #endif
 
-/* How many VMAs each thread has made. */
+/* The number of VMAs that each thread has made. */
 static int64_t made[2];
 
 static bool asks(struct mm__thread *cpu)
@@ -56,7 +57,7 @@ static int64_t first(struct mm__thread *cpu)
 	return -1;
 }
 
-/* The other thread may have looked before. */
+/* A thread may have checked before the other one made its VMAs. */
 static void check_refusals(void)
 {
 	assert(made[1] || ROOM < WANTS);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Three threads lock and unlock a leaf, and sleep on its word. The last one has bad luck: its
- * compare-and-swaps fail until it takes the word by exchange.
+ * Three threads lock and unlock a leaf, and sleep on its word. The compare-and-swaps of the last
+ * thread fail until it takes the word by exchange.
  */
 #include "sources.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A leaf is biased; readers come to it, through slots, and a writer. What they exclude each other
- * from is plain memory.
+ * Readers acquire ranges in a biased leaf, through slots, and a writer acquires one, too. The
+ * ranges protect plain memory.
  *
- * READERS	how many come, each with slots of its own
- * RELEASED	the last of them does not come: it releases what main() has published, in the slots
- *		of thread 1
- * WAIT		they wait for each other; otherwise they only try
+ * READERS	the number of readers, each with slots of its own
+ * RELEASED	the last reader acquires nothing: it releases the range that main() has published in
+ *		the slots of thread 1
+ * WAIT		the threads wait for each other; otherwise they only try
  */
 #include "sources.h"
 
@@ -41,7 +41,7 @@ static inline void *reader(void *arg)
 }
 
 #ifdef RELEASED
-/* What main() has published is the last range. */
+/* Releases the last range, which main() has published. */
 static void *releaser(void *arg)
 {
 	enter(arg);

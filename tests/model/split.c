@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A leaf is split while a thread acquires, by the fast path, a range of the part that goes. If it
- * still gets it in the old leaf, that was before the split, and the range goes with it: whoever looks
- * into the new leaf finds it there. Nobody releases anything, so both never have it.
+ * A thread splits a leaf while another thread acquires, by the fast path, a range in the part that
+ * moves to the new leaf. If the acquisition in the old leaf succeeds, it came before the split, and
+ * the split moves the range: a thread that looks into the new leaf finds it there. No thread
+ * releases a range, so never do both hold it.
  */
 #include "sources.h"
 

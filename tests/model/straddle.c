@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two leaves, [0, 10) and [10, the end), and two threads whose ranges overlap. The first one has a
- * range that spans both leaves. What they exclude each other from is plain memory: a race in it is an
- * error, as is one in the lock.
+ * Two leaves, [0, 10) and [10, the end), and two threads whose ranges overlap. The range of the
+ * first thread spans both leaves. The ranges protect plain memory: a race in it is an error, as is
+ * one in the lock.
  *
- * BOTH		the second one's range spans both leaves, too; otherwise it lies in the second leaf,
- *		with LEFT in the first
- * SLOT		the leaves are biased, and the first one is a reader, in a slot
- * WAIT		they wait for each other; otherwise they only try
+ * BOTH		the range of the second thread spans both leaves, too; otherwise it lies in the
+ *		second leaf, with LEFT in the first
+ * SLOT		the leaves are biased, and the first thread is a reader, in a slot
+ * WAIT		the threads wait for each other; otherwise they only try
  */
 #include "sources.h"
 
@@ -96,7 +96,7 @@ static void *writer(void *arg)
 	return NULL;
 }
 
-/* No thread is in the leaf, and it says so. */
+/* No thread is in the leaf, and the leaf's fields show that. */
 static void check_leaf(struct range__leaf *leaf)
 {
 	uint64_t word;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A table that has become empty is taken out and freed, while two threads put entries into it, or
- * into the one that is made in its place: one finds it or fails (MAKERS: makes it as well), the other
- * makes it where it is not. What was put in is found again. AT_ONCE: it is freed without a grace period.
- * ALONE: without the other one.
+ * A thread takes out a table that has become empty, and frees it, while two threads put entries
+ * into it, or into the table that replaces it. One of them finds a table or fails (MAKERS: makes it
+ * as well); the other makes the table if it does not exist. Each finds its entry again. AT_ONCE:
+ * the table is freed without a grace period. ALONE: without the second thread.
  */
 #include "mm.h"
 
@@ -42,7 +42,7 @@ static void *maker(void *arg)
 	bool done = false;
 
 	(void)arg;
-	/* It can be dead once: no other thread frees one. */
+	/* The thread can find a dead table once: no other thread frees one. */
 	for (int i = 0; i < 2 && !done; i++) {
 		if (i)
 			mm__table_settle(&model_mm.page_table, MODEL_THERE);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A range is held; one waits for it until a deadline that passes at any time, and with OTHER another
- * one behind it for ever. Who is granted the range uses it alone; who gives up has left nothing
- * behind, and has passed on what may have woken it.
+ * A thread holds a range. A second thread waits for it until a deadline that may pass at any time.
+ * With OTHER, a third thread waits behind it without a deadline. A thread that is granted the range
+ * uses it alone. A thread that gives up leaves nothing behind, and passes on a wake-up that it may
+ * have got.
  */
 #include "sources.h"
 

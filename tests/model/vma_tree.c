@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The leaves of the tree of VMAs, with the sources of the tree. A reader looks a mapping up, which is there
- * all the time, while a writer changes it:
+ * The border nodes of the VMA tree, with the sources of the tree. A reader looks up a mapping,
+ * which exists all the time, while a writer changes it:
  *
- * (nothing)	with the lock of the tree: it is replaced, in a leaf, or in both leaves of an inner node one
- *		after the other
- * IN_PLACE	the same in place
- * SHIFT	in place: another mapping is put in before it, and taken out again
+ * (nothing)	a writer with the lock of the tree replaces it: in one border node, or in both
+ *		border nodes of an interior node one after the other
+ * IN_PLACE	a writer replaces it in place
+ * SHIFT	a writer inserts another mapping before it, in place, and erases that one again
  *
- * The reader finds the old VMA or the new one, and sees it as it was when it was put in.
+ * The reader finds the old VMA or the new one, with the contents that the writer inserted.
  *
- * BESIDE	two writers of one leaf, which has a mapping of each: the first one replaces its mapping in
- *		place, the second one with the lock of the tree. No change is lost. READER: there is a reader,
- *		too, of the mapping with this number.
- * SPLIT	the same, but what has the lock of the tree puts a mapping in, so that the leaf is divided
- * JOIN		the same with two leaves: what has the lock of the tree takes a mapping out of the first one, so
- *		that it joins it with the second one, which the other writer changes
+ * BESIDE	two writers of one border node, which has a mapping of each: the first writer
+ *		replaces its mapping in place, the second one with the lock of the tree. No change
+ *		is lost. READER: a reader looks up the mapping with this number.
+ * SPLIT	the same, but the second writer inserts a mapping, which divides the border node
+ * JOIN		the same with two border nodes: the second writer erases a mapping of the first
+ *		node, which joins it with the second node, which the first writer changes
  *
- * LEAVES: 1 or 2. AT_ONCE: what was replaced is freed without a grace period. LOCKED: the reader does not try
- * without the lock of the leaf.
+ * LEAVES: the number of border nodes, 1 or 2. AT_ONCE: replaced memory is freed without a grace
+ * period. LOCKED: the reader does not try without the lock of the border node.
  */
 #include <assert.h>
 #include <pthread.h>
@@ -33,7 +33,7 @@
 #define LEAVES 1
 #endif
 
-/* The checker knows no bytes of words; all that is moved is words. */
+/* The checker cannot split a word into bytes. The tree only moves words. */
 static inline void *move_words(void *to, const void *from, size_t size)
 {
 	uint64_t *a = to;
@@ -60,7 +60,7 @@ int posix_memalign(void **memory, size_t alignment, size_t size);
 
 #include "table_mutex.h"
 
-/* Read sections cost nothing, as no grace period ends. */
+/* Read sections cost nothing, because no grace period ends. */
 #define MM__NO_READERS
 
 #include "mm/vma_node.c"
@@ -98,7 +98,7 @@ static struct mm__vma old_vmas[LEAVES][MAPPINGS];
 static struct mm__vma new_vmas[LEAVES][MAPPINGS];
 static struct interior root;
 
-/* A reader may load all of a slot before it finds that the leaf changes. */
+/* A reader may load a whole slot before it finds that the border node changes. */
 static struct border *new_leaf(void)
 {
 	struct border *leaf = malloc(sizeof(*leaf));
@@ -181,12 +181,12 @@ static void plant(void)
 static void free_replaced(void)
 {
 #ifdef AT_ONCE
-	/* It is one. */
+	/* It is a single node. */
 	free(mm__vma_tree_take_retired(&tree));
 #endif
 }
 
-/* Of the last leaf. */
+/* Looks up a mapping of the last border node. */
 static bool find(unsigned int i, struct mm__mapping *m)
 {
 	uint64_t addr = start_of(LEAVES - 1, i) + 5;
@@ -285,7 +285,7 @@ static void *beside(void *arg)
 	return NULL;
 }
 
-/* Whether it is new; it is there. */
+/* Whether the mapping is the new one. It exists in any case. */
 static bool find_new(unsigned int i)
 {
 	struct mm__mapping m;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A range is held, and one or two others wait for it, QUEUED; a newcomer may come when it is
- * released. Each gets its turn, alone.
+ * A thread holds a range, and one or two other threads wait for it, QUEUED. A newcomer may arrive
+ * when it is released. Each thread gets the range, and has it alone.
  */
 #include "sources.h"
 

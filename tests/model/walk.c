@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread puts a new page in; another one finds it by a fault; a third one finds it, without any
- * lock, once it may be in all TLBs. Whoever can read the page sees it cleared: that was done with
- * plain stores, so a race in it is an error.
+ * A thread puts a new page in. A second thread finds it by a fault. A third thread finds it,
+ * without any lock, once the page may be in all TLBs. A thread that can read the page sees it
+ * cleared. Plain stores clear the page, so a race in it is an error.
  */
 #include "mm.h"
 
@@ -31,7 +31,7 @@ int main(void)
 	pthread_t threads[2];
 
 	model_init();
-	/* Nobody is stopped here, so light fences can be none. */
+	/* No thread is interrupted here, so light fences can be nothing. */
 	mmrange__fence_is_heavy = true;
 	chunk = model_chunk(&model_pool);
 	for (unsigned int i = MAKER; i <= FAULTER; i++) {

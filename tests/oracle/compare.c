@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What README.md lists as meant to be different is left out here, or was by the kernel's side. */
+/* Differences that README.md lists as intended are left out here, or by the kernel's side. */
 #include "compare.h"
 
 #include "kernel.h"
@@ -38,10 +38,16 @@ static bool same_presence(const struct sequence *sequence, const struct op *op,
 		unsigned int found = vmas_find(&kernel->vmas, sequence->watched[i]);
 		const struct vma *vma = &kernel->vmas.vma[found];
 
-		/* Of a file, and so of shared memory, mincore() tells what is in the page cache. */
+		/*
+		 * For a file, and so for shared memory, mincore() reports the pages in the page
+		 * cache.
+		 */
 		if (found < kernel->vmas.count && (vma->shared || !vma->anonymous))
 			continue;
-		/* fork() does not copy what can be had again: a VMA that nothing was written to. */
+		/*
+		 * fork() does not copy pages that a fault can make again: those of a VMA without
+		 * writes.
+		 */
 		if (op->space && kernel->pages[i] == PAGE_ABSENT &&
 		    simulated->pages[i] == PAGE_PRESENT)
 			continue;
@@ -52,9 +58,9 @@ static bool same_presence(const struct sequence *sequence, const struct op *op,
 }
 
 /*
- * Where a range to be moved wraps, Linux does not see that the target is in it, unmaps that, and
- * then finds nothing to move. What is no file may lie in a file system that allows no execution. And
- * Linux has not always checked in the same order.
+ * If the range to move wraps, Linux does not see that the target is in it: it unmaps the target and
+ * then finds nothing to move. A descriptor of no regular file may belong to a file system that
+ * allows no execution. And the order of Linux's checks has changed between versions.
  */
 static bool same_error(const struct op *op, int kernel, int simulated)
 {
@@ -66,7 +72,8 @@ static bool same_error(const struct op *op, int kernel, int simulated)
 		return simulated == EFAULT || simulated == EINVAL;
 	if (op->kind == OP_MLOCK && wraps && kernel == ENOMEM)
 		return simulated == ENOMEM || simulated == EINVAL;
-	if (op->kind == OP_MREMAP && op->new_length > LARGE_WINDOW * MM_PAGE_SIZE && kernel == EAGAIN)
+	if (op->kind == OP_MREMAP && op->new_length > LARGE_WINDOW * MM_PAGE_SIZE &&
+	    kernel == EAGAIN)
 		return simulated == ENOMEM;
 	if (op->kind == OP_MMAP && op->file >= FILES_BAD && (op->prot & MM_PROT_EXEC) &&
 	    kernel == EPERM)
@@ -107,8 +114,7 @@ static void print_vmas(FILE *out, const struct vmas *vmas)
 		const struct vma *vma = &vmas->vma[i];
 
 		fprintf(out, " %02x-%02x:%c%c%c%c%s", vma->start, vma->end,
-			vma->prot & MM_PROT_READ ? 'r' : '-',
-			vma->prot & MM_PROT_WRITE ? 'w' : '-',
+			vma->prot & MM_PROT_READ ? 'r' : '-', vma->prot & MM_PROT_WRITE ? 'w' : '-',
 			vma->prot & MM_PROT_EXEC ? 'x' : '-', vma->shared ? 's' : 'p',
 			vma->anonymous ? "" : "f");
 		if (vma->vm_flags)

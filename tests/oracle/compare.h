@@ -5,13 +5,13 @@
 #include "record.h"
 
 /*
- * What differs between the two sides, after the operation with this index: a sentence. NULL if
- * nothing does but what README.md lists.
+ * The difference between the two sides after the operation with this index, as a sentence; or NULL
+ * if there is none but those that README.md lists.
  */
 const char *compare(const struct sequence *sequence, unsigned int index,
 		    const struct record *kernel, const struct record *simulated);
 
-/* All that is in a record. */
+/* Prints the whole record. */
 void record_print(FILE *out, const struct op *op, const struct record *record);
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* They are in memory: what the kernel writes to a disk at a time of its choice is not compared. */
+/*
+ * The files are in memory. The kernel's writes to a disk, at times of its choice, are not compared.
+ */
 #define _GNU_SOURCE
 #include "files.h"
 
@@ -16,7 +18,7 @@
 
 static const unsigned int sizes[NR_FILES] = { FIRST_MAX, 0x3000 + 123, 0 };
 
-/* Newer than some C libraries. */
+/* Some C libraries are older than this flag. */
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010
 #endif
@@ -42,7 +44,7 @@ static void open_file(struct files *files, unsigned int i)
 	close(fd);
 }
 
-/* Two pages, and a bit of a third. */
+/* Two pages and a part of a third. */
 static void open_sealed(int *fds, int seal, bool sealed)
 {
 	static unsigned char bytes[0x2100];
@@ -103,7 +105,9 @@ void files_reset(const struct files *files)
 
 		for (unsigned int j = 0; j < sizes[i]; j++)
 			bytes[j] = (unsigned char)(j / 16 + j % 251 + i);
-		/* First to nothing: what is behind the end of the last page goes, too. */
+		/*
+		 * First to length 0, which also clears the bytes behind the end of the last page.
+		 */
 		CHECK_EQ(ftruncate(fd, 0), 0);
 		CHECK_EQ(pwrite(fd, bytes, sizes[i], 0), sizes[i]);
 	}

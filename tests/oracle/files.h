@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The files that operations map and change. Each side has its own, with the same bytes in them. */
+/* The files that operations map and change. Each side has its own files, with the same contents. */
 #ifndef TESTS_ORACLE_FILES_H
 #define TESTS_ORACLE_FILES_H
 
@@ -7,13 +7,13 @@
 
 #include <stdbool.h>
 
-#define NR_FILES 3 /* of some pages, not of whole pages, and an empty one */
-#define NR_SEALS 4 /* files that are sealed */
+#define NR_FILES 3 /* one of some whole pages, one that ends within a page, and an empty one */
+#define NR_SEALS 4 /* sealed files */
 
 /*
- * Each file opened for reading and writing, for reading, and for writing; sealed files, for reading
- * and writing, and for reading; the same without seals; and descriptors that cannot be mapped: what
- * is no regular file, what is not open at all, and a file of which only the name is open.
+ * Each file opened for reading and writing, for reading, and for writing; sealed files opened for
+ * reading and writing, and for reading; the same files without seals; and descriptors that cannot
+ * be mapped: of no regular file, not open at all, and opened with O_PATH.
  */
 enum {
 	FILES_SEALED = 3 * NR_FILES,
@@ -28,15 +28,15 @@ struct files {
 	int fd[NR_FDS];
 };
 
-/* Says whether it could. */
+/* Returns whether it succeeded. */
 bool files_open(struct files *files);
 
 void files_close(struct files *files);
 
-/* Gives all files their first contents again. */
+/* Restores the initial contents of all files. */
 void files_reset(const struct files *files);
 
-/* Says whether the same is in the files of both. */
+/* Returns whether the files of both have the same contents. */
 bool files_same(const struct files *a, const struct files *b);
 
 /* The size of one of the NR_FILES. */

@@ -4,7 +4,7 @@
 
 #include "op.h"
 
-/* The sequence of a seed, of operations that make use of nothing but the features. */
+/* Generates the sequence of a seed, of operations that use these features only. */
 void generate(struct sequence *sequence, uint64_t seed, unsigned int features);
 
 #endif

@@ -11,7 +11,7 @@ static sigjmp_buf back;
 static volatile sig_atomic_t expected;
 static volatile int code;
 static volatile uint64_t fault_addr;
-/* How far an access came; static, as setjmp() may lose what is local. */
+/* How far an access has come. Static, because longjmp() may lose local variables. */
 static volatile uint64_t at;
 static volatile uint64_t hash_so_far;
 

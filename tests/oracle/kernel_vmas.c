@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What /proc/self says. */
+/* Reads the VMAs from /proc/self. */
 #include "kernel.h"
 
 #include <fcntl.h>
@@ -11,10 +11,10 @@ struct walk {
 	uint64_t window;
 	uint64_t window_end;
 	struct vmas *vmas;
-	bool inside; /* the last VMA seen is in the window */
+	bool inside; /* the last VMA read is in the window */
 };
 
-/* One for each of the two letters that stand for a flag. */
+/* The flags for a list of two-letter names. */
 static uint64_t vm_flags(const char *names)
 {
 	static const char known[] = "lo lf nr nh sh mr mw me ms gd hg ";
@@ -30,7 +30,7 @@ static uint64_t vm_flags(const char *names)
 	return flags;
 }
 
-/* "start-end rwxp offset device inode name". Says whether more in the window may follow. */
+/* "start-end rwxp offset device inode name". Returns whether more VMAs of the window may follow. */
 static bool vma_line(struct walk *walk, char *line)
 {
 	char *rest;
@@ -51,8 +51,8 @@ static bool vma_line(struct walk *walk, char *line)
 	vma->start = (uint16_t)((start - walk->window) / MM_PAGE_SIZE);
 	vma->end = (uint16_t)((end - walk->window) / MM_PAGE_SIZE);
 	vma->prot = (uint8_t)((rest[1] == 'r' ? MM_PROT_READ : 0) |
-			       (rest[2] == 'w' ? MM_PROT_WRITE : 0) |
-			       (rest[3] == 'x' ? MM_PROT_EXEC : 0));
+			      (rest[2] == 'w' ? MM_PROT_WRITE : 0) |
+			      (rest[3] == 'x' ? MM_PROT_EXEC : 0));
 	vma->shared = rest[4] == 's';
 	vma->offset = strtoull(rest + 5, &rest, 16);
 	vma->inode = strtoull(rest + 7, NULL, 10);
@@ -61,7 +61,7 @@ static bool vma_line(struct walk *walk, char *line)
 	return true;
 }
 
-/* Lines of smaps that say more about a VMA begin with a capital letter. */
+/* In smaps, lines with details of a VMA begin with a capital letter. */
 static bool any_line(struct walk *walk, char *line)
 {
 	static const char flags[] = "VmFlags: ";
@@ -74,7 +74,7 @@ static bool any_line(struct walk *walk, char *line)
 	return true;
 }
 
-/* Gives the whole lines in text to any_line(), and puts what is left at its start. */
+/* Passes the whole lines of text to any_line(), and moves the rest to its start. */
 static bool lines(struct walk *walk, char *text, size_t *length)
 {
 	char *line = text;
@@ -123,7 +123,7 @@ uint32_t kernel_count_vmas(void)
 		text[got] = '\0';
 		for (const char *line = text; (line = strchr(line, '\n')); line++)
 			count++;
-		/* The last of them is none of the process's. */
+		/* The last one does not belong to the process. */
 		count -= strstr(text, "[vsyscall]") != NULL;
 	}
 	close(fd);

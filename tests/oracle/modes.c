@@ -3,7 +3,7 @@
 
 struct mode_kind {
 	unsigned int share; /* of 16 sequences */
-	unsigned int needs; /* features */
+	unsigned int needs; /* the features that it needs */
 	unsigned int without;
 	bool large;
 };
@@ -14,11 +14,11 @@ static const struct mode_kind modes[NR_MODES] = {
 	[MODE_LOCKED] = { 2, FEATURE_MLOCK, 0, false },
 	[MODE_STACKS] = { 2, FEATURE_GROWSDOWN | FEATURE_LARGE, 0, true },
 	[MODE_LARGE] = { 1, FEATURE_LARGE, 0, true },
-	/* The copy of so many VMAs takes long. */
+	/* Copying so many VMAs takes long. */
 	[MODE_LIMIT] = { 1, FEATURE_LIMIT, FEATURE_FORK, false },
 };
 
-/* Of 16, in each mode; and what the kind needs. */
+/* The weight of a kind of operation, of 16, in each mode; and the features that the kind needs. */
 struct kind_weight {
 	enum op_kind kind;
 	unsigned int feature;
@@ -80,8 +80,8 @@ static enum mode pick_mode(struct generator *g)
 }
 
 /*
- * In a large window: its ends, where a table ends, two places, and what lies as far below them as
- * the gap of a stack, and as the most that a stack may have.
+ * In a large window: its ends, the end of a table, two places, and the addresses that lie below
+ * these places by the gap of a stack and by the maximum size of a stack.
  */
 static void choose_anchors(struct generator *g)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the sequences of a mode are like: which operations they have more of, and where. */
+/* The mode of a sequence: the operations that it has more of, and their places. */
 #ifndef TESTS_ORACLE_MODES_H
 #define TESTS_ORACLE_MODES_H
 
@@ -13,8 +13,8 @@ struct generator {
 	uint64_t random;
 	enum mode mode;
 	unsigned int features;
-	unsigned int pages;               /* of the window */
-	unsigned int span;                /* most operations are so near to an anchor, in pages */
+	unsigned int pages; /* of the window */
+	unsigned int span;  /* most operations are at most so far from an anchor, in pages */
 	unsigned int anchors[NR_ANCHORS]; /* pages of the window */
 };
 
@@ -31,13 +31,13 @@ static inline bool one_in(struct generator *g, uint64_t n)
 #define PAGES(n)         ((uint64_t)(n)*MM_PAGE_SIZE)
 #define PICK(g, choices) ((choices)[below(g, sizeof(choices) / sizeof((choices)[0]))])
 
-/* Chooses the mode, of those that the features allow, and fills in all but the operations. */
+/* Chooses one of the modes that the features allow, and fills in all but the operations. */
 void choose_mode(struct generator *g, struct sequence *sequence);
 
-/* What kind the next operation is of. */
+/* The kind of the next operation. */
 enum op_kind choose_kind(struct generator *g);
 
-/* A page of the window, near to an anchor. */
+/* A page of the window near an anchor. */
 uint64_t choose_page(struct generator *g);
 
 #endif

@@ -28,7 +28,7 @@ bool vmas_look_the_same(const struct vma *a, const struct vma *b)
 	return a->prot == b->prot && a->shared == b->shared && a->anonymous == b->anonymous;
 }
 
-/* Whether right shows what follows in the file of left. */
+/* Whether right shows the part of the file that follows the part in left. */
 static bool same_file(const struct vma *left, const struct vma *right)
 {
 	return left->inode == right->inode &&

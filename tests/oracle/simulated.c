@@ -14,7 +14,7 @@ struct simulation {
 	const struct side *kernel;
 	struct side *side;
 	struct mm *spaces[NR_SPACES];
-	uint32_t kernel_vmas; /* in the window of space 0, when it was last seen */
+	uint32_t kernel_vmas; /* in the window of space 0, when last counted */
 };
 
 static struct simulation simulation;
@@ -25,7 +25,7 @@ static int note_vma(const struct mm_area *vma, void *arg)
 	struct vma *noted = &vmas->vma[vmas->count];
 
 	if (vma->start < WINDOW_START || vma->end > window_end(simulation.sequence))
-		return 0; /* what encloses the window */
+		return 0; /* a VMA that encloses the window */
 	noted->start = (uint16_t)((vma->start - WINDOW_START) / MM_PAGE_SIZE);
 	noted->end = (uint16_t)((vma->end - WINDOW_START) / MM_PAGE_SIZE);
 	noted->prot = (uint8_t)vma->prot;
@@ -35,7 +35,7 @@ static int note_vma(const struct mm_area *vma, void *arg)
 	return 0;
 }
 
-/* All but the window is taken. */
+/* Maps all but the window. */
 static struct mm *new_space(const struct sequence *sequence)
 {
 	int flags = MM_MAP_SHARED | MM_MAP_ANONYMOUS | MM_MAP_FIXED | MM_MAP_NORESERVE;
@@ -172,8 +172,8 @@ static void unmap_too(struct mm *mm, uint64_t start, uint64_t end, const struct 
 }
 
 /*
- * A private copy of a file's page is noticed to lie behind the end when it is used, and not if the
- * file has grown again before: so all are used now.
+ * The simulated space notices that a private copy lies behind the end of its file when the copy is
+ * used, and not if the file has grown again before that. So this uses all copies now.
  */
 static int use_copies(const struct mm_area *vma, void *arg)
 {
@@ -207,8 +207,8 @@ static void change_size(struct simulation *s, const struct op *op, struct record
 }
 
 /*
- * An mremap() that fails has changed nothing here, but Linux may have unmapped its target, and the
- * end of what was to shrink.
+ * A failed mremap() changes nothing in the simulated space. But Linux may have unmapped the target,
+ * and the part that the call was to cut off.
  */
 static void remap(struct mm *mm, const struct op *op, const struct record *kernel,
 		  struct record *record)
@@ -294,15 +294,14 @@ static void do_op(struct simulation *s, const struct op *op, const struct record
 }
 
 /*
- * As many more VMAs as the kernel has room for: of what is one here, it may keep parts apart.
+ * Allows as many more VMAs as the kernel has room for: the kernel may keep parts of a VMA apart.
  */
 static void set_limit(struct simulation *s, const struct record *kernel)
 {
 	struct mm *mm = s->spaces[0];
 
 	if (s->sequence->limit != NO_LIMIT && s->sequence->forgotten != FORGET_LIMIT)
-		mm__set_most_vmas(mm, mm__nr_vmas(mm) + s->sequence->limit -
-					       s->kernel_vmas);
+		mm__set_most_vmas(mm, mm__nr_vmas(mm) + s->sequence->limit - s->kernel_vmas);
 	s->kernel_vmas = kernel->vmas.count;
 }
 
@@ -331,7 +330,7 @@ static void do_all(struct simulation *s)
 			mm_destroy(s->spaces[i]);
 }
 
-/* In a process of its own, as what is tested may crash. */
+/* In a process of its own, because the library under test may crash. */
 static void run_here(void)
 {
 	alarm(20);

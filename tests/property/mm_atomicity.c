@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What another thread may see while an operation is under way: all of it, or nothing.
+ * An observer that looks while an operation is under way sees all of it, or nothing.
  */
 #include "spaces.h"
 #include "threads.h"
@@ -10,8 +10,8 @@
 struct scene {
 	struct mm *mm;
 	atomic_bool over;
-	atomic_uint rounds; /* operations that have begun */
-	atomic_uint seen;   /* rounds of which the observer has seen the end */
+	atomic_uint rounds; /* the number of operations that have begun */
+	atomic_uint seen;   /* the number of rounds whose end the observer has seen */
 	pthread_t observer;
 };
 
@@ -35,7 +35,7 @@ static void end_scene(struct scene *scene)
 	end_space(scene->mm);
 }
 
-/* Each page is there, whenever it is looked at. */
+/* Each page can be read at any time. */
 static void *see_no_gap(void *arg)
 {
 	struct scene *scene = arg;
@@ -65,7 +65,7 @@ TEST(mm_atomicity, a_fixed_mapping_replaces_another_without_a_gap)
 	}
 }
 
-/* Once the last page has been seen to be empty, so is the first. */
+/* Once the observer has seen the last page empty, the first page is empty, too. */
 static void *see_no_remains(void *arg)
 {
 	struct scene *scene = arg;
@@ -98,9 +98,9 @@ TEST(mm_atomicity, a_fixed_mapping_replaces_all_pages_at_once)
 }
 
 /*
- * Once a page has been seen at the new place, none is left at the old one. To look too early is to
- * wait until all is over: so the first look comes at a random moment, before about the end of the
- * operation.
+ * Once the observer has seen a page at the new place, none is left at the old one. A look that
+ * comes too early waits until the operation is over. So the first look comes at a random moment,
+ * before about the end of the operation.
  */
 static void *see_one_place(void *arg)
 {
@@ -150,7 +150,7 @@ TEST(mm_atomicity, a_moved_mapping_is_never_at_both_places)
 	}
 }
 
-/* Once a write has been refused, all are. */
+/* Once a write has been refused, all later writes are. */
 static void *see_no_late_write(void *arg)
 {
 	struct scene *scene = arg;

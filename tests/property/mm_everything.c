@@ -40,7 +40,7 @@ static struct world_space *random_space(struct run *r)
 	return s->mm ? s : &r->world.space[0];
 }
 
-/* Some operations while the thread holds everything, or so much that they lie within. */
+/* Some operations while the thread holds everything, or a range around them. */
 static void step(struct run *r)
 {
 	struct world_space *s = random_space(r);
@@ -67,7 +67,7 @@ static void step(struct run *r)
 
 struct walk {
 	const struct world_space *space;
-	unsigned int page; /* the next to be seen */
+	unsigned int page; /* the next page that the walk expects */
 	unsigned int vmas;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The steps of the random test of everything: each is done to the spaces and to the model. */
+/* The steps of the random test of everything. Each is done in the spaces and in the model. */
 #ifndef TESTS_MM_EVERYTHING_H
 #define TESTS_MM_EVERYTHING_H
 
@@ -21,16 +21,16 @@ static inline uint64_t addr_of(unsigned int page)
 	return WORLD_BASE + PAGES(page);
 }
 
-/* Kinds of operations, from 0 on: those that need no more than their range, and the one that forks. */
+/* Kinds of operations, from 0 on: those that need no lock but that of their range, and fork. */
 #define NR_KINDS     63u
 #define FIRST_WITHIN 9u
 #define END_WITHIN   18u
 #define KIND_FORK    (NR_KINDS - 1)
 
-/* Does a random operation of a kind, and compares what comes of it. */
+/* Does a random operation of a kind, and compares the results. */
 void mm_everything_operate(struct run *r, struct world_space *s, unsigned int kind);
 
-/* Some of them, for checks. */
+/* Some operations by themselves, for checks. */
 void mm_everything_read(struct run *r, struct world_space *s, uint64_t offset, unsigned int length);
 void mm_everything_mincore(struct world_space *s, unsigned int first, unsigned int n);
 void mm_everything_resize(struct run *r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What threads can do at the same time that a single one cannot show: move two ranges across each
- * other and across wide operations without deadlock, move the heap, take the last pages.
+ * Several threads at the same time: they move two ranges across each other and across wide
+ * operations without deadlock, move the heap, and take the last pages.
  */
 #include "spaces.h"
 #include "threads.h"
@@ -28,7 +28,10 @@ static void run_all(struct mm *mm, uint64_t seed, void *(*run)(void *))
 		thread_join(threads[i]);
 }
 
-/* Half of the threads hold two places at a time, the other half all from the first to the last. */
+/*
+ * Half of the threads hold two places at a time, the other half everything between the first and
+ * the last.
+ */
 static void *move_across(void *arg)
 {
 	struct job *job = arg;
@@ -99,7 +102,7 @@ TEST(mm_parallel, the_heap_ends_where_the_last_brk_put_it)
 	}
 }
 
-/* All threads together want exactly as many pages as there are. */
+/* All threads together need exactly as many pages as there are. */
 static void *take_share(void *arg)
 {
 	struct job *job = arg;
@@ -130,7 +133,7 @@ TEST(mm_parallel, the_last_page_can_be_had)
 	}
 }
 
-/* All fault in the same pages: each is made present once. */
+/* All threads fault on the same pages. Each page is made present once. */
 static void *fault_same(void *arg)
 {
 	struct job *job = arg;
@@ -175,7 +178,7 @@ static void *fault_and_drop(void *arg)
 	return NULL;
 }
 
-/* After each change, every page is at once as it has to be, whatever faults were under way. */
+/* Right after each change every page has the new state, whatever faults were under way. */
 static void change_and_look(struct mm *mm)
 {
 	for (unsigned int i = 0; i < test_scale(10000); i++) {

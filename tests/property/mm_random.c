@@ -5,7 +5,7 @@
  */
 #include "space_model.h"
 
-/* At the limit of pages, each failure waits for what is about to be freed. */
+/* Fewer steps: at the limit of pages, each failure first waits for pending frees. */
 #define STEPS_AT_THE_LIMIT 400
 
 static void run(const char *name, unsigned int steps, uint64_t max_areas, uint64_t max_pages)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * More threads than cores in one address space. Each thread has a window of its own, in which
- * everything has to be exactly as in its model, whatever the others do beside it; one window
- * belongs to all, and there a word must always read as the same byte throughout, as words are only
- * written as a whole; and memory that a thread gets wherever there is room must be its own.
+ * More threads than cores in one address space. Each thread has a window of its own, which must
+ * agree with its model exactly, whatever other threads do. All threads share one window, where all
+ * bytes of a word must be the same whenever a thread reads it, because threads only write whole
+ * words. Memory that a thread maps at any place must be its own.
  */
 #include "space_model.h"
 #include "threads.h"
@@ -11,8 +11,8 @@
 #define THREADS      8u
 #define SHARED_PAGES 96u
 /*
- * Windows are close together, so that they share page tables; with a hole between them, so that
- * VMAs do not merge.
+ * Windows are close together, so that they share page tables. The holes between them keep their
+ * VMAs apart.
  */
 #define STRIDE PAGES(MODEL_PAGES + 3)
 
@@ -39,7 +39,7 @@ static void check_one_of(int error, int a, int b, int c)
 	CHECK(!error || error == a || error == b || error == c);
 }
 
-/* Something in the window of all. */
+/* A random step in the shared window. */
 static void shared_step(struct mm *mm, uint64_t *seed)
 {
 	unsigned int n = 1 + (unsigned int)test_random_below(seed, 24);
@@ -80,7 +80,7 @@ static void shared_step(struct mm *mm, uint64_t *seed)
 	}
 }
 
-/* Memory wherever there is room: nobody else may have the same. */
+/* Maps memory at any place. No other thread may get the same. */
 static void anywhere_step(struct mm *mm, uint64_t *seed)
 {
 	unsigned int n = 1 + (unsigned int)test_random_below(seed, 8);

@@ -10,14 +10,14 @@ static struct footprint whole_interval(struct interval interval, enum range_mode
 	return (struct footprint){ 1, { interval }, mode };
 }
 
-/* What is held for writing afterwards excludes all others. */
+/* A range that is held for writing afterwards excludes all others. */
 static struct footprint for_writing(struct interval interval, enum range_mode mode)
 {
 	(void)mode;
 	return whole_interval(interval, RANGE_WRITE);
 }
 
-/* Both ends of the interval, and nothing between them. */
+/* Both ends of the interval, without the part between them. */
 static struct footprint both_ends(struct interval interval, enum range_mode mode)
 {
 	struct footprint ends = { 2,
@@ -166,7 +166,7 @@ const struct function functions[] = {
 	{ "range_timedlock", NULL, { nothing, lock_timed, unlock }, whole_interval },
 	{ "range_lock_many", NULL, { name_both, lock_both, unlock_both }, both_ends },
 	{ "range_unlock", NULL, { lock, unlock, nothing }, whole_interval },
-	/* Of a range that is held for reading, nothing changes. */
+	/* The downgrade of a range that is held for reading changes nothing. */
 	{ "range_downgrade", NULL, { lock, downgrade, unlock }, whole_interval },
 	{ "range_tryupgrade", NULL, { lock, upgrade, unlock }, for_writing },
 	{ "range_shrink", NULL, { lock, shrink, unlock }, whole_interval },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * calls - the functions of a range lock, as calls with an interval and a mode: what must come before
- * the call, the call itself, what puts everything back, and which keys the call concerns.
+ * calls - the functions of a range lock, as calls with an interval and a mode: the preparation, the
+ * call itself, its undoing, and the keys that the call concerns.
  */
 #ifndef SCALING_CALLS_H
 #define SCALING_CALLS_H
@@ -20,14 +20,14 @@ struct interval {
 	uint64_t end;
 };
 
-/* The keys that a call concerns. For reading: it lets others read them at the same time. */
+/* The keys that a call concerns. For reading: other calls may read them at the same time. */
 struct footprint {
 	unsigned int n;
 	struct interval part[MAX_PARTS];
 	enum range_mode mode;
 };
 
-/* The call that a thread makes: its interval is 16 keys at least. */
+/* The call that a thread makes. Its interval has at least 16 keys. */
 struct call {
 	alignas(TWO_LINES) struct range_lock *lock;
 	struct interval interval;
@@ -47,7 +47,8 @@ struct function {
 
 extern const struct function functions[];
 extern const unsigned int nr_functions;
-extern const unsigned int nr_acquiring_functions; /* the first ones: they only take or give back */
+extern const unsigned int
+	nr_acquiring_functions; /* the first ones: they only acquire and release */
 
 bool footprints_conflict(const struct footprint *a, const struct footprint *b);
 

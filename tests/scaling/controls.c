@@ -14,7 +14,7 @@ static bool nothing(struct call *call)
 	return true;
 }
 
-/* relaxed, in all of this file: it is about cache lines */
+/* relaxed, in all of this file: it tests cache lines, not orders */
 static bool add_to(_Atomic(uint64_t) *counter)
 {
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * controls - pairs of calls whose conflicts are known, to see that conflicts are found where they are
- * and nowhere else.
+ * controls - pairs of calls whose conflicts are known. They show that a program finds all
+ * conflicts, and no others.
  */
 #ifndef SCALING_CONTROLS_H
 #define SCALING_CONTROLS_H
@@ -10,8 +10,8 @@
 
 struct control {
 	const char *name;
-	struct steps side[2]; /* they take NULL for a call */
-	unsigned int lines;   /* that conflict */
+	struct steps side[2]; /* their call is NULL */
+	unsigned int lines;   /* the number of lines that conflict */
 };
 
 extern const struct control controls[];

@@ -163,7 +163,7 @@ static bool move_heap(struct call *call, uint64_t end)
 	return mm_brk(call->mm, end, &result) == 0 && result == end;
 }
 
-/* mm_brk() wants the page behind the heap to be free, too. */
+/* mm_brk() also requires that the page behind the heap is free. */
 static bool grow_heap(struct call *call)
 {
 	return move_heap(call, end_of(call) - MM_PAGE_SIZE);
@@ -255,7 +255,7 @@ const struct function functions[] = {
 	{ "mm_mlock", NULL, 4, 0, PRESENCE, MAPPING, map, { nothing, lock, unlock } },
 	{ "mm_munlock", NULL, 4, 0, 0, MAPPING, map, { lock, unlock, nothing } },
 	{ "mm_brk", NULL, 4, 0, 0, ALL | HEAP, nothing, { nothing, grow_heap, shrink_heap } },
-	/* Each of the two calls mm_unlock_range() as well. */
+	/* Each of the two also calls mm_unlock_range(). */
 	{ "mm_lock_range(read)", NULL, 4, MAPPING, 0, 0, nothing, { nothing, hold_read, nothing } },
 	{ "mm_lock_range(write)",
 	  NULL,

@@ -2,7 +2,7 @@
 #include "mm_pairs.h"
 
 #define TABLE (512 * MM_PAGE_SIZE)
-/* In the middle of what a lowest table covers, and far from where the library maps by itself. */
+/* In the middle of the range of a lowest table, and far from where the library chooses places. */
 #define PLACE ((UINT64_C(1) << 40) + TABLE / 2)
 
 const char *const relation_names[NR_RELATIONS] = {
@@ -16,7 +16,10 @@ const char *const relation_names[NR_RELATIONS] = {
 	[EQUAL] = "equal",
 };
 
-/* Where the second call's pages begin. Those of the first one end at PLACE, or begin there to overlap. */
+/*
+ * Where the second call's pages begin. Those of the first call end at PLACE, or begin there if the
+ * two overlap.
+ */
 static const uint64_t second[NR_RELATIONS] = {
 	[FAR] = PLACE + (UINT64_C(1) << 39),
 	[NEAR_TABLES] = PLACE + 3 * TABLE,

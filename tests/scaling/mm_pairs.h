@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_pairs - every ordered pair of calls on an address space, in every relation of their pages; and the
- * model that says which of them commute.
+ * mm_pairs - every ordered pair of calls on an address space, in every relation of their pages; and
+ * the model that decides which of them commute.
  */
 #ifndef SCALING_MM_PAIRS_H
 #define SCALING_MM_PAIRS_H
@@ -10,9 +10,9 @@
 #include "suite.h"
 
 enum relation {
-	FAR,             /* under different entries of the top table */
-	NEAR_TABLES,     /* under different lowest tables; the VMAs are in one leaf at first */
-	NEAR,            /* under one lowest table, some pages apart */
+	FAR,         /* under different entries of the top table */
+	NEAR_TABLES, /* under different lowest tables; the VMAs are in one border node at first */
+	NEAR,        /* under one lowest table, some pages apart */
 	ADJACENT_TABLES, /* the second follows the first, and is under the next lowest table */
 	ADJACENT,        /* the second follows the first under one table; their VMAs merge */
 	ADJACENT_APART,  /* the same, but their VMAs are of different kinds */
@@ -37,7 +37,7 @@ struct pages pair_pages(const struct pair *pair, unsigned int side);
 
 enum verdict pair_verdict(const struct pair *pair);
 
-/* All of them, by number. */
+/* The number of all pairs. */
 unsigned int nr_pairs(void);
 struct pair pair_at(unsigned int number);
 

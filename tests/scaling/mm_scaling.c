@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_scaling [-v] - how many of the pairs of calls on an address space that commute are free of conflicts;
- * see trial.h. For the plugin of tools/coherence.
+ * mm_scaling [-v] - how many commuting pairs of calls on an address space are free of conflicts;
+ * see trial.h. Needs the plugin of tools/coherence.
  */
 #include "mm_reasons.h"
 #include "mm_scene.h"
@@ -42,7 +42,7 @@ static unsigned int relation(unsigned int number)
 	return pair_at(number).relation;
 }
 
-/* How many of the two calls change VMAs. */
+/* The number of the two calls that change VMAs. */
 static unsigned int column(unsigned int number)
 {
 	struct pair pair = pair_at(number);
@@ -67,7 +67,7 @@ static void name(unsigned int number, char *text, size_t size)
 		 relation_names[pair.relation]);
 }
 
-/* Some that do the same to the same pages. */
+/* Some pairs of the same call on the same pages. */
 static bool control(unsigned int number)
 {
 	static const char *const names[] = { "mm_mmap(over)", "mm_lock_range(write)", "mm_brk" };

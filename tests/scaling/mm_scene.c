@@ -7,7 +7,7 @@
 enum {
 	ROUNDS = 16,
 	REPEATS = 8,     /* of a pair of calls in a round */
-	LAPSE_US = 2000, /* between rounds, for what the lock does by time */
+	LAPSE_US = 2000, /* between rounds, for the changes that the lock makes by time */
 };
 
 static struct mm *mm;
@@ -34,7 +34,7 @@ static bool nothing(struct call *call)
 	return true;
 }
 
-/* By the core itself, so that memory comes from the core's own caches. */
+/* Runs on the core itself, so that the memory comes from the core's own caches. */
 static void settle(unsigned int core, const struct function *function)
 {
 	const struct steps steps = { function->settle, nothing, nothing };
@@ -55,7 +55,7 @@ static void set_call(unsigned int core, const struct pair *pair)
 	stage_cast(core, &pair->function[core]->steps, &calls[core]);
 }
 
-/* mm_brk() has the pages of its call only if the heap begins there. */
+/* The pages of mm_brk()'s call are its own only if the heap begins there. */
 static uint64_t heap_of(const struct pair *pair, uint64_t otherwise)
 {
 	unsigned int i;

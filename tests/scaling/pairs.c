@@ -60,7 +60,7 @@ unsigned int nr_pairs(void)
 	return nr_functions * nr_functions * NR_MODES * NR_MODES * NR_RELATIONS * NR_STATES;
 }
 
-/* Takes a digit of base n off a number. */
+/* Takes a digit in base n off a number. */
 static unsigned int digit(unsigned int *number, unsigned int n)
 {
 	unsigned int found = *number % n;

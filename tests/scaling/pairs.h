@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pairs - every ordered pair of calls, in every relation of their intervals, in both modes each, and
- * in every state of the lock before them; and the model that says which of them commute.
+ * pairs - every ordered pair of calls, in every relation of their intervals, each in both modes,
+ * and in every state of the lock before them; and the model that decides which of them commute.
  */
 #ifndef SCALING_PAIRS_H
 #define SCALING_PAIRS_H
@@ -22,12 +22,12 @@ enum relation {
 	NR_RELATIONS
 };
 
-/* What is in the leaves around both intervals, held by neither of the two threads. */
+/* The ranges that other threads hold in the leaves around both intervals. */
 enum state {
 	NOTHING_HELD,
 	ONE_HELD,
 	SEVERAL_HELD,
-	BIASED, /* nothing is held, and the leaves were given over to readers */
+	BIASED, /* no range is held, and the leaves are biased to readers */
 	NR_STATES
 };
 
@@ -52,10 +52,10 @@ enum { BOUNDARY = 1 << 20 };
 
 struct interval pair_interval(const struct pair *pair, unsigned int side);
 
-/* Two calls commute if neither keeps the other from what it does, in whatever order they come. */
+/* Two calls commute if, in either order, neither changes what the other does. */
 enum verdict pair_verdict(const struct pair *pair);
 
-/* All of them, by number. */
+/* The number of all pairs. */
 unsigned int nr_pairs(void);
 struct pair pair_at(unsigned int number);
 

@@ -31,7 +31,7 @@ static bool takes_a_set(const struct pair *pair)
 	return both_read(pair) && calls(pair, "range_lock_many");
 }
 
-/* Ranges that are apart, one of them at a boundary, so that one leaf has a part of each. */
+/* Disjoint ranges, one of which crosses a boundary, so that one leaf has a part of each. */
 static bool straddles(const struct pair *pair)
 {
 	return pair->relation == ONE_STRADDLES;

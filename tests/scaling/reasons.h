@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reasons - why pairs of calls that commute are allowed to conflict over cache lines.
+ * reasons - why some pairs of calls that commute may conflict over cache lines.
  */
 #ifndef SCALING_REASONS_H
 #define SCALING_REASONS_H
@@ -11,7 +11,7 @@ enum { NR_REASONS = 5 };
 
 extern const struct reason reasons[NR_REASONS];
 
-/* The number of the pair's reason; NR_REASONS: it has none. */
+/* The number of the pair's reason, or NR_REASONS if it has none. */
 unsigned int reason_of(const struct pair *pair);
 
 #endif

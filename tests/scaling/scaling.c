@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scaling [-v] - how many of the pairs of calls on a range lock that commute are free of conflicts; see
- * trial.h. For the plugin of tools/coherence.
+ * scaling [-v] - how many commuting pairs of calls on a range lock are free of conflicts; see
+ * trial.h. Needs the plugin of tools/coherence.
  */
 #include "reasons.h"
 #include "scene.h"

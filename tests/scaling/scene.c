@@ -7,15 +7,15 @@ enum {
 	ARENA = 1 << 20, /* memory for the leaves of a lock */
 	MAX_LEAVES = 64,
 	MAX_HELD = 4,
-	DISTANCE = 1024, /* of what is held from the intervals of the calls */
+	DISTANCE = 1024, /* of the ranges that other threads hold from the intervals of the calls */
 	FAR_AWAY = 64 * BOUNDARY,
-	MARGIN = 64, /* what readers read beyond them, to bias the leaf */
+	MARGIN = 64, /* how far readers read beyond the intervals, to bias the leaf */
 	READS = 32,  /* of each thread in a round */
 	MAX_ROUNDS = 16,
 	REPEATS = 8, /* of a pair of calls in a round */
 	TURNS = 100, /* of each thread in a longer warm-up */
 	QUIET_ROUNDS = 3,
-	LAPSE_US = 2000, /* between rounds, for what the lock does by time */
+	LAPSE_US = 2000, /* between rounds, for the changes that the lock makes by time */
 };
 
 static alignas(4096) unsigned char arena[ARENA];
@@ -40,7 +40,7 @@ static void *arena_alloc(size_t size, size_t align, void *arg)
 	return arena + start;
 }
 
-/* With the lock, all goes at once. */
+/* The arena is freed as a whole, with the lock. */
 static void arena_free(void *memory, size_t size, void *arg)
 {
 	(void)memory, (void)size, (void)arg;
@@ -82,7 +82,7 @@ static void set_call(unsigned int core, const struct side *side, struct interval
 	stage_cast(core, &side->function->steps, call);
 }
 
-/* Makes calls until the lock has changed, or for some rounds at most. */
+/* Makes calls until the lock has changed, for a limited number of rounds. */
 static void provoke(const struct side *side, struct interval first, struct interval second)
 {
 	uint64_t before = changes();
@@ -94,7 +94,7 @@ static void provoke(const struct side *side, struct interval first, struct inter
 		stage_repeat(READS);
 }
 
-/* functions[0] is range_lock(), whose call is followed by range_unlock(). */
+/* functions[0] is range_lock(), and range_unlock() follows its call. */
 static void split_at(uint64_t key)
 {
 	static const struct side writer = { &functions[0], RANGE_WRITE };
@@ -103,7 +103,9 @@ static void split_at(uint64_t key)
 		(struct interval){ key, key + MARGIN });
 }
 
-/* It may not ask for memory, and so splits nothing in a lock that no acquisition has split. */
+/*
+ * Such a function may not allocate, so it splits nothing in a lock that no acquisition has split.
+ */
 static bool changes_what_is_held(const struct side *side)
 {
 	return side->function >= functions + nr_acquiring_functions;

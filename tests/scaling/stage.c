@@ -17,10 +17,10 @@ struct part {
 
 unsigned int stage_cores;
 
-/* Of each core. */
+/* One for each core. */
 static struct part *parts;
 
-/* What the leader tells the others, before they meet. */
+/* The leader's orders, written before all cores meet. */
 static alignas(TWO_LINES) struct {
 	void (*direct)(void);
 	enum step step;
@@ -34,7 +34,7 @@ static alignas(TWO_LINES) atomic_bool failed;
 static void meet(void)
 {
 	marker(MARKER_MEET, 0, 0, 0);
-	/* The compiler takes a system call for something that changes no variable. */
+	/* The compiler assumes that a system call changes no variable. */
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -75,7 +75,7 @@ static void obey(unsigned int core)
 	if (order.core != EVERY_CORE && order.core != (int)core)
 		return;
 	if (!(order.step == STEP_TIMES ? repeat(part, order.times) : take(part, order.step)))
-		/* relaxed: a meeting comes before it is read */
+		/* relaxed: a meeting comes before the load */
 		atomic_store_explicit(&failed, true, memory_order_relaxed);
 }
 

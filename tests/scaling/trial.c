@@ -29,12 +29,12 @@ static struct marker_conflicts watch(void)
 		stage_step(1, (enum step)step);
 	}
 	marker(MARKER_CONFLICTS, (uintptr_t)&conflicts, 0, 0);
-	/* The compiler takes a system call for something that changes no variable. */
+	/* The compiler assumes that a system call changes no variable. */
 	atomic_signal_fence(memory_order_seq_cst);
 	return conflicts;
 }
 
-/* The plugin finds what it must. */
+/* Checks that the plugin finds the known conflicts. */
 static bool try_controls(void)
 {
 	unsigned int i, side;
@@ -70,7 +70,7 @@ static void print(unsigned int pair, const struct marker_conflicts *conflicts)
 	printf("\n");
 }
 
-/* A pair that has no reason to conflict is given more time to adapt. */
+/* A pair that has no reason to conflict gets more time to adapt. */
 static struct marker_conflicts watch_warm(unsigned int pair)
 {
 	struct marker_conflicts conflicts;
@@ -87,7 +87,7 @@ static struct marker_conflicts watch_warm(unsigned int pair)
 	return conflicts;
 }
 
-/* False: a function did not do what it must. */
+/* Returns false if a function gave a wrong result. */
 static bool try_pair(unsigned int pair)
 {
 	struct marker_conflicts conflicts;
@@ -110,7 +110,7 @@ static void fail(unsigned int pair, const char *what)
 	status = FAILED;
 }
 
-/* Of a pair that does not commute. False: as above. */
+/* For a pair that does not commute. Returns false as try_pair() does. */
 static bool try_control(unsigned int pair)
 {
 	if (!suite->control || !suite->control(pair))

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file shrinks and grows all the time, by ftruncate(2) and write(2), while threads read and write all
- * of it through mappings of two spaces with different locks, unmap and map it, and fork. Each access
- * succeeds, or says that the file ends before it: nothing crashes, and nothing is seen that no thread has
- * written there. Below the size that the file always has, each access succeeds, and no write is lost.
+ * A file shrinks and grows all the time, by ftruncate(2) and write(2), while threads read and write
+ * it through mappings of two spaces with different locks, unmap and map it, and fork. Each access
+ * succeeds, or reports that the file ends before it. No thread crashes, and none reads a value that
+ * no thread has written there. Below the size that the file always has, each access succeeds, and
+ * no write is lost.
  */
 #include "files.h"
 #include "threads.h"
@@ -21,13 +22,14 @@ struct worker {
 	struct mm *mm;
 	unsigned int number;
 	uint64_t seed;
-	uint64_t words[KEPT]; /* written to the shared mapping, by this thread alone */
+	uint64_t words[KEPT]; /* the values that this thread alone has written to the shared mapping
+			       */
 	unsigned int ended;
 };
 
 #define SHARED_AT  0u
 #define PRIVATE_AT 50u
-/* Where worker i maps and unmaps on its own. */
+/* The place where worker i maps and unmaps. */
 #define OWN_AT(i) (100u + 50u * (i))
 
 static uint64_t word_of(const struct worker *w, unsigned int first, unsigned int page)
@@ -35,7 +37,7 @@ static uint64_t word_of(const struct worker *w, unsigned int first, unsigned int
 	return AT(first + page) + 8 * w->number;
 }
 
-/* A value is 0, or says which page it belongs to. */
+/* A value is 0, or contains the number of its page. */
 static uint64_t value_of(unsigned int page, uint64_t n)
 {
 	return n << 8 | (page + 1);
@@ -128,7 +130,7 @@ static void *use_mappings(void *arg)
 {
 	struct worker *w = arg;
 
-	/* Until it has seen the file shrink, or else nothing was tested. */
+	/* Until the thread has seen the file shrink: otherwise the test would test nothing. */
 	for (unsigned int i = 0; i < steps || !w->ended; i++) {
 		unsigned int first = test_random_below(&w->seed, 2) ? SHARED_AT : PRIVATE_AT;
 		unsigned int page = (unsigned int)test_random_below(&w->seed, NR_PAGES);
@@ -149,7 +151,10 @@ static void *change_size(void *arg)
 	uint64_t *seed = arg;
 
 	while (atomic_load(&working)) {
-		/* It ends behind the words of its last page, and what write() writes is none of them. */
+		/*
+		 * The file ends behind the words of its last page, and write() writes to none of
+		 * them.
+		 */
 		uint64_t size = PAGES(KEPT + test_random_below(seed, NR_PAGES - KEPT)) + 300 +
 				test_random_below(seed, MM_PAGE_SIZE - 300);
 		unsigned char zero = 0;

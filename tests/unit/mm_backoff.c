@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that waits for another one's progress lets it run, whatever the priorities: it spins for
- * a bounded time, and then sleeps. The linker lets the library's sleeps end here.
+ * A thread that waits for the progress of another thread lets that thread run, whatever their
+ * priorities: it spins for a bounded time, and then sleeps. The linker redirects the library's
+ * sleeps to this file.
  */
 #include "mm/backoff.h"
 #include "mm/internal.h"
@@ -59,7 +60,7 @@ static void *flush(void *arg)
 	return NULL;
 }
 
-/* As if it had been preempted. */
+/* The interrupted thread does not respond, as if it had been preempted. */
 TEST(mm_backoff, a_thread_that_interrupts_another_sleeps_while_it_waits)
 {
 	struct mm *mm = new_space();

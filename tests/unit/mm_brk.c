@@ -122,7 +122,7 @@ TEST(mm_brk, a_heap_in_one_border_node_takes_no_lock_of_the_space)
 	end_space(mm);
 }
 
-/* Whether the leaf of the heap says so, or another one. */
+/* The stack may be in the border node of the heap, or in another one. */
 TEST(mm_brk, a_heap_keeps_the_gap_of_a_stack_that_any_number_of_vmas_are_near)
 {
 	for (unsigned int n = 0; n < 40; n++) {
@@ -159,7 +159,7 @@ static void *move_end(void *arg)
 	for (unsigned int i = 0; i < test_scale(20000); i++) {
 		uint64_t brk = AT(0) + test_random_below(&seed, 6 * MM_PAGE_SIZE);
 
-		/* Nothing keeps it from being moved, so this is where it was afterwards. */
+		/* Any value can be set, so this call returns the end that the others left. */
 		CHECK_EQ(move_brk(shared, brk), brk);
 	}
 	return NULL;

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* Exactly these bytes, for every alignment of both sides and every short length. */
+/* Exactly the given bytes, for every alignment of both sides and every short length. */
 TEST(bytes, copies_the_given_bytes_and_no_others)
 {
 	unsigned char from[64], to[64], expected[64];
@@ -28,7 +28,7 @@ TEST(bytes, copies_the_given_bytes_and_no_others)
 static mm__word shared[WORDS];
 static _Atomic(bool) done;
 
-/* Each word has all its bytes alike, at any time. */
+/* All bytes of a word are the same at any time. */
 static void *run_writer(void *arg)
 {
 	mm__word alike[WORDS];

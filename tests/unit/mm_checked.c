@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the checked build finds in the address space itself: locks in the wrong order, waiting with
- * locks held, and frames that are freed when they must not be. A breach ends the process, so each is
- * committed in a child process.
+ * Errors of the address space itself that the checked build finds: locks in the wrong order, waits
+ * with locks held, and frames that are freed too early. Each breach ends the process, so each test
+ * commits it in a child process.
  */
 #include "child.h"
 #include "mm/internal.h"
@@ -36,7 +36,7 @@ static void say_if_skipped(void)
 static struct mm *mm;
 static struct mm__thread *cpu;
 
-/* Pages in two tables, present. */
+/* Pages in two tables, all present. */
 static void prepare(void)
 {
 	mm = new_space();
@@ -52,7 +52,7 @@ static struct mm__table *table_of(unsigned int page)
 	return mm__table_find(&mm->page_table, AT(page));
 }
 
-/* Without what says that it is locked. */
+/* The entry without the bit that marks it locked. */
 static uint64_t entry_of(unsigned int page)
 {
 	return mm__entry_load(table_of(page), AT(page)) & ~MM__BUSY;
@@ -157,10 +157,13 @@ static void drop_what_is_not_held(void)
 TEST(mm_checked, locks_in_the_wrong_order_are_found)
 {
 	say_if_skipped();
-	check_stops(take_a_range_with_the_tree_lock, "a range is taken while the VMA tree lock is held");
+	check_stops(take_a_range_with_the_tree_lock,
+		    "a range is taken while the VMA tree lock is held");
 	check_stops(read_a_range_with_an_entry, "a range is taken while the lock of a page table");
-	check_stops(take_two_ranges_with_the_tree_lock, "a range is taken while the VMA tree lock is held");
-	check_stops(take_the_tree_lock_twice, "the VMA tree lock is taken while the VMA tree lock is held");
+	check_stops(take_two_ranges_with_the_tree_lock,
+		    "a range is taken while the VMA tree lock is held");
+	check_stops(take_the_tree_lock_twice,
+		    "the VMA tree lock is taken while the VMA tree lock is held");
 	check_stops(take_the_tree_lock_with_an_entry,
 		    "the VMA tree lock is taken while the lock of a page table is held");
 	check_stops(take_the_tree_lock_with_free_frames,
@@ -181,7 +184,7 @@ static void use_more_vmas_than_reserved(void)
 	struct mm__edit edit;
 
 	prepare();
-	/* What the thread has kept is more. */
+	/* The thread may have kept more memory than the test needs. */
 	while (mm__rcu_self->nr_kept)
 		mm__free(mm__vma_take());
 	mm__edit_begin(&edit, mm__this_thread(mm), AT(2000), AT(2003), false);
@@ -198,7 +201,7 @@ static void change_vmas_more_often_than_reserved(void)
 	CHECK(mm__vmas_stock(8));
 	mm__edit_locked(&edit, mm__this_thread(mm), AT(0), AT(1024));
 	CHECK_EQ(mm__edit_reserve(&edit, 1, 0), 0);
-	/* Two changes, one, and one too many. */
+	/* Two changes, one, and then one too many. */
 	mm__vmas_cut_one(&edit, AT(1), AT(7));
 	mm__vmas_cut_one(&edit, AT(0), AT(1));
 	mm__vmas_cut_one(&edit, AT(7), AT(1024));
@@ -213,7 +216,7 @@ static void use_more_nodes_than_reserved(void)
 	mm__edit_locked(&edit, mm__this_thread(mm), AT(0), AT(1024));
 	CHECK_EQ(mm__edit_reserve(&edit, 0, 1), 0);
 	edit.nodes.nodes[0] = 0;
-	/* Leaves too little in its leaf. */
+	/* Leaves too few mappings in the border node. */
 	mm__vma_tree_erase(&edit.tree, AT(0));
 }
 
@@ -226,7 +229,7 @@ TEST(mm_checked, an_operation_that_uses_more_than_it_reserved_is_found)
 	check_stops(use_more_nodes_than_reserved, "uses more nodes than were reserved");
 }
 
-/* A file has to be read for this page. */
+/* A fault on this page has to read a file. */
 static uint64_t map_file(void)
 {
 	FILE *file = tmpfile();
@@ -246,7 +249,7 @@ static void read_a_file_with_a_lock(void)
 
 	prepare();
 	addr = map_file();
-	/* What is held by mm_lock_range() may be held, and so no range is waited for. */
+	/* A caller may hold a range by mm_lock_range() here, so the thread waits for no range. */
 	CHECK_EQ(mm_write_lock(mm), 0);
 	mm__tree_lock(mm);
 	peek(mm, addr);
@@ -263,7 +266,8 @@ TEST(mm_checked, waiting_with_a_lock_is_found)
 {
 	say_if_skipped();
 	check_stops(read_a_file_with_a_lock, "a file is read while the VMA tree lock is held");
-	check_stops(wait_for_memory_with_a_lock, "memory is waited for while the VMA tree lock is held");
+	check_stops(wait_for_memory_with_a_lock,
+		    "memory is waited for while the VMA tree lock is held");
 }
 
 static struct mm__frame *frame_of(unsigned int page)
@@ -280,7 +284,7 @@ static void free_what_is_in_use(void)
 	mm__frame_cache_put(&cpu->cache, frame);
 }
 
-/* It is in the free list, and somebody takes a reference all the same. */
+/* The frame is in the free list, and a thread takes a reference all the same. */
 static void hand_out_what_is_in_use(void)
 {
 	struct mm__frame *frame;
@@ -304,7 +308,7 @@ static void free_twice(void)
 	mm__frame_put(frame);
 }
 
-/* A list that has it twice hands it out twice. */
+/* A free list that contains a frame twice hands it out twice. */
 static void hand_out_twice(void)
 {
 	struct mm__frame *frame;
@@ -347,8 +351,8 @@ static void free_what_is_in_the_tlb_of_another(void)
 	thread_start(touch, sem);
 	sem_await(&sem[0]);
 	mm__tlb_flush(mm, cpu,
-		      &(struct mm__thread_set){ .count = 1, .number = { (uint16_t)cpu->number } }, 0,
-		      MM_ADDR_MAX);
+		      &(struct mm__thread_set){ .count = 1, .number = { (uint16_t)cpu->number } },
+		      0, MM_ADDR_MAX);
 	mm__frame_put(frame);
 }
 
@@ -411,7 +415,7 @@ TEST(mm_checked, locks_in_the_right_order_are_not)
 	mm__frames_unlock(mm->frames);
 	mm__entry_unlock(table_of(0), AT(0), entry_of(0));
 	mm__entry_unlock(table_of(512), AT(512), entry_of(512));
-	/* Trying does not wait. */
+	/* A trylock does not wait. */
 	mm__release(cpu, &hold);
 	CHECK_EQ(mm__hold_trywrite(cpu, &hold, AT(0), AT(1)), 0);
 	mm__tree_unlock(mm, cpu);

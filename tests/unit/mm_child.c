@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The child of fork(2) makes spaces of its own, whatever the threads of its parent were doing in theirs
- * at that moment.
+ * The child of fork(2) makes spaces of its own, in whatever state the threads of its parent left
+ * theirs at that moment.
  */
 #include "files.h"
 #include "forks.h"
@@ -13,7 +13,7 @@ static int parents_file;
 static atomic_bool stop;
 static atomic_uint rounds[WORKERS];
 
-/* All kinds of memory, a copy of the space, and the end of both. */
+/* Uses all kinds of memory, copies the space, and ends both. */
 static void use_spaces(int file)
 {
 	struct mm *mm = new_space(), *copy;
@@ -65,8 +65,8 @@ static void be_a_child(void *arg)
 }
 
 /*
- * The allocator of GCC 12's AddressSanitizer stays locked in a child if another thread was in it. The
- * other threads end after a round then.
+ * In a child, the allocator of GCC 12's AddressSanitizer stays locked if another thread was in it.
+ * So with it the other threads end after one round.
  */
 #ifdef __SANITIZE_ADDRESS__
 #define WITHOUT_FORK_HANDLERS true
@@ -118,7 +118,7 @@ TEST(mm_child, makes_spaces_while_its_parents_threads_use_theirs)
 	end();
 }
 
-/* The thread that forks has used spaces, and has something to free. */
+/* The thread that forks has used spaces, and has garbage to free. */
 TEST(mm_child, makes_spaces_in_a_thread_that_used_its_parents)
 {
 	begin();
@@ -135,8 +135,8 @@ TEST(mm_child, makes_spaces_in_a_thread_that_used_its_parents)
 }
 
 /*
- * The end of the thread that forked. Destructors are called in the order of keys in the C libraries
- * there are, so that this is the last thing that happens in the child.
+ * The end of the thread that forked. Existing C libraries call destructors in the order of their
+ * keys, so this destructor runs last in the child.
  */
 static pthread_key_t last_key;
 
@@ -175,7 +175,7 @@ TEST(mm_child, may_end_a_thread_that_used_its_parents_spaces)
 	end();
 }
 
-/* A grandchild is no worse off. */
+/* A grandchild can do the same. */
 static void fork_again(void *arg)
 {
 	be_a_child(arg);

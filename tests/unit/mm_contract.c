@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Promises that every function of mm.h makes: errno stays, results are written only on success, and
- * constants are those of Linux. CONTRACT.md lists the tests of all others.
+ * Promises that every function of mm.h makes: it leaves errno alone, it writes results only on
+ * success, and its constants have the values of Linux. CONTRACT.md lists the tests of all other
+ * promises.
  */
 #include "files.h"
 #include "threads.h"
@@ -108,7 +109,7 @@ static void lock_some(struct mm *mm)
 	CHECK_ERRNO(mm_write_unlock(mm));
 }
 
-/* A thread of its own: what a thread does for the first time can go other ways. */
+/* Runs in a thread of its own, because a thread's first calls can take other paths. */
 static void *use_all(void *arg)
 {
 	int file = new_file(PAGES(3)), read_only = reopen(file, O_RDONLY);
@@ -175,7 +176,7 @@ TEST(mm_contract, results_are_written_only_on_success)
 	attr.locking = (enum mm_locking)4;
 	CHECK_EQ(mm_create(&none, &attr), EINVAL);
 	CHECK(none == mm);
-	/* info is for EFAULT alone. */
+	/* Only EFAULT writes info. */
 	CHECK_EQ(mm_fault(mm, AT(0), 0, &info), EINVAL);
 	CHECK_EQ(mm_fault(mm, AT(0), R, &info), 0);
 	CHECK_EQ(mm_read(mm, AT(1), &byte, 1, &info), 0);
@@ -190,7 +191,7 @@ TEST(mm_contract, results_are_written_only_on_success)
 	end_space(mm);
 }
 
-/* Every error that leaves everything as it was, and the bytes with it. */
+/* Every error that leaves all VMAs and all bytes unchanged. */
 TEST(mm_contract, an_error_changes_nothing)
 {
 	static const char *const before = "0-2:rw-p 2-3:r--p 5-8:rw-s";
@@ -235,7 +236,7 @@ TEST(mm_contract, an_error_changes_nothing)
 	end_space(mm);
 }
 
-/* As mm.h says of its constants. Not all systems have all of these. */
+/* As mm.h promises. Not all systems have all of these constants. */
 TEST(mm_contract, constants_are_those_of_linux)
 {
 	CHECK_EQ(MM_PAGE_SIZE, 4096);

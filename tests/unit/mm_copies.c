@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two copies of the library in one process, and an address space that one of them made. The other
- * one refuses it: its grace periods do not wait for the first one's readers.
+ * copy refuses the space: its grace periods do not wait for the readers of the first copy.
  */
 #include "copies.h"
 #include "test.h"
@@ -92,7 +92,7 @@ static const struct {
 
 static void (*use)(void);
 
-/* The thread has a space in the other copy, too, which it could take for that one. */
+/* The thread has a space in the other copy, too, which that copy must not take for this one. */
 static void use_after_own(void)
 {
 	uint64_t own_addr;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What mm.h promises about the cost of accesses and faults, counted in instructions. */
+/* The costs of accesses and faults that mm.h promises, counted in instructions. */
 #include "instructions.h"
 #include "spaces.h"
 #include "threads.h"
@@ -8,10 +8,10 @@
 struct town {
 	struct mm *mm;
 	unsigned int n;
-	unsigned int at; /* the page that is next */
+	unsigned int at; /* the next page to use */
 };
 
-/* The costs are those of release builds: the checked build also keeps books. */
+/* mm.h states the costs of release builds. The checked build does more. */
 static bool can_count(void)
 {
 	if (checked_build)
@@ -19,7 +19,7 @@ static bool can_count(void)
 	return !checked_build && can_count_instructions();
 }
 
-/* In the child, which may make spaces of its own: the first of two runs. */
+/* Runs in the child, which may make spaces of its own: the first of two runs. */
 static void build(struct town *town)
 {
 	town->mm = new_space();
@@ -82,7 +82,7 @@ TEST(mm_cost, of_an_access_to_a_page_that_was_used_lately_is_constant)
 	CHECK_EQ(few.all, many.all);
 }
 
-/* log2 is 3 and 13: what costs O(n) costs a thousand times as much. */
+/* log2 is 3 and 13: a call that costs O(n) would cost a thousand times as much. */
 static void check_logarithmic(const char *what, void (*run)(void *arg))
 {
 	uint64_t few = cost_in(8, run).all, many = cost_in(8192, run).all;
@@ -114,7 +114,7 @@ static void read_statistics(void *arg)
 	mm_get_stats(town->mm, &stats, sizeof(stats));
 }
 
-/* Once the lock of ranges has as many leaves as in the other space: there is one thread. */
+/* Compares after the range lock has as many leaves as in the other space: there is one thread. */
 TEST(mm_cost, of_statistics_does_not_depend_on_the_vmas)
 {
 	uint64_t few, many;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * errno is the caller's: no function changes it, whether it succeeds or fails, and not in the first
- * call of a thread either, for which the library gets memory.
+ * errno belongs to the caller: no function changes it, whether the function succeeds or fails. That
+ * includes the first call of a thread, for which the library allocates memory.
  */
 #include "files.h"
 #include "threads.h"
@@ -23,7 +23,7 @@ struct call {
 	const char *what;
 };
 
-/* The functions without a result. */
+/* For functions without a result. */
 #define RUN(call) ((call), 0)
 
 static int visit(const struct mm_area *vma, void *arg)
@@ -211,7 +211,7 @@ static const struct call calls[] = {
 static void *run(void *arg)
 {
 	const struct call *call = arg;
-	/* The first call of the thread, and one that is not; what it has done may make it fail. */
+	/* The first call of the thread, and a later one. The first may cause the second to fail. */
 	for (unsigned int round = 0; round < 2; round++) {
 		int got;
 
@@ -225,7 +225,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* Private, shared and file pages, a copy that is shared with a relative, and what is only read. */
+/* Private, shared and file pages, a copy that a relative shares, and pages that were only read. */
 static struct mm *prepare(void)
 {
 	struct mm *relative;
@@ -261,7 +261,7 @@ TEST(mm_errno, is_left_alone)
 	close(file);
 }
 
-/* The thread that ends a space need not have used any. */
+/* A thread may end a space although it has used none. */
 static void *destroy(void *arg)
 {
 	errno = SENTINEL;

@@ -12,7 +12,7 @@ static struct mm *fork_of(struct mm *mm)
 	return child;
 }
 
-/* Pages with 10, 11, .. in them. */
+/* The pages contain 10, 11, .. */
 static struct mm *new_parent_locking(enum mm_locking locking, unsigned int pages)
 {
 	struct mm *mm = new_space_locking(locking);
@@ -71,7 +71,7 @@ TEST(mm_fork, a_page_is_copied_when_one_of_two_writes_to_it_and_not_before)
 	CHECK_EQ(stats_of(mm).frames, 8);
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
 	CHECK_EQ(stats_of(mm).frames, 9);
-	/* The child's page is its own now. */
+	/* The child has a page of its own now. */
 	CHECK_EQ(poke(child, AT(0), 2), 0);
 	CHECK_EQ(stats_of(mm).frames, 9);
 	CHECK_EQ(poke(child, AT(1), 2), 0);
@@ -99,14 +99,14 @@ TEST(mm_fork, new_pages_belong_to_one_of_the_two)
 	CHECK_EQ(peek(child, AT(0)), 0);
 	CHECK_EQ(poke(child, AT(1), 1), 0);
 	CHECK_EQ(peek(mm, AT(1)), 0);
-	/* Where nothing was mapped, each has its own. */
+	/* Where no mapping was at the fork, each space has its own. */
 	map(child, 10, 1, RW);
 	CHECK_EQ(peek(mm, AT(10)), -MM_SEGV_MAPERR);
 	end_space(mm);
 	end_space(child);
 }
 
-/* In all orders in which three generations can end. */
+/* All orders in which three generations can end. */
 static void end_in_order(unsigned int order)
 {
 	struct mm *family[3];
@@ -165,7 +165,7 @@ TEST(mm_fork, shared_memory_stays_shared)
 	CHECK_EQ(peek(child, AT(0)), 1);
 	CHECK_EQ(poke(child, AT(0), 2), 0);
 	CHECK_EQ(peek(mm, AT(0)), 2);
-	/* A page that neither had at the time of the fork. */
+	/* A page that neither space had at the time of the fork. */
 	CHECK_EQ(poke(mm, AT(1), 3), 0);
 	CHECK_EQ(peek(child, AT(1)), 3);
 	CHECK_EQ(stats_of(mm).frames, 2);
@@ -195,7 +195,7 @@ TEST(mm_fork, vmas_locked_by_the_parent_are_not_locked_in_the_child)
 	CHECK_EQ(mm_mlock(mm, AT(3), PAGES(3)), 0);
 	CHECK_VMAS(mm, "0-3:rw-p 3-6:rw-p 6-9:rw-p");
 	child = fork_of(mm);
-	/* They stay apart, as in Linux. */
+	/* The VMAs stay apart, as in Linux. */
 	CHECK_VMAS(child, "0-3:rw-p 3-6:rw-p 6-9:rw-p");
 	CHECK_EQ(locked_pages(mm), 3);
 	CHECK_EQ(locked_pages(child), 0);

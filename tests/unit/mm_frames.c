@@ -89,7 +89,7 @@ TEST(mm_frames, are_aligned_zeroed_and_distinct)
 	mm_destroy(mm);
 }
 
-/* Only lines that were written are zeroed; each byte may be one. */
+/* A frame zeroes only the lines that were written. The test writes each byte. */
 TEST(mm_frames, are_zeroed_wherever_they_were_written)
 {
 	struct mm__frame *frame;
@@ -161,7 +161,7 @@ TEST(mm_frames, the_check_finds_a_frame_with_other_references_than_seen)
 	mm_destroy(mm);
 }
 
-/* Takes a batch of frames: half a chunk, or what there is. */
+/* Takes a batch of frames: half a chunk, or all that are left. */
 static void *take_batch(void *arg)
 {
 	const unsigned int *range = arg;
@@ -177,7 +177,7 @@ static bool share_line(const struct mm__frame *a, const struct mm__frame *b)
 	       (uintptr_t)b / 64 <= ((uintptr_t)(a + 1) - 1) / 64;
 }
 
-/* An odd limit: one of the two batches is not full. */
+/* The limit is odd, so one of the two batches is not full. */
 TEST(mm_frames, no_line_is_of_frames_of_two_threads)
 {
 	unsigned int first[] = { 0, 254 };
@@ -255,8 +255,8 @@ TEST(mm_frames, a_thread_can_have_every_free_frame_of_a_living_thread)
 }
 
 /*
- * Never more than the limit are out, and, as no thread asks for one more than its share, no request
- * fails.
+ * Threads never have more frames than the limit. No request fails, because no thread asks for more
+ * than its share.
  */
 static void *churn(void *arg)
 {

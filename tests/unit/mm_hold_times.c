@@ -45,14 +45,14 @@ TEST(mm_hold_times, each_hold_is_counted_once)
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
 	before = lock_holds(mm);
 	CHECK(before > 0);
-	/* Faults and the statistics do not take it, nor do changes in one leaf. */
+	/* Faults, statistics, and changes in one border node do not take the VMA tree lock. */
 	CHECK_EQ(poke(mm, AT(1), 1), 0);
 	CHECK_EQ(mm_munmap(mm, AT(1), PAGES(1)), 0);
 	map(mm, 10, 2, R);
 	CHECK_EQ(mm_mprotect(mm, AT(11), PAGES(1), RW), 0);
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(1), MM_MADV_DONTNEED), 0);
 	CHECK_EQ(lock_holds(mm), before);
-	/* A place is looked for with it. */
+	/* The search for a place takes it. */
 	CHECK_EQ(mm_mmap(mm, 0, PAGES(1), RW, PRIVATE, -1, 0, &addr), 0);
 	CHECK_EQ(lock_holds(mm), before + 1);
 	end_space(mm);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files and shared anonymous memory, as the VMAs of all address spaces share them. What the program
- * maps of a file is seen in /proc/self/maps, if there is such a file.
+ * Files and shared anonymous memory, which the VMAs of all address spaces share. The tests look at
+ * the program's own mappings of a file in /proc/self/maps, if the system has it.
  */
 #define _GNU_SOURCE /* mremap() */
 #include "mm/inode.h"
 
 #include "files.h"
 #include "mm/bytes.h"
-#include "mm/thread.h"
 #include "mm/file.h"
 #include "mm/frames.h"
 #include "mm/rcu.h"
+#include "mm/thread.h"
 #include "mm/window.h"
 #include "threads.h"
 
@@ -60,7 +60,7 @@ static void store(struct mm__inode *inode, uint64_t offset, unsigned char byte)
 	mm__bytes_copy(bytes_of(inode, offset / MM_PAGE_SIZE) + offset % MM_PAGE_SIZE, &byte, 1);
 }
 
-/* How many mappings of the file the program has; minus 1: the system does not say. */
+/* The number of mappings of the file in the program, or -1 if the system does not report it. */
 static int mappings_of(int fd)
 {
 	FILE *maps = fopen("/proc/self/maps", "r");
@@ -121,12 +121,12 @@ TEST(mm_inode, is_another_for_each_kind_of_mapping)
 	for (unsigned int i = 0; i < 3; i++)
 		for (unsigned int j = 0; j < i; j++)
 			CHECK(inodes[i] != inodes[j]);
-	/* Whether it is written to now does not matter, nor how a private one was opened. */
+	/* Neither the protection of shared VMAs nor the way a private file was opened matters. */
 	CHECK(open_pages(fd, R, MM_MAP_SHARED, 0, 2) == inodes[0]);
 	CHECK(open_pages(reader, R, MM_MAP_PRIVATE, 0, 2) == inodes[2]);
 	mm__inode_put(inodes[0]);
 	mm__inode_put(inodes[2]);
-	/* All show the same. */
+	/* All mappings show the same bytes. */
 	store(inodes[0], 7, 200);
 	for (unsigned int i = 0; i < 3; i++)
 		CHECK_EQ(byte_at(inodes[i], 7), 200);
@@ -149,7 +149,7 @@ TEST(mm_inode, is_mapped_until_the_last_reference_is_given_back_and_no_longer)
 	mm__inode_put(inode);
 	check_mappings(fd, 0, 0);
 	CHECK_EQ(byte_in_file(fd, 3), 200);
-	/* What was there before is not waited for. */
+	/* The call does not wait for readers of the earlier mapping. */
 	inode = open_shared(fd);
 	CHECK_EQ(byte_at(inode, 3), 200);
 	mm__inode_put(inode);
@@ -168,7 +168,7 @@ TEST(mm_inode, can_be_looked_at_by_a_reader_that_found_it_before_it_died)
 	mm__inode_put(inode);
 	CHECK(mm__inode_is_file(inode));
 	CHECK(mm__inode_find(inode, 0) == bytes);
-	/* The file is not there any more: zeroes are. */
+	/* Zeroes have replaced the mapping of the file. */
 	mm__bytes_copy(&byte, bytes, 1);
 	CHECK_EQ(byte, 0);
 	mm__rcu_read_unlock();
@@ -193,7 +193,7 @@ TEST(mm_inode, has_few_windows_however_much_is_mapped_piece_by_piece)
 		mm__inode_put(inode);
 	}
 	check_mappings(fd, 1, PIECES / 4);
-	/* And no more for what is covered. */
+	/* Opening a piece that is covered already adds no mapping, either. */
 	for (unsigned int i = 1; i <= PIECES; i++) {
 		CHECK(open_pages(fd, RW, MM_MAP_SHARED, i * DISTANCE, 1) == inode);
 		mm__inode_put(inode);
@@ -227,7 +227,7 @@ TEST(mm_inode, a_window_reaches_to_the_last_page_that_was_asked_for)
 void *__real_mremap(void *old, size_t old_size, size_t new_size, int flags, ...);
 void *__wrap_mremap(void *old, size_t old_size, size_t new_size, int flags, ...);
 
-/* Set: pages that move have room to grow behind their new place. */
+/* If set, moved pages have room to grow behind their new place. */
 static size_t room;
 
 void *__wrap_mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
@@ -289,7 +289,7 @@ TEST(mm_inode, reaches_as_far_as_mappings_grow)
 		}
 		for (size_t i = 0; !error && i < sizeof(far) / sizeof(far[0]); i++)
 			CHECK_EQ(byte_at(inode, PAGES(far[i])), (int)i + 1);
-		/* What was found before is as it was. */
+		/* A pointer that was found earlier still works. */
 		CHECK_EQ(byte_at(inode, 0), file_pattern(0));
 		if (!error)
 			CHECK_EQ(make(inode, 4002), EFAULT);
@@ -352,7 +352,7 @@ TEST(mm_inode, shared_memory_has_frames_of_the_pool_until_it_dies)
 }
 
 /*
- * Many make the same page
+ * Many threads make the same page
  */
 
 enum { MAKERS = 4 };

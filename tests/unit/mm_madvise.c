@@ -80,8 +80,10 @@ TEST(mm_madvise, bad_calls_are_refused)
 	end_space(mm);
 }
 
-/* No thread frees in the background: one that only empties tables frees those that it emptied
- * before. */
+/*
+ * No thread frees in the background: a thread that only empties tables frees those that it emptied
+ * before.
+ */
 TEST(mm_madvise, empty_tables_do_not_pile_up_in_a_thread_that_does_nothing_else)
 {
 	enum { TABLES = 1000 };
@@ -92,7 +94,7 @@ TEST(mm_madvise, empty_tables_do_not_pile_up_in_a_thread_that_does_nothing_else)
 		CHECK_EQ(poke(mm, AT(i * 512), 1), 0);
 	for (unsigned int i = 0; i < TABLES; i++) {
 		CHECK_EQ(mm_madvise(mm, AT(i * 512), PAGES(1), DONTNEED), 0);
-		/* A quarter of them. */
+		/* A quarter of the tables. */
 		CHECK(mm__rcu_self->limbo.weight <= TABLES * MM__RCU_PAGE / 4);
 	}
 	end_space(mm);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mm_mincore(): which pages are present, with Linux's errors. */
+/* mm_mincore() reports which pages are present, with the errors of Linux. */
 #include "test.h"
 
 #include <mmrange/mm.h>

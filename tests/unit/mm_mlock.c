@@ -6,7 +6,7 @@ TEST(mm_mlock, makes_pages_present_and_keeps_them)
 	struct mm *mm = new_space();
 
 	map(mm, 0, 8, RW);
-	/* Whole pages, wherever it begins. */
+	/* Locks whole pages, wherever the range begins. */
 	CHECK_EQ(mm_mlock(mm, AT(2) + 100, PAGES(2)), 0);
 	CHECK_EQ(stats_of(mm).pages, 3);
 	CHECK_VMAS(mm, "0-2:rw-p 2-5:rw-p 5-8:rw-p");
@@ -60,7 +60,7 @@ TEST(mm_mlock, the_first_hole_ends_it)
 	map(mm, 0, 2, RW);
 	map(mm, 3, 2, RW);
 	CHECK_EQ(mm_mlock(mm, AT(1), PAGES(4)), ENOMEM);
-	/* What lies before is locked, as in Linux, and is not made present. */
+	/* As in Linux, the VMA before the hole is locked, and not made present. */
 	CHECK_VMAS(mm, "0-1:rw-p 1-2:rw-p 3-5:rw-p");
 	CHECK_EQ(mm_madvise(mm, AT(1), PAGES(1), MM_MADV_DONTNEED), EINVAL);
 	CHECK_EQ(mm_madvise(mm, AT(3), PAGES(1), MM_MADV_DONTNEED), 0);
@@ -122,7 +122,7 @@ TEST(mm_mlock, without_pages_it_says_so)
 	map(mm, 0, 3, RW);
 	map(mm, 3, 1, R);
 	CHECK_EQ(mm_mlock(mm, AT(0), PAGES(4)), EAGAIN);
-	/* What lies before is present, and all is locked. */
+	/* The pages before the failure are present, and all VMAs are locked. */
 	CHECK_EQ(stats_of(mm).pages, 2);
 	CHECK_EQ(mm_fault(mm, AT(1), W, NULL), 0);
 	CHECK_EQ(mm_madvise(mm, AT(2), PAGES(1), MM_MADV_DONTNEED), EINVAL);

@@ -256,7 +256,7 @@ TEST(mm_mmap, too_many_vmas_are_said_before_a_bad_place)
 	CHECK_EQ(try_map(mm, 0, PAGES(1), PRIVATE | MM_MAP_FIXED_NOREPLACE), ENOMEM);
 	CHECK_EQ(try_map(mm, AT(0), PAGES(1), PRIVATE | MM_MAP_FIXED_NOREPLACE), ENOMEM);
 	CHECK_EQ(try_map(mm, AT(4), PAGES(1), MM_MAP_ANONYMOUS), ENOMEM);
-	/* But not before the length. */
+	/* The length is checked before the number of VMAs. */
 	CHECK_EQ(try_map(mm, AT(4) + 1, 0, PRIVATE | MM_MAP_FIXED), EINVAL);
 	end_space(mm);
 }

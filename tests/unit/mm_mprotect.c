@@ -106,7 +106,7 @@ TEST(mm_mprotect, splitting_needs_room_and_merging_makes_it)
 	end_space(mm);
 }
 
-/* Which of the pages from the first one on are present, as in "p.p". */
+/* Checks which of the pages from the first one on are present, as in "p.p". */
 #define CHECK_PRESENT(mm, first, expected)                                                         \
 	do {                                                                                       \
 		unsigned char vec_[sizeof(expected)];                                              \
@@ -129,7 +129,10 @@ TEST(mm_mprotect, locked_vmas_are_made_present_when_they_become_writable)
 		CHECK_EQ(mm_mprotect(mm, AT(3), PAGES(1), W), 0);
 		CHECK_EQ(mm_mlock(mm, AT(0), PAGES(4)), ENOMEM);
 		CHECK_PRESENT(mm, 0, ".....");
-		/* Not those that were writable already, nor what is not locked. */
+		/*
+		 * Makes present neither pages that were writable already nor those of unlocked
+		 * VMAs.
+		 */
 		CHECK_EQ(mm_mprotect(mm, AT(0), PAGES(5), RW), 0);
 		CHECK_PRESENT(mm, 0, "p.p..");
 		end_space(mm);

@@ -264,7 +264,8 @@ TEST(mm_mremap, bad_fixed_targets_are_refused)
 	CHECK_EQ(remap_to(mm, 0, 2, 2, 1), EINVAL);
 	CHECK_EQ(remap_to(mm, 1, 2, 2, 0), EINVAL);
 	CHECK_EQ(remap_to(mm, 0, 4, 1, 3), EINVAL);
-	/* What is empty overlaps what it is within, which is found before that nothing is mapped.
+	/*
+	 * An empty range overlaps the target that contains it. That is checked before the source.
 	 */
 	CHECK_EQ(remap_to(mm, 30, 0, 2, 29), EINVAL);
 	CHECK_EQ(remap_to(mm, 30, 0, 2, 30), EFAULT);
@@ -364,7 +365,7 @@ TEST(mm_mremap, fixed_moves_within_a_border_node_take_no_lock_of_the_space)
 	end_space(mm);
 }
 
-/* Pages with pages between them that are not mapped, which need leaf after leaf. */
+/* Pages with unmapped pages between them, which need many border nodes. */
 static void map_many(struct mm *mm, unsigned int first, unsigned int n)
 {
 	for (unsigned int i = first; i < first + 2 * n; i += 2)
@@ -379,7 +380,7 @@ TEST(mm_mremap, fixed_moves_between_border_nodes_take_no_lock_of_the_space)
 	map_many(mm, 0, 100);
 	map_many(mm, 1000, 3);
 	number_pages(mm, 1002, 1);
-	/* There and back, to free bounds for gaps, and to have room. */
+	/* There and back, so that the recorded bounds of gaps are wide and there is room. */
 	CHECK_EQ(remap_to(mm, 1002, 1, 1, 6), 0);
 	CHECK_EQ(remap_to(mm, 6, 1, 1, 1002), 0);
 	before = lock_holds(mm);
@@ -394,7 +395,7 @@ TEST(mm_mremap, fixed_moves_between_border_nodes_take_no_lock_of_the_space)
 	end_space(mm);
 }
 
-/* Both places are in the middle of a VMA, in a leaf with any number of VMAs. */
+/* Both places are in the middle of a VMA, in a border node with any number of VMAs. */
 TEST(mm_mremap, a_move_finds_room_for_three_more_vmas)
 {
 	for (unsigned int n = 0; n < 20; n++) {

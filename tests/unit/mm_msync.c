@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The linker lets the library's calls of msync(2) end here. */
+/* The linker redirects the library's calls of msync(2) to this file. */
 #include "files.h"
 
 #include <sys/mman.h>
@@ -25,7 +25,7 @@ int __wrap_msync(void *addr, size_t length, int flags)
 	return -1;
 }
 
-/* The system has two mappings of the file, of which the newer one has the pages. */
+/* The library has two mappings of the file, of which the newer one has the pages. */
 TEST(mm_msync, stores_pages_below_those_that_were_mapped_first)
 {
 	struct mm *mm = new_space();
@@ -63,7 +63,7 @@ TEST(mm_msync, tells_the_system_to_store_the_part_of_each_file)
 	CHECK_EQ(mm_msync(mm, AT(90), PAGES(140), MM_MS_SYNC), 0);
 	CHECK_EQ(calls, 2);
 	CHECK_EQ(stored, PAGES(10 + 50));
-	/* The ends of mappings wait for nothing to be stored. */
+	/* Mappings end without a wait for the storing of pages. */
 	CHECK_EQ(mm_fork(mm, &child), 0);
 	mm_destroy(child);
 	end_space(mm);
@@ -88,7 +88,7 @@ TEST(mm_msync, reports_an_error_of_the_file)
 	close(fd);
 }
 
-/* What was written is in the file as soon as it was written, and stays there. */
+/* The file has each byte as soon as it is written, and keeps it. */
 TEST(mm_msync, stores_nothing_that_the_file_does_not_have_already)
 {
 	static const int kinds[] = { 0, MM_MS_SYNC, MM_MS_ASYNC, MM_MS_SYNC | MM_MS_INVALIDATE };
@@ -106,7 +106,7 @@ TEST(mm_msync, stores_nothing_that_the_file_does_not_have_already)
 		CHECK_EQ(mm_msync(mm, AT(0), PAGES(3), kinds[i]), 0);
 		CHECK_EQ(byte_in_file(fd, 5), 200);
 		CHECK_EQ(byte_in_file(fd, PAGES(2) + 5), 202);
-		/* And what is written after that, the next time. */
+		/* The next msync() stores later writes. */
 		CHECK_EQ(poke(mm, AT(1) + 5, 210), 0);
 		CHECK_EQ(mm_msync(mm, AT(1), 1, kinds[i]), 0);
 		CHECK_EQ(byte_in_file(fd, PAGES(1) + 5), 210);

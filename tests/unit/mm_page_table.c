@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Page tables that several threads make and free at the same time; a test plays one of the threads.
- */
+/* Several threads make and free page tables at the same time. The test plays one of the threads. */
 #include "mm/internal.h"
 #include "spaces.h"
 #include "threads.h"
@@ -46,7 +45,7 @@ TEST(mm_page_table, is_changed_with_its_lock_only_and_counts_its_waiters)
 	end_space(mm);
 }
 
-/* As take_out() does it, with the lock of the parent. */
+/* As take_out() in page_table.c does it, with the lock of the parent. */
 static void take_out(struct mm *mm, struct mm__table *parent, unsigned int level, uint64_t addr)
 {
 	struct mm__table *table = mm__table_below(parent, addr, level);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MM_PLACEMENT_THREAD: where mappings without an address go.
+ * MM_PLACEMENT_THREAD: the place of mappings without an address.
  */
 #include "mm/internal.h"
 #include "spaces.h"
@@ -70,7 +70,9 @@ TEST(mm_placement, each_thread_has_its_own_without_the_tree_lock)
 
 	for (unsigned int i = 0; i < 3; i++) {
 		mappers[i] = (struct mapper){ mm, 0, 0 };
-		/* Numbers of threads that have ended are used again, so each is one of the first.
+		/*
+		 * A new thread reuses the number of a thread that has ended, so each number is one
+		 * of the first.
 		 */
 		map_and_unmap(&mappers[i]);
 		thread_join(thread_start(map_and_unmap, &mappers[i]));
@@ -95,16 +97,16 @@ TEST(mm_placement, threads_map_side_by_side)
 		thread_join(threads[i]);
 		sum += mappers[i].holds;
 	}
-	/* A thread may have ended before another began, and have left it its place. */
+	/* A thread may have ended before another one began, which then has the same place. */
 	for (unsigned int i = 0; i < 4; i++)
 		for (unsigned int j = 0; j < i; j++)
 			CHECK(mappers[i].addr != mappers[j].addr);
-	/* Each sees those of others while leaves are divided. */
+	/* Each thread sees VMAs of other threads while border nodes are divided. */
 	CHECK(sum < 4000);
 	end_space(mm);
 }
 
-/* VMAs of kinds that do not merge: more than a leaf has room for. */
+/* VMAs of kinds that do not merge: more than a border node has room for. */
 TEST(mm_placement, a_place_may_have_any_number_of_vmas)
 {
 	struct mm *mm = new_space_of_places();
@@ -126,7 +128,7 @@ TEST(mm_placement, a_mapping_that_does_not_fit_goes_where_linux_would_put_it)
 	uint64_t own;
 
 	CHECK_EQ(addr + 3 * PLACE, MM_ADDR_MAX);
-	/* Its own place is full now. */
+	/* The thread's own place is full now. */
 	own = map_anywhere(mm, PAGES(1), RW, PRIVATE);
 	CHECK_EQ(own, addr - PAGES(1));
 	end_space(mm);
@@ -169,7 +171,7 @@ static void *hold_and_map(void *arg)
 	struct mm_hold hold;
 	uint64_t addr = map_anywhere(mm, PAGES(1), RW, PRIVATE);
 
-	/* The range that the search finds is held by the thread itself, for reading. */
+	/* The thread itself holds the range that the search finds, for reading. */
 	CHECK_EQ(mm_lock_range(mm, &hold, addr - PAGES(64), addr, RANGE_READ), 0);
 	CHECK_EQ(mm_mmap(mm, 0, PAGES(1), RW, PRIVATE, -1, 0, &addr) == 0, true);
 	mm_unlock_range(mm, &hold);

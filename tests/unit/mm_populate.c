@@ -8,7 +8,7 @@
 #define READ  MM_MADV_POPULATE_READ
 #define WRITE MM_MADV_POPULATE_WRITE
 
-/* Whether an access needs no fault any more. */
+/* Whether an access needs no fault. */
 static bool is_ready(struct mm *mm, uint64_t addr, int access)
 {
 	uint64_t present = stats_of(mm).faults_present;
@@ -29,7 +29,7 @@ TEST(mm_populate, a_mapping_can_be_made_present_at_once)
 		CHECK_EQ(stats_of(mm).pages, 8);
 		map_as(mm, 20, 4, RW, SHARED | MM_MAP_POPULATE);
 		CHECK_EQ(stats_of(mm).pages, 12);
-		/* The flag is not of the VMA: it merges. */
+		/* The flag does not belong to the VMA, so the VMA merges. */
 		map(mm, 4, 1, RW);
 		CHECK_VMAS(mm, "0-5:rw-p 10-14:r--p 20-24:rw-s");
 		end_space(mm);
@@ -82,7 +82,7 @@ TEST(mm_populate, for_reading_and_for_writing)
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(4), WRITE), 0);
 	CHECK_EQ(stats_of(mm).pages, 4);
 	CHECK(is_ready(mm, AT(1), W));
-	/* What is there stays. */
+	/* Present pages stay. */
 	CHECK_EQ(poke(mm, AT(1), 7), 0);
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(4), WRITE), 0);
 	CHECK_EQ(peek(mm, AT(1)), 7);
@@ -160,7 +160,10 @@ static void *map_again(void *mm)
 	return NULL;
 }
 
-/* Who makes pages present holds nothing that faults would wait for behind those who map. */
+/*
+ * A thread that makes pages present holds no range. So a fault never waits for it behind a thread
+ * that maps.
+ */
 TEST(mm_populate, goes_on_while_others_map)
 {
 	for (size_t i = 0; i < NR_LOCKINGS; i++) {

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared anonymous memory: a file of its own for each mapping, as long as any of it is mapped. */
+/*
+ * Shared anonymous memory: each mapping has a file of its own, which lives as long as any part is
+ * mapped.
+ */
 #include "mm/internal.h"
 #include "spaces.h"
 #include "threads.h"
@@ -25,7 +28,7 @@ TEST(mm_shared, can_be_seen_twice)
 		CHECK_EQ(poke(mm, AT(11), 6), 0);
 		CHECK_EQ(peek(mm, AT(2)), 6);
 		CHECK_EQ(stats_of(mm).frames, 2);
-		/* One of the two may go. */
+		/* One of the two mappings goes. */
 		CHECK_EQ(mm_munmap(mm, AT(0), PAGES(4)), 0);
 		CHECK_EQ(peek(mm, AT(10)), 5);
 		CHECK_EQ(peek(mm, AT(11)), 6);
@@ -128,7 +131,7 @@ TEST(mm_shared, unmapped_memory_makes_room_for_other_mappings)
 			CHECK_EQ(poke(mm, AT(i), 1), 0);
 		map(mm, 8, 1, RW);
 		CHECK_EQ(mm_write(mm, AT(8), "x", 1, NULL), ENOMEM);
-		/* Taken out of the space, and freed some time later. */
+		/* The memory leaves the space at once, and is freed some time later. */
 		CHECK_EQ(mm_munmap(mm, AT(0), PAGES(4)), 0);
 		CHECK_EQ(poke(mm, AT(8), 1), 0);
 		CHECK_EQ(mm_munmap(mm, AT(8), PAGES(1)), 0);
@@ -149,14 +152,14 @@ TEST(mm_shared, without_pages_it_says_so)
 	CHECK_EQ(poke(mm, AT(1), 2), 0);
 	CHECK_EQ(mm_write(mm, AT(2), "x", 1, NULL), ENOMEM);
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(2), MM_MADV_DONTNEED), 0);
-	/* They are kept. */
+	/* The pages are kept. */
 	CHECK_EQ(mm_write(mm, AT(2), "x", 1, NULL), ENOMEM);
 	CHECK_EQ(peek(mm, AT(1)), 2);
 	end_space(mm);
 }
 
 /*
- * When it is freed: no reader may be looking at it
+ * Memory is freed when no reader may look at it any more
  */
 
 struct reader {
@@ -220,7 +223,7 @@ static void *destroy(void *mm)
 	return NULL;
 }
 
-/* Its frames are in a pool of the space's. */
+/* The frames come from a pool of the space. */
 TEST(mm_shared, a_space_that_ends_waits_for_its_unmapped_memory)
 {
 	struct mm *mm = new_space();
@@ -266,13 +269,13 @@ TEST(mm_shared, unmapped_memory_holds_a_bounded_number_of_frames)
 	pthread_t thread;
 	unsigned int rounds;
 
-	/* Without readers: a batch. */
+	/* Without readers: at most a batch is pending. */
 	for (unsigned int i = 0; i < 200; i++) {
 		churn_once(mm);
 		CHECK(mm__frames_used(mm->frames) <= 64 + 4);
 	}
 	mm__rcu_barrier();
-	/* With one, as much as may be pending; then it waits. */
+	/* With a reader: as much as may be pending. Then the thread waits. */
 	enter(&reader);
 	thread = thread_start(churn, mm);
 	do {

@@ -95,7 +95,7 @@ TEST(mm_space, a_visitor_may_change_the_space)
 	end_space(mm);
 }
 
-/* Ten pages, mapped in two. */
+/* Ten pages, mapped by two calls. */
 static struct mm *space_to_break(void)
 {
 	struct mm *mm = new_space();
@@ -121,7 +121,7 @@ static void check_broken(struct mm *mm, const char *expected)
 	mm_destroy(mm);
 }
 
-/* Not inlined: gcc warns of what a test would do if there were no table. */
+/* Not inlined: gcc would warn of the case that the table does not exist. */
 __attribute__((noinline)) static struct mm__table *table_of(struct mm *mm, unsigned int page)
 {
 	return mm__table_find(&mm->page_table, AT(page));
@@ -222,7 +222,7 @@ static void miscount(struct mm *mm, int64_t more)
 	mm__room_give_back(mm__this_thread(mm));
 }
 
-/* One node, and a tree of them. */
+/* One node, and a tree of several. */
 TEST(mm_validate, finds_a_wrong_number_of_vmas)
 {
 	for (unsigned int n = 1; n <= 1000; n *= 1000) {
@@ -350,8 +350,8 @@ TEST(mm_space, a_fault_beside_pages_that_move_may_make_their_table)
 	struct mm__pins pins = { NULL, 0, 0 };
 
 	/*
-	 * There is nothing to move yet; then the other page of the source's table makes that, and a
-	 * fault without a lock puts the page in that is to move.
+	 * At first there is no page to move. Then another page of the source's table makes the
+	 * table, and a fault without a lock installs the page that is to move.
 	 */
 	map(mm, 0, 2, RW);
 	CHECK_EQ(mm__pages_prepare_move(mm, cpu, &pins, from, to, PAGES(1)), 0);
@@ -383,7 +383,7 @@ TEST(mm_space, empty_tables_are_freed_but_for_the_last_few)
 	end_space(mm);
 }
 
-/* After an unmapping that ends where a table does, and after a move that was prepared only. */
+/* After an munmap() that ends where a table ends, and after a move that was prepared only. */
 static void *leave_empty_tables(void *arg)
 {
 	struct mm *mm = arg;
@@ -410,7 +410,7 @@ TEST(mm_space, a_thread_that_ends_leaves_no_empty_table)
 	end_space(mm);
 }
 
-/* It overlaps two tables where it goes, of which the move before may have made none. */
+/* The target overlaps two tables, of which the move before may have made none. */
 TEST(mm_space, the_last_table_of_pages_that_move_may_come_late)
 {
 	struct mm *mm = new_space();

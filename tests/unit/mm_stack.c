@@ -54,7 +54,7 @@ TEST(mm_stack, keeps_a_gap_to_the_vma_below)
 	end_space(mm);
 }
 
-/* Whether a stack grows to a page, ten pages above a VMA of one page. */
+/* Whether a stack grows down to a page ten pages above a VMA of one page. */
 static bool grows_close_to(int prot, int flags)
 {
 	struct mm *mm = new_space();
@@ -131,7 +131,7 @@ TEST(mm_stack, grows_although_there_are_too_many_vmas)
 	end_space(mm);
 }
 
-/* A space of one stack, in a gap of that many pages. */
+/* A space with one stack, in a gap of that many pages. */
 static struct mm *stack_in_gap(unsigned int pages)
 {
 	struct mm *mm = new_space();
@@ -153,7 +153,7 @@ TEST(mm_stack, searches_keep_the_gap_below_it)
 	CHECK_EQ(try_map(mm, 0, PAGES(10), PRIVATE), ENOMEM);
 	CHECK_EQ(mm_mmap(mm, 0, PAGES(4), NONE, PRIVATE, -1, 0, &addr), 0);
 	CHECK_EQ(addr, AT(TOP - 1 - GAP_PAGES - 4));
-	/* So do hints, and moves. */
+	/* Hints and moves keep the gap, too. */
 	CHECK_EQ(mm_mmap(mm, AT(TOP - 100), PAGES(2), NONE, PRIVATE, -1, 0, &addr), 0);
 	CHECK_EQ(addr, AT(TOP - 1 - GAP_PAGES - 6));
 	CHECK_EQ(mm_mremap(mm, AT(TOP - 1), PAGES(1), PAGES(4), 1, 0, &addr), ENOMEM);
@@ -171,7 +171,7 @@ TEST(mm_stack, a_search_goes_on_below_a_stack_without_room_above_the_gap)
 	CHECK_EQ(mm_mmap(mm, 0, PAGES(9), NONE, PRIVATE, -1, 0, &addr), 0);
 	CHECK_EQ(addr, AT(TOP - 20 - GAP_PAGES - 9));
 	CHECK_EQ(try_map(mm, 0, PAGES(2), PRIVATE), ENOMEM);
-	/* What is asked for at a place is mapped there. */
+	/* A mapping at a fixed address goes there. */
 	map(mm, TOP - 21, 1, NONE);
 	end_space(mm);
 }
@@ -231,7 +231,7 @@ TEST(mm_stack, other_memory_does_not_grow)
 
 	map(mm, TOP, 1, RW);
 	CHECK_EQ(poke(mm, AT(TOP - 1), 1), -MM_SEGV_MAPERR);
-	/* Nor a stack over something that lies between. */
+	/* Nor does a stack grow over a VMA below it. */
 	map_as(mm, TOP + 2, 1, RW, STACK);
 	CHECK_EQ(poke(mm, AT(TOP - 1), 1), -MM_SEGV_MAPERR);
 	CHECK_EQ(mm_munmap(mm, AT(TOP), PAGES(1)), 0);

@@ -9,7 +9,7 @@
 #define NR_LARGER   (NR_COUNTERS + 3)
 #define UNTOUCHED   UINT64_C(0x5555555555555555)
 
-/* A newer header's structure: counters of which the library knows the first NR_COUNTERS. */
+/* The structure of a newer header. The library knows the first NR_COUNTERS counters. */
 union larger {
 	struct mm_stats stats;
 	uint64_t counter[NR_LARGER + 1];
