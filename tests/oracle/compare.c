@@ -60,7 +60,8 @@ static bool same_presence(const struct sequence *sequence, const struct op *op,
  * What is no file may lie in a file system that allows no execution. And Linux has not always checked
  * in the same order.
  */
-static bool same_error(const struct op *op, int kernel, int simulated)
+static bool same_error(const struct sequence *sequence, const struct op *op, int kernel,
+		       int simulated)
 {
 	bool wraps = op->addr + op->length < op->addr;
 	bool replaces = op->addr - op->new_addr < op->new_length;
@@ -72,8 +73,7 @@ static bool same_error(const struct op *op, int kernel, int simulated)
 		return simulated == EINVAL;
 	if (op->kind == OP_MLOCK && wraps && kernel == ENOMEM)
 		return simulated == EINVAL;
-	if (op->kind == OP_MREMAP && op->new_length > LARGE_WINDOW * MM_PAGE_SIZE &&
-	    kernel == EAGAIN)
+	if (op->kind == OP_MREMAP && op->new_length > window_size(sequence) && kernel == EAGAIN)
 		return simulated == ENOMEM;
 	if (op->kind == OP_MMAP && op->file >= FILES_BAD && (op->prot & MM_PROT_EXEC) &&
 	    kernel == EPERM)
@@ -90,7 +90,7 @@ const char *compare(const struct sequence *sequence, unsigned int index,
 
 	if (kernel->skipped)
 		return NULL;
-	if (!same_error(op, kernel->error, simulated->error))
+	if (!same_error(sequence, op, kernel->error, simulated->error))
 		return "the error differs";
 	if (kernel->result != simulated->result)
 		return "the result differs";
