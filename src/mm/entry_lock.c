@@ -50,3 +50,16 @@ void mm__entry_lock_wake(_Atomic(uint64_t) *entry)
 {
 	mmrange__unpark(entry, true);
 }
+
+/* One fence is enough for all EL-U1, as no EL-U2 comes before it. */
+void mm__entry_lock_drop_all(_Atomic(uint64_t) *entry, const uint16_t *locked, unsigned int n,
+			     _Atomic(uint32_t) *waiters)
+{
+	for (unsigned int i = 0; i < n; i++)
+		/* release [EL-U1] */
+		atomic_store_explicit(&entry[locked[i]], 0, memory_order_release);
+	mmrange__light_fence();
+	/* relaxed [EL-U2]: ordered by the fence */
+	for (unsigned int i = 0; i < n && atomic_load_explicit(waiters, memory_order_relaxed); i++)
+		mm__entry_lock_wake(&entry[locked[i]]);
+}

@@ -55,4 +55,8 @@ static inline void mm__entry_lock_drop(_Atomic(uint64_t) *entry, _Atomic(uint32_
 		mm__entry_lock_wake(entry);
 }
 
+/* Empties n entries that the thread has locked, given by their indexes. */
+void mm__entry_lock_drop_all(_Atomic(uint64_t) *entry, const uint16_t *locked, unsigned int n,
+			     _Atomic(uint32_t) *waiters);
+
 #endif

@@ -25,6 +25,7 @@ static void init_table(struct mm__table *table)
 	mm__table_lock_init(&table->lock);
 	atomic_init(&table->dead, false);
 	atomic_init(&table->waiters, 0);
+	atomic_init(&table->filled, 0);
 	table->nr_used = 0;
 	table->pins = 0;
 	for (unsigned int i = 0; i < MM__TABLE_ENTRIES; i++)
@@ -237,13 +238,32 @@ uint64_t mm__entry_wait(struct mm__table *table, uint64_t addr)
 	return entry;
 }
 
-/* Whether no entry of a lowest table is filled; some may be locked, and filled next. */
+/* Without waiting for an entry that is locked. */
+static bool is_filled(struct mm__table *table, unsigned int i)
+{
+	/* relaxed: nothing of the page is used */
+	return atomic_load_explicit(&table->entry[i], memory_order_relaxed) & ~MM__BUSY;
+}
+
+/*
+ * Whether no entry of a lowest table is filled; some may be locked, and filled next. A thread that finds an entry
+ * filled leaves a hint, so that a table which stays in use is not searched again and again.
+ */
 static bool looks_empty(struct mm__table *table)
 {
-	for (unsigned int i = 0; i < MM__TABLE_ENTRIES; i++)
-		/* relaxed: nothing that it says is used */
-		if (atomic_load_explicit(&table->entry[i], memory_order_relaxed) & ~MM__BUSY)
+	/* relaxed: a hint */
+	unsigned int i = atomic_load_explicit(&table->filled, memory_order_relaxed);
+
+	if (is_filled(table, i))
+		return false;
+	for (i = 0; i < MM__TABLE_ENTRIES; i++) {
+		if (mm__entry_line_empty(table, i)) {
+			i += MM__LINE_ENTRIES - 1;
+		} else if (is_filled(table, i)) {
+			atomic_store_explicit(&table->filled, i, memory_order_relaxed);
 			return false;
+		}
+	}
 	return true;
 }
 
@@ -251,7 +271,9 @@ static bool looks_empty(struct mm__table *table)
 static bool is_empty(struct mm__table *table)
 {
 	for (unsigned int i = 0; i < MM__TABLE_ENTRIES; i++)
-		if (mm__entry_await(table, i * MM_PAGE_SIZE))
+		if (mm__entry_line_empty(table, i))
+			i += MM__LINE_ENTRIES - 1;
+		else if (mm__entry_await(table, i * MM_PAGE_SIZE))
 			return false;
 	return true;
 }
@@ -259,7 +281,7 @@ static bool is_empty(struct mm__table *table)
 /* [P1] With the lock of the parent: marks a lowest table dead, if it can be taken out. */
 static bool end_lowest(struct mm__table *table)
 {
-	if (table->pins || !looks_empty(table))
+	if (table->pins)
 		return false;
 	atomic_store_explicit(&table->dead, true, memory_order_relaxed);
 	mmrange__full_fence();

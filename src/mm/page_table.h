@@ -70,6 +70,7 @@ struct mm__table {
 	_Atomic(bool) dead;
 	/* Of a lowest table. */
 	_Atomic(uint32_t) waiters; /* see entry_lock.h */
+	_Atomic(uint32_t) filled;  /* the index of an entry that was filled when a thread last looked: a hint */
 	unsigned int pins;         /* with the parent's lock: it stays, although it may be empty */
 	/* Of one above. */
 	unsigned int nr_used; /* entries other than 0 */
@@ -224,6 +225,25 @@ static inline uint64_t mm__entry_load(struct mm__table *table, uint64_t addr)
 {
 	/* acquire: pairs with the release of who stored it; who finds a frame finds its bytes */
 	return atomic_load_explicit(mm__table_entry(table, addr), memory_order_acquire);
+}
+
+/* How many entries a cache line has. */
+#define MM__LINE_ENTRIES 8u
+
+/*
+ * Whether all entries of the line that begins at entry i are 0, and so none is locked. False also if no line
+ * begins there.
+ */
+static inline bool mm__entry_line_empty(struct mm__table *table, unsigned int i)
+{
+	uint64_t any = 0;
+
+	if (i % MM__LINE_ENTRIES || i + MM__LINE_ENTRIES > MM__TABLE_ENTRIES)
+		return false;
+	for (unsigned int k = i; k < i + MM__LINE_ENTRIES; k++)
+		/* relaxed: a fence before orders it, and nothing of an empty entry is used */
+		any |= atomic_load_explicit(&table->entry[k], memory_order_relaxed);
+	return !any;
 }
 
 /* Where no other thread uses the table. */

@@ -6,6 +6,14 @@
 
 #include <errno.h>
 
+/* What the entries in a cache line cover. */
+#define LINE (MM__LINE_ENTRIES * MM_PAGE_SIZE)
+
+static unsigned int index_in_table(uint64_t addr)
+{
+	return (unsigned int)(addr >> MM_PAGE_SHIFT) & (MM__TABLE_ENTRIES - 1);
+}
+
 /* What was taken out of one table. */
 struct gather {
 	struct mm__frame *frame[MM__TABLE_ENTRIES];
@@ -47,10 +55,13 @@ static void take_all(struct gather *gather, struct mm *mm, struct mm__thread *th
 {
 	mm__order_take(MM__ORDER_TABLE, 0, start);
 	for (uint64_t addr = start; addr < end; addr += MM_PAGE_SIZE)
-		take(gather, thread, table, addr);
+		if (end - addr >= LINE && mm__entry_line_empty(table, index_in_table(addr)))
+			addr += LINE - MM_PAGE_SIZE;
+		else
+			take(gather, thread, table, addr);
 	mm__tlb_flush(mm, thread, &gather->set, start, end);
-	for (unsigned int i = 0; i < gather->nr_locked; i++)
-		mm__entry_lock_drop(&table->entry[gather->locked[i]], &table->waiters, 0);
+	if (gather->nr_locked)
+		mm__entry_lock_drop_all(table->entry, gather->locked, gather->nr_locked, &table->waiters);
 	mm__order_drop(MM__ORDER_TABLE);
 }
 
