@@ -11,8 +11,7 @@ struct gather {
 	struct mm__frame *frame[MM__TABLE_ENTRIES];
 	unsigned int count;
 	unsigned int pages;                 /* including those of files, which have no frames */
-	uint16_t locked[MM__TABLE_ENTRIES]; /* the indexes of locked entries that are to become 0
-					       after the flush */
+	uint16_t locked[MM__TABLE_ENTRIES]; /* indexes of entries to clear after the flush */
 	unsigned int nr_locked;
 	struct mm__thread_set set;
 };
