@@ -33,8 +33,8 @@
 struct mm__frame {
 	_Atomic(uint64_t) dirty; /* bit i: the i-th 64 bytes may contain something other than 0 */
 	_Atomic(uint32_t) refs;
-	uint32_t number; /* in the head of a batch: the number of its frames; while checking: the
-			    references seen */
+	/* In the head of a batch: the number of its frames. While checking: the references seen. */
+	uint32_t number;
 	struct mm__frame *next;
 	struct mm__frame *next_batch;
 };
@@ -58,8 +58,8 @@ struct mm__frame_cache {
 struct mm__thread;
 
 struct mm__frames {
-	_Atomic(bool) shared; /* some frames are or were shared memory, which is freed later than it
-				 is unmapped */
+	/* Some frames are or were shared memory, which is freed later than it is unmapped. */
+	_Atomic(bool) shared;
 	_Alignas(128) pthread_mutex_t lock; /* the depot's lock, which guards all fields below */
 	struct mm__frame *batches;
 	struct mm__frame_chunk *chunks;
@@ -68,8 +68,7 @@ struct mm__frames {
 	uint64_t max_frames;
 	uint64_t users; /* address spaces and objects of shared memory */
 	uint64_t spaces;
-	struct mm__thread
-		*threads; /* with the attach lock: the threads whose caches belong to this pool */
+	struct mm__thread *threads; /* with the attach lock: those with caches of this pool */
 };
 
 /* Makes a pool with one user. NULL: no memory. */

@@ -12,10 +12,10 @@
 
 struct held {
 	enum mm__order order;
-	unsigned int level; /* of a table: 3 is the top; of a border node: 1 if locked together with
-			       the VMA tree lock */
-	uint64_t addr; /* of a table: see lock.h; of a border node: 1 if it is the second one, which
-			  was only tried */
+	/* Of a table: 3 is the top. Of a border node: 1 if locked with the VMA tree lock. */
+	unsigned int level;
+	/* Of a table: the address. Of a border node: 1 if it is the second one, only tried. */
+	uint64_t addr;
 };
 
 static _Thread_local struct held held[MAX_HELD];
