@@ -90,8 +90,7 @@ struct mm__rcu_thread {
 	unsigned int nr_kept;
 
 	/* With the lock of rcu.c. */
-	_Alignas(128) uint64_t
-		passed; /* the last epoch whose grace period need not wait for this thread */
+	_Alignas(128) uint64_t passed; /* the last epoch that need not wait for this thread */
 	struct mm__rcu_thread *next;
 	struct mm__rcu_thread **link;
 };
