@@ -167,7 +167,7 @@ static bool begin_thread(void)
  * Numbers. The lock of struct mm__threads is held.
  */
 
-/* Doubles the numbers, up to MAX_CPUS. */
+/* Doubles the numbers, up to MAX_CPUS. False: no memory, or there are MAX_CPUS already. */
 static bool grow(struct mm__threads *threads)
 {
 	uint32_t size = threads->size ? 2 * threads->size : MM__THREADS_IN_FIRST;
