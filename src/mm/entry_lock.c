@@ -13,7 +13,7 @@ bool mm__entry_lock_try(_Atomic(uint64_t) *entry, uint64_t seen)
 						       memory_order_seq_cst, memory_order_relaxed);
 }
 
-/* relaxed: locking is what orders */
+/* relaxed: locking the entry orders */
 static uint64_t look_at(_Atomic(uint64_t) *entry)
 {
 	return atomic_load_explicit(entry, memory_order_relaxed);
