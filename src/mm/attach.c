@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which threads use which address spaces is known under one lock for all, which is taken only when
- * a thread begins or ends to use a space, and when memory is short.
+ * Attaching threads to address spaces. One lock for all spaces, the attach lock, guards which
+ * threads use which spaces. A thread takes it only when it begins or ceases to use a space, and
+ * when memory is short.
  *
- * A thread finds its threads by the spaces' numbers, in a hash table that only it reads and writes. Numbers
- * are never used again. So an entry of a space that was destroyed does no harm; such entries go when
- * the table is built anew, from the list of those threads that there are.
+ * A thread finds its per-thread states by the spaces' ids, in a hash table that only the thread
+ * itself reads and writes. An id is never used again. So an entry for a destroyed space does no
+ * harm. Such entries disappear when the thread rebuilds the table from the list of its states.
  *
- * A thread that has ended and uses a space once more, in a later destructor, is a new one here.
+ * A thread that has ended here, and uses a space once more in a later destructor, counts as a new
+ * thread.
  */
 #include "thread.h"
 
@@ -27,7 +29,7 @@ struct mm__os_thread {
 	struct mm__remembered *slots; /* open addressing; id 0: empty */
 	unsigned int bits;            /* 2^bits slots */
 	size_t used;                  /* at most half of them */
-	struct mm__thread *threads;         /* with the attach lock */
+	struct mm__thread *threads;   /* with the attach lock */
 };
 
 MMRANGE__THREAD_LOCAL struct mm__remembered mm__remembered[MM__REMEMBERED];
@@ -50,7 +52,7 @@ static void unlock_attach(void)
 	mm__mutex_unlock(&mm__attach_lock, MM__ORDER_ATTACH);
 }
 
-/* Tries again where it has failed before. */
+/* Tries again if an earlier call failed. */
 static bool make_key(void)
 {
 	if (!atomic_load(&have_key))
@@ -58,7 +60,7 @@ static bool make_key(void)
 	return atomic_load(&have_key);
 }
 
-/* The library may be unloaded, after the last space was destroyed, while threads go on. */
+/* The library may be unloaded after the last space was destroyed, while threads still run. */
 __attribute__((destructor)) static void delete_key(void)
 {
 	if (atomic_exchange(&have_key, false))
@@ -66,7 +68,7 @@ __attribute__((destructor)) static void delete_key(void)
 }
 
 /*
- * The table
+ * The hash table
  */
 
 static size_t slot_of(uint64_t id, unsigned int bits)
@@ -74,7 +76,7 @@ static size_t slot_of(uint64_t id, unsigned int bits)
 	return (size_t)(id * UINT64_C(0x9e3779b97f4a7c15) >> (64 - bits));
 }
 
-/* The entry of id, or an empty one. */
+/* The entry of id, or the empty entry where it belongs. */
 static struct mm__remembered *find_slot(struct mm__remembered *slots, unsigned int bits,
 					uint64_t id)
 {
@@ -86,23 +88,26 @@ static struct mm__remembered *find_slot(struct mm__remembered *slots, unsigned i
 	return &slots[i];
 }
 
-/* With the attach lock: makes room for one more. */
+/* With the attach lock: makes room for one more entry. */
 static bool rebuild(struct mm__os_thread *os_thread)
 {
 	struct mm__remembered *slots;
 	unsigned int bits = 3;
 	size_t count = 0;
 
-	for (const struct mm__thread *thread = os_thread->threads; thread; thread = thread->next_of_thread)
+	for (const struct mm__thread *thread = os_thread->threads; thread;
+	     thread = thread->next_of_thread)
 		count++;
-	/* After this, at least half as many come in as there are, before it is done again. */
+	/* So the thread can add at least half as many entries as it has before the next rebuild. */
 	while ((size_t)1 << bits < 3 * (count + 1))
 		bits++;
 	slots = mm__allocate_zeroed(((size_t)1 << bits) * sizeof(*slots));
 	if (!slots)
 		return false;
-	for (struct mm__thread *thread = os_thread->threads; thread; thread = thread->next_of_thread)
-		*find_slot(slots, bits, thread->mm->id) = (struct mm__remembered){ thread->mm->id, thread };
+	for (struct mm__thread *thread = os_thread->threads; thread;
+	     thread = thread->next_of_thread)
+		*find_slot(slots, bits, thread->mm->id) =
+			(struct mm__remembered){ thread->mm->id, thread };
 	mm__free(os_thread->slots);
 	os_thread->slots = slots;
 	os_thread->bits = bits;
@@ -117,14 +122,16 @@ static bool has_room(const struct mm__os_thread *os_thread)
 
 static struct mm__thread *find_thread(struct mm__os_thread *os_thread, uint64_t id)
 {
-	return os_thread && os_thread->slots ? find_slot(os_thread->slots, os_thread->bits, id)->thread : NULL;
+	return os_thread && os_thread->slots
+		       ? find_slot(os_thread->slots, os_thread->bits, id)->thread
+		       : NULL;
 }
 
 /*
  * Attaching. The attach lock is held.
  */
 
-/* Has detach_all() called when the calling thread ends. */
+/* Makes detach_all() run when the calling thread ends. */
 static bool set_thread(struct mm__os_thread *os_thread)
 {
 	int saved = errno;
@@ -134,7 +141,7 @@ static bool set_thread(struct mm__os_thread *os_thread)
 	return done;
 }
 
-/* Makes the calling thread known. False: no memory. */
+/* Registers the calling thread. False: no memory. */
 static bool begin_thread(void)
 {
 	struct mm__os_thread *os_thread;
@@ -157,10 +164,10 @@ static bool begin_thread(void)
 }
 
 /*
- * Numbers. The lock of the threads is held.
+ * Numbers. The lock of struct mm__threads is held.
  */
 
-/* Makes room for as many numbers as there are. */
+/* Doubles the numbers, up to MAX_CPUS. False: no memory, or there are MAX_CPUS already. */
 static bool grow(struct mm__threads *threads)
 {
 	uint32_t size = threads->size ? 2 * threads->size : MM__THREADS_IN_FIRST;
@@ -181,14 +188,14 @@ static bool grow(struct mm__threads *threads)
 		return false;
 	/* release: pairs with the acquire in mm__thread_of() */
 	atomic_store_explicit(&threads->part[part], thread, memory_order_release);
-	/* The least is the first to be taken. */
+	/* The lowest number is on top of the stack. */
 	for (uint32_t i = size; i > threads->size; i--)
 		numbers[threads->nr_free++] = (uint16_t)i;
 	threads->size = size;
 	return true;
 }
 
-/* All zero, as a thread that ends border nodes it. */
+/* All zero, as after clear(). */
 static struct mm__thread *new_thread(struct mm *mm, uint32_t number)
 {
 	struct mm__thread *thread = mm__allocate(_Alignof(struct mm__thread), sizeof(*thread));
@@ -208,7 +215,7 @@ static struct mm__thread *new_thread(struct mm *mm, uint32_t number)
 static void publish(struct mm__threads *threads, struct mm__thread *thread)
 {
 	unsigned int part = mm__thread_part(thread->number);
-	/* relaxed: it changes under the lock only */
+	/* relaxed: it changes only under the lock */
 	_Atomic(struct mm__thread *) *first =
 		atomic_load_explicit(&threads->part[part], memory_order_relaxed);
 
@@ -217,7 +224,10 @@ static void publish(struct mm__threads *threads, struct mm__thread *thread)
 			      memory_order_release);
 }
 
-/* The thread of a free number, which is new, or of a thread that has ended. */
+/*
+ * The per-thread state of a free number: a new one, or that of a thread that has ended. Does not
+ * take the number off the stack.
+ */
 static struct mm__thread *find_free(struct mm *mm)
 {
 	struct mm__threads *threads = &mm->threads;
@@ -259,7 +269,7 @@ static void free_threads(struct mm__threads *threads)
 			pthread_mutex_destroy(&thread->interrupt_lock);
 		mm__free(thread);
 	}
-	/* relaxed: no other thread is there any more */
+	/* relaxed: no other thread uses the space any more */
 	for (unsigned int part = 0; part < MM__THREAD_PARTS; part++)
 		mm__free(atomic_load_explicit(&threads->part[part], memory_order_relaxed));
 	mm__free(threads->free_numbers);
@@ -267,7 +277,7 @@ static void free_threads(struct mm__threads *threads)
 }
 
 /*
- * A thread's threads. The attach lock is held.
+ * The per-thread states of a thread. The attach lock is held.
  */
 
 static void link_to_thread(struct mm__thread *thread, struct mm__os_thread *os_thread)
@@ -288,7 +298,7 @@ static void link_to_pool(struct mm__thread *thread, struct mm__frames *pool)
 	pool->threads = thread;
 }
 
-/* For a thread, or for none. NULL: no memory, or too many threads. */
+/* os_thread is NULL for own_thread. NULL: no memory, or too many threads. */
 static struct mm__thread *make_thread(struct mm__os_thread *os_thread, struct mm *mm)
 {
 	struct mm__thread *thread = take_free(mm);
@@ -316,7 +326,7 @@ static struct mm__thread *attach(struct mm *mm, uint64_t id)
 }
 
 /*
- * The lock is not held.
+ * The attach lock is not held.
  */
 
 struct mm__thread *mm__thread_attach(struct mm *mm, uint64_t id)
@@ -345,9 +355,9 @@ bool mm__os_thread_attach(void)
 }
 
 /*
- * Where the numbers of this copy of the library begin. Two copies are a page apart or more, so that no
- * number of one is a number of the other before one of them has made 2^28 spaces. Until then, a thread
- * finds no thread of its own for a space of the other copy, and comes to mm__check_copy().
+ * The first id of this copy of the library. Two copies are at least a page apart. So no id of one
+ * copy is an id of the other until one of them has made 2^28 spaces. Until then, a thread finds no
+ * state of its own for a space of the other copy, and calls mm__check_copy().
  */
 static uint64_t first_id(void)
 {
@@ -388,7 +398,10 @@ static void unlink_thread(struct mm__thread *thread)
 	thread->link_of_thread = NULL;
 }
 
-/* The next thread finds all zero that is a thread's own. Others may flush the thread meanwhile. */
+/*
+ * Clears the fields of the thread that has ended, for the next thread. Takes the interrupt lock,
+ * because other threads may be flushing this TLB.
+ */
 static void clear(struct mm__thread *thread)
 {
 	const size_t first = offsetof(struct mm__thread, fenced_entries);
@@ -424,7 +437,10 @@ static void end_thread(struct mm__thread *thread)
 	give_back(thread);
 }
 
-/* Ends one of the thread's threads, if it has any. Others can use the lock between two. */
+/*
+ * Ends one of the thread's per-thread states. False: it has none. Drops the attach lock afterwards,
+ * so that other threads can take it in between.
+ */
 static bool end_one(struct mm__os_thread *os_thread)
 {
 	bool found;
@@ -437,7 +453,7 @@ static bool end_one(struct mm__os_thread *os_thread)
 	return found;
 }
 
-/* The thread ends. */
+/* Runs when the thread ends. */
 static void detach_all(void *memory)
 {
 	struct mm__os_thread *os_thread = memory;
@@ -476,7 +492,7 @@ void mm__threads_before_fork(void)
 void mm__threads_after_fork(bool child)
 {
 	if (child && self) {
-		/* The spaces are the parent's; their locks may be held by threads that are gone. */
+		/* The spaces are the parent's. Threads that are gone may hold their locks. */
 		memset(mm__remembered, 0, sizeof(mm__remembered));
 		self->threads = NULL;
 		mm__free(self->slots);

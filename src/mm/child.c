@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork(2): all that the spaces of a process share is locked while it forks, so that the child finds it
- * whole. The child forgets the spaces of the parent, which it may not use, and the parent's threads.
+ * fork(2). The handlers lock all state that the spaces of a process share, so that the child gets
+ * it consistent. The child forgets the parent's spaces, which it may not use, and the parent's
+ * threads.
  */
 #include "guard.h"
 #include "internal.h"
@@ -10,7 +11,10 @@
 
 static bool handled;
 
-/* In the order of lock.h; files.lock comes before those, and none is taken under the guard's lock. */
+/*
+ * In the order of lock.h. files.lock comes before the locks there. No thread takes a lock under the
+ * guard's lock.
+ */
 static void before_fork(void)
 {
 	mm__inodes_before_fork();
@@ -48,8 +52,8 @@ bool mm__children_handled(void)
 }
 
 /*
- * Before another thread can be in fork(2). Where there is no memory for it, mm_create() tries again, and
- * fails where it fails.
+ * Runs before another thread can call fork(2). If there is no memory for the handlers, mm_create()
+ * tries again, and fails if that fails.
  */
 __attribute__((constructor)) static void handle_children(void)
 {

@@ -13,7 +13,7 @@ bool mm__entry_lock_try(_Atomic(uint64_t) *entry, uint64_t seen)
 						       memory_order_seq_cst, memory_order_relaxed);
 }
 
-/* relaxed: locking is what orders */
+/* relaxed: locking the entry orders */
 static uint64_t look_at(_Atomic(uint64_t) *entry)
 {
 	return atomic_load_explicit(entry, memory_order_relaxed);
@@ -49,4 +49,17 @@ void mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters)
 void mm__entry_lock_wake(_Atomic(uint64_t) *entry)
 {
 	mmrange__unpark(entry, true);
+}
+
+/* One fence is enough for all EL-U1, as no EL-U2 comes before it. */
+void mm__entry_lock_drop_all(_Atomic(uint64_t) *entry, const uint16_t *locked, unsigned int n,
+			     _Atomic(uint32_t) *waiters)
+{
+	for (unsigned int i = 0; i < n; i++)
+		/* release [EL-U1] */
+		atomic_store_explicit(&entry[locked[i]], 0, memory_order_release);
+	mmrange__light_fence();
+	/* relaxed [EL-U2]: ordered by the fence */
+	for (unsigned int i = 0; i < n && atomic_load_explicit(waiters, memory_order_relaxed); i++)
+		mm__entry_lock_wake(&entry[locked[i]]);
 }

@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page faults. A fault is tried three times, each with more locks than the last:
+ * Page faults. A fault tries up to three ways, each with more locks than the one before:
  *
- *	speculative   in an RCU read section, without any lock but that of the page's entry, which it
- *	              does not wait for; nothing blocks. What is not there yet, or is being changed, makes
- *	              it fall back.
- *	ranged        with the page's range held for reading: the VMA stays, and what is missing (a
- *	              table, a frame, a page of a file) is made, and waited for.
- *	coarse        with everything held for writing: a stack grows.
+ *	speculative   in an RCU read section. The fault locks only the page's entry, does not wait
+ *	              for it, and never blocks. It falls back if something is missing or is being
+ *	              changed.
+ *	ranged        with the page's range held for reading, so the VMA stays. The fault makes what
+ *	              is missing (a table, a frame, a page of a file) and waits for it.
+ *	coarse        with the whole space held for writing: a stack grows.
  *
- * The first two do the same: look the VMA up, see what the entry is, prepare what it is to become
- * (a new frame, a copy), lock the entry if it is as it was, check that the VMA is as it was, and that the
- * table is not dead if the entry was empty, and store the new entry. See vma.h for why that is correct
- * without the range, and page_table.h for the table. With the range the count of the VMA need not be
- * checked; the entry may still have been changed, by another fault or an madvise().
+ * The first two do the same. The fault looks the VMA up, loads the entry, and prepares the new page
+ * (a new frame, or a copy). It locks the entry if the entry is unchanged. Then it checks that the
+ * VMA is unchanged and, if the entry was empty, that the table is not dead, and stores the new
+ * entry. See vma.h for why this is correct without the range, and page_table.h for the table. A
+ * fault that holds the range need not check the VMA's count. The entry may still have been changed
+ * by another fault or by an madvise().
  *
- * A page of a file is accessed before it is mapped, and before a private copy of it is used again: so a
- * fault tells that the file has become shorter. The first access of all is made with the range, as it
- * may wait for the file.
+ * A fault accesses a page of a file before it maps the page, and before it uses a private copy of
+ * the page again. So it notices that the file has become shorter. The very first access is made
+ * with the range held, because it may wait for the file.
  */
 #include "bytes.h"
 #include "guard.h"
@@ -33,15 +34,15 @@ struct fault {
 	bool speculative;
 	struct mm__vma *vma;
 	uint64_t seq;
-	void *file; /* the page of the file that the VMA shows; NULL: it shows none */
+	void *file; /* the page of the file that the VMA maps; NULL: the VMA maps no file */
 	struct mm__table *table;
-	uint64_t seen; /* the entry as it was */
+	uint64_t seen; /* the entry that the fault has loaded */
 	bool reclaimed;
 };
 
 /*
- * What a try comes to: 0, a positive errno value, or one of these: a reason to fall back, or to try
- * again when there is nothing to fall back to.
+ * The result of a try is 0, a positive errno value, or one of these negative values: a reason to
+ * fall back or, for a ranged fault, to try again.
  */
 static int fall_back(enum mm_fallback reason)
 {
@@ -53,7 +54,7 @@ static enum mm_fallback reason_of(int result)
 	return (enum mm_fallback)(-1 - result);
 }
 
-/* With the entry locked: 0 if it may be changed. */
+/* With the entry locked. 0: the fault may store the new entry. */
 static int may_commit(const struct fault *f)
 {
 	if (MM__LOCKING && f->speculative && !mm__vma_unchanged(f->vma, f->seq))
@@ -64,10 +65,11 @@ static int may_commit(const struct fault *f)
 }
 
 /*
- * Stores the entry if all is as it was. With another frame than before, no thread may read the old one
- * any more once some thread can write to the new one: so threads that may have the old one in their
- * TLBs lose it in between. The thread has the new entry in its TLB before others can change it, and then
- * stop the thread.
+ * Stores the new entry if the old one, the VMA and the table are unchanged. If the entry gets
+ * another frame, no thread may read the old frame any more once some thread can write to the new
+ * one. So threads that may have the old entry in their TLBs lose it in between. This thread puts
+ * the new entry into its own TLB before it unlocks the entry. So other threads can change the
+ * entry, and interrupt this thread, only afterwards.
  */
 static int commit(struct fault *f, uint64_t entry)
 {
@@ -91,8 +93,8 @@ static int commit(struct fault *f, uint64_t entry)
 }
 
 /*
- * The entry allows the access: it only has to be one that this thread may have in its TLB. A private
- * copy of a page of a file goes into the TLB here, see walk().
+ * The entry allows the access. The fault only marks it as one that this thread may have in its TLB.
+ * A private copy of a page of a file goes into the TLB here, see walk().
  */
 static int claim(struct fault *f)
 {
@@ -110,7 +112,7 @@ static int claim(struct fault *f)
 	return result;
 }
 
-/* The accesses that an entry allows when this one has been granted. */
+/* The accesses that the entry is to allow. writable: writing, too, if the VMA allows it. */
 static int entry_prot(const struct fault *f, bool writable)
 {
 	int prot = mm__effective_prot(mm__vma_prot(f->vma));
@@ -118,17 +120,18 @@ static int entry_prot(const struct fault *f, bool writable)
 	return writable ? prot : prot & ~MM_PROT_WRITE;
 }
 
-/* Maps a page where there is none, or another. kind is 0, MM__FILE or MM__COPY. */
+/* Maps a page in place of none, or of another one. kind is 0, MM__FILE or MM__COPY. */
 static int map_page(struct fault *f, const void *bytes, uint64_t kind, bool writable)
 {
-	int result = commit(f, mm__entry_of(bytes, kind, entry_prot(f, writable), f->thread->number));
+	int result =
+		commit(f, mm__entry_of(bytes, kind, entry_prot(f, writable), f->thread->number));
 
 	if (!result && !f->seen)
 		mm__count(f->thread, MM__PAGE_IN);
 	return result;
 }
 
-/* The page that is mapped stays, and allows more. */
+/* Keeps the mapped page, and allows more accesses. */
 static int allow(struct fault *f, bool writable)
 {
 	uint32_t owner = mm__entry_owner(f->seen);
@@ -144,7 +147,7 @@ static uint64_t file_index(const struct fault *f)
 	return (f->vma->offset + f->page) >> MM_PAGE_SHIFT;
 }
 
-/* A private page of zeroes. */
+/* Maps a private page of zeroes. */
 static int map_zeroes(struct fault *f)
 {
 	struct mm__frame *frame = mm__thread_frame(f->thread);
@@ -159,12 +162,12 @@ static int map_zeroes(struct fault *f)
 }
 
 /*
- * Copies what is in a frame to one of zeroes, while others may write to it: then the copy is thrown
- * away.
+ * Copies the contents of a frame to a frame of zeroes. Other threads may write to the first one
+ * meanwhile; then the caller throws the copy away.
  */
 static void copy_frame(struct mm__frame *to, struct mm__frame *from)
 {
-	/* relaxed: as the bytes */
+	/* relaxed: like the loads of the bytes */
 	uint64_t dirty = atomic_load_explicit(&from->dirty, memory_order_relaxed);
 	char *to_bytes = mm__frame_bytes(to);
 	const char *from_bytes = mm__frame_bytes(from);
@@ -177,7 +180,7 @@ static void copy_frame(struct mm__frame *to, struct mm__frame *from)
 	atomic_store_explicit(&to->dirty, dirty, memory_order_relaxed);
 }
 
-/* Whether a translation has to be taken from other threads, and so waited for. */
+/* Whether the fault would have to flush the TLBs of other threads, and so wait for them. */
 static bool others_have_it(const struct fault *f)
 {
 	uint32_t owner = mm__entry_owner(f->seen);
@@ -185,14 +188,20 @@ static bool others_have_it(const struct fault *f)
 	return owner && owner != f->thread->number;
 }
 
-/* The same for a page of a file, which others may write to at any time. False: it is gone. */
+/*
+ * As copy_frame(), from a page of a file. Other threads may write to that page at any time. False:
+ * the file does not have the page any more.
+ */
 static bool copy_file(struct mm__frame *to, const void *from)
 {
 	atomic_store_explicit(&to->dirty, UINT64_MAX, memory_order_relaxed);
 	return mm__guard_copy(mm__frame_bytes(to), from, MM_PAGE_SIZE, from);
 }
 
-/* A write to a private page whose frame is not this space's alone; from is NULL: which is a file's. */
+/*
+ * A write to a private page whose frame this space shares with others, or (from is NULL) to a page
+ * of a file: maps a copy.
+ */
 static int copy_on_write(struct fault *f, struct mm__frame *from)
 {
 	struct mm__frame *copy;
@@ -209,7 +218,7 @@ static int copy_on_write(struct fault *f, struct mm__frame *from)
 		result = fall_back(MM_FALLBACK_NO_PAGE);
 	if (!result)
 		result = map_page(f, mm__frame_bytes(copy), f->file ? MM__COPY : 0, true);
-	/* Now one of the two is not mapped. */
+	/* Either the copy or from is not mapped now. */
 	if (result)
 		mm__thread_drop_frames(f->thread, &copy, 1);
 	else if (from)
@@ -217,7 +226,7 @@ static int copy_on_write(struct fault *f, struct mm__frame *from)
 	return result;
 }
 
-/* Maps the page of shared memory itself. */
+/* Maps the page of shared memory itself, not a copy. */
 static int map_shared(struct fault *f, bool write)
 {
 	void *bytes = mm__inode_find(f->vma->inode, file_index(f));
@@ -234,7 +243,7 @@ static int map_shared(struct fault *f, bool write)
 	return result;
 }
 
-/* Nothing is mapped yet. */
+/* The entry is empty. */
 static int map_new(struct fault *f, bool write)
 {
 	if (!f->vma->inode)
@@ -246,7 +255,7 @@ static int map_new(struct fault *f, bool write)
 	return map_page(f, f->file, MM__FILE, write);
 }
 
-/* A page is mapped, and does not allow the access. */
+/* The entry has a page, and does not allow the access. */
 static int allow_more(struct fault *f, bool write)
 {
 	struct mm__frame *frame;
@@ -257,13 +266,13 @@ static int allow_more(struct fault *f, bool write)
 		return copy_on_write(f, NULL);
 	frame = mm__entry_frame(f->seen);
 	/*
-	 * The reference is this entry's, and if it is the only one, nobody else can get one: but for
-	 * mm_fork(), which makes the count of the VMA odd before.
+	 * The reference is this entry's. If it is the only one, no other thread can get a
+	 * reference, except for mm_fork(), which makes the VMA's count odd first.
 	 */
 	return mm__frame_exclusive(frame) ? allow(f, true) : copy_on_write(f, frame);
 }
 
-/* Whether the file has the page, if the VMA shows one. */
+/* False: the VMA maps a file, and the file does not have the page. */
 static bool find_file(struct fault *f)
 {
 	struct mm__inode *inode = f->vma->inode;
@@ -290,7 +299,7 @@ static int serve(struct fault *f)
 	return mm__entry_allows(f->seen, f->access) ? claim(f) : allow_more(f, write);
 }
 
-/* With the table found; NULL: there is none. */
+/* f->table is the lowest table of the page; NULL: there is none. */
 static int try_speculative(struct fault *f)
 {
 	struct mm__mapping m;
@@ -305,7 +314,7 @@ static int try_speculative(struct fault *f)
 	return f->table ? serve(f) : fall_back(MM_FALLBACK_NO_TABLE);
 }
 
-/* Whether a fault is served without a lock; counts. In an RCU read section. */
+/* Tries to serve the fault without the range, and counts the result. In an RCU read section. */
 static bool speculative(struct fault *f)
 {
 	int result;
@@ -319,10 +328,11 @@ static bool speculative(struct fault *f)
 }
 
 /*
- * What the processor does first: looks for an entry that allows the access, and puts it into the
- * TLB. Whose TLB may have an entry is said in it: so whoever changes it knows whom to stop, and
- * either stops this thread afterwards, or is seen here. Not that of a private copy, with which the
- * page of the file goes into the TLB.
+ * Does what a processor does first: looks for an entry that allows the access, and puts it into the
+ * TLB. Each entry records which threads may have it in their TLBs. So a thread that changes the
+ * entry knows which threads to interrupt. It either interrupts this thread afterwards, or this
+ * thread sees the changed entry. walk() leaves out private copies of pages of files, because with a
+ * copy the page of the file goes into the TLB.
  */
 static bool walk(struct fault *f)
 {
@@ -336,13 +346,14 @@ static bool walk(struct fault *f)
 	found = mm__entry_allows(entry, f->access) && mm__entry_is_for(entry, f->thread->number);
 	found = found && !(entry & MM__COPY);
 	if (found)
-		*mm__tlb_slot(f->thread, f->page) = (struct mm__tlb_entry){ f->page + 1, entry, NULL };
+		*mm__tlb_slot(f->thread, f->page) =
+			(struct mm__tlb_entry){ f->page + 1, entry, NULL };
 	mm__thread_leave(f->thread);
 	return found;
 }
 
 /*
- * With the range
+ * Faults with the range held
  */
 
 static int fail(struct mm_siginfo *info, uint64_t addr, enum mm_fault_code code)
@@ -355,8 +366,8 @@ static int fail(struct mm_siginfo *info, uint64_t addr, enum mm_fault_code code)
 }
 
 /*
- * Without the VMA tree lock, a VMA may be missed that is merging with another. Neither the VMA that is
- * found nor what it says can change: at most it is replaced by one that says the same.
+ * A lookup without the VMA tree lock may miss a VMA that is being merged with another one. While
+ * the range is held, the VMA that it finds does not change. At most, an equal VMA replaces it.
  */
 static bool find_vma(struct fault *f)
 {
@@ -376,10 +387,10 @@ static bool find_vma(struct fault *f)
 struct missing {
 	struct mm__inode *inode; /* with a reference */
 	uint64_t index;
-	bool write; /* it is to be stored to */
+	bool write; /* the fault is going to write to it */
 };
 
-/* One try in a read section. *missing: the page that has to be made first. */
+/* One try, in a read section. *missing: the page that has to be made before the next try. */
 static int try_ranged(struct fault *f, struct mm_siginfo *info, struct missing *missing)
 {
 	int result;
@@ -396,25 +407,32 @@ static int try_ranged(struct fault *f, struct mm_siginfo *info, struct missing *
 	if (result == fall_back(MM_FALLBACK_NO_PAGE)) {
 		missing->inode = f->vma->inode;
 		missing->index = file_index(f);
-		missing->write =
-			f->access & MM_PROT_WRITE && mm__vma_flags(f->vma) & MM_MAP_SHARED;
-		/* While the range is held, some VMA keeps it, though maybe not f->vma any more. */
+		missing->write = f->access & MM_PROT_WRITE && mm__vma_flags(f->vma) & MM_MAP_SHARED;
+		/*
+		 * While the range is held, some VMA keeps the inode, but maybe not f->vma any more.
+		 */
 		mm__inode_get(missing->inode);
 	}
 	return result;
 }
 
 /*
- * Takes the copy out, unless the file has the page. Returns its frame, or NULL.
+ * Takes the private copy out of its entry, unless the file has the page. Returns the copy's frame,
+ * or NULL.
  *
  * [COPY-L] A copy is dropped only if the file does not have the page at a moment when no thread can
- * write to the copy, and no thread has written to it since. The fault that found the page missing is
- * no such moment: the file may have grown since, and another thread may have written to the copy
- * through its TLB. So the entry is locked first, which keeps it out of TLBs; then the flush, after which
- * all writes through TLBs are over; then the file is asked again, with the entry still locked, so that no
- * fault gives the copy to a thread in between. If the file lacks the page then, a truncation came after the
- * last write, and has discarded it as in Linux: what the file does later changes nothing, because faults
- * copy the page anew. If the file has the page, the copy stays, and no thread has it in its TLB.
+ * write to the copy, and no thread has written to the copy since that moment. The moment at
+ * which the fault found the page missing does not qualify: since then the file may have grown, and
+ * another thread may have written to the copy through its TLB. So this function
+ *
+ * - locks the entry first, which keeps it out of TLBs;
+ * - then flushes the TLBs, after which all writes through TLBs are over;
+ * - then asks the file again, with the entry still locked, so that no fault gives the copy to a
+ *   thread in between.
+ *
+ * If the file lacks the page then, a truncation came after the last write, and has discarded that
+ * write, as in Linux. Later changes of the file do not matter, because faults copy the page anew.
+ * If the file has the page, the copy stays, and no thread has it in its TLB.
  */
 static struct mm__frame *take_copy(struct fault *f)
 {
@@ -429,13 +447,13 @@ static struct mm__frame *take_copy(struct fault *f)
 		mm__thread_set_add(&set, mm__entry_owner(entry));
 		mm__tlb_flush(f->mm, f->thread, &set, f->page, f->page + MM_PAGE_SIZE);
 		left = mm__inode_has(f->vma->inode, file_index(f)) ? mm__entry_with_owner(entry, 0)
-								    : 0;
+								   : 0;
 	}
 	mm__entry_unlock(f->table, f->page, left);
 	return left ? NULL : mm__entry_frame(entry);
 }
 
-/* With the range held; f->seen is, or was, the entry of a page that the file did not have. */
+/* With the range held. f->seen is or was the entry of a page that the file did not have. */
 static void drop_copy(struct fault *f)
 {
 	struct mm__frame *frame = NULL;
@@ -444,7 +462,10 @@ static void drop_copy(struct fault *f)
 		return;
 	mm__rcu_read_lock();
 	f->table = mm__table_find(&f->mm->page_table, f->page);
-	/* The VMA before the entry: it may take the VMA tree lock, which comes before in lock.h. */
+	/*
+	 * The VMA before the entry: find_vma() may take the VMA tree lock, which comes first in
+	 * lock.h.
+	 */
 	if (f->table && find_vma(f))
 		frame = take_copy(f);
 	mm__rcu_read_unlock();
@@ -455,7 +476,7 @@ static void drop_copy(struct fault *f)
 	mm__table_emptied(&f->mm->page_table, f->thread, f->page);
 }
 
-/* The page is made without the read section, as that may take long. */
+/* Makes the page outside the read section, because that may take long. */
 static int make_page(struct fault *f, struct mm_siginfo *info, const struct missing *missing)
 {
 	int error;
@@ -474,7 +495,7 @@ static int make_page(struct fault *f, struct mm_siginfo *info, const struct miss
 	return fail(info, f->page, MM_BUS_ADRERR);
 }
 
-/* Gets what was missing. 0: now it can be tried again. */
+/* Makes or gets whatever the result says is missing. 0: the fault can try again. */
 static int provide(struct fault *f, int result, struct mm_siginfo *info,
 		   const struct missing *missing)
 {
@@ -484,7 +505,7 @@ static int provide(struct fault *f, int result, struct mm_siginfo *info,
 		return make_page(f, info, missing);
 	if (result == fall_back(MM_FALLBACK_TABLE))
 		mm__table_settle(&f->mm->page_table, f->page);
-	/* Otherwise another fault or an madvise() was faster. */
+	/* For any other result, another fault or an madvise() was faster. */
 	return 0;
 }
 
@@ -521,7 +542,7 @@ static int ranged(struct fault *f, struct mm_siginfo *info)
 }
 
 /*
- * With everything
+ * Faults with the whole space held
  */
 
 static bool is_below_stack(const struct fault *f)
@@ -596,15 +617,20 @@ int mm__tlb_fill(struct mm__thread *thread, uint64_t addr, int access, struct mm
 	return serve_fault(thread, addr, access, true, info);
 }
 
-int mm__file_ended(struct mm__thread *thread, uint64_t addr, uint64_t entry, struct mm_siginfo *info)
+int mm__file_ended(struct mm__thread *thread, uint64_t addr, uint64_t entry,
+		   struct mm_siginfo *info)
 {
 	struct fault fault = {
 		.mm = thread->mm, .thread = thread, .page = mm__page_start(addr), .seen = entry
 	};
 	struct mm__hold hold;
 
-	/* Without the range, which the thread may hold parts of, the copy stays until the next fault. */
-	if (entry & MM__COPY && !mm__hold_read(thread, &hold, fault.page, fault.page + MM_PAGE_SIZE)) {
+	/*
+	 * Dropping the copy needs the range. If the thread holds a part of the range itself, the
+	 * copy stays until the next fault.
+	 */
+	if (entry & MM__COPY &&
+	    !mm__hold_read(thread, &hold, fault.page, fault.page + MM_PAGE_SIZE)) {
 		drop_copy(&fault);
 		mm__release(thread, &hold);
 	}
@@ -627,7 +653,9 @@ void mm__populate_held(struct mm__thread *thread, uint64_t start, uint64_t end, 
 	int error = 0;
 
 	for (; start < end && !error; start += MM_PAGE_SIZE) {
-		struct fault fault = { .mm = thread->mm, .thread = thread, .page = start, .access = access };
+		struct fault fault = {
+			.mm = thread->mm, .thread = thread, .page = start, .access = access
+		};
 
 		error = serve_ranged(&fault, NULL);
 		mm__count(thread, MM__SERVED_RANGED);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chunks are kept until the pool ends.
+ * A pool keeps its chunks until it is destroyed.
  */
 #include "frames.h"
 
@@ -12,14 +12,17 @@
 #include <stddef.h>
 #include <string.h>
 
-/* A chunk makes two batches. A magazine holds one; a thread keeps so many full ones, 63 MiB. */
+/*
+ * A chunk makes two batches. A magazine holds one batch. A thread keeps at most MAX_FULL full
+ * magazines, which are 63 MiB.
+ */
 #define BATCH    (MM__CHUNK_FRAMES / 2)
 #define MAX_FULL 63u
 
 _Static_assert(sizeof(struct mm__frame_chunk) <= MM__CHUNK_HEADER * MM_PAGE_SIZE &&
 		       (MM__CHUNK_HEADER + MM__CHUNK_FRAMES) * MM_PAGE_SIZE == MM__CHUNK_SIZE,
 	       "a chunk is a header and its frames");
-/* A thread writes to what is known of its frames. */
+/* A thread writes to the struct mm__frame of its frames. */
 _Static_assert(offsetof(struct mm__frame_chunk, frame) % 64 == 0 &&
 		       BATCH * sizeof(struct mm__frame) % 64 == 0,
 	       "no line is of two batches");
@@ -89,12 +92,12 @@ bool mm__frames_put(struct mm__frames *pool)
 }
 
 /*
- * Zeroes what is not, and gives it a reference. A fault may still be copying what it was before, and
- * will throw the copy away.
+ * Zeroes the lines that are not zero, and gives the frame one reference. A fault may still be
+ * copying the old contents of the frame, and will throw its copy away.
  */
 static struct mm__frame *hand_out(struct mm__frame *frame)
 {
-	/* relaxed: nobody else has a reference */
+	/* relaxed: no other thread has a reference */
 	uint64_t dirty = atomic_load_explicit(&frame->dirty, memory_order_relaxed);
 	char *bytes = mm__frame_bytes(frame);
 
@@ -110,7 +113,7 @@ static struct mm__frame *hand_out(struct mm__frame *frame)
 }
 
 /*
- * Batches: the number of frames is in the first.
+ * Batches. The first frame of a batch has the number of its frames.
  */
 
 static void push_batch(struct mm__frame **batches, struct mm__frame_list *list)
@@ -130,8 +133,9 @@ static struct mm__frame_list pop_batch(struct mm__frame **batches)
 }
 
 /*
- * The first line that will have to be zeroed of the frame after the next one: the lock of a table that is
- * taken next waits until it is there, and memory takes longer than from one fault to the next.
+ * Prefetches the first line that has to be zeroed in the frame after the next one. Otherwise the
+ * next atomic operation on a lock would wait for that line. It has to be the frame after the next
+ * one, because a load from memory takes longer than the time between two faults.
  */
 static void prefetch(const struct mm__frame_list *list)
 {
@@ -146,7 +150,7 @@ static void prefetch(const struct mm__frame_list *list)
 
 static void set_count(struct mm__frame_cache *cache, uint64_t count)
 {
-	/* relaxed: others that must have it up to date are ordered by what they know */
+	/* relaxed: a thread that must see this count has synchronised with this thread otherwise */
 	atomic_store_explicit(&cache->count, count, memory_order_relaxed);
 }
 
@@ -211,7 +215,10 @@ static void new_chunk(struct mm__frames *pool)
 
 	if (!chunk)
 		return;
-	/* A chunk is as large as a huge page, and used from end to end. Of the first one, few may be. */
+	/*
+	 * A chunk is as large as a huge page, and is used from end to end. The pool may need only a
+	 * few frames of its first chunk.
+	 */
 	if (pool->chunks)
 		mmrange__want_huge_pages(chunk, MM__CHUNK_SIZE);
 	chunk->pool = pool;
@@ -223,7 +230,7 @@ static void new_chunk(struct mm__frames *pool)
 		struct mm__frame *frame = &chunk->frame[i];
 
 		memset(frame, 0, sizeof(*frame));
-		/* What the system gives may be used memory. */
+		/* The system may hand out used memory. */
 		atomic_init(&frame->dirty, UINT64_MAX);
 		atomic_init(&frame->refs, 0);
 		mm__frame_list_add(&list, frame);
@@ -277,7 +284,7 @@ void mm__frame_cache_empty(struct mm__frames *pool, struct mm__frame_cache *cach
 }
 
 /*
- * With the lock not held
+ * The depot's lock is not held.
  */
 
 void mm__frames_lock(struct mm__frames *pool)
@@ -302,7 +309,7 @@ struct mm__frame *mm__frame_take(struct mm__frames *pool)
 
 void mm__frame_get(struct mm__frame *frame)
 {
-	/* relaxed: there is a reference that stays meanwhile */
+	/* relaxed: another reference stays meanwhile */
 	atomic_fetch_add_explicit(&frame->refs, 1, memory_order_relaxed);
 }
 
@@ -311,13 +318,13 @@ bool mm__frame_drop(struct mm__frame *frame)
 	mm__check(atomic_load_explicit(&frame->refs, memory_order_relaxed),
 		  "a frame is freed that is free");
 	if (mm__frame_exclusive(frame)) {
-		/* relaxed: it was the only one, and nobody can get another from it */
+		/* relaxed: it was the only reference, and no thread can get another one from it */
 		atomic_store_explicit(&frame->refs, 0, memory_order_relaxed);
 		return true;
 	}
 	/*
-	 * release: what was done with the frame comes before; acquire: and is seen by the last.
-	 * Pairs with itself, and with mm__frame_exclusive().
+	 * release: all accesses to the frame come before. acquire: the thread that drops the last
+	 * reference sees them. Pairs with itself, and with mm__frame_exclusive().
 	 */
 	return atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel) == 1;
 }
@@ -354,7 +361,7 @@ void mm__frames_check_begin(struct mm__frames *pool)
 {
 	for (struct mm__frame_chunk *chunk = pool->chunks; chunk; chunk = chunk->next)
 		for (uint32_t i = 0; i < chunk->count; i++)
-			/* The number of a free frame may be that of its batch. */
+			/* In a free frame, number may be the size of its batch. */
 			if (refs_of(&chunk->frame[i]))
 				chunk->frame[i].number = 0;
 }

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frames - page-sized pieces of real memory, at most as many as were allowed.
+ * frames - page-sized pieces of real memory, up to a limit.
  *
- * A pool of frames is shared by an address space and all its relatives by mm_fork(). Each thread has
- * a cache of free frames per address space, a magazine that it uses and some full ones (after Bonwick &
- * Adams, "Magazines and Vmem", 2001); more than those go to the pool's depot, and come from there. So in steady
- * state an allocation writes nothing that another thread writes. The number of frames in existence
- * is what is limited, so that the limit is exact without a common counter: whoever finds neither a
- * free frame nor room for new ones empties the caches of all threads, and sees whether there really
- * is none.
+ * An address space and all its relatives by mm_fork() share one pool of frames. Each thread has a
+ * cache of free frames for each address space: a magazine that it uses, and some full ones (after
+ * Bonwick & Adams, "Magazines and Vmem", 2001). Further magazines go to the pool's depot and come
+ * from there. So in the steady state, an allocation writes no memory that another thread writes.
  *
- * A frame has a count of references: one for each entry of a page table that maps it, and if it is a
- * page of shared memory, one of that. At 0 it is free. It remembers which of its lines were written, and only those are
- * zeroed when it is handed out again: so a page costs what is done with it, and a fault is not mostly
- * the time to clear a page.
+ * The pool limits the number of frames in existence. So the limit is exact without a common
+ * counter. A thread that finds neither a free frame nor room for new ones empties the caches of all
+ * threads, and then sees whether any frame is free.
  *
- * What goes from the depot to a cache, or back, does so under the lock of the depot: so that who
- * holds that, and looks into all caches, misses nothing.
+ * A frame counts its references: one for each page table entry that maps it, and one for the shared
+ * memory whose page it is. At 0 the frame is free. A frame records which of its lines were written.
+ * When the pool hands it out again, only those lines are zeroed. So the cost of a page depends on
+ * how much of it was used, and clearing does not dominate the time of a fault.
+ *
+ * Frames move between the depot and a cache under the depot's lock. So a thread that holds this
+ * lock and looks into all caches misses no frame.
  */
 #ifndef MM_FRAMES_H
 #define MM_FRAMES_H
@@ -28,96 +29,106 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What is known of a frame; it lies apart from its bytes. */
+/* The description of a frame. It lies apart from the frame's bytes. */
 struct mm__frame {
-	_Atomic(uint64_t) dirty; /* bit i: the i-th 64 bytes may be other than 0 */
+	_Atomic(uint64_t) dirty; /* bit i: the i-th 64 bytes may contain something other than 0 */
 	_Atomic(uint32_t) refs;
-	uint32_t number; /* head of a batch: its frames; while checking: references seen */
+	/* In the head of a batch: the number of its frames. While checking: the references seen. */
+	uint32_t number;
 	struct mm__frame *next;
 	struct mm__frame *next_batch;
 };
 
 struct mm__frame_chunk;
 
-/* A list of frames: free ones, or such as lose a reference together. */
+/* A list of free frames, or of frames that lose a reference together. */
 struct mm__frame_list {
 	struct mm__frame *head;
 	uint32_t count;
 };
 
-/* Used by one thread, or by one that has stopped it. */
+/* Used by its thread, or by a thread that has interrupted it. */
 struct mm__frame_cache {
 	struct mm__frame_list loaded;
 	struct mm__frame *full; /* batches */
 	unsigned int nr_full;
-	_Atomic(uint64_t) count; /* in all of them; any thread may read it */
+	_Atomic(uint64_t) count; /* of frames in the whole cache; any thread may read it */
 };
 
 struct mm__thread;
 
 struct mm__frames {
-	_Atomic(bool)
-		shared; /* some are, or were, shared memory, which is freed later than unmapped */
-	_Alignas(128) pthread_mutex_t lock; /* the depot's: all that follows */
+	/* Some frames are or were shared memory, which is freed later than it is unmapped. */
+	_Atomic(bool) shared;
+	_Alignas(128) pthread_mutex_t lock; /* the depot's lock, which guards all fields below */
 	struct mm__frame *batches;
 	struct mm__frame_chunk *chunks;
-	uint64_t nr_free;   /* in batches */
-	uint64_t nr_frames; /* in existence */
+	uint64_t nr_free;   /* frames in the depot */
+	uint64_t nr_frames; /* frames in existence */
 	uint64_t max_frames;
-	uint64_t users; /* address spaces, and shared memory */
+	uint64_t users; /* address spaces and objects of shared memory */
 	uint64_t spaces;
-	struct mm__thread *threads; /* with the attach lock: the threads that have caches of it */
+	struct mm__thread *threads; /* with the attach lock: those with caches of this pool */
 };
 
-/* NULL: no memory. With one user. */
+/* Makes a pool with one user. NULL: no memory. */
 struct mm__frames *mm__frames_create(uint64_t max_frames);
 void mm__frames_get(struct mm__frames *pool);
-/* The last one frees all. False: there are others. */
+/* Drops a user; the last one frees the pool. False: there are other users. */
 bool mm__frames_put(struct mm__frames *pool);
-/* A space comes, or goes; it is a user meanwhile. Returns how many there are now. */
+/* A space begins or ends; it is a user of the pool meanwhile. Returns the number of spaces now. */
 uint64_t mm__frames_add_space(struct mm__frames *pool);
 uint64_t mm__frames_remove_space(struct mm__frames *pool);
 
-/* A frame full of zeroes with one reference. NULL: the cache has none. */
+/* A frame full of zeroes with one reference. NULL: the cache is empty. */
 struct mm__frame *mm__frame_cache_get(struct mm__frame_cache *cache);
 
-/* Puts a frame without references in. False: there is no room; see mm__frame_cache_make_room(). */
+/*
+ * Puts a frame without references into the cache. False: there is no room; see
+ * mm__frame_cache_make_room().
+ */
 bool mm__frame_cache_put(struct mm__frame_cache *cache, struct mm__frame *frame);
-/* Takes a batch from the depot, whose lock is held, unless there is one. Returns whether there is. */
+/*
+ * Takes a batch from the depot, whose lock is held, if the loaded magazine is empty. False: the
+ * depot is empty, too.
+ */
 bool mm__frame_cache_load(struct mm__frames *pool, struct mm__frame_cache *cache);
-/* Gives a full magazine to the depot, whose lock is held. */
+/* Gives the loaded magazine to the depot, whose lock is held. */
 void mm__frame_cache_make_room(struct mm__frames *pool, struct mm__frame_cache *cache);
-/* Gives all to the depot, whose lock is held. */
+/* Gives all frames of the cache to the depot, whose lock is held. */
 void mm__frame_cache_empty(struct mm__frames *pool, struct mm__frame_cache *cache);
-/* How many frames it has. Any thread may ask. */
+/* The number of frames in the cache. Any thread may call it. */
 static inline uint64_t mm__frame_cache_count(const struct mm__frame_cache *cache)
 {
 	return atomic_load_explicit(&cache->count, memory_order_relaxed);
 }
 
-/* The lock of the depot, for those two. */
+/* The depot's lock. */
 void mm__frames_lock(struct mm__frames *pool);
 void mm__frames_unlock(struct mm__frames *pool);
-/* A batch of free frames, made if there are none; says whether. *list was empty. */
+/* Takes a batch of free frames, and makes one if there is none. False: none. *list was empty. */
 bool mm__frames_take(struct mm__frames *pool, struct mm__frame_list *list);
-/* One of them, as mm__frame_cache_get(). */
+/* Takes one of them, as mm__frame_cache_get(). The depot's lock is held. */
 struct mm__frame *mm__frames_take_one(struct mm__frames *pool);
-/* The list, which may be empty, becomes a batch. */
+/* Makes the list, which may be empty, a batch in the depot. The depot's lock is held. */
 void mm__frames_give(struct mm__frames *pool, struct mm__frame_list *list);
 
-/* As mm__frame_cache_get(), for what happens rarely and has no cache. NULL: none. */
+/* As mm__frame_cache_get(), for rare operations that have no cache. NULL: no frame is free. */
 struct mm__frame *mm__frame_take(struct mm__frames *pool);
 
-/* One reference more; the caller knows that there is one that stays meanwhile. */
+/* Takes a reference. Another reference, known to the caller, stays meanwhile. */
 void mm__frame_get(struct mm__frame *frame);
-/* One less. True: that was the last, and the caller has to put the frame into a cache of its pool. */
+/*
+ * Drops a reference. True: it was the last one, and the caller has to put the frame into a cache of
+ * its pool.
+ */
 bool mm__frame_drop(struct mm__frame *frame);
-/* One less, and if it was the last, gives it to its pool. */
+/* Drops a reference. If it was the last one, gives the frame to its pool. */
 void mm__frame_put(struct mm__frame *frame);
 
 /*
- * The checked build: these frames have no references, and no thread may have them in its TLB. Neither
- * the attach lock nor one below it is held.
+ * Checked build: stops the process if a thread may have one of these frames, which have no
+ * references, in its TLB. The caller holds neither the attach lock nor a lock below it.
  */
 #ifdef MMRANGE_CHECKED
 void mm__check_unreachable(struct mm__frames *pool, struct mm__frame *const *frames,
@@ -132,16 +143,18 @@ static inline void mm__check_unreachable(struct mm__frames *pool, struct mm__fra
 }
 #endif
 
-/* Whether the caller's reference is the only one; if so, it sees what the others have done. */
+/*
+ * Whether the caller's reference is the only one. If so, it sees the accesses of earlier holders.
+ */
 static inline bool mm__frame_exclusive(struct mm__frame *frame)
 {
-	/* acquire: pairs with the release of mm__frame_drop() */
+	/* acquire: pairs with the release in mm__frame_drop() */
 	return atomic_load_explicit(&frame->refs, memory_order_acquire) == 1;
 }
 
 /*
- * Frames come from the system in chunks that are aligned to their size. What is known of the frames
- * lies at the beginning of their chunk, so that one is found from the other by masking.
+ * Frames come from the system in chunks that are aligned to their size. The descriptions of the
+ * frames lie at the beginning of their chunk. So masking finds the one from the other.
  */
 #define MM__CHUNK_SIZE   ((uintptr_t)1 << 21)
 #define MM__CHUNK_HEADER 4u /* pages */
@@ -151,7 +164,9 @@ struct mm__frame_chunk {
 	struct mm__frames *pool;
 	struct mm__frame_chunk *next;
 	uint32_t count;
-	/* On a line: a batch of a new chunk, which a thread gets, ends with a line, too. */
+	/*
+	 * Aligned to a line. A thread gets one batch of a new chunk, and a batch ends with a line.
+	 */
 	_Alignas(64) struct mm__frame frame[MM__CHUNK_FRAMES];
 };
 
@@ -168,7 +183,7 @@ static inline void *mm__frame_bytes(const struct mm__frame *frame)
 	       ((uintptr_t)(frame - chunk->frame) + MM__CHUNK_HEADER) * (uintptr_t)MM_PAGE_SIZE;
 }
 
-/* The frame of these bytes. */
+/* The frame that has these bytes. */
 static inline struct mm__frame *mm__frame_of(const void *bytes)
 {
 	struct mm__frame_chunk *chunk = mm__frame_chunk(bytes);
@@ -184,7 +199,7 @@ static inline struct mm__frames *mm__frame_pool(const struct mm__frame *frame)
 
 #define MM__LINE_SHIFT 6u
 
-/* To be called after length bytes at offset were written. */
+/* Call it after writing length bytes at offset. */
 static inline void mm__frame_dirtied(struct mm__frame *frame, unsigned int offset,
 				     unsigned int length)
 {
@@ -192,7 +207,10 @@ static inline void mm__frame_dirtied(struct mm__frame *frame, unsigned int offse
 	unsigned int last = (offset + length - 1) >> MM__LINE_SHIFT;
 	uint64_t lines = (UINT64_MAX << first) & (UINT64_MAX >> (63 - last));
 
-	/* relaxed: who zeroes the frame has its last reference, and sees all that was done before */
+	/*
+	 * relaxed: the thread that zeroes the frame drops its last reference first, and so sees all
+	 * earlier accesses
+	 */
 	if (lines & ~atomic_load_explicit(&frame->dirty, memory_order_relaxed))
 		atomic_fetch_or_explicit(&frame->dirty, lines, memory_order_relaxed);
 }
@@ -215,15 +233,15 @@ static inline struct mm__frame *mm__frame_list_take(struct mm__frame_list *list)
 	return frame;
 }
 
-/* Frames that are not in the depot; with its lock held. */
+/* The number of frames outside the depot, with its lock held. */
 uint64_t mm__frames_handed_out(struct mm__frames *pool);
 
 /*
- * Checking, at a quiet moment: begin, then see each reference, then end, which says whether no frame
- * has fewer references than were seen; or more, if all were seen.
+ * Checking, at a quiet moment: begin, then see each reference, then end. The last one returns
+ * whether no frame has fewer references than were seen, and, if all_seen, none has more.
  */
 void mm__frames_check_begin(struct mm__frames *pool);
-/* False: this is no frame of the pool's, or it is free. */
+/* False: the frame does not belong to the pool, or it is free. */
 bool mm__frames_check_see(struct mm__frames *pool, struct mm__frame *frame);
 bool mm__frames_check_end(struct mm__frames *pool, bool all_seen);
 

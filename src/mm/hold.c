@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks of the callers'. What a thread holds is listed in its thread, so that the operations that it
- * calls meanwhile do not wait for the thread itself.
+ * Locks that callers of the library hold. The per-thread state lists the ranges that its thread
+ * holds. So operations that the thread calls meanwhile do not wait for the thread itself.
  *
- * Where the lock knows no ranges (MM_LOCKING_COARSE, MM_LOCKING_RWLOCK), the first range that a
- * thread locks takes everything, in a range of the thread's, and those after it nothing; the lock is
- * released with the last.
+ * In modes without ranges (MM_LOCKING_COARSE, MM_LOCKING_RWLOCK), the first range that a thread
+ * locks takes the whole lock, in the per-thread state's own range. Further ranges take nothing. The
+ * thread releases the lock with its last range.
  */
 #include "hold.h"
 
@@ -13,15 +13,15 @@
 
 #include <errno.h>
 
-/* As mm__held(), where the lock knows no ranges. */
+/* As mm__held(), in modes without ranges. */
 static int held_whole(const struct mm__thread *thread, enum range_mode mode, bool *nested)
 {
 	*nested = true;
 	return mode == RANGE_WRITE && thread->whole_mode == RANGE_READ ? EDEADLK : 0;
 }
 
-int mm__held_slow(const struct mm__thread *thread, uint64_t start, uint64_t end, enum range_mode mode,
-		  bool *nested)
+int mm__held_slow(const struct mm__thread *thread, uint64_t start, uint64_t end,
+		  enum range_mode mode, bool *nested)
 {
 	if (!mm__knows_ranges(thread->mm))
 		return held_whole(thread, mode, nested);
@@ -104,7 +104,7 @@ static void unlock(struct mm__thread *thread, struct mm_hold *hold)
 
 void mm_unlock_range(struct mm *mm, struct mm_hold *hold)
 {
-	/* It was made when the range was locked. */
+	/* The per-thread state was made when the range was locked. */
 	unlock(mm__this_thread(mm), hold);
 }
 

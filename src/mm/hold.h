@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hold - what a thread holds by mm_lock_range() and the coarse lock, while it calls operations that
- * lock by themselves; and, for hold.c, the lock itself.
+ * hold - the ranges that a thread holds by mm_lock_range() or the coarse lock, while it calls
+ * operations that lock ranges themselves; and, for hold.c, the lock itself.
  */
 #ifndef MM_HOLD_H
 #define MM_HOLD_H
@@ -14,11 +14,11 @@
 #include <stdint.h>
 
 /*
- * What the thread's own holds say about [start, end). 0: *nested says whether one of them covers it,
- * or none overlaps it; EDEADLK: it would wait for itself.
+ * Compares [start, end) with the ranges that the thread holds. 0: *nested says whether one of them
+ * covers it; if not, none overlaps it. EDEADLK: the thread would wait for itself.
  */
-int mm__held_slow(const struct mm__thread *thread, uint64_t start, uint64_t end, enum range_mode mode,
-		  bool *nested);
+int mm__held_slow(const struct mm__thread *thread, uint64_t start, uint64_t end,
+		  enum range_mode mode, bool *nested);
 
 static inline int mm__held(const struct mm__thread *thread, uint64_t start, uint64_t end,
 			   enum range_mode mode, bool *nested)

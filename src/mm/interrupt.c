@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stopping threads, and what needs it: flushing TLBs, and taking free frames from all threads. See
- * attach.c for which threads use which address spaces.
+ * Interrupting threads, and the operations that need it: flushing TLBs, and taking free frames from
+ * all threads. See attach.c for which threads use which address spaces.
  */
 #include "thread.h"
 
@@ -24,21 +24,23 @@ static void unlock_attach(void)
 }
 
 /*
- * Stopping. A thread that stops others holds their stop locks, from stop() until go_on().
+ * Interrupting. A thread holds the interrupt locks of the threads that it interrupts, from stop()
+ * until go_on().
  */
 
-/* While a flush goes on, unless that has to wait. */
+/* Long enough for a flush that need not wait itself. */
 #define SPINS 200u
 
-/* Whether no thread has this one stopped any more; that is so for a short time. */
+/* Waits for a short time. Returns whether the thread is not interrupted any more. */
 static bool spin_while_stopped(const struct mm__thread *thread)
 {
 	unsigned int spins = mmrange__spinning_helps() ? SPINS : 0;
 
 	while (spins--) {
 		mmrange__relax();
-		/* relaxed: it only says that it is time to look */
-		if (!(atomic_load_explicit(&thread->state, memory_order_relaxed) & MM__THREAD_INTERRUPTED))
+		/* relaxed: it only tells when to look again */
+		if (!(atomic_load_explicit(&thread->state, memory_order_relaxed) &
+		      MM__THREAD_INTERRUPTED))
 			return true;
 	}
 	return false;
@@ -52,22 +54,28 @@ void mm__thread_wait_resumed(struct mm__thread *thread)
 	mm__mutex_unlock(&thread->interrupt_lock, MM__ORDER_INTERRUPT);
 }
 
-/* A thread that is not stopped meanwhile is fenced so often, which costs no more than a heavy fence. */
+/*
+ * A thread that is not interrupted again passes this many full fences, and then is unfenced.
+ * Together they cost no more than a heavy fence.
+ */
 #define FENCED_ENTRIES 2000u
 
 static void unfence(struct mm__thread *thread)
 {
 	uint32_t fenced = MM__THREAD_FENCED;
 
-	/* relaxed [F2]: it orders nothing. If somebody is about to stop the thread, it stays fenced. */
-	(void)atomic_compare_exchange_strong_explicit(&thread->state, &fenced, 0, memory_order_relaxed,
-						      memory_order_relaxed);
+	/*
+	 * relaxed [THREAD-F2]: it orders nothing. If another thread is about to interrupt this one,
+	 * this one stays fenced.
+	 */
+	(void)atomic_compare_exchange_strong_explicit(&thread->state, &fenced, 0,
+						      memory_order_relaxed, memory_order_relaxed);
 }
 
 bool mm__thread_pass_fenced(struct mm__thread *thread)
 {
-	mmrange__full_fence(); /* [F1] */
-	/* acquire [E2]: pairs with [S3] */
+	mmrange__full_fence(); /* [THREAD-F1] */
+	/* acquire [THREAD-E2]: pairs with [THREAD-S3] */
 	if (atomic_load_explicit(&thread->state, memory_order_acquire) & MM__THREAD_INTERRUPTED)
 		return false;
 	if (++thread->fenced_entries >= FENCED_ENTRIES)
@@ -75,14 +83,16 @@ bool mm__thread_pass_fenced(struct mm__thread *thread)
 	return true;
 }
 
-/* The threads that a thread stops at a time, in the order of their numbers. */
+/* The threads that one thread interrupts together, in the order of their numbers. */
 struct stopped {
 	struct mm__thread *first;
 	struct mm__thread *last;
-	bool fenced; /* all of them */
+	bool fenced; /* all of them are */
 };
 
-/* The locks are one to the order of locks, which does not know the numbers. */
+/*
+ * For the check of the lock order, all interrupt locks are one, because it does not know numbers.
+ */
 static void begin_stopping(struct stopped *stopped)
 {
 	*stopped = (struct stopped){ .fenced = true };
@@ -102,8 +112,9 @@ static void stop(struct stopped *stopped, struct mm__thread *thread)
 		(void)spin_while_stopped(thread);
 		pthread_mutex_lock(&thread->interrupt_lock);
 	}
-	/* relaxed [S1]: ordered by the fence */
-	if (!(atomic_fetch_or_explicit(&thread->state, MM__THREAD_INTERRUPTED, memory_order_relaxed) &
+	/* relaxed [THREAD-S1]: ordered by the fence */
+	if (!(atomic_fetch_or_explicit(&thread->state, MM__THREAD_INTERRUPTED,
+				       memory_order_relaxed) &
 	      MM__THREAD_FENCED))
 		stopped->fenced = false;
 	thread->next_interrupted = NULL;
@@ -134,18 +145,27 @@ static void wait_stopped(struct mm__thread *thread)
 {
 	struct mm__backoff backoff = { 0 };
 
-	/* acquire [S2]: pairs with [E3]. The thread copies a page at most, unless it is preempted. */
+	/*
+	 * acquire [THREAD-S2]: pairs with [THREAD-E3]. While it is busy, the thread copies a page
+	 * at most, unless the system preempts it.
+	 */
 	while (atomic_load_explicit(&thread->busy, memory_order_acquire))
 		mm__backoff(&backoff);
 }
 
-/* Returns the next one that is stopped: the caller must not look at this one any more. */
+/*
+ * Resumes the thread. Returns the next interrupted thread, because the caller must not look at this
+ * one any more.
+ */
 static struct mm__thread *go_on(struct mm__thread *thread)
 {
 	struct mm__thread *next = thread->next_interrupted;
 
 	thread->fenced_entries = 0;
-	/* release [S3]: pairs with [E2]. Without heavy fences, light ones are full already. */
+	/*
+	 * release [THREAD-S3]: pairs with [THREAD-E2]. On a system without heavy fences, the light
+	 * fence is a full fence, and no thread needs to be fenced.
+	 */
 	atomic_store_explicit(&thread->state, mmrange__fence_is_heavy ? MM__THREAD_FENCED : 0,
 			      memory_order_release);
 	if (MM__LOCKING)
@@ -153,7 +173,7 @@ static struct mm__thread *go_on(struct mm__thread *thread)
 	return next;
 }
 
-/* With the lock of the threads, so that none begins. */
+/* With the lock of struct mm__threads, so that no thread begins. */
 static void stop_used(struct stopped *stopped, const struct mm__threads *threads,
 		      const struct mm__thread *but)
 {
@@ -165,7 +185,8 @@ static void stop_used(struct stopped *stopped, const struct mm__threads *threads
 	}
 }
 
-void mm__threads_interrupt_all(struct mm *mm, void (*visit)(struct mm__thread *thread, void *arg), void *arg)
+void mm__threads_interrupt_all(struct mm *mm, void (*visit)(struct mm__thread *thread, void *arg),
+			       void *arg)
 {
 	struct stopped stopped;
 
@@ -183,7 +204,8 @@ void mm__threads_interrupt_all(struct mm *mm, void (*visit)(struct mm__thread *t
 	mm__mutex_unlock(&mm->threads.lock, MM__ORDER_THREADS);
 }
 
-void mm__threads_for_each(struct mm *mm, void (*visit)(struct mm__thread *thread, void *arg), void *arg)
+void mm__threads_for_each(struct mm *mm, void (*visit)(struct mm__thread *thread, void *arg),
+			  void *arg)
 {
 	mm__mutex_lock(&mm->threads.lock, MM__ORDER_THREADS);
 	for (uint32_t number = 1; number <= mm->threads.size; number++) {
@@ -205,7 +227,10 @@ static void wipe_slot(struct mm__tlb_entry *slot, uint64_t start, uint64_t end)
 		slot->page = 0;
 }
 
-/* Looks only where a page of [start, end) can be: the slots of another thread are on its lines. */
+/*
+ * Looks only at slots where a page of [start, end) can be, because each look at another thread's
+ * slot moves a cache line.
+ */
 static void wipe(struct mm__thread *thread, uint64_t start, uint64_t end)
 {
 	uint64_t pages = (end - start) >> MM_PAGE_SHIFT;
@@ -232,7 +257,7 @@ static bool in_set(const struct mm__thread_set *set, uint32_t number)
 	return found;
 }
 
-/* A thread that begins after this finds the page table as the caller has left it. */
+/* A thread that begins afterwards finds the page table as the caller has changed it. */
 static void stop_all_others(struct stopped *stopped, struct mm *mm, const struct mm__thread *self)
 {
 	mm__mutex_lock(&mm->threads.lock, MM__ORDER_THREADS);
@@ -241,7 +266,10 @@ static void stop_all_others(struct stopped *stopped, struct mm *mm, const struct
 	mm__mutex_unlock(&mm->threads.lock, MM__ORDER_THREADS);
 }
 
-/* Of a number whose thread has ended, the thread is idle, or the next thread's, which it does no harm. */
+/*
+ * If the thread with a number has ended, its state is unused or belongs to a later thread. To
+ * interrupt it does no harm.
+ */
 static void stop_set(struct stopped *stopped, const struct mm *mm, const struct mm__thread *self,
 		     const struct mm__thread_set *set)
 {
@@ -251,8 +279,8 @@ static void stop_set(struct stopped *stopped, const struct mm *mm, const struct 
 			stop(stopped, mm__thread_of(&mm->threads, set->number[i]));
 }
 
-static void flush_others(struct mm *mm, const struct mm__thread *self, const struct mm__thread_set *set,
-			 uint64_t start, uint64_t end)
+static void flush_others(struct mm *mm, const struct mm__thread *self,
+			 const struct mm__thread_set *set, uint64_t start, uint64_t end)
 {
 	struct stopped stopped;
 
@@ -280,7 +308,7 @@ void mm__tlb_flush(struct mm *mm, struct mm__thread *thread, const struct mm__th
 		flush_others(mm, thread, set, start, end);
 }
 
-/* Stops one, while the attach lock keeps it from ending. */
+/* Interrupts one thread. The caller holds the attach lock, so the thread does not end. */
 static void stop_one(struct mm__thread *thread)
 {
 	struct stopped stopped;
@@ -310,7 +338,8 @@ static bool has_in_tlb(const struct mm__thread *thread, const struct mm__frame *
 void mm__check_unreachable(struct mm__frames *pool, struct mm__frame *const *frames, unsigned int n)
 {
 	lock_attach();
-	for (struct mm__thread *thread = n ? pool->threads : NULL; thread; thread = thread->next_of_pool) {
+	for (struct mm__thread *thread = n ? pool->threads : NULL; thread;
+	     thread = thread->next_of_pool) {
 		stop_one(thread);
 		for (unsigned int i = 0; i < n; i++)
 			mm__check(!has_in_tlb(thread, frames[i]),
@@ -327,7 +356,10 @@ void mm__check_unreachable(struct mm__frames *pool, struct mm__frame *const *fra
 
 static void empty_stopped(struct mm__thread *thread)
 {
-	/* What was put in before this call is seen, and what comes later is not looked for. */
+	/*
+	 * The count includes each frame that was put in before this call. The call need not find
+	 * frames that are put in later.
+	 */
 	if (!mm__frame_cache_count(&thread->cache))
 		return;
 	stop_one(thread);
@@ -335,7 +367,7 @@ static void empty_stopped(struct mm__thread *thread)
 	let_one_go_on(thread);
 }
 
-/* A batch from the depot, whose lock is held. */
+/* Loads a batch from the depot, whose lock is held. */
 static bool load_batch(struct mm__thread *thread)
 {
 	bool loaded;
@@ -346,7 +378,7 @@ static bool load_batch(struct mm__thread *thread)
 	return loaded;
 }
 
-/* Gives the free frames of all threads to the depot. Its lock is held, and the attach lock. */
+/* Gives the free frames of all threads to the depot. Its lock and the attach lock are held. */
 static void empty_caches(struct mm__frames *pool)
 {
 	for (struct mm__thread *thread = pool->threads; thread; thread = thread->next_of_pool)
@@ -358,7 +390,7 @@ void mm__thread_reclaim(struct mm__thread *thread)
 	struct mm__frames *pool = thread->mm->frames;
 
 	mm__order_may_block("memory is waited for");
-	/* Shared memory that is not mapped any more goes with its last VMA. */
+	/* Unmapped shared memory gives its frames back when its last VMA is freed through RCU. */
 	if (atomic_load_explicit(&pool->shared, memory_order_relaxed))
 		mm__rcu_barrier();
 	lock_attach();
@@ -368,7 +400,7 @@ void mm__thread_reclaim(struct mm__thread *thread)
 	unlock_attach();
 }
 
-/* Takes a batch from the depot, if all threads together have any. */
+/* Takes a batch from the depot, with the free frames of all threads in it. False: there is none. */
 static bool load_last(struct mm__thread *thread)
 {
 	struct mm__frames *pool = thread->mm->frames;
@@ -412,7 +444,10 @@ int mm__thread_refill(struct mm__thread *thread)
 	return load_last(thread) ? 0 : ENOMEM;
 }
 
-/* Border nodes those of the n frames in the array that are free now and come from the pool. */
+/*
+ * Drops one reference of each frame. Leaves in the array those frames that are free now and come
+ * from this pool, and returns their number.
+ */
 static unsigned int drop(struct mm__frames *pool, struct mm__frame **frames, unsigned int n)
 {
 	unsigned int kept = 0;
@@ -485,6 +520,6 @@ uint64_t mm__frames_used(struct mm__frames *pool)
 	used = mm__frames_handed_out(pool);
 	mm__frames_unlock(pool);
 	unlock_attach();
-	/* A frame that goes from cache to cache meanwhile may be counted in both. */
+	/* A frame that moves from one cache to another meanwhile may be counted in both. */
 	return used > cached ? used - cached : 0;
 }

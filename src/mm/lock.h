@@ -1,25 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lock - the mutexes of an address space, and the order in which a thread may take them, which the
- * checked build (MMRANGE_CHECKED) enforces:
+ * lock - the mutexes of an address space, and the order in which a thread may take them. The
+ * checked build (MMRANGE_CHECKED) enforces the order:
  *
- *	RANGE   the range lock, or what stands in for it; never while one of those below is held
- *	ATTACH  which threads use which address spaces
- *	ROOM    how many VMAs there may be, see room.c
- *	MM      the VMA tree lock
- *	LEAF    border nodes of the VMA tree: any number together with MM, else one, or two of which the second is
- *	        only tried; see vma_border.c
- *	TABLE   page tables, and entries of the lowest ones: upper before lower, lower address first
- *	DEPOT   free frames
- *	CPUS    the list of the threads of an address space
- *	STOP    threads of an address space, each of which waits for its own: lower numbers first
- *	RCU     grace periods; inside it only the lock of what a thread has given away
+ *	RANGE      the range lock, or the lock in place of it; never taken while a lock below is
+ *	           held
+ *	ATTACH     which threads use which address spaces
+ *	ROOM       how many VMAs there may be, see room.c
+ *	TREE       the VMA tree lock
+ *	BORDER     border nodes of the VMA tree: any number together with TREE; else one, or two of
+ *	           which the second is only tried, see vma_border.c
+ *	TABLE      page tables, and entries of lowest tables: a higher table before a lower one, and
+ *	           a lower address first
+ *	DEPOT      free frames
+ *	THREADS    the list of the threads of an address space
+ *	INTERRUPT  per-thread states, by the thread that interrupts; an interrupted thread waits for
+ *	           its own: a lower number first
+ *	RCU        grace periods; inside it only the lock of a limbo
  *
- * A lock may be taken while locks above it are held, and not while one of its own kind or below it
- * is, but for tables. Nothing that blocks, such as reading a file, is done while MM or one below it
- * is held.
+ * A thread may take a lock while it holds locks above it in this list, but not while it holds one
+ * of the same kind or one below. TABLE, BORDER and INTERRUPT are exceptions, as the list says.
+ * While a thread holds TREE or a lock below it, it does nothing that blocks, such as reading a
+ * file.
  *
- * MM__FLOOR builds an address space for one thread, without any lock: what the benchmarks call the
+ * MM__FLOOR builds an address space for one thread, without any lock. The benchmarks call it the
  * floor.
  */
 #ifndef MM_LOCK_H
@@ -43,12 +47,12 @@ enum mm__order {
 };
 
 #ifdef MMRANGE_CHECKED
-/* order.c. The address is that of a table's range, else 0. */
+/* order.c. For level and addr see struct held there; 0 for most locks. */
 void mm__order_take(enum mm__order order, unsigned int level, uint64_t addr);
 void mm__order_drop(enum mm__order order);
-/* Something may block: a file, or a range. */
+/* The caller is about to do something that may block: it reads a file, or waits for memory. */
 void mm__order_may_block(const char *what);
-/* Says it on stderr, and ends the process. */
+/* Writes a message to stderr and ends the process. */
 void mm__breach(const char *what);
 
 static inline void mm__check(bool right, const char *what)

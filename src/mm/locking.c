@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Hides which lock the operations take: ranges of the range lock, always its full range, or an
- * rwlock. See hold.c for what a thread holds by itself.
+ * rwlock. See hold.c for the ranges that a thread holds itself.
  *
- * None of these calls can fail when it is used as it has to be; where one does all the same, going
- * on without the lock would destroy what it protects, so the process ends.
+ * None of these calls fails in correct use. If one fails nevertheless, the process ends, because to
+ * continue without the lock would destroy the data that it protects.
  */
 #include "hold.h"
 #include "internal.h"
@@ -19,8 +19,8 @@ static void must(int error)
 }
 
 /*
- * Linux's mmap_lock lets waiting writers in before new readers; glibc's rwlock does so only on
- * request, and otherwise lets faults keep a writer waiting for seconds.
+ * Linux's mmap_lock lets waiting writers in before new readers. glibc's rwlock does so only on
+ * request. Without the request, faults keep a writer waiting for seconds.
  */
 static int rwlock_init(pthread_rwlock_t *rwlock)
 {
@@ -139,7 +139,8 @@ int mm__hold_write(struct mm__thread *thread, struct mm__hold *hold, uint64_t st
 	return hold_one(thread, hold, start, end, RANGE_WRITE);
 }
 
-int mm__hold_trywrite(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end)
+int mm__hold_trywrite(struct mm__thread *thread, struct mm__hold *hold, uint64_t start,
+		      uint64_t end)
 {
 	int error;
 
@@ -150,7 +151,7 @@ int mm__hold_trywrite(struct mm__thread *thread, struct mm__hold *hold, uint64_t
 	return error;
 }
 
-/* Those of the two that the thread does not hold, in one step. */
+/* Acquires in one step those of the two ranges that the thread does not hold yet. */
 static void acquire_two(struct mm__thread *thread, struct mm__hold *hold)
 {
 	struct range_request requests[2];
@@ -170,8 +171,8 @@ static void acquire_two(struct mm__thread *thread, struct mm__hold *hold)
 		must(range_lock_many(&thread->mm->range_lock, requests, n));
 }
 
-int mm__hold_write_two(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end,
-		       uint64_t other_start, uint64_t other_end)
+int mm__hold_write_two(struct mm__thread *thread, struct mm__hold *hold, uint64_t start,
+		       uint64_t end, uint64_t other_start, uint64_t other_end)
 {
 	int error;
 
@@ -212,7 +213,7 @@ void mm__release(struct mm__thread *thread, struct mm__hold *hold)
 void mm__tree_lock(struct mm *mm)
 {
 	mm__mutex_lock(&mm->tree_lock, MM__ORDER_TREE);
-	/* VMAs that are found may be taken out in place meanwhile. */
+	/* Other threads may take VMAs out in place while this one uses them. */
 	mm__rcu_read_lock();
 	if (MM__LOCKING)
 		mm->tree_lock_taken = mmrange__now();
@@ -222,7 +223,7 @@ void mm__tree_unlock(struct mm *mm, struct mm__thread *thread)
 {
 	uint64_t held = 0;
 
-	/* Before it is unlocked: waking others is not holding it. */
+	/* Measured before the unlock, because the time to wake waiters is no hold time. */
 	if (MM__LOCKING)
 		held = mmrange__now() - mm->tree_lock_taken;
 	mm__rcu_read_unlock();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* memory - the allocations of the address space. They leave errno alone, whether they fail or not. */
+/* memory - allocation for the address space. These functions leave errno alone, even on failure. */
 #ifndef MM_MEMORY_H
 #define MM_MEMORY_H
 
@@ -8,8 +8,9 @@
 #include <stdlib.h>
 
 /*
- * Compilers take it that functions that allocate leave errno alone, and remove what only restores it.
- * The C library may set it all the same: the fence, which is for the compiler only, says so.
+ * Compilers assume that allocation functions leave errno alone, and remove code that only restores
+ * it. But the C library may set errno. The signal fence makes the compiler keep the store, and
+ * costs no instruction.
  */
 static inline void mm__restore_errno(int saved)
 {
@@ -38,7 +39,7 @@ static inline void *mm__allocate_zeroed(size_t size)
 	return memory;
 }
 
-/* NULL: no memory, and the old array is as it was. */
+/* NULL: no memory; the old array is unchanged. */
 static inline void *mm__reallocate(void *array, size_t count, size_t size)
 {
 	int saved = errno;
@@ -48,7 +49,7 @@ static inline void *mm__reallocate(void *array, size_t count, size_t size)
 	return memory;
 }
 
-/* Before POSIX of 2024, free() may change errno. */
+/* free() may change errno before POSIX.1-2024. */
 static inline void mm__free(void *memory)
 {
 	int saved = errno;

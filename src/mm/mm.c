@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Making and ending address spaces.
+ * Creating and destroying address spaces.
  */
 #include "internal.h"
 #include "memory.h"
@@ -38,7 +38,7 @@ static int init(struct mm *mm)
 		return error;
 	}
 	mm__page_table_init(&mm->page_table);
-	/* The top one. */
+	/* The top table. */
 	mm__count(mm->own_thread, MM__TABLE_MADE);
 	mm__vma_tree_init(&mm->vmas);
 	mm__room_begin(mm);
@@ -89,17 +89,17 @@ int mm_create(struct mm **result, const struct mm_attr *attr)
 static void destroy(struct mm *mm)
 {
 	struct mm__frames *frames = mm->frames;
-	/* Then no thread is in a read section where it finds the family's shared memory. */
+	/* If so, no thread is in a read section in which it can find the family's shared memory. */
 	bool last_of_family = !mm__frames_remove_space(frames);
 
 	mm__pages_zap(mm, mm->own_thread, 0, MM_ADDR_MAX);
 	mm__vmas_destroy(mm, last_of_family);
-	/* From here on no thread that ends knows the space. */
+	/* From here on, threads that end do not find the space. */
 	mm__threads_destroy(mm);
 	mm__page_table_destroy(&mm->page_table);
 	mm__locking_destroy(mm);
 	mm__free(mm);
-	/* Shared memory that was unmapped before may be pending, and with it all frames. */
+	/* Shared memory that was unmapped earlier may be pending, and keeps all frames. */
 	if (!mm__frames_put(frames) && last_of_family)
 		mm__rcu_barrier();
 	mm__rcu_poll();
@@ -112,7 +112,7 @@ void mm_destroy(struct mm *mm)
 	bool registered = mm__rcu_self;
 
 	mm__check_copy(mm);
-	/* A thread that has not used any space need not get memory to end one. */
+	/* A thread that has used no space needs no memory to destroy one. */
 	if (!registered)
 		mm__rcu_begin_thread(&stand_in);
 	destroy(mm);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The checked build's view of the locks that a thread holds; see lock.h for their order.
+ * The checked build's record of the locks that a thread holds. See lock.h for their order.
  */
 #include "lock.h"
 
@@ -12,8 +12,10 @@
 
 struct held {
 	enum mm__order order;
-	unsigned int level; /* of a table: 3 is the top; of a border node: 1 together with the VMA tree lock */
-	uint64_t addr;      /* of a border node: 1 for the second one, which was only tried */
+	/* Of a table: 3 is the top. Of a border node: 1 if locked with the VMA tree lock. */
+	unsigned int level;
+	/* Of a table: the address. Of a border node: 1 if it is the second one, only tried. */
+	uint64_t addr;
 };
 
 static _Thread_local struct held held[MAX_HELD];
@@ -37,7 +39,7 @@ void mm__breach(const char *what)
 	mmrange__stop("%s", what);
 }
 
-/* Whether new may be taken while old is held. */
+/* Whether a thread that holds old may take new. */
 static bool may_follow(const struct held *old, const struct held *new)
 {
 	if (old->order != new->order)
@@ -61,7 +63,7 @@ void mm__order_take(enum mm__order order, unsigned int level, uint64_t addr)
 	held[nr_held++] = new;
 }
 
-/* The last of its kind. */
+/* Removes the last lock of this kind. */
 void mm__order_drop(enum mm__order order)
 {
 	unsigned int i = nr_held;

@@ -13,7 +13,7 @@ static unsigned int index_at(uint64_t addr, unsigned int level)
 	return (unsigned int)(addr >> (MM_PAGE_SHIFT + 9 * level)) & (MM__TABLE_ENTRIES - 1);
 }
 
-/* The end of what the entry of addr in a table of this level covers. */
+/* The end of the range that the entry of addr covers in a table of this level. */
 static uint64_t entry_end(uint64_t addr, unsigned int level)
 {
 	return (addr | ((UINT64_C(1) << (MM_PAGE_SHIFT + 9 * level)) - 1)) + 1;
@@ -25,13 +25,16 @@ static void init_table(struct mm__table *table)
 	mm__table_lock_init(&table->lock);
 	atomic_init(&table->dead, false);
 	atomic_init(&table->waiters, 0);
+	atomic_init(&table->filled, 0);
 	table->nr_used = 0;
 	table->pins = 0;
 	for (unsigned int i = 0; i < MM__TABLE_ENTRIES; i++)
 		atomic_init(&table->entry[i], 0);
 }
 
-/* On lines of its own: some tables are written while their neighbours in memory are read. */
+/*
+ * Aligned to its own cache lines: threads write some tables while others read tables beside them.
+ */
 static struct mm__table *new_table(void)
 {
 	struct mm__table *table = mm__allocate(128, sizeof(*table));
@@ -70,7 +73,7 @@ void mm__page_table_destroy(struct mm__page_table *pt)
 }
 
 /*
- * Descends to the table of this level; where that stops, *stop is the level of the table with the
+ * Descends to the table of this level. If there is none, *stop is the level of the table with the
  * empty entry.
  */
 static struct mm__table *descend(struct mm__page_table *pt, uint64_t addr, unsigned int level,
@@ -106,20 +109,22 @@ static void unlock_table(struct mm__table *table)
 	mm__order_drop(MM__ORDER_TABLE);
 }
 
-/* Of a level above the lowest. False, and not locked: the table is dead. In an RCU read section. */
+/* Locks a higher table. False: the table is dead, and is not locked. In an RCU read section. */
 static bool lock_at(struct mm__table *table, unsigned int level, uint64_t addr)
 {
 	mm__order_take(MM__ORDER_TABLE, level, addr & ~(MM__TABLE_SPAN - 1));
 	if (MM__LOCKING)
 		mm__table_lock_take(&table->lock);
-	/* relaxed: it changes with the lock only */
+	/* relaxed: it changes only under the lock */
 	if (!atomic_load_explicit(&table->dead, memory_order_relaxed))
 		return true;
 	unlock_table(table);
 	return false;
 }
 
-/* Locks the table above the lowest one of addr. NULL: there is none. In an RCU read section. */
+/*
+ * Locks the table above the lowest table of addr. NULL: there is none. In an RCU read section.
+ */
 static struct mm__table *lock_parent(struct mm__page_table *pt, uint64_t addr)
 {
 	unsigned int stop;
@@ -129,8 +134,8 @@ static struct mm__table *lock_parent(struct mm__page_table *pt, uint64_t addr)
 }
 
 /*
- * Makes the table in an entry of a parent of this level, if there is none. false: no memory. The
- * parent may be dead, and then nothing happened.
+ * Makes the table below the entry of addr in a parent of this level, if there is none. Changes
+ * nothing if the parent is dead. False: no memory.
  */
 static bool make_below(struct mm__table *parent, struct mm__thread *thread, uint64_t addr,
 		       unsigned int level)
@@ -144,7 +149,7 @@ static bool make_below(struct mm__table *parent, struct mm__thread *thread, uint
 	if (lock_at(parent, level, addr)) {
 		used = !mm__table_below(parent, addr, level);
 		if (used) {
-			/* release [T1]: pairs with [T2] */
+			/* release [PT-T1]: pairs with [PT-T2] */
 			atomic_store_explicit(&parent->entry[i], (uintptr_t)made,
 					      memory_order_release);
 			parent->nr_used++;
@@ -159,7 +164,8 @@ static bool make_below(struct mm__table *parent, struct mm__thread *thread, uint
 	return true;
 }
 
-struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr)
+struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__thread *thread,
+				 uint64_t addr)
 {
 	for (;;) {
 		struct mm__table *table = &pt->top;
@@ -193,7 +199,7 @@ void mm__table_settle(struct mm__page_table *pt, uint64_t addr)
 	mm__rcu_read_unlock();
 }
 
-/* Adds to the pins of the lowest table of addr, if it is there. */
+/* Adds to the pins of the lowest table of addr. False: there is none. */
 static bool add_pins(struct mm__page_table *pt, uint64_t addr, int more)
 {
 	struct mm__table *parent = lock_parent(pt, addr);
@@ -237,40 +243,62 @@ uint64_t mm__entry_wait(struct mm__table *table, uint64_t addr)
 	return entry;
 }
 
-/* Whether no entry of a lowest table is filled; some may be locked, and filled next. */
+/* Does not wait for a locked entry. */
+static bool is_filled(struct mm__table *table, unsigned int i)
+{
+	/* relaxed: nothing of the page is used */
+	return atomic_load_explicit(&table->entry[i], memory_order_relaxed) & ~MM__BUSY;
+}
+
+/*
+ * Whether no entry of a lowest table is filled. Threads may have locked empty entries to fill them.
+ * A thread that finds a filled entry leaves a hint, so that no thread searches a table in use again
+ * and again.
+ */
 static bool looks_empty(struct mm__table *table)
 {
-	for (unsigned int i = 0; i < MM__TABLE_ENTRIES; i++)
-		/* relaxed: nothing that it says is used */
-		if (atomic_load_explicit(&table->entry[i], memory_order_relaxed) & ~MM__BUSY)
+	/* relaxed: a hint */
+	unsigned int i = atomic_load_explicit(&table->filled, memory_order_relaxed);
+
+	if (is_filled(table, i))
+		return false;
+	for (i = 0; i < MM__TABLE_ENTRIES; i++) {
+		if (mm__entry_line_empty(table, i)) {
+			i += MM__LINE_ENTRIES - 1;
+		} else if (is_filled(table, i)) {
+			atomic_store_explicit(&table->filled, i, memory_order_relaxed);
 			return false;
+		}
+	}
 	return true;
 }
 
-/* The same, with those that are locked waited for. */
+/* Whether all entries are empty. Waits for entries that are locked. */
 static bool is_empty(struct mm__table *table)
 {
 	for (unsigned int i = 0; i < MM__TABLE_ENTRIES; i++)
-		if (mm__entry_await(table, i * MM_PAGE_SIZE))
+		if (mm__entry_line_empty(table, i))
+			i += MM__LINE_ENTRIES - 1;
+		else if (mm__entry_await(table, i * MM_PAGE_SIZE))
 			return false;
 	return true;
 }
 
-/* [P1] With the lock of the parent: marks a lowest table dead, if it can be taken out. */
+/* Marks a lowest table dead if it can be taken out: [PT-P1]. With the parent's lock. */
 static bool end_lowest(struct mm__table *table)
 {
-	if (table->pins || !looks_empty(table))
+	if (table->pins)
 		return false;
 	atomic_store_explicit(&table->dead, true, memory_order_relaxed);
 	mmrange__full_fence();
 	if (is_empty(table))
 		return true;
-	/* relaxed: who still finds it dead asks again with the lock of the parent */
+	/* relaxed: a thread that still finds it dead looks again under the parent's lock */
 	atomic_store_explicit(&table->dead, false, memory_order_relaxed);
 	return false;
 }
 
-/* The same of a table above. */
+/* The same for a higher table. */
 static bool end_upper(struct mm__table *table, unsigned int level, uint64_t addr)
 {
 	bool empty;
@@ -285,8 +313,8 @@ static bool end_upper(struct mm__table *table, unsigned int level, uint64_t addr
 }
 
 /*
- * Takes the table of this level out of its parent if it is empty, and hands it over for freeing. *more:
- * now the parent is empty.
+ * Takes the table of this level out of its parent if it is empty, and returns it for freeing.
+ * *more: the parent is empty now, too, and may be taken out.
  */
 static struct mm__table *take_out(struct mm__page_table *pt, uint64_t addr, unsigned int level,
 				  bool *more)
@@ -311,7 +339,7 @@ static struct mm__table *take_out(struct mm__page_table *pt, uint64_t addr, unsi
 	return ended ? table : NULL;
 }
 
-/* Whether it is worth while to lock the parent of the lowest table of addr, to take that out. */
+/* A hint whether the lowest table of addr is empty, before the parent is locked to take it out. */
 static bool may_be_empty(struct mm__page_table *pt, uint64_t addr)
 {
 	struct mm__table *table;
@@ -387,7 +415,7 @@ uint64_t mm__page_table_count(struct mm__page_table *pt)
 	return count_below(&pt->top, TOP);
 }
 
-/* Where what does not belong to the level is 0. */
+/* Fields that the level does not use are 0. */
 static bool valid_below(struct mm__table *table, unsigned int level)
 {
 	unsigned int used = 0;

@@ -2,56 +2,63 @@
 /*
  * page_table - from addresses to frames: four levels of 512 entries, as on x86-64.
  *
- * An entry of a lowest table is 0, or the address of a page's bytes with the accesses that it allows
- * below, and above the number of the thread that may have it in its TLB; one above is 0, or the address of
- * the table below. The bytes are those of a frame, to which the entry has a reference, or those of a page
- * of a file (MM__FILE), which stay as long as the VMA.
+ * An entry of a lowest table is 0, or holds the address of a page's bytes, the accesses that the
+ * entry allows (in the bits below), and the number of the thread that may have the entry in its TLB
+ * (in the bits above). An entry of a higher table is 0, or the address of the table below. The
+ * bytes belong to a frame, to which the entry has a reference, or to a page of a file (MM__FILE),
+ * which stays as long as the VMA.
  *
- * Entries of a lowest table are locked each by itself (entry_lock.h), and while one is locked, only the
- * thread that has locked it stores to it. An entry that is not locked changes by a compare-and-swap. Those
- * of the tables above change under the lock of their table. All are read by any thread: with MM__BUSY, an
- * entry still says what it said before.
+ * Each entry of a lowest table has its own lock (entry_lock.h). While an entry is locked, only the
+ * thread that has locked it stores to it. An unlocked entry changes by a compare-and-swap. Entries
+ * of higher tables change under the lock of their table. Any thread may read any entry. A locked
+ * entry (MM__BUSY) still has the contents that it had before.
  *
- * Tables are found in an RCU read section, made on demand, and freed through RCU when they are
- * empty. A table above the lowest level has a count of its entries: under the locks of its parent and its
- * own, one without entries is marked dead and taken out of its parent; a thread that has found a table locks
- * it, and uses it only if it is not dead. A lowest table has no count, which all its users would write:
+ * Threads find tables in an RCU read section, make them on demand, and free empty ones through RCU.
+ * A higher table counts its entries. A thread that holds the lock of the table and the lock of its
+ * parent marks the table dead if it has no entries, and takes it out of the parent. A thread that
+ * has found a higher table locks it, and uses it only if it is not dead. A lowest table has no
+ * count, because all its users would write it:
  *
- *	taking a table out, with its parent's lock       filling an empty entry
- *	[P1] dead = true                                 [P2] lock the entry
- *	     full fence                                       dead? unlock it and find a table anew
- *	     all entries 0? take it out                       store the entry
- *	     else dead = false
+ *	taking a table out, with its parent's lock     filling an empty entry
+ *	[PT-P1] dead = true                            [PT-P2] lock the entry
+ *	        full fence                                     dead? unlock it, find a table again
+ *	        all entries 0? take the table out              store the entry
+ *	        else dead = false
  *
- * The fence and the locking of the entry, both sequentially consistent, are a pair: either P1 finds the entry
- * locked or filled, or P2 finds the table dead. P1 waits for an empty entry that is locked, and takes
- * nothing out where one is filled. Invariants:
+ * P1's fence and P2's locking of the entry are both sequentially consistent, and are a pair: either
+ * P1 finds the entry locked or filled, or P2 finds the table dead. P1 waits for an empty entry that
+ * is locked, and keeps the table if an entry is filled. Invariants:
  *
- * - [PT-A] Once a table is taken out, its entries are 0, or locked for a moment by threads that leave them
- *   so. So no page is put into a table that no thread finds, and none is left in one.
- * - [PT-B] An entry other than 0 is in a table that is not taken out until the entry is 0: so only a thread
- *   that fills an empty entry looks whether the table is dead. A dead table may come back to life, if P1 finds
- *   an entry filled; with the parent's lock it is known which.
- * - [PT-C] A table with pins, which change with the parent's lock, is not marked dead.
- * - [PT-D] No table is freed while a thread looks at it.
+ *	PT-A  Once a table is taken out, its entries are 0, or locked for a moment by threads that
+ *	      leave them empty. So no page is put into a table that no thread finds, and no page is
+ *	      left in one.
+ *	PT-B  A table is taken out only after all its entries are 0. So only a thread that fills an
+ *	      empty entry has to check whether the table is dead. P1 revives a dead table if it
+ *	      finds an entry filled. A thread with the parent's lock never sees the undecided state.
+ *	PT-C  A table with pins is not marked dead. Pins change under the parent's lock.
+ *	PT-D  No table is freed while a thread looks at it.
+ *	PT-E  A thread that has taken the last page out of a table is responsible for the table. If
+ *	      two threads take out the last two pages, and each passes a full fence before it looks
+ *	      at the table, the later one finds it empty.
  *
- * A table is looked at some time after a thread has taken a page out of it, and stays if it is not empty
- * then. [PT-E] So it is left to the thread that takes the last page out: of two threads that take out the last
- * two and pass a full fence each before they look, the later one finds it empty.
+ * A thread looks at a table some time after it has taken a page out of it, and keeps the table if
+ * it is not empty then. By PT-E, another thread is then responsible.
  *
  * Lock order: a table before those below it, and before entries.
  *
- * Ordering: a table is linked in with a release [T1], and found with an acquire [T2]: who finds it
- * sees it initialised.
+ * Ordering:
+ *
+ *	[PT-T1] a table is linked into its parent: release
+ *	[PT-T2] a table is found: acquire. So the thread that finds it sees it initialised.
  */
 #ifndef MM_PAGE_TABLE_H
 #define MM_PAGE_TABLE_H
 
-#include "thread.h"
 #include "entry_lock.h"
 #include "lock.h"
 #include "rcu.h"
 #include "table_lock.h"
+#include "thread.h"
 
 #include <mmrange/mm.h>
 
@@ -60,9 +67,9 @@
 #include <stdint.h>
 
 #define MM__TABLE_ENTRIES 512u
-/* The lowest is level 0. */
+/* Level 0 is the lowest. */
 #define MM__TOP_LEVEL 3u
-/* What a lowest table covers. */
+/* The size of the range that a lowest table covers. */
 #define MM__TABLE_SPAN (MM__TABLE_ENTRIES * MM_PAGE_SIZE)
 
 struct mm__table {
@@ -70,8 +77,10 @@ struct mm__table {
 	_Atomic(bool) dead;
 	/* Of a lowest table. */
 	_Atomic(uint32_t) waiters; /* see entry_lock.h */
-	unsigned int pins;         /* with the parent's lock: it stays, although it may be empty */
-	/* Of one above. */
+	_Atomic(uint32_t) filled;  /* the index of an entry that was filled when a thread last
+				      looked: a hint */
+	unsigned int pins; /* with the parent's lock: while not 0, the table stays even if empty */
+	/* Of a higher table. */
 	unsigned int nr_used; /* entries other than 0 */
 	struct mm__table_lock lock;
 	_Alignas(64) _Atomic(uint64_t) entry[MM__TABLE_ENTRIES];
@@ -82,8 +91,9 @@ struct mm__page_table {
 };
 
 /*
- * Beside MM_PROT_READ, MM_PROT_WRITE and MM_PROT_EXEC: there is a page; it is one of a file, and has
- * no frame; it is a private copy of such a page, and to be used only while the file has that page.
+ * Bits beside MM_PROT_READ, MM_PROT_WRITE and MM_PROT_EXEC. MM__PRESENT: there is a page. MM__FILE:
+ * it is a page of a file, and has no frame. MM__COPY: it is a private copy of such a page, and may
+ * be used only while the file has that page.
  */
 #define MM__PRESENT     UINT64_C(8)
 #define MM__FILE        UINT64_C(16)
@@ -92,7 +102,10 @@ struct mm__page_table {
 #define MM__OWNER_SHIFT 48
 #define MM__FRAME_BITS  (((UINT64_C(1) << MM__OWNER_SHIFT) - 1) & ~(MM_PAGE_SIZE - 1))
 
-/* The accesses that a page of a VMA with this protection allows: what allows one, allows reading. */
+/*
+ * The accesses that a page of a VMA with this protection allows: each protection but none allows
+ * reading.
+ */
 static inline int mm__effective_prot(int prot)
 {
 	return prot ? prot | MM_PROT_READ : 0;
@@ -132,7 +145,7 @@ static inline uint64_t mm__entry_with_owner(uint64_t entry, uint32_t owner)
 									  << MM__OWNER_SHIFT;
 }
 
-/* An entry that is locked allows nothing: its page may be on the way out. */
+/* A locked entry allows no access, because its page may be on the way out. */
 static inline bool mm__entry_allows(uint64_t entry, int access)
 {
 	uint64_t needed = MM__PRESENT | (uint64_t)access;
@@ -149,7 +162,7 @@ static inline bool mm__entry_is_for(uint64_t entry, uint32_t thread)
 }
 
 void mm__page_table_init(struct mm__page_table *pt);
-/* Frees the tables, not the frames. */
+/* Frees the tables, but not the frames. */
 void mm__page_table_destroy(struct mm__page_table *pt);
 
 static inline struct mm__table *mm__table_below(struct mm__table *table, uint64_t addr,
@@ -157,61 +170,67 @@ static inline struct mm__table *mm__table_below(struct mm__table *table, uint64_
 {
 	unsigned int shift = MM_PAGE_SHIFT + 9 * level;
 
-	/* acquire [T2]: pairs with [T1] */
+	/* acquire [PT-T2]: pairs with [PT-T1] */
 	return (void *)(uintptr_t)atomic_load_explicit(
 		&table->entry[addr >> shift & (MM__TABLE_ENTRIES - 1)], memory_order_acquire);
 }
 
 /*
- * The lowest table of addr, which is below MM_ADDR_MAX; NULL: there is none. In an RCU read section.
- * Neither waits nor writes.
+ * The lowest table of addr, which is below MM_ADDR_MAX; NULL: there is none. In an RCU read
+ * section. Neither waits nor writes.
  */
 static inline struct mm__table *mm__table_find(struct mm__page_table *pt, uint64_t addr)
 {
 	struct mm__table *table = mm__table_below(&pt->top, addr, MM__TOP_LEVEL);
 
-	/* No loop: with constants for the levels it takes half as many instructions. */
+	/* Without a loop: with constant levels, the code has half as many instructions. */
 	_Static_assert(MM__TOP_LEVEL == 3, "two levels lie between");
 	table = table ? mm__table_below(table, addr, 2) : NULL;
 	return table ? mm__table_below(table, addr, 1) : NULL;
 }
 
-/* The same, but makes what is missing. NULL: no memory. */
-struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr);
+/* The same, but makes the tables that are missing. NULL: no memory. */
+struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__thread *thread,
+				 uint64_t addr);
 
 /*
- * The first lowest table that covers something of [*addr, end), with *addr moved up to it; NULL if
- * there is none. end is at most MM_ADDR_MAX. In an RCU read section.
+ * The first lowest table that overlaps [*addr, end); NULL: there is none. Moves *addr up to the
+ * first address in that table. end is at most MM_ADDR_MAX. In an RCU read section.
  */
 struct mm__table *mm__table_next(struct mm__page_table *pt, uint64_t *addr, uint64_t end);
 
 /*
- * [P2] Whether the lowest table of an entry that the thread has locked, and that is empty, cannot be filled.
+ * Whether this lowest table is dead, so that a thread that has locked an empty entry of it must not
+ * fill the entry: see [PT-P2].
  */
 static inline bool mm__table_dead(const struct mm__table *table)
 {
-	/* sequentially consistent: pairs with the fence of [P1], after the locking of the entry */
+	/*
+	 * sequentially consistent: after the locking of the entry; pairs with the fence of [PT-P1]
+	 */
 	return atomic_load_explicit(&table->dead, memory_order_seq_cst);
 }
 
-/* Waits until the lowest table of addr, which was found dead, has been taken out, or lives again. */
+/*
+ * The caller has found the lowest table of addr dead. Waits until it has been taken out or revived.
+ */
 void mm__table_settle(struct mm__page_table *pt, uint64_t addr);
 
 /*
- * Makes the lowest table of addr if need be, and lets it stay although it may be empty; and lets it go
- * again. 0 or ENOMEM. Not in an RCU read section.
+ * Pinning makes the lowest table of addr if there is none, and keeps it even while it is empty.
+ * Unpinning ends that. 0 or ENOMEM. Not in an RCU read section.
  */
 int mm__table_pin(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr);
 void mm__table_unpin(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr);
 
 /*
- * The thread has taken pages out of the lowest table of addr, which may be empty now. If it is, it is
- * freed, but not at once: the last few of each thread are kept, as they may be needed again at once. Not in
- * an RCU read section.
+ * The thread has taken pages out of the lowest table of addr. If the table is empty, it is freed,
+ * but not at once: each thread keeps the last few, because it may need them again soon. Not in an
+ * RCU read section.
  */
 void mm__table_emptied(struct mm__page_table *pt, struct mm__thread *thread, uint64_t addr);
 
-/* Frees what is kept, as the thread ends. */
+/* For a thread that ends: frees those of its kept tables that are empty. */
 void mm__tables_unkept(struct mm__page_table *pt, struct mm__thread *thread);
 
 static inline _Atomic(uint64_t) *mm__table_entry(struct mm__table *table, uint64_t addr)
@@ -219,21 +238,46 @@ static inline _Atomic(uint64_t) *mm__table_entry(struct mm__table *table, uint64
 	return &table->entry[addr >> MM_PAGE_SHIFT & (MM__TABLE_ENTRIES - 1)];
 }
 
-/* A hint, unless the thread has locked the entry, or no other thread may change it. With MM__BUSY. */
+/*
+ * The entry, with MM__BUSY if it is locked. It may have changed by the time of return, unless the
+ * thread has locked the entry or no other thread may change it.
+ */
 static inline uint64_t mm__entry_load(struct mm__table *table, uint64_t addr)
 {
-	/* acquire: pairs with the release of who stored it; who finds a frame finds its bytes */
+	/*
+	 * acquire: pairs with the release of the thread that stored the entry. So a thread that
+	 * finds a frame finds its bytes.
+	 */
 	return atomic_load_explicit(mm__table_entry(table, addr), memory_order_acquire);
 }
 
-/* Where no other thread uses the table. */
+/* How many entries a cache line has. */
+#define MM__LINE_ENTRIES 8u
+
+/*
+ * Whether all entries of the line that begins at entry i are 0, and so none is locked. False also
+ * if no line begins there.
+ */
+static inline bool mm__entry_line_empty(struct mm__table *table, unsigned int i)
+{
+	uint64_t any = 0;
+
+	if (i % MM__LINE_ENTRIES || i + MM__LINE_ENTRIES > MM__TABLE_ENTRIES)
+		return false;
+	for (unsigned int k = i; k < i + MM__LINE_ENTRIES; k++)
+		/* relaxed: a fence before orders it, and nothing of an empty entry is used */
+		any |= atomic_load_explicit(&table->entry[k], memory_order_relaxed);
+	return !any;
+}
+
+/* Requires that no other thread uses the table. */
 static inline void mm__entry_store(struct mm__table *table, uint64_t addr, uint64_t value)
 {
 	/* release: pairs with mm__entry_load() */
 	atomic_store_explicit(mm__table_entry(table, addr), value, memory_order_release);
 }
 
-/* Stores value if the entry is seen, which is not locked. */
+/* Stores value if the entry is equal to seen. seen is an unlocked entry. */
 static inline bool mm__entry_replace(struct mm__table *table, uint64_t addr, uint64_t seen,
 				     uint64_t value)
 {
@@ -241,14 +285,14 @@ static inline bool mm__entry_replace(struct mm__table *table, uint64_t addr, uin
 		mm__entry_store(table, addr, value);
 		return true;
 	}
-	/* release: as mm__entry_store(); acquire: as locking it */
+	/* release: as mm__entry_store(). acquire: as the locking of an entry */
 	return atomic_compare_exchange_strong_explicit(mm__table_entry(table, addr), &seen, value,
 						       memory_order_acq_rel, memory_order_relaxed);
 }
 
 /*
- * In an RCU read section, as its undoing: locks the entry if it is seen, which is not locked. Does not
- * wait. If seen is 0, see mm__table_dead().
+ * Locks the entry if it is equal to seen, which is an unlocked entry. Does not wait. If seen is 0,
+ * see mm__table_dead(). Locking and unlocking are in one RCU read section.
  */
 static inline bool mm__entry_trylock(struct mm__table *table, uint64_t addr, uint64_t seen)
 {
@@ -267,7 +311,7 @@ static inline void mm__entry_unlock(struct mm__table *table, uint64_t addr, uint
 		mm__entry_store(table, addr, value);
 }
 
-/* In an RCU read section: waits while the entry is locked, and returns it. */
+/* Waits while the entry is locked, and returns it. In an RCU read section. */
 uint64_t mm__entry_wait(struct mm__table *table, uint64_t addr);
 
 static inline uint64_t mm__entry_await(struct mm__table *table, uint64_t addr)
@@ -278,8 +322,9 @@ static inline uint64_t mm__entry_await(struct mm__table *table, uint64_t addr)
 }
 
 /*
- * Locks the entry, and returns what it is; or returns 0, and it is empty, and not locked. In an RCU read
- * section, as its undoing. Entries of one table in ascending order.
+ * Locks the entry and returns it. If the entry is empty, returns 0 and does not lock it. Locking
+ * and unlocking are in one RCU read section. A thread locks the entries of one table in ascending
+ * order.
  */
 static inline uint64_t mm__entry_lock(struct mm__table *table, uint64_t addr)
 {
@@ -291,16 +336,19 @@ static inline uint64_t mm__entry_lock(struct mm__table *table, uint64_t addr)
 	return entry;
 }
 
-/* The end of what the lowest table of addr covers. */
+/* The end of the range that the lowest table of addr covers. */
 static inline uint64_t mm__table_end(uint64_t addr)
 {
 	return (addr | (MM__TABLE_SPAN - 1)) + 1;
 }
 
-/* The number of tables, of all levels, by walking. At a quiet moment. */
+/* The number of tables of all levels, by walking them. At a quiet moment. */
 uint64_t mm__page_table_count(struct mm__page_table *pt);
 
-/* Whether each table has as many entries as it counts, and none is dead, pinned or waited for. The same. */
+/*
+ * Whether each table counts its entries right, and none is dead, pinned or waited for. At a quiet
+ * moment.
+ */
 bool mm__page_table_valid(struct mm__page_table *pt);
 
 #endif

@@ -6,22 +6,32 @@
 
 #include <errno.h>
 
-/* What was taken out of one table. */
+/* What the entries in a cache line cover. */
+#define LINE (MM__LINE_ENTRIES * MM_PAGE_SIZE)
+
+static unsigned int index_in_table(uint64_t addr)
+{
+	return (unsigned int)(addr >> MM_PAGE_SHIFT) & (MM__TABLE_ENTRIES - 1);
+}
+
+/* The pages taken out of one table. */
 struct gather {
 	struct mm__frame *frame[MM__TABLE_ENTRIES];
 	unsigned int count;
-	unsigned int pages;                 /* with those of files, which have no frames */
-	uint16_t locked[MM__TABLE_ENTRIES]; /* the indexes of entries that have yet to become 0 */
+	unsigned int pages;                 /* including those of files, which have no frames */
+	uint16_t locked[MM__TABLE_ENTRIES]; /* indexes of entries to clear after the flush */
 	unsigned int nr_locked;
 	struct mm__thread_set set;
 };
 
 /*
- * Takes a page out. Where other threads may have it in their TLBs, the entry stays until the flush, but
- * locked: once a fault has put another page in, no thread may use the old one, or it would not see what was
- * written to the new one, and lose what it writes. The calling thread uses no page before the flush.
+ * Takes a page out. If other threads may have the entry in their TLBs, it stays until the flush,
+ * and is locked. Once a fault has put another page in, no thread may use the old page: it would not
+ * see what other threads have written to the new page, and its own writes would be lost. The
+ * calling thread uses no page before the flush, so its own TLB does not matter.
  */
-static void take(struct gather *gather, struct mm__thread *thread, struct mm__table *table, uint64_t addr)
+static void take(struct gather *gather, struct mm__thread *thread, struct mm__table *table,
+		 uint64_t addr)
 {
 	uint64_t entry;
 	bool waits;
@@ -41,22 +51,28 @@ static void take(struct gather *gather, struct mm__thread *thread, struct mm__ta
 		gather->frame[gather->count++] = mm__entry_frame(entry);
 }
 
-/* The pages of [start, end), which one table covers; they are in no TLB any more. */
+/*
+ * Takes out the pages of [start, end), which one table covers, and flushes all TLBs that have them.
+ */
 static void take_all(struct gather *gather, struct mm *mm, struct mm__thread *thread,
 		     struct mm__table *table, uint64_t start, uint64_t end)
 {
 	mm__order_take(MM__ORDER_TABLE, 0, start);
 	for (uint64_t addr = start; addr < end; addr += MM_PAGE_SIZE)
-		take(gather, thread, table, addr);
+		if (end - addr >= LINE && mm__entry_line_empty(table, index_in_table(addr)))
+			addr += LINE - MM_PAGE_SIZE;
+		else
+			take(gather, thread, table, addr);
 	mm__tlb_flush(mm, thread, &gather->set, start, end);
-	for (unsigned int i = 0; i < gather->nr_locked; i++)
-		mm__entry_lock_drop(&table->entry[gather->locked[i]], &table->waiters, 0);
+	if (gather->nr_locked)
+		mm__entry_lock_drop_all(table->entry, gather->locked, gather->nr_locked,
+					&table->waiters);
 	mm__order_drop(MM__ORDER_TABLE);
 }
 
 /*
- * Takes the pages out of the next table that covers some of [*start, end), and moves *start up to
- * what it does not cover. False: there is no further table.
+ * Takes the pages out of the next table that overlaps [*start, end), and moves *start up to the end
+ * of what it has done. False: there is no further table.
  */
 static bool take_table(struct mm *mm, struct mm__thread *thread, uint64_t *start, uint64_t end,
 		       struct gather *gather)
@@ -96,14 +112,15 @@ static uint64_t restrict_entry(uint64_t entry, int prot)
 {
 	uint64_t allowed = (uint64_t)mm__effective_prot(prot);
 
-	/* Only a fault knows whether the frame may be written to. */
+	/* Only a fault can tell whether the frame may be written to. */
 	if (!(entry & MM_PROT_WRITE))
 		allowed &= ~(uint64_t)MM_PROT_WRITE;
 	return (entry & ~MM__PROT_BITS) | allowed;
 }
 
-/* An entry that is as it has to be stays unlocked. */
-static void protect_page(struct mm__table *table, uint64_t addr, int prot, struct mm__thread_set *set)
+/* Does not lock the entry, and does not change an entry that needs no change. */
+static void protect_page(struct mm__table *table, uint64_t addr, int prot,
+			 struct mm__thread_set *set)
 {
 	uint64_t restricted;
 	uint64_t entry;
@@ -118,7 +135,8 @@ static void protect_page(struct mm__table *table, uint64_t addr, int prot, struc
 		mm__thread_set_add(set, mm__entry_owner(entry));
 }
 
-void mm__pages_protect(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end, int prot)
+void mm__pages_protect(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end,
+		       int prot)
 {
 	struct mm__thread_set set = { .all = false };
 	uint64_t addr = start;
@@ -174,7 +192,7 @@ void mm__pages_unpin(struct mm *mm, struct mm__thread *thread, struct mm__pins *
 	*pins = (struct mm__pins){ NULL, 0, 0 };
 }
 
-/* The next table of [*addr, end), with *addr moved up to it; says whether there is one. */
+/* Moves *addr up to the next table of [*addr, end). False: there is none. */
 static bool next_table(struct mm *mm, uint64_t *addr, uint64_t end)
 {
 	bool found;
@@ -185,7 +203,10 @@ static bool next_table(struct mm *mm, uint64_t *addr, uint64_t end)
 	return found;
 }
 
-/* Where the pages arrive that one table covers, which may be in two. */
+/*
+ * Pins the tables of the pages [first, end). Those arrive from one table, and so lie in at most
+ * two.
+ */
 static int pin_two(struct mm *mm, struct mm__thread *thread, struct mm__pins *pins, uint64_t first,
 		   uint64_t end)
 {
@@ -195,11 +216,12 @@ static int pin_two(struct mm *mm, struct mm__thread *thread, struct mm__pins *pi
 }
 
 /*
- * The first and the last table may not be there yet: a fault beside the range makes them, and then
- * one within, which is tried without a lock, may use them. Those in between stay missing.
+ * The first and the last table of the old place may be missing now: a fault beside the range may
+ * make them, and then a speculative fault in the range may use them. Tables in between stay
+ * missing, because the range covers them wholly.
  */
-int mm__pages_prepare_move(struct mm *mm, struct mm__thread *thread, struct mm__pins *pins, uint64_t from,
-			   uint64_t to, uint64_t length)
+int mm__pages_prepare_move(struct mm *mm, struct mm__thread *thread, struct mm__pins *pins,
+			   uint64_t from, uint64_t to, uint64_t length)
 {
 	uint64_t end = from + length;
 	uint64_t addr = mm__min(end, mm__table_end(from));
@@ -230,7 +252,10 @@ static void hide_page(struct mm__table *table, uint64_t addr, struct mm__thread_
 	mm__thread_set_add(set, mm__entry_owner(entry));
 }
 
-/* No thread can use the pages that are present in [start, end) any more, though they are there. */
+/*
+ * Makes the pages in [start, end) not present, and flushes TLBs, so that no thread can use the
+ * pages. They stay in their entries.
+ */
 static void hide(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end)
 {
 	struct mm__thread_set set = { .all = false };
@@ -248,7 +273,9 @@ static void hide(struct mm *mm, struct mm__thread *thread, uint64_t start, uint6
 	mm__tlb_flush(mm, thread, &set, start, end);
 }
 
-/* Takes the entries of [start, end), which one table covers, out into an array. */
+/*
+ * Moves the entries of [start, end), which one table covers, to an array. False: all were empty.
+ */
 static bool take_entries(struct mm *mm, uint64_t start, uint64_t end, uint64_t *entries)
 {
 	struct mm__table *table;
@@ -266,7 +293,7 @@ static bool take_entries(struct mm *mm, uint64_t start, uint64_t end, uint64_t *
 	return any;
 }
 
-/* Puts n entries in from addr on; their tables are pinned, and so not dead. */
+/* Stores n entries from addr on. Their tables are pinned, and so not dead. */
 static void put_entries(struct mm *mm, uint64_t addr, const uint64_t *entries, unsigned int n)
 {
 	while (n) {
@@ -278,7 +305,10 @@ static void put_entries(struct mm *mm, uint64_t addr, const uint64_t *entries, u
 		for (; addr < stop; addr += MM_PAGE_SIZE, entries++, n--) {
 			uint64_t entry = mm__entry_with_owner(*entries, 0) | MM__PRESENT;
 
-			/* A fault that is about to find that it comes too late may have it locked. */
+			/*
+			 * A fault may have locked the entry, and is about to see that the VMA has
+			 * changed.
+			 */
 			while (*entries &&
 			       !mm__entry_replace(table, addr, mm__entry_await(table, addr), entry))
 				;
@@ -287,7 +317,8 @@ static void put_entries(struct mm *mm, uint64_t addr, const uint64_t *entries, u
 	}
 }
 
-void mm__pages_move(struct mm *mm, struct mm__thread *thread, uint64_t from, uint64_t to, uint64_t length)
+void mm__pages_move(struct mm *mm, struct mm__thread *thread, uint64_t from, uint64_t to,
+		    uint64_t length)
 {
 	uint64_t end = from + length;
 	uint64_t entries[MM__TABLE_ENTRIES];
@@ -309,7 +340,10 @@ void mm__pages_move(struct mm *mm, struct mm__thread *thread, uint64_t from, uin
  * Sharing
  */
 
-/* The pages of [start, end), which one table covers; the child's has the same bounds. */
+/*
+ * Shares the pages of [start, end), which one table covers. The child's table covers the same
+ * range.
+ */
 static unsigned int share_table(struct mm__table *from, struct mm__table *to, uint64_t start,
 				uint64_t end, struct mm__thread_set *set)
 {

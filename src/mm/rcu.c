@@ -1,34 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Grace periods, and what waits for them. All state but the limbos' fresh batches is under one lock,
- * which threads take when they begin or end, and once for each batch. No thread waits for readers with
- * it: who waits looks again after a while.
+ * Grace periods, and the garbage that waits for them. One lock guards all state but the limbos'
+ * fresh batches. A thread takes it when it begins or ends, and once for each batch. No thread waits
+ * for readers while it holds the lock: a thread that has to wait backs off and checks again.
  *
- * Locks: rcu.lock is inner to all locks of lock.h, and the lock of a limbo is inner to rcu.lock.
+ * Locks: rcu.lock is inner to all other locks of lock.h, and the lock of a limbo is inner to
+ * rcu.lock.
  *
- * RCU-B1  A thread has less than two batches pending after it looked, beyond what waits for readers; with
- *         few threads, less than one.
- * RCU-B2  A thread that gives garbage away goes on only with less than LIMIT pending, or in a read
- *         section or a function of garbage, where it may not wait.
- * RCU-B3  Garbage of threads that have ended is pending in one limbo of its own, with the same bounds.
- * RCU-B4  A batch is BATCH, or FOR_EACH for each thread where that is more, but at most MAX_BATCH. For a
- *         batch a thread looks at all threads, each of which is on a line of its own: so up to 128
- *         threads, one line is moved for 32 objects, and for fewer than that with more threads.
+ *	RCU-B1  After a thread has checked for garbage to free, it has less than two batches
+ *	        pending, not counting a batch that waits for readers; with few threads, less than
+ *	        one.
+ *	RCU-B2  A thread that gives garbage away continues only with less than LIMIT pending, or in
+ *	        a read section or a free function of garbage, where it may not wait.
+ *	RCU-B3  Garbage of ended threads is pending in a limbo of its own, with the same bounds.
+ *	RCU-B4  A batch is BATCH, or FOR_EACH for each thread if that is more, but at most
+ *	        MAX_BATCH. For each batch, a thread looks at all threads, and each of them is on a
+ *	        cache line of its own. So up to 128 threads, one line moves for 32 objects. With
+ *	        more threads, one line moves for fewer objects.
  */
 #include "rcu.h"
 
 #include "backoff.h"
-#include "thread.h"
 #include "lock.h"
 #include "memory.h"
+#include "thread.h"
 
 #include <pthread.h>
 
-/* 256 ordinary objects, or 64 page frames; and 16,384, or 4,096, which is 16 MiB. */
+/*
+ * BATCH is 256 ordinary objects, or 64 pages. LIMIT is 16,384 ordinary objects, or 4,096 pages,
+ * which are 16 MiB.
+ */
 #define BATCH     (256 * MM__RCU_OBJECT)
 #define MAX_BATCH (4096 * MM__RCU_OBJECT)
 #define LIMIT     (16384 * MM__RCU_OBJECT)
-/* Of a batch, for each thread. */
+/* The share of each thread in a batch. */
 #define FOR_EACH (32 * MM__RCU_OBJECT)
 
 MMRANGE__THREAD_LOCAL struct mm__rcu_thread *mm__rcu_self;
@@ -38,11 +44,11 @@ static struct {
 	pthread_mutex_t lock;
 	struct mm__rcu_thread *threads;
 	uint64_t nr_threads;
-	struct mm__rcu_thread *late; /* the last one that a period waited for, or NULL */
-	uint64_t completed; /* the period of this epoch is over; at most one less than the epoch */
+	struct mm__rcu_thread *late; /* a thread that the current period waits for, or NULL */
+	uint64_t completed; /* the grace period of this epoch is over; the epoch, or one less */
 	uint64_t tickets;
 	struct mm__rcu_limbo orphans;
-	struct mm__garbage *left_behind; /* by a parent, in the child of fork(2) */
+	struct mm__garbage *left_behind; /* in the child of fork(2): the parent's garbage */
 } rcu = { .lock = PTHREAD_MUTEX_INITIALIZER, .completed = 1 };
 
 static void lock(void)
@@ -61,11 +67,11 @@ static void unlock(void)
 
 static uint64_t epoch_now(void)
 {
-	/* relaxed: it changes under the lock only */
+	/* relaxed: it changes only under the lock */
 	return atomic_load_explicit(&mm__rcu_epoch.now, memory_order_relaxed);
 }
 
-/* Whether the current period needs not wait for the thread. */
+/* Whether the current grace period need not wait for the thread. */
 static bool has_passed(struct mm__rcu_thread *thread, uint64_t epoch)
 {
 	uint64_t seen;
@@ -80,13 +86,15 @@ static bool has_passed(struct mm__rcu_thread *thread, uint64_t epoch)
 	return true;
 }
 
-/* While the same thread is in its section, it looks at that one only. */
+/* While the same thread stays in its section, looks at that thread only. */
 static bool have_all_passed(uint64_t epoch)
 {
 	if (rcu.late && !has_passed(rcu.late, epoch))
 		return false;
 	rcu.late = NULL;
-	/* Looks at all, so that it need not look at those again that have passed. */
+	/*
+	 * Looks at all threads, so that a later call need not look again at those that have passed.
+	 */
 	for (struct mm__rcu_thread *thread = rcu.threads; thread; thread = thread->next)
 		if (!has_passed(thread, epoch))
 			rcu.late = thread;
@@ -106,7 +114,9 @@ static void end_period_if_over(void)
 		rcu.completed = epoch_now();
 }
 
-/* Ends the period that is over, and begins the next one if that of target is not over. */
+/*
+ * Ends the current period if it is over. Begins the next one if the period of target is not over.
+ */
 static void advance(uint64_t target)
 {
 	end_period_if_over();
@@ -116,7 +126,7 @@ static void advance(uint64_t target)
 	}
 }
 
-/* The epoch of the next period to begin: its fence is after all that was unlinked by now. */
+/* The epoch of the next period. Its fence will come after everything unlinked so far. */
 static uint64_t next_period(void)
 {
 	return epoch_now() + 1;
@@ -147,7 +157,7 @@ static struct mm__rcu_batch take_batch(struct mm__rcu_batch *batch)
 	return taken;
 }
 
-/* With the lock: how much a thread gives away until it looks. */
+/* With the lock: the weight that a thread gives away before it checks for garbage to free. */
 static uint64_t batch_size(void)
 {
 	uint64_t size = FOR_EACH * rcu.nr_threads;
@@ -157,7 +167,7 @@ static uint64_t batch_size(void)
 	return size < MAX_BATCH ? size : MAX_BATCH;
 }
 
-/* Returns whether it is time to look whether something can be freed. */
+/* Returns whether the thread has to check for garbage to free. */
 static bool put(struct mm__rcu_limbo *limbo, struct mm__garbage *first, struct mm__garbage *last,
 		uint64_t weight)
 {
@@ -171,7 +181,7 @@ static bool put(struct mm__rcu_limbo *limbo, struct mm__garbage *first, struct m
 	return due;
 }
 
-/* With the lock: nothing may be waiting any more. */
+/* With the lock: moves the fresh batch to waiting, which must be empty. */
 static void let_fresh_wait(struct mm__rcu_limbo *limbo)
 {
 	mm__table_lock_take(&limbo->lock);
@@ -181,7 +191,7 @@ static void let_fresh_wait(struct mm__rcu_limbo *limbo)
 		limbo->waiting.target = next_period();
 }
 
-/* With the lock: adds all that is in the limbo to the batch. */
+/* With the lock: moves all garbage of the limbo to the batch. */
 static void empty(struct mm__rcu_limbo *limbo, struct mm__rcu_batch *batch)
 {
 	struct mm__rcu_batch waiting = take_batch(&limbo->waiting);
@@ -196,7 +206,7 @@ static void empty(struct mm__rcu_limbo *limbo, struct mm__rcu_batch *batch)
 	append(batch, fresh.first, fresh.last, fresh.weight);
 }
 
-/* With the lock: the batch whose period is over. */
+/* With the lock: takes the waiting batch if its period is over. */
 static struct mm__rcu_batch take_ready(struct mm__rcu_limbo *limbo)
 {
 	if (limbo->waiting.first && limbo->waiting.target <= rcu.completed)
@@ -205,8 +215,9 @@ static struct mm__rcu_batch take_ready(struct mm__rcu_limbo *limbo)
 }
 
 /*
- * With the lock: the same, where many threads look. What begins to wait is left until the next look, so
- * that the first thread to come back begins a period for all that wait by then.
+ * With the lock: the same, for more threads than fill one BATCH. Begins no period for a batch that
+ * has just begun to wait. The first thread that checks again begins one period for all batches that
+ * wait by then.
  */
 static struct mm__rcu_batch take_of_many(struct mm__rcu_limbo *limbo)
 {
@@ -221,7 +232,7 @@ static struct mm__rcu_batch take_of_many(struct mm__rcu_limbo *limbo)
 	return taken;
 }
 
-/* With the lock: the same, and begins the period at once, if none is going on. */
+/* With the lock: the same, for few threads. Begins a period at once, if none is in progress. */
 static struct mm__rcu_batch take_of_few(struct mm__rcu_limbo *limbo)
 {
 	if (!limbo->waiting.first)
@@ -230,7 +241,7 @@ static struct mm__rcu_batch take_of_few(struct mm__rcu_limbo *limbo)
 	return take_ready(limbo);
 }
 
-/* With the lock: takes the batch whose period is over. *heavy: too much is pending still. */
+/* With the lock: takes the batch whose period is over. *heavy: too much is still pending. */
 static struct mm__garbage *take_free(struct mm__rcu_limbo *limbo, bool *heavy, bool patient)
 {
 	bool shares = patient && batch_size() > BATCH;
@@ -258,7 +269,8 @@ static void free_list(struct mm__garbage *list)
 }
 
 /*
- * Freeing. A thread says so while it does: mm__rcu_barrier() waits for those that have begun before.
+ * Freeing. A thread publishes a ticket while it frees, because mm__rcu_barrier() waits for the
+ * threads that began to free before it.
  */
 
 /* With the lock. */
@@ -266,14 +278,14 @@ static uint64_t begin_freeing(struct mm__rcu_thread *self)
 {
 	uint64_t ticket = ++rcu.tickets;
 
-	/* relaxed: others look with the lock */
+	/* relaxed: other threads read it under the lock */
 	atomic_store_explicit(&self->freeing, ticket, memory_order_relaxed);
 	return ticket;
 }
 
 static bool is_freeing(const struct mm__rcu_thread *self)
 {
-	/* relaxed: the thread's own */
+	/* relaxed: only this thread writes it */
 	return atomic_load_explicit(&self->freeing, memory_order_relaxed);
 }
 
@@ -284,8 +296,8 @@ static void end_freeing(struct mm__rcu_thread *self)
 }
 
 /*
- * Frees what is ready in the limbo. Where wait is set, waits as long as too much is pending. patient: what
- * begins to wait may be left until the thread looks again.
+ * Frees the garbage of the limbo whose period is over. wait: repeats this while too much is
+ * pending. patient: need not begin a period for a batch before the thread checks again.
  */
 static void collect(struct mm__rcu_thread *self, struct mm__rcu_limbo *limbo, bool wait,
 		    bool patient)
@@ -310,7 +322,7 @@ static void collect(struct mm__rcu_thread *self, struct mm__rcu_limbo *limbo, bo
 	}
 }
 
-/* It may neither wait for itself, nor go deeper and deeper. */
+/* The thread must neither wait for its own section nor recurse from a free function. */
 static bool may_collect(const struct mm__rcu_thread *self)
 {
 	return !self->nesting && !is_freeing(self);
@@ -373,7 +385,7 @@ void mm__rcu_end_thread(struct mm__rcu_thread *thread)
 	unlock();
 	collect(thread, &rcu.orphans, true, false);
 	lock();
-	/* What the functions of garbage have given away. */
+	/* The free functions may have given garbage away. */
 	orphan(&thread->limbo);
 	*thread->link = thread->next;
 	if (thread->next)
@@ -387,7 +399,7 @@ void mm__rcu_end_thread(struct mm__rcu_thread *thread)
 }
 
 /*
- * Giving away. A thread that is not registered is so for the time of the call.
+ * Giving away. An unregistered thread registers for the time of the call.
  */
 
 static struct mm__rcu_thread *enter(struct mm__rcu_thread *stand_in)
@@ -403,7 +415,7 @@ static void leave(struct mm__rcu_thread *stand_in)
 		mm__rcu_end_thread(stand_in);
 }
 
-/* weight 0: that of ordinary objects. */
+/* weight 0: all objects are of ordinary size. */
 static void give(struct mm__rcu_thread *self, struct mm__garbage *list, uint64_t weight)
 {
 	struct mm__garbage *last = list;
@@ -468,7 +480,10 @@ void mm__rcu_poll(void)
  * The barrier
  */
 
-/* Takes all garbage there is; it is freed by the period of *target. Returns the caller's ticket. */
+/*
+ * Takes all garbage. It may be freed when the period of *target is over. Returns the ticket of the
+ * calling thread.
+ */
 static uint64_t take_all(struct mm__rcu_thread *self, struct mm__rcu_batch *batch, uint64_t *target)
 {
 	uint64_t ticket;
@@ -494,7 +509,7 @@ static bool is_over(uint64_t target)
 	return over;
 }
 
-/* Whether all threads are through that began to free before this ticket. */
+/* Whether all threads that began to free before this ticket have finished. */
 static bool freed_before(uint64_t ticket)
 {
 	bool freed = true;
@@ -560,7 +575,10 @@ void mm__rcu_before_fork(void)
 	pthread_mutex_lock(&rcu.lock);
 }
 
-/* Garbage of the parent's spaces stays as it is: its locks may be held by threads that are gone. */
+/*
+ * Keeps the garbage of the parent's spaces and never frees it, because threads that are gone may
+ * hold the locks of these spaces.
+ */
 static void leave_behind(void)
 {
 	struct mm__rcu_batch batch = { .first = NULL };

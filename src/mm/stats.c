@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What can be seen of an address space: its VMAs and its statistics.
+ * The view of an address space from outside: its VMAs and its statistics.
  */
 #include "internal.h"
 
@@ -10,7 +10,8 @@
 #define PUBLIC_FLAGS (MM_MAP_SHARED | MM_MAP_PRIVATE | MM_MAP_ANONYMOUS)
 
 /* The next VMA that ends above addr. */
-static bool find_next(struct mm *mm, struct mm__thread *thread, uint64_t addr, struct mm_area *result)
+static bool find_next(struct mm *mm, struct mm__thread *thread, uint64_t addr,
+		      struct mm_area *result)
 {
 	struct mm__mapping m;
 	bool found;
@@ -18,7 +19,10 @@ static bool find_next(struct mm *mm, struct mm__thread *thread, uint64_t addr, s
 	mm__tree_lock(mm);
 	found = mm__vma_tree_find(&mm->vmas, addr, &m);
 	if (found) {
-		/* What was already shown of a VMA that has grown since is not shown again. */
+		/*
+		 * The VMA may have grown since the caller saw its first part. That part is left
+		 * out.
+		 */
 		result->start = mm__max(m.start, addr);
 		result->end = m.end;
 		result->prot = mm__vma_prot(m.vma);
@@ -35,7 +39,7 @@ static bool next_vma(struct mm *mm, uint64_t addr, struct mm_area *result)
 	bool registered = mm__rcu_self;
 	bool found;
 
-	/* A thread that gets no memory to use the space can look at it. */
+	/* A thread without memory to use the space can still look at it. */
 	if (!registered)
 		mm__rcu_begin_thread(&stand_in);
 	found = find_next(mm, thread, addr, result);
@@ -58,7 +62,7 @@ int mm_for_each_area(struct mm *mm, int (*visit)(const struct mm_area *vma, void
 }
 
 /*
- * The histogram: 64 buckets of 16 ns, then four for each doubling.
+ * The histogram of hold times: 64 buckets of 16 ns, then four for each doubling.
  */
 #define LINEAR       64u
 #define LINEAR_SHIFT 4u
@@ -115,7 +119,7 @@ static void get_faults(const uint64_t *events, struct mm_stats *stats)
 			events[MM__SERVED_COARSE];
 	stats->faults_present = events[MM__FAULT_PRESENT];
 	stats->faults_failed = events[MM__FAULT_FAILED];
-	/* Each is one of the three. */
+	/* Each fault is minor, present or failed. */
 	stats->faults_minor = stats->faults - stats->faults_present - stats->faults_failed;
 	stats->faults_speculative = events[MM__SERVED_SPECULATIVE];
 	stats->faults_ranged = events[MM__SERVED_RANGED];
@@ -129,7 +133,7 @@ static void read_stats(struct mm *mm, struct mm_stats *stats)
 	uint64_t events[MM__NR_EVENTS];
 
 	mm__check_copy(mm);
-	/* What can be given back counts as given back. */
+	/* Objects whose grace period is over count as freed. */
 	mm__rcu_poll();
 	stats->areas = mm__nr_vmas(mm);
 	mm__events(mm, events);
@@ -140,7 +144,10 @@ static void read_stats(struct mm *mm, struct mm_stats *stats)
 	get_lock_stats(mm, stats);
 }
 
-/* The caller's structure may be that of an older or a newer header: each is a beginning of the next. */
+/*
+ * The caller's structure may be that of an older or a newer header. Each version begins with all
+ * fields of the version before.
+ */
 int mm_get_stats(struct mm *mm, struct mm_stats *stats, size_t size)
 {
 	struct mm_stats all;

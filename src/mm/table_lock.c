@@ -13,7 +13,7 @@ static bool spin(struct mm__table_lock *lock)
 
 	while (spins--) {
 		mmrange__relax();
-		/* relaxed: taking it is what orders */
+		/* relaxed: locking the word orders */
 		if (!atomic_load_explicit(&lock->word, memory_order_relaxed) &&
 		    mm__table_lock_try(lock))
 			return true;
@@ -25,10 +25,10 @@ void mm__table_lock_wait(struct mm__table_lock *lock)
 {
 	if (spin(lock))
 		return;
-	/* relaxed [W1]: ordered by the fence */
+	/* relaxed [TL-W1]: ordered by the fence */
 	atomic_fetch_add_explicit(&lock->waiters, 1, memory_order_relaxed);
 	mm__heavy_fence();
-	/* [W2] */
+	/* [TL-W2] */
 	while (!mm__table_lock_try(lock))
 		mmrange__park(&lock->word, 1, CLOCK_MONOTONIC, NULL);
 	atomic_fetch_sub_explicit(&lock->waiters, 1, memory_order_relaxed);

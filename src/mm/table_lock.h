@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * table_lock - the lock of a page table, which every fault takes: one atomic operation to lock, and
- * none to unlock.
+ * table_lock - the lock of a page table above the lowest level, of a border node (vma_node.h), and
+ * of a limbo (rcu.h). Locking takes one atomic operation, unlocking none.
  *
  *	unlocking                       waiting
- *	[U1] word = 0, release          [W1] waiters + 1
- *	     light fence                     heavy fence
- *	[U2] waiters? then wake one     [W2] word: 0? take it; else sleep as long as it is 1
+ *	[TL-U1] word = 0, release       [TL-W1] waiters + 1
+ *	        light fence                     heavy fence
+ *	[TL-U2] waiters? wake one       [TL-W2] word is 0? lock it; else sleep while it is 1
  *
- * The fences are a pair: either U2 sees W1, or W2 sees U1. So nobody sleeps on a word that is 0 and
- * that nobody will touch. A thread counts as waiting until it has the lock: whoever passes it in
- * between wakes it again. The taking's acquire pairs with U1's release.
+ * The fences are a pair: either TL-U2 sees TL-W1, or TL-W2 sees TL-U1. So no thread sleeps on a
+ * word that is 0 and that no thread will change. A thread counts as a waiter until it has the lock.
+ * So a thread that barges past a woken waiter wakes one again when it unlocks. The acquire of
+ * locking pairs with TL-U1's release.
  *
- * Whoever waits pays for the heavy fence; that is seldom, as the lock is held for the time of a few
- * loads and stores, unless its holder was preempted. Waiters may be passed by newcomers.
+ * A waiter pays for the heavy fence. That is rare: the lock is held for a few loads and stores,
+ * unless the system has preempted its holder. Newcomers may pass waiters.
  *
- * U2 may come after the next holder has unlocked the table and given it up: so a table is unlocked
- * in an RCU read section, which keeps its memory.
+ * TL-U2 may come after the next holder has unlocked the table or border node and freed it. So a
+ * thread unlocks either in an RCU read section, which keeps the memory.
  */
 #ifndef MM_TABLE_LOCK_H
 #define MM_TABLE_LOCK_H
@@ -46,7 +47,7 @@ static inline bool mm__table_lock_try(struct mm__table_lock *lock)
 {
 	uint64_t unlocked = 0;
 
-	/* acquire: pairs with [U1] */
+	/* acquire: pairs with [TL-U1] */
 	return atomic_compare_exchange_strong_explicit(&lock->word, &unlocked, 1,
 						       memory_order_acquire, memory_order_relaxed);
 }
@@ -59,10 +60,10 @@ static inline void mm__table_lock_take(struct mm__table_lock *lock)
 
 static inline void mm__table_lock_drop(struct mm__table_lock *lock)
 {
-	/* release [U1]: pairs with the acquire of who takes it */
+	/* release [TL-U1]: pairs with the acquire of the thread that locks next */
 	atomic_store_explicit(&lock->word, 0, memory_order_release);
 	mmrange__light_fence();
-	/* relaxed [U2]: ordered by the fence */
+	/* relaxed [TL-U2]: ordered by the fence */
 	if (atomic_load_explicit(&lock->waiters, memory_order_relaxed))
 		mm__table_lock_wake(lock);
 }

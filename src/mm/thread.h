@@ -1,63 +1,70 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * thread - a thread in an address space: what a processor would have of its own for it. A thread gets
- * one with its first use of the space, and gives it back when it ends. The next thread to begin gets
- * the same one: the space keeps its memory as long as it exists itself, so a thread may stop a thread by
- * its number without knowing whether a thread still uses it.
+ * thread - the state that each thread has in each address space that it uses: its TLB, its free
+ * frames, its counters. A thread gets a struct mm__thread, its per-thread state, when it first uses
+ * the space, and gives it back when it ends. A thread that begins later reuses it. The space keeps
+ * the memory of all per-thread states until the space is destroyed. So a thread may interrupt
+ * another one by its number, without knowing whether a thread still has that number.
  *
- * What is in it is the thread's alone, between mm__thread_enter() and mm__thread_leave(): that costs two
- * stores and no atomic operation. Another thread that has to change it (to take a translation out
- * of its TLB, as an interrupt would on real hardware, or to take its free frames) stops it:
+ * Between mm__thread_enter() and mm__thread_leave(), the per-thread state belongs to its own thread
+ * alone. The two cost two stores and no atomic operation. A thread that has to change the state of
+ * another thread (to take a translation out of its TLB, as an interrupt does on real hardware, or
+ * to take its free frames) interrupts that thread:
  *
- *	the thread                      a thread that stops it
- *	                                     takes the thread's stop lock
- *	[E1] busy = 1                   [S1] stopped = 1
- *	     light fence                     heavy fence
- *	[E2] stopped? then out, wait    [S2] wait until busy is 0
- *	     ..                              ..
- *	[E3] busy = 0, release          [S3] stopped = 0, and fenced = 1, release
- *	                                     drops the stop lock
+ *	the thread                              a thread that interrupts it
+ *	                                                     takes the thread's interrupt lock
+ *	[THREAD-E1] busy = 1                    [THREAD-S1] interrupted = 1
+ *	             light fence                             heavy fence
+ *	[THREAD-E2] interrupted? leave, wait    [THREAD-S2] wait until busy is 0
+ *	             ..                                      ..
+ *	[THREAD-E3] busy = 0, release           [THREAD-S3] interrupted = 0, fenced = 1, release
+ *	                                                     drops the interrupt lock
  *
  * The fences are a pair: either E2 sees S1, or S2 sees E1. S2's acquire pairs with E3's release, so
- * that who stops sees what was done; E2's acquire pairs with S3's release, so that the thread sees
- * what was done to it. It waits by taking its own stop lock. Within the two nothing blocks and no lock
- * is taken: so a thread with a lock may stop another one, but not the one that it waits for. Only the
- * system may make a thread wait there, for memory that it has taken away, or for a page of a file,
- * which takes no lock of ours either.
+ * the interrupting thread sees what the interrupted thread has done. E2's acquire pairs with S3's
+ * release, so the interrupted thread sees what was done to its state. An interrupted thread waits
+ * by taking its own interrupt lock.
+ *
+ * Between enter and leave, a thread neither blocks nor takes a lock. So a thread that holds a lock
+ * may interrupt another thread, but not the thread for which it waits itself. Only the system may
+ * make a thread wait between enter and leave, for memory that it has paged out or for a page of a
+ * file. Neither takes a lock of this library.
  *
  * A heavy fence interrupts all processors that run threads of the process, and costs more than a
- * thousand fences of its own. So a thread that was stopped is fenced: it passes full fences from then on,
- * and needs no heavy one. Both bits are in one word:
+ * thousand full fences. So a thread that was interrupted becomes fenced: from then on it passes
+ * full fences, and a thread that interrupts it needs no heavy fence. Both bits are in one word:
  *
- *	a fenced thread                 a thread that stops it
- *	[E1] busy = 1                   [S1] stopped = 1, which was not, and fenced was 1
- *	[F1] full fence                      full fence
- *	[E2] stopped? then out, wait    [S2] wait until busy is 0
- *	[F2] after many entries: word = 0, if it is nothing but fenced
+ *	a fenced thread                  a thread that interrupts it
+ *	E1  busy = 1                     S1  interrupted = 1, was not set; fenced was 1
+ *	[THREAD-F1] full fence               full fence
+ *	E2  interrupted? leave, wait     S2  wait until busy is 0
+ *	[THREAD-F2] after many entries: word = 0, if only fenced is set
  *
- * S1 and F2 are atomic operations. A thread sees that it is fenced in the word that it loads anyway; then
- * it passes F1 and loads the word again.
+ * S1 and F2 are atomic operations. A thread loads the word anyway, and finds there that it is
+ * fenced. It then passes F1 and loads the word again.
  *
- * Claim: where S1 finds the thread fenced, S2 sees each E1 whose E2 has not seen S1. If that entry
- * passed F1, this fence and that of S1 are a pair. If not, its E2 found the word 0. From the S3 that
- * fenced the thread up to S1, the word is not 0, as an F2 in between would have left it unfenced. So E2
- * comes before the S1 of the stopping that fenced the thread, which found the word 0 and passed a heavy
- * fence: after that, all see E1. See tests/model/stopping.pml.
+ * Claim: if S1 finds the thread fenced, S2 sees each E1 whose E2 has not seen S1. Proof: If that
+ * entry passed F1, this fence and the fence of S1 are a pair. If it did not, its E2 found the word
+ * 0. From the S3 that fenced the thread until S1, the word is not 0, because an F2 in between would
+ * have left the thread unfenced. So E2 comes before the earlier S1 that belongs to this S3. That S1
+ * found the word 0, and its thread passed a heavy fence. After a heavy fence, all threads see E1.
+ * See tests/model/stopping.pml.
  *
- * A thread that stops several others takes their stop locks first, in the order of their numbers, and
- * passes one fence for all of them. It takes no other lock until it has let them go on. So two threads
- * that stop others wait for each other only where both stop the same one; and a thread that stops
- * others by their numbers writes to their lines and its own, and to no line of the space.
+ * A thread that interrupts several threads first takes their interrupt locks, in the order of their
+ * numbers, and passes one fence for all of them. It takes no other lock until it has resumed them.
+ * So two interrupting threads wait for each other only if both interrupt the same thread. A thread
+ * that interrupts others by their numbers writes to their cache lines and its own, and to no line
+ * of the space.
  *
- * The counters are written by the thread alone and read by anybody.
+ * Only the thread itself writes its counters. Any thread may read them.
  */
 #ifndef MM_THREAD_H
 #define MM_THREAD_H
 
 #include "../platform/platform.h"
-#include "vma_tree.h"
 #include "frames.h"
 #include "lock.h"
+#include "vma_tree.h"
 
 #include <mmrange/mm.h>
 
@@ -82,7 +89,7 @@ enum mm__event {
 };
 
 struct mm__tlb_entry {
-	uint64_t page; /* the address with 1 added; 0: empty */
+	uint64_t page; /* the address with 1 added; 0: the slot is empty */
 	uint64_t entry;
 	void *file; /* of an entry with MM__COPY: the page of the file */
 };
@@ -91,23 +98,23 @@ struct mm__tlb_entry {
 #define MM__KEPT_TABLES 8u
 
 #define MM__THREAD_INTERRUPTED 1u
-#define MM__THREAD_FENCED  2u
+#define MM__THREAD_FENCED      2u
 
 struct mm__thread {
-	/* What others only read. The first three stay from one thread to the next .. */
+	/* Other threads only read this line. The first three fields stay when the thread ends. */
 	_Alignas(128) _Atomic(uint32_t) busy;
 	uint32_t number; /* in its space, from 1 */
 	struct mm *mm;
-	/* .. and from here to the stop lock, a thread that ends border nodes zeroes. */
-	unsigned int fenced_entries; /* since it was stopped */
+	/* From here to the interrupt lock: a thread that ends clears its fields. */
+	unsigned int fenced_entries; /* since it was last interrupted */
 	struct mm__frame_cache cache;
-	_Atomic(int64_t) room;     /* for VMAs, see room.c */
-	_Atomic(int64_t) claim;    /* of an edit in progress */
-	_Atomic(bool) claims;      /* there is one */
-	bool exact;                /* it is an exact one */
-	uint64_t place;            /* where mm_mmap() looks for one first, see place.c */
+	_Atomic(int64_t) room;    /* for VMAs, see room.c */
+	_Atomic(int64_t) claim;   /* of an edit in progress, see room.c */
+	_Atomic(bool) claims;     /* there is such an edit */
+	bool exact;               /* the claim is exact */
+	uint64_t place;           /* where mm_mmap() looks first for a free range, see place.c */
 	struct mm__vma_look look; /* see mm__vma_tree_look() */
-	struct mm_hold *held;      /* by mm_lock_range() */
+	struct mm_hold *held;     /* by mm_lock_range() */
 	uint64_t empty_table[MM__KEPT_TABLES]; /* address with 1 added; see page_table.h */
 	unsigned int next_empty;
 	struct mm_hold coarse;
@@ -116,38 +123,39 @@ struct mm__thread {
 	struct mm__tlb_entry tlb[MM__TLB_ENTRIES];
 	_Atomic(uint64_t) events[MM__NR_EVENTS];
 
-	/* Who stops it. */
+	/* Written by threads that interrupt this one. */
 	_Alignas(128) pthread_mutex_t interrupt_lock;
-	_Atomic(uint32_t) state;      /* MM__THREAD_INTERRUPTED, MM__THREAD_FENCED */
-	struct mm__thread *next_interrupted; /* by the same thread */
+	_Atomic(uint32_t) state;             /* MM__THREAD_INTERRUPTED, MM__THREAD_FENCED */
+	struct mm__thread *next_interrupted; /* of those that one thread interrupts together */
 
-	/* With the lock of the threads. */
-	bool used; /* by a thread, or it is own_thread */
+	/* With the lock of struct mm__threads. */
+	bool used; /* a thread has it, or it is own_thread */
 
 	/* With the attach lock. */
 	struct mm__thread *next_of_thread;
-	struct mm__thread **link_of_thread; /* NULL: it is of no thread */
+	struct mm__thread **link_of_thread; /* NULL: no thread has it */
 	struct mm__thread *next_of_pool;
 	struct mm__thread **link_of_pool;
 };
 
-/* In place of a number: any of the threads. */
+/* In place of a thread's number: any of the threads. */
 #define MM__MANY_THREADS 0xffffu
 
 /*
- * The threads of an address space by number, found without a lock: numbers 1 to 8 are in the first part,
- * and each further part has as many as all before it. Neither parts nor threads go before the space does.
+ * A table of the per-thread states of an address space by number. A lookup takes no lock. Numbers 1
+ * to 8 are in the first part; each further part is as large as all parts before it together. Parts
+ * and per-thread states stay until the space is destroyed.
  */
 #define MM__THREAD_PARTS     14u
 #define MM__THREADS_IN_FIRST 8u
 
-/* The threads of an address space. */
+/* The threads that use an address space. */
 struct mm__threads {
 	_Alignas(128) pthread_mutex_t lock;
 	uint32_t size; /* of all parts */
 	uint32_t nr_free;
 	uint16_t *free_numbers;       /* a stack */
-	uint64_t past[MM__NR_EVENTS]; /* what threads counted that have ended */
+	uint64_t past[MM__NR_EVENTS]; /* the counts of threads that have ended */
 
 	/* Written with the lock. */
 	_Alignas(128) _Atomic(_Atomic(struct mm__thread *) *) part[MM__THREAD_PARTS];
@@ -162,32 +170,36 @@ static inline unsigned int mm__thread_part(uint32_t number)
 	return part;
 }
 
-/* What numbers come before those of the part. */
+/* How many numbers lie in the parts before this one. */
 static inline uint32_t mm__threads_before_part(unsigned int part)
 {
 	return part ? MM__THREADS_IN_FIRST << (part - 1) : 0;
 }
 
-/* The thread with this number, which is at most size; NULL: none has been made yet. */
+/* The per-thread state with this number, which is at most size. NULL: none was made yet. */
 static inline struct mm__thread *mm__thread_of(const struct mm__threads *threads, uint32_t number)
 {
 	unsigned int part = mm__thread_part(number);
-	/* acquire: pairs with the release in attach.c, as does the next */
+	/* acquire, here and below: pairs with the releases in attach.c */
 	_Atomic(struct mm__thread *) *thread =
 		atomic_load_explicit(&threads->part[part], memory_order_acquire);
 
-	return atomic_load_explicit(&thread[number - 1 - mm__threads_before_part(part)], memory_order_acquire);
+	return atomic_load_explicit(&thread[number - 1 - mm__threads_before_part(part)],
+				    memory_order_acquire);
 }
 
 /* 0 or ENOMEM */
 int mm__threads_init(struct mm *mm);
-/* Nobody uses mm any more. */
+/* Requires that no thread uses mm any more. */
 void mm__threads_destroy(struct mm *mm);
 
-/* Before all others; see lock.h. */
+/* ATTACH in lock.h. */
 extern pthread_mutex_t mm__attach_lock;
 
-/* What a thread remembers of the spaces that it uses: the last ones here, all of them in attach.c. */
+/*
+ * Each thread caches the per-thread states of the spaces that it used last. attach.c has a table of
+ * all of them.
+ */
 struct mm__remembered {
 	uint64_t id;
 	struct mm__thread *thread;
@@ -198,18 +210,24 @@ struct mm__remembered {
 extern MMRANGE__THREAD_LOCAL struct mm__remembered mm__remembered[MM__REMEMBERED];
 
 /*
- * The thread of the calling thread in the space with this number, made if it has none yet. NULL: no
- * memory, or too many threads. O(1), whatever the number of spaces.
+ * The calling thread's state in the space with this id. Makes it if the thread has none yet. NULL:
+ * no memory, or too many threads. O(1) in the number of spaces.
  */
 struct mm__thread *mm__thread_attach(struct mm *mm, uint64_t id);
 
-/* Makes the calling thread a reader of RCU, as its first use of a space does. False: no memory. */
+/*
+ * Registers the calling thread as a reader of RCU, as its first use of a space does. False: no
+ * memory.
+ */
 bool mm__os_thread_attach(void);
 
 /* Around fork(2); see child.c. */
 void mm__threads_before_fork(void);
 void mm__threads_after_fork(bool child);
-/* Whether fork(2) is handled; tries again if it could not be. With the attach lock. */
+/*
+ * Whether the handlers for fork(2) are registered. Tries again if an earlier call could not
+ * register them. With the attach lock.
+ */
 bool mm__children_handled(void);
 
 static inline struct mm__thread *mm__thread(struct mm *mm, uint64_t id)
@@ -219,19 +237,22 @@ static inline struct mm__thread *mm__thread(struct mm *mm, uint64_t id)
 	return slot->id == id ? slot->thread : mm__thread_attach(mm, id);
 }
 
-/* Waits until the threads that have stopped this one let it go on. */
+/* Waits until the threads that have interrupted this thread have resumed it. */
 void mm__thread_wait_resumed(struct mm__thread *thread);
 
-/* Whether the thread, which has said that it is busy and is stopped or fenced, may go on. */
+/*
+ * For a thread that has set busy and found itself interrupted or fenced: passes the fence, and
+ * returns whether the thread may enter.
+ */
 bool mm__thread_pass_fenced(struct mm__thread *thread);
 
 static inline void mm__thread_enter(struct mm__thread *thread)
 {
 	while (MM__LOCKING) {
-		/* relaxed [E1]: ordered by the fence */
+		/* relaxed [THREAD-E1]: ordered by the fence */
 		atomic_store_explicit(&thread->busy, 1, memory_order_relaxed);
 		mmrange__light_fence();
-		/* acquire [E2]: pairs with [S3] */
+		/* acquire [THREAD-E2]: pairs with [THREAD-S3] */
 		if (!atomic_load_explicit(&thread->state, memory_order_acquire) ||
 		    mm__thread_pass_fenced(thread))
 			return;
@@ -242,7 +263,7 @@ static inline void mm__thread_enter(struct mm__thread *thread)
 
 static inline void mm__thread_leave(struct mm__thread *thread)
 {
-	/* release [E3]: pairs with [S2] */
+	/* release [THREAD-E3]: pairs with [THREAD-S2] */
 	if (MM__LOCKING)
 		atomic_store_explicit(&thread->busy, 0, memory_order_release);
 }
@@ -253,20 +274,21 @@ static inline struct mm__tlb_entry *mm__tlb_slot(struct mm__thread *thread, uint
 }
 
 /*
- * Puts an entry into the TLB, while the thread has it locked in its table: so a thread that takes it out of
- * the table stops this thread later.
+ * Puts an entry into the thread's TLB. The thread has locked the entry in its page table. So a
+ * thread that takes the entry out of the table interrupts this one only afterwards.
  */
-static inline void mm__tlb_insert(struct mm__thread *thread, uint64_t page, uint64_t entry, void *file)
+static inline void mm__tlb_insert(struct mm__thread *thread, uint64_t page, uint64_t entry,
+				  void *file)
 {
 	mm__thread_enter(thread);
 	*mm__tlb_slot(thread, page) = (struct mm__tlb_entry){ page + 1, entry, file };
 	mm__thread_leave(thread);
 }
 
-/* mmrange__heavy_fence(), without which there is no going on. */
+/* mmrange__heavy_fence(). Ends the process if the fence fails. */
 void mm__heavy_fence(void);
 
-/* Which threads have to be stopped. */
+/* The threads to interrupt. */
 struct mm__thread_set {
 	bool all;
 	unsigned int count;
@@ -283,7 +305,8 @@ static inline void mm__thread_set_add(struct mm__thread_set *set, uint32_t numbe
 		i--;
 	if (i && set->number[i - 1] == number)
 		return;
-	if (number == MM__MANY_THREADS || set->count == sizeof(set->number) / sizeof(set->number[0])) {
+	if (number == MM__MANY_THREADS ||
+	    set->count == sizeof(set->number) / sizeof(set->number[0])) {
 		set->all = true;
 		return;
 	}
@@ -293,23 +316,25 @@ static inline void mm__thread_set_add(struct mm__thread_set *set, uint32_t numbe
 }
 
 /*
- * Takes [start, end) out of the TLBs of these threads, and returns when none of them can use it any
- * more. The caller is thread.
+ * Takes [start, end) out of the TLBs of these threads. When it returns, none of them can use such a
+ * translation. thread is the calling thread's state.
  */
 void mm__tlb_flush(struct mm *mm, struct mm__thread *thread, const struct mm__thread_set *set,
 		   uint64_t start, uint64_t end);
 
 /*
- * Stops all threads of the space, so that all are stopped at the same time, then calls visit for the
- * thread of each, the caller's and the space's own too, and lets them go on. Threads neither begin nor end
- * meanwhile: the lock of the threads is held, which visit must know. The caller is not between
- * mm__thread_enter() and mm__thread_leave(), nor is visit.
+ * Interrupts all threads of the space, the caller and own_thread included. While all of them are
+ * interrupted, calls visit for each, and then resumes them. No thread begins or ends meanwhile: the
+ * function holds the lock of struct mm__threads, so visit must not take it. Neither the caller nor
+ * visit is between mm__thread_enter() and mm__thread_leave().
  */
-void mm__threads_interrupt_all(struct mm *mm, void (*visit)(struct mm__thread *thread, void *arg), void *arg);
-/* The same without stopping them. */
-void mm__threads_for_each(struct mm *mm, void (*visit)(struct mm__thread *thread, void *arg), void *arg);
+void mm__threads_interrupt_all(struct mm *mm, void (*visit)(struct mm__thread *thread, void *arg),
+			       void *arg);
+/* The same, but does not interrupt the threads. */
+void mm__threads_for_each(struct mm *mm, void (*visit)(struct mm__thread *thread, void *arg),
+			  void *arg);
 
-/* A frame with zeroes and one reference. NULL: the thread has none at hand. */
+/* A frame full of zeroes with one reference. NULL: the thread's cache is empty. */
 static inline struct mm__frame *mm__thread_frame(struct mm__thread *thread)
 {
 	struct mm__frame *frame;
@@ -321,24 +346,27 @@ static inline struct mm__frame *mm__thread_frame(struct mm__thread *thread)
 }
 
 /*
- * Gets the thread free frames from the pool, and where it has none, from all other threads. 0 or
- * ENOMEM. May block. Not in an RCU read section.
+ * Gets free frames for the thread from the pool or, if the pool has none, from all other threads. 0
+ * or ENOMEM. May block. Not in an RCU read section.
  */
 int mm__thread_refill(struct mm__thread *thread);
-/* Lets the pool have all frames that are free, or are about to be. Blocks. */
+/* Gives the pool all frames that are free or wait to be freed. Blocks. */
 void mm__thread_reclaim(struct mm__thread *thread);
 
-/* A frame with zeroes, if the pool and its threads have any. NULL: none. Not in an RCU read section. */
+/*
+ * A frame full of zeroes. NULL: neither the pool nor its threads have a free one. Not in an RCU
+ * read section.
+ */
 struct mm__frame *mm__pool_take_frame(struct mm__frames *pool);
 
-/* Drops a reference of each of n frames. The array is used up. */
+/* Drops one reference of each of n frames. Overwrites the array. */
 void mm__thread_drop_frames(struct mm__thread *thread, struct mm__frame **frames, unsigned int n);
 
 static inline void mm__count_many(struct mm__thread *thread, unsigned int event, uint64_t n)
 {
 	_Atomic(uint64_t) *counter = &thread->events[event];
 
-	/* relaxed: nobody else writes it, and who reads it wants no order */
+	/* relaxed: only this thread writes the counter, and its readers need no order */
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
 			      memory_order_relaxed);
 }
@@ -348,10 +376,10 @@ static inline void mm__count(struct mm__thread *thread, unsigned int event)
 	mm__count_many(thread, event, 1);
 }
 
-/* The sum over all threads, of now and of the past. */
+/* The sums over all threads, including those that have ended. */
 void mm__events(struct mm *mm, uint64_t sums[MM__NR_EVENTS]);
 
-/* The frames of the pool that are in use: exact, if no thread uses its spaces meanwhile. */
+/* The number of frames of the pool in use. Exact if no thread uses the pool's spaces meanwhile. */
 uint64_t mm__frames_used(struct mm__frames *pool);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_validate(): every structural invariant, at a quiet moment. It allocates nothing.
+ * mm_validate() checks every structural invariant, at a quiet moment. It allocates no memory.
  */
 #include "internal.h"
 
@@ -66,7 +66,7 @@ static int check_vmas(struct mm *mm, struct report *report)
 		return broken(report, "an operation has kept what it reserved");
 	while (!error && mm__vma_tree_find(&mm->vmas, left.end, &m)) {
 		error = check_vma(report, &m);
-		/* See fork.c for what may be so in a child. */
+		/* See fork.c for neighbours that a child does not merge. */
 		if (!error && left.vma && !mm->forked && !mm->unmerged &&
 		    mm__vmas_continue(&left, &m))
 			error = broken(report, "the VMAs that meet at %#" PRIx64 " are not merged",
@@ -90,7 +90,10 @@ static int check_frame(struct mm *mm, struct report *report, uint64_t addr, uint
 	return 0;
 }
 
-/* Pages of files are in VMAs of files, and may be written to if shared; copies are of private ones. */
+/*
+ * Pages of files are in VMAs of files, and writable only if the VMA is shared. Copies are in
+ * private VMAs of files.
+ */
 static bool kind_fits(uint64_t entry, const struct mm__vma *vma)
 {
 	bool file = vma->inode && mm__inode_is_file(vma->inode);
@@ -124,7 +127,7 @@ static int check_page(struct mm *mm, struct report *report, uint64_t addr, uint6
 	return entry & MM__FILE ? 0 : check_frame(mm, report, addr, entry, m.vma);
 }
 
-/* Adds the table's pages to *pages. */
+/* Adds the number of the table's pages to *pages. */
 static int check_table(struct mm *mm, struct report *report, struct mm__table *table, uint64_t addr,
 		       uint64_t *pages)
 {
@@ -143,7 +146,7 @@ static int check_table(struct mm *mm, struct report *report, struct mm__table *t
 	return error;
 }
 
-/* With the lock of the depot: shared memory that was unmapped may be on its way back to it. */
+/* With the depot's lock: another thread may be giving back the frames of unmapped shared memory. */
 static int check_pages(struct mm *mm, struct report *report, uint64_t pages_counted)
 {
 	bool alone = mm->frames->users == 1 &&
@@ -163,7 +166,7 @@ static int check_pages(struct mm *mm, struct report *report, uint64_t pages_coun
 	if (pages != pages_counted)
 		return broken(report, "%" PRIu64 " pages are counted, and %" PRIu64 " are present",
 			      pages_counted, pages);
-	/* Relatives, and shared memory, have references too. */
+	/* Relatives and shared memory have references, too. */
 	if (!mm__frames_check_end(mm->frames, alone))
 		return broken(report, "a frame has not as many references as entries");
 	return 0;

@@ -128,14 +128,18 @@ static bool has_stack_flag(void)
 	return kernel_is_since(6, 7) && access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
 }
 
-/* Lifts the limit where that is allowed. */
+/*
+ * Lifts the limit where that is allowed. mremap() counts the pages by which a VMA grows before it
+ * frees any. So a process can lock all of a window, and move VMAs within it, with a limit of twice
+ * as many pages as the window has.
+ */
 static bool may_lock(unsigned int pages)
 {
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 
 	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
 	CHECK(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
-	return limit.rlim_max >= pages * MM_PAGE_SIZE;
+	return limit.rlim_max >= 2 * pages * MM_PAGE_SIZE;
 }
 
 /* To MM_STACK_MAX. */

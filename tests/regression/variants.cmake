@@ -156,7 +156,7 @@ mmrange_variant_fails(mm_tables_end_in_use mm_stale_table
 
 mmrange_variant(mm_tables_stay_dead)
 mmrange_variant_change(mm_tables_stay_dead FILE src/mm/page_table.c
-  FROM "	/* relaxed: who still finds it dead asks again with the lock of the parent */
+  FROM "	/* relaxed: a thread that still finds it dead looks again under the parent's lock */
 	atomic_store_explicit(&table->dead, false, memory_order_relaxed);
 " TO "")
 mmrange_variant_fails(mm_tables_stay_dead mm_stale_table
