@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: MIT
-# Variants of the library that lack one check: the test of that check must fail.
+# Variants of the library, each without one check. The test of that check must fail with it.
 
 # mmrange_variant(NAME)
 #
-# Builds the tests of this folder with the library, but for what mmrange_variant_change() changes.
+# Builds the tests of this folder with the library, with the changes by mmrange_variant_change().
 function(mmrange_variant name)
   add_executable(${name} $<TARGET_OBJECTS:regression_tests> $<TARGET_OBJECTS:test_runner>)
-  # A file that is changed takes the place of the library's: an archive gives only what is missing.
+  # A changed file replaces the library's file: the linker takes only undefined symbols from an archive.
   target_link_libraries(${name} PRIVATE mmrange_build test_support mmrange_static ${wrapped})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/mm)
 endfunction()
 
 # mmrange_variant_change(NAME FILE src/file.c FROM text TO text)
 #
-# In this variant the file has the second text in place of the first, which must be in it once. May
-# be called again for another text, or another file.
+# In this variant the second text replaces the first one, which the file must contain exactly once.
+# Further calls change other texts or other files.
 function(mmrange_variant_change name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "FILE;FROM;TO" "")
   set(original ${PROJECT_SOURCE_DIR}/${arg_FILE})
@@ -25,7 +25,7 @@ function(mmrange_variant_change name)
   else()
     file(READ ${original} text)
     target_sources(${name} PRIVATE ${changed})
-    # What only the missing text has used.
+    # Definitions that only the replaced text used.
     set_source_files_properties(${changed} PROPERTIES
                                 COMPILE_OPTIONS "-Wno-unused;-Wno-unused-parameter")
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${original})
@@ -41,8 +41,8 @@ endfunction()
 
 # mmrange_variant_fails(NAME SUITE TEST MESSAGE [BREACH])
 #
-# Adds a test that succeeds when, with this variant, that test fails with this message; or when the
-# checked build says so before.
+# Adds a test that succeeds when, with this variant, TEST fails with this message, or when the checked
+# build reports BREACH before that.
 function(mmrange_variant_fails name suite test message)
   set(expected "failed: ${message}")
   if(MMRANGE_CHECKED AND ARGN)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# What is taken out of the library, and which tests have to see it.
+# The changes of the variants, and the tests that must detect them.
 
-# A fault does not look at the count of the vma again before it installs the page.
+# A fault does not check the count of the VMA again before it installs the page.
 mmrange_variant(mm_without_recheck)
 mmrange_variant_change(mm_without_recheck FILE src/mm/fault.c
   FROM "MM__LOCKING && f->speculative && !mm__vma_unchanged(f->vma, f->seq)" TO "false")
@@ -20,7 +20,7 @@ mmrange_variant_fails(mm_without_recheck mm_stale_vma
 mmrange_variant_fails(mm_without_recheck mm_move_faults
   no_page_is_installed_where_pages_were "thread.result is 0, not")
 
-# Nor at the entry.
+# A fault does not compare the entry with the value that it saw.
 mmrange_variant(mm_without_entry_check)
 mmrange_variant_change(mm_without_entry_check FILE src/mm/fault.c
   FROM "	if (!mm__entry_trylock(f->table, f->page, f->seen))
@@ -32,14 +32,14 @@ mmrange_variant_fails(mm_without_entry_check mm_lost_copy
 mmrange_variant_fails(mm_without_entry_check mm_lost_copy
   a_copy_does_not_replace_a_copy_that_was_written_to "thread.result is 1, not")
 
-# It only looks whether the vma is being changed now: a fork came and went.
+# A fault only checks whether a thread is changing the VMA now: it misses a fork that has finished.
 mmrange_variant(mm_without_growing_count)
 mmrange_variant_change(mm_without_growing_count FILE src/mm/fault.c
   FROM "!mm__vma_unchanged(f->vma, f->seq)" TO "mm__vma_changing(f->vma)")
 mmrange_variant_fails(mm_without_growing_count mm_fork_faults
   a_fault_does_not_allow_writing_to_a_page_that_fork_shared "peek(second, AT(0)) is 2, not")
 
-# mm_fork() does not say that it changes the vmas.
+# mm_fork() does not make the counts of the VMAs odd while it changes them.
 mmrange_variant(mm_fork_without_counts)
 mmrange_variant_change(mm_fork_without_counts FILE src/mm/fork.c
   FROM "mm__vma_change_begin(m->vma);" TO "")
@@ -48,7 +48,7 @@ mmrange_variant_change(mm_fork_without_counts FILE src/mm/fork.c
 mmrange_variant_fails(mm_fork_without_counts mm_fork_faults
   a_fault_does_not_allow_writing_to_a_page_that_fork_shared "peek(second, AT(0)) is 2, not")
 
-# Nor does a fault care for who else may have the page in its TLB.
+# In addition, a fault ignores other threads that may have the page in their TLBs.
 mmrange_variant(mm_fork_without_exclusion)
 mmrange_variant_change(mm_fork_without_exclusion FILE src/mm/fork.c
   FROM "mm__vma_change_begin(m->vma);" TO "")
@@ -65,7 +65,7 @@ mmrange_variant_change(mm_fork_without_flush FILE src/mm/fork.c
 mmrange_variant_fails(mm_fork_without_flush mm_fork_faults
   later_writes_of_a_thread_are_not_in_the_child "peek(child, AT(0)) is 2, not")
 
-# The vma at the new place does not count as being changed until the pages are there.
+# The count of the VMA at the new place becomes even before the pages have arrived.
 mmrange_variant(mm_mremap_settles_early)
 mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
   FROM "	mm__edit_end_move(move);
@@ -79,7 +79,7 @@ mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
 mmrange_variant_fails(mm_mremap_settles_early mm_move_faults
   nothing_is_lost_that_is_written_where_a_page_arrives "peek(mm, AT(8) + 1) is 0, not")
 
-# The count of an vma that is taken out of the tree stays even.
+# The count of a VMA stays even when a thread takes the VMA out of the tree.
 mmrange_variant(mm_without_dead_vmas)
 mmrange_variant_change(mm_without_dead_vmas FILE src/mm/vmas.c
   FROM "	if (!mm__vma_changing(vma))
@@ -94,7 +94,7 @@ mmrange_variant_fails(mm_without_dead_vmas mm_stale_vma
 mmrange_variant_fails(mm_without_dead_vmas mm_stale_vma
   a_page_of_a_file_is_not_installed_for_another_file "peek(mm, AT(0)) is 1, not")
 
-# What faults may look at is freed at once.
+# Memory that faults may look at is freed at once.
 mmrange_variant(mm_vmas_freed_at_once)
 mmrange_variant_change(mm_vmas_freed_at_once FILE src/mm/munmap.c
   FROM "	mm__vmas_free(removed);
@@ -137,14 +137,14 @@ mmrange_variant_change(mm_tables_freed_at_once FILE src/mm/page_table.c
 mmrange_variant_fails(mm_tables_freed_at_once mm_stale_table
   a_table_is_not_freed_while_a_fault_is_about_to_lock_it "!was_freed()")
 
-# A fault that has locked an empty entry does not look whether the table is dead.
+# A fault that has locked an empty entry does not check whether the table is dead.
 mmrange_variant(mm_without_dead_tables)
 mmrange_variant_change(mm_without_dead_tables FILE src/mm/fault.c
   FROM "!f->seen && mm__table_dead(f->table)" TO "false")
 mmrange_variant_fails(mm_without_dead_tables mm_stale_table
   no_page_is_installed_in_an_unreachable_table "present is 0, not")
 
-# A table is taken out although a fault fills an entry; and one that is not stays dead.
+# A table is taken out although a fault fills an entry; a table that stays in use remains dead.
 mmrange_variant(mm_tables_end_in_use)
 mmrange_variant_change(mm_tables_end_in_use FILE src/mm/page_table.c
   FROM "	if (is_empty(table))
@@ -162,7 +162,7 @@ mmrange_variant_change(mm_tables_stay_dead FILE src/mm/page_table.c
 mmrange_variant_fails(mm_tables_stay_dead mm_stale_table
   a_table_is_not_taken_out_while_a_fault_fills_it "!atomic_load(&table_at(mm, AT(0))->dead)")
 
-# What unmaps does not wait for a fault that has locked the entry, and finds the vma as it was.
+# An unmapper does not wait for a fault that has locked the entry and found the VMA unchanged.
 mmrange_variant(mm_zap_skips_locked)
 mmrange_variant_change(mm_zap_skips_locked FILE src/mm/pages.c
   FROM "		entry = mm__entry_await(table, addr);
@@ -175,7 +175,7 @@ mmrange_variant_change(mm_zap_skips_locked FILE src/mm/pages.c
 mmrange_variant_fails(mm_zap_skips_locked mm_stale_vma
   munmap_waits_for_a_fault_that_installs_a_page "step_to(&unmapper, AT_ENTRY_WAIT) is")
 
-# mm_munmap() takes the pages out, and then the vmas.
+# mm_munmap() takes the pages out before the VMAs.
 mmrange_variant(mm_munmap_zaps_first)
 mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
   FROM "	if (!error)
@@ -189,7 +189,7 @@ mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
 mmrange_variant_fails(mm_munmap_zaps_first mm_stale_vma
   no_page_is_installed_behind_munmap "thread.result is 0, not")
 
-# Frames are freed, and then taken out of the TLBs; or not taken out.
+# An unmapper flushes TLBs after it has freed the frames, or never.
 mmrange_variant(mm_munmap_flushes_late)
 mmrange_variant_change(mm_munmap_flushes_late FILE src/mm/pages.c
   FROM "	mm__tlb_flush(mm, thread, &gather->set, start, end);
@@ -203,7 +203,7 @@ mmrange_variant_fails(mm_munmap_flushes_late mm_stale_tlb
   a_frame_is_not_freed_while_a_thread_reads_it "reader.result is 2, not"
   "a page is freed that a thread can still reach")
 
-# A thread is not waited for that may be just using a translation.
+# A flush does not wait for a thread that may be using a translation.
 mmrange_variant(mm_without_stopping)
 mmrange_variant_change(mm_without_stopping FILE src/mm/interrupt.c
   FROM "	while (atomic_load_explicit(&thread->busy, memory_order_acquire))
@@ -246,14 +246,14 @@ mmrange_variant_change(mm_copy_without_flush FILE src/mm/fault.c
 mmrange_variant_fails(mm_copy_without_flush mm_stale_tlb
   no_thread_reads_the_old_frame_of_a_copied_page "reader.result is 1, not")
 
-# The old page may still be in TLBs when a fault can put a new one in.
+# An entry is unlocked before the flush, so a fault can install a new page while TLBs have the old one.
 mmrange_variant(mm_zap_flushes_unlocked)
 mmrange_variant_change(mm_zap_flushes_unlocked FILE src/mm/pages.c
   FROM "mm__entry_owner(entry) && mm__entry_owner(entry) != thread->number" TO "false")
 mmrange_variant_fails(mm_zap_flushes_unlocked mm_stale_tlb
   nothing_is_written_to_a_page_that_another_has_replaced "peek(mm, AT(0)) is 2, not")
 
-# The vmas, and with them their files, go before the pages.
+# The VMAs, and with them their files, are freed before the pages.
 mmrange_variant(mm_munmap_frees_vmas_first)
 mmrange_variant_change(mm_munmap_frees_vmas_first FILE src/mm/munmap.c
   FROM "	mm__vmas_free(removed);
@@ -267,7 +267,7 @@ mmrange_variant_fails(mm_munmap_frees_vmas_first mm_stale_tlb
   nothing_is_lost_that_is_written_to_a_file_until_the_flush
   "written to a file that is not mapped any more")
 
-# A thread puts an entry into its TLB, and the entry does not say so.
+# A thread puts an entry into its TLB that does not record this thread.
 mmrange_variant(mm_walk_without_owner)
 mmrange_variant_change(mm_walk_without_owner FILE src/mm/fault.c
   FROM " && mm__entry_is_for(entry, f->thread->number);" TO ";")
@@ -275,7 +275,7 @@ mmrange_variant_fails(mm_walk_without_owner mm_stale_tlb
   a_thread_with_an_entry_in_its_tlb_is_flushed "reader.result is 1, not"
   "a page is freed that a thread can still reach")
 
-# Or it could have been taken out meanwhile.
+# A thread puts an entry into its TLB that an unmapper may have taken out since the thread read it.
 mmrange_variant(mm_walk_looks_early)
 mmrange_variant_change(mm_walk_looks_early FILE src/mm/fault.c
   FROM "	mm__thread_enter(f->thread);
@@ -296,7 +296,7 @@ mmrange_variant_change(mm_commit_fills_late FILE src/mm/fault.c
 mmrange_variant_fails(mm_commit_fills_late mm_stale_tlb
   a_fault_fills_the_tlb_before_others_can_flush_it "reader.result is 0, not")
 
-# A thread waits for an entry while others cannot stop it.
+# A thread waits for an entry while other threads cannot interrupt it.
 mmrange_variant(mm_waits_unstoppable)
 mmrange_variant_change(mm_waits_unstoppable FILE src/mm/fault.c
   FROM "	mm__entry_await(f->table, f->page);
@@ -309,7 +309,7 @@ mmrange_variant_change(mm_waits_unstoppable FILE src/mm/fault.c
 mmrange_variant_fails(mm_waits_unstoppable mm_stale_tlb
   a_flush_does_not_wait_for_a_thread_that_waits_for_an_entry "a thread waits that may have to be interrupted")
 
-# A stack that may have grown, or may not any more, is not looked at again.
+# A fault does not check again whether the stack may grow, once it holds the whole space.
 mmrange_variant(mm_stack_without_recheck)
 mmrange_variant_change(mm_stack_without_recheck FILE src/mm/stack.c
   FROM "	if (!mm__stack_may_grow(thread->mm, page, &stack)) {
@@ -322,7 +322,7 @@ mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
 mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
   a_stack_does_not_grow_close_to_a_new_mapping "thread.result is 0, not")
 
-# A stack grows with nothing held but the page of the fault.
+# A fault grows a stack and holds only its own page.
 mmrange_variant(mm_stack_without_write_lock)
 mmrange_variant_change(mm_stack_without_write_lock FILE src/mm/fault.c
   FROM "mm__hold_write(f->thread, &hold, 0, UINT64_MAX)"
@@ -330,7 +330,7 @@ mmrange_variant_change(mm_stack_without_write_lock FILE src/mm/fault.c
 mmrange_variant_fails(mm_stack_without_write_lock mm_stack_faults
   nothing_is_lost_where_a_stack_grows_over_a_range_being_unmapped "peek(mm, AT(STACK - 2)) is 0, not")
 
-# Who waits for a table does not say so, or passes no fence, or is not woken.
+# A thread that waits for a table does not count as a waiter, or passes no fence, or is not woken.
 mmrange_variant(mm_table_lock_waits_unseen)
 mmrange_variant_change(mm_table_lock_waits_unseen FILE src/mm/table_lock.c
   FROM "	atomic_fetch_add_explicit(&lock->waiters, 1, memory_order_relaxed);
@@ -353,7 +353,7 @@ mmrange_variant_change(mm_table_lock_wakes_none FILE src/mm/table_lock.c
 mmrange_variant_fails(mm_table_lock_wakes_none mm_table_lock
   a_waiter_is_woken "atomic_load(&park_wakes) is 0, not")
 
-# The same for an entry; and of several threads that wait for one, only one is woken.
+# The same for an entry; and of several waiters for an entry, the unlocking thread wakes only one.
 mmrange_variant(mm_entry_lock_waits_unseen)
 mmrange_variant_change(mm_entry_lock_waits_unseen FILE src/mm/entry_lock.c
   FROM "	atomic_fetch_add_explicit(waiters, 1, memory_order_relaxed);
@@ -382,7 +382,7 @@ mmrange_variant_change(mm_entry_lock_wakes_one FILE src/mm/entry_lock.c
 mmrange_variant_fails(mm_entry_lock_wakes_one mm_entry_lock
   all_that_wait_are_woken "atomic_load(&park_woke_all) is 0, not")
 
-# What the random test of everything has to find, wherever it sees it first.
+# Variants that the random test of everything must detect, by whichever check fails first.
 function(mmrange_variant_is_found name)
   mmrange_variant_fails(${name} mm_everything agrees_with_the_model "" "")
 endfunction()
@@ -393,31 +393,31 @@ mmrange_variant_change(mm_fork_shares_private FILE src/mm/pages.c
   FROM "only_read = entry & ~(uint64_t)MM_PROT_WRITE;" TO "only_read = entry;")
 mmrange_variant_is_found(mm_fork_shares_private)
 
-# The child's vmas are locked as those of the parent.
+# The VMAs of the child are locked like those of the parent.
 mmrange_variant(mm_fork_keeps_locks)
 mmrange_variant_change(mm_fork_keeps_locks FILE src/mm/fork.c
   FROM "kind.flags &= ~MM__VMA_LOCKED;" TO "")
 mmrange_variant_is_found(mm_fork_keeps_locks)
 
-# What is moved shows its file from where it would be at its new place.
+# A moved VMA shows its file from the offset that belongs to its new address.
 mmrange_variant(mm_mremap_keeps_offset)
 mmrange_variant_change(mm_mremap_keeps_offset FILE src/mm/mremap.c
   FROM "kind.offset += r->old - target;" TO "kind.offset += 0;")
 mmrange_variant_is_found(mm_mremap_keeps_offset)
 
-# Locked vmas that become writable are not made present.
+# Locked VMAs that become writable are not made present.
 mmrange_variant(mm_mprotect_without_copies)
 mmrange_variant_change(mm_mprotect_without_copies FILE src/mm/vmas_change.c
   FROM "if (run->copies)" TO "if (false)")
 mmrange_variant_is_found(mm_mprotect_without_copies)
 
-# A stack keeps its gap to everything.
+# A stack also keeps its gap to other stacks.
 mmrange_variant(mm_stack_keeps_gap_to_stacks)
 mmrange_variant_change(mm_stack_keeps_gap_to_stacks FILE src/mm/stack.c
   FROM "mm__vma_flags(below) & MM_MAP_GROWSDOWN ||" TO "")
 mmrange_variant_is_found(mm_stack_keeps_gap_to_stacks)
 
-# A private copy is there after its file has become shorter.
+# A private copy survives although its file has become shorter.
 mmrange_variant(mm_copy_outlives_file)
 mmrange_variant_change(mm_copy_outlives_file FILE src/mm/fault.c
   FROM "static void drop_copy(struct fault *f)
@@ -428,14 +428,14 @@ mmrange_variant_change(mm_copy_outlives_file FILE src/mm/fault.c
 ")
 mmrange_variant_is_found(mm_copy_outlives_file)
 
-# A private copy is used without a look at the file.
+# An access uses a private copy without a probe of the file.
 mmrange_variant(mm_copy_without_probe)
 mmrange_variant_change(mm_copy_without_probe FILE src/mm/access.c
   FROM "copied = mm__guard_probe(slot->file, false);" TO "copied = true;")
 mmrange_variant_fails(mm_copy_without_probe mm_coherence
   touched_pages_behind_the_end_of_a_file_that_shrinks_are_not_there "peek(mm, AT(page)) is 201, not")
 
-# It is found to be too far, and stays.
+# An access finds a private copy behind the end of the file, and the copy stays.
 mmrange_variant(mm_copy_stays)
 mmrange_variant_change(mm_copy_stays FILE src/mm/fault.c
   FROM "	if (!(f->seen & MM__COPY))
@@ -444,7 +444,7 @@ mmrange_variant_change(mm_copy_stays FILE src/mm/fault.c
 mmrange_variant_fails(mm_copy_stays mm_coherence
   a_copy_that_is_found_behind_the_end_by_an_access_does_not_come_back "stats_of(mm).frames is 1, not")
 
-# It is dropped although the file has grown, or the file is asked while threads can write to the copy.
+# A fault drops a copy although the file has grown, or probes the file while threads can write to the copy.
 mmrange_variant(mm_copy_without_second_look)
 mmrange_variant_change(mm_copy_without_second_look FILE src/mm/fault.c
   FROM "left = mm__inode_has(f->vma->inode, file_index(f)) ?" TO "left = false ?")
@@ -472,7 +472,7 @@ mmrange_variant_fails(mm_fault_without_probe mm_coherence
   touched_pages_behind_the_end_of_a_file_that_shrinks_are_not_there
   "mm_fault(mm, AT(page), R, NULL) is 0, not")
 
-# The program maps the file until the grace period is over.
+# The library keeps the file mapped until the grace period is over.
 mmrange_variant(mm_file_stays_mapped)
 mmrange_variant_change(mm_file_stays_mapped FILE src/mm/inode.c
   FROM "	mm__windows_withdraw(&inode->windows);
@@ -481,7 +481,7 @@ mmrange_variant_fails(mm_file_stays_mapped mm_coherence
   a_file_can_be_sealed_once_no_shared_mapping_can_write_to_it
   "fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) is -1, not")
 
-# A private mapping has the same mapping of the program's own as a shared one.
+# Private and shared VMAs of a file use the same mapping of the process.
 mmrange_variant(mm_file_of_one_kind)
 mmrange_variant_change(mm_file_of_one_kind FILE src/mm/file.c
   FROM "*kind = MM__FILE_PRIVATE;" TO "*kind = MM__FILE_WRITABLE;")
@@ -509,7 +509,7 @@ mmrange_variant_change(mm_rcu_fences_late FILE src/mm/rcu.c
 mmrange_variant_fails(mm_rcu_fences_late mm_grace_period
   begins_with_a_fence_and_then_the_epoch "epoch_at_fence is")
 
-# It waits for no reader, or for those who came later too.
+# A grace period waits for no reader, or also for readers that came later.
 mmrange_variant(mm_rcu_without_readers)
 mmrange_variant_change(mm_rcu_without_readers FILE src/mm/rcu.c
   FROM "if (seen && seen < epoch)" TO "if (false)")
@@ -524,7 +524,7 @@ mmrange_variant_change(mm_rcu_waits_for_all FILE src/mm/rcu.c
 mmrange_variant_fails(mm_rcu_waits_for_all mm_rcu
   a_reader_that_came_later_is_not_waited_for "atomic_load(&freed) is 0, not")
 
-# What is given away during a period is freed with it.
+# Garbage that a thread gives during a period is freed with that period.
 mmrange_variant(mm_rcu_joins_period)
 mmrange_variant_change(mm_rcu_joins_period FILE src/mm/rcu.c
   FROM "	return epoch_now() + 1;
@@ -533,7 +533,8 @@ mmrange_variant_change(mm_rcu_joins_period FILE src/mm/rcu.c
 mmrange_variant_fails(mm_rcu_joins_period mm_rcu
   objects_given_by_another_thread_during_a_period_wait_for_the_next "atomic_load(&giver.freed) is 1, not")
 
-# mm__rcu_barrier() frees what the calling thread gave away, or does not wait for other threads that free.
+# mm__rcu_barrier() frees only the garbage of the calling thread, or does not wait for other threads that
+# are freeing.
 mmrange_variant(mm_rcu_barrier_of_one_thread)
 mmrange_variant_change(mm_rcu_barrier_of_one_thread FILE src/mm/rcu.c
   FROM "		empty(&thread->limbo, batch);
@@ -550,7 +551,7 @@ mmrange_variant_change(mm_rcu_barrier_leaves_early FILE src/mm/rcu.c
 mmrange_variant_fails(mm_rcu_barrier_leaves_early mm_rcu
   a_barrier_waits_for_threads_that_are_freeing "!atomic_load(&through)")
 
-# No thread waits, however much is pending.
+# A thread never waits, however much garbage is pending.
 mmrange_variant(mm_rcu_without_limit)
 mmrange_variant_change(mm_rcu_without_limit FILE src/mm/rcu.c
   FROM "*heavy = limbo->weight >= LIMIT;" TO "*heavy = false;")
@@ -565,9 +566,9 @@ mmrange_variant_change(mm_rcu_child_keeps_readers FILE src/mm/rcu.c
 mmrange_variant_fails(mm_rcu_child_keeps_readers mm_rcu
   a_child_frees_without_the_readers_of_its_parent "status is")
 
-# A reader of a border does not look at its count; an edit in place does not look whether the border is dead, or
-# how far it goes, or what gaps it has recorded; an edit with the VMA tree lock does not lock the borders that it
-# copies.
+# A reader of a border node does not check its count; an edit in place does not check whether the border node is
+# dead, or its keys, or its recorded bounds of gaps; an edit with the VMA tree lock does not lock the border nodes
+# that it copies.
 mmrange_variant(mm_border_without_count)
 mmrange_variant_change(mm_border_without_count FILE src/mm/vma_border.c
   FROM "	return !(*seq & 1);" TO "	return true;")
@@ -613,7 +614,7 @@ mmrange_variant_fails(mm_border_keeps_keys mm_border
   a_border_node_knows_that_a_key_has_moved_into_it
   "!mm__vma_edit_in_place(&edit, &tree, 170, 180, 1, false)")
 
-# A thread waits for a second border with a first one locked.
+# A thread waits for a second border node with a first one locked.
 mmrange_variant(mm_border_waits_for_second)
 mmrange_variant_change(mm_border_waits_for_second FILE src/mm/vma_border.c
   FROM "	if (MM__LOCKING && !mm__table_lock_try(&border->lock))
@@ -630,7 +631,7 @@ mmrange_variant_fails(mm_border_without_bounds mm_border
   an_edit_in_place_does_not_make_gaps_that_a_search_would_miss
   "!mm__vma_edit_in_place(&edit, &tree, 110, 130, 1, true)")
 
-# The end of the heap is looked at before its range is held, and not again; nor what follows the heap.
+# mm_brk() looks at the end of the heap, or at the VMA that follows it, before it holds the range, and not again.
 mmrange_variant(mm_brk_without_recheck)
 mmrange_variant_change(mm_brk_without_recheck FILE src/mm/brk.c
   FROM "	if (mm__brk(mm) != old) {" TO "	if (false) {")
