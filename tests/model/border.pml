@@ -1,36 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tree of areas whose leaves change in place: a lookup without a lock, writers that change a leaf
- * in place, and a writer that replaces leaves with the VMA tree lock (T). The root has two or three leaves.
- * Memory is sequentially consistent, but in the first variant the stores of a change in place come in
- * any order (what weaker memory adds is for the harness border.c). No node is used again: RCU is for
- * rcu.pml.
+ * The VMA tree with border nodes that change in place: a lookup without a lock, writers that change
+ * a border node in place, and a writer that replaces border nodes with the VMA tree lock (T). The
+ * root has two or three border nodes. Memory is sequentially consistent, but in the first variant
+ * the stores of a change in place arrive in any order (the harness border.c checks weaker memory).
+ * No node is reused: rcu.pml is about RCU.
  *
- *	reader        finds the leaf, reads its slots between two looks at its sequence count, and after
- *	              a failure maybe with its lock
- *	in_place()    locks the leaf, and changes it, unless it is dead, or too small for the change
- *	with_t()      T; locks leaves; copies; publishes by one store; the originals are dead
+ *	reader        finds the border node, reads its slots between two looks at its sequence
+ *	              count, and after a failure maybe with its lock
+ *	in_place()    locks the border node, and changes it, unless it is dead, or too small for the
+ *	              change
+ *	with_t()      T; locks border nodes; copies; publishes by one store; the originals are dead
  *
- * The addresses are 0 .. 7, and an area is known by its kind: neighbours of one kind are one mapping.
- * Ghosts: is[], what is mapped, changes when the writer makes the sequence count even, or publishes.
- * Each writer changes the range [a, b) that is its own: puts something there, and takes it out again.
+ * The addresses are 0 .. 7. A VMA is known by its kind: neighbours of one kind are one mapping. The
+ * ghost is[] records the mappings. It changes when the writer makes the sequence count even, or
+ * publishes. Each writer changes a range [a, b) of its own: it inserts a mapping there, and erases
+ * it again.
  *
- * Checked: a lookup returns a mapping, or none, as it was there at one moment of the lookup: so what is
- * mapped all the time is found, and nothing is found that never was there. In the end the leaves have
- * all that was put in, between the right keys, and nothing is locked.
+ * Checked: a lookup returns a mapping, or none, as it was there at one moment of the lookup. So it
+ * finds a mapping that exists all the time, and never one that did not exist. In the end the border
+ * nodes have all inserted mappings, between the right keys, and nothing is locked.
  *
- * SPLIT: leaves have two slots, and one is split; ACROSS: one writer maps what lies in two leaves, and
- * merges with neighbours in both; INNER: in three leaves; JOIN: T joins a leaf that has become empty with
- * the other one. BROKEN: what must be refuted:
- *	1	a lookup does not look at the sequence count again
+ * SPLIT: border nodes have two slots, and one is split; ACROSS: a writer inserts a mapping that
+ * lies in two border nodes, and merges with neighbours in both; INNER: in three border nodes; JOIN:
+ * T joins a border node that has become empty with the other one. BROKEN: what must be refuted:
+ *	1	a lookup does not check the sequence count again
  *	2	the sequence count is even before the last store
- *	3	T: the last leaf is copied without its lock
- *	4	a change in place does not ask whether the leaf is dead
- *	5	nor whether the leaf has all of the range and what touches it
+ *	3	T: the last border node is copied without its lock
+ *	4	a change in place does not check whether the border node is dead
+ *	5	nor whether the border node has all of the range and of the mappings that touch it
  *	6	a lookup begins although the sequence count is odd
- *	7	with JOIN: T does not lock the leaf that another one is joined with
+ *	7	with JOIN: T does not lock the border node that another one is joined with
  *	8	the sequence count is not odd before the first store
- *	9	with ACROSS: a key moves, and the leaf behind it stays as it was
+ *	9	with ACROSS: a key moves, and the border node behind it stays as it was
  *	10	T: originals are unlocked before they are dead
  */
 #ifndef BROKEN
@@ -64,7 +66,7 @@ typedef leaf_t {
 	byte low, high; /* do not change */
 	bool locked, dead;
 	byte seq;
-	byte start[SLOTS], end[SLOTS], area[SLOTS]; /* 0: no area */
+	byte start[SLOTS], end[SLOTS], area[SLOTS]; /* 0: no VMA */
 }
 
 typedef root_t {
@@ -92,7 +94,7 @@ byte moments;
 byte moment[MOMENTS];
 byte at, from, to, n;
 
-/* What is mapped at `where`, as a number. */
+/* The mappings at `where`, as a number. */
 inline ghost_moment()
 {
 	from = where;
@@ -149,7 +151,7 @@ inline ghost_end(x, result)
 }
 
 /*
- * What leaves have
+ * The contents of border nodes
  */
 
 inline lock(l)
@@ -166,7 +168,7 @@ inline route(r, x, i)
 	od
 }
 
-/* Adds to the map what is in a leaf. */
+/* Adds the mappings of a border node to the map. */
 inline expand(l)
 {
 	for (n : 0 .. SLOTS - 1) {
@@ -331,7 +333,7 @@ inline store_slots()
 }
 #endif
 
-/* done: false: it takes T. */
+/* done: false if the writer has to take T. */
 inline in_place()
 {
 	do
@@ -380,11 +382,11 @@ inline in_place()
 	atomic { leaf[l].locked = false; r = 0; l = 0 }
 }
 
-/* Leaves that have nothing but the range are not locked. */
+/* Border nodes that contain nothing but the range are not locked. */
 #define NEEDS_LOCK(i) (!((i) > in_first && (i) < in_last))
 #define GETS_LOCK(i)                                                                               \
 	(NEEDS_LOCK(i) && !(BROKEN == 3 && (i) == last) && !(BROKEN == 7 && (i) == sibling))
-/* The last leaf stays although its key moves. */
+/* The last border node stays although its key moves. */
 #define STAYS (BROKEN == 9 && first < last && key > tree[r].low[last])
 
 inline make_leaf(k, l1, l2)
@@ -411,7 +413,7 @@ inline keep_child(k, j)
 	tree[next_root].child[k] = tree[r].child[j]
 }
 
-/* One leaf in place of first .. last, or two with that key; and a root that has them. */
+/* One border node in place of first .. last, or two with that key; and a root with them. */
 inline make_copies()
 {
 	i = 0;
@@ -443,7 +445,7 @@ inline make_copies()
 	i = 0; s = 0
 }
 
-/* keys: which keys there can be between two leaves; bit 0: one will do. */
+/* keys: the possible keys between two border nodes; bit 0: a single node suffices. */
 inline find_keys()
 {
 	keys = 0;
@@ -614,7 +616,7 @@ inline put(l, i, s, e, v)
 	n = 0
 }
 
-/* Two or three leaves; keys: the second and the third. */
+/* Two or three border nodes; keys: the second and the third. */
 inline plant(second, third)
 {
 	tree[0].count = (third -> 3 : 2);
@@ -634,7 +636,7 @@ inline plant(second, third)
 	i = 0; n = 0
 }
 
-/* All that is left is what is mapped, where it belongs; what BROKEN 9 does, lookups see. */
+/* The tree has all mappings, each in its place. Lookups detect BROKEN 9. */
 inline check_tree()
 {
 	assert(!t_locked && !looking);

@@ -2,39 +2,41 @@
 /*
  * Two threads that write to a page, a fork, an madvise() and the end of a relative: vma.h, fault.c,
  * fork.c, pages.c, frames.c. The order of the steps is that of the source; memory is sequentially
- * consistent (what weaker memory adds is for the harnesses fault.c and references.c).
+ * consistent (the harnesses fault.c and references.c check weaker memory).
  *
- *	user()      mm_write(): try_copy(), and where that does not go, mm__fault(), first without
- *	            the range, then with it; with FILE, the first user reads
- *	serve()     serve() and what it calls
+ *	user()      mm_write(): try_copy(), and where that fails, mm__fault(), first without the
+ *	            range, then with it; with FILE, the first user reads
+ *	serve()     serve() and the functions that it calls
  *	commit()    commit()
- *	flush()     mm__tlb_flush(), one step for each thread (the steps of that: interrupt.c)
- *	forker      copy_areas() with share_table(), and end_changes()
- *	dropper     mm__pages_zap() for mm_madvise(), which leaves the area as it is
+ *	flush()     mm__tlb_flush(), one step for each thread (stopping.pml has the steps of that)
+ *	forker      copies the VMAs, with share_table(), and end_changes()
+ *	dropper     mm__pages_zap() for mm_madvise(), which leaves the VMA as it is
  *	relative    the child ends, at any time
- *	unmapper    mm_munmap(), with UNMAP in place of the fork and the relative: there is no page yet
+ *	unmapper    mm_munmap(), with UNMAP in place of the fork and the relative: there is no page
+ *	            yet
  *
- * There is one page. In a frame is the set of those who have written to it. With FILE, frame 0 is a
- * page of a file, mapped privately, and the cache has a reference to it.
+ * There is one page. A frame contains the set of the users that have written to it. With FILE,
+ * frame 0 is a page of a file, mapped privately, and the cache has a reference to it.
  *
- * Checked: nobody writes to a frame that is free, a file's, or, when the fork is over, the child's;
- * what was written is in what is mapped, unless that was dropped since, and there is no other page yet;
- * frames have as many references as there are to them; nothing is mapped when mm_munmap() has returned.
+ * Checked: no user writes to a frame that is free, or a file's, or, after the fork, the child's;
+ * the mapped frame has all writes since the page was last dropped, and there is no second page;
+ * frames have as many references as there are entries and caches with them; nothing is mapped when
+ * mm_munmap() has returned.
  *
- * With AGAIN, there was a fork before, so that the page may not be written to, though it is not shared; and
- * no madvise().
+ * With AGAIN, there was an earlier fork, so that the page is read-only, though it is not shared;
+ * and there is no madvise().
  *
  * BROKEN: what must be refuted:
- *	1	the count of the area is not looked at again
- *	2	the entry is not compared
+ *	1	a fault does not check the count of the VMA again
+ *	2	a fault does not compare the entry
  *	3	the count becomes odd after the entry has changed
  *	4	fork does not flush
  *	5	a frame is dropped before the flush
  *	6	a page of a file is reused in place, too, if it seems to be exclusive (with FILE)
  *	7	the dropper empties the entry before the flush
  *	8	the unmapper does not wait for an empty entry that is locked (with UNMAP)
- *	9	an entry that is locked is put into a TLB
- *	10	the count is looked at before the entry is locked
+ *	9	a thread puts a locked entry into its TLB
+ *	10	a fault checks the count before it locks the entry
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -55,15 +57,15 @@
 byte nr_readers;
 bool writes;
 
-/* The area, and the entry. */
+/* The VMA, and the entry. */
 byte seq;
 bool mapped = true;
 bool busy; /* the entry is locked */
 byte frame;
 bool writable;
-byte owner; /* 0: nobody */
+byte owner; /* 0: none */
 
-/* The users' TLBs; they are 1 and 2. */
+/* The TLBs of the users, which are 1 and 2. */
 byte tlb[3] = NONE;
 bool tlb_writable[3];
 bool counts[3]; /* has written, and the page was not dropped since */
@@ -114,7 +116,7 @@ inline new_frame(n)
 	}
 }
 
-/* What is seen is sf, sw and so; what it is to become nf, nw and no. */
+/* The fault saw sf, sw and so; the entry is to become nf, nw and no. */
 inline commit()
 {
 #if BROKEN == 10
@@ -174,7 +176,7 @@ inline map_cached()
 	fi
 }
 
-/* As it is, but for its rights and who may have it. */
+/* Changes only the rights and the owner. */
 inline allow(w)
 {
 	atomic {
@@ -187,7 +189,7 @@ inline allow(w)
 
 inline serve()
 {
-	/* Where it is locked: falls back, or waits. */
+	/* If the entry is locked, the fault falls back, or waits. */
 	atomic { speculative || !busy -> sl = busy; sf = frame; sw = writable; so = owner }
 	if
 	:: sl -> ok = false
@@ -306,7 +308,7 @@ proctype forker()
 	}
 }
 
-/* An entry that no thread may have in its TLB is emptied at once, another one when it has been flushed. */
+/* Empties an entry at once if no thread may have it in its TLB, else after the flush. */
 inline zap()
 {
 	atomic {
@@ -353,7 +355,7 @@ proctype dropper()
 	nr_readers--
 }
 
-/* There is no fork then, and so no count that becomes even again. */
+/* There is no fork then, so no count becomes even again. */
 proctype unmapper()
 {
 	byte f, had;
@@ -368,7 +370,7 @@ proctype unmapper()
 	:: BROKEN == 3 -> seq++
 	:: else
 	fi;
-	/* Nothing is mapped when it has returned, or is later. */
+	/* Nothing is mapped when mm_munmap() has returned, or later. */
 	unmapped = true;
 	atomic { mapped = false; writes = false }
 }

@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Moves in place from one leaf of areas to another, (L-E) of vma_border.c, with faults at both places and a
- * writer that has the lock of the tree. A change of slots is one step here, as border.pml has the steps of it;
- * so is a lookup. Memory is sequentially consistent.
+ * Moves in place from one border node to another, [BORDER-E] of vma_border.c, with faults at both
+ * places and a writer that has the lock of the tree. A change of slots is one step here, and so is
+ * a lookup: border.pml has their steps. Memory is sequentially consistent.
  *
- *	mover()		mm_mremap() to a known place: holds both ranges, locks the lower leaf, and tries to
- *			lock the upper one; or else takes the lock of the tree, and waits for both leaves
- *	writer()	has the lock of the tree, and locks both leaves in any order
+ *	mover()		mm_mremap() to a known place: holds both ranges, locks the lower border node,
+ *			and tries to lock the upper one; or else takes the lock of the tree, and
+ *			waits for both border nodes
+ *	writer()	has the lock of the tree, and locks both border nodes in any order
  *	fault()		without the range; with it, if `ranged`
  *
- * Two movers: one moves what is at place 0, in leaf 0, to place 2, in leaf 1; the other one what is at place 3,
- * in leaf 1, to place 1, in leaf 0.
+ * There are two movers: one moves the mapping at place 0, in node 0, to place 2, in node 1; the
+ * other one moves the mapping at place 3, in node 1, to place 1, in node 0.
  *
- * Checked: no threads wait in a circle; a writer with both leaves finds what is moved at one of the two places,
- * and not at both; when the move returns, the page that was at the old place is at the new one, and nothing is
- * left at the old place.
+ * Checked: no threads wait in a circle; a writer with both border nodes finds a moved mapping at
+ * exactly one of its two places; when the move returns, the page has moved from the old place to
+ * the new one, and nothing is left at the old place.
  *
  * BROKEN: what must be refuted:
- *	1	a mover waits for its second leaf
- *	2	it locks the one leaf, changes and unlocks it, and then the other
- *	3	the new area does not count as being changed until the page is there
- *	4	the old area is not killed
+ *	1	a mover waits for its second border node
+ *	2	a mover locks one border node, changes and unlocks it, and then the other
+ *	3	the count of the new VMA becomes even before the page has arrived
+ *	4	the old VMA is not killed
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -34,8 +35,8 @@ bool tree_locked;
 bool leaf_locked[2];
 bool table_locked;
 
-byte at[PLACES];    /* the area, or NONE */
-byte seq[5];        /* of areas: the one that leaves is place + 1 of the place that it leaves or arrives at */
+byte at[PLACES];    /* the VMA, or NONE */
+byte seq[5];        /* of VMAs: place + 1 of the place that a VMA leaves or arrives at */
 byte entry[PLACES]; /* the frame, or NONE */
 bool writes[PLACES];
 byte readers[PLACES];
@@ -54,7 +55,7 @@ inline hold(from, to)
 	}
 }
 
-/* With both leaves, or without the second one if another thread has it. */
+/* Locks both border nodes, or only the first one if another thread has locked the second. */
 inline lock_in_place()
 {
 	if
@@ -173,7 +174,7 @@ proctype writer()
 	tree_locked = false
 }
 
-/* A frame is told apart by the place where it was installed. */
+/* The place where a frame was installed identifies the frame. */
 inline install(place)
 {
 	if

@@ -1,35 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Areas whose neighbours change at the same time, and faults: what is in a leaf that changes in place,
- * with the rules of vma.h. Two writers hold the range of one page each, next to each other. A change of
- * slots is one step here, as border.pml has the steps of it; so is a lookup. Memory is sequentially
- * consistent (what weaker memory adds is for the harnesses fault.c and border.c).
+ * VMAs whose neighbours change at the same time, and faults: the mappings of a border node that
+ * changes in place, with the rules of vma.h. Two writers hold the range of one page each, next to
+ * each other. A change of slots is one step here, and so is a lookup: border.pml has their steps.
+ * Memory is sequentially consistent (the harnesses fault.c and border.c check weaker memory).
  *
- *	put()       mm_mmap() where nothing is: a neighbour of the same kind grows, or both become one
- *	change()    mm_mprotect(); with `anew`, mm_mmap() of something else in the place of what is there
+ *	put()       mm_mmap() in an empty range: a neighbour of the same kind grows, or both become
+ *	            one
+ *	change()    mm_mprotect(); with `anew`, mm_mmap() of another mapping in place of the present
+ *	            one
  *	remove()    mm_munmap()
  *	fault()     without the range; ranged_fault(): with the range for reading
  *
- * There are four pages: the first and the last are always mapped, and no writer holds their ranges. The
- * kind of an area is its protection: 1 or 2, which allows more. An area is where at[] says.
+ * There are four pages. The first and the last are always mapped, and no writer holds their ranges.
+ * The kind of a VMA is its protection: 1, or 2, which allows more. at[] tells where a VMA is.
  *
- *	[N]  an area that touches the end of a range that a writer holds, changes only with the lock of its
- *	     leaf: its bounds, its kind, and whether its count is odd
+ *	[VMA-N]  A VMA that touches the end of a range that a writer holds changes only with the
+ *	         lock of its border node: its bounds, its kind, and whether its count is odd.
  *
- * Checked, when an operation returns, and in the end: no page is mapped where no area is; no page allows
- * more than its area; each area has the protection that was asked for there, and neighbours of one kind
- * are one area. At any time: a fault that holds its range finds there what is mapped there.
+ * Checked, when an operation returns, and in the end: no page is mapped where no VMA is; no page
+ * allows more than its VMA; each VMA has the protection that was requested there, and neighbours of
+ * one kind are one VMA. At any time: a fault that holds its range finds the mapping there.
  *
  * RANGED: the fault holds its range. BROKEN: what must be refuted:
- *	1	a fault does not look at the count again
- *	2	[N] a protection changes, with an odd count, without the lock of the leaf
- *	3	what is unmapped is killed after its pages are zapped
- *	4	an area that is cut becomes smaller, and is not killed
- *	5	[N] what was changed is merged, or made even, without the lock of the leaf
- *	6	[N] the area is looked up before the leaf is locked, and not again
+ *	1	a fault does not check the count again
+ *	2	[VMA-N] a protection changes, with an odd count, without the lock of the border node
+ *	3	a VMA is killed after its pages are zapped
+ *	4	a writer that cuts a VMA makes it smaller, and does not kill it
+ *	5	[VMA-N] a changed VMA is merged, or made even, without the lock of the border node
+ *	6	[VMA-N] a writer looks up the VMA before it locks the border node, and not again
  *	7	a fault begins although the count is odd
- *	8	[N] put() looks at the neighbours before the leaf is locked
- *	9	a neighbour grows although it is being changed
+ *	8	[VMA-N] put() looks at the neighbours before it locks the border node
+ *	9	a neighbour grows although a writer is changing it
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -38,20 +40,20 @@
 #define PAGES 4
 #define AREAS 14
 
-byte at[PAGES]; /* 0: nothing */
+byte at[PAGES]; /* 0: none */
 byte prot[AREAS];
 byte seq[AREAS];
 byte next_area = 1;
 bool leaf_locked;
 
 bool table_locked;
-byte entry[PAGES]; /* what it allows; 0: nothing */
+byte entry[PAGES]; /* the rights of the page; 0: no page */
 
-/* Ranges. */
+/* Held ranges. */
 bool writes[PAGES];
 byte readers[PAGES];
 
-/* What was asked for. */
+/* The requested protection. */
 byte asked[PAGES];
 
 inline leaf_lock()
@@ -103,7 +105,10 @@ inline kill(a)
 	}
 }
 
-/* Page x becomes new; what is left of the old area, on both sides, is new areas, which are even at once. */
+/*
+ * Page x becomes new. The rest of the old VMA, on both sides, becomes new VMAs, which are even at
+ * once.
+ */
 inline set_slot(new)
 {
 	d_step {
@@ -274,7 +279,7 @@ inline release(p)
 	}
 }
 
-/* Nothing is there yet. */
+/* The page is not mapped yet. */
 proctype mapper(byte x; byte p; byte then)
 {
 	byte left, right, old, new, i;
@@ -297,7 +302,7 @@ proctype mapper(byte x; byte p; byte then)
 	fi
 }
 
-/* Something is. */
+/* The page is mapped. */
 proctype protector(byte x; byte p; bool then)
 {
 	byte left, right, old, new, i;
@@ -348,7 +353,7 @@ proctype fault(byte x)
 	atomic { a = 0; s = 0; p = 0 }
 }
 
-/* With the range the area stays, or becomes another one of the same kind. */
+/* A thread with the range finds the VMA unchanged, or replaced by one of the same kind. */
 proctype ranged_fault(byte x)
 {
 	byte a, p;

@@ -1,21 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Grace periods of src/mm/rcu.c: readers that look at what one thread unlinks and frees, PERIODS
- * times. Stores are seen late: those of a reader to `seen` in their order, when its store buffer gives
- * them away; the writer's, which are relaxed, in any order. A heavy fence has all of them seen. The light
- * fence is one for the compiler only, so it is not here: the steps of a reader are in their order.
+ * Grace periods of src/mm/rcu.c: readers look at objects that one thread unlinks and frees, PERIODS
+ * times. Stores become visible late: those of a reader to `seen` in their order, when its store
+ * buffer releases them; the writer's, which are relaxed, in any order. A heavy fence makes all of
+ * them visible. The light fence is a fence for the compiler only, so the model has none: the steps
+ * of a reader are in their order.
  *
- *	read_section()   mm__rcu_read_lock() [RCU-R1], a look [RCU-R2], mm__rcu_read_unlock() [RCU-R3]
- *	writer           unlinks, begin_period() [RCU-G1] [RCU-G2], has_passed() [RCU-G3], frees [RCU-G4]
+ *	read_section()   mm__rcu_read_lock() [RCU-R1], a look [RCU-R2], mm__rcu_read_unlock()
+ *	                 [RCU-R3]
+ *	writer           unlinks, begin_period() [RCU-G1] [RCU-G2], has_passed() [RCU-G3], frees
+ *	                 [RCU-G4]
  *
- * Checked: no reader holds an object that is free; and no thread waits for ever.
+ * Checked: no reader holds an object that is free; and no thread waits without end.
  *
- * STAYS: a section that began in the last period lasts until that is over. BROKEN: what must be refuted:
+ * STAYS: a section that began in the last period lasts until that period is over. BROKEN: what must
+ * be refuted:
  *	1	a period begins without a fence
  *	2	the fence comes after the new epoch
- *	3	a reader that has not passed is not waited for
- *	4	a reader that stored the epoch before is taken for one that came later
- *	5	with STAYS, a reader that came later is waited for
+ *	3	the writer does not wait for a reader that has not passed
+ *	4	the writer takes a reader that stored the epoch before for one that came later
+ *	5	with STAYS, the writer waits for a reader that came later
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -55,7 +59,7 @@ inline fence()
 	}
 }
 
-/* What the processors do at any time. */
+/* Steps that the processors take at any time. */
 active proctype memory()
 {
 end:	do

@@ -2,28 +2,29 @@
 /*
  * Readers that publish their ranges in slots, and a writer that adopts them. The order of the steps
  * on a slot, and against the leaf's word, is that of the source; memory is sequentially consistent
- * (what weaker memory adds is for the harness slots.c).
+ * (the harness slots.c checks weaker memory).
  *
  *	acquire()   range__acquire_fast() and range__acquire_slow() of a reader, by range_trylock()
- *	enter()     range__reader_enter(), range__slot_publish(), settle()
+ *	enter()     range__reader_enter(), range__slot_publish(), recheck_locked()
  *	release()   range__reader_leave() and leave_slowly(), or range__release_slow()
- *	acquire_locked()   the rest of it; range__bias_note_locked() biases the leaf at any time that
- *	            it may, REBIAS times
- *	lock(), unlock()   range__span_lock(), range__span_unlock() of one leaf: see slots_two.pml for two
- *	revoke()    range__bias_revoke() and adopt()
+ *	acquire_locked()   the rest of range__acquire_slow(); range__bias_note_locked() biases the
+ *	            leaf at any time that it may, REBIAS times
+ *	lock(), unlock()   range__span_lock(), range__span_unlock() of one leaf: see slots_two.pml
+ *	                   for two
+ *	revoke()    range__bias_revoke() and adopt_reader()
  *	writer      range_trylock() and range_unlock() of a range of key 1, twice
  *	helper      range_unlock() by another thread than the one that locked
  *
- * There is one leaf, and one more that is always biased and that nobody but a reader comes to.
+ * There is one leaf, and a second one that is always biased and that only one reader uses.
  *
- * Checked: no reader and writer of the same key at the same time; who adopts finds a range that is in
- * use, and not in the tree (S3); in the end nothing is left in the tree and the slots.
+ * Checked: no reader and writer hold the same key at the same time; a thread that adopts finds a
+ * range that is in use, and not in the tree [SLOT-S3]; in the end the tree and the slots are empty.
  *
  * ELSEWHERE: see below. BROKEN: what must be refuted:
  *	1	a reader does not look at the word again after publishing
  *	2	nor after leaving
  *	3	adopt() does not look at the state again
- *	4	adopt() does not ask whether the range has been adopted before
+ *	4	adopt() does not check whether the range has been adopted before
  *	5	a reader that finds the bias ended retracts, also if it has been adopted
  */
 #ifndef BROKEN
@@ -56,7 +57,7 @@ byte range[SLOTS] = NOWHERE;
 byte key[RANGES];
 byte stamp[RANGES] = NOWHERE; /* generation, or NOWHERE: it is in no slot */
 bool adopted[RANGES];         /* height != 0 */
-bool in_use[RANGES];          /* from the call that acquires it to the return of the one that releases it */
+bool in_use[RANGES];          /* from the call that acquires it to the return of its release */
 bool held[RANGES];            /* its user reads */
 
 inline lock()
@@ -74,7 +75,7 @@ inline free_slot(s)
 	atomic { assert(state[s] == LEAVING); state[s] = FREE; version[s]++ }
 }
 
-/* What adopt() has seen in a slot; with the leaf locked. */
+/* The state of a slot that adopt() has seen, with the leaf locked. */
 byte seen, found;
 
 inline adopt(s)
@@ -135,7 +136,7 @@ inline acquire_locked(r, fails)
 	}
 }
 
-/* g is the generation that has been seen. Whether the range is held. */
+/* g is the generation that the reader has seen. Sets is_held. */
 inline enter(r, s, g, is_held)
 {
 	is_held = false;
@@ -201,7 +202,10 @@ inline acquire(r, s, g, is_held, fails)
 			:: !is_held ->
 				lock();
 #ifdef ELSEWHERE
-				/* A reader that finds no slot ends the bias if it has paid enough. */
+				/*
+				 * A reader that finds no slot ends the bias if such readers have
+				 * cost enough.
+				 */
 				if
 				:: revoke()
 				:: true
@@ -264,8 +268,8 @@ inline release(r, s)
 }
 
 /*
- * With ELSEWHERE, the first range is in the other leaf, where nobody disturbs, and is released by
- * another thread. The second one needs the same slot.
+ * With ELSEWHERE, the first range is in the other leaf, which no other thread uses, and another
+ * thread releases it. The second range needs the same slot.
  */
 #ifdef ELSEWHERE
 bool handed_away;
@@ -302,7 +306,7 @@ active proctype helper_elsewhere()
 #endif
 
 /*
- * The first range is released by the helper, at any time. Without ELSEWHERE, a second one needs the
+ * The helper releases the first range, at any time. Without ELSEWHERE, a second range needs the
  * same slot.
  */
 bool handed;
@@ -363,7 +367,9 @@ active proctype writer()
 	od
 }
 
-/* When nobody goes on: if somebody has not come to his end, that is an error as well. */
+/*
+ * Runs when no thread can go on. A thread that has not come to its end by then is an error as well.
+ */
 active proctype check()
 {
 	timeout;

@@ -1,34 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Readers whose ranges span two leaves: one publication in a slot, and a look at both words. What
- * slots.pml checks in one leaf is a step here; the rest is as there.
+ * Readers whose ranges span two leaves: one publication in a slot, and a look at both words. The
+ * steps that slots.pml checks in one leaf are one step here; the rest is as there.
  *
- *	acquire()   range__acquire_fast(), enter_both(), enter_instead(), and range__acquire_slow() of
- *	            a reader, by range_trylock(); range__bias_note_locked() biases a leaf at any time that
- *	            it may, REBIAS times
+ *	acquire()   range__acquire_fast(), enter_both(), enter_slot_instead(), and
+ *	            range__acquire_slow() of a reader, by range_trylock(); range__bias_note_locked()
+ *	            biases a leaf at any time that it may, REBIAS times
  *	enter()     range__reader_enter(), range__slot_publish()
- *	settle()    settle() and can_be_recorded(), record_rest(), erase_adopted()
+ *	settle()    recheck_locked() and can_be_recorded(), record_rest(), erase_adopted()
  *	release()   range__reader_leave() and leave_slowly(), or range__release_slow()
  *	revoke()    range__bias_revoke(): one look at a slot for all leaves of the set, then adopt()
  *	writer      range_trylock() and range_unlock() of a range in one leaf, or in both
  *
- * Every writer of a leaf conflicts with all that is in it.
+ * Every writer of a leaf conflicts with all ranges in it.
  *
- * Checked: no reader and writer, and no two writers, of the same leaf at the same time; a range that is
- * adopted is in use, and is recorded once in each leaf (S3); in the end nothing is left in the trees
- * and the slots, and each thread has come to its end.
+ * Checked: no reader and writer, and no two writers, hold the same leaf at the same time; an
+ * adopted range is in use, and is recorded once in each leaf [SLOT-S3]; in the end the trees and
+ * the slots are empty, and each thread has come to its end.
  *
  * BROKEN: what must be refuted:
  *	1	after publishing, the reader looks at the word of the first leaf only
- *	2	so it does when it leaves
+ *	2	the same when it leaves
  *	3	a reader that was adopted in one leaf is held, and not recorded in the other one
  *	4	a reader that retracts stays where it was adopted
- *	5	settle() asks only whether the first leaf is as it was
- *	6	adopt() does not ask whether the range has been adopted in this leaf before
- *	7	a reader retracts if one of its leaves has not adopted it and has a writer, but looks for
+ *	5	settle() checks only whether the first leaf is unchanged
+ *	6	adopt() does not check whether the range has been adopted in this leaf before
+ *	7	a reader retracts if one of its leaves has not adopted it and has a writer, but checks
  *		that in the first leaf only
- *	8	a reader that leaves looks only in the leaf whose word has changed first, and leaves what
- *		the other one has adopted
+ *	8	a reader that leaves looks only in the leaf whose word has changed first, and leaves its
+ *		adopted range in the other one
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -53,7 +53,7 @@ byte where[2];        /* set of leaves */
 byte stamp[4];        /* of range r in leaf l: 2 r + l */
 bool in_slot[2];      /* as the stamp says */
 bool adopted[4];      /* height != 0 */
-bool in_use[2];       /* from the call that acquires it to the return of the one that releases it */
+bool in_use[2];       /* from the call that acquires it to the return of its release */
 bool held[2];
 
 #define has(r, l) (where[r] & (1 << (l)))
@@ -95,7 +95,7 @@ inline erase(r, l)
 	tree[l] = tree[l] & ~(1 << r)
 }
 
-/* The reader in slot r, which was IN a moment ago. */
+/* The reader in slot r, which was IN at the look before. */
 inline adopt(r, l)
 {
 	atomic {
@@ -183,7 +183,7 @@ inline settle(r, ok)
 	fi
 }
 
-/* The stamps have been set. Whether the range is held. */
+/* The stamps have been set. Sets ok if the range is held. */
 inline enter(r, ok)
 {
 	atomic { in_slot[r] = true; adopted[2 * r] = false; adopted[2 * r + 1] = false }

@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stopping a thread, of src/mm/thread.h: one that enters ENTRIES times, and two that stop it, STOPS times
- * each. The thread's stores to busy are seen late, in their order, when its store buffer gives them away.
- * A heavy fence has all of them seen, and so has a full fence of the thread itself. The light fence is one
- * for the compiler only, so it is not here: the steps are in their order. Atomic operations are seen at
- * once, and leave the store buffer as it is.
+ * Interrupting a thread (src/mm/thread.h): one thread that enters ENTRIES times, and two that
+ * interrupt it, STOPS times each. The thread's stores to busy become visible late, in their order,
+ * when its store buffer releases them. A heavy fence makes all of them visible, and so does a full
+ * fence of the thread itself. The light fence is a fence for the compiler only, so the model has
+ * none: the steps are in their order. Atomic operations are visible at once, and leave the store
+ * buffer as it is.
  *
- *	user       mm__cpu_enter() [E1] [E2], mm__cpu_pass_fenced() [F1], unfence() [F2], mm__cpu_leave() [E3]
- *	stopper    stop() [S1], pass_fence(), wait_stopped() [S2], go_on() [S3]
+ *	user       mm__thread_enter() [THREAD-E1] [THREAD-E2], mm__thread_pass_fenced() [THREAD-F1],
+ *	           unfence() [THREAD-F2], mm__thread_leave() [THREAD-E3]
+ *	stopper    an interrupting thread: sets the mark [THREAD-S1], passes a fence, waits until
+ *	           the thread has left [THREAD-S2], and resumes it [THREAD-S3]
  *
- * Checked: the thread is not within while somebody has stopped it; and no thread waits for ever.
+ * Checked: the thread is not inside while another thread has interrupted it; and no thread waits
+ * without end.
  *
  * BROKEN: what must be refuted:
  *	1	no heavy fence
  *	2	a fenced thread passes no fence
- *	3	it does not look again after its fence
- *	4	F2 is a load and a store
- *	5	who stops looks whether the thread is fenced before S1
- *	6	who stops does not wait
+ *	3	a fenced thread does not check again after its fence
+ *	4	THREAD-F2 is a load and a store
+ *	5	an interrupting thread checks whether the thread is fenced before THREAD-S1
+ *	6	an interrupting thread does not wait
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -41,7 +45,7 @@ inline drain()
 	od
 }
 
-/* What the processor does at any time. */
+/* Steps that the processor takes at any time. */
 active proctype memory()
 {
 end:	do

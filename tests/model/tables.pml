@@ -1,32 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Tables that come and go: page_table.c, with a parent that stays and the lowest tables below it. Two threads
- * put an entry in and take it out again, whereupon the table may be empty and is freed; a third one
- * puts an entry in that stays, and finds it again. The order of the steps is that of the source; memory
- * is sequentially consistent (what weaker memory adds is for the harness tables.c). The mover pins the
- * table, fills an entry without a look at whether the table is dead, and takes it out again (MOVER).
+ * Tables that come and go: page_table.c, with a parent that stays and the lowest tables below it.
+ * Two threads put an entry in and take it out again; then the table may be empty and is freed. A
+ * third thread puts an entry in that stays, and finds it again. The order of the steps is that of
+ * the source; memory is sequentially consistent (the harness tables.c checks weaker memory). The
+ * mover pins the table, fills an entry without a check whether the table is dead, and takes it out
+ * again (MOVER).
  *
  *	make()      mm__table_make() with make_below()
- *	put()       commit(): the empty entry is locked, and the table is not dead [P2]; or with settle(),
- *	            mm__table_settle()
+ *	put()       commit(): the empty entry is locked, and the table is not dead [PT-P2]; or with
+ *	            settle(), mm__table_settle()
  *	take()      mm__pages_zap() for one page
- *	try_free()  try_free() with take_out() and end_lowest() [P1], and the freeing when those who read
- *	            have gone
+ *	try_free()  try_free() with take_out() and end_lowest() [PT-P1], and the freeing when
+ *	            earlier readers have left
  *	mover       mm__table_pin(), put_entries(), take_entries(), mm__table_unpin()
  *
- * Checked: no thread touches a table that is freed; what was put in is found; in the end there is a table,
- * with what is in it; one that is empty is not left behind by all (with EMPTIES, where no entry stays).
+ * Checked: no thread touches a table that is freed; a thread finds the entry that it put in; in the
+ * end there is a table with its entries; the threads leave no empty table behind (with EMPTIES,
+ * where no entry stays).
  *
  * BROKEN: what must be refuted:
- *	1	it is not asked whether the table is dead
- *	2	it is freed at once
- *	3	the parent is not asked again before a table is put in
- *	4	the entries are not looked at again once the table is dead
- *	5	an entry that is locked counts as empty then
+ *	1	a thread does not check whether the table is dead
+ *	2	a table is freed at once
+ *	3	a thread does not look at the parent again before it links a table in
+ *	4	a thread does not look at the entries again once the table is dead
+ *	5	it then counts a locked entry as empty
  *	6	the dead table does not come back to life
- *	7	pins are not looked at (MOVER)
- *	8	the table is pinned without the parent's lock (MOVER)
- *	9	it is asked whether the table is dead before the entry is locked
+ *	7	a thread does not check the pins (MOVER)
+ *	8	the mover pins the table without the parent's lock (MOVER)
+ *	9	a thread checks whether the table is dead before it locks the entry
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -89,7 +91,7 @@ inline make(t)
 	fi
 }
 
-/* Its own entry, which is empty: locks it. */
+/* Locks the thread's own entry, which is empty. */
 inline lock_empty(t)
 {
 	atomic {
@@ -135,14 +137,14 @@ inline put()
 	od
 }
 
-/* A grace period: those who read now have ended that. */
+/* A grace period: all readers of now have left. */
 inline wait_for(i)
 {
 	atomic { seen = sections[i]; was = reading[i] }
 	!was || sections[i] != seen
 }
 
-/* Entry i, once it is not locked: is it empty? */
+/* Whether entry i is empty, once it is not locked. */
 inline look(i)
 {
 	if
@@ -201,7 +203,7 @@ inline try_free()
 	fi
 }
 
-/* Its own entry is there: so the table is, too. */
+/* The thread's own entry exists, so the table does, too. */
 inline take()
 {
 	read_lock();

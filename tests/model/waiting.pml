@@ -1,34 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting and waking over several leaves: barging, starving waiters and claims, queues that a waiter
- * moves between, the designated waker, timeouts, range_cancel(), splits and merges. What border.c and
- * wait.c do with all leaves of an acquisition locked is one step here: words.pml is about how they come
- * to be locked. Parking and waking are steps of their own, and so is the release in each leaf. Keys are
- * bits; a range is a set of neighbouring bits, and an acquisition has one or two.
+ * Waiting and waking over several leaves: barging, starving waiters and claims, queues that a
+ * waiter moves between, the designated waker, timeouts, range_cancel(), splits and merges. The
+ * steps of waiters.c, queue.c and wait.c with all leaves of an acquisition locked are one step
+ * here; words.pml is about locking them. Parking and waking are steps of their own, and so is the
+ * release in each leaf. Keys are bits; a range is a set of neighbouring bits, and an acquisition
+ * has one or two.
  *
  *	acquire()      range__acquire_fast(), also past waiters (EMPTY with WAITERS), and
- *	               range__acquire_slow(), arrive()
- *	wait()         wait() and sleep_until_woken(); mmrange__park() is its step with asleep
- *	release()      range_unlock(): by one swap or two, which wake nobody (SINGLE), and
+ *	               range__acquire_slow(), range__queue_arrive()
+ *	wait()         wait_until_granted() and sleep_until_woken(); mmrange__park() is its step
+ *	               with asleep
+ *	release()      range_unlock(): by one swap or two, which wake no waiter (SINGLE), and
  *	               range__release_slow()
  *	canceler()     range_cancel() and range__expel_and_unlock()
  *	blocks()       range__leaf_blocks(); conflicts, starving waiters and claims as there
- *	find_obstacle(), wait_again(), give_up()    as in wait.c
- *	promote(), wake()    range__leaf_promote(), range__leaf_wake(); whether it is time to promote
- *	               is left open
+ *	find_obstacle(), wait_again(), give_up()    as in queue.c and wait.c
+ *	promote(), wake()    range__leaf_promote(), range__leaf_wake(); whether it is time to
+ *	               promote is left open
  *	arrive_at()    arrival_in(); the clock may stand still
- *	adapter()      range__leaf_split() and range__leaf_absorb(), and what they ask before
- *	check_all()    whenever leaves are unlocked: each WAITING range has a cause, see border.c
+ *	adapter()      range__leaf_split() and range__leaf_absorb(), and the checks before them
+ *	check_all()    whenever leaves are unlocked: each WAITING range has a cause, see waiters.c
  *
  * Checked: conflicting ranges are not held together; each WAITING range has a cause in its leaf; no
- * acquisition is granted before a conflicting one that is starving and came before it, and with FIFO
- * before any conflicting one that came before it; of grant, deadline and cancel one decides, and both
- * sides say the same; each thread comes to an end (no invalid end state), so no wake-up is lost.
+ * acquisition is granted before a conflicting one that is starving and came before it, and with
+ * FIFO before any conflicting one that came before it; exactly one of grant, deadline and cancel
+ * decides, and both sides agree on it; each thread comes to an end (no invalid end state), so no
+ * wake-up is lost.
  *
- * Which threads there are: see the end. BROKEN: what must be refuted:
+ * The end of the file has the threads. BROKEN: what must be refuted:
  *	1	a waiter that gives up wakes none
  *	2	a woken waiter that has to wait again in the same queue wakes none
- *	3	a waiter does not look again, with its leaves locked, whether it has been canceled
+ *	3	a waiter does not check again, with its leaves locked, whether it has been canceled
  *	4	parking does not compare the state
  *	5	a canceled waiter is not woken
  *	6	a range that came by the fast path is released by a swap, also if the leaf has been
@@ -39,7 +42,7 @@
  *	10	a claim that is given up wakes only in the queue
  *	11	a leaf is split although a range crosses the point
  *	12	a leaf is split although it counts a claim
- *	13	a newcomer arrives later than the waiters of its queues, but maybe not than claims
+ *	13	a newcomer arrives after the waiters of its queues, but maybe not after claims
  *	14	a leaf that counts a claim can be EMPTY with WAITERS
  *	15	a range in the words of two leaves is released in the first one only
  *	16	a waiter that moves to another queue arrives there anew
@@ -66,17 +69,17 @@
 
 mtype = { IDLE, HELD, WAITING, WOKEN, CANCELED };
 
-/* The leaves, in order; one with no keys is not there. */
+/* The leaves, in order. A leaf without keys does not exist. */
 byte keys[L];
-bool single[L]; /* the word is SINGLE: what is held came alone, and no thread has locked the leaf since */
+bool single[L]; /* the word is SINGLE: one range is held, and no thread has locked the leaf since */
 
-/* The acquisitions; i is that of thread i, and its ranges are 2 i and 2 i + 1 (0: there is none). */
+/* The acquisitions. i is that of thread i; its ranges are 2 i and 2 i + 1 (0: none). */
 byte mask[2 * N];
 bool writer[N];
 mtype state[N] = IDLE;
 byte in_leaves[N]; /* held: the leaves in which it is recorded, or in the word */
 byte queue[N] = NONE;
-bit stands[N];     /* which of its ranges stands in the queue */
+bit stands[N];     /* which of its ranges is in the queue */
 byte arrival[N] = NEVER;
 bool wide[N];
 bool starving[N];
@@ -86,7 +89,7 @@ byte counted[N]; /* the leaves that count its claim */
 bool asleep[N];
 byte now = 1;
 
-/* For what is checked. */
+/* For the checks. */
 bool in_use[N];
 bool canceled[N];
 byte came[N]; /* the order of arrival, as it was */
@@ -106,7 +109,7 @@ byte j, k, m, w, x;
 byte found, going, counts;
 byte at_range, at_leaf;
 
-/* Sets found: something held conflicts in leaf l with range r of acquisition a. */
+/* Sets found if a held range conflicts in leaf l with range r of acquisition a. */
 inline held_conflict(a, r, l)
 {
 	found = false;
@@ -121,7 +124,7 @@ inline held_conflict(a, r, l)
 	}
 }
 
-/* Adds to found: an earlier starving waiter of the queue of l conflicts. */
+/* Adds to found whether an earlier starving waiter of the queue of l conflicts. */
 inline or_behind_starving(a, r, l)
 {
 	for (k : 0 .. N - 1) {
@@ -172,7 +175,9 @@ inline blocks(a, r, l)
 	or_claims_block(a, r, l)
 }
 
-/* Sets going and w: the first in the queue of l that comes after the one in w; NONE: the first. */
+/*
+ * Sets going and w to the first waiter in the queue of l after w, or the very first if w is NONE.
+ */
 inline next_in_queue(l)
 {
 	x = NONE;
@@ -197,7 +202,7 @@ inline one_starves_in(l)
 	}
 }
 
-/* wakes: the set of those to be woken after the leaves are unlocked. */
+/* wakes: the set of the acquisitions to wake after the leaves are unlocked. */
 inline wake_in(l, range, wakes)
 {
 	w = NONE;
@@ -275,7 +280,7 @@ inline lock_all(a)
 	m = 0
 }
 
-/* Sets at_leaf (NONE: there is none) and at_range. */
+/* Sets at_leaf (NONE if there is no obstacle) and at_range. */
 inline find_obstacle(a)
 {
 	at_leaf = NONE;
@@ -319,7 +324,7 @@ inline enqueue(a)
 	state[a] = WAITING
 }
 
-/* Only the order of arrivals matters: so that there are fewer states, they are counted anew. */
+/* Only the order of arrivals matters. To have fewer states, this renumbers them. */
 inline forget(a)
 {
 	for (k : 0 .. N - 1) {
@@ -354,7 +359,7 @@ inline forget(a)
 
 inline grant(a)
 {
-	/* A newcomer has arrived now. */
+	/* A newcomer arrives now. */
 	for (k : 0 .. N - 1) {
 		assert(!(in_use[k] && has_conflict(k, a)));
 		assert(!(waits(k) && has_conflict(k, a) && starving[k] &&
@@ -368,7 +373,7 @@ inline grant(a)
 	in_leaves[a] = bits(a)
 }
 
-/* With all leaves locked and no obstacle: which of them have the range in the word. */
+/* With all leaves locked and no obstacle: chooses the leaves whose words have the range. */
 inline hold(a)
 {
 	for (m : 0 .. L - 1) {
@@ -396,7 +401,7 @@ inline leave_queue(a, wakes)
 	wake(at_leaf, range_of(a), wakes)
 }
 
-/* What a claim held back, in all its leaves. */
+/* Wakes the waiters that a claim held back, in all its leaves. */
 inline wake_all(a, wakes)
 {
 	if
@@ -441,7 +446,7 @@ inline give_up(a, claimed, wakes)
 	d_step { forget(a) }
 }
 
-/* The obstacle is kept in l and r, as waking overwrites it. */
+/* The obstacle is kept in l and r, because waking overwrites at_leaf and at_range. */
 inline wait_again(a, l, r, wakes)
 {
 	d_step { l = at_leaf; r = at_range; at_leaf = 0; at_range = 0 }
@@ -475,7 +480,7 @@ inline wait_again(a, l, r, wakes)
 	d_step { l = 0; r = 0; at_leaf = 0; at_range = 0 }
 }
 
-/* What holds whenever the leaves are not locked. */
+/* The invariants whenever the leaves are not locked. */
 inline check_all()
 {
 	d_step {
@@ -512,7 +517,7 @@ inline unpark_all(wakes)
 	fi
 }
 
-/* The range of thread i is in a queue. timed: there is a deadline, which passes at any time. */
+/* The range of thread i is in a queue. timed: it has a deadline, which may pass at any time. */
 inline wait(i, timed, wakes, late, l, r)
 {
 	do
@@ -559,7 +564,7 @@ inline wait(i, timed, wakes, late, l, r)
 	unpark_all(wakes)
 }
 
-/* Sets found: the word of leaf l says EMPTY, maybe with WAITERS. */
+/* Sets found if the word of leaf l is EMPTY, maybe with WAITERS. */
 inline is_empty(l)
 {
 	found = true;
@@ -583,7 +588,7 @@ inline is_empty(l)
 	found = found && (going || !counts)
 }
 
-/* Sets at_leaf to 1 if the fast path can be gone. */
+/* Sets at_leaf to 1 if the fast path is possible. */
 inline may_go_fast(a)
 {
 	at_leaf = mask[2 * (a) + 1] == 0 && !(reaches(a, 0) && reaches(a, 1) && reaches(a, 2));
@@ -669,7 +674,7 @@ inline acquire(i, timed, wakes, late, l, r)
 	:: state[i] != HELD -> wait(i, timed, wakes, late, l, r)
 	:: else
 	fi;
-	/* One outcome, and range_cancel() knows it. */
+	/* There is one outcome, and range_cancel() knows it. */
 	atomic {
 		assert((state[i] == CANCELED) == canceled[i]);
 		assert(queue[i] == NONE);
@@ -684,7 +689,7 @@ inline acquire(i, timed, wakes, late, l, r)
 #define is_pair(set)  ((set) == 3 || (set) == 6 || ((set) == 5 && keys[1] == 0))
 #define is_one(set)   ((set) == 1 || (set) == 2 || (set) == 4)
 
-/* By swaps as far as that is possible. */
+/* Releases by swaps as far as that is possible. */
 inline release_fast(i)
 {
 	d_step {
@@ -750,7 +755,7 @@ proctype thread(byte i; bool timed)
 	fi
 }
 
-/* Once, whatever it meets. */
+/* Cancels once, in whatever state the acquisition is. */
 proctype canceler(byte i)
 {
 	byte wakes, l;
@@ -777,8 +782,9 @@ proctype canceler(byte i)
 }
 
 /*
- * The first leaf has the keys below 16, and the second one none. It splits the first one at key 4, at
- * any time when nothing crosses that, and merges the second one again when it is vacant.
+ * The first leaf has the keys below 16, and the second one none. The adapter splits the first leaf
+ * at key 4, at any time when no range crosses that point, and merges the second one again when it
+ * is vacant.
  */
 #ifdef ADAPTS
 #define LOW  3
@@ -854,7 +860,7 @@ active proctype adapter()
 	writer[i] = writes;                                                                        \
 	run thread(i, timed)
 
-/* Keys 1, 2 are in the first leaf, 4, 8 in the second one, 16, 32 in the third one. */
+/* Keys 1 and 2 are in the first leaf, 4 and 8 in the second one, 16 and 32 in the third one. */
 init
 {
 	atomic {
@@ -862,19 +868,25 @@ init
 		keys[1] = 12;
 		keys[2] = 48;
 #ifdef NARROW
-		/* All in one leaf. */
+		/* All acquisitions in one leaf. */
 		run_thread(0, 3, 0, true, false);
 		run_thread(1, 3, 0, true, true);
 		run_thread(2, 1, 0, true, false);
 		run_thread(3, 2, 0, true, false)
 #elif defined(SETS)
-		/* Two of two ranges each, of which one spans two leaves; and two in one leaf each. */
+		/*
+		 * Two acquisitions of two ranges each, of which one spans two leaves; and two in
+		 * one leaf each.
+		 */
 		run_thread(0, 2, 24, true, false);
 		run_thread(1, 2, 8, true, false);
 		run_thread(2, 16, 0, true, false);
 		run_thread(3, 2, 0, true, false)
 #elif defined(THREE)
-		/* One in three leaves; two in two of them each, one of which may give up; one in one. */
+		/*
+		 * One acquisition in three leaves; two in two of them each, one of which may give
+		 * up; one in one leaf.
+		 */
 		run_thread(0, 30, 0, true, false);
 		run_thread(1, 14, 0, true, false);
 		run_thread(2, 24, 0, true, true);
@@ -900,7 +912,10 @@ init
 		run_thread(2, 6, 0, false, true);
 		run_thread(3, 4, 0, false, false)
 #else
-		/* Two that span two leaves, one of which may give up; one in each leaf. */
+		/*
+		 * Two acquisitions that span two leaves, one of which may give up; one in each
+		 * leaf.
+		 */
 		run_thread(0, 6, 0, true, false);
 		run_thread(1, 6, 0, true, true);
 		run_thread(2, 2, 0, true, false);

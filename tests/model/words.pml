@@ -1,30 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The words of three leaves: how threads lock several of them, and the fast path for two. Memory is
- * sequentially consistent; what weaker memory adds is for the harness straddle.c.
+ * sequentially consistent; the harness straddle.c checks weaker memory.
  *
- *	lock()            range__leaf_lock(), which records what is in the word; sleeping is left out
- *	fast()            range__acquire_fast() and acquire_both(): one swap; or lock the first word,
- *	                  swap the second one, unlock the first one
+ *	lock()            range__leaf_lock(), which records the range of the word; sleeping is left
+ *	                  out
+ *	fast()            range__acquire_fast() and acquire_both(): one swap; or lock the first
+ *	                  word, swap the second one, unlock the first one
  *	span()            range__span_lock() and hold_one_and_unlock()
- *	set()             the same for two ranges: lock_next(), try_index() and go_right(), record_all()
- *	release()         range_unlock(), release_wide(): by swaps; range__release_slow()
+ *	set()             the same for two ranges: lock_next(), try_index() and go_right(),
+ *	                  record_all()
+ *	release()         range_unlock(), range__release_wide(): by swaps; range__release_slow()
  *
- * Every two ranges that overlap a leaf conflict. Nobody waits for a range: what is blocked does not
- * come to hold it.
+ * Any two ranges that overlap a leaf conflict. No thread waits for a range: a blocked acquisition
+ * fails.
  *
- * Checked: one thread at most holds a range in each leaf; a range is recorded once; in the end all words
- * say EMPTY; each thread comes to an end (no invalid end state), so that no threads wait for each
- * other's leaves in a cycle.
+ * Checked: at most one thread holds a range in each leaf; a range is recorded once; in the end all
+ * words are EMPTY; each thread comes to an end (no invalid end state), so that no threads wait for
+ * each other's leaves in a cycle.
  *
  * BROKEN: what must be refuted:
  *	1	the fast path puts the range into the first word before the second one is decided, and
- *		then stores what was there before
+ *		then stores the old word again
  *	2	a thread locks its leaves in descending order
  *	3	a set waits for the leaf that the index names
  *	4	a thread that locks a leaf does not record the range in its word
  *	5	a range is released by a store
- *	6	of two swaps that release a range, the second one is not looked at
+ *	6	of two swaps that release a range, the result of the second one is ignored
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -36,7 +38,7 @@
 mtype = { EMPTY, SINGLE, TREE, LOCKED };
 
 mtype word[L] = EMPTY;
-byte inside[L];   /* SINGLE: whose range */
+byte inside[L];   /* SINGLE: the thread whose range it is */
 byte recorded[L]; /* a set of threads */
 byte user[L];     /* a set of threads, whose ranges are held */
 
@@ -182,7 +184,7 @@ inline fast(i, a, b, l, ok)
 	fi
 }
 
-/* With the leaves locked: whether nothing is held in them. */
+/* With the leaves locked: whether no range is held in them. */
 inline look(a, b, ok)
 {
 	d_step {
