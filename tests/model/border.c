@@ -1,51 +1,64 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A leaf of the tree of VMAs that changes in place: its sequence count, its slots, its lock, and its
- * replacement. The protocol stands here by itself:
+ * A border node of the VMA tree that changes in place: its sequence count, its slots, its lock, and
+ * its replacement. The protocol stands here by itself. Its labels are those of vma_tree.c,
+ * vma_border.c and vma.h:
  *
- *	reader                              writer, with the lock of the leaf
- *	[R0] child, acquire                 [W1] seq odd, relaxed
- *	[R1] seq, acquire; odd: again       [W2] slots, each by release
- *	[R2] slots, each by acquire         [W3] seq even, release
- *	[R3] seq, relaxed, as in R1
- *	                                    writer, with T and the lock of the leaf
- *	                                    [W4] a copy; child, release; the original is dead
+ *	reader                              writer, with the lock of the border node
+ *	[TREE-R1]   child, acquire          [BORDER-L4] seq odd, relaxed
+ *	[BORDER-L1] seq, acquire; odd:      [BORDER-L5] slots, each by release
+ *	            again                   [BORDER-L6] seq even, release
+ *	[BORDER-L2] slots, each by acquire
+ *	[BORDER-L3] seq, relaxed: as in     writer, with T and the lock of the border node
+ *	            BORDER-L1               [TREE-W1]   a copy; child, release; the original is dead
  *
- * One thread each; which ones there are:
+ * There is one thread of each kind:
  *
- *	(nothing)	a reader; a writer that puts a mapping in, so that all others move to the next slot
- *	TWICE		the same; and the writer takes the mapping out again
- *	REPLACE		a reader; a writer that puts a mapping in; and one with T, which puts another one
- *			into a copy of the leaf
- *	RANGE		as REPLACE, but the reader gets the range of the first writer when that is done
- *	FAULT		a fault on a page of a mapping; a writer that takes the mapping out, and the page
- *	ANEW		the same, and the writer puts another mapping in its place
- *	PROTECT		a fault; a writer of the same range takes away a right; a writer of the range before
- *			it maps what merges with it, unless it has changed
+ *	(nothing)	a reader; a writer that inserts a mapping, so that all others move by a slot
+ *	TWICE		the same; and the writer erases the mapping again
+ *	REPLACE		a reader; a writer that inserts a mapping; and a writer with T, which
+ *			inserts another one into a copy of the border node
+ *	RANGE		as REPLACE, but the reader gets the range of the first writer after that
+ *	FAULT		a fault on a page of a mapping; a writer that erases the mapping and zaps it
+ *	ANEW		the same, and the writer inserts another mapping in its place
+ *	PROTECT		a fault; a writer of the same range takes away a right; a writer of the
+ *			range before it inserts a mapping that merges with it if it is unchanged
  *
- * ADDR: what the reader looks up: 25, which is mapped all the time; 12, the first writer's; 45, that of the
- * one with T. LOCKED: with the lock of the leaf.
+ * ADDR: the address that the reader looks up: 25, which is always mapped; 12, of the first writer;
+ * 45, of the writer with T. LOCKED: the reader has the lock of the border node.
  *
- * Checked: the reader finds what is mapped all the time, as it is; of what is put in or taken out, it
- * finds all or nothing; a VMA that it finds is initialised, which is plain memory; no change is lost; a
- * page that is unmapped stays so, and one that the new mapping has got stays, too; no page allows more
- * than its VMA; what is mapped has the protection that was asked for.
+ * Checked: the reader finds the mapping that always exists, unchanged; of a mapping that is
+ * inserted or erased, it finds all or nothing; a VMA that it finds is initialised, which is plain
+ * memory; no change is lost; an unmapped page stays unmapped, and a page of the new mapping stays
+ * mapped; no page allows more than its VMA; each mapping has the requested protection.
  *
- * WEAK: a number: weakened, each alone:
+ * WEAK: the number of one order that is weakened:
  *
- *	1	[W2] a start is relaxed			12	a writer does not ask whether it is dead
- *	2	[W2] an end is relaxed			13	[W4] without the lock of the leaf
- *	3	[W2] a VMA is relaxed			14	unlocked, and then dead
- *	4	[R2] a start is relaxed			15	unlocking is relaxed
- *	5	[R2] an end is relaxed			16	locking is relaxed
- *	6	[R2] a VMA is relaxed			17	[W3] relaxed
- *	7	[W1] left out				18	[R1] relaxed
- *	8	[R3] not compared			20	[Q2] not compared
- *	9	[R1] odd is not noticed			21	the count is odd after the page is gone
- *	10	[W4] the child is relaxed		22	[Q1] relaxed
- *	11	[R0] relaxed				23	the new VMA is even at once
- *	26	[N] a VMA changes without		24	[Q1] odd is not noticed
- *		the lock of the leaf			25	[W5] relaxed
+ *	1	[BORDER-L5] a start is relaxed
+ *	2	[BORDER-L5] an end is relaxed
+ *	3	[BORDER-L5] a VMA is relaxed
+ *	4	[BORDER-L2] a start is relaxed
+ *	5	[BORDER-L2] an end is relaxed
+ *	6	[BORDER-L2] a VMA is relaxed
+ *	7	[BORDER-L4] left out
+ *	8	[BORDER-L3] not compared
+ *	9	[BORDER-L1] an odd count is not noticed
+ *	10	[TREE-W1] the child is relaxed
+ *	11	[TREE-R1] relaxed
+ *	12	a writer does not check whether the border node is dead
+ *	13	[TREE-W1] without the lock of the border node
+ *	14	the border node is unlocked, and then dead
+ *	15	unlocking is relaxed
+ *	16	locking is relaxed
+ *	17	[BORDER-L6] relaxed
+ *	18	[BORDER-L1] relaxed
+ *	20	[VMA-Q2] not compared
+ *	21	the count becomes odd after the page is gone
+ *	22	[VMA-Q1] relaxed
+ *	23	the new VMA is even at once
+ *	24	[VMA-Q1] an odd count is not noticed
+ *	25	[VMA-W5] relaxed
+ *	26	[VMA-N] a VMA changes without the lock of the border node
  */
 #include <assert.h>
 #include <pthread.h>
@@ -58,7 +71,7 @@
 #define WEAK 0
 #endif
 
-/* A thread that has to wait, or to try again, is looked at only where it need not. */
+/* The model explores a thread that has to wait, or to try again, only where it need not. */
 #ifdef MODEL_GENMC
 void __VERIFIER_assume(bool condition);
 #define assume(condition) __VERIFIER_assume(condition)
@@ -136,7 +149,7 @@ static void unlock(_Atomic(int) *word)
 
 static uint64_t start_of(struct border *leaf, int i)
 {
-	/* acquire [R2]: pairs with [W2] */
+	/* acquire [BORDER-L2]: pairs with [BORDER-L5] */
 	return atomic_load_explicit(&leaf->slot[i].start, WEAKER(4, acquire));
 }
 
@@ -145,20 +158,20 @@ static struct mapping load(struct border *leaf, int i)
 	struct mapping m;
 
 	m.start = start_of(leaf, i);
-	/* acquire [R2]: pairs with [W2] */
+	/* acquire [BORDER-L2]: pairs with [BORDER-L5] */
 	m.end = atomic_load_explicit(&leaf->slot[i].end, WEAKER(5, acquire));
-	/* acquire [R2]: pairs with [W2] */
+	/* acquire [BORDER-L2]: pairs with [BORDER-L5] */
 	m.vma = atomic_load_explicit(&leaf->slot[i].vma, WEAKER(6, acquire));
 	return m;
 }
 
 static void store(struct border *leaf, int i, uint64_t start, uint64_t end, struct vma *vma)
 {
-	/* release [W2]: pairs with [R2]; so R3 sees W1 */
+	/* release [BORDER-L5]: pairs with [BORDER-L2], so that BORDER-L3 sees BORDER-L4 */
 	atomic_store_explicit(&leaf->slot[i].start, start, WEAKER(1, release));
-	/* release [W2]: the same */
+	/* release [BORDER-L5]: the same */
 	atomic_store_explicit(&leaf->slot[i].end, end, WEAKER(2, release));
-	/* release [W2]: the same */
+	/* release [BORDER-L5]: the same */
 	atomic_store_explicit(&leaf->slot[i].vma, vma, WEAKER(3, release));
 }
 
@@ -201,7 +214,7 @@ static struct mapping look(struct border *leaf, uint64_t addr)
 
 static struct border *find(void)
 {
-	/* acquire [R0]: pairs with [W4] */
+	/* acquire [TREE-R1]: pairs with [TREE-W1] */
 	return atomic_load_explicit(&child, WEAKER(11, acquire));
 }
 
@@ -217,11 +230,11 @@ static struct mapping look_up(uint64_t addr)
 		unlock(&leaf->locked);
 		return m;
 	}
-	/* acquire [R1]: pairs with [W3] */
+	/* acquire [BORDER-L1]: pairs with [BORDER-L6] */
 	seq = atomic_load_explicit(&leaf->seq, WEAKER(18, acquire));
 	assume(!(seq & 1) || WEAK == 9);
 	m = look(leaf, addr);
-	/* relaxed [R3]: ordered by the acquires of [R2] */
+	/* relaxed [BORDER-L3]: ordered by the acquires of [BORDER-L2] */
 	assume(atomic_load_explicit(&leaf->seq, memory_order_relaxed) == seq || WEAK == 8);
 	return m;
 }
@@ -234,7 +247,7 @@ static void begin(struct border *leaf)
 {
 	uint64_t seq = atomic_load_explicit(&leaf->seq, memory_order_relaxed);
 
-	/* relaxed [W1]: ordered by the releases of [W2] */
+	/* relaxed [BORDER-L4]: ordered by the releases of [BORDER-L5] */
 	if (WEAK != 7)
 		atomic_store_explicit(&leaf->seq, seq + 1, memory_order_relaxed);
 }
@@ -243,11 +256,11 @@ static void end(struct border *leaf)
 {
 	uint64_t seq = atomic_load_explicit(&leaf->seq, memory_order_relaxed);
 
-	/* release [W3]: pairs with [R1] */
+	/* release [BORDER-L6]: pairs with [BORDER-L1] */
 	atomic_store_explicit(&leaf->seq, (seq | 1) + 1, WEAKER(17, release));
 }
 
-/* The leaf, locked, which is not dead. One replacement at most. */
+/* Locks the border node, which is not dead then. It is replaced once at most. */
 static struct border *lock_leaf(void)
 {
 	struct border *leaf = find();
@@ -298,7 +311,7 @@ static bool is(struct mapping m, uint64_t start, uint64_t end, int i)
 	return m.start == start && m.end == end && m.vma == &vmas[i] && m.vma->what == i + 1;
 }
 
-/* At 25 there is something all the time. */
+/* At 25 there is always a mapping. */
 static bool is_right(uint64_t addr, struct mapping m, bool must_be_there)
 {
 	if (addr == 25)
@@ -321,12 +334,12 @@ static void *in_place(void *arg)
 	(void)arg;
 	insert(leaf);
 	unlock(&leaf->locked);
-	/* release: as the range does */
+	/* release: as the unlocking of the range does */
 	atomic_store_explicit(&range_released, true, memory_order_release);
 	return NULL;
 }
 
-/* Behind the others. The copy is locked when others find it. */
+/* Adds a mapping behind the others. The copy is locked when other threads find it. */
 static void make_copy(struct border *copy, struct border *leaf)
 {
 	int n = 0;
@@ -343,7 +356,7 @@ static void make_copy(struct border *copy, struct border *leaf)
 
 static void set_dead(struct border *leaf)
 {
-	/* relaxed: with the lock of the leaf */
+	/* relaxed: with the lock of the border node */
 	atomic_store_explicit(&leaf->dead, true, memory_order_relaxed);
 }
 
@@ -352,7 +365,7 @@ static void with_t(struct border *leaf, struct border *copy)
 	if (WEAK != 13)
 		lock(&leaf->locked);
 	make_copy(copy, leaf);
-	/* release [W4]: pairs with [R0] */
+	/* release [TREE-W1]: pairs with [TREE-R1] */
 	atomic_store_explicit(&child, copy, WEAKER(10, release));
 	if (WEAK != 14)
 		set_dead(leaf);
@@ -369,7 +382,7 @@ static void *reader(void *arg)
 
 	(void)arg;
 #ifdef RANGE
-	/* acquire: as the range does */
+	/* acquire: as the locking of the range does */
 	assume(atomic_load_explicit(&range_released, memory_order_acquire));
 	after = ADDR == 12;
 #endif
@@ -397,19 +410,19 @@ int main(void)
 #elif defined(FAULT) || ANEW || defined(PROTECT)
 
 /*
- * The page at 25: the VMA that it was mapped for, and what it allows. The lock stands for that of its entry,
- * which a writer takes here even if the entry is as it has to be.
+ * The page at 25: the VMA that it was mapped for, and its rights. The lock stands for the lock in
+ * the entry of the page. Here a writer takes it even if the entry need not change.
  */
 static _Atomic(int) table;
 static struct vma *page_of;
 static int page_prot;
 static struct vma *installed;
 
-/* A page that is there stays as it is. */
+/* A present page stays as it is. */
 static void install(struct vma *vma, uint64_t seq, int prot)
 {
 	lock(&table);
-	/* relaxed [Q2]: with the lock of the table */
+	/* relaxed [VMA-Q2]: with the lock of the table */
 	if ((WEAK == 20 || atomic_load_explicit(&vma->seq, memory_order_relaxed) == seq) &&
 	    !page_of) {
 		page_of = installed = vma;
@@ -426,7 +439,7 @@ static void *fault(void *arg)
 	(void)arg;
 	if (!m.vma)
 		return NULL;
-	/* acquire [Q1]: pairs with [W5] */
+	/* acquire [VMA-Q1]: pairs with [VMA-W5] */
 	seq = atomic_load_explicit(&m.vma->seq, WEAKER(22, acquire));
 	if (seq & 1 && WEAK != 24)
 		return NULL;
@@ -438,18 +451,18 @@ static void *fault(void *arg)
 
 static void mark(struct vma *vma)
 {
-	/* relaxed: the lock of the table orders it before [Q2] */
+	/* relaxed: the lock of the table orders it before [VMA-Q2] */
 	atomic_store_explicit(&vma->seq, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
 static void make_even(struct vma *vma)
 {
-	/* release [W5]: pairs with [Q1] */
+	/* release [VMA-W5]: pairs with [VMA-Q1] */
 	atomic_store_explicit(&vma->seq, 2, WEAKER(25, release));
 }
 
-/* What the page allows; 0: it is taken out. */
+/* Sets the rights of the page; 0 takes it out. */
 static void restrict_page(int prot)
 {
 	lock(&table);
@@ -461,7 +474,7 @@ static void restrict_page(int prot)
 
 #ifdef PROTECT
 
-/* Where the other writer has merged with it before, there is no more to see. */
+/* Executions in which the other writer has merged with the mapping before are not explored. */
 static void *protector(void *arg)
 {
 	struct border *leaf = find();
@@ -484,12 +497,12 @@ static void *protector(void *arg)
 
 static bool mergeable(const struct vma *vma)
 {
-	/* relaxed: with the lock of the leaf */
+	/* relaxed: with the lock of the border node */
 	return !(atomic_load_explicit(&vma->seq, memory_order_relaxed) & 1) &&
 	       atomic_load_explicit(&vma->prot, memory_order_relaxed) == 2;
 }
 
-/* [10, 20), which allows 2. */
+/* Maps [10, 20), with protection 2. */
 static void map(void)
 {
 	struct border *leaf = lock_leaf();

@@ -3,7 +3,7 @@
  * The pool, or the part of the first thread (PART), has room for ROOM more VMAs. Each of two
  * threads claims, checks whether there is room for WANTS, makes as many VMAs if there is, and gives
  * back the rest. Never are there more VMAs than room, and a thread is refused only if the other one
- * has too many for both. No room is lost (M1). If the room is less than a claim, the edits are
+ * has too many for both. No room is lost [ROOM-M1]. If the room is less than a claim, the edits are
  * exact ones.
  *
  * GIVE: the first thread takes a VMA out instead, which makes room for one more. With PART it may
