@@ -23,7 +23,8 @@
  *
  * SPLIT: border nodes have two slots, and one is split; ACROSS: a writer inserts a mapping that
  * lies in two border nodes, and merges with neighbours in both; INNER: in three border nodes; JOIN:
- * T joins a border node that has become empty with the other one. BROKEN: what must be refuted:
+ * T joins a border node that has become empty with the other one. BROKEN: variants that must be
+ * refuted:
  *	1	a lookup does not check the sequence count again
  *	2	the sequence count is even before the last store
  *	3	T: the last border node is copied without its lock

@@ -26,7 +26,7 @@
  * With AGAIN, there was an earlier fork, so that the page is read-only, though it is not shared;
  * and there is no madvise().
  *
- * BROKEN: what must be refuted:
+ * BROKEN: variants that must be refuted:
  *	1	a fault does not check the count of the VMA again
  *	2	a fault does not compare the entry
  *	3	the count becomes odd after the entry has changed

@@ -4,9 +4,9 @@
  * places and a writer that has the lock of the tree. A change of slots is one step here, and so is
  * a lookup: border.pml has their steps. Memory is sequentially consistent.
  *
- *	mover()		mm_mremap() to a known place: holds both ranges, locks the lower border node,
- *			and tries to lock the upper one; or else takes the lock of the tree, and
- *			waits for both border nodes
+ *	mover()		mm_mremap() to a known place: holds both ranges, locks the lower node, and
+ *			tries to lock the upper one; or else takes the lock of the tree, and waits
+ *			for both nodes
  *	writer()	has the lock of the tree, and locks both border nodes in any order
  *	fault()		without the range; with it, if `ranged`
  *
@@ -17,7 +17,7 @@
  * exactly one of its two places; when the move returns, the page has moved from the old place to
  * the new one, and nothing is left at the old place.
  *
- * BROKEN: what must be refuted:
+ * BROKEN: variants that must be refuted:
  *	1	a mover waits for its second border node
  *	2	a mover locks one border node, changes and unlocks it, and then the other
  *	3	the count of the new VMA becomes even before the page has arrived

@@ -22,7 +22,7 @@
  * allows more than its VMA; each VMA has the protection that was requested there, and neighbours of
  * one kind are one VMA. At any time: a fault that holds its range finds the mapping there.
  *
- * RANGED: the fault holds its range. BROKEN: what must be refuted:
+ * RANGED: the fault holds its range. BROKEN: variants that must be refuted:
  *	1	a fault does not check the count again
  *	2	[VMA-N] a protection changes, with an odd count, without the lock of the border node
  *	3	a VMA is killed after its pages are zapped

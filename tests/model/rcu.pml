@@ -13,8 +13,8 @@
  *
  * Checked: no reader holds an object that is free; and no thread waits without end.
  *
- * STAYS: a section that began in the last period lasts until that period is over. BROKEN: what must
- * be refuted:
+ * STAYS: a section that began in the last period lasts until that period is over. BROKEN: variants
+ * that must be refuted:
  *	1	a period begins without a fence
  *	2	the fence comes after the new epoch
  *	3	the writer does not wait for a reader that has not passed

@@ -20,7 +20,7 @@
  * Checked: no reader and writer hold the same key at the same time; a thread that adopts finds a
  * range that is in use, and not in the tree [SLOT-S3]; in the end the tree and the slots are empty.
  *
- * ELSEWHERE: see below. BROKEN: what must be refuted:
+ * ELSEWHERE: see below. BROKEN: variants that must be refuted:
  *	1	a reader does not look at the word again after publishing
  *	2	nor after leaving
  *	3	adopt() does not look at the state again

@@ -18,7 +18,7 @@
  * adopted range is in use, and is recorded once in each leaf [SLOT-S3]; in the end the trees and
  * the slots are empty, and each thread has come to its end.
  *
- * BROKEN: what must be refuted:
+ * BROKEN: variants that must be refuted:
  *	1	after publishing, the reader looks at the word of the first leaf only
  *	2	the same when it leaves
  *	3	a reader that was adopted in one leaf is held, and not recorded in the other one

@@ -15,7 +15,7 @@
  * Checked: the thread is not inside while another thread has interrupted it; and no thread waits
  * without end.
  *
- * BROKEN: what must be refuted:
+ * BROKEN: variants that must be refuted:
  *	1	no heavy fence
  *	2	a fenced thread passes no fence
  *	3	a fenced thread does not check again after its fence

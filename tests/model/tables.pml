@@ -19,7 +19,7 @@
  * end there is a table with its entries; the threads leave no empty table behind (with EMPTIES,
  * where no entry stays).
  *
- * BROKEN: what must be refuted:
+ * BROKEN: variants that must be refuted:
  *	1	a thread does not check whether the table is dead
  *	2	a table is freed at once
  *	3	a thread does not look at the parent again before it links a table in

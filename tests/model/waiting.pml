@@ -28,7 +28,7 @@
  * decides, and both sides agree on it; each thread comes to an end (no invalid end state), so no
  * wake-up is lost.
  *
- * The end of the file has the threads. BROKEN: what must be refuted:
+ * The end of the file has the threads. BROKEN: variants that must be refuted:
  *	1	a waiter that gives up wakes none
  *	2	a woken waiter that has to wait again in the same queue wakes none
  *	3	a waiter does not check again, with its leaves locked, whether it has been canceled

@@ -19,7 +19,7 @@
  * words are EMPTY; each thread comes to an end (no invalid end state), so that no threads wait for
  * each other's leaves in a cycle.
  *
- * BROKEN: what must be refuted:
+ * BROKEN: variants that must be refuted:
  *	1	the fast path puts the range into the first word before the second one is decided, and
  *		then stores the old word again
  *	2	a thread locks its leaves in descending order

@@ -277,7 +277,7 @@ static bool finds(struct trial *t, enum op_kind forgotten, uint64_t seed, unsign
 }
 
 /* The detector detects: the test finds a simulated space that leaves out one kind of operation. */
-TEST(oracle, finds_what_is_forgotten)
+TEST(oracle, finds_forgotten_operations_and_features)
 {
 	static const struct {
 		enum op_kind kind;
@@ -300,7 +300,7 @@ TEST(oracle, finds_what_is_forgotten)
 		{ FORGET_SEALS, FEATURE_SEALS },
 	};
 	unsigned int features = SIMULATED_FEATURES & kernel_features();
-	uint64_t seed = test_seed("finds_what_is_forgotten");
+	uint64_t seed = test_seed("finds_forgotten_operations_and_features");
 	struct trial *t = new_trial(false);
 
 	for (unsigned int i = 0; i < sizeof(forgotten) / sizeof(forgotten[0]); i++)

@@ -17,7 +17,7 @@ static void write_at_new_place(struct stepper *self)
 }
 
 /* The VMA has arrived, and the page has not yet. */
-TEST(mm_move_faults, nothing_is_lost_that_is_written_where_a_page_arrives)
+TEST(mm_move_faults, no_write_is_lost_where_a_page_arrives)
 {
 	struct mm *mm = new_space();
 	struct stepper mover;

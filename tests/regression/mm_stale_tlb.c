@@ -331,7 +331,7 @@ static void drop_page(struct stepper *self)
  * A thread takes the page out, and another thread puts a new one in. From then on, no thread may
  * use the old page through its TLB.
  */
-TEST(mm_stale_tlb, nothing_is_written_to_a_page_that_another_has_replaced)
+TEST(mm_stale_tlb, no_thread_writes_to_a_page_that_another_has_replaced)
 {
 	struct mm *mm = new_space();
 	struct stepper dropper;
@@ -364,7 +364,7 @@ static void fail_by_write(int number)
 }
 
 /* A file stays mapped as long as one of its VMAs exists, and a VMA is freed after its pages. */
-TEST(mm_stale_tlb, nothing_is_lost_that_is_written_to_a_file_until_the_flush)
+TEST(mm_stale_tlb, no_write_to_a_file_before_the_flush_is_lost)
 {
 	struct mm *mm = new_space();
 	int fd = new_file(MM_PAGE_SIZE);

@@ -5,7 +5,7 @@
  * a thread stops if the test told it to stop at that point. So the library needs no hooks, the test
  * alone decides the order of events, and each run is the same.
  *
- * A stopped thread keeps what it holds; in a fault, that is an RCU read section. A function that
+ * A stopped thread keeps its locks, and in a fault its RCU read section. A function that
  * waits for readers (mm_destroy(), mm__rcu_barrier()) therefore waits until the thread continues.
  *
  * The tests of this folder repeat failures of speculative faults in kernels. For each there is a

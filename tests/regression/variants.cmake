@@ -77,7 +77,7 @@ mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
   FROM "	mm__vmas_settle(thread, plan->target, plan->target + r->new_length, NULL);
 " TO "")
 mmrange_variant_fails(mm_mremap_settles_early mm_move_faults
-  nothing_is_lost_that_is_written_where_a_page_arrives "peek(mm, AT(8) + 1) is 0, not")
+  no_write_is_lost_where_a_page_arrives "peek(mm, AT(8) + 1) is 0, not")
 
 # The count of a VMA stays even when a thread takes the VMA out of the tree.
 mmrange_variant(mm_without_dead_vmas)
@@ -251,7 +251,7 @@ mmrange_variant(mm_zap_flushes_unlocked)
 mmrange_variant_change(mm_zap_flushes_unlocked FILE src/mm/pages.c
   FROM "mm__entry_owner(entry) && mm__entry_owner(entry) != thread->number" TO "false")
 mmrange_variant_fails(mm_zap_flushes_unlocked mm_stale_tlb
-  nothing_is_written_to_a_page_that_another_has_replaced "peek(mm, AT(0)) is 2, not")
+  no_thread_writes_to_a_page_that_another_has_replaced "peek(mm, AT(0)) is 2, not")
 
 # The VMAs, and with them their files, are freed before the pages.
 mmrange_variant(mm_munmap_frees_vmas_first)
@@ -264,7 +264,7 @@ mmrange_variant_change(mm_munmap_frees_vmas_first FILE src/mm/munmap.c
 	mm__vmas_free(removed);
 ")
 mmrange_variant_fails(mm_munmap_frees_vmas_first mm_stale_tlb
-  nothing_is_lost_that_is_written_to_a_file_until_the_flush
+  no_write_to_a_file_before_the_flush_is_lost
   "written to a file that is not mapped any more")
 
 # A thread puts an entry into its TLB that does not record this thread.
@@ -522,7 +522,7 @@ mmrange_variant(mm_rcu_waits_for_all)
 mmrange_variant_change(mm_rcu_waits_for_all FILE src/mm/rcu.c
   FROM "if (seen && seen < epoch)" TO "if (seen)")
 mmrange_variant_fails(mm_rcu_waits_for_all mm_rcu
-  a_reader_that_came_later_is_not_waited_for "atomic_load(&freed) is 0, not")
+  a_period_does_not_wait_for_a_reader_that_came_later "atomic_load(&freed) is 0, not")
 
 # Garbage that a thread gives during a period is freed with that period.
 mmrange_variant(mm_rcu_joins_period)

@@ -52,7 +52,7 @@ enum { BOUNDARY = 1 << 20 };
 
 struct interval pair_interval(const struct pair *pair, unsigned int side);
 
-/* Two calls commute if, in either order, neither changes what the other does. */
+/* Two calls commute if, in either order, neither changes the effect of the other. */
 enum verdict pair_verdict(const struct pair *pair);
 
 /* The number of all pairs. */

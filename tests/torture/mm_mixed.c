@@ -50,7 +50,7 @@ struct worker {
 	enum flaw flaw;
 };
 
-/* What a worker holds: pairs, or everything. */
+/* The lock of a worker: on pairs, or on everything. */
 struct lock {
 	unsigned int first;
 	unsigned int end;
@@ -126,7 +126,7 @@ static void enter(struct mixed *mixed, const struct lock *lock)
 								memory_order_relaxed);
 
 		expect(mixed, before < WRITER && (self == 1 || !before),
-		       "two are inside that exclude each other");
+		       "two threads are inside that exclude each other");
 	}
 }
 
@@ -194,7 +194,7 @@ static void change_mapping(struct worker *worker, unsigned int pair)
 	default:
 		error = mm_madvise(mm, addr, PAGES_2, MM_MADV_DONTNEED);
 	}
-	expect(mixed, !error, "who holds a pair can change its mapping");
+	expect(mixed, !error, "a thread that holds a pair can change its mapping");
 	write_pair(worker, pair);
 }
 
@@ -202,7 +202,7 @@ static void change_mapping(struct worker *worker, unsigned int pair)
 static void try_in_vain(struct mixed *mixed, unsigned int pair)
 {
 	expect(mixed, mm_munmap(mixed->mm, addr_of(pair), PAGES_2) == EDEADLK,
-	       "who reads cannot unmap");
+	       "a reader cannot unmap");
 }
 
 static void hold_and_use(struct worker *worker)
@@ -277,13 +277,15 @@ static void operate(struct worker *worker)
 
 	switch (test_random_below(&worker->seed, 8)) {
 	case 0:
-		expect(mixed, !mm_mincore(mm, AT(page), PAGES(n), vec), "all is mapped");
+		expect(mixed, !mm_mincore(mm, AT(page), PAGES(n), vec), "all pages are mapped");
 		break;
 	case 1:
-		expect(mixed, !mm_mprotect(mm, AT(page), PAGES(n), RW), "all is there to protect");
+		expect(mixed, !mm_mprotect(mm, AT(page), PAGES(n), RW),
+		       "all pages can be protected");
 		break;
 	case 2:
-		expect(mixed, !mm_msync(mm, AT(page), PAGES(n), MM_MS_ASYNC), "all is there");
+		expect(mixed, !mm_msync(mm, AT(page), PAGES(n), MM_MS_ASYNC),
+		       "all pages can be stored");
 		break;
 	case 3:
 		use_own_memory(worker);

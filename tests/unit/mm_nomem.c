@@ -892,7 +892,7 @@ TEST(mm_nomem, a_thread_that_gets_no_memory_can_look_at_a_space)
 	end_space(mm);
 }
 
-TEST(mm_nomem, no_allocation_of_any_operation_is_needed_to_stay_whole)
+TEST(mm_nomem, every_operation_stays_whole_without_any_of_its_allocations)
 {
 	fd = new_file(PAGES(4));
 	for (unsigned int i = 0; i < sizeof(rich_calls) / sizeof(rich_calls[0]); i++) {

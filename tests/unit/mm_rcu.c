@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * When garbage is freed. A grace period ends when every reader that was in a section at its
- * beginning has left it. The test decides which threads are in a section, so it knows what
+ * beginning has left it. The test decides which threads are in a section, so it knows which objects
  * mm__rcu_poll() frees.
  *
  * A thread that has to wait backs off. The linker redirects these calls to this file, so the test
@@ -176,7 +176,7 @@ TEST(mm_rcu, an_object_that_a_reader_may_have_found_is_not_freed_before_it_leave
 	CHECK_EQ(atomic_load(&freed), 3 * BATCH);
 }
 
-TEST(mm_rcu, a_reader_that_came_later_is_not_waited_for)
+TEST(mm_rcu, a_period_does_not_wait_for_a_reader_that_came_later)
 {
 	struct reader first, second, third;
 	atomic_uint freed = 0;

@@ -161,7 +161,7 @@ TEST(mm_tlb, protections_hold_for_all_threads)
 	}
 }
 
-TEST(mm_tlb, moved_pages_are_gone_from_where_they_were)
+TEST(mm_tlb, moved_pages_are_gone_from_their_old_place)
 {
 	for (size_t i = 0; i < NR_LOCKINGS; i++) {
 		struct scene *s = new_scene(lockings[i], PRIVATE);
