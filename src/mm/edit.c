@@ -164,9 +164,7 @@ int mm__edit_reserve(struct mm__edit *edit, unsigned int cuts, unsigned int puts
 
 static int reserve_for_ends(struct mm *mm, struct mm__vma_budget *nodes, unsigned int now)
 {
-	/*
-	 * Each thread may have divided a VMA that is to be one again, or a border node.
-	 */
+	/* Each thread may have divided a VMA that is to be one again, or a border node. */
 	uint64_t more = 8 * (uint64_t)MM__MANY_THREADS;
 	uint64_t most = mm->attr.max_areas;
 	struct mm__vma_needs needs = { now, LAST_CHANGES + PUT_CHANGES,

@@ -15,8 +15,8 @@
  *
  * If there is still too little, the edit is exact: its thread keeps the lock of the pool until the
  * edit ends, and begins the edit only when no other edit has a claim. By ROOM-M1, the pool is then
- * all the room there is, and stays so. The limit is therefore as exact as if one lock protected the
- * number of VMAs. All parts are then empty, so all edits take turns until there is more room.
+ * all the room of the space, and stays so. The limit is therefore as exact as if one lock protected
+ * the number of VMAs. All parts are then empty, so all edits take turns until there is more room.
  *
  * An exact edit waits for edits with claims. They do not wait for it, because they take the pool's
  * lock only before they claim, and after they have given back. The exact edit holds ranges and the

@@ -275,7 +275,7 @@ void mm__border_insert(struct mm__vma_edit *edit, const struct mm__mapping *m);
 void mm__border_set(struct mm__vma_edit *edit, uint64_t start, const struct mm__mapping *m);
 void mm__border_erase(struct mm__vma_edit *edit, uint64_t start, uint64_t end);
 
-/* Whether the sum does not show that a mapping lies below the slot. */
+/* Whether there may be no mapping below the slot of this sum. */
 static inline bool mm__maybe_empty(const struct sum *sum)
 {
 	return sum->lo > sum->hi;
