@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mm_fork(): the child gets the VMAs of the parent, and maps the frames of private VMAs, too, to
- * which neither may write any more. It finds shared memory in the inode.
+ * which neither space may write any more. The child finds shared memory in the inode.
  *
  * Meanwhile the thread holds the whole space for writing, and the count of each VMA is odd. A fault
  * therefore looks at no entry between the moment when the entry loses the right to be written to,

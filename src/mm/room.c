@@ -9,9 +9,9 @@
  *
  * An edit claims room for all VMAs that it may add before it takes any lock but ranges. It gives
  * the rest back after it has dropped its locks. The claim comes from the part of the edit's thread,
- * which writes nothing that other threads write. If the part has too little, the thread adds to it
- * from the pool. If the pool has too little, too, the thread interrupts all threads at once and
- * collects their parts in the pool.
+ * so the thread writes nothing that other threads write. If the part has too little, the thread
+ * adds to it from the pool. If the pool has too little, too, the thread interrupts all threads at
+ * once and collects their parts in the pool.
  *
  * If there is still too little, the edit is exact: its thread keeps the lock of the pool until the
  * edit ends, and begins the edit only when no other edit has a claim. By ROOM-M1, the pool is then

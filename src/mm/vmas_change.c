@@ -11,9 +11,9 @@
  *
  * A VMA inside the range changes in place, which takes no memory. Only a VMA that sticks out of the
  * range is split: the first one, or the last. The thread reserves the memory for both splits and
- * for one merge at the beginning, unless the first edit can do everything. After each merge it
- * refills what the merge has used. If there is no memory, it refills from the nodes that the merge
- * replaced.
+ * for one merge at the beginning, unless the first edit can do everything. Before the next merge,
+ * it reserves again as many nodes as the last merge has used: if there is no memory, by recycling
+ * the nodes that the merge replaced.
  *
  * If there are too many VMAs, Linux may leave a VMA split whose kind it has not changed. This
  * library leaves it whole.
