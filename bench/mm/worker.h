@@ -9,6 +9,7 @@
 #ifndef BENCH_MM_WORKER_H
 #define BENCH_MM_WORKER_H
 
+#include "../../tests/support/random.h"
 #include "crew.h"
 #include "ops.h"
 #include "workload.h"
@@ -47,14 +48,9 @@ struct mm_worker {
 /* The program ends if error is not 0. */
 void must(const struct mm_worker *worker, const char *what, int error);
 
-/* SplitMix64 (Steele, Lea & Flood 2014). */
 static inline uint64_t mm_random(struct mm_worker *worker)
 {
-	uint64_t z = (worker->random += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
+	return random_next(&worker->random);
 }
 
 static inline uint64_t map_with(struct mm_worker *worker, uint64_t addr, uint64_t length, int prot,

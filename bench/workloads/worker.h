@@ -6,6 +6,7 @@
 #ifndef BENCH_WORKER_H
 #define BENCH_WORKER_H
 
+#include "../../tests/support/random.h"
 #include "baselines/lock_node.h"
 #include "baselines/lock_ops.h"
 
@@ -43,14 +44,9 @@ struct worker {
 	uint64_t read; /* so that reading is not optimised away */
 };
 
-/* SplitMix64 (Steele, Lea & Flood 2014). */
 static inline uint64_t worker_random(struct worker *worker)
 {
-	uint64_t z = (worker->random += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
+	return random_next(&worker->random);
 }
 
 #endif

@@ -458,7 +458,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_many(struct range_lock *lock,
  *
  * @return 0; EBUSY as range_trylock() for one of them: nothing is held; EINVAL as range_lock_many()
  *
- * Otherwise as range_lock_many() and range_trylock().   Since: 0.1
+ * Otherwise as range_lock_many() and range_trylock().   Since: 0.2
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_trylock_many(struct range_lock *lock,
 							struct range_request *requests, size_t n);
@@ -470,7 +470,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_trylock_many(struct range_lock *lock,
  *         clock, or tv_nsec outside [0, 999999999]: nothing is held; ECANCELED and EDEADLK as
  *         range_lock_many()
  *
- * Otherwise as range_lock_many() and range_timedlock().   Since: 0.1
+ * Otherwise as range_lock_many() and range_timedlock().   Since: 0.2
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock_many(struct range_lock *lock,
 							  struct range_request *requests, size_t n,
@@ -650,7 +650,7 @@ MMRANGE_API void range_lock_child(struct range_lock *lock);
  * Cost:      allocates nothing. The library has room for some thousand mutexes that are locked, and
  *            some hundred threads that wait for one; of more it forgets some, and may miss cycles, but
  *            reports none that does not exist. O(1) if the thread holds no range and owns no mutex;
- *            otherwise O(waits and ranges that it reaches).   Since: 0.1
+ *            otherwise O(waits and ranges that it reaches).   Since: 0.2
  */
 MMRANGE_API int range_lock_mutex_wait(const void *mutex);
 
@@ -663,7 +663,7 @@ MMRANGE_API int range_lock_mutex_wait(const void *mutex);
  *
  * Progress:  never waits for the owner of a mutex or the holder of a range.
  * Safety:    as range_lock_mutex_wait().
- * Cost:      cannot fail; allocates nothing; O(1), under an internal mutex.   Since: 0.1
+ * Cost:      cannot fail; allocates nothing; O(1), under an internal mutex.   Since: 0.2
  */
 MMRANGE_API void range_lock_mutex_locked(const void *mutex);
 
@@ -675,7 +675,7 @@ MMRANGE_API void range_lock_mutex_locked(const void *mutex);
  * unlocks a mutex without this call is taken for its owner until another thread calls
  * range_lock_mutex_locked(), and may be part of a cycle that does not exist.
  *
- * Otherwise as range_lock_mutex_locked().   Since: 0.1
+ * Otherwise as range_lock_mutex_locked().   Since: 0.2
  */
 MMRANGE_API void range_lock_mutex_unlocked(const void *mutex);
 

@@ -6,9 +6,9 @@
 #define MMRANGE_VERSION_H
 
 #define MMRANGE_VERSION_MAJOR  0
-#define MMRANGE_VERSION_MINOR  1
+#define MMRANGE_VERSION_MINOR  2
 #define MMRANGE_VERSION_PATCH  0
-#define MMRANGE_VERSION_STRING "0.1.0"
+#define MMRANGE_VERSION_STRING "0.2.0"
 
 #ifdef __cplusplus
 extern "C" {

@@ -458,6 +458,19 @@ static bool move_vmas(struct mm__thread *thread, struct state *state, const stru
 	return moved;
 }
 
+/* With the hold: whether there is something to move, before the call makes page tables. */
+static bool can_be_moved(struct mm__thread *thread, const struct request *r)
+{
+	struct mm__mapping m;
+	bool found;
+
+	mm__rcu_read_lock();
+	found = mm__vma_tree_at(&thread->mm->vmas, r->old, &m) &&
+		mm__min(r->old_length, r->new_length) <= m.end - r->old;
+	mm__rcu_read_unlock();
+	return found && r->new_addr >= MM_ADDR_MIN;
+}
+
 static bool remap_to(struct mm__thread *thread, const struct request *r)
 {
 	struct plan plan = move(r, r->new_addr);
@@ -469,7 +482,8 @@ static bool remap_to(struct mm__thread *thread, const struct request *r)
 	if (!(r->flags & MM_MREMAP_FIXED) || !r->old_length ||
 	    r->old_length > MM_ADDR_MAX - r->old || hold_plan(thread, &state.hold, r, &plan))
 		return false;
-	moved = !prepare(thread, &state, r, &plan) && move_vmas(thread, &state, r, &edits);
+	moved = can_be_moved(thread, r) && !prepare(thread, &state, r, &plan) &&
+		move_vmas(thread, &state, r, &edits);
 	if (moved) {
 		change_pages(thread, r, &plan);
 		mm__vmas_free(edits.low.dead);

@@ -42,7 +42,7 @@ static bool may_follow(const struct held *old, const struct held *new)
 {
 	if (old->order != new->order)
 		return old->order < new->order;
-	if (new->order != MM__ORDER_TABLE &&new->order != MM__ORDER_BORDER)
+	if (new->order != MM__ORDER_TABLE && new->order != MM__ORDER_BORDER)
 		return false;
 	return new->level < old->level || (new->level == old->level &&new->addr > old->addr);
 }

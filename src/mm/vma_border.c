@@ -550,8 +550,11 @@ void mm__border_widen(struct border *border, uint64_t start, uint64_t end)
 
 	mm__rcu_read_lock();
 	lock_border(border, 0);
-	stretch = stretch_without(border, start, end);
-	widen(&border->recorded, &stretch, border->low, border->high);
+	/* The edit that asked may have waited for the VMA tree lock: by now the bounds may do. */
+	if (!may_unmap(border, start, end)) {
+		stretch = stretch_without(border, start, end);
+		widen(&border->recorded, &stretch, border->low, border->high);
+	}
 	unlock_border(border);
 	mm__rcu_read_unlock();
 }

@@ -244,7 +244,7 @@ int main(void)
 	model_map(MODEL_HERE, MM_PROT_READ | MM_PROT_WRITE, NULL);
 	if (OLD_REFS)
 		map_page_here();
-	mm__remembered[0].cpu = &model_threads[CHANGER];
+	mm__remembered[0].thread = &model_threads[CHANGER];
 	prepare();
 	start(writer, &threads[0]);
 	start(faulter, &threads[1]);

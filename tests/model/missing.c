@@ -46,7 +46,7 @@ int main(void)
 	model_tables[1].nr_used = 0;
 	model_cached = model_frame(model_chunk(&cache_pool), 0, 1);
 	model_map(MODEL_HERE, MM_PROT_READ, (struct mm__inode *)&model_mm);
-	mm__remembered[0].cpu = &model_threads[CHANGER];
+	mm__remembered[0].thread = &model_threads[CHANGER];
 	start(maker, &threads[0]);
 	start(faulter, &threads[1]);
 	error = mm_munmap(&model_mm, MODEL_HERE, MM_PAGE_SIZE);

@@ -177,7 +177,7 @@ static struct place {
 /* The spaces that fork() makes have none. */
 static struct place *place_of(const struct mm__vma_tree *tree, uint64_t addr)
 {
-	for (int i = 0; tree == &model_mm.areas && i < 2; i++)
+	for (int i = 0; tree == &model_mm.vmas && i < 2; i++)
 		if (addr >= places[i].start && addr < places[i].start + MM_PAGE_SIZE)
 			return &places[i];
 	return NULL;
@@ -206,7 +206,7 @@ bool mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr, struct mm
 
 bool mm__vma_tree_find(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m)
 {
-	for (int i = 0; tree == &model_mm.areas && i < 2; i++)
+	for (int i = 0; tree == &model_mm.vmas && i < 2; i++)
 		if (addr < places[i].start + MM_PAGE_SIZE &&
 		    mm__vma_tree_at(tree, places[i].start, m))
 			return true;
@@ -513,8 +513,8 @@ static inline void model_init(void)
 	model_mm.attr.max_areas = 100;
 	model_mm.attr.locking = MM_LOCKING_SPECULATIVE;
 	model_mm.frames = &model_pool;
-	atomic_init(&model_mm.cpus.part[0], model_thread_of);
-	model_mm.cpus.size = MODEL_SPACE_THREADS;
+	atomic_init(&model_mm.threads.part[0], model_thread_of);
+	model_mm.threads.size = MODEL_SPACE_THREADS;
 	for (uint32_t i = 1; i <= MODEL_SPACE_THREADS; i++) {
 		model_threads[i].number = i;
 		model_threads[i].mm = &model_mm;
@@ -538,7 +538,7 @@ static inline void model_init(void)
 static inline void model_map(uint64_t addr, int prot, struct mm__inode *inode)
 {
 	struct mm__vma_kind kind = { prot, MM_MAP_PRIVATE, inode, 0 };
-	struct mm__vma_edit edit = { .tree = &model_mm.areas };
+	struct mm__vma_edit edit = { .tree = &model_mm.vmas };
 	struct mm__mapping m = { addr, addr + MM_PAGE_SIZE, new_vma(&kind, false) };
 
 	mm__vma_tree_insert(&edit, &m);
@@ -567,7 +567,7 @@ static inline bool model_write(uint32_t number, uint64_t addr, uint64_t value)
 static inline bool model_serve(uint32_t number, uint64_t page, int access, bool walks)
 {
 	struct fault fault = {
-		.mm = &model_mm, .cpu = &model_threads[number], .page = page, .access = access
+		.mm = &model_mm, .thread = &model_threads[number], .page = page, .access = access
 	};
 	bool served;
 

@@ -47,7 +47,7 @@ int main(void)
 			   model_frame(model_chunk(&model_pool), 0, 0));
 	model_map(MODEL_HERE, MM_PROT_READ | MM_PROT_WRITE, (struct mm__inode *)&model_mm);
 	mm__entry_store(model_table(), MODEL_HERE, model_file_entry(MM_PROT_READ, READER));
-	mm__remembered[0].cpu = &model_threads[READER];
+	mm__remembered[0].thread = &model_threads[READER];
 	start(reader, &threads[0]);
 	start(writer, &threads[1]);
 	finish(threads[0]);

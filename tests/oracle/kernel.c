@@ -128,14 +128,18 @@ static bool has_stack_flag(void)
 	return kernel_is_since(6, 7) && access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
 }
 
-/* Without a limit, where that is allowed. */
+/*
+ * Without a limit, where that is allowed. mremap() counts what an area grows by before it frees
+ * anything. So all of a window of so many pages can be locked, and moved within it, with a limit of
+ * twice as many.
+ */
 static bool may_lock(unsigned int pages)
 {
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 
 	(void)setrlimit(RLIMIT_MEMLOCK, &limit);
 	CHECK(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
-	return limit.rlim_max >= pages * MM_PAGE_SIZE;
+	return limit.rlim_max >= 2 * pages * MM_PAGE_SIZE;
 }
 
 /* As MM_STACK_MAX. */

@@ -31,6 +31,7 @@ def missing_in(text: str, root: pathlib.Path, words: set[str]) -> list[str]:
             if not any(root.glob(span.rstrip("/"))):
                 missing.append(span)
             continue
+        span = re.sub(r"(^|\s)-D(?=\w)", r"\1", span)  # cmake's
         names = re.findall(r"\b(?:\w+(?=\(\))|[A-Za-z]\w*_\w*)", span)
         missing += [name for name in names if name not in words and not any(w.startswith(name) for w in words if name.endswith("_"))]
     return missing

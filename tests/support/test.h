@@ -14,6 +14,8 @@
 #ifndef TESTS_TEST_H
 #define TESTS_TEST_H
 
+#include "random.h"
+
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -80,14 +82,10 @@ uint64_t test_seed(const char *test);
  */
 unsigned int test_scale(unsigned int normal);
 
-/* The next number of a sequence that *state determines (SplitMix64, Steele, Lea & Flood 2014). */
+/* The next number of a sequence that *state determines. */
 static inline uint64_t test_random(uint64_t *state)
 {
-	uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
+	return random_next(state);
 }
 
 /* A number in [0, limit). */

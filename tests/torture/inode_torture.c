@@ -152,7 +152,7 @@ static void *run_worker(void *arg)
 	struct worker *worker = arg;
 	unsigned int found = 0;
 
-	CHECK(mm__thread_attach());
+	CHECK(mm__os_thread_attach());
 	for (unsigned int i = 0; i < steps; i++) {
 		unsigned int file = (unsigned int)test_random_below(&worker->seed, NR_FILES);
 		uint64_t what = test_random_below(&worker->seed, 32);

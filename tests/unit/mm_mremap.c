@@ -415,3 +415,21 @@ TEST(mm_mremap, a_move_finds_room_for_three_more_vmas)
 		end_space(mm);
 	}
 }
+
+TEST(mm_mremap, a_move_that_fails_makes_no_page_tables)
+{
+	struct mm *mm = new_space();
+	uint64_t tables;
+
+	map(mm, 0, 1, RW);
+	number_pages(mm, 0, 1);
+	tables = stats_of(mm).tables;
+	for (uint64_t i = 1; i <= 4; i++) {
+		uint64_t to = AT(0) + (i << 30);
+
+		CHECK_EQ(raw(mm, AT(10), PAGES(1), PAGES(1), FIXED, to), EFAULT);
+		CHECK_EQ(raw(mm, AT(0), PAGES(2), PAGES(2), FIXED, to), EFAULT);
+	}
+	CHECK_EQ(stats_of(mm).tables, tables);
+	end_space(mm);
+}

@@ -701,3 +701,45 @@ TEST(mm_vma_tree, room_is_found_in_one_leaf)
 	mm__rcu_read_unlock();
 	mm__vma_tree_destroy(&tree);
 }
+
+static void unmap_in_place(struct mm__vma_tree *tree, uint64_t start, uint64_t end, unsigned int n)
+{
+	if (!begin_in_place(tree, start, end, true)) {
+		CHECK(edit.widens);
+		mm__vma_tree_widen(tree, start, end);
+		CHECK(begin_in_place(tree, start, end, true));
+	}
+	mm__vma_tree_erase_range(&edit, start, end, n);
+	count -= n;
+	end_in_place();
+	check_tree(tree);
+}
+
+/* A thread finds bounds too narrow, and other threads change the node before it has the VMA tree lock. */
+TEST(mm_vma_tree, widening_bounds_that_have_become_wide_enough_narrows_none)
+{
+	static const uint64_t at[][2] = { { 900, 910 },   { 1000, 1010 }, { 1010, 1030 },
+					  { 1030, 1100 }, { 1100, 1150 }, { 1150, 1200 },
+					  { 1200, 1250 }, { 1250, 1300 }, { 1300, 1400 } };
+	struct mm__vma_tree tree;
+	struct mm__mapping m = { 1390, 1395, vma(1391) };
+
+	init(&tree);
+	for (unsigned int i = 0; i < 9; i++)
+		insert(&tree, at[i][0], at[i][1]);
+	for (uint64_t i = 0; i < 10; i++)
+		insert(&tree, 10000 + 10 * i, 10010 + 10 * i);
+	check_tree(&tree);
+	CHECK(!begin_in_place(&tree, 1000, 1010, true));
+	CHECK(edit.widens);
+	unmap_in_place(&tree, 900, 910, 1);
+	unmap_in_place(&tree, 1200, 1400, 3);
+	CHECK(begin_in_place(&tree, 1390, 1395, false));
+	mm__vma_tree_insert(&edit, &m);
+	count++;
+	end_in_place();
+	unmap_in_place(&tree, 1030, 1200, 3);
+	mm__vma_tree_widen(&tree, 1000, 1010);
+	check_tree(&tree);
+	mm__vma_tree_destroy(&tree);
+}

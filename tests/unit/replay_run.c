@@ -73,30 +73,30 @@ static struct trace_op random_op(uint64_t *seed, uint64_t brk)
 	return op;
 }
 
-static bool is_possible(struct area_model *model, const struct trace_op *op)
+static bool is_possible(struct vma_model *model, const struct trace_op *op)
 {
 	uint64_t page = op->addr >> MM_PAGE_SHIFT;
 
 	if (op->kind == TRACE_MMAP && op->flags & MM_MAP_FIXED_NOREPLACE &&
-	    span_map_overlaps(&model->areas, page, page + (op->length >> MM_PAGE_SHIFT)))
+	    span_map_overlaps(&model->vmas, page, page + (op->length >> MM_PAGE_SHIFT)))
 		return false;
-	return area_model_apply(model, op) == MODEL_DONE;
+	return vma_model_apply(model, op) == MODEL_DONE;
 }
 
 /* Those that can succeed, according to the model that the converter asks too. */
 static struct trace random_trace(uint64_t *seed)
 {
 	struct trace trace = { "", BRK, THREADS, 0, ops };
-	struct area_model model;
+	struct vma_model model;
 
-	area_model_init(&model, false, BRK);
+	vma_model_init(&model, false, BRK);
 	while (trace.count < OPS) {
 		struct trace_op op = random_op(seed, model.brk);
 
 		if (!trace_op_check(&trace, &op) && is_possible(&model, &op))
 			ops[trace.count++] = op;
 	}
-	area_model_destroy(&model);
+	vma_model_destroy(&model);
 	return trace;
 }
 
@@ -210,7 +210,7 @@ TEST(replay, warming_up_leaves_nothing_behind)
 	CHECK_EQ(replay_create_mm(&trace, MM_LOCKING_RANGE, &mm), 0);
 	CHECK_EQ(replay_warm_up(mm, 1000), 0);
 	CHECK_EQ(snapshot_take(&snapshot, mm, message, sizeof message), 0);
-	CHECK_EQ(snapshot.area_count, 0);
+	CHECK_EQ(snapshot.vma_count, 0);
 	CHECK_EQ(snapshot.page_count, 0);
 	snapshot_destroy(&snapshot);
 	mm_destroy(mm);

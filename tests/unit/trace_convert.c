@@ -101,7 +101,7 @@ TEST(convert, a_fault_before_the_exit_of_its_mmap_comes_after_it)
 	check_op(0, TRACE_MMAP, 0, 0x100000, 0x4000);
 	check_op(1, TRACE_WRITE, 1, 0x101000, 0);
 	CHECK_EQ(conversion.early, 1);
-	CHECK_EQ(conversion.exec_areas, 0);
+	CHECK_EQ(conversion.exec_vmas, 0);
 	trace_destroy(&trace);
 }
 
@@ -165,7 +165,7 @@ TEST(convert, what_exec_mapped_is_made_up)
 				     ENTER(1, 1006,
 					   "mprotect: start: 0x421000, len: 0x1000, prot: 0x1")
 					     EXIT(1, 1007, "mprotect: 0x0"));
-	CHECK_EQ(conversion.exec_areas, 3);
+	CHECK_EQ(conversion.exec_vmas, 3);
 	check_op(0, TRACE_MMAP, 0, 0x400000, 0x20000);
 	CHECK_EQ(trace.ops[0].prot, MM_PROT_READ | MM_PROT_EXEC);
 	check_op(1, TRACE_MMAP, 0, 0x420000, 0x2000);
@@ -180,7 +180,7 @@ TEST(convert, what_exec_mapped_is_made_up)
 TEST(convert, what_a_system_call_maps_lies_between_two_of_exec_s_mappings)
 {
 	convert_text(FAULT(1, 1000, 0xff000, 0x6) FAULT(1, 1001, 0x105000, 0x6) MAPPING);
-	CHECK_EQ(conversion.exec_areas, 2);
+	CHECK_EQ(conversion.exec_vmas, 2);
 	CHECK_EQ(conversion.exec_pages, 2);
 	CHECK_EQ(conversion.replaced, 0);
 	trace_destroy(&trace);
@@ -190,7 +190,7 @@ TEST(convert, memory_that_was_unmapped_is_not_exec_s)
 {
 	convert_text(MAPPING ENTER(1, 1002, "munmap: addr: 0x100000, len: 0x4000")
 			     EXIT(1, 1003, "munmap: 0x0") FAULT(2, 1004, 0x100000, 0x6));
-	CHECK_EQ(conversion.exec_areas, 0);
+	CHECK_EQ(conversion.exec_vmas, 0);
 	CHECK_EQ(drops.count[DROP_UNMAPPED][TRACE_WRITE], 1);
 	CHECK_EQ(trace.count, 2);
 	trace_destroy(&trace);

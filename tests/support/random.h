@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* random - the one generator of random numbers of the tests and benchmarks: SplitMix64 (Steele, Lea
+ * & Flood 2014). */
+#ifndef TESTS_SUPPORT_RANDOM_H
+#define TESTS_SUPPORT_RANDOM_H
+
+#include <stdint.h>
+
+/* The next number of a sequence that *state determines. */
+static inline uint64_t random_next(uint64_t *state)
+{
+	uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+#endif
