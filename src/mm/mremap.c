@@ -458,7 +458,7 @@ static bool move_vmas(struct mm__thread *thread, struct state *state, const stru
 	return moved;
 }
 
-/* With the hold: whether there is something to move, before the call makes page tables. */
+/* With the ranges held: whether a VMA can move there, before the call makes page tables. */
 static bool can_be_moved(struct mm__thread *thread, const struct request *r)
 {
 	struct mm__mapping m;

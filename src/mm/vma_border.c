@@ -550,7 +550,9 @@ void mm__border_widen(struct border *border, uint64_t start, uint64_t end)
 
 	mm__rcu_read_lock();
 	lock_border(border, 0);
-	/* The edit that asked may have waited for the VMA tree lock: by now the bounds may do. */
+	/*
+	 * The thread may have waited for the VMA tree lock. By now the bounds may allow the edit.
+	 */
 	if (!may_unmap(border, start, end)) {
 		stretch = stretch_without(border, start, end);
 		widen(&border->recorded, &stretch, border->low, border->high);
