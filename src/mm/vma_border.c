@@ -410,9 +410,7 @@ void mm__border_retire(struct mm__vma_tree *tree, struct border *border)
 	border->dead = true;
 }
 
-/*
- * Finds the keys of the border node by an address that leads to it, for [BORDER-B].
- */
+/* Finds the keys of the border node by an address that leads to it, for [BORDER-B]. */
 static void set_bounds(const struct mm__vma_tree *tree, struct border *border)
 {
 	uint64_t inside[3] = { border->node.count ? mm__border_start(border, 0) : border->low,
@@ -550,9 +548,7 @@ void mm__border_widen(struct border *border, uint64_t start, uint64_t end)
 
 	mm__rcu_read_lock();
 	lock_border(border, 0);
-	/*
-	 * The thread may have waited for the VMA tree lock. By now the bounds may allow the edit.
-	 */
+	/* While the thread waited for the VMA tree lock, the bounds may have become wide enough. */
 	if (!may_unmap(border, start, end)) {
 		stretch = stretch_without(border, start, end);
 		widen(&border->recorded, &stretch, border->low, border->high);

@@ -16,8 +16,7 @@
 
 struct path {
 	unsigned int levels;
-	unsigned int owned; /* number of levels, from the border node up, whose nodes are private
-			       copies */
+	unsigned int owned; /* levels, from the border node up, whose nodes are private copies */
 	struct mm__vma_node *node[MAX_LEVELS];
 	unsigned int index[MAX_LEVELS]; /* of the child below */
 };

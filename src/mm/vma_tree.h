@@ -97,9 +97,8 @@ struct mm__vma_tree {
 /* A change of mappings by one writer. */
 struct mm__vma_edit {
 	struct mm__vma_tree *tree;
-	struct border
-		*border; /* the edit is in place, in this border node; NULL: with the tree's lock */
-	uint64_t start;  /* in place: the edit changes nothing outside [start, end) */
+	struct border *border; /* in place: the border node; NULL: with the tree's lock */
+	uint64_t start;        /* in place: the edit changes nothing outside [start, end) */
 	uint64_t end;
 	uint32_t writer;
 	bool begun; /* the count of the border node is odd, so its readers wait */

@@ -31,8 +31,10 @@ struct run {
 	uint64_t end;
 	int prot;
 	bool protect; /* the protection has changed */
-	bool copies;  /* locked, and writable from now on: pages are copied before the first write,
-			 as in Linux */
+	/*
+	 * Locked, and writable from now on: pages are copied before the first write, as in Linux.
+	 */
+	bool copies;
 };
 
 struct work {
