@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How the benchmarks deal out work, and how their threads meet. */
+/* How the benchmarks distribute work, and how their threads meet. */
 #include "crew.h"
 #include "test.h"
 #include "threads.h"
@@ -72,7 +72,7 @@ TEST(bench_crew, less_work_than_threads_is_dealt_out_too)
 
 static unsigned int arrivals[MEETINGS][MAX_THREADS];
 
-/* Whoever is in a meeting sees, without any other synchronisation, what all did before it. */
+/* A thread in a meeting sees all writes from before it, without other synchronisation. */
 static void *meet(void *argument)
 {
 	struct member *member = argument;

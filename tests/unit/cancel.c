@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a wait by another thread. */
+/* A thread ends the wait of another thread. */
 #include "actors.h"
 #include "nobody.h"
 
@@ -69,7 +69,7 @@ TEST(cancel, who_does_not_wait_is_not_found_and_not_looked_at)
 	check_quiet_and_destroy(&other);
 }
 
-/* Those behind wait for the canceled one only, and go on as soon as range_cancel() returns. */
+/* Waiters behind the canceled one wait only for it, and go on once range_cancel() returns. */
 TEST(cancel, those_it_held_back_go_on)
 {
 	static const enum range_mode modes[] = { RANGE_READ, RANGE_WRITE };
@@ -114,7 +114,7 @@ TEST(cancel, one_that_was_woken_can_be_canceled_until_it_holds)
 	CHECK_EQ(state_of(&behind), RANGE_WAITING);
 	CHECK_EQ(range_cancel(&lock, &woken), 0);
 	CHECK_EQ(state_of(&woken), RANGE_CANCELED);
-	/* It was this one's cause to wait. */
+	/* The canceled waiter was its only cause to wait. */
 	CHECK_EQ(state_of(&behind), RANGE_WOKEN);
 	check_valid(&lock);
 	CHECK_EQ(range_cancel(&lock, &behind), 0);
@@ -162,7 +162,7 @@ static void *lock_both(void *arg)
 	return NULL;
 }
 
-/* Either of its ranges ends it, whichever is taken. It holds none meanwhile or afterwards. */
+/* Canceling any range of the set ends the call. It holds none meanwhile or afterwards. */
 TEST(cancel, range_lock_many_ends_when_any_of_its_ranges_is_canceled)
 {
 	for (int i = 0; i < 4; i++) {

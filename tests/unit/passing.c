@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Newcomers pass waiters by the fast path while one of these has been woken and has not run yet.
- * The waiters here have no thread, so that they do not run before the test says so.
+ * Newcomers pass waiters by the fast path while one waiter is woken and has not run yet. The
+ * waiters here have no thread, so that they do not run before the test lets them.
  */
 #include "actors.h"
 
@@ -18,7 +18,7 @@
 /* More than enough for a thread to have locked the leaf once: see range_lock.c. */
 enum { PASSES = 200 };
 
-/* A lock in whose first leaf two writers of [0, 10) wait, and the first of them has been woken. */
+/* A lock in whose first leaf two writers of [0, 10) wait, of which the first is woken. */
 struct scene {
 	struct range_lock lock;
 	struct range__leaf *leaf;
@@ -112,7 +112,7 @@ TEST(passing, newcomers_pass_by_the_fast_path_and_wake_nobody)
 	end_scene(&s);
 }
 
-/* Who was woken looks again while a newcomer is there: then that one's release wakes it again. */
+/* A woken waiter looks again while a newcomer holds. The newcomer's release wakes it again. */
 TEST(passing, a_newcomer_that_a_woken_waiter_finds_wakes_it)
 {
 	struct range__wakes wakes = { .n = 0 };
@@ -137,7 +137,7 @@ TEST(passing, a_newcomer_that_a_woken_waiter_finds_wakes_it)
 	end_scene(&s);
 }
 
-/* What is held is found, also if the leaf has been locked and unlocked meanwhile. */
+/* A newcomer finds the held range, also if the leaf has been locked and unlocked in between. */
 TEST(passing, nobody_passes_what_is_held)
 {
 	struct range_hold newcomer, other;
@@ -193,7 +193,7 @@ TEST(passing, the_oldest_waiter_becomes_starving_after_a_bounded_number_of_passe
 	end_scene(&s);
 }
 
-/* Whatever else the thread does meanwhile, in other leaves. */
+/* Whatever else the thread does in other leaves in the meantime. */
 TEST(passing, locking_elsewhere_does_not_allow_more_passes)
 {
 	struct range_lock other = RANGE_LOCK_INITIALIZER;
