@@ -620,8 +620,8 @@ TEST(deadlock, a_thread_that_wants_what_its_own_range_covers_is_told)
 }
 
 /*
- * The last waiter is in two cycles, and is not the one that is told: an earlier waiter is in only
- * one of them. So both of the others are told.
+ * The earliest waiter is in two cycles. The latest waiter of each cycle is told, so both of the
+ * others are told.
  */
 TEST(deadlock, each_of_several_cycles_is_broken)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Several ranges in one step. */
+/* Acquiring several ranges in one step. */
 #include "actors.h"
 #include "test.h"
 
@@ -128,7 +128,7 @@ TEST(many, nothing_is_held_while_it_waits)
 		await_waits(&lock, 1);
 		census = census_of(&lock);
 		CHECK_EQ(census.held, 1);
-		/* Both are shown, though it stands in a queue with one of them. */
+		/* The walk shows both ranges, although the set is in a queue with one of them. */
 		CHECK_EQ(census.waiting + census.starving, 2);
 		CHECK_EQ(is_free(&lock, 0, 10, RANGE_WRITE), i == 0);
 		CHECK(is_free(&lock, 10, 20, RANGE_WRITE));
@@ -140,7 +140,7 @@ TEST(many, nothing_is_held_while_it_waits)
 	}
 }
 
-/* FIFO: no newcomer passes it in any of its ranges, and each may pass it between them. */
+/* FIFO: a newcomer passes the set in none of its ranges, and may pass it between them. */
 TEST(many, in_a_fifo_lock_it_comes_before_those_that_come_later)
 {
 	for (uint32_t leaves = 1; leaves <= 16; leaves += 15) {
@@ -172,7 +172,10 @@ TEST(many, in_a_fifo_lock_it_comes_before_those_that_come_later)
 	}
 }
 
-/* One that has waited for long enough claims all its ranges, and gets them although one is always taken. */
+/*
+ * A set that has waited for long enough claims all its ranges, and gets them although one of them is
+ * always held.
+ */
 TEST(many, it_becomes_starving_in_all_its_ranges)
 {
 	for (uint32_t leaves = 1; leaves <= 16; leaves += 15) {
@@ -196,7 +199,7 @@ TEST(many, it_becomes_starving_in_all_its_ranges)
 		AWAIT(census_of(&lock).starving == 2);
 		check_valid(&lock);
 		CHECK(!is_free(&lock, 0, 1, RANGE_READ) && !is_free(&lock, 9, 10, RANGE_WRITE));
-		/* It wants [20, 30) for reading. */
+		/* The set wants [20, 30) for reading. */
 		CHECK(!is_free(&lock, 20, 21, RANGE_WRITE) && is_free(&lock, 20, 21, RANGE_READ));
 		CHECK(is_free(&lock, 10, 20, RANGE_WRITE) && is_free(&lock, 30, 40, RANGE_WRITE));
 		CHECK(!atomic_load(&job.done));
@@ -227,7 +230,7 @@ static void *lock_three(void *arg)
 	return NULL;
 }
 
-/* Also those that come before the one that is taken. */
+/* Neither do ranges of the set that come before the one that is taken. */
 TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
 {
 	for (uint64_t taken = 0; taken < 3; taken++) {
@@ -237,7 +240,7 @@ TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
 		struct range_hold held;
 		pthread_t thread;
 
-		/* A waiter that became starving would keep newcomers out. */
+		/* A waiter that became starving would hold newcomers back. */
 		range_lock_attr_init(&attr);
 		attr.starvation_ns = UINT64_MAX;
 		CHECK_EQ(range_lock_init(&lock, &attr), 0);
@@ -254,7 +257,7 @@ TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
 	}
 }
 
-/* Whichever of its ranges the caller names, and whichever of them is taken. */
+/* Whichever range of the set the caller names, and whichever of them is taken. */
 TEST(many, any_of_its_ranges_ends_the_wait)
 {
 	for (unsigned int i = 0; i < 2 * 2 * 3 * 3; i++) {
@@ -271,7 +274,7 @@ TEST(many, any_of_its_ranges_ends_the_wait)
 		take(&lock, &held, 20 * taken + 5, 20 * taken + 6, RANGE_READ);
 		thread = thread_start(lock_three, &three);
 		AWAIT(census_of(&lock).starving + census_of(&lock).waiting == 3);
-		/* Held back by the call in a FIFO lock only, in a range that is not the one it waits for. */
+		/* Only a FIFO lock makes this reader wait for the set, and not at the range that the set waits for. */
 		actor_start(&behind, &lock, 20 * (2 - named), 20 * (2 - named) + 1, RANGE_READ);
 		CHECK_EQ(range_cancel(&lock, &three.ranges[named]), 0);
 		thread_join(thread);
@@ -286,12 +289,12 @@ TEST(many, any_of_its_ranges_ends_the_wait)
 	}
 }
 
-/* Two ends that are always busy, and what lies between them. */
+/* Two ends that are always busy, and the keys between them. */
 enum { LAST_KEY = 999, CALLS = 300 };
 
 /*
- * The threads' ranges are here, and not on their stacks: a thread that wakes a waiter uses its address
- * later than the waiter may have returned, and valgrind does not know that this is harmless.
+ * The threads' ranges are here, and not on their stacks. A thread that wakes a waiter may use the
+ * waiter's address after the waiter has returned, and valgrind does not know that this is harmless.
  */
 struct ends {
 	struct range_lock lock;
@@ -317,7 +320,7 @@ static void *keep_an_end_busy(void *arg)
 	return NULL;
 }
 
-/* It holds a range between them itself. */
+/* The thread itself holds a range between them. */
 static void *lock_both_ends(void *arg)
 {
 	struct ends *ends = arg;
@@ -347,7 +350,10 @@ static void use_what_lies_between(struct ends *ends)
 	}
 }
 
-/* Neither for what this thread holds, nor for another one's, nor do others wait for it there. */
+/*
+ * Neither a range of this thread between them nor one of another thread matters, and no thread
+ * waits there for the set.
+ */
 TEST(many, what_lies_between_its_ranges_does_not_matter)
 {
 	for (unsigned int i = 0; i < 4; i++) {
@@ -442,7 +448,7 @@ TEST(many, a_deadline_ends_the_wait_with_nothing_held)
 		CHECK(is_free(&lock, 0, 25, RANGE_WRITE));
 		check_valid(&lock);
 		CHECK_EQ(actor_finish(&holder), 0);
-		/* It has passed, and nothing is in the way. */
+		/* The deadline has passed, and no range conflicts. */
 		CHECK_EQ(range_timedlock_many(&lock, requests, 2, clock, &deadline), 0);
 		CHECK_EQ(census_of(&lock).held, 2);
 		unlock_all(&lock, requests, 2);
@@ -471,7 +477,7 @@ TEST(many, try_and_timed_forms_refuse_what_makes_no_sense)
 
 struct setter {
 	struct range_lock *lock;
-	unsigned int n; /* of rounds */
+	unsigned int n; /* number of rounds */
 	bool descending;
 };
 
@@ -548,7 +554,10 @@ TEST(many, ranges_may_lie_in_leaves_in_any_way)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Threads that collide although their sets do not overlap split leaves as others do, for some memory. */
+/*
+ * Threads that collide although their sets do not overlap split leaves like other threads, for some
+ * memory.
+ */
 TEST(many, leaves_split_where_sets_collide)
 {
 	uint64_t self = mmrange__self();
@@ -597,7 +606,7 @@ static uint64_t nth(enum order order, uint64_t i, uint64_t n)
 	}
 }
 
-/* They overlap in the end, so that there is nothing but the sorting. In O(n^2) it would take hours. */
+/* The last ones overlap, so that only the sorting takes time. In O(n^2) it would take hours. */
 TEST(many, a_million_requests_are_sorted_in_a_moment)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;

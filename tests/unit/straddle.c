@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ranges that overlap several leaves: held, waited for, claimed, published, beside splits and merges. The
- * leaves are [0, 10), [10, 20), ..
+ * Ranges that overlap several leaves: held, waited for, claimed or published, beside splits and
+ * merges. The leaves are [0, 10), [10, 20), ..
  */
 #include "leaves.h"
 
@@ -65,7 +65,7 @@ static uint32_t claims_in(struct range_lock *lock)
 	return n;
 }
 
-/* [start, end) is held in that mode, and nothing else is. */
+/* Exactly [start, end) is held, in that mode. */
 static void check_free(struct range_lock *lock, uint64_t start, uint64_t end, enum range_mode held)
 {
 	for (uint64_t key = 0; key < KEYS; key++) {
@@ -133,7 +133,7 @@ TEST(straddle, two_leaves_that_are_empty_have_it_in_their_words_and_get_these_ba
 		take(&lock, &range, 15, 25, disturbed % 2 ? RANGE_READ : RANGE_WRITE);
 		CHECK_EQ(word_at(&lock, 10), single_word(&range));
 		CHECK_EQ(word_at(&lock, 20), single_word(&range));
-		/* Another range in the first leaf, or in the second: it is recorded there. */
+		/* Another range in the first leaf, or in the second: that leaf records the range. */
 		if (disturbed) {
 			uint64_t key = disturbed == 1 ? 12 : 28;
 
@@ -176,7 +176,7 @@ TEST(straddle, writers_and_readers_of_several_leaves_exclude_each_other_where_th
 	check_quiet_and_destroy(&lock);
 }
 
-/* Whether the actor stands in the queue of the leaf that has key. */
+/* Whether the actor is in the queue of the leaf that contains key. */
 static bool stands_at(struct range_lock *lock, struct actor *actor, uint64_t key)
 {
 	struct range__leaf *leaf = leaf_at(lock, key);
@@ -190,7 +190,7 @@ static bool stands_at(struct range_lock *lock, struct actor *actor, uint64_t key
 	return w != NULL;
 }
 
-/* Waits for one leaf after the other, whichever is released first. */
+/* The waiter waits in one leaf after the other, whichever is released first. */
 TEST(straddle, a_waiter_waits_for_whatever_conflicts_in_any_of_its_leaves)
 {
 	for (unsigned int order = 0; order < 6; order++) {
@@ -222,7 +222,7 @@ TEST(straddle, a_waiter_waits_for_whatever_conflicts_in_any_of_its_leaves)
 	}
 }
 
-/* Its own thread moves it: nothing that it held back in the first queue stays asleep. */
+/* Its own thread moves it: no waiter behind it in the first queue stays asleep. */
 TEST(straddle, a_waiter_that_moves_to_another_queue_wakes_those_behind_it)
 {
 	struct range_lock lock;
@@ -252,7 +252,7 @@ static bool conflict(const struct actor *a, const struct actor *b)
 	       b->start < a->end;
 }
 
-/* Behind a full range, so that each has its place before the first is granted. */
+/* Behind a full range, so that each waiter has its place before the first is granted. */
 static void check_fifo(struct range_lock *lock, uint64_t *random)
 {
 	enum { CROWD = 12 };
@@ -292,7 +292,7 @@ TEST(straddle, with_fifo_conflicting_ranges_are_granted_in_order_whatever_leaves
 	check_quiet_and_destroy(&lock);
 }
 
-/* The first waits in the first leaf; the others, in the leaves behind, for it alone. */
+/* The first waiter is in the queue of the first leaf; the others, in later leaves, wait only for it. */
 TEST(straddle, with_fifo_no_newcomer_passes_a_waiter_in_any_of_its_leaves)
 {
 	struct range_lock lock;
@@ -321,7 +321,7 @@ TEST(straddle, with_fifo_no_newcomer_passes_a_waiter_in_any_of_its_leaves)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Something comes and goes in the waiter's leaf until it is starving. */
+/* Ranges come and go in the waiter's leaf until it is starving. */
 static void starve(struct range_lock *lock, struct actor *actor, uint64_t key)
 {
 	AWAIT(is_free(lock, key, key + 1, RANGE_WRITE) && claims_at(lock, actor->end - 1) > 0);
@@ -360,7 +360,7 @@ TEST(straddle, no_newcomer_passes_a_starving_waiter_in_any_of_its_leaves)
 	}
 }
 
-/* A reader of several leaves that is starving does not keep readers out. */
+/* A starving reader of several leaves does not hold readers back. */
 TEST(straddle, a_starving_reader_of_several_leaves_keeps_writers_out_and_readers_not)
 {
 	struct range_lock lock;
@@ -384,7 +384,7 @@ TEST(straddle, a_starving_reader_of_several_leaves_keeps_writers_out_and_readers
 static void check_expelled(struct range_lock *lock, struct actor *wide, struct range_hold *held)
 {
 	struct actor behind[4];
-	/* In its queue; in leaves that it claims; straddling its end. */
+	/* In the reader's queue; in leaves that it claims; straddling its end. */
 	static const uint64_t ranges[4][2] = { { 7, 8 }, { 15, 16 }, { 28, 33 }, { 34, 75 } };
 
 	CHECK_EQ(claims_in(lock), 4);
@@ -442,7 +442,7 @@ static void *lock_many(void *arg)
 	return NULL;
 }
 
-/* Two in one leaf, one over three, and one that begins where that ends. */
+/* Two ranges in one leaf, one over three leaves, and one that begins where that one ends. */
 static void make_many(struct many *many, struct range_lock *lock)
 {
 	static const uint64_t bounds[4][2] = { { 2, 4 }, { 6, 8 }, { 18, 35 }, { 35, 55 } };
@@ -626,17 +626,17 @@ TEST(straddle, leaves_split_and_merge_beside_what_is_held_over_their_bounds)
 
 		begin(&lock, RANGE_FAIRNESS_BARGING);
 		take(&lock, &wide, 15, 45, (enum range_mode)mode);
-		/* The first leaf and the last one lose what the range does not overlap. */
+		/* The first leaf and the last one lose the part that the range does not overlap. */
 		split_leaf(&lock, 13);
 		split_leaf(&lock, 47);
 		check_held(&lock, 15, 45, (enum range_mode)mode);
-		/* They get it back; and the leaf behind. */
+		/* They get that part back, and the leaf behind. */
 		merge_leaf(&lock, 12);
 		merge_leaf(&lock, 48);
 		merge_leaf(&lock, 50);
 		check_held(&lock, 15, 45, (enum range_mode)mode);
 		CHECK(apart_at(&lock, 20) && apart_at(&lock, 30) && apart_at(&lock, 40));
-		/* Leaves that it overlaps stay, however cold. */
+		/* Leaves that the range overlaps stay, however cold. */
 		warm_leaves(&lock);
 		for (uint64_t key = 20; key < 50; key += 10)
 			cool_leaf(&lock, key);
@@ -651,7 +651,7 @@ TEST(straddle, leaves_split_and_merge_beside_what_is_held_over_their_bounds)
 	}
 }
 
-/* A waiter is seen in its queue alone, unless it claims: the other leaves change under it. */
+/* Only a waiter's queue knows of it, unless it claims: the other leaves change under it. */
 TEST(straddle, leaves_split_and_merge_under_a_waiter_that_overlaps_them)
 {
 	for (int cancel = 0; cancel < 2; cancel++) {
@@ -672,7 +672,7 @@ TEST(straddle, leaves_split_and_merge_under_a_waiter_that_overlaps_them)
 		merge_leaf(&lock, 50);
 		split_leaf(&lock, 53);
 		check_valid(&lock);
-		/* Its queue is not split inside it, nor does its first leaf go. */
+		/* No split goes through the waiter in its queue, and no merge removes its first leaf. */
 		CHECK(range__leaf_crossed(leaf_at(&lock, 20), 24));
 		if (cancel) {
 			CHECK_EQ(range_cancel(&lock, &wide.range), 0);
@@ -701,7 +701,7 @@ TEST(straddle, a_leaf_that_counts_a_claim_is_not_merged)
 	for (uint64_t key = 10; key < 50; key += 10)
 		cool_leaf(&lock, key);
 	sweep_leaves(&lock);
-	/* What is behind goes to the last of them. */
+	/* A leaf behind them merges into the last of them. */
 	CHECK(apart_at(&lock, 10) && apart_at(&lock, 20) && apart_at(&lock, 30));
 	CHECK(!apart_at(&lock, 40));
 	CHECK(range__leaf_crossed(leaf_at(&lock, 35), 33));
@@ -759,7 +759,7 @@ TEST(straddle, a_reader_of_two_biased_leaves_is_published_once_and_writes_neithe
 	check_quiet_and_destroy(&lock);
 }
 
-/* The caller's storage may have been anything, and what a range was before does not matter. */
+/* The caller's storage may contain anything, including an earlier range. */
 TEST(straddle, what_was_in_the_storage_of_a_range_does_not_count)
 {
 	for (int how = 0; how < 3; how++) {
@@ -786,7 +786,7 @@ TEST(straddle, what_was_in_the_storage_of_a_range_does_not_count)
 	}
 }
 
-/* What happens to the leaves of a published reader, one after the other, before it leaves. */
+/* The events in the leaves of a published reader before it leaves, in some order. */
 enum { ADOPT_IN_FIRST, ADOPT_IN_SECOND, BIAS_FIRST, BIAS_SECOND, NR_EVENTS };
 
 static void happen(struct range_lock *lock, unsigned int event)
@@ -860,7 +860,7 @@ TEST(straddle, a_published_reader_of_two_leaves_wakes_writers_of_both)
 	check_quiet_and_destroy(&lock);
 }
 
-/* A reader that has seen both leaves biased, and that publishes when one of them has changed. */
+/* A reader that has seen both leaves biased, and publishes after one of them has changed. */
 static bool publish_late(struct range_lock *lock, struct range__hold *reader,
 			 const uint64_t words[2])
 {
@@ -908,7 +908,7 @@ TEST(straddle,
 	}
 }
 
-/* The leaf that it has seen is two by then, so that it overlaps three. */
+/* The leaf that the reader saw has become two, so the reader overlaps three. */
 TEST(straddle, a_reader_that_publishes_when_a_leaf_has_been_split_under_it_is_recorded_in_three)
 {
 	struct range_lock lock;
