@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random schedules of threads that use the leaves of a lock, simulated step by step: see
- * leaf_sim.h. Then the same with locks that are broken on purpose: each must be found out, and
- * those that lose wake-ups also by that alone.
+ * leaf_sim.h. Then the same with deliberately broken locks: the simulation must detect each, and
+ * must detect a lost wake-up also by the end of the run alone.
  */
 #include "leaf_sim.h"
 
@@ -26,7 +26,7 @@ static void check_schedules(const char *test, bool fifo, unsigned int runs)
 		sim.counts.fast, sim.counts.wide, sim.counts.waits, sim.counts.passes,
 		sim.counts.promotions, sim.counts.repeats, sim.counts.moves, sim.counts.claims,
 		sim.counts.timeouts, sim.counts.splits, sim.counts.merges);
-	/* Everything happened. */
+	/* Every kind of event happened. */
 	CHECK(sim.counts.fast && sim.counts.wide && sim.counts.waits && sim.counts.timeouts);
 	CHECK(sim.counts.moves && sim.counts.claims);
 	CHECK(sim.counts.splits && sim.counts.merges);
@@ -45,7 +45,7 @@ TEST(leaf_schedule, with_fifo_nobody_is_forgotten_and_nobody_is_passed)
 	CHECK_EQ(sim.counts.promotions, 0);
 }
 
-/* Says in which run a violation was seen; -1 if in none. */
+/* Returns the first run with a violation; -1: none. */
 static int found_out(enum sim_flaw flaw, bool fifo, bool blind, uint64_t seeds, int runs)
 {
 	sim = (struct leaf_sim){ .flaw = flaw, .fifo = fifo, .blind = blind };

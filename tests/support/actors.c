@@ -285,7 +285,7 @@ void make_impatient(void *arg)
 	struct range__forest *forest;
 
 	range__short_lock(&lock->mutex);
-	/* relaxed: under the mutex, except for split_doublings and the like, where old values do */
+	/* relaxed: forest changes only under the mutex; of the other fields any age will do */
 	forest = atomic_load_explicit(&lock->forest, memory_order_relaxed);
 	pay_rent(&lock->root);
 	for (uint32_t i = 0; forest && i < atomic_load(&forest->count); i++) {

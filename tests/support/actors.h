@@ -130,8 +130,8 @@ void make_impatient(void *lock);
 bool is_biased(struct range_lock *lock, uint64_t key);
 
 /*
- * Makes the leaf that contains key biased, by reading [key, key + 1), which must be free to read. No
- * writer may be in the leaf, or wait there.
+ * Makes the leaf that contains key biased, by reading [key, key + 1), which must be free to read.
+ * No writer may be in the leaf, or wait there.
  */
 void make_biased(struct range_lock *lock, uint64_t key);
 

@@ -15,11 +15,12 @@ enum flaw {
 	FLAW_LAST_KEY,          /* the last key of a range is not protected */
 	FLAW_READERS_PASS,      /* the lock grants readers beside writers */
 	FLAW_WRITERS_PASS,      /* the lock grants writers beside readers */
-	FLAW_CHECK_THEN_INSERT, /* the lock releases its mutex between the check and the insertion */
-	FLAW_LONG_RANGES,       /* as by a wrong max_end: the lock misses ranges that start before */
-	FLAW_FIRST_ONLY,        /* a one-owner fast path: the lock looks at the last range only */
-	FLAW_TIMEOUT_GRANTS,    /* a timed-out waiter goes on as if it held the range */
-	FLAW_EARLY_RELEASE,     /* one reader releases all readers of its start */
+	FLAW_CHECK_THEN_INSERT, /* the lock releases its mutex between the check and the insertion
+				 */
+	FLAW_LONG_RANGES,    /* as by a wrong max_end: the lock misses ranges that start before */
+	FLAW_FIRST_ONLY,     /* a one-owner fast path: the lock looks at the last range only */
+	FLAW_TIMEOUT_GRANTS, /* a timed-out waiter goes on as if it held the range */
+	FLAW_EARLY_RELEASE,  /* one reader releases all readers of its start */
 	NR_FLAWS
 };
 

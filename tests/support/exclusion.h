@@ -49,8 +49,8 @@ struct exclusion {
 	unsigned int write_rate; /* of 8: writers */
 	unsigned int wide_rate;  /* of 64: ranges of up to all slots, a quarter of them full */
 	unsigned int own_rate;   /* of 64: ranges in the thread's own share */
-	unsigned int pair_rate;  /* of 64: ranges that the thread holds together with a second one */
-	bool atomics_only;       /* do not touch the plain data: a broken lock makes a data race of it */
+	unsigned int pair_rate; /* of 64: ranges that the thread holds together with a second one */
+	bool atomics_only; /* do not touch the plain data: a broken lock makes a data race of it */
 	/* Called in a loop while the threads run; may be NULL. */
 	void (*meanwhile)(void *lock);
 	uint64_t seed;

@@ -26,18 +26,19 @@ enum sim_flaw {
 	SIM_SOUND,
 	SIM_COPIED_WAKE, /* no flaw: it wakes by the copy that the flaws of waking are made of */
 	SIM_WAKES_ONE,   /* a release wakes one waiter, though several can go on */
-	SIM_STOPS_AT_PARTIAL,  /* waking ends at a writer that overlaps a part of the released range */
+	SIM_STOPS_AT_PARTIAL,  /* waking ends at a writer that overlaps a part of the released range
+				*/
 	SIM_WAKES_AT_START,    /* a release wakes only the waiters at its first key */
 	SIM_SILENT_LOOK,       /* a woken waiter that has to wait again wakes no waiter */
 	SIM_SILENT_TIMEOUT,    /* a waiter that gives up wakes no waiter */
 	SIM_SPLIT_PUTS_ASLEEP, /* waiters that a split moves are not woken any more */
-	SIM_SILENT_MOVE,       /* a waiter that moves to another queue wakes no waiter in the first */
-	SIM_SILENT_CLAIM,      /* a waiter that gives up a claim wakes only waiters in its own queue */
-	SIM_STOPS_AT_ASLEEP,   /* waking ends at a writer that overlaps the whole range, but sleeps */
-	SIM_FORGETS_ARRIVAL,   /* a waiter does not note its time of arrival */
-	SIM_PASSES_STARVING,   /* a newcomer waits for held ranges only */
-	SIM_CLAIMS_NOTHING,    /* a starving waiter holds newcomers back in its own queue only */
-	SIM_PROMOTES_ONE,      /* no waiter becomes starving in a leaf that has a starving waiter */
+	SIM_SILENT_MOVE,  /* a waiter that moves to another queue wakes no waiter in the first */
+	SIM_SILENT_CLAIM, /* a waiter that gives up a claim wakes only waiters in its own queue */
+	SIM_STOPS_AT_ASLEEP, /* waking ends at a writer that overlaps the whole range, but sleeps */
+	SIM_FORGETS_ARRIVAL, /* a waiter does not note its time of arrival */
+	SIM_PASSES_STARVING, /* a newcomer waits for held ranges only */
+	SIM_CLAIMS_NOTHING,  /* a starving waiter holds newcomers back in its own queue only */
+	SIM_PROMOTES_ONE,    /* no waiter becomes starving in a leaf that has a starving waiter */
 	NR_SIM_FLAWS
 };
 

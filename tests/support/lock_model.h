@@ -40,7 +40,8 @@ struct object {
 /* A range that range_lock_foreach() showed. */
 struct shown {
 	struct range_info info;
-	const void *part; /* an address that differs for each part: the waiters of a part are in order */
+	const void *part; /* an address that differs for each part: the waiters of a part are in
+			     order */
 };
 
 struct lock_model {

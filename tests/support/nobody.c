@@ -4,8 +4,8 @@
 
 #include "platform/platform.h"
 #include "range_lock/claim.h"
-#include "range_lock/waiters.h"
 #include "range_lock/span.h"
+#include "range_lock/waiters.h"
 
 #include <string.h>
 

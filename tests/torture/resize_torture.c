@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads change the ranges they hold, all operations against each other. See counters.h. */
+/* Threads change ranges that they hold, all operations against each other. See counters.h. */
 #include "counters.h"
 #include "test.h"
 

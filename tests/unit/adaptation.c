@@ -55,7 +55,8 @@ TEST(adaptation, leaves_that_a_hot_place_left_behind_are_merged)
 	make_leaves(&lock, 60);
 	/*
 	 * All leaves but the last are cold. One sweep marks leaves and the next one merges them, as
-	 * far as the budget goes, which grows with time. The first leaf has none before it to merge into.
+	 * far as the budget goes, which grows with time. The first leaf has none before it to merge
+	 * into.
 	 */
 	while (leaves_below(&lock, base) > 1) {
 		CHECK(now_ns() < end);
@@ -565,9 +566,9 @@ TEST(adaptation, errno_stays_as_it_was_whatever_the_memory_hooks_do)
 }
 
 /*
- * A leaf reaches its split threshold while the mutex is taken, and the lock tries to split it at the
- * next chance. By then both points where the last two ranges begin and end are bounds of the leaf
- * already: there is nothing to split.
+ * A leaf reaches its split threshold while the mutex is taken, and the lock tries to split it at
+ * the next chance. By then both points where the last two ranges begin and end are bounds of the
+ * leaf already: there is nothing to split.
  */
 TEST(adaptation, a_leaf_is_not_split_at_its_own_bounds)
 {
@@ -586,7 +587,10 @@ TEST(adaptation, a_leaf_is_not_split_at_its_own_bounds)
 		take(&lock, &last, upper ? 5 : 0, upper ? 10 : 5, RANGE_WRITE);
 		range_unlock(&lock, &last);
 		range__short_unlock(&range__lock(&lock)->mutex);
-		/* This range begins at the lower bound; the last one ended at the upper bound, or within. */
+		/*
+		 * This range begins at the lower bound; the last one ended at the upper bound, or
+		 * within.
+		 */
 		play_thread(1);
 		take(&lock, &range, 0, upper ? 8 : 10, RANGE_WRITE);
 		CHECK_EQ(lock_stats(&lock).splits, before.splits);

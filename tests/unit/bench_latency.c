@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the benchmarks make of the times that threads waited, against all times, sorted. */
+/* The benchmarks' statistics of waiting times, against all times, sorted. */
 #include "baselines/lock_ops.h"
 #include "latency.h"
 #include "test.h"
@@ -23,7 +23,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Of any magnitude that is told apart. */
+/* A time of any magnitude that the histogram distinguishes. */
 static uint64_t random_time(uint64_t *seed)
 {
 	uint64_t bits = test_random_below(seed, HISTOGRAM_MAX_BITS + 1);
@@ -33,7 +33,7 @@ static uint64_t random_time(uint64_t *seed)
 
 static void check_permille(unsigned int count, unsigned int permille)
 {
-	/* At least permille of a thousand are not above it. */
+	/* At least permille of a thousand times are not above this one. */
 	unsigned int rank = (count * permille + 999) / 1000;
 	uint64_t exact = values[rank - 1];
 	uint64_t found = histogram_permille(&histogram, permille);

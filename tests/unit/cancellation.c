@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No function of the lock is a cancellation point: each is called by a thread whose cancellation is
- * pending, and returns to it. That holds for calls that wait, and for calls in which the memory
+ * No function of the lock is a cancellation point: a thread whose cancellation is pending calls
+ * each, and each returns to it. That holds for calls that wait, and for calls in which the memory
  * hooks, which are the caller's, reach a cancellation point.
  */
 #include "actors.h"
@@ -35,7 +35,7 @@ static void start_victim(struct victim *victim, pthread_t *thread, void (*run)(v
 	*thread = thread_start(be_canceled, victim);
 }
 
-/* The thread ended where it asked for it, not before. */
+/* The thread ended at its own cancellation point, not before. */
 static void check_victim(struct victim *victim, pthread_t thread)
 {
 	void *result;
@@ -143,7 +143,7 @@ static void wait_until_range_cancel(void)
 	CHECK_EQ(range_lock(&lock, &range, 0, 10, RANGE_WRITE), ECANCELED);
 }
 
-/* Starts a victim that waits for held; returns when it does. */
+/* Starts a victim that waits for held; returns once it waits. */
 static void queue_victim(struct victim *victim, pthread_t *thread, void (*run)(void))
 {
 	uint64_t waits = lock_stats(&lock).waits;

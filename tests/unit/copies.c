@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two copies of the library in one process. A lock that one of them uses is refused by the other,
+ * Two copies of the library in one process. A lock that one copy uses is refused by the other copy,
  * which would not see a reader that is published in the first one's slots.
  */
 #include "copies.h"
@@ -21,7 +21,7 @@ static struct range_lock lock = RANGE_LOCK_INITIALIZER;
 static struct range_hold reader, range, upper;
 static const struct lock_functions *first, *second;
 
-/* Any number of times, also for a module that is loaded already. */
+/* May be called any number of times, also for a module that is loaded already. */
 static const struct copy_module *module(const char *file)
 {
 	return file ? load_module(file) : &program;
@@ -40,7 +40,7 @@ static void take_by(const struct lock_functions *copy, struct range_hold *taken,
 	CHECK_EQ(copy->trylock(&lock, taken, 0, 10, mode), 0);
 }
 
-/* Through the first copy: held, in one of its slots. */
+/* Holds a range through the first copy, in one of its slots. */
 static void publish_reader(void)
 {
 	struct range_lock_stats stats;
@@ -56,7 +56,7 @@ static void publish_reader(void)
 	CHECK(range__hold(&reader)->how & RANGE__SLOT);
 }
 
-/* What the result is does not matter: the call is not to return. */
+/* The result does not matter: the call must not return. */
 
 static void lock_it(void)
 {
@@ -184,7 +184,7 @@ static void check_all_refused(const char *first_file, const char *second_file,
 	for (int i = 0; i < NR_USES; i++)
 		check_refused("range_lock", uses[i].use, uses[i].name, first_name, second_name);
 	first->unlock(&lock, &reader);
-	/* The writer may be alone: it would get its range if it were not refused. */
+	/* The writer may be alone: without the refusal it would get its range. */
 	check_refused("range_lock", trylock_it, "range_trylock() of a quiet lock", first_name,
 		      second_name);
 	take_by(first, &reader, RANGE_WRITE);
@@ -297,7 +297,7 @@ TEST(copies, a_lock_that_was_only_initialised_is_free_for_another_one)
 	CHECK_EQ(second->destroy(&lock), 0);
 }
 
-/* A failed check ends a child with another status than 0. */
+/* A failed check gives the child another status than 0. */
 static void check_succeeds(void (*use)(void))
 {
 	char errors[4096];

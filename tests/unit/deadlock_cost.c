@@ -4,8 +4,8 @@
 #include "nobody.h"
 
 #include "range_lock/checked.h"
-#include "range_lock/deadlock_register.h"
 #include "range_lock/deadlock.h"
+#include "range_lock/deadlock_register.h"
 #include "range_lock/forest.h"
 
 #include <limits.h>

@@ -5,9 +5,9 @@
 #include "forks.h"
 
 #include "range_lock/deadlock.h"
-#include "range_lock/mutex_owner.h"
-#include "range_lock/leaf.h"
 #include "range_lock/deadlock_register.h"
+#include "range_lock/leaf.h"
+#include "range_lock/mutex_owner.h"
 
 #include <errno.h>
 #include <string.h>
@@ -462,7 +462,9 @@ static void give_up(void)
 	end_things();
 }
 
-/* The test waits for a mutex and gets it. Its wait is over when another thread waits for its key. */
+/*
+ * The test waits for a mutex and gets it. Its wait is over when another thread waits for its key.
+ */
 static void get(void)
 {
 	struct party waiter;

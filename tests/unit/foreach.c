@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What range_lock_foreach() shows. */
+/* The ranges that range_lock_foreach() shows. */
 #include "actors.h"
 
 #include "platform/platform.h"
@@ -107,7 +107,7 @@ TEST(foreach, a_barging_waiter_is_shown_starving_once_it_is)
 	CHECK_EQ(range_lock_init(&lock, &attr), 0);
 	take(&lock, &held, 0, 10, RANGE_READ);
 	actor_queue(&waiter, &lock, 0, 20, RANGE_WRITE);
-	/* Each release in its leaf may make it starving. */
+	/* Each release in its leaf may make the waiter starving. */
 	AWAIT(!is_free(&lock, 10, 20, RANGE_READ));
 	CHECK_EQ(look(&lock).info[1].state, RANGE_STATE_STARVING);
 	range_unlock(&lock, &held);
@@ -174,7 +174,7 @@ TEST(foreach, the_walk_ends_when_the_function_says_so)
 		seen.stop_after = last;
 		CHECK_EQ(range_lock_foreach(&lock, note, &seen), 42);
 		CHECK_EQ(seen.n, last);
-		/* Nothing is left locked. */
+		/* No leaf stays locked. */
 		check_valid(&lock);
 	}
 	range_unlock(&lock, &held[0]);
@@ -183,11 +183,11 @@ TEST(foreach, the_walk_ends_when_the_function_says_so)
 	check_quiet_and_destroy(&lock);
 }
 
-/* What range_lock_foreach() must call the calling thread. */
+/* The number by which range_lock_foreach() must show the calling thread. */
 static uint32_t me(void)
 {
 #ifdef __linux__
-	/* Also on Linux, the library may be built for POSIX. */
+	/* The library may be built for POSIX on Linux, too. */
 	uint32_t tid = (uint32_t)syscall(SYS_gettid);
 
 	if (mmrange__system_thread(tid + 1) == tid)
@@ -229,7 +229,7 @@ TEST(foreach, a_range_is_shown_with_the_thread_that_acquired_it)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Each thread's ranges are disjoint and of a shape that a torn one would not have. */
+/* The ranges of each thread are disjoint, and of a shape that a torn one would not have. */
 static void *come_and_go(void *arg)
 {
 	struct one_range *one = arg;
@@ -250,7 +250,7 @@ static int check_shape(const struct range_info *info, void *arg)
 	CHECK_EQ(info->end - info->start, 7);
 	CHECK(info->start % 1000 < 500);
 	CHECK_EQ(info->state, RANGE_STATE_HELD);
-	/* In order, and never two of one thread at a time in a place. */
+	/* In order, and never two ranges of one thread at a time in a place. */
 	CHECK(info->start >= *last);
 	*last = info->end;
 	return 0;

@@ -8,8 +8,8 @@
 #include "nobody.h"
 
 #include "platform/platform.h"
-#include "range_lock/forest.h"
 #include "range_lock/find.h"
+#include "range_lock/forest.h"
 #include "range_lock/short_lock.h"
 
 #include <errno.h>

@@ -150,8 +150,8 @@ TEST(forest, leaves_that_nobody_uses_any_more_are_merged)
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 
 	/*
-	 * New places all the time. Ranges of one key never span leaves, so only the sweep of cold leaves
-	 * merges. The watchdog reports a loop that does not end.
+	 * New places all the time. Ranges of one key never span leaves, so only the sweep of cold
+	 * leaves merges. The watchdog reports a loop that does not end.
 	 */
 	for (uint64_t place = 0; lock_stats(&lock).merges == 0; place += 100)
 		split_by_turns(&lock, place, place + 50, 100);

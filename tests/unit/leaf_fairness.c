@@ -8,8 +8,8 @@
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
-#include "range_lock/waiters.h"
 #include "range_lock/set.h"
+#include "range_lock/waiters.h"
 
 #include <errno.h>
 

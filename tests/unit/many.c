@@ -173,8 +173,8 @@ TEST(many, in_a_fifo_lock_it_comes_before_those_that_come_later)
 }
 
 /*
- * A set that has waited for long enough claims all its ranges, and gets them although one of them is
- * always held.
+ * A set that has waited for long enough claims all its ranges, and gets them although one of them
+ * is always held.
  */
 TEST(many, it_becomes_starving_in_all_its_ranges)
 {
@@ -274,7 +274,10 @@ TEST(many, any_of_its_ranges_ends_the_wait)
 		take(&lock, &held, 20 * taken + 5, 20 * taken + 6, RANGE_READ);
 		thread = thread_start(lock_three, &three);
 		AWAIT(census_of(&lock).starving + census_of(&lock).waiting == 3);
-		/* Only a FIFO lock makes this reader wait for the set, and not at the range that the set waits for. */
+		/*
+		 * Only a FIFO lock makes this reader wait for the set, and not at the range that
+		 * the set waits for.
+		 */
 		actor_start(&behind, &lock, 20 * (2 - named), 20 * (2 - named) + 1, RANGE_READ);
 		CHECK_EQ(range_cancel(&lock, &three.ranges[named]), 0);
 		thread_join(thread);
@@ -519,7 +522,9 @@ TEST(many, opposite_orders_do_not_deadlock)
 	}
 }
 
-/* A range of a set may span leaves, begin in the leaf in which the one before ends, or share one. */
+/*
+ * A range of a set may span leaves, begin in the leaf in which the one before ends, or share one.
+ */
 TEST(many, ranges_may_lie_in_leaves_in_any_way)
 {
 	static const uint64_t bounds[][2] = { { 3, 5 },   { 5, 10 },  { 10, 20 },

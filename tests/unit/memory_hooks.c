@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which functions call a memory hook, what is held meanwhile, and what a hook may do. */
+/* Which functions call a memory hook, which ranges are held meanwhile, and what a hook may do. */
 #include "actors.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@ static struct range_lock lock;
 
 static struct hook {
 	unsigned int calls;
-	void (*inside)(void); /* what it does */
+	void (*inside)(void); /* called by the hook */
 } hook;
 
 static void *alloc(size_t size, size_t align, void *books)
@@ -79,7 +79,7 @@ TEST(memory_hooks, each_way_to_acquire_a_range_calls_alloc_once_when_a_leaf_spli
 	}
 }
 
-/* By another thread: the range that is being acquired is held, and the rest of the leaf is free. */
+/* In another thread: the acquiring thread holds its range already; the rest of the leaf is free. */
 static void *use_the_leaf(void *start)
 {
 	uint64_t taken = *(const uint64_t *)start;
@@ -198,7 +198,7 @@ static void split_at_100_or_200(void)
 	}
 }
 
-/* With FIFO the set claims the leaf, which is not split before it has gone. */
+/* With FIFO the set claims the leaf, which cannot be split before the claim ends. */
 TEST(memory_hooks, leaves_made_while_a_set_waits_are_kept)
 {
 	struct memory_books books;

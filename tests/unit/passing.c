@@ -6,12 +6,12 @@
 #include "actors.h"
 
 #include "platform/platform.h"
-#include "range_lock/forest.h"
-#include "range_lock/waiters.h"
-#include "range_lock/wake.h"
 #include "range_lock/fast_path.h"
+#include "range_lock/forest.h"
 #include "range_lock/lock.h"
 #include "range_lock/wait.h"
+#include "range_lock/waiters.h"
+#include "range_lock/wake.h"
 
 #include <errno.h>
 

@@ -3,7 +3,8 @@
  * The range lock's API: every error, and which ranges exclude which. waiting.c tests which ranges a
  * waiter waits for, and forest.c how the lock adapts.
  *
- * Pitfalls of other range locks (design.md), and the tests that would detect them here, as SUITE/NAME:
+ * Pitfalls of other range locks (design.md), and the tests that would detect them here, as
+ * SUITE/NAME:
  *
  *  1 a delete in two steps: overlapping owners
  *	all of exclusion; wakeup/a_release_races_with_a_conflicting_acquisition

@@ -7,8 +7,8 @@
 #include "actors.h"
 
 #include "range_lock/forest.h"
-#include "range_lock/release.h"
 #include "range_lock/reader.h"
+#include "range_lock/release.h"
 #include "range_lock/wait.h"
 
 #include <errno.h>

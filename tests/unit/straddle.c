@@ -5,10 +5,10 @@
  */
 #include "leaves.h"
 
-#include "range_lock/claim.h"
 #include "range_lock/bounds.h"
-#include "range_lock/release.h"
+#include "range_lock/claim.h"
 #include "range_lock/reader.h"
+#include "range_lock/release.h"
 #include "range_lock/wait.h"
 
 #include <errno.h>
@@ -133,7 +133,9 @@ TEST(straddle, two_leaves_that_are_empty_have_it_in_their_words_and_get_these_ba
 		take(&lock, &range, 15, 25, disturbed % 2 ? RANGE_READ : RANGE_WRITE);
 		CHECK_EQ(word_at(&lock, 10), single_word(&range));
 		CHECK_EQ(word_at(&lock, 20), single_word(&range));
-		/* Another range in the first leaf, or in the second: that leaf records the range. */
+		/*
+		 * Another range in the first leaf, or in the second: that leaf records the range.
+		 */
 		if (disturbed) {
 			uint64_t key = disturbed == 1 ? 12 : 28;
 
@@ -292,7 +294,10 @@ TEST(straddle, with_fifo_conflicting_ranges_are_granted_in_order_whatever_leaves
 	check_quiet_and_destroy(&lock);
 }
 
-/* The first waiter is in the queue of the first leaf; the others, in later leaves, wait only for it. */
+/*
+ * The first waiter is in the queue of the first leaf; the others, in later leaves, wait only for
+ * it.
+ */
 TEST(straddle, with_fifo_no_newcomer_passes_a_waiter_in_any_of_its_leaves)
 {
 	struct range_lock lock;
@@ -672,7 +677,10 @@ TEST(straddle, leaves_split_and_merge_under_a_waiter_that_overlaps_them)
 		merge_leaf(&lock, 50);
 		split_leaf(&lock, 53);
 		check_valid(&lock);
-		/* No split goes through the waiter in its queue, and no merge removes its first leaf. */
+		/*
+		 * No split goes through the waiter in its queue, and no merge removes its first
+		 * leaf.
+		 */
 		CHECK(range__leaf_crossed(leaf_at(&lock, 20), 24));
 		if (cancel) {
 			CHECK_EQ(range_cancel(&lock, &wide.range), 0);

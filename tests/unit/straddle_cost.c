@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many instructions that lock a cache line it takes to acquire and release a range that nothing
- * conflicts with: three swaps for two leaves and two to release it, and none for a reader of two that are
- * biased.
+ * How many instructions that lock a cache line it takes to acquire and release a range without a
+ * conflict: three swaps to acquire two leaves and two to release them, and none for a reader of two
+ * biased leaves.
  */
 #include "instructions.h"
 #include "leaves.h"
@@ -79,13 +79,13 @@ TEST(straddle_cost, a_reader_of_two_biased_leaves_takes_none)
 	check_swaps(15, 25, RANGE_READ, true, mmrange__fence_is_heavy ? 0 : 2);
 }
 
-/* Each leaf is locked and unlocked, when the range is acquired and when it is released. */
+/* The thread locks and unlocks each leaf when it acquires the range and when it releases it. */
 TEST(straddle_cost, three_leaves_take_four_for_each)
 {
 	check_swaps(15, 35, RANGE_WRITE, false, 12);
 }
 
-/* The leaf is locked and unlocked, when the range is acquired and when it is released. */
+/* The thread locks and unlocks the leaf when it acquires the range and when it releases it. */
 TEST(straddle_cost, a_leaf_in_which_others_hold_ranges_takes_two_for_each)
 {
 	struct pair pair = { .start = 15, .end = 16, .mode = RANGE_WRITE };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * However many biased leaves a writer overlaps, one fence of all threads ends the bias of them all. The
- * linker wraps the call.
+ * However many biased leaves a writer overlaps, one fence of all threads ends the bias of them all.
+ * The linker wraps the call.
  */
 #include "leaves.h"
 
@@ -35,7 +35,7 @@ static void begin(struct range_lock *lock)
 		split_leaf(lock, 10 * i);
 }
 
-/* Whether n leaves, from the first one on, are not biased, and the others are. */
+/* Checks that the first n leaves are not biased, and that the others are. */
 static void check_biased_from(struct range_lock *lock, uint64_t n)
 {
 	for (uint64_t i = 0; i < LEAVES; i++)
@@ -54,7 +54,7 @@ TEST(straddle_fences, a_writer_of_any_number_of_leaves_needs_one)
 		CHECK_EQ(fences, 1);
 		check_biased_from(&lock, n);
 		range_unlock(&lock, &range);
-		/* No leaf of it is biased any more. */
+		/* No leaf that the range overlaps is biased any more. */
 		take(&lock, &range, 5, 10 * n, RANGE_WRITE);
 		range_unlock(&lock, &range);
 		CHECK_EQ(fences, 1);
@@ -85,7 +85,7 @@ TEST(straddle_fences, a_set_with_a_writer_needs_one_and_a_set_of_readers_none)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Each leaf's readers are adopted all the same: those of one leaf, and those of two. */
+/* The writer still adopts the readers of each leaf: those of one leaf, and those of two. */
 TEST(straddle_fences, a_try_that_meets_readers_of_several_leaves_needs_one)
 {
 	struct range_lock lock;
@@ -108,7 +108,7 @@ TEST(straddle_fences, a_try_that_meets_readers_of_several_leaves_needs_one)
 	check_quiet_and_destroy(&lock);
 }
 
-/* What changes a published range ends the bias of all its leaves. */
+/* A thread that changes a published range ends the bias of all its leaves. */
 TEST(straddle_fences, extending_a_range_over_biased_leaves_needs_one)
 {
 	struct range_lock lock;

@@ -22,7 +22,7 @@ static FILE *open_text(const char *text, size_t size)
 	return file;
 }
 
-/* Converts a text into trace; what recording_read() says. */
+/* Converts a text into trace. Returns the result of recording_read(). */
 static int convert_bytes(const char *text, size_t size, char message[256])
 {
 	FILE *file = open_text(text, size);
@@ -46,7 +46,7 @@ static void convert_text(const char *text)
 	CHECK_EQ(convert_bytes(text, strlen(text), message), 0);
 }
 
-/* The lines of the tests: process 1, a time in nanoseconds. */
+/* Lines of the tests: process 1, a time in nanoseconds. */
 #define LINE(tid, time, event) "1/" #tid " 1.00000" #time ": " event "\n"
 #define FAULT(tid, time, addr, code)                                                               \
 	LINE(tid, time, "exceptions:page_fault_user: address=" #addr " ip=0x1 error_code=" #code)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The compact trace file: what is written is read again, and nothing else is taken for a trace. */
+/* The compact trace file: reading returns the written trace, and refuses other files. */
 #include "trace_format.h"
 #include "test.h"
 #include "trace_coding.h"
@@ -14,7 +14,7 @@
 #define FIXED     (MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_FIXED)
 #define NOREPLACE (MM_MAP_SHARED | MM_MAP_ANONYMOUS | MM_MAP_FIXED_NOREPLACE)
 
-/* One of each kind, by three threads. */
+/* One operation of each kind, by three threads. */
 static struct trace_op all_kinds[] = {
 	{ .kind = TRACE_MMAP,
 	  .addr = 0x7f0000000000,
@@ -88,7 +88,7 @@ static void encode_all_kinds(unsigned char **data, size_t *size)
 	CHECK_EQ(trace_encode(&trace, data, size), 0);
 }
 
-/* Makes the checksum right again, so that what is behind it is reached. */
+/* Corrects the checksum, so that the decoder reaches the rest of the file. */
 static void seal(unsigned char *data, size_t size)
 {
 	uint64_t sum = trace_checksum(data, size - TRACE_CHECKSUM_SIZE);
@@ -98,8 +98,8 @@ static void seal(unsigned char *data, size_t size)
 }
 
 /*
- * In memory of exactly its size, so that a sanitizer sees a read beyond it. Says what
- * trace_decode() did.
+ * Decodes a copy of exactly size bytes, so that a sanitizer sees a read beyond it. Returns the
+ * result of trace_decode().
  */
 static int decode(const unsigned char *data, size_t size, char message[128])
 {
@@ -266,7 +266,7 @@ TEST(trace_format, sealed_bytes_of_any_value_do_no_harm)
 	free(data);
 }
 
-/* A file with this behind the magic, sealed. */
+/* Decodes a file with this body behind the magic, sealed. */
 static int decode_body(const unsigned char *body, size_t length, char message[128])
 {
 	unsigned char data[256];

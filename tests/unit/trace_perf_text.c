@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The parser of perf's text: each kind of line, and lines that are none. */
+/* The parser of perf's text: each kind of line, and lines of no known kind. */
 #include "perf_text.h"
 #include "test.h"
 

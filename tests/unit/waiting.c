@@ -110,7 +110,8 @@ TEST(waiting, a_waiter_that_gave_up_leaves_nothing_behind)
 			memset(&range, 0xff, sizeof range);
 			check_valid(&lock);
 			/*
-			 * Not granted too early: the holder still counts. Nor too late: the waiter no longer counts.
+			 * Not granted too early: the holder still counts. Nor too late: the waiter
+			 * no longer counts.
 			 */
 			CHECK(!is_free(&lock, 19, 20, RANGE_WRITE));
 			CHECK_EQ(is_free(&lock, 10, 20, RANGE_READ), holder.mode == RANGE_READ);
@@ -281,7 +282,8 @@ TEST(waiting, signals_and_cancellation_do_not_end_a_wait)
 	check_valid(&lock);
 	range_unlock(&lock, &held);
 	/*
-	 * The lock acquires as usual; the cancellation acts when the thread waits for its semaphore.
+	 * The lock acquires as usual; the cancellation acts when the thread waits for its
+	 * semaphore.
 	 */
 	actor_await(&interrupted);
 	actor_await(&cancelled);
