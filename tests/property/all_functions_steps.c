@@ -471,7 +471,8 @@ static void settle(struct steps *steps)
 	while (!agrees(steps)) {
 		if (now_ns() - begin > steps->patience) {
 			model_print(&steps->model);
-			test_fail(__FILE__, __LINE__, "the lock does not come to agree: %s",
+			test_fail(__FILE__, __LINE__,
+				  "the lock and the model do not come to agree: %s",
 				  steps->model.reason);
 		}
 		sched_yield();
@@ -831,15 +832,15 @@ TEST(all_functions_steps, a_simple_lock_agrees_with_the_model)
 	run_simple();
 }
 
-TEST(all_functions_steps, every_faulty_lock_is_found)
+TEST(all_functions_steps, the_test_detects_every_faulty_lock)
 {
-	uint64_t seed = test_seed("all_functions_steps/every_faulty_lock_is_found");
+	uint64_t seed = test_seed("all_functions_steps/the_test_detects_every_faulty_lock");
 	char errors[4096];
 
 	for (fault = FAULT_NONE + 1; fault < NR_FAULTS; fault++) {
 		fault_seed = test_random(&seed);
 		if (!run_in_child(run_simple, errors, sizeof errors) || !strstr(errors, "failed: "))
-			test_fail(__FILE__, __LINE__, "the fault \"%s\" was not found",
+			test_fail(__FILE__, __LINE__, "the test did not detect the fault \"%s\"",
 				  fault_names[fault]);
 		fprintf(stderr, "%s: %s", fault_names[fault], strstr(errors, "failed: "));
 	}

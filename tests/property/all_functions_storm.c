@@ -607,28 +607,28 @@ static void run_simple(void)
 	}
 }
 
-TEST(all_functions_storm, a_simple_lock_is_not_blamed)
+TEST(all_functions_storm, the_test_accepts_a_simple_correct_lock)
 {
 	fault = FAULT_NONE;
-	fault_seed = test_seed("all_functions_storm/a_simple_lock_is_not_blamed");
+	fault_seed = test_seed("all_functions_storm/the_test_accepts_a_simple_correct_lock");
 	run_simple();
 }
 
-TEST(all_functions_storm, faulty_locks_are_found)
+TEST(all_functions_storm, the_test_detects_faulty_locks)
 {
 	static const enum fault faults[] = { FAULT_LAST_KEY,         FAULT_LOST_WAKEUP,
 					     FAULT_CANCEL_GRANTS,    FAULT_TIMEOUT_GRANTS,
 					     FAULT_SPLIT_LOSES,      FAULT_EXTEND_BLIND,
 					     FAULT_UPGRADE_BLIND,    FAULT_MANY_FIRST,
 					     FAULT_MANY_KEEPS_FIRST, FAULT_CHILD_HOLDS };
-	uint64_t seed = test_seed("all_functions_storm/faulty_locks_are_found");
+	uint64_t seed = test_seed("all_functions_storm/the_test_detects_faulty_locks");
 	char errors[4096];
 
 	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
 		fault = faults[i];
 		fault_seed = test_random(&seed);
 		if (!run_in_child(run_simple, errors, sizeof errors) || !strstr(errors, "failed: "))
-			test_fail(__FILE__, __LINE__, "the fault \"%s\" was not found",
+			test_fail(__FILE__, __LINE__, "the test did not detect the fault \"%s\"",
 				  fault_names[fault]);
 		fprintf(stderr, "%s: %s", fault_names[fault], strstr(errors, "failed: "));
 	}

@@ -96,19 +96,19 @@ static bool found_out(enum flaw flaw, uint64_t seed)
 	return found;
 }
 
-TEST(exclusion, every_broken_lock_is_found_out)
+TEST(exclusion, the_test_detects_every_broken_lock)
 {
-	uint64_t state = test_seed("exclusion/every_broken_lock_is_found_out");
+	uint64_t state = test_seed("exclusion/the_test_detects_every_broken_lock");
 
 	for (enum flaw flaw = FLAW_NONE + 1; flaw < NR_FLAWS; flaw++)
 		if (!found_out(flaw, test_random(&state)))
-			test_fail(__FILE__, __LINE__, "the flaw \"%s\" was not found",
+			test_fail(__FILE__, __LINE__, "the test did not detect the flaw \"%s\"",
 				  flaw_names[flaw]);
 }
 
-TEST(exclusion, a_lock_without_a_flaw_is_not_blamed)
+TEST(exclusion, the_test_accepts_a_lock_without_a_flaw)
 {
-	uint64_t seed = test_seed("exclusion/a_lock_without_a_flaw_is_not_blamed");
+	uint64_t seed = test_seed("exclusion/the_test_accepts_a_lock_without_a_flaw");
 
 	CHECK(!found_out(FLAW_NONE, seed));
 }
@@ -144,7 +144,7 @@ static void run_unordered(void)
 	exclusion_holds(&e);
 }
 
-TEST(exclusion, a_lock_that_orders_nothing_is_found_out_by_the_thread_sanitizer)
+TEST(exclusion, the_thread_sanitizer_detects_a_lock_that_orders_no_accesses)
 {
 	char errors[4096];
 

@@ -234,10 +234,11 @@ static void end(struct world *world)
 	check_quiet_and_destroy(&world->lock);
 }
 
-TEST(foreach_random, what_stays_is_shown_once_whatever_the_function_does)
+TEST(foreach_random, the_walk_shows_each_range_that_stays_once_whatever_its_function_does)
 {
 	uint64_t seed =
-		test_seed("foreach_random/what_stays_is_shown_once_whatever_the_function_does");
+		test_seed("foreach_random/"
+			  "the_walk_shows_each_range_that_stays_once_whatever_its_function_does");
 	uint64_t self = mmrange__self(), splits = 0, merges = 0;
 
 	for (unsigned int round = 0; round < test_scale(400); round++) {
@@ -298,11 +299,11 @@ static int note_what_stays(const struct range_info *info, void *arg)
 	return 0;
 }
 
-TEST(foreach_random, what_stays_is_shown_and_canceled_once_in_a_storm)
+TEST(foreach_random, the_walk_shows_and_cancels_each_range_that_stays_once_in_a_storm)
 {
 	enum { THREADS = 4 };
-	uint64_t seed =
-		test_seed("foreach_random/what_stays_is_shown_and_canceled_once_in_a_storm");
+	uint64_t seed = test_seed(
+		"foreach_random/the_walk_shows_and_cancels_each_range_that_stays_once_in_a_storm");
 	static struct world world;
 	struct stormer stormers[THREADS];
 	struct range_lock_stats stats = { 0 };

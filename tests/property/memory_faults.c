@@ -97,12 +97,12 @@ static void fail_each_in_turn(const char *test, bool and_all_that_follow)
 	CHECK(n > 2);
 }
 
-TEST(memory_faults, one_allocation_that_fails_does_no_harm)
+TEST(memory_faults, one_failed_allocation_does_no_harm)
 {
-	fail_each_in_turn("memory_faults/one_allocation_that_fails_does_no_harm", false);
+	fail_each_in_turn("memory_faults/one_failed_allocation_does_no_harm", false);
 }
 
-TEST(memory_faults, memory_that_ends_does_no_harm)
+TEST(memory_faults, running_out_of_memory_does_no_harm)
 {
-	fail_each_in_turn("memory_faults/memory_that_ends_does_no_harm", true);
+	fail_each_in_turn("memory_faults/running_out_of_memory_does_no_harm", true);
 }

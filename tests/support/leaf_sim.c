@@ -20,7 +20,7 @@ const char *const sim_flaw_names[NR_SIM_FLAWS] = {
 	"split puts asleep",
 	"silent move",
 	"silent claim",
-	"stops at a writer that is asleep",
+	"stops at a sleeping writer",
 	"forgets arrival",
 	"passes starving",
 	"claims nothing",
@@ -98,7 +98,7 @@ static void promote(struct leaf_sim *sim, struct range__leaf *leaf)
 	leaf_sim_expect(sim,
 			leaf->nr_starving == starving + (due != NULL && due->range.starving) &&
 				(!due || due->range.starving || due->range.promoted),
-			"not the one that should became starving");
+			"the wrong waiter became starving");
 	sim->counts.promotions += due != NULL;
 }
 
@@ -285,7 +285,7 @@ static bool swap(struct leaf_sim *sim, struct sim_thread *thread)
 	leaf_sim_expect(sim,
 			range__leaf_has(range->leaf[0], range->start) &&
 				range->end <= range__leaf_hi(range->leaf[range__is_wide(range)]),
-			"a range was acquired in leaves that do not have it");
+			"a range was acquired in leaves that do not contain it");
 	leaf_sim_expect(sim, !leaf_sim_has_to_wait(sim, thread),
 			"a range that has to wait was acquired by a swap");
 	thread->state = SIM_HOLDS;
@@ -351,7 +351,7 @@ static void acquire_slow(struct leaf_sim *sim, struct sim_thread *thread)
 	lock_leaves(sim, range);
 	obstacle = find_obstacle(sim, range);
 	leaf_sim_expect(sim, (obstacle != NULL) == wait,
-			"a newcomer waits, or does not, where it should not");
+			"a newcomer waits without need, or does not wait where it must");
 	if (!obstacle) {
 		count_passes(sim, thread);
 		hold_and_unlock(thread);
@@ -451,7 +451,7 @@ static void look_again(struct leaf_sim *sim, struct sim_thread *thread, bool tim
 	lock_leaves(sim, range);
 	obstacle = find_obstacle(sim, range);
 	leaf_sim_expect(sim, (obstacle != NULL) == wait,
-			"a waiter goes on waiting, or does not, where it should not");
+			"a waiter waits without need, or stops waiting where it must not");
 	if (!obstacle) {
 		leave_lists(thread);
 		range__leaf_dequeue(range->in, range);
@@ -566,8 +566,8 @@ static void drain(struct leaf_sim *sim)
 	for (unsigned int round = 0; left > 0 && active > 0 && round < 1000; round++)
 		active = drain_once(sim, &left);
 	if (left > 0 && !sim->violation)
-		sim->violation =
-			active ? "waiters are woken in vain for ever" : "a wake-up was lost";
+		sim->violation = active ? "woken waiters look again and again and never hold"
+					: "a wake-up was lost";
 }
 
 const char *leaf_sim_run(struct leaf_sim *sim)

@@ -78,7 +78,7 @@ static void check_queue(struct leaf_sim *sim, struct range__leaf *leaf)
 		const struct sim_thread *thread = (const struct sim_thread *)(const void *)w;
 
 		leaf_sim_expect(sim, thread->state == SIM_WAITS,
-				"a range is in the queue that does not wait");
+				"a range that does not wait is in the queue");
 		leaf_sim_expect(sim, !last || last->arrival < thread->arrival,
 				"the queue is not in the order of arrival");
 		last = thread;

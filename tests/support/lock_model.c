@@ -23,8 +23,7 @@ static void check_untouched(const struct object *object)
 
 	for (size_t i = 0; i < sizeof object->range; i++)
 		if (bytes[i] != PATTERN)
-			test_fail(__FILE__, __LINE__,
-				  "byte %zu of a range was touched that was not in use", i);
+			test_fail(__FILE__, __LINE__, "byte %zu of an unused range was written", i);
 }
 
 void model_init(struct lock_model *model, bool fifo)
@@ -259,7 +258,7 @@ static bool call_waits(const struct lock_model *model, unsigned int call)
 static bool show_waiting(struct lock_model *model, struct object *o, const struct range_info *info)
 {
 	if (o->use != CALLED && o->use != WAITS)
-		return disagree(model, "what does not wait is shown waiting", o);
+		return disagree(model, "a range that does not wait is shown waiting", o);
 	if (o->start != info->start || o->end != info->end || o->mode != info->mode)
 		return disagree(model, "a waiter is shown with other bounds", o);
 	model->waits += !call_waits(model, o->call);
@@ -282,7 +281,7 @@ static bool show(struct lock_model *model, const struct shown *shown, unsigned i
 	if (info->state != RANGE_STATE_HELD)
 		return show_waiting(model, o, info);
 	if (o->use != HELD)
-		return disagree(model, "what is not held is shown held", o);
+		return disagree(model, "a range that is not held is shown held", o);
 	if (o->start != info->start || o->end != info->end || o->mode != info->mode)
 		return disagree(model, "a held range is shown with other bounds", o);
 	return true;
@@ -363,11 +362,11 @@ static bool is_explained(struct lock_model *model, struct object *o)
 	if ((o->use == CALLED || o->use == WAITS) && !o->shown)
 		return disagree(model, "a waiter is not shown", o);
 	if (o->use == WAITS && !o->caused)
-		return disagree(model, "a waiter waits for nothing", o);
+		return disagree(model, "a waiter waits without a cause", o);
 	if (o->use == WAITS && !starves_together(model, o))
-		return disagree(model, "of one call, some waiters are starving, others are not", o);
+		return disagree(model, "some waiters of one call are starving, others are not", o);
 	if (o->use == WAITS && !shown_in_order(model, o))
-		return disagree(model, "a waiter is shown before one that came before it", o);
+		return disagree(model, "a waiter is shown before an earlier one", o);
 	return true;
 }
 

@@ -154,7 +154,7 @@ static void duel_write(uint64_t *seed)
 	range_unlock(&duel.lock, &range);
 }
 
-TEST(adoption, a_writer_comes_at_any_time_of_a_readers_way_in_and_out)
+TEST(adoption, a_writer_may_come_at_any_point_of_a_reader_s_acquisition_and_release)
 {
 	uint64_t seed = test_seed("adoption/duel"), readers_seed = test_random(&seed);
 	unsigned int rounds = test_scale(4000);
@@ -210,7 +210,7 @@ static void *pass_light_fences(void *arg)
 	return arg;
 }
 
-TEST(adoption, of_two_that_pass_a_light_and_a_heavy_fence_one_sees_the_other)
+TEST(adoption, of_a_light_and_a_heavy_fence_one_side_sees_the_other_s_store)
 {
 	uint64_t end = now_ns() + SECOND, pause = 0;
 	pthread_t thread = thread_start(pass_light_fences, NULL);

@@ -111,7 +111,7 @@ static void run(const char *test, void *(*work)(void *))
 		check_quiet_and_destroy(&locks[i]);
 }
 
-TEST(deadlock_torture, nothing_is_said_of_threads_that_keep_an_order)
+TEST(deadlock_torture, threads_that_keep_an_order_cause_no_report)
 {
 	run("deadlock_torture/climb", climb);
 }
@@ -132,7 +132,7 @@ static void run_careless_threads(void)
 	CHECK(atomic_load(&told) > 0);
 }
 
-TEST(deadlock_torture, careless_threads_are_told_and_never_stuck)
+TEST(deadlock_torture, threads_without_an_order_are_refused_and_never_stuck)
 {
 	static char errors[1 << 16];
 	int status = run_in_child(run_careless_threads, errors, sizeof errors);

@@ -192,12 +192,12 @@ TEST(fork_torture, many_leaves)
 	torture("fork_torture/many_leaves", &attr);
 }
 
-TEST(fork_torture, many_leaves_in_memory_of_the_callers)
+TEST(fork_torture, many_leaves_in_memory_from_the_caller_s_hooks)
 {
 	struct range_lock_attr attr;
 
 	range_lock_attr_init(&attr);
 	use_memory_books(&attr, &books, UINT32_MAX);
-	torture("fork_torture/many_leaves_in_memory_of_the_callers", &attr);
+	torture("fork_torture/many_leaves_in_memory_from_the_caller_s_hooks", &attr);
 	check_memory_balanced(&books);
 }

@@ -96,7 +96,7 @@ static void check_relay(const char *what, struct relay *relay, uint64_t start, u
 	}
 }
 
-TEST(starvation, a_writer_gets_in_amid_overlapping_readers)
+TEST(starvation, a_writer_is_granted_amid_overlapping_readers)
 {
 	static struct relay relay = { .places = { { 0, 10 }, { 0, 10 } },
 				      .nr_places = 2,
@@ -105,7 +105,7 @@ TEST(starvation, a_writer_gets_in_amid_overlapping_readers)
 	check_relay("a writer amid readers", &relay, 5, 15, RANGE_WRITE);
 }
 
-TEST(starvation, a_reader_gets_in_amid_writers)
+TEST(starvation, a_reader_is_granted_amid_writers)
 {
 	static struct relay relay = { .places = { { 0, 10 }, { 10, 20 } },
 				      .nr_places = 2,
@@ -125,7 +125,7 @@ static struct relay narrow_relay(enum range_mode mode)
 	return relay;
 }
 
-TEST(starvation, the_full_range_gets_in_amid_narrow_writers)
+TEST(starvation, the_full_range_is_granted_amid_narrow_writers)
 {
 	struct relay relay = narrow_relay(RANGE_WRITE);
 
@@ -133,7 +133,7 @@ TEST(starvation, the_full_range_gets_in_amid_narrow_writers)
 	check_relay("a full reader amid narrow writers", &relay, FULL, RANGE_READ);
 }
 
-TEST(starvation, the_full_range_gets_in_amid_narrow_readers)
+TEST(starvation, the_full_range_is_granted_amid_narrow_readers)
 {
 	struct relay relay = narrow_relay(RANGE_READ);
 
@@ -144,7 +144,7 @@ TEST(starvation, the_full_range_gets_in_amid_narrow_readers)
  * The relay makes the waiter starving. Then the test tries every way to pass it, and every request
  * that does not conflict with it.
  */
-TEST(starvation, a_starving_waiter_holds_back_those_that_conflict_and_no_others)
+TEST(starvation, a_starving_waiter_holds_back_conflicting_newcomers_and_no_others)
 {
 	static struct relay relay = { .places = { { 0, 10 }, { 0, 10 } },
 				      .nr_places = 2,
@@ -363,19 +363,19 @@ static void check_crowd(const char *what, enum range_mode crowd_mode, uint64_t w
 	}
 }
 
-TEST(starvation, a_writer_gets_in_amid_a_crowd_of_readers)
+TEST(starvation, a_writer_is_granted_amid_a_crowd_of_readers)
 {
 	check_crowd("a writer amid a crowd of full readers", RANGE_READ, 256, RANGE_WRITE);
 	check_crowd("a writer amid a crowd of narrow readers", RANGE_READ, 1, RANGE_WRITE);
 }
 
-TEST(starvation, a_reader_gets_in_amid_a_crowd_of_writers)
+TEST(starvation, a_reader_is_granted_amid_a_crowd_of_writers)
 {
 	check_crowd("a reader amid a crowd of full writers", RANGE_WRITE, 256, RANGE_READ);
 	check_crowd("a reader amid a crowd of narrow writers", RANGE_WRITE, 1, RANGE_READ);
 }
 
-TEST(starvation, the_full_range_gets_in_amid_a_crowd_of_writers)
+TEST(starvation, the_full_range_is_granted_amid_a_crowd_of_writers)
 {
 	check_crowd("the full range amid a crowd of narrow writers", RANGE_WRITE, 1, RANGE_WRITE);
 	check_crowd("the full range amid a crowd of wide writers", RANGE_WRITE, 64, RANGE_WRITE);

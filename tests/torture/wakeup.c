@@ -151,7 +151,7 @@ static void check_held_together(enum range_fairness fairness, enum range_mode mo
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(wakeup, all_that_one_release_frees_hold_at_the_same_time)
+TEST(wakeup, all_waiters_that_one_release_frees_hold_at_the_same_time)
 {
 	unsigned int rounds = test_scale(20);
 
@@ -372,9 +372,9 @@ static void *come_and_go(void *arg)
  * Pitfalls 3 and 5: a thread that touches a range after a failed try, a timeout or an unlock has
  * returned crashes.
  */
-TEST(wakeup, nothing_touches_a_range_after_its_return)
+TEST(wakeup, no_thread_touches_a_range_after_the_call_has_returned)
 {
-	uint64_t state = test_seed("wakeup/nothing_touches_a_range_after_its_return");
+	uint64_t state = test_seed("wakeup/no_thread_touches_a_range_after_the_call_has_returned");
 
 	for (int fair = 0; fair < 2; fair++) {
 		struct guest guests[CROWD];

@@ -100,7 +100,7 @@ static void take_full(struct range_lock *lock, unsigned int thread)
 	range_unlock(lock, &range);
 }
 
-TEST(adaptation, full_ranges_leave_the_leaves_of_private_places_as_they_are)
+TEST(adaptation, full_ranges_do_not_merge_the_leaves_of_private_places)
 {
 	struct range_lock lock;
 	uint64_t splits;
@@ -225,7 +225,7 @@ TEST(adaptation, places_of_threads_need_one_leaf_each)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(adaptation, ranges_that_straddle_a_bound_make_its_leaves_patient_but_not_without_end)
+TEST(adaptation, ranges_that_straddle_a_bound_raise_its_leaves_split_threshold_up_to_a_limit)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	unsigned int before, after;
@@ -241,7 +241,7 @@ TEST(adaptation, ranges_that_straddle_a_bound_make_its_leaves_patient_but_not_wi
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(adaptation, ranges_that_straddle_alone_split_nothing)
+TEST(adaptation, ranges_that_only_straddle_split_no_leaf)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold range;
@@ -257,7 +257,7 @@ TEST(adaptation, ranges_that_straddle_alone_split_nothing)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(adaptation, meeting_at_one_place_now_and_then_does_not_keep_private_places_together)
+TEST(adaptation, occasional_collisions_at_one_place_do_not_keep_private_places_in_one_leaf)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 
@@ -306,7 +306,7 @@ static void collide_at(struct range_lock *lock, uint64_t key)
 	range_unlock(lock, &range);
 }
 
-TEST(adaptation, a_leaf_that_most_ranges_cross_is_merged_when_nothing_is_held_in_it)
+TEST(adaptation, a_leaf_that_most_ranges_cross_is_merged_once_no_range_is_held_in_it)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold held;
@@ -337,7 +337,7 @@ static void merge_at_200(struct range_lock *lock)
 	CHECK_EQ(lock_stats(lock).merges, merges + 1);
 }
 
-TEST(adaptation, after_a_leaf_was_too_fine_nothing_is_split_for_longer_each_time)
+TEST(adaptation, after_too_fine_a_split_the_lock_splits_no_leaf_for_longer_each_time)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range__forest *forest;
@@ -387,7 +387,7 @@ static int try_full(struct range_lock *lock, struct range_hold *range, enum rang
 	return range_trylock(lock, range, FULL, mode);
 }
 
-TEST(adaptation, a_try_that_fails_merges_nothing)
+TEST(adaptation, a_try_that_fails_merges_no_leaves)
 {
 	for (unsigned int at = 0; at < 8; at++) {
 		struct range_lock lock;
@@ -413,7 +413,7 @@ TEST(adaptation, a_try_that_fails_merges_nothing)
 	}
 }
 
-TEST(adaptation, a_try_that_succeeds_holds_all_that_it_spans_and_merges_nothing)
+TEST(adaptation, a_try_that_succeeds_holds_its_range_in_all_leaves_and_merges_none)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold readers[4], range;
@@ -442,7 +442,7 @@ TEST(adaptation, a_try_that_succeeds_holds_all_that_it_spans_and_merges_nothing)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(adaptation, memory_that_is_refused_is_asked_for_a_few_times_only)
+TEST(adaptation, the_lock_asks_for_refused_memory_only_a_few_times)
 {
 	/*
 	 * Either the first allocation fails, or the second one, which is for the leaf after those
@@ -483,7 +483,7 @@ static unsigned int attempts_to_split(struct range_lock *lock, uint64_t a, uint6
 	return attempts;
 }
 
-TEST(adaptation, with_all_leaves_in_use_splitting_is_tried_a_few_times_only)
+TEST(adaptation, with_all_leaves_in_use_the_lock_tries_to_split_only_a_few_times)
 {
 	for (uint32_t max = 1; max <= 4; max++) {
 		struct range_lock lock;
@@ -547,7 +547,7 @@ static void check_errno_through(struct range_lock *lock)
 	CHECK_EQ(errno, ERANGE);
 }
 
-TEST(adaptation, errno_stays_as_it_was_whatever_the_memory_hooks_do)
+TEST(adaptation, calls_keep_errno_whatever_the_memory_hooks_do)
 {
 	for (int refuse = 0; refuse < 2; refuse++) {
 		bool refuses = refuse;

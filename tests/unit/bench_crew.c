@@ -42,7 +42,7 @@ static void *take_all(void *argument)
 	return NULL;
 }
 
-TEST(bench_crew, all_of_the_work_is_dealt_out_once_and_in_several_batches)
+TEST(bench_crew, the_crew_gets_all_of_the_work_once_and_in_several_batches)
 {
 	unsigned int threads;
 
@@ -61,7 +61,7 @@ TEST(bench_crew, all_of_the_work_is_dealt_out_once_and_in_several_batches)
 	}
 }
 
-TEST(bench_crew, less_work_than_threads_is_dealt_out_too)
+TEST(bench_crew, the_crew_also_gets_less_work_than_it_has_threads)
 {
 	crew_init(&crew, MAX_THREADS);
 	crew_set_work(&crew, 2);
@@ -88,7 +88,7 @@ static void *meet(void *argument)
 	return NULL;
 }
 
-TEST(bench_crew, nobody_leaves_a_meeting_before_all_have_come)
+TEST(bench_crew, no_thread_leaves_a_meeting_before_all_have_come)
 {
 	run(MAX_THREADS, meet);
 }

@@ -77,7 +77,7 @@ TEST(bench_latency, short_times_are_exact_and_the_longest_is_kept)
 	CHECK_EQ(histogram_permille(&histogram, 1000), (intmax_t)UINT64_MAX);
 }
 
-TEST(bench_latency, what_is_merged_counts_as_if_it_had_been_added)
+TEST(bench_latency, merged_times_count_as_if_they_had_been_added)
 {
 	static struct latency a, b, both;
 	uint64_t seed = test_seed("bench_latency");
@@ -97,7 +97,7 @@ TEST(bench_latency, what_is_merged_counts_as_if_it_had_been_added)
 	CHECK_EQ(latency_waits(&a, LATENCY_BOTH).max, 0);
 }
 
-TEST(bench_latency, reads_and_writes_are_told_apart)
+TEST(bench_latency, reads_and_writes_are_distinguished)
 {
 	static struct latency latency;
 	struct waits waits;
@@ -118,7 +118,7 @@ TEST(bench_latency, reads_and_writes_are_told_apart)
 	CHECK_EQ(waits.max, 9);
 }
 
-TEST(bench_latency, fairness_is_that_of_the_numbers)
+TEST(bench_latency, fairness_agrees_with_the_formula)
 {
 	uint64_t even[] = { 7, 7, 7 };
 	uint64_t uneven[] = { 2, 4, 4, 4, 5, 5, 7, 9 };

@@ -44,7 +44,7 @@ TEST(cancel, a_timed_wait_ends_before_its_deadline)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(cancel, who_does_not_wait_is_not_found_and_not_looked_at)
+TEST(cancel, cancel_does_not_find_or_read_a_range_that_does_not_wait)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER, other = RANGE_LOCK_INITIALIZER;
 	void *nowhere = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -70,7 +70,7 @@ TEST(cancel, who_does_not_wait_is_not_found_and_not_looked_at)
 }
 
 /* Waiters behind the canceled one wait only for it, and go on once range_cancel() returns. */
-TEST(cancel, those_it_held_back_go_on)
+TEST(cancel, waiters_behind_a_canceled_one_go_on)
 {
 	static const enum range_mode modes[] = { RANGE_READ, RANGE_WRITE };
 
@@ -100,7 +100,7 @@ static uint64_t state_of(struct range_hold *range)
 	return atomic_load(&range__hold(range)->state);
 }
 
-TEST(cancel, one_that_was_woken_can_be_canceled_until_it_holds)
+TEST(cancel, a_woken_waiter_can_be_canceled_until_it_holds)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold held, woken, behind;
@@ -121,7 +121,7 @@ TEST(cancel, one_that_was_woken_can_be_canceled_until_it_holds)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(cancel, a_waiter_is_found_wherever_splits_and_merges_have_moved_it)
+TEST(cancel, cancel_finds_a_waiter_wherever_splits_and_merges_have_moved_it)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold held[3];

@@ -64,7 +64,7 @@ static void acquire_and_release(void)
 		}
 }
 
-TEST(cancellation, acquisitions_and_releases_return)
+TEST(cancellation, acquisitions_and_releases_return_to_a_canceled_thread)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
 	check_returns(acquire_and_release);
@@ -80,7 +80,7 @@ static void read_through_slots(void)
 	range_unlock(&lock, &range);
 }
 
-TEST(cancellation, readers_in_slots_return_and_so_does_the_end_of_a_bias)
+TEST(cancellation, readers_in_slots_and_a_writer_that_ends_a_bias_return)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	check_returns(read_through_slots);
@@ -115,7 +115,7 @@ static void look_and_cancel(void)
 	CHECK_EQ(range_cancel(&lock, &range), ESRCH);
 }
 
-TEST(cancellation, the_other_functions_return)
+TEST(cancellation, the_other_functions_return_to_a_canceled_thread)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	check_returns(resize);
@@ -243,7 +243,7 @@ static void split_undisturbed(void)
 	CHECK_EQ(state, PTHREAD_CANCEL_DISABLE);
 }
 
-TEST(cancellation, the_state_of_the_caller_stays)
+TEST(cancellation, the_caller_s_cancelability_state_stays)
 {
 	init_with_hooks();
 	check_returns(split_undisturbed);

@@ -94,7 +94,7 @@ static void use_own(void *arg)
 	use_locks(NULL);
 }
 
-TEST(checked_registry, children_of_a_process_whose_threads_use_it_go_on)
+TEST(checked_registry, children_of_a_process_whose_threads_use_the_registry_go_on)
 {
 	pthread_t threads[4];
 
@@ -156,7 +156,7 @@ static void check_child_beside(void *(*act)(void *range), struct range_hold *ran
 	thread_join(thread);
 }
 
-TEST(checked_registry, children_of_a_process_with_a_thread_that_acquires_nothing_go_on)
+TEST(checked_registry, children_of_a_process_with_a_thread_that_acquires_no_range_go_on)
 {
 	struct range_hold range;
 

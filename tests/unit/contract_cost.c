@@ -105,7 +105,7 @@ static uint64_t cost_among(uint64_t n, void (*run)(void *arg))
  * log2 is 4 and 16: O(log n) work costs at most four times as much, and the rest of the cost only
  * lowers the ratio.
  */
-TEST(contract_cost, of_ranges_grows_with_the_logarithm_of_those_that_are_held)
+TEST(contract_cost, the_cost_of_a_range_grows_with_the_logarithm_of_the_held_ranges)
 {
 	void (*const calls[])(void *arg) = { lock_and_unlock, try_what_is_taken,
 					     change_what_is_held, lock_two };
@@ -137,7 +137,7 @@ static void read_first_key(void *lock)
 	range_unlock(lock, &range);
 }
 
-TEST(contract_cost, uncontended_is_one_compare_and_swap_each_way)
+TEST(contract_cost, an_uncontended_acquisition_or_release_is_one_compare_and_swap)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct instructions cost;
@@ -171,7 +171,7 @@ TEST(contract_cost, a_reader_in_a_biased_leaf_needs_no_atomic_operation)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(contract_cost, of_finding_a_leaf_grows_with_the_logarithm_of_the_leaves)
+TEST(contract_cost, the_cost_of_finding_a_leaf_grows_with_the_logarithm_of_the_leaves)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	uint64_t few, many;
@@ -217,7 +217,7 @@ static uint64_t cost_of_a_walk(unsigned int n)
 	return cost;
 }
 
-TEST(contract_cost, of_a_walk_grows_with_the_ranges_also_if_all_start_at_one_key)
+TEST(contract_cost, the_cost_of_a_walk_grows_with_the_ranges_also_if_all_start_at_one_key)
 {
 	uint64_t few, many;
 

@@ -128,7 +128,7 @@ static bool same(const struct range_hold *range, uint64_t start, uint64_t end, e
 	return range->start == start && range->end == end && range->mode == mode;
 }
 
-TEST(contract_range_lock, an_error_leaves_a_held_range_as_it_was)
+TEST(contract_range_lock, an_error_leaves_a_held_range_unchanged)
 {
 	for (int mode = RANGE_READ; mode <= RANGE_WRITE; mode++) {
 		struct range_lock lock = RANGE_LOCK_INITIALIZER;
@@ -202,7 +202,7 @@ TEST(contract_range_lock, an_error_leaves_the_storage_of_a_range_to_its_caller)
 }
 
 /* The hooks belong to a lock that may not split, so each call of them is an error. */
-TEST(contract_range_lock, nothing_but_a_split_asks_for_memory)
+TEST(contract_range_lock, only_a_split_asks_for_memory)
 {
 	struct range_lock_attr attr;
 	struct range_lock lock;
@@ -347,7 +347,7 @@ TEST(contract_range_lock, malloc_is_never_called)
 	CHECK_EQ(atomic_load(&mallocs), before);
 }
 
-TEST(contract_range_lock, without_hooks_what_was_mapped_is_unmapped_by_destroy)
+TEST(contract_range_lock, without_hooks_destroy_unmaps_all_mapped_memory)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	size_t before = atomic_load(&mapped), with_leaves;
@@ -360,7 +360,7 @@ TEST(contract_range_lock, without_hooks_what_was_mapped_is_unmapped_by_destroy)
 }
 #endif
 
-TEST(contract_range_lock, memory_is_given_back_by_destroy_only)
+TEST(contract_range_lock, only_destroy_frees_memory)
 {
 	struct range_lock_attr attr;
 	struct memory_books books;
@@ -411,7 +411,7 @@ static void look(struct range_lock *lock, struct shared *shared, const struct ra
 	}
 }
 
-TEST(contract_range_lock, in_a_leaf_of_its_own_a_thread_writes_to_nothing_else)
+TEST(contract_range_lock, a_thread_that_has_a_leaf_to_itself_writes_only_to_that_leaf)
 {
 	static struct shared before, after;
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;

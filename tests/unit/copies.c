@@ -227,7 +227,7 @@ static void use_by_both(void)
 	trylock_it();
 }
 
-TEST(copies, the_first_use_of_any_kind_makes_a_lock_a_copys_own)
+TEST(copies, the_first_use_of_any_kind_binds_a_lock_to_the_copy)
 {
 	if (!modules_load(COPY_A))
 		return;
@@ -261,7 +261,7 @@ static void race(void)
 		pthread_join(threads[i], NULL);
 }
 
-TEST(copies, of_two_that_use_a_lock_first_at_the_same_time_one_is_refused)
+TEST(copies, of_two_copies_that_first_use_a_lock_at_the_same_time_one_is_refused)
 {
 	if (!modules_load(COPY_A))
 		return;
@@ -271,7 +271,7 @@ TEST(copies, of_two_that_use_a_lock_first_at_the_same_time_one_is_refused)
 			      COPY_B);
 }
 
-TEST(copies, a_lock_that_was_destroyed_is_free_for_another_one)
+TEST(copies, a_destroyed_lock_is_free_for_another_copy)
 {
 	if (!modules_load(COPY_A))
 		return;
@@ -287,7 +287,7 @@ TEST(copies, a_lock_that_was_destroyed_is_free_for_another_one)
 	CHECK_EQ(second->destroy(&lock), 0);
 }
 
-TEST(copies, a_lock_that_was_only_initialised_is_free_for_another_one)
+TEST(copies, a_lock_that_was_only_initialised_is_free_for_another_copy)
 {
 	if (!modules_load(COPY_A))
 		return;
@@ -322,7 +322,7 @@ static void use_again(void)
 	first->unlock(&lock, &range);
 }
 
-TEST(copies, the_child_of_fork_goes_on_with_its_copy_or_makes_the_lock_anew_for_any)
+TEST(copies, the_child_of_fork_uses_the_lock_with_its_copy_or_initialises_it_for_any_copy)
 {
 	if (!modules_load(COPY_A))
 		return;
@@ -369,7 +369,7 @@ static void use_what_is_no_lock(void)
 	trylock_it();
 }
 
-TEST(copies, what_was_not_initialised_is_not_taken_for_the_lock_of_another_one)
+TEST(copies, a_copy_does_not_take_uninitialised_memory_for_another_copy_s_lock)
 {
 	char errors[4096];
 

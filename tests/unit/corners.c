@@ -87,7 +87,7 @@ static void fill(struct range__hold *range, uint64_t start, uint64_t end)
 }
 
 /* Three nodes linked by hand, as in no tree of the library. */
-TEST(corners, the_validator_of_trees_sees_a_tree_that_leans_to_either_side)
+TEST(corners, the_tree_validator_detects_a_tree_that_leans_to_either_side)
 {
 	for (int to_right = 0; to_right < 2; to_right++) {
 		struct range__hold ranges[3];
@@ -160,7 +160,7 @@ static void end(struct sample *sample)
 	check_quiet_and_destroy(&sample->lock);
 }
 
-TEST(corners, the_validator_of_leaves_sees_wrong_counts_and_orders_of_waiters)
+TEST(corners, the_leaf_validator_detects_wrong_counts_and_orders_of_waiters)
 {
 	struct sample s;
 
@@ -184,7 +184,7 @@ TEST(corners, the_validator_of_leaves_sees_wrong_counts_and_orders_of_waiters)
 	end(&s);
 }
 
-TEST(corners, the_validator_of_leaves_sees_waiters_without_a_cause)
+TEST(corners, the_leaf_validator_detects_waiters_without_a_cause)
 {
 	struct sample s;
 
@@ -205,7 +205,7 @@ TEST(corners, the_validator_of_leaves_sees_waiters_without_a_cause)
 }
 
 /* A range has node 0 in its first leaf, node 1 in its last leaf, and none in a leaf between. */
-TEST(corners, the_validator_of_leaves_sees_what_is_recorded_by_the_wrong_node)
+TEST(corners, the_leaf_validator_detects_a_range_recorded_by_the_wrong_node)
 {
 	static const uint64_t bounds[2][2] = { { 150, 300 }, { 50, 150 } };
 
@@ -233,7 +233,7 @@ TEST(corners, the_validator_of_leaves_sees_what_is_recorded_by_the_wrong_node)
 	}
 }
 
-TEST(corners, the_validator_of_leaves_sees_what_is_held_beside_a_writer_that_covers)
+TEST(corners, the_leaf_validator_detects_a_range_held_beside_a_covering_writer)
 {
 	struct range__hold over;
 	struct sample s;

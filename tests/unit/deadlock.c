@@ -167,7 +167,7 @@ static void check_report(void (*run)(void), unsigned int n)
 	CHECK_EQ(count(errors, ": [0x11, 0x13) for writing, waits"), 1);
 }
 
-TEST(deadlock, the_thread_that_closes_a_cycle_is_told_and_the_others_go_on)
+TEST(deadlock, the_thread_that_closes_a_cycle_is_refused_and_the_others_go_on)
 {
 	check_report(two, 2);
 	check_report(three, 3);
@@ -215,7 +215,7 @@ static void timed(void)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(deadlock, nothing_is_said_where_waits_will_end)
+TEST(deadlock, waits_that_will_end_cause_no_report)
 {
 	char errors[4096];
 
@@ -335,7 +335,7 @@ static void dequeue(struct range_lock *in, struct pretended *p)
 	range__deadlock_leave(&p->wait, 0);
 }
 
-TEST(deadlock, who_waited_for_the_one_that_is_told_goes_on)
+TEST(deadlock, a_thread_that_waits_for_the_refused_one_goes_on)
 {
 	struct range_hold held[2];
 	struct pretended waits[2];
@@ -585,7 +585,7 @@ static void want_several(void)
 	}
 }
 
-TEST(deadlock, a_set_of_which_the_thread_has_one_already_is_refused)
+TEST(deadlock, a_set_with_a_range_that_the_thread_already_holds_is_refused)
 {
 	char errors[4096];
 
@@ -611,7 +611,7 @@ static void want_in_a_covered_leaf(void)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(deadlock, a_thread_that_wants_what_its_own_range_covers_is_told)
+TEST(deadlock, a_thread_that_wants_a_key_inside_its_own_range_is_refused)
 {
 	char errors[4096];
 
@@ -649,7 +649,7 @@ TEST(deadlock, each_of_several_cycles_is_broken)
  * A starving waiter has been queued, and its thread is about to register its wait. A look reports
  * that it must be repeated, and the repeated look finds the cycle.
  */
-TEST(deadlock, a_look_is_repeated_until_it_sees_who_has_just_queued)
+TEST(deadlock, a_look_is_repeated_until_it_sees_a_newly_queued_waiter)
 {
 	struct range_hold held;
 	struct pretended starving, climber;
@@ -786,12 +786,12 @@ static void play_many(const char *test, unsigned int nr_locks)
 	CHECK(told > rounds / 20 && told < rounds - rounds / 20);
 }
 
-TEST(deadlock, what_is_found_in_random_states_agrees_with_the_definition)
+TEST(deadlock, cycles_found_in_random_states_agree_with_the_definition)
 {
 	play_many("deadlock/one_lock", 1);
 }
 
-TEST(deadlock, what_is_found_in_random_states_of_three_locks_agrees_with_the_definition)
+TEST(deadlock, cycles_found_in_random_states_of_three_locks_agree_with_the_definition)
 {
 	play_many("deadlock/three_locks", LOCKS);
 }
@@ -868,7 +868,7 @@ static void run_careless_threads(void)
 	}
 }
 
-TEST(deadlock, threads_that_start_again_when_told_are_never_stuck)
+TEST(deadlock, threads_that_start_again_when_refused_are_never_stuck)
 {
 	char errors[4096];
 

@@ -90,7 +90,7 @@ static void drain(enum range_fairness fairness, unsigned int n)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(deadlock_cost, waiters_that_hold_nothing_drain_in_a_few_lock_operations_each)
+TEST(deadlock_cost, waiters_that_hold_no_range_drain_in_a_few_lock_operations_each)
 {
 	unsigned int n = test_scale(THREADS);
 
@@ -178,7 +178,7 @@ static uint64_t falling(uint64_t i)
 	return 10000 - i;
 }
 
-TEST(deadlock_cost, a_look_goes_through_the_queue_a_few_times_at_most)
+TEST(deadlock_cost, a_look_walks_the_queue_at_most_a_few_times)
 {
 	unsigned int n = test_scale(THREADS);
 

@@ -213,7 +213,7 @@ static void check_report(void (*run)(void), unsigned int n)
 	}
 }
 
-TEST(deadlock_locks, the_thread_that_closes_a_cycle_over_locks_is_told)
+TEST(deadlock_locks, the_thread_that_closes_a_cycle_over_locks_is_refused)
 {
 	check_report(two, 2);
 	check_report(two_of_different_fairness, 2);
@@ -309,7 +309,7 @@ static void with_a_deadline(void)
 	}
 }
 
-TEST(deadlock_locks, nothing_is_said_where_a_wait_in_the_cycle_has_a_deadline)
+TEST(deadlock_locks, a_cycle_with_a_timed_wait_causes_no_report)
 {
 	char errors[8192];
 
@@ -367,7 +367,7 @@ static void long_cycle(void)
 	check_quiet_and_destroy(&locks[0]);
 }
 
-TEST(deadlock_locks, a_report_without_room_for_all_says_how_many_are_missing)
+TEST(deadlock_locks, a_report_without_room_for_all_threads_counts_the_missing_ones)
 {
 	char errors[8192];
 

@@ -57,7 +57,7 @@ static void wait_for_itself(void)
 	range_lock_mutex_unlocked(&mutexes[0]);
 }
 
-TEST(deadlock_mutex, other_builds_than_the_checked_one_do_nothing)
+TEST(deadlock_mutex, unchecked_builds_do_nothing)
 {
 	char errors[8192];
 
@@ -268,7 +268,7 @@ static void note_all(unsigned int n, unsigned int are_mutexes, unsigned int last
 	note_round(n, are_mutexes);
 }
 
-TEST(deadlock_mutex, whichever_wait_closes_a_cycle_is_told_and_the_others_go_on)
+TEST(deadlock_mutex, the_wait_that_closes_a_cycle_is_refused_and_the_others_go_on)
 {
 	static char errors[200000];
 
@@ -297,7 +297,7 @@ static void wait_for_own(void)
 	end_things();
 }
 
-TEST(deadlock_mutex, a_thread_that_would_wait_for_itself_is_told)
+TEST(deadlock_mutex, a_thread_that_would_wait_for_itself_is_refused)
 {
 	char errors[8192];
 
@@ -412,10 +412,10 @@ static void check_silent(void (*run)(void))
 	char errors[8192];
 
 	if (run_in_child(run, errors, sizeof errors) || errors[0])
-		test_fail(__FILE__, __LINE__, "it said: %s", errors);
+		test_fail(__FILE__, __LINE__, "the child printed: %s", errors);
 }
 
-TEST(deadlock_mutex, nothing_is_said_of_a_mutex_that_was_released)
+TEST(deadlock_mutex, a_mutex_that_was_released_causes_no_report)
 {
 	char errors[8192];
 
@@ -483,7 +483,7 @@ static void get(void)
 	end_things();
 }
 
-TEST(deadlock_mutex, nothing_is_said_of_waits_that_end)
+TEST(deadlock_mutex, waits_that_end_cause_no_report)
 {
 	check_silent(try_key);
 	check_silent(give_up);
@@ -618,7 +618,7 @@ TEST(deadlock_mutex, threads_that_lock_in_any_order_do_not_hang)
 	CHECK(count(errors, "libmmrange: deadlock\n") > 0);
 }
 
-TEST(deadlock_mutex, nothing_is_said_of_threads_that_lock_in_ascending_order)
+TEST(deadlock_mutex, threads_that_lock_in_ascending_order_cause_no_report)
 {
 	seed = test_seed("deadlock_mutex");
 	check_silent(work_in_ascending_order);
@@ -692,7 +692,7 @@ static void fork_often(void)
 	end_things();
 }
 
-TEST(deadlock_mutex, the_child_of_fork_knows_what_its_thread_owns_and_nothing_else)
+TEST(deadlock_mutex, the_child_of_fork_knows_only_the_mutexes_that_its_thread_owns)
 {
 	static char errors[200000];
 
@@ -770,7 +770,7 @@ static void fill_waits(void)
 	end_things();
 }
 
-TEST(deadlock_mutex, without_room_waits_and_owners_are_forgotten)
+TEST(deadlock_mutex, a_full_register_drops_waits_and_owners)
 {
 	char errors[8192];
 
@@ -780,7 +780,7 @@ TEST(deadlock_mutex, without_room_waits_and_owners_are_forgotten)
 	CHECK_EQ(run_in_child(wait_for_own, errors, sizeof errors), 0);
 }
 
-TEST(deadlock_mutex, a_thread_that_holds_nothing_looks_at_nothing)
+TEST(deadlock_mutex, a_thread_that_holds_nothing_looks_for_no_cycle)
 {
 	struct party owner;
 

@@ -54,7 +54,7 @@ void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
 	__real_mmrange__unpark(word, all);
 }
 
-TEST(destroy_waits, for_a_reader_that_leaves_a_slot_it_sleeps)
+TEST(destroy_waits, destroy_sleeps_until_a_reader_has_left_its_slot)
 {
 	/* range_unlock() never releases this range. */
 	static struct range_hold left;

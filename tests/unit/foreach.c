@@ -58,7 +58,7 @@ TEST(foreach, a_lock_that_is_not_in_use_shows_nothing)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(foreach, held_ranges_come_by_start_then_waiters_by_arrival)
+TEST(foreach, held_ranges_are_shown_by_start_then_waiters_by_arrival)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -95,7 +95,7 @@ TEST(foreach, held_ranges_come_by_start_then_waiters_by_arrival)
 	}
 }
 
-TEST(foreach, a_barging_waiter_is_shown_starving_once_it_is)
+TEST(foreach, a_barging_waiter_is_shown_as_starving_once_it_starves)
 {
 	struct range_lock lock;
 	struct range_lock_attr attr;
@@ -115,7 +115,7 @@ TEST(foreach, a_barging_waiter_is_shown_starving_once_it_is)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(foreach, what_has_been_changed_while_held_is_shown_as_it_is_now)
+TEST(foreach, a_range_that_was_changed_while_held_is_shown_in_its_new_state)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold low, high;
@@ -135,7 +135,7 @@ TEST(foreach, what_has_been_changed_while_held_is_shown_as_it_is_now)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(foreach, leaves_come_in_the_order_of_their_keys)
+TEST(foreach, leaves_are_shown_in_the_order_of_their_keys)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold ranges[8];
@@ -159,7 +159,7 @@ TEST(foreach, leaves_come_in_the_order_of_their_keys)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(foreach, the_walk_ends_when_the_function_says_so)
+TEST(foreach, the_walk_ends_when_the_function_returns_nonzero)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct seen seen;
@@ -256,7 +256,7 @@ static int check_shape(const struct range_info *info, void *arg)
 	return 0;
 }
 
-TEST(foreach, nothing_torn_is_shown_while_ranges_come_and_go)
+TEST(foreach, no_torn_range_is_shown_while_ranges_come_and_go)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct one_range ones[3];

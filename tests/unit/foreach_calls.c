@@ -233,7 +233,7 @@ static void *work_until_closed(void *arg)
 }
 
 /* As the header says: the program tells the threads first, and repeats the walk. */
-TEST(foreach_calls, a_shutdown_ends_every_wait_of_threads_that_come_again)
+TEST(foreach_calls, a_shutdown_ends_every_wait_of_threads_that_wait_again)
 {
 	enum { THREADS = 9 };
 	static uint64_t keys[] = { 0, 55, 1000 };
@@ -288,7 +288,7 @@ static int note_and_release(const struct range_info *info, void *arg)
 	return 0;
 }
 
-TEST(foreach_calls, hundreds_of_readers_with_one_start_are_each_shown_once_while_others_go)
+TEST(foreach_calls, hundreds_of_readers_with_one_start_are_each_shown_once_while_others_leave)
 {
 	unsigned int step = 1;
 
@@ -345,7 +345,7 @@ static int note_and_cancel(const struct range_info *info, void *arg)
 	return 0;
 }
 
-TEST(foreach_calls, hundreds_of_waiters_come_once_by_arrival_while_others_are_canceled)
+TEST(foreach_calls, hundreds_of_waiters_are_shown_once_by_arrival_while_others_are_canceled)
 {
 	struct range_hold *last = NULL;
 	struct range_hold all;
@@ -422,7 +422,7 @@ TEST(foreach_calls, a_walk_ends_although_ranges_beyond_the_others_come_again_and
 }
 
 /* This thread itself holds lock->mutex. */
-TEST(foreach_calls, walks_do_not_wait_for_the_lock_that_merges_take)
+TEST(foreach_calls, walks_do_not_wait_for_the_mutex_of_merges)
 {
 	begin(RANGE_FAIRNESS_BARGING);
 	range__short_lock(&range__lock(&lock)->mutex);
@@ -450,7 +450,7 @@ TEST(foreach_calls, statistics_lock_no_leaf)
 }
 
 /* A leaf is merged into the one before and split again: each event is counted once. */
-TEST(foreach_calls, statistics_count_each_wait_and_each_bias_once_wherever_its_leaf_went)
+TEST(foreach_calls, statistics_count_each_wait_and_each_bias_once_after_splits_and_merges)
 {
 	struct range_lock_stats before;
 	struct range_hold all;

@@ -44,7 +44,7 @@ TEST(forest, the_fast_path_comes_back_after_a_conflict)
 	}
 }
 
-TEST(forest, threads_with_places_of_their_own_split_the_lock_and_a_wide_range_leaves_it_so)
+TEST(forest, threads_with_private_places_split_the_lock_and_a_wide_range_keeps_it_split)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_lock_stats stats = lock_stats(&lock);
@@ -94,7 +94,7 @@ static uint64_t word_at(struct range_lock *lock, uint64_t key, struct range__lea
  * for its own range. If the bounds changed in between, the swap must fail: no word may come back
  * under other bounds.
  */
-TEST(forest, the_word_of_an_empty_leaf_is_another_when_its_bounds_change)
+TEST(forest, the_word_of_an_empty_leaf_changes_with_its_bounds)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range__leaf *first, *last, *again;
@@ -145,7 +145,7 @@ TEST(forest, max_leaves_is_respected)
 	}
 }
 
-TEST(forest, leaves_that_nobody_uses_any_more_are_merged)
+TEST(forest, leaves_that_no_thread_uses_any_more_are_merged)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 
@@ -158,7 +158,7 @@ TEST(forest, leaves_that_nobody_uses_any_more_are_merged)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(forest, memory_is_asked_for_at_the_first_split_and_given_back_at_the_end)
+TEST(forest, the_lock_allocates_at_the_first_split_and_frees_at_the_end)
 {
 	struct range_lock lock;
 	struct range_lock_attr attr;
@@ -187,7 +187,7 @@ TEST(forest, memory_is_asked_for_at_the_first_split_and_given_back_at_the_end)
 	check_memory_balanced(&books);
 }
 
-TEST(forest, without_memory_the_lock_stays_whole_and_works)
+TEST(forest, without_memory_the_lock_stays_one_leaf_and_works)
 {
 	struct range_lock lock;
 	struct range_lock_attr attr;
@@ -209,7 +209,7 @@ TEST(forest, without_memory_the_lock_stays_whole_and_works)
 	check_memory_balanced(&books);
 }
 
-TEST(forest, memory_that_ends_half_way_leaves_as_many_leaves_as_there_are)
+TEST(forest, a_lock_that_runs_out_of_memory_keeps_the_leaves_it_has)
 {
 	/* The number of allocations that succeed before the first that fails. */
 	for (unsigned int grants = 1; grants < 4; grants++) {

@@ -79,7 +79,7 @@ static void use_in_child(void *arg)
 	check_new(&lock);
 }
 
-TEST(fork, what_the_forking_thread_held_is_not_held_in_the_child)
+TEST(fork, ranges_of_the_forking_thread_are_not_held_in_the_child)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
 	take(&lock, &held, 0, 10, RANGE_WRITE);
@@ -102,7 +102,7 @@ static void reuse_the_waiters_storage(void *arg)
 	check_new(&lock);
 }
 
-TEST(fork, others_hold_and_wait_for_nothing_in_the_child)
+TEST(fork, other_threads_hold_and_wait_for_no_range_in_the_child)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		init_lock(&lock, fairnesses[fair], 8);
@@ -152,7 +152,7 @@ static void unlock_root(void)
 	range__leaf_unlock(root(), NULL);
 }
 
-TEST(fork, internal_locks_of_threads_that_are_gone_hold_nobody_up)
+TEST(fork, internal_locks_of_vanished_threads_do_not_block_the_child)
 {
 	struct bystander b;
 
@@ -188,7 +188,7 @@ static void mend_queue(void)
 	unlock_mutex();
 }
 
-TEST(fork, nothing_is_read_that_may_be_torn)
+TEST(fork, the_child_reads_no_memory_that_may_be_torn)
 {
 	struct bystander b;
 
@@ -231,7 +231,7 @@ static void split_often(void)
 	mmrange__thread = self;
 }
 
-TEST(fork, memory_is_given_back_and_attributes_stay)
+TEST(fork, the_child_frees_memory_and_keeps_the_attributes)
 {
 	struct range_lock_attr attr;
 
@@ -317,7 +317,7 @@ static void unlock_the_other(void *arg)
 	check_new(&lock);
 }
 
-TEST(fork, a_lock_that_was_only_the_forking_threads_stays_as_it_was)
+TEST(fork, a_lock_used_only_by_the_forking_thread_stays_unchanged)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
 	take(&other_lock, &other_held, 0, 10, RANGE_WRITE);
@@ -346,7 +346,7 @@ static void overwrite_the_stacks_of_others(void *arg)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(fork, ranges_of_threads_that_are_gone_are_not_looked_at_in_the_child)
+TEST(fork, ranges_of_vanished_threads_are_not_read_in_the_child)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
 	actor_start(&holder, &other_lock, 0, 10, RANGE_WRITE);
@@ -462,7 +462,7 @@ static void make_lock_anew(void *arg)
 
 static struct actor reader;
 
-TEST(fork, what_others_have_published_is_not_held_in_the_child)
+TEST(fork, ranges_published_by_other_threads_are_not_held_in_the_child)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	make_biased(&lock, 1000);
@@ -602,7 +602,7 @@ static void find_none_in_a_new_lock(void *arg)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(fork, no_slot_of_a_thread_that_is_gone_is_in_use_in_the_child)
+TEST(fork, no_slot_of_a_vanished_thread_is_in_use_in_the_child)
 {
 	struct bystander b;
 

@@ -323,7 +323,7 @@ TEST(interval_tree, one_range_is_in_two_trees_by_its_two_nodes)
 	CHECK(!overlap(roots[1], 10, 11, false));
 }
 
-TEST(interval_tree, equal_ranges_are_kept_apart)
+TEST(interval_tree, the_tree_distinguishes_equal_ranges)
 {
 	struct range__hold ranges[33];
 	struct range__node *root = NULL;

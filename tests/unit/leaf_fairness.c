@@ -116,7 +116,7 @@ TEST(leaf_fairness, a_starving_waiter_that_cannot_go_on_does_not_keep_others_fro
 	CHECK(range__leaf_vacant(&leaf));
 }
 
-TEST(leaf_fairness, the_oldest_of_the_leaf_starves_first_whatever_is_released)
+TEST(leaf_fairness, the_oldest_waiter_of_the_leaf_starves_first_whichever_range_is_released)
 {
 	struct range__hold low = writer(0, 10), low_waiter = low, high = writer(50, 51);
 	struct range__hold first = high, second = high;
@@ -138,7 +138,7 @@ TEST(leaf_fairness, the_oldest_of_the_leaf_starves_first_whatever_is_released)
 	CHECK(second.starving);
 }
 
-TEST(leaf_fairness, nobody_starves_before_the_bound_nor_two_within_it)
+TEST(leaf_fairness, no_waiter_starves_before_the_bound_and_no_two_within_it)
 {
 	struct range__hold held[4], waiters[2];
 	struct range__leaf leaf;
@@ -163,7 +163,7 @@ TEST(leaf_fairness, nobody_starves_before_the_bound_nor_two_within_it)
 	CHECK_EQ(leaf.nr_starving, 1);
 }
 
-TEST(leaf_fairness, a_search_in_vain_for_the_next_is_not_repeated_before_the_bound)
+TEST(leaf_fairness, a_failed_search_for_the_next_waiter_is_not_repeated_before_the_bound)
 {
 	struct range__hold low = writer(0, 10), high[2] = { writer(50, 51), writer(60, 61) };
 	struct range__hold first = low, second = low;
@@ -208,7 +208,7 @@ static unsigned int passes_of(struct range_lock *lock, uint64_t key, struct acto
 	return passes;
 }
 
-TEST(leaf_fairness, in_a_leaf_with_a_starving_waiter_newcomers_pass_no_other_for_ever)
+TEST(leaf_fairness, in_a_leaf_with_a_starving_waiter_newcomers_do_not_pass_another_endlessly)
 {
 	struct range_hold low[2], high[2];
 	struct actor low_waiter, high_waiter;
@@ -254,7 +254,7 @@ static void *run_hammer(void *arg)
 	return NULL;
 }
 
-TEST(leaf_fairness, a_leaf_that_is_hammered_by_the_fast_path_can_be_used_by_another_thread)
+TEST(leaf_fairness, another_thread_can_lock_a_leaf_that_one_thread_hammers_by_the_fast_path)
 {
 	unsigned int rounds = test_scale(200000);
 

@@ -20,7 +20,7 @@ static void unlock_all(struct range_lock *lock, const struct range_request *requ
 		range_unlock(lock, requests[i].range);
 }
 
-TEST(many, all_are_held_each_in_its_mode_and_nothing_between_them)
+TEST(many, all_ranges_are_held_each_in_its_mode_and_no_key_between_them)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold r[3];
@@ -40,7 +40,7 @@ TEST(many, all_are_held_each_in_its_mode_and_nothing_between_them)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(many, requests_that_make_no_sense_hold_nothing)
+TEST(many, invalid_requests_hold_no_range)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold a, b;
@@ -113,7 +113,7 @@ static struct census census_of(struct range_lock *lock)
 	return census;
 }
 
-TEST(many, nothing_is_held_while_it_waits)
+TEST(many, a_set_holds_no_range_while_it_waits)
 {
 	for (size_t i = 0; i < 2; i++) {
 		struct range_lock lock;
@@ -141,7 +141,7 @@ TEST(many, nothing_is_held_while_it_waits)
 }
 
 /* FIFO: a newcomer passes the set in none of its ranges, and may pass it between them. */
-TEST(many, in_a_fifo_lock_it_comes_before_those_that_come_later)
+TEST(many, in_a_fifo_lock_a_set_is_granted_before_later_requests)
 {
 	for (uint32_t leaves = 1; leaves <= 16; leaves += 15) {
 		struct range_lock lock;
@@ -176,7 +176,7 @@ TEST(many, in_a_fifo_lock_it_comes_before_those_that_come_later)
  * A set that has waited for long enough claims all its ranges, and gets them although one of them
  * is always held.
  */
-TEST(many, it_becomes_starving_in_all_its_ranges)
+TEST(many, a_set_becomes_starving_in_all_its_ranges)
 {
 	for (uint32_t leaves = 1; leaves <= 16; leaves += 15) {
 		struct range_lock lock;
@@ -231,7 +231,7 @@ static void *lock_three(void *arg)
 }
 
 /* Neither do ranges of the set that come before the one that is taken. */
-TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
+TEST(many, a_set_of_three_ranges_holds_none_while_it_waits_for_any)
 {
 	for (uint64_t taken = 0; taken < 3; taken++) {
 		struct range_lock lock;
@@ -258,7 +258,7 @@ TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
 }
 
 /* Whichever range of the set the caller names, and whichever of them is taken. */
-TEST(many, any_of_its_ranges_ends_the_wait)
+TEST(many, canceling_any_range_of_a_set_ends_its_wait)
 {
 	for (unsigned int i = 0; i < 2 * 2 * 3 * 3; i++) {
 		unsigned int taken = i % 3, named = i / 3 % 3;
@@ -357,7 +357,7 @@ static void use_what_lies_between(struct ends *ends)
  * Neither a range of this thread between them nor one of another thread matters, and no thread
  * waits there for the set.
  */
-TEST(many, what_lies_between_its_ranges_does_not_matter)
+TEST(many, ranges_between_those_of_a_set_do_not_matter)
 {
 	for (unsigned int i = 0; i < 4; i++) {
 		struct ends ends;
@@ -410,7 +410,7 @@ TEST(many, try_takes_all_or_nothing_and_does_not_wait)
 	}
 }
 
-TEST(many, try_does_not_pass_a_waiter_that_must_not_be_passed)
+TEST(many, try_does_not_pass_a_fifo_waiter)
 {
 	struct range_lock lock;
 	struct range_hold held, r[2];
@@ -429,7 +429,7 @@ TEST(many, try_does_not_pass_a_waiter_that_must_not_be_passed)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(many, a_deadline_ends_the_wait_with_nothing_held)
+TEST(many, a_deadline_ends_the_wait_of_a_set_with_no_range_held)
 {
 	static const clockid_t clocks[] = { CLOCK_MONOTONIC, CLOCK_REALTIME };
 
@@ -461,7 +461,7 @@ TEST(many, a_deadline_ends_the_wait_with_nothing_held)
 	}
 }
 
-TEST(many, try_and_timed_forms_refuse_what_makes_no_sense)
+TEST(many, try_and_timed_forms_refuse_invalid_requests)
 {
 	static const struct timespec bad_time = { 0, 1000000000 }, past = { 1, 0 };
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
@@ -612,7 +612,7 @@ static uint64_t nth(enum order order, uint64_t i, uint64_t n)
 }
 
 /* The last ones overlap, so that only the sorting takes time. In O(n^2) it would take hours. */
-TEST(many, a_million_requests_are_sorted_in_a_moment)
+TEST(many, a_million_requests_are_sorted_in_n_log_n)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	uint64_t n = test_scale(1000000);

@@ -135,7 +135,7 @@ static void acquire_until_it_splits(void (*inside)(void))
 	end_lock(&books);
 }
 
-TEST(memory_hooks, while_alloc_runs_the_range_is_held_and_others_go_on_in_the_leaf)
+TEST(memory_hooks, while_alloc_runs_the_range_is_held_and_other_threads_use_the_leaf)
 {
 	acquire_until_it_splits(let_another_thread_in);
 }
@@ -146,7 +146,7 @@ TEST(memory_hooks, alloc_may_use_another_lock)
 	check_quiet_and_destroy(&other_lock);
 }
 
-TEST(memory_hooks, what_changes_a_held_range_calls_none)
+TEST(memory_hooks, functions_that_change_a_held_range_call_no_hook)
 {
 	struct memory_books books;
 	struct range_hold ranges[2], rest;

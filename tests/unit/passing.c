@@ -92,7 +92,7 @@ static void end_scene(struct scene *s)
 	check_quiet_and_destroy(&s->lock);
 }
 
-TEST(passing, newcomers_pass_by_the_fast_path_and_wake_nobody)
+TEST(passing, newcomers_pass_by_the_fast_path_and_wake_no_waiter)
 {
 	struct range_hold newcomer;
 	struct scene s;
@@ -113,7 +113,7 @@ TEST(passing, newcomers_pass_by_the_fast_path_and_wake_nobody)
 }
 
 /* A woken waiter looks again while a newcomer holds. The newcomer's release wakes it again. */
-TEST(passing, a_newcomer_that_a_woken_waiter_finds_wakes_it)
+TEST(passing, a_newcomer_that_blocks_a_woken_waiter_wakes_it_again)
 {
 	struct range__wakes wakes = { .n = 0 };
 	struct range_hold newcomer;
@@ -138,7 +138,7 @@ TEST(passing, a_newcomer_that_a_woken_waiter_finds_wakes_it)
 }
 
 /* A newcomer finds the held range, also if the leaf has been locked and unlocked in between. */
-TEST(passing, nobody_passes_what_is_held)
+TEST(passing, no_newcomer_passes_a_held_range)
 {
 	struct range_hold newcomer, other;
 	struct scene s;
@@ -154,7 +154,7 @@ TEST(passing, nobody_passes_what_is_held)
 	end_scene(&s);
 }
 
-TEST(passing, nobody_passes_a_waiter_that_is_starving)
+TEST(passing, no_newcomer_passes_a_starving_waiter)
 {
 	struct range_hold newcomer;
 	struct scene s;
@@ -216,7 +216,7 @@ TEST(passing, locking_elsewhere_does_not_allow_more_passes)
 	check_quiet_and_destroy(&other);
 }
 
-TEST(passing, in_order_of_arrival_nobody_passes)
+TEST(passing, with_fifo_no_newcomer_passes_a_waiter)
 {
 	struct range_hold held, newcomer;
 	struct range__hold waiting;

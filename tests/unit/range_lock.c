@@ -11,18 +11,18 @@
  *  2 going on with stale state after a failed swap
  *	all of exclusion and torture; forest/trylock_agrees_with_brute_force_on_any_thread
  *  3 freeing published memory
- *	wakeup/nothing_touches_a_range_after_its_return
+ *	wakeup/no_thread_touches_a_range_after_the_call_has_returned
  *  4 sleeping without a second look: lost wake-ups
  *	wakeup/lock_coupling_round_a_ring; wakeup/a_wake_up_survives_a_timeout
  *  5 waking through a waiter that has returned
- *	wakeup/nothing_touches_a_range_after_its_return
+ *	wakeup/no_thread_touches_a_range_after_the_call_has_returned
  *  6 a waiter that gave up leaves counts behind
- *	waiting/a_waiter_that_gave_up_leaves_nothing_behind;
- *	waiting/a_waiter_that_gives_up_frees_those_behind_it
+ *	waiting/a_waiter_that_gave_up_leaves_no_trace;
+ *	waiting/a_waiter_that_gives_up_frees_the_waiters_behind_it
  *  7 readers starve writers, writers starve readers
  *	all of starvation
  *  8 a disjoint request waits behind a blocked one
- *	waiting/a_disjoint_request_passes_a_blocked_one
+ *	waiting/a_disjoint_request_passes_a_blocked_waiter
  *  9 a fast path that hangs a thread with two ranges, or that one conflict disables permanently
  *	range_lock/one_thread_holds_many_ranges;
  *	forest/the_fast_path_comes_back_after_a_conflict
@@ -191,7 +191,7 @@ TEST(range_lock, the_full_range_conflicts_with_everything)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(range_lock, readers_share_and_keep_writers_out_until_the_last_is_gone)
+TEST(range_lock, readers_share_and_exclude_writers_until_the_last_one_releases)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold readers[8], writer;
@@ -311,7 +311,7 @@ TEST(range_lock, another_thread_may_release_a_range)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(range_lock, errno_is_left_alone)
+TEST(range_lock, calls_do_not_change_errno)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct timespec deadline;

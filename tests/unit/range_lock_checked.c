@@ -91,7 +91,7 @@ static void downgrade_what_is_not_held(void)
 	range_downgrade(&lock, &range);
 }
 
-TEST(checked, unlock_of_what_is_not_held_stops)
+TEST(checked, unlock_of_a_range_that_is_not_held_stops)
 {
 	if (skipped())
 		return;
@@ -131,7 +131,7 @@ static void unlock_while_it_waits(void)
 	range_unlock(&lock, &actor.range);
 }
 
-TEST(checked, unlock_of_what_still_waits_stops)
+TEST(checked, unlock_of_a_range_that_still_waits_stops)
 {
 	if (!skipped())
 		check_stops(unlock_while_it_waits, "waits");
@@ -309,7 +309,7 @@ TEST(checked, a_thread_that_would_wait_for_itself_gets_edeadlk)
 }
 
 /* In whichever way the thread acquired them. */
-TEST(checked, ranges_of_several_split_and_extended_ones_are_its_own)
+TEST(checked, ranges_from_sets_splits_and_extensions_are_the_thread_s_own)
 {
 	struct range_lock mine = RANGE_LOCK_INITIALIZER;
 	struct range_hold ranges[2], upper, r;

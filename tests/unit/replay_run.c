@@ -132,7 +132,7 @@ static void check_run(const struct trace *trace, const struct schedule *schedule
 	mm_destroy(mm);
 }
 
-TEST(replay, of_random_operations_ends_as_with_one_thread_whatever_the_lock)
+TEST(replay, of_random_operations_ends_as_with_one_thread_with_every_lock)
 {
 	uint64_t seed = test_seed("replay");
 
@@ -179,7 +179,7 @@ TEST(replay, names_the_operation_that_fails_and_ends)
 	schedule_destroy(&schedule);
 }
 
-TEST(replay, notices_a_mapping_where_nothing_should_be)
+TEST(replay, detects_a_mapping_where_none_should_be)
 {
 	struct trace_op list[] = {
 		{ .kind = TRACE_MMAP, .addr = BASE, .length = MM_PAGE_SIZE, .flags = FIXED },
@@ -293,7 +293,7 @@ static void unmap(struct mm *mm)
 	CHECK_EQ(mm_munmap(mm, BASE + 0x100000, MM_PAGE_SIZE), 0);
 }
 
-TEST(self_check, finds_equal_what_is_equal)
+TEST(self_check, finds_equal_spaces_equal)
 {
 	check_found(NULL, "", "");
 }
@@ -313,7 +313,7 @@ TEST(self_check, finds_every_planted_difference_and_names_its_address)
  * With the dependency between two operations removed and the threads in the wrong order, the check
  * must fail.
  */
-TEST(self_check, finds_what_a_missing_dependency_does)
+TEST(self_check, detects_a_missing_dependency)
 {
 	struct trace_op list[] = {
 		{ .kind = TRACE_MMAP,

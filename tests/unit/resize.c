@@ -73,7 +73,7 @@ TEST(resize, an_upgrade_passes_waiting_writers_but_not_a_starving_reader)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(resize, a_writer_is_upgraded_already_whoever_waits)
+TEST(resize, upgrading_a_writer_succeeds_whichever_threads_wait)
 {
 	for (size_t i = 0; i < 2; i++) {
 		struct range_lock lock;
@@ -95,7 +95,7 @@ TEST(resize, a_writer_is_upgraded_already_whoever_waits)
 	}
 }
 
-TEST(resize, shrinking_frees_what_is_given_up_and_nothing_else)
+TEST(resize, shrinking_frees_exactly_the_keys_given_up)
 {
 	for (size_t i = 0; i < 2; i++) {
 		struct range_lock lock;
@@ -126,7 +126,7 @@ TEST(resize, shrinking_frees_what_is_given_up_and_nothing_else)
 	}
 }
 
-TEST(resize, bounds_that_make_no_sense_change_nothing)
+TEST(resize, invalid_bounds_change_nothing)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold range, upper;
@@ -149,7 +149,7 @@ TEST(resize, bounds_that_make_no_sense_change_nothing)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(resize, extending_takes_what_is_free_at_either_end)
+TEST(resize, extending_takes_free_keys_at_either_end)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold range, below, above;
@@ -175,7 +175,7 @@ TEST(resize, extending_takes_what_is_free_at_either_end)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(resize, extending_does_not_pass_a_waiter_that_must_not_be_passed)
+TEST(resize, extending_does_not_pass_a_fifo_waiter)
 {
 	struct range_lock lock;
 	struct range_hold range, other;

@@ -270,7 +270,7 @@ TEST(sandbox, no_call_makes_other_system_calls_than_the_header_names)
 	check_in_sandbox(RANGE_FAIRNESS_BARGING);
 }
 
-TEST(sandbox, nor_does_any_in_the_order_of_arrival)
+TEST(sandbox, nor_does_any_call_on_a_fifo_lock)
 {
 	check_in_sandbox(RANGE_FAIRNESS_FIFO);
 }

@@ -117,7 +117,7 @@ static void check_read_held(struct range_lock *lock, uint64_t start, uint64_t en
 	CHECK(start == 0 || is_free(lock, start - 1, start, RANGE_WRITE));
 }
 
-TEST(slots, a_leaf_becomes_biased_when_readers_alone_have_paid_for_it)
+TEST(slots, a_leaf_becomes_biased_once_reads_without_writes_outweigh_the_cost)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -136,7 +136,7 @@ TEST(slots, a_leaf_becomes_biased_when_readers_alone_have_paid_for_it)
 	}
 }
 
-TEST(slots, readers_beside_a_reader_pay_for_a_bias_too)
+TEST(slots, readers_beside_a_reader_count_towards_a_bias_too)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -152,7 +152,7 @@ TEST(slots, readers_beside_a_reader_pay_for_a_bias_too)
 	}
 }
 
-TEST(slots, a_write_now_and_then_takes_back_what_readers_have_paid)
+TEST(slots, an_occasional_write_cancels_the_reads_counted_towards_a_bias)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -169,7 +169,7 @@ TEST(slots, a_write_now_and_then_takes_back_what_readers_have_paid)
 }
 
 /* The same with another reader in the leaf, so that no call takes the fast path. */
-TEST(slots, a_write_beside_a_reader_takes_back_what_readers_have_paid)
+TEST(slots, a_write_beside_a_reader_cancels_the_reads_counted_towards_a_bias)
 {
 	struct range_lock lock;
 	struct range_hold range;
@@ -305,7 +305,7 @@ static void check_read_unnoticed(struct range_lock *lock)
 	check_unchanged(&snapshot);
 }
 
-TEST(slots, a_reader_of_a_biased_leaf_writes_nothing_that_is_shared)
+TEST(slots, a_reader_of_a_biased_leaf_writes_to_no_shared_memory)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -317,7 +317,7 @@ TEST(slots, a_reader_of_a_biased_leaf_writes_nothing_that_is_shared)
 	}
 }
 
-TEST(slots, a_reader_of_a_biased_leaf_of_many_writes_nothing_that_is_shared)
+TEST(slots, a_reader_of_one_of_many_biased_leaves_writes_to_no_shared_memory)
 {
 	struct range_lock lock;
 
@@ -360,7 +360,7 @@ TEST(slots, every_way_to_read_uses_slots_and_keeps_the_bias)
 	}
 }
 
-TEST(slots, a_published_reader_excludes_writers_from_its_range_and_from_nothing_else)
+TEST(slots, a_published_reader_excludes_writers_from_exactly_its_range)
 {
 	for (int how = 0; how < 6; how++) {
 		struct range_lock lock;
@@ -381,7 +381,7 @@ TEST(slots, a_published_reader_excludes_writers_from_its_range_and_from_nothing_
 	}
 }
 
-TEST(slots, a_writer_waits_for_an_adopted_reader_and_comes_in_when_that_leaves)
+TEST(slots, a_writer_waits_for_an_adopted_reader_and_is_granted_when_it_releases)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -442,7 +442,7 @@ TEST(slots, a_thread_may_read_more_ranges_than_it_has_slots)
 }
 
 /* No other reader loses by it: ranges in slots stay held. */
-TEST(slots, readers_without_a_slot_end_the_bias_when_they_have_paid_for_it)
+TEST(slots, readers_without_a_slot_end_the_bias_once_they_outweigh_its_cost)
 {
 	struct range_hold range[RANGE__GROUP_SLOTS], other;
 	struct range_lock lock;
@@ -708,7 +708,7 @@ TEST(slots, readers_of_other_leaves_are_not_adopted)
 }
 
 /* One writer that spans leaves adopts the readers of all of them. */
-TEST(slots, published_readers_of_several_leaves_stay_held_when_a_writer_tries_to_span_these)
+TEST(slots, published_readers_of_several_leaves_stay_held_when_a_writer_tries_to_span_them)
 {
 	struct range_lock lock;
 	struct range_hold low, high;
@@ -761,7 +761,7 @@ TEST(slots, a_published_range_can_be_shrunk)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(slots, shrinking_a_published_range_wakes_whom_it_frees)
+TEST(slots, shrinking_a_published_range_wakes_the_waiters_that_it_frees)
 {
 	struct range_lock lock;
 	struct range_hold range;
@@ -867,7 +867,7 @@ TEST(slots, a_published_range_can_be_split)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(slots, a_published_range_can_be_upgraded_if_nobody_else_is_there)
+TEST(slots, a_published_range_can_be_upgraded_if_no_other_reader_overlaps)
 {
 	struct range_lock lock;
 	struct range_hold range, other;
@@ -912,7 +912,7 @@ TEST(slots, downgrading_a_published_range_changes_nothing)
 }
 
 /* A slot that a resize has left is free for the next range. */
-TEST(slots, a_range_that_is_resized_gives_back_its_slot)
+TEST(slots, a_range_that_is_resized_frees_its_slot)
 {
 	struct range_lock lock;
 	struct range_hold range[RANGE__GROUP_SLOTS], more[RANGE__GROUP_SLOTS];
@@ -1049,7 +1049,7 @@ TEST(slots, a_lock_with_a_published_reader_is_not_destroyed)
 }
 
 /* As with a lock on the stack. */
-TEST(slots, a_lock_may_be_where_another_one_with_published_readers_was)
+TEST(slots, a_lock_may_reuse_the_storage_of_one_that_had_published_readers)
 {
 	struct range_lock lock;
 
@@ -1077,7 +1077,7 @@ static void *read_and_write(void *arg)
 	return NULL;
 }
 
-TEST(slots, the_lock_is_not_asked_for_memory)
+TEST(slots, biases_and_published_readers_ask_for_no_memory)
 {
 	struct range_lock lock;
 	struct range_lock_attr attr;
@@ -1120,7 +1120,7 @@ static uint64_t slot_tag(const struct range__slot *slot)
 }
 
 /* The leaf's word has changed by then, so the reader is held as usual, unless it conflicts. */
-TEST(slots, a_reader_that_publishes_too_late_is_not_in_through_its_slot)
+TEST(slots, a_reader_that_publishes_too_late_is_not_held_through_its_slot)
 {
 	for (int biased_again = 0; biased_again < 2; biased_again++) {
 		struct range_lock lock;
@@ -1154,7 +1154,7 @@ TEST(slots, a_reader_that_publishes_too_late_is_not_in_through_its_slot)
  * A writer adopts the reader between its publishing and its second look at the word. The reader
  * holds its range, but not through the slot.
  */
-TEST(slots, a_reader_that_is_adopted_on_its_way_in_leaves_like_others)
+TEST(slots, a_reader_that_is_adopted_while_it_acquires_releases_like_others)
 {
 	struct range_lock lock;
 	struct range__hold reader;
@@ -1176,7 +1176,7 @@ TEST(slots, a_reader_that_is_adopted_on_its_way_in_leaves_like_others)
  * The reader publishes its range for the leaf that it looked up, which has been split since. A
  * thread that ends the bias of the leaf's present part does not adopt the range.
  */
-TEST(slots, a_reader_that_publishes_in_a_leaf_it_is_not_in_any_more_is_not_adopted)
+TEST(slots, a_reader_that_publishes_for_a_leaf_that_lost_its_keys_is_not_adopted)
 {
 	struct range_lock lock;
 	struct range__leaf *low;
@@ -1217,7 +1217,7 @@ TEST(slots, a_slot_that_was_used_again_has_another_state)
 }
 
 /* Until the reader has seen that it is not adopted, or has been released like other holders. */
-TEST(slots, a_reader_on_its_way_out_keeps_its_slot)
+TEST(slots, a_reader_keeps_its_slot_until_its_release_is_complete)
 {
 	struct range_lock lock;
 	struct actor reader;

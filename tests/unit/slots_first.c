@@ -63,7 +63,7 @@ static void finish(struct reader *reader)
 	sem_destroy(&reader->end);
 }
 
-TEST(slots_first, of_two_threads_at_the_same_moment_are_both_seen)
+TEST(slots_first, a_writer_sees_two_readers_that_take_their_first_slots_at_once)
 {
 	struct reader readers[2];
 	struct range_lock lock;

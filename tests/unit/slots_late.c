@@ -123,12 +123,12 @@ static void be_late(bool try)
 	end(&reader);
 }
 
-TEST(slots_late, a_reader_that_was_adopted_in_one_leaf_after_it_looked_is_held_in_both)
+TEST(slots_late, a_reader_adopted_in_one_leaf_after_its_look_is_held_in_both)
 {
 	be_late(false);
 }
 
-TEST(slots_late, a_reader_that_tries_and_was_adopted_in_one_leaf_is_held_in_both)
+TEST(slots_late, a_trying_reader_adopted_in_one_leaf_is_held_in_both)
 {
 	be_late(true);
 }
@@ -163,12 +163,12 @@ static void be_too_late(bool try)
 	end(&reader);
 }
 
-TEST(slots_late, a_reader_that_cannot_be_held_in_one_leaf_wakes_whom_it_kept_waiting_in_the_other)
+TEST(slots_late, a_reader_refused_in_one_leaf_wakes_the_waiters_it_blocked_in_the_other)
 {
 	be_too_late(false);
 }
 
-TEST(slots_late, a_reader_that_tries_and_fails_in_one_leaf_wakes_whom_it_kept_waiting_in_the_other)
+TEST(slots_late, a_trying_reader_refused_in_one_leaf_wakes_the_waiters_it_blocked_in_the_other)
 {
 	be_too_late(true);
 }

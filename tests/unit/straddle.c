@@ -83,7 +83,7 @@ static void check_held(struct range_lock *lock, uint64_t start, uint64_t end, en
 	check_valid(lock);
 }
 
-TEST(straddle, a_range_over_any_number_of_leaves_is_held_in_each_and_in_nothing_else)
+TEST(straddle, a_range_over_any_number_of_leaves_is_held_in_exactly_these)
 {
 	for (int how = 0; how < 6; how++) {
 		enum range_mode mode = how / 3 ? RANGE_READ : RANGE_WRITE;
@@ -120,7 +120,7 @@ TEST(straddle, a_range_that_ends_at_a_bound_does_not_touch_the_next_leaf)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(straddle, two_leaves_that_are_empty_have_it_in_their_words_and_get_these_back)
+TEST(straddle, two_empty_leaves_keep_a_range_in_their_words_and_get_the_old_words_back)
 {
 	struct range_lock lock;
 	struct range_hold range, third;
@@ -193,7 +193,7 @@ static bool stands_at(struct range_lock *lock, struct actor *actor, uint64_t key
 }
 
 /* The waiter waits in one leaf after the other, whichever is released first. */
-TEST(straddle, a_waiter_waits_for_whatever_conflicts_in_any_of_its_leaves)
+TEST(straddle, a_waiter_waits_for_every_conflicting_range_in_any_of_its_leaves)
 {
 	for (unsigned int order = 0; order < 6; order++) {
 		for (int fair = 0; fair < 2; fair++) {
@@ -225,7 +225,7 @@ TEST(straddle, a_waiter_waits_for_whatever_conflicts_in_any_of_its_leaves)
 }
 
 /* Its own thread moves it: no waiter behind it in the first queue stays asleep. */
-TEST(straddle, a_waiter_that_moves_to_another_queue_wakes_those_behind_it)
+TEST(straddle, a_waiter_that_moves_to_another_queue_wakes_the_waiters_behind_it)
 {
 	struct range_lock lock;
 	struct range_hold low, high;
@@ -281,7 +281,7 @@ static void check_fifo(struct range_lock *lock, uint64_t *random)
 			CHECK(!conflict(&crowd[k], &crowd[i]) || crowd[k].turn < crowd[i].turn);
 }
 
-TEST(straddle, with_fifo_conflicting_ranges_are_granted_in_order_whatever_leaves_they_overlap)
+TEST(straddle, with_fifo_conflicting_ranges_are_granted_in_order_across_leaves)
 {
 	uint64_t random = test_seed("straddle/with_fifo");
 	struct range_lock lock;
@@ -366,7 +366,7 @@ TEST(straddle, no_newcomer_passes_a_starving_waiter_in_any_of_its_leaves)
 }
 
 /* A starving reader of several leaves does not hold readers back. */
-TEST(straddle, a_starving_reader_of_several_leaves_keeps_writers_out_and_readers_not)
+TEST(straddle, a_starving_reader_of_several_leaves_holds_back_writers_but_not_readers)
 {
 	struct range_lock lock;
 	struct range_hold held;
@@ -408,7 +408,7 @@ static void check_expelled(struct range_lock *lock, struct actor *wide, struct r
 	range_unlock(lock, held);
 }
 
-TEST(straddle, a_waiter_that_claims_and_is_canceled_or_late_lets_go_of_all_it_kept)
+TEST(straddle, a_claiming_waiter_that_is_canceled_or_late_gives_up_its_claims)
 {
 	for (int timed = 0; timed < 2; timed++) {
 		struct range_lock lock;
@@ -476,7 +476,7 @@ static void check_many_held(struct many *many)
 static const uint64_t in_the_way[] = { 3, 7, 19, 25, 34, 40, 54 };
 enum { NR_IN_THE_WAY = sizeof in_the_way / sizeof in_the_way[0] };
 
-TEST(straddle, of_a_set_any_range_ends_the_wait_wherever_it_waits)
+TEST(straddle, canceling_any_range_of_a_set_ends_the_wait_in_whichever_leaf_it_waits)
 {
 	for (int how = 0; how < NR_IN_THE_WAY * 4; how++) {
 		uint64_t key = in_the_way[how / 4];
@@ -592,7 +592,7 @@ static bool members_conflict(const struct member *a, const struct member *b)
 	return false;
 }
 
-TEST(straddle, with_fifo_sets_are_granted_in_order_whatever_leaves_they_overlap)
+TEST(straddle, with_fifo_sets_are_granted_in_order_across_leaves)
 {
 	enum { CROWD = 10 };
 	static struct member crowd[CROWD];
@@ -623,7 +623,7 @@ TEST(straddle, with_fifo_sets_are_granted_in_order_whatever_leaves_they_overlap)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(straddle, leaves_split_and_merge_beside_what_is_held_over_their_bounds)
+TEST(straddle, leaves_split_and_merge_beside_a_range_held_over_their_bounds)
 {
 	for (int mode = 0; mode < 2; mode++) {
 		struct range_lock lock;
@@ -733,7 +733,7 @@ static unsigned int published(void)
 	return n;
 }
 
-TEST(straddle, a_reader_of_two_biased_leaves_is_published_once_and_writes_neither)
+TEST(straddle, a_reader_of_two_biased_leaves_is_published_once_and_writes_to_neither)
 {
 	struct range_lock lock;
 	struct range_hold range;
@@ -768,7 +768,7 @@ TEST(straddle, a_reader_of_two_biased_leaves_is_published_once_and_writes_neithe
 }
 
 /* The caller's storage may contain anything, including an earlier range. */
-TEST(straddle, what_was_in_the_storage_of_a_range_does_not_count)
+TEST(straddle, earlier_contents_of_a_range_s_storage_do_not_matter)
 {
 	for (int how = 0; how < 3; how++) {
 		struct range_hold range, slotted;
@@ -814,7 +814,7 @@ static void happen(struct range_lock *lock, unsigned int event)
 	}
 }
 
-TEST(straddle, a_published_reader_of_two_leaves_is_adopted_in_each_and_leaves_both)
+TEST(straddle, a_published_reader_of_two_leaves_is_adopted_in_each_and_released_in_both)
 {
 	enum { EVENTS = 5 };
 	unsigned int courses = 1;
@@ -938,7 +938,7 @@ TEST(straddle, a_reader_that_publishes_when_a_leaf_has_been_split_under_it_is_re
 }
 
 /* A published range that is changed leaves its slot, and is recorded in all its leaves. */
-TEST(straddle, a_published_reader_of_two_leaves_can_be_changed_as_others)
+TEST(straddle, a_published_reader_of_two_leaves_can_be_changed_like_any_range)
 {
 	struct range_lock lock;
 	struct range_hold range, upper;

@@ -49,7 +49,7 @@ static void arrive_one_after_another(struct actor *first, struct actor *second)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(straddle_clock, a_waiter_comes_after_one_that_spans_its_leaf_and_stands_in_another_queue)
+TEST(straddle_clock, a_waiter_is_ordered_after_an_earlier_one_in_another_leaf_s_queue)
 {
 	static struct actor actors[2];
 
@@ -58,7 +58,7 @@ TEST(straddle_clock, a_waiter_comes_after_one_that_spans_its_leaf_and_stands_in_
 }
 
 /* The queue of a leaf is ahead of the clock. */
-TEST(straddle_clock, a_waiter_comes_after_one_whose_arrival_is_later_than_the_clock)
+TEST(straddle_clock, a_waiter_is_ordered_after_one_whose_arrival_is_ahead_of_the_clock)
 {
 	static struct actor narrow[8], wide, last;
 	struct range_hold held;

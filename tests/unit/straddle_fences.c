@@ -42,7 +42,7 @@ static void check_biased_from(struct range_lock *lock, uint64_t n)
 		CHECK_EQ(is_biased(lock, 10 * i), i >= n);
 }
 
-TEST(straddle_fences, a_writer_of_any_number_of_leaves_needs_one)
+TEST(straddle_fences, a_writer_of_any_number_of_leaves_needs_one_fence)
 {
 	struct range_lock lock;
 	struct range_hold range;
@@ -62,7 +62,7 @@ TEST(straddle_fences, a_writer_of_any_number_of_leaves_needs_one)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(straddle_fences, a_set_with_a_writer_needs_one_and_a_set_of_readers_none)
+TEST(straddle_fences, a_set_with_a_writer_needs_one_fence_and_a_set_of_readers_none)
 {
 	struct range_lock lock;
 	struct range_hold ranges[3];
@@ -86,7 +86,7 @@ TEST(straddle_fences, a_set_with_a_writer_needs_one_and_a_set_of_readers_none)
 }
 
 /* The writer still adopts the readers of each leaf: those of one leaf, and those of two. */
-TEST(straddle_fences, a_try_that_meets_readers_of_several_leaves_needs_one)
+TEST(straddle_fences, a_try_that_meets_readers_of_several_leaves_needs_one_fence)
 {
 	struct range_lock lock;
 	struct range_hold one, two, writer;
@@ -109,7 +109,7 @@ TEST(straddle_fences, a_try_that_meets_readers_of_several_leaves_needs_one)
 }
 
 /* A thread that changes a published range ends the bias of all its leaves. */
-TEST(straddle_fences, extending_a_range_over_biased_leaves_needs_one)
+TEST(straddle_fences, extending_a_range_over_biased_leaves_needs_one_fence)
 {
 	struct range_lock lock;
 	struct range_hold range;

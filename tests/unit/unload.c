@@ -106,12 +106,12 @@ static void check_unloading(bool space)
 		test_fail(__FILE__, __LINE__, "status %#x and: %s", (unsigned int)status, errors);
 }
 
-TEST(unload, a_thread_that_has_used_a_lock_may_end_after_it)
+TEST(unload, a_thread_that_has_used_a_lock_may_end_after_the_unload)
 {
 	check_unloading(false);
 }
 
-TEST(unload, a_thread_that_has_used_a_space_may_end_after_it)
+TEST(unload, a_thread_that_has_used_a_space_may_end_after_the_unload)
 {
 	check_unloading(true);
 }

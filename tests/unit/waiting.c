@@ -57,7 +57,7 @@ TEST(waiting, without_a_deadline_a_timed_wait_ends_with_the_range)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(waiting, a_release_grants_to_those_it_held_back_and_to_nobody_else)
+TEST(waiting, a_release_grants_exactly_the_waiters_that_it_frees)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -88,7 +88,7 @@ TEST(waiting, a_release_grants_to_those_it_held_back_and_to_nobody_else)
 }
 
 /* Pitfall 6. */
-TEST(waiting, a_waiter_that_gave_up_leaves_nothing_behind)
+TEST(waiting, a_waiter_that_gave_up_leaves_no_trace)
 {
 	unsigned int rounds = test_scale(50);
 
@@ -189,20 +189,20 @@ static void check_quitting(bool (*quit)(enum range_mode mode, uint64_t ns), enum
 }
 
 /* Pitfall 6, with a waiter behind. */
-TEST(waiting, a_waiter_that_gives_up_frees_those_behind_it)
+TEST(waiting, a_waiter_that_gives_up_frees_the_waiters_behind_it)
 {
 	check_quitting(quit_before_another, RANGE_READ);
 	check_quitting(quit_before_another, RANGE_WRITE);
 }
 
-TEST(waiting, a_starving_waiter_that_gives_up_frees_those_behind_it)
+TEST(waiting, a_starving_waiter_that_gives_up_frees_the_waiters_behind_it)
 {
 	check_quitting(quit_starving, RANGE_READ);
 	check_quitting(quit_starving, RANGE_WRITE);
 }
 
 /* Pitfall 8. */
-TEST(waiting, a_disjoint_request_passes_a_blocked_one)
+TEST(waiting, a_disjoint_request_passes_a_blocked_waiter)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -231,7 +231,7 @@ TEST(waiting, a_disjoint_request_passes_a_blocked_one)
 	}
 }
 
-TEST(waiting, only_with_fifo_a_newcomer_is_held_back_by_waiters)
+TEST(waiting, only_fifo_waiters_hold_newcomers_back)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
