@@ -348,13 +348,13 @@ TEST(deadlock, a_thread_that_waits_for_the_refused_one_goes_on)
 	queue(&lock, 102, &waits[1], 5, 15, RANGE_WRITE, true, false);
 	/* With a deadline, so that it does not look for a cycle itself. */
 	actor_queue_timed(&behind, &lock, 10, 15, RANGE_WRITE, 3600 * SECOND);
-	/* The look tells the waiter that came last, not the one that looks. */
+	/* The look refuses the waiter that came last, not the one that looks. */
 	CHECK(range__deadlock_look(&waits[0].wait));
 	CHECK_EQ(state_of(&waits[0]), RANGE_WAITING);
 	CHECK_EQ(state_of(&waits[1]), RANGE_DEADLOCKED);
 	actor_await(&behind);
 	check_valid(&lock);
-	/* One waiter is told, and only once. */
+	/* One waiter is refused, and only once. */
 	CHECK(range__deadlock_look(&waits[0].wait));
 	CHECK(range__deadlock_look(&waits[1].wait));
 	CHECK_EQ(state_of(&waits[0]), RANGE_WAITING);
@@ -407,7 +407,7 @@ struct span {
 
 /*
  * Thread 101 holds the range held, and thread 102 waits for the range wanted. Thread 102 holds [95,
- * 96), for which 101 waits. Whether 101 or 102 looks, the waiter that came last is told.
+ * 96), for which 101 waits. Whether 101 or 102 looks, the waiter that came last is refused.
  */
 static void check_two(struct span held, struct span wanted)
 {
@@ -620,8 +620,8 @@ TEST(deadlock, a_thread_that_wants_a_key_inside_its_own_range_is_refused)
 }
 
 /*
- * The earliest waiter is in two cycles. The latest waiter of each cycle is told, so both of the
- * others are told.
+ * The earliest waiter is in two cycles. The latest waiter of each cycle is refused, so both of the
+ * others are refused.
  */
 TEST(deadlock, each_of_several_cycles_is_broken)
 {
@@ -737,7 +737,7 @@ static void set_up(struct game *g, uint64_t *seed, unsigned int nr_locks)
 	find_needs(g);
 }
 
-/* Each waiter that is told was in a cycle with the one that looks, and no such cycle is left. */
+/* Each waiter that is refused was in a cycle with the one that looks, and no such cycle is left. */
 static unsigned int check_told(struct game *g, unsigned int looks)
 {
 	unsigned int told = 0;

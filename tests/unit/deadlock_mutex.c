@@ -213,7 +213,7 @@ static int party_finish(struct party *p)
 	return p->result;
 }
 
-/* Thread i holds thing i of n and waits for the next one; the last one to wait is told. */
+/* Thread i holds thing i of n and waits for the next one; the last one to wait is refused. */
 static void go_round(unsigned int n, unsigned int are_mutexes, unsigned int last)
 {
 	struct party parties[THINGS];
@@ -549,7 +549,7 @@ static void choose(struct worker *w, struct thing things[3])
 			things[i] = all[(first + step * i) % 3];
 }
 
-/* A thread was told of a cycle. */
+/* A thread was refused because of a cycle. */
 static atomic_bool found;
 
 static void work_once(struct worker *w)
