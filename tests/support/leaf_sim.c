@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The simulated threads do the same as range_lock.c and wait.c; splits and merges are those of
- * adapt.c. The leaves are linked, without an index.
+ * The simulated threads do the same as fast_path.c, wait.c, queue.c and release.c; splits and
+ * merges are those of adapt.c. The leaves are linked, without an index.
  */
 #include "leaf_sim.h"
 #include "range_lock/bounds.h"

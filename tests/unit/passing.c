@@ -15,7 +15,7 @@
 
 #include <errno.h>
 
-/* More than enough for a thread to have locked the leaf once: see range_lock.c. */
+/* More than enough for a thread to have locked the leaf once: see fast_path.c. */
 enum { PASSES = 200 };
 
 /* A lock in whose first leaf two writers of [0, 10) wait, of which the first is woken. */
