@@ -23,7 +23,7 @@ for file in tests/*/*.c tests/*/*.cc; do
 	sed -n "s/^TEST([a-z_]*, \([a-z_0-9]*\)).*/$name:\1/p" "$file"
 done > "$work/tests"
 # Those that are no programs of the test runner: by their names in CMake, with a dot for a prefix.
-find tests bench -name CMakeLists.txt -exec sed -n \
+find tests bench tools -name CMakeLists.txt -exec sed -n \
 	's/^ *package_test(\([^ $]*\) .*/package.\1/p; s/^ *spin_model(\([^ ]*\) .*/model.\1/p; s/^ *add_test(NAME \([^ $]*\) .*/\1/p' \
 	{} + >> "$work/tests"
 find tests -name '*.c' -o -name '*.cc' -o -name '*.sh' -o -name '*.cmake' | sort >> "$work/tests"
