@@ -118,7 +118,7 @@ enum mm_locking {
 	MM_LOCKING_RANGE,
 	/** The same lock, always for the full range, as unconverted code takes it. */
 	MM_LOCKING_COARSE,
-	/** One pthread_rwlock_t, which faults lock for reading: as Linux's mmap_lock. */
+	/** One pthread_rwlock_t, as mmap_lock: faults lock it for reading, the rest for writing. */
 	MM_LOCKING_RWLOCK,
 	/** As MM_LOCKING_RANGE, but where it can, a fault locks only the page itself. */
 	MM_LOCKING_SPECULATIVE
