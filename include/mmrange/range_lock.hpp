@@ -135,8 +135,7 @@ public:
 		detail::check(range_lock_init(&lock_, &attributes));
 	}
 
-	/** As range_lock_destroy(). If a range is held or waits, calls std::terminate().   Since:
-	 * 0.1 */
+	/** Calls range_lock_destroy(); if that fails, std::terminate().   Since: 0.1 */
 	~range_mutex()
 	{
 		if (range_lock_destroy(&lock_))
@@ -251,8 +250,7 @@ public:
 		set(mutex, hold, mutex.try_lock(hold, start, end, mode));
 	}
 
-	/** Acquires [start, end), or holds nothing, as range_mutex::try_lock_until().   Since: 0.1
-	 */
+	/** Acquires [start, end) or nothing, as range_mutex::try_lock_until().   Since: 0.1 */
 	template <class Clock, class Duration>
 	range_guard(range_mutex &mutex, range_hold &hold, std::uint64_t start, std::uint64_t end,
 		    range_mode mode, const std::chrono::time_point<Clock, Duration> &deadline)
@@ -274,15 +272,13 @@ public:
 	{
 	}
 
-	/** Takes over the range of other, which then holds nothing. *hold() stays in place. Since:
-	 * 0.1 */
+	/** Takes over the range of other; *hold() stays in place.   Since: 0.1 */
 	range_guard(range_guard &&other) noexcept : mutex_(other.mutex_), hold_(other.hold_)
 	{
 		other.release();
 	}
 
-	/** Takes over the range of other, and releases the range that this guard held.   Since: 0.1
-	 */
+	/** Takes over the range of other, and releases its own one.   Since: 0.1 */
 	range_guard &operator=(range_guard &&other) noexcept
 	{
 		range_guard taken(std::move(other));
@@ -355,8 +351,7 @@ public:
 		range_downgrade(require_range(), hold_);
 	}
 
-	/** Makes a reader a writer, as range_tryupgrade(); false: the range is busy, and still a
-	 * reader's.   Since: 0.1 */
+	/** Makes a reader a writer, as range_tryupgrade(); false: busy.   Since: 0.1 */
 	MMRANGE_CHECK_RESULT bool try_upgrade()
 	{
 		return detail::succeeded(range_tryupgrade(require_range(), hold_), EBUSY);
