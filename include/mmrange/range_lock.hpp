@@ -135,7 +135,11 @@ public:
 		detail::check(range_lock_init(&lock_, &attributes));
 	}
 
-	/** Calls range_lock_destroy(); if that fails, std::terminate().   Since: 0.1 */
+	/**
+	 * As range_lock_destroy(). If a range is held or waits, calls std::terminate().
+	 *
+	 * Since: 0.1
+	 */
 	~range_mutex()
 	{
 		if (range_lock_destroy(&lock_))
@@ -155,7 +159,7 @@ public:
 	 * Acquires [start, end) if that needs no waiting for a range.
 	 *
 	 * @return whether the range is held; otherwise range_trylock() failed with EBUSY. Throws if
-	 *         it fails with another error. Since: 0.1
+	 *         it fails with another error.   Since: 0.1
 	 */
 	MMRANGE_CHECK_RESULT bool try_lock(range_hold &hold, std::uint64_t start, std::uint64_t end,
 					   range_mode mode)
@@ -171,7 +175,7 @@ public:
 	 *                  changes of the clock move it; 285 years after the epoch of the clock or
 	 *                  later, no deadline
 	 * @return whether the range is held; otherwise the deadline has passed. Throws if
-	 *         range_timedlock() fails with another error than ETIMEDOUT. Since: 0.1
+	 *         range_timedlock() fails with another error than ETIMEDOUT.   Since: 0.1
 	 */
 	template <class Clock, class Duration>
 	MMRANGE_CHECK_RESULT bool
@@ -272,13 +276,17 @@ public:
 	{
 	}
 
-	/** Takes over the range of other; *hold() stays in place.   Since: 0.1 */
+	/**
+	 * Takes over the range of other, which then holds nothing. *hold() stays in place.
+	 *
+	 * Since: 0.1
+	 */
 	range_guard(range_guard &&other) noexcept : mutex_(other.mutex_), hold_(other.hold_)
 	{
 		other.release();
 	}
 
-	/** Takes over the range of other, and releases its own one.   Since: 0.1 */
+	/** Takes over the range of other, and releases the old one.   Since: 0.1 */
 	range_guard &operator=(range_guard &&other) noexcept
 	{
 		range_guard taken(std::move(other));
@@ -351,7 +359,12 @@ public:
 		range_downgrade(require_range(), hold_);
 	}
 
-	/** Makes a reader a writer, as range_tryupgrade(); false: busy.   Since: 0.1 */
+	/**
+	 * Makes a reader a writer, as range_tryupgrade(). False: the range is busy, and still a
+	 * reader's.
+	 *
+	 * Since: 0.1
+	 */
 	MMRANGE_CHECK_RESULT bool try_upgrade()
 	{
 		return detail::succeeded(range_tryupgrade(require_range(), hold_), EBUSY);
@@ -365,8 +378,9 @@ public:
 
 	/**
 	 * Extends the range to [start, end), as range_tryextend(). False: the added part is busy,
-	 * and the range is as before. Throws if range_tryextend() fails with another error. Since:
-	 * 0.1
+	 * and the range is as before. Throws if range_tryextend() fails with another error.
+	 *
+	 * Since: 0.1
 	 */
 	MMRANGE_CHECK_RESULT bool try_extend(std::uint64_t start, std::uint64_t end)
 	{
