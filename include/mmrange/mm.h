@@ -559,7 +559,7 @@ MMRANGE_API const char *mm_fallback_name(enum mm_fallback reason);
 
 /**
  * The end, in nanoseconds, of the interval that mm_stats.hold_times[i] counts. The interval begins
- * at the end of interval i - 1. The end of the last one is UINT64_MAX. Since: 0.1
+ * at the end of interval i - 1. The end of the last one is UINT64_MAX.   Since: 0.1
  */
 MMRANGE_API uint64_t mm_hold_time_end(unsigned int i);
 
@@ -613,7 +613,7 @@ struct mm_stats {
  *            the most leaves of the range lock so far, and the memory that is freed), independent
  *            of the number of areas and pages. Reads lines that other threads write: not for hot
  *            paths. Allocates nothing, except at the thread's first use of mm; if that fails, the
- *            call does without. Since: 0.1
+ *            call does without.   Since: 0.1
  */
 MMRANGE_API int mm_get_stats(struct mm *mm, struct mm_stats *stats, size_t size);
 

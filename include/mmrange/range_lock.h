@@ -275,7 +275,7 @@ MMRANGE_API int range_lock_destroy(struct range_lock *lock);
  *            O(log n) in the ranges of each end, and O(waiters) of each leaf while one of them is
  *            starving. Where a starving waiter spans leaves, or is one of range_lock_many(),
  *            O(ranges of all such waiters of the lock) for each leaf that it overlaps: with
- *            RANGE_FAIRNESS_FIFO each waiter is starving. Since: 0.1
+ *            RANGE_FAIRNESS_FIFO each waiter is starving.   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_lock(struct range_lock *lock, struct range_hold *range,
 						uint64_t start, uint64_t end, enum range_mode mode);
@@ -350,7 +350,7 @@ MMRANGE_API int range_cancel(struct range_lock *lock, struct range_hold *range);
  *            afterwards.
  * Cost:      uncontended: one compare-and-swap, or stores; otherwise O(log n) in the ranges of the
  *            leaf, plus, if there are waiters in the leaf, O(waiters), and that again for each
- *            waiter that it wakes. All this for each leaf that the range spans. Since: 0.1
+ *            waiter that it wakes. All this for each leaf that the range spans.   Since: 0.1
  */
 MMRANGE_API void range_unlock(struct range_lock *lock, struct range_hold *range);
 
@@ -378,7 +378,7 @@ MMRANGE_API void range_downgrade(struct range_lock *lock, struct range_hold *ran
  * Progress:  never waits for the holder of a range. Two readers of the same keys never succeed if
  *            both try again and again without releasing their ranges.
  * Cost:      revokes the bias of the leaf; O(log n) in the ranges of the leaf; O(waiters) if there
- *            are any. Since: 0.1
+ *            are any.   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock,
 						      struct range_hold *range);
@@ -454,7 +454,7 @@ struct range_request {
  * Progress:  blocking; the bounds of range_lock() hold. All ranges are granted in one moment.
  * Cost:      memory as range_lock(). As range_lock() for each range; O(n log n) to sort, O(n) if
  *            the requests are in order already. It locks all leaves of the ranges at once for a
- *            moment. Since: 0.1
+ *            moment.   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_many(struct range_lock *lock,
 						     struct range_request *requests, size_t n);
@@ -577,7 +577,7 @@ struct range_info {
  *            of a function on any lock if fn was left by longjmp().
  * Cost:      allocates nothing; about 4 KiB of stack; revokes every bias. O(leaves + ranges), and
  *            fn; in a part that has more than 64 ranges, for each 64 of its n waiters O(n). For
- *            debugging and supervision, not for hot paths. Since: 0.1
+ *            debugging and supervision, not for hot paths.   Since: 0.1
  */
 MMRANGE_API int range_lock_foreach(struct range_lock *lock,
 				   int (*fn)(const struct range_info *info, void *arg), void *arg);
@@ -661,7 +661,7 @@ MMRANGE_API void range_lock_child(struct range_lock *lock);
  * Cost:      allocates nothing. The library has room for some thousand mutexes that are locked, and
  *            some hundred threads that wait for one. Beyond that it forgets some, and may miss
  *            cycles, but never reports a cycle that does not exist. O(1) if the thread holds no
- *            range and owns no mutex; otherwise O(waits and ranges that it reaches). Since: 0.1
+ *            range and owns no mutex; otherwise O(waits and ranges that it reaches).   Since: 0.1
  */
 MMRANGE_API int range_lock_mutex_wait(const void *mutex);
 
