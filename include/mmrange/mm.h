@@ -36,8 +36,8 @@
  * Memory: an operation needs the memory of a few changes, however many areas lie in its range.
  * mm_fork() needs memory for all areas, and for the page tables. For each space that it has used, a
  * thread keeps some memory until the thread or the space ends. Until it ends, a thread also keeps
- * the memory of up to 2,048 areas for reuse. Where n > 8 threads use spaces, each of them keeps
- *that of 1,024 + 128 n areas, but of no more than 17,408.
+ * the memory of up to 2,048 areas for reuse. Where n threads use spaces and n is more than 8, each
+ * of them keeps that of 1,024 + 128 * n areas, but of no more than 17,408.
  *
  * Locks: an operation does not need the short VMA tree lock if its areas lie next to each other in
  * one border node of the tree of areas. Otherwise it holds that lock for 32 areas at a time.
@@ -129,7 +129,7 @@ enum mm_placement {
 	/** The highest free place in the whole space, as in Linux. Such calls take turns. */
 	MM_PLACEMENT_LINUX,
 	/**
-	 * First in a part of the space that belongs to the calling thread, of 64 GiB. There, calls
+	 * First in a part of the space assigned to the calling thread, of 64 GiB. There, calls
 	 * of different threads run in parallel. If the part has no room, as MM_PLACEMENT_LINUX.
 	 * Threads beyond the first 1,024 of a space share the parts. A part is not reserved: any
 	 * thread may map there at an address of its own choice.
@@ -212,11 +212,11 @@ MMRANGE_API void mm_destroy(struct mm *mm);
  *
  * A mapping of a file shows the file itself. The space makes a mapping of the program's own for it,
  * which all spaces of the process share:
- * - The file has a write through a shared mapping at once, and the mapping has a write by write(2)
- *   at once. When the last mapping of the file is gone, the program does not map the file any more,
- *   and nothing is written to it later. Until then the program maps all parts of the file that were
- *   mapped since the last such moment. That takes addresses of the program, but memory only for the
- *   pages that are accessed.
+ * - A write through a shared mapping is in the file at once, and a write by write(2) is in the
+ *   mapping at once. When the last mapping of the file is gone, the program does not map the file
+ *   any more, and nothing is written to it later. Until then the program maps all parts of the file
+ *   that were mapped since the last such moment. That takes addresses of the program, but memory
+ *   only for the pages that are accessed.
  * - Where the file has become too short, accesses fail with MM_BUS_ADRERR, also to pages that were
  *   present before and are still counted as present. Where the file grows again it reads as zeroes.
  *   The same holds for private copies of its pages, but a copy stays unless an access to it begins
