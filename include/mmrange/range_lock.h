@@ -28,7 +28,7 @@
  * - The lock treats readers and writers alike. By default a newcomer may pass waiters, but only for
  *    a bounded time (see struct range_lock_attr).
  *
- * Where readers come again and again, they acquire ranges without a write to shared memory: a part
+ * Where readers come again and again, they acquire ranges without a write to shared data: a part
  * of the lock (a leaf) becomes biased towards them. Every other operation in the leaf first revokes
  * the bias, which takes a few microseconds: its thread makes all other threads pass a fence (on
  * Linux by membarrier()), and looks for the readers. A leaf becomes biased again only after readers
