@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * crew - the threads of a run: how they meet, and who does how much of the work.
+ * crew - the threads of a run: how they meet, and how they share the work.
  *
- * The work is dealt out in batches, so that all threads are busy until it is done, whoever is the
- * fastest.
+ * The threads take the work in batches, so that all of them are busy until it is done, whichever is
+ * the fastest.
  */
 #ifndef BENCH_CREW_H
 #define BENCH_CREW_H
@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { CREW_LINES = 128 }; /* two cache lines: neighbours are fetched together */
+enum { CREW_LINES = 128 }; /* two cache lines: the processor fetches neighbours together */
 
 struct crew {
 	/* Read only while the threads run. */
@@ -27,10 +27,10 @@ struct crew {
 
 void crew_init(struct crew *crew, unsigned int threads);
 
-/* By one thread, before all meet: how much there is to do for all together. */
+/* One thread calls it before all meet, with the work for all threads together. */
 void crew_set_work(struct crew *crew, uint64_t work);
 
-/* Takes a batch from the work; 0 when there is none left. */
+/* Takes a batch of the work; 0 when none is left. */
 uint64_t crew_take(struct crew *crew);
 
 /* Returns when all threads have called it. */

@@ -18,7 +18,7 @@ enum {
 	WARM_UP_PAIRS = 2000,
 	WARM_UP_BATCH = 16,
 	WARM_UP_NS = 1000000, /* whichever comes first */
-	/* To make a lock what a load makes it only in the worst case takes longer. */
+	/* To make a lock as fine as only the worst load makes it takes longer. */
 	PREPARE_SETTLES = 5,
 };
 
@@ -33,10 +33,10 @@ struct bench {
 	struct slot *slots;
 	struct worker *workers;
 	struct lock_node *held;
-	void *holder; /* the thread to the lock that holds them, see join() */
+	void *holder; /* the result of join() for the thread that holds these ranges */
 	unsigned int threads;
 	char name[64];
-	/* While the lock and the workers are made. */
+	/* Locked while a thread makes the lock and the workers. */
 	pthread_mutex_t opening;
 	struct crew crew;
 	/* Written when the threads meet. */
@@ -57,7 +57,7 @@ static void *new_lines(size_t size)
 	return memory;
 }
 
-/* Of a workload with roles, at least one thread does either. */
+/* In a workload with roles, at least one thread reads and one writes. */
 static unsigned int per_cent_writers(const struct bench *bench, unsigned int thread)
 {
 	const struct workload *workload = bench->workload;
@@ -253,12 +253,12 @@ static bool run_pairs(struct bench *bench, unsigned int thread, uint64_t pairs)
 {
 	if (bench->workload->run(&bench->workers[thread], pairs))
 		return true;
-	/* relaxed: read when the threads have met */
+	/* relaxed: threads read it only after they have met */
 	atomic_store_explicit(&bench->failed, true, memory_order_relaxed);
 	return false;
 }
 
-/* Each thread does so once in the life of the lock, all at the same time. */
+/* Each thread calls it once in the life of the lock, all at the same time. */
 static void settle(struct bench *bench, unsigned int thread)
 {
 	struct worker *worker = &bench->workers[thread];
@@ -306,13 +306,13 @@ struct pairs bench_run(struct bench *bench, unsigned int thread)
 	return done;
 }
 
-/* The first to come here, when all have met, says when it ends. */
+/* The first thread to come here, when all have met, decides when the run ends. */
 static uint64_t end_of_run(struct bench *bench, uint64_t ns)
 {
 	uint64_t end = mmrange__now() + ns;
 	uint64_t first = 0;
 
-	/* relaxed: it orders nothing but itself */
+	/* relaxed: the variable orders no other data */
 	if (atomic_compare_exchange_strong_explicit(&bench->end, &first, end, memory_order_relaxed,
 						    memory_order_relaxed))
 		return end;
@@ -335,7 +335,7 @@ struct pairs bench_run_for(struct bench *bench, unsigned int thread, uint64_t ns
 	done.all = latency_count(latency);
 	done.writes = worker->writes - writes;
 	bench_meet(bench);
-	/* relaxed: the threads meet before they look again */
+	/* relaxed: the threads meet before they read it again */
 	atomic_store_explicit(&bench->end, 0, memory_order_relaxed);
 	return done;
 }

@@ -11,7 +11,10 @@ static unsigned int bits(uint64_t value)
 	       (unsigned int)__builtin_clzll(value);
 }
 
-/* The bits above the first PART_BITS + 1 are the row, those below the highest the place in it. */
+/*
+ * The bits above the first PART_BITS + 1 are the row; the bits below the highest are the place in
+ * it.
+ */
 static unsigned int bucket_of(uint64_t value)
 {
 	unsigned int row;

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-/* A worker begins with its node. */
+/* The node is the worker's first field. */
 static struct latency *latency_of(struct lock_node *node)
 {
 	return ((struct worker *)node)->latency;

@@ -2,8 +2,8 @@
 /*
  * latency - how long a thread waits for its locks.
  *
- * A clock is read before and after each acquisition, which costs more than the lock where nobody
- * waits; so this is for runs of their own, in which a worker calls the lock through latency_ops.
+ * The clock is read before and after each acquisition, which costs more than an uncontended lock.
+ * So waits are measured in runs of their own, in which a worker calls the lock through latency_ops.
  */
 #ifndef BENCH_LATENCY_H
 #define BENCH_LATENCY_H
@@ -18,20 +18,20 @@ extern "C" {
 
 struct lock_ops;
 
-/** One thread's, on lines of its own. */
+/** Belongs to one thread, on lines of its own. */
 struct latency {
-	const struct lock_ops *ops; /* the lock that is measured */
-	uint64_t now;               /* when the last acquisition was done */
+	const struct lock_ops *ops; /* the measured lock */
+	uint64_t now;               /* the end of the last acquisition */
 	struct histogram waits[2];  /* by enum range_mode */
 };
 
-/** Calls worker->latency->ops, and notes the time; for nodes in workers only. */
+/** Calls worker->latency->ops, and notes the time. Only for nodes in workers. */
 extern const struct lock_ops latency_ops;
 
-/** Forgets what was noted. */
+/** Forgets the noted times. */
 void latency_reset(struct latency *latency);
 
-/** Adds what another noted. */
+/** Adds the times of other. */
 void latency_merge(struct latency *latency, const struct latency *other);
 
 /** The number of acquisitions. */
@@ -40,8 +40,10 @@ uint64_t latency_count(const struct latency *latency);
 /** Which acquisitions. */
 enum latency_side { LATENCY_READS, LATENCY_WRITES, LATENCY_BOTH };
 
-/** Nanoseconds, but for the longest known to a sixteenth, and never too short; all 0 if there was no
- * acquisition. */
+/**
+ * In nanoseconds. The longest wait is exact; the others are exact to a sixteenth, and never too
+ * short. All 0 if there was no acquisition.
+ */
 struct waits {
 	uint64_t p50;
 	uint64_t p99;
@@ -53,8 +55,8 @@ struct waits latency_waits(const struct latency *latency, enum latency_side side
 
 /** How even the threads' numbers of pairs are. */
 struct fairness {
-	double slowest_to_fastest; /* 1: all the same; 0: one got nothing */
-	double variation;          /* the standard deviation, of the mean */
+	double slowest_to_fastest; /* 1: all the same; 0: a thread did none */
+	double variation;          /* the standard deviation, over the mean */
 };
 
 struct fairness latency_fairness(const uint64_t *pairs, unsigned int threads);

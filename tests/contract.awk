@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: MIT
 #
-# awk -f contract.awk HEADER.. TESTS CONTRACT.md: whether each function of the headers has an entry in
-# CONTRACT.md, each entry is of a function that there is, each promise has a test, and each test that
-# it names exists. TESTS is a list of those, one a line: FILE:NAME, the name of a ctest, or a path.
+# awk -f contract.awk HEADER.. TESTS CONTRACT.md: checks that each function of the headers has an entry
+# in CONTRACT.md, that each entry names a function of a header, that each promise has a test, and that
+# each named test exists. TESTS lists the existing tests, one a line: FILE:NAME, the name of a ctest, or
+# a path.
 
 function complain(text) {
 	print FILENAME ":" FNR ": " text
 	bad = 1
 }
 
-# A declaration may go over several lines; its name is before the first parenthesis.
+# A declaration may go over several lines. Its name comes before the first parenthesis, which need not
+# be on the first line.
 FILENAME ~ /\.h$/ && /^MMRANGE_API / {
 	name = $0
+	while (name !~ /\(/ && (getline line) > 0)
+		name = name " " line
 	sub(/\(.*/, "", name)
 	sub(/.*[ *]/, "", name)
 	declared[name] = FILENAME

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# contract.sh TREE: whether CONTRACT.md is complete, and names no test that there is not.
+# contract.sh TREE: checks that CONTRACT.md is complete, and that each test that it names exists.
 set -eu
 cd "$1"
 work=$(mktemp -d)
@@ -22,15 +22,15 @@ for file in tests/*/*.c tests/*/*.cc; do
 	name=$(basename "${file%.*}")
 	sed -n "s/^TEST([a-z_]*, \([a-z_0-9]*\)).*/$name:\1/p" "$file"
 done > "$work/tests"
-# Those that are no programs of the test runner: by their names in CMake, with a dot for a prefix.
-find tests bench -name CMakeLists.txt -exec sed -n \
+# Tests without the test runner have names in CMake, with a dot for a prefix.
+find tests bench tools -name CMakeLists.txt -exec sed -n \
 	's/^ *package_test(\([^ $]*\) .*/package.\1/p; s/^ *spin_model(\([^ ]*\) .*/model.\1/p; s/^ *add_test(NAME \([^ $]*\) .*/\1/p' \
 	{} + >> "$work/tests"
 find tests -name '*.c' -o -name '*.cc' -o -name '*.sh' -o -name '*.cmake' | sort >> "$work/tests"
 
 check tests/CONTRACT.md
 
-# The check itself finds what it is for.
+# The check finds each kind of mistake.
 awk '!done && /^\|/ && sub(/`[a-z_]*:[a-z_0-9]*`/, "`range_lock:there_is_no_such_test`") { done = 1 } 1' \
 	tests/CONTRACT.md > "$work/broken.md"
 refuse "a test that does not exist"

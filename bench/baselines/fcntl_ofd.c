@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fcntl_ofd - Linux's byte-range locks, on a file without bytes: fcntl() with F_OFD_SETLKW, see
- * fcntl_locking(2). They belong to an open file description, so each thread opens the file. Offsets
- * have 63 bits; a length of 0 reaches to the end.
+ * fcntl_locking(2). A lock belongs to an open file description, so each thread opens the file.
+ * Offsets have 63 bits; a length of 0 reaches to the end.
  */
 #define _GNU_SOURCE /* memfd_create(), F_OFD_SETLKW */
 #include "lock_node.h"
@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* The kernel goes through a list of all that is held in the file. */
+/* The kernel walks a list of all locks of the file. */
 enum { MAX_RANGES = 10000 };
 
 static int init(void *lock)
@@ -89,7 +89,9 @@ static int lock_range(void *lock, struct lock_node *node, uint64_t start, uint64
 static void unlock_range(void *lock, struct lock_node *node)
 {
 	(void)lock;
-	/* It fails for want of memory only, when it splits a range, which this does not. */
+	/*
+	 * fcntl() fails only for want of memory, when it splits a lock, which this call does not.
+	 */
 	set(node, F_OFD_SETLK, F_UNLCK);
 }
 

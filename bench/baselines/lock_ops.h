@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lock_ops - the one small interface behind which every lock is measured.
+ * lock_ops - the one small interface through which the benchmark measures every lock.
  *
- * Every lock is called through these pointers, so all pay the same for it. The order of the
+ * It calls every lock through these pointers, so all pay the same for it. The order of the
  * parameters is range_lock()'s, so that a wrapper is a jump.
  */
 #ifndef BENCH_LOCK_OPS_H
@@ -19,17 +19,20 @@ struct lock_node;
 struct lock_ops {
 	const char *name;
 	size_t size;         /* of the lock; it is aligned to a cache line */
-	uint32_t max_ranges; /* that may be held at once within reason; 0: it has no ranges */
+	uint32_t max_ranges; /* that may reasonably be held at once; 0: the lock has no ranges */
 	/* These return 0 or an errno value. */
 	int (*init)(void *lock);
 	int (*destroy)(void *lock);
-	/* What each thread needs of its own, if any: made before it locks, and given back after. */
+	/*
+	 * Makes the lock's data for a thread, if any, before the thread locks; leave() gives it
+	 * back.
+	 */
 	int (*join)(void *lock, void **thread);
 	void (*leave)(void *lock, void *thread);
 	int (*lock)(void *lock, struct lock_node *node, uint64_t start, uint64_t end,
 		    enum range_mode mode);
 	void (*unlock)(void *lock, struct lock_node *node);
-	/* How often a lock that adapts to the load has done so; NULL: it does not adapt. */
+	/* How often a lock has adapted to the load; NULL: it does not adapt. */
 	uint64_t (*changes)(void *lock);
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * locks - those that this build has.
+ * locks - the locks of this build.
  */
 #ifndef BENCH_LOCKS_H
 #define BENCH_LOCKS_H

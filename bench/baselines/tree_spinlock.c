@@ -4,9 +4,9 @@
  * (Jan Kara 2013, Davidlohr Bueso 2017 and 2018).
  *
  * A range counts the conflicting ranges that are in the tree when it arrives, enters the tree, and
- * is held when its count is 0. Leaving the tree, it decrements the counts of the conflicting
- * ranges: a range that is held conflicts only with later ones, so these are the ones that counted
- * it. Conflicting ranges so are granted in the order of their arrival.
+ * is held when its count is 0. When it leaves the tree, it decrements the counts of the conflicting
+ * ranges. A held range conflicts only with later ranges, so these are the ranges that counted it.
+ * So conflicting ranges are granted in the order of their arrival.
  */
 #include "lock_node.h"
 #include "lock_ops.h"
@@ -17,7 +17,7 @@
 #include <sched.h>
 #include <stdbool.h>
 
-/* How often to look before giving up the processor: for the spinlock, and for a grant. */
+/* How often a thread looks before it gives up the processor: for the spinlock, and for a grant. */
 enum { SPINS_BEFORE_YIELD = 100, SPINS_BEFORE_PARK = 200 };
 
 enum grant { WAITING, PARKED, GRANTED };
@@ -83,8 +83,10 @@ static void wait_for_grant(struct lock_node *node)
 		mmrange__park(&node->state, PARKED, CLOCK_MONOTONIC, NULL);
 }
 
-/* The owner may return as soon as the state is GRANTED; mmrange__unpark() does not touch what it
- * wakes. */
+/*
+ * The owner may return as soon as the state is GRANTED. mmrange__unpark() does not touch the memory
+ * at the address that it wakes.
+ */
 static void grant(struct lock_node *node)
 {
 	/* release: pairs with wait_for_grant() */

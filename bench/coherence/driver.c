@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * coherence-driver WORKLOAD WHAT CORES OPERATIONS - threads that do operations on a lock or an address
- * space, for the plugin to count the transfers: of these operations alone, as next to nothing is done
- * in between.
+ * coherence-driver WORKLOAD WHAT CORES OPERATIONS - threads do operations on a lock or an address
+ * space, while the plugin counts the transfers. They do next to nothing in between, so the
+ * transfers are those of the operations.
  *
- * Whatever the driver writes meanwhile is on lines of its own.
+ * Data that the driver writes meanwhile is on lines of its own.
  */
 #include "load.h"
 #include "markers.h"
@@ -22,17 +22,18 @@
 enum {
 	MAX_THREADS = 1024,
 	MIN_OWN_SLOTS = 4,
-	MAX_PAUSE =
-		16, /* turns of an empty loop between operations, so that threads get out of step */
-	/* A range lock follows the load. All get so many rounds at least, until it has not changed in
-	 * one, or so many at most: more of them with more cores, where the first core that is done
-	 * ends a round in which most did little. */
+	MAX_PAUSE = 16, /* turns of an empty loop between operations: threads get out of step */
+	/*
+	 * A range lock adapts to the load. The warm-up has at least MIN_ROUNDS rounds, until the
+	 * lock has not changed in one, and at most a limit. The limit is higher with more cores,
+	 * where the first core that is done ends a round in which most cores did little.
+	 */
 	MIN_ROUNDS = 3,
 	MAX_ROUNDS = 10,
 	FEW_CORES = 64,
 	MAX_ROUNDS_OF_MANY = 100,
 	ARENAS_OF_A_CORE = 8,
-	/* Time that passes before each of these, for a lock that changes so often per second at most. */
+	/* The time before each round, for a lock that bounds its changes per second. */
 	LAPSE_US = 10000,
 };
 
@@ -54,13 +55,13 @@ static alignas(2 * CACHE_LINE) struct {
 	unsigned long operations;
 } run;
 
-/* .. but for what the plugin writes, see markers.h, .. */
+/* .. except for the plugin, see markers.h, .. */
 static alignas(2 * CACHE_LINE) atomic_ulong over = MARKER_PROBE;
 
-/* .. and this, which thread 0 writes when all have met. */
+/* .. and for thread 0, which writes this when all threads have met. */
 static alignas(2 * CACHE_LINE) struct {
 	unsigned int rounds;
-	bool restless; /* it was still changing in the last round */
+	bool restless; /* the lock still changed in the last round */
 	atomic_bool over;
 	uint64_t changes;
 } warm_up;
@@ -81,7 +82,9 @@ static unsigned int max_rounds(void)
 	return run.cores <= FEW_CORES ? MAX_ROUNDS : MAX_ROUNDS_OF_MANY;
 }
 
-/* By thread 0, when no other is at it: whether what adapts has changed since the last time. */
+/*
+ * Thread 0 calls it, when no other thread works: whether the lock has changed since the last time.
+ */
 static void look(void)
 {
 	uint64_t changes = run.load->changes();
@@ -96,7 +99,7 @@ static void look(void)
 			      memory_order_release);
 }
 
-/* relaxed: nobody reads what is stored but the plugin, and nothing is told by what is loaded */
+/* relaxed: only the plugin reads the stored value, and the loaded value orders no other data */
 static void do_round(struct thread *thread)
 {
 	unsigned long i;
@@ -121,10 +124,12 @@ static void get_warm(struct thread *thread)
 		if (thread->id == 0)
 			look();
 		marker(MARKER_MEET, 0, 0, 0);
-		/* acquire: pairs with the store in look(). Atomic, as the compiler takes a system call
-		 * for something that changes no variable. */
+		/*
+		 * acquire: pairs with the store in look(). Atomic, because the compiler assumes
+		 * that a system call changes no variable.
+		 */
 	} while (!atomic_load_explicit(&warm_up.over, memory_order_acquire));
-	/* Once more: looking at the lock has taken its lines away. */
+	/* One more round: reading the lock's counters has taken its lines away. */
 	do_round(thread);
 }
 
@@ -162,7 +167,7 @@ void *new_lines(size_t size)
 	return memory;
 }
 
-/* With more cores, slots lie beyond NR_SLOTS. */
+/* With more cores, some slots lie beyond NR_SLOTS. */
 static unsigned int own_slots(void)
 {
 	unsigned int slots = NR_SLOTS / run.cores;
@@ -171,8 +176,8 @@ static unsigned int own_slots(void)
 }
 
 /*
- * glibc's malloc() has eight arenas for each core of the machine at most, and threads share what there are not
- * enough of. The machine here is the simulated one, not the host.
+ * glibc's malloc() has at most eight arenas per core of the machine, and threads share arenas if
+ * there are too few. The machine here is the simulated one, not the host.
  */
 static void set_arenas(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * load - what coherence-driver's threads do: operations on a lock, or on an address space.
+ * load - the work of coherence-driver's threads: operations on a lock, or on an address space.
  */
 #ifndef COHERENCE_LOAD_H
 #define COHERENCE_LOAD_H
@@ -11,19 +11,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All but the first return false if there is no memory, or something returned an error. */
+/* All but the first return false if there is no memory, or if an operation returned an error. */
 struct load {
-	/* Whether there is this workload, on this. */
+	/* Whether the load has this workload on this lock or mode. */
 	bool (*choose)(const char *workload, const char *what);
-	/* By one thread, in this order: before all, for each thread, after all. */
+	/* One thread calls these in this order: before all, for each thread, after all. */
 	bool (*begin)(uint64_t operations_of_a_round);
 	bool (*begin_thread)(struct worker *worker);
 	bool (*end)(void);
-	/* By each thread. */
+	/* Each thread calls it. */
 	bool (*operate)(struct worker *worker, uint64_t random);
-	/* What is not counted; may be NULL. */
+	/* The uncounted part; may be NULL. */
 	bool (*after_round)(struct worker *worker);
-	/* How often what adapts to the load has changed. */
+	/* How often the lock has adapted to the load. */
 	uint64_t (*changes)(void);
 };
 

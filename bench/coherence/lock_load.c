@@ -50,7 +50,7 @@ static void everything(const struct worker *worker, uint64_t random, uint64_t *s
 	*end = UINT64_MAX;
 }
 
-/* One operation in a hundred, and not by chance: there are too few of them for that. */
+/* Takes the full range in every hundredth operation, not at random: there are too few for that. */
 static void own1full(const struct worker *worker, uint64_t random, uint64_t *start, uint64_t *end)
 {
 	if ((worker->writes + worker->own_first) % 100 == 0)
@@ -118,7 +118,7 @@ static bool end(void)
 	return run.ops->destroy(run.lock) == 0;
 }
 
-/* From the upper half of 32 bits. */
+/* Uses the upper half of 32 bits. */
 static enum range_mode random_mode(uint64_t random)
 {
 	return (random >> 16) * 100 >> 16 < run.workload->writers ? RANGE_WRITE : RANGE_READ;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An operation is one call on an address space, or a few. Each thread works in a place of its own, which
- * shares no page table with another thread's. Where an operation uses something up, after_round() restores
- * it between two rounds, where the plugin does not count.
+ * An operation is one call on an address space, or a few. Each thread works in a place of its own,
+ * which shares no page table with another thread's. Where operations consume pages or mappings,
+ * after_round() restores them between two rounds, where the plugin does not count.
  */
 #include "load.h"
 
@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-/* Far from where the library maps by itself; places lie so far apart. */
+/* Far from where the library maps by itself; also the distance of two places. */
 #define BASE       (UINT64_C(1) << 40)
 #define TABLE_SIZE (512 * MM_PAGE_SIZE)
 
@@ -47,7 +47,7 @@ static uint64_t place_of(const struct worker *worker)
 	return BASE + worker->own_first * distance;
 }
 
-/* The worker counts its operations where with slots it counts the increments. */
+/* Here the worker's count of operations is where a slot workload counts increments. */
 static uint64_t next_page(struct worker *worker)
 {
 	return place_of(worker) + worker->increments++ * MM_PAGE_SIZE % run.size;
@@ -122,7 +122,7 @@ static bool unmap_one(struct worker *worker)
 	return unmap(next_page(worker));
 }
 
-/* By turns the call splits the area into three, and merges the three into one. */
+/* By turns, the call splits the area into three, and merges the three into one. */
 static bool protect_one(struct worker *worker)
 {
 	int prot = worker->increments++ % 2 ? MM_PROT_READ | MM_PROT_WRITE : MM_PROT_READ;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * instruction-pairs write|read PAIRS - one thread locks and unlocks a small range so many times, as a
- * writer, or as a reader of a leaf that is biased. For callgrind, see count.sh.
+ * instruction-pairs write|read PAIRS - one thread locks and unlocks a small range this many times,
+ * as a writer, or as a reader of a biased leaf. For callgrind, see count.sh.
  *
  * Exits with 77 and its reason if leaves do not become biased here.
  */
@@ -37,7 +37,7 @@ static bool biased(void)
 	return stats.biases > 0;
 }
 
-/* As many pairs each time, for it is the difference of two runs that is looked at. */
+/* The same number of pairs each time, because count.sh takes the difference of two runs. */
 static bool warm_up(enum range_mode mode)
 {
 	return pairs(WARM_UP, mode) && (mode == RANGE_WRITE || biased());

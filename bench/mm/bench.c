@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 enum {
-	/* A thread warms up for so long, or so many rounds, whichever comes first; or where each round
-	 * is one of all threads, for so many of them. */
+	/*
+	 * A thread warms up for this time, or this many rounds, whichever comes first; or for this
+	 * many rounds if all threads do each round together.
+	 */
 	WARM_UP_NS = 1000000,
 	WARM_UP_ROUNDS = 2000,
 	WARM_UP_TOGETHER = 4,
@@ -24,17 +26,17 @@ struct mm_bench {
 	const struct mm_mode *mode;
 	struct mm_worker *workers; /* NULL: there are no spaces yet */
 	unsigned int threads;
-	unsigned int spaces; /* those of the first workers; the other workers use the first one's */
+	unsigned int spaces; /* of the first workers; the other workers use the first one's space */
 	char name[64];
-	/* While the spaces are made. */
+	/* Locked while a thread makes the spaces. */
 	pthread_mutex_t opening;
-	/* Before what is measured. */
+	/* Before the measured part. */
 	struct mm_stats before;
 	uint64_t others_before;
 	struct crew crew;
 };
 
-static uint64_t size = UINT64_C(128) << 20; /* will-it-scale's */
+static uint64_t size = UINT64_C(128) << 20; /* the size that will-it-scale uses */
 
 void must(const struct mm_worker *worker, const char *what, int error)
 {
@@ -92,7 +94,7 @@ void mm_bench_set_size(uint64_t bytes)
 	size = bytes;
 }
 
-/* Of the size, all holes, and without a name. */
+/* A file of the size, all holes, and without a name. */
 static int new_file(const struct mm_worker *worker)
 {
 	FILE *file = tmpfile();
@@ -176,7 +178,7 @@ void mm_bench_delete(struct mm_bench *bench)
 	free(bench);
 }
 
-/* What is looked at here. */
+/* Adds the counters that this file uses. */
 static void add_stats(struct mm_stats *sum, const struct mm_stats *stats)
 {
 	unsigned int i;
@@ -191,7 +193,7 @@ static void add_stats(struct mm_stats *sum, const struct mm_stats *stats)
 		sum->hold_times[i] += stats->hold_times[i];
 }
 
-/* Of all spaces together. What a library does not know of stays 0. */
+/* Of all spaces together. Counters that a library does not know stay 0. */
 static struct mm_stats get_stats(const struct mm_bench *bench)
 {
 	struct mm_stats sum = { 0 };
@@ -210,7 +212,7 @@ static uint64_t get_others(const struct mm_bench *bench)
 {
 	const _Atomic(uint64_t) *others = bench->workers[0].others;
 
-	/* relaxed: it orders nothing */
+	/* relaxed: the counter orders no other data */
 	return others ? atomic_load_explicit(others, memory_order_relaxed) : 0;
 }
 
@@ -293,7 +295,10 @@ static double aborted_per_fault(const struct mm_stats *before, const struct mm_s
 	return faults ? (double)(aborted(after) - aborted(before)) / (double)faults : -1;
 }
 
-/* What so many per cent of the holds of the short mm lock did not exceed; 0 if there were none. */
+/*
+ * The time that this percentage of the holds of the VMA tree lock did not exceed; 0 if there were
+ * none.
+ */
 static uint64_t hold_time(const struct mm_bench *bench, const struct mm_stats *after,
 			  unsigned int per_cent)
 {
@@ -312,7 +317,7 @@ static uint64_t hold_time(const struct mm_bench *bench, const struct mm_stats *a
 	return 0;
 }
 
-/* When nothing runs any more, but what is mapped still is. */
+/* Called when no thread runs any more, but the mappings still exist. */
 static const char *check_faults(const struct mm_bench *bench)
 {
 	struct mm_stats stats = get_stats(bench);
@@ -324,7 +329,7 @@ static const char *check_faults(const struct mm_bench *bench)
 	return stats.faults_minor == faults ? NULL : "not the pages that the threads faulted in";
 }
 
-/* That they did not merge, or did. */
+/* Checks that the areas did not merge, or that they did. */
 static const char *check_areas(const struct mm_bench *bench)
 {
 	uint32_t areas = bench->workload->alike ? 1 : bench->workload->areas;

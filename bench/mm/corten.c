@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * After the microbenchmarks of CortenMM (SOSP 2025), where each thread makes requests of one kind, of
- * one page, or for mmap of four. For each thread there is a slot of 512 pages, which is one page
- * table's; it requests those in its own slot one after the other (low contention), or as many out of
- * all slots, which were shuffled (high).
+ * After the microbenchmarks of CortenMM (SOSP 2025), where each thread makes requests of one kind,
+ * of one page, or for mmap of four. Each thread has a slot of 512 pages, the pages of one page
+ * table. It requests the pages of its own slot one after the other (low contention), or as many of
+ * all slots, shuffled (high).
  *
- * There a thread makes 32 requests in a process of its own; here it makes as many as the slots have
- * room for, in rounds, and what has to be done between these is not measured.
+ * In CortenMM a thread makes 32 requests in a process of its own. Here it makes as many as the
+ * slots have room for, in rounds, and the work between these is not measured.
  */
 #include "corten.h"
 #include "worker.h"
@@ -16,13 +16,13 @@
 
 enum {
 	MMAP_PAGES = 4,
-	SLOTS = 16, /* of a thread: so that a round is long beside the meeting of the threads after it */
+	SLOTS = 16, /* per thread: a round is then long beside the meeting after it */
 	PAGES = SLOTS * SLOT_PAGES,
 };
 
 #define OWN_SIZE (SLOTS * SLOT_SIZE)
 
-/* Of the page numbers of all slots, each worker gets as many. */
+/* Gives each worker the same number of pages out of all slots. */
 static void begin(struct mm_worker *worker, bool shuffled)
 {
 	size_t nr = (size_t)worker->threads * PAGES;
@@ -86,7 +86,9 @@ static uint64_t target(const struct mm_worker *worker, unsigned int i)
 	return BASE + page[i] * MM_PAGE_SIZE;
 }
 
-/* Each fourth page begins a request of four; shuffled, the threads have about as many each. */
+/*
+ * Each fourth page begins a request of four pages; shuffled, the threads have about as many each.
+ */
 void corten_mmap(struct mm_worker *worker, uint64_t rounds)
 {
 	unsigned int i;

@@ -10,7 +10,7 @@ void corten_begin_low(struct mm_worker *worker);
 void corten_begin_high(struct mm_worker *worker);
 void corten_end(struct mm_worker *worker);
 
-/* What a slot is before the requests. */
+/* The state of a slot before the requests. */
 void corten_empty(struct mm_worker *worker);
 void corten_mapped(struct mm_worker *worker);
 void corten_present(struct mm_worker *worker);

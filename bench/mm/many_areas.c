@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What it costs that there are many areas: to look one up, and to map and unmap among them.
+ * The cost of many areas: of finding an area, and of mapping and unmapping among them.
  */
 #include "many_areas.h"
 #include "worker.h"
 
 enum {
-	/* Of a million areas, so many have a page: enough that no cache near the core holds what their
-	 * lookups read, and page memory of 256 MiB at most, which a fault on a present page does not
-	 * touch. */
+	/*
+	 * Of a million areas, this many have a page: enough that no cache near the core holds the
+	 * nodes that their lookups read. Page memory is at most 256 MiB, and a fault on a present
+	 * page does not touch it.
+	 */
 	MAX_PRESENT = 1 << 16,
 	CHURN_PAGES = 4,
 };
 
-/* Neighbours that differ do not merge. */
+/* Neighbours with different protections do not merge. */
 static int prot_of(const struct mm_worker *worker, uint64_t area)
 {
 	return area % 2 && !worker->workload->alike ? MM_PROT_READ : READ_WRITE;
@@ -26,7 +28,7 @@ static uint64_t present(const struct mm_worker *worker)
 	return areas < MAX_PRESENT ? areas : MAX_PRESENT;
 }
 
-/* The page of the i-th area that has one: they are evenly spread, but for a random part. */
+/* The page of the i-th area with a page. These areas are evenly spread, with a random offset. */
 static uint64_t page_of(const struct mm_worker *worker, uint64_t i)
 {
 	uint64_t areas = worker->workload->areas;
@@ -63,14 +65,16 @@ void lookup(struct mm_worker *worker, uint64_t rounds)
 		find(worker, (mm_random(worker) >> 32) * nr >> 32);
 }
 
-/* Below the end of the address space, where the library looks first: one page each, and a page
- * between them, where what is mapped has no room. */
+/*
+ * The areas lie below the end of the address space, where the library looks first: one page each,
+ * and one free page between them, which is no room for a new mapping.
+ */
 static uint64_t churn_page(uint64_t area)
 {
 	return MM_ADDR_MAX - (2 * area + 2) * MM_PAGE_SIZE;
 }
 
-/* Not what is mapped elsewhere, so that it does not merge with that. */
+/* Another protection than mappings elsewhere have, so that the area does not merge with them. */
 static void map_read_only(struct mm_worker *worker, uint64_t page)
 {
 	map_with(worker, page, MM_PAGE_SIZE, MM_PROT_READ, PRIVATE | MM_MAP_FIXED, -1);
@@ -84,8 +88,10 @@ void churn_begin(struct mm_worker *worker)
 		map_read_only(worker, churn_page(i));
 }
 
-/* A random one of the thread's share of the areas goes and comes back, and a mapping behind all of
- * them comes and goes. */
+/*
+ * Unmaps and maps again a random area of the thread's share, and maps and unmaps memory behind all
+ * areas.
+ */
 void churn(struct mm_worker *worker, uint64_t rounds)
 {
 	uint64_t share = worker->workload->areas / worker->threads;

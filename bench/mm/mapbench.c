@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * After mapbench of RadixVM (Clements, Kaashoek & Zeldovich, EuroSys 2013). An item is a page that a
- * thread touched.
+ * After mapbench of RadixVM (Clements, Kaashoek & Zeldovich, EuroSys 2013). An item is a page that
+ * a thread touched.
  */
 #include "mapbench.h"
 #include "platform/platform.h"
@@ -19,7 +19,7 @@ static uint64_t slot_of(unsigned int thread)
 	return BASE + thread * SLOT_SIZE;
 }
 
-/* A page of the own slot, again and again. */
+/* A page of the thread's own slot, again and again. */
 void mapbench_local(struct mm_worker *worker, uint64_t rounds)
 {
 	uint64_t page = slot_of(worker->id);
@@ -31,13 +31,16 @@ void mapbench_local(struct mm_worker *worker, uint64_t rounds)
 	}
 }
 
-/* What a thread waits for is done in less, if each of them has a processor. */
+/* If each thread has a processor, the thread waits for less time than these spins take. */
 static unsigned int spins_of(const struct mm_worker *worker)
 {
 	return (long)worker->threads <= sysconf(_SC_NPROCESSORS_ONLN) ? SPINS : 0;
 }
 
-/* A call of the system takes as long as what the neighbour does; but it may not be running. */
+/*
+ * A system call takes as long as the neighbour's work, so spin first. But the neighbour may not be
+ * running.
+ */
 static void wait_for(const _Atomic(uint64_t) *passed, uint64_t count, unsigned int spins)
 {
 	/* acquire: pairs with the release in pass() */
@@ -53,20 +56,25 @@ static void wait_for(const _Atomic(uint64_t) *passed, uint64_t count, unsigned i
 
 static void pass(_Atomic(uint64_t) *passed)
 {
-	/* release: pairs with the acquire in wait_for(); relaxed: by turns, which wait_for() orders */
+	/*
+	 * release: pairs with the acquire in wait_for(); relaxed: threads store by turns, which
+	 * wait_for() orders
+	 */
 	atomic_store_explicit(passed, atomic_load_explicit(passed, memory_order_relaxed) + 1,
 			      memory_order_release);
 }
 
-/* Maps and touches a page of the own slot, and touches and unmaps the neighbour's. A slot's count is
- * odd while there is something in it. */
+/*
+ * Maps and touches a page of the thread's own slot, and touches and unmaps the neighbour's. A
+ * slot's count is odd while the slot has a page.
+ */
 void mapbench_pipeline(struct mm_worker *worker, uint64_t rounds)
 {
 	unsigned int neighbour = (worker->id + 1) % worker->threads;
 	_Atomic(uint64_t) *own = &worker->passed;
 	_Atomic(uint64_t) *theirs = &worker->all[neighbour].passed;
 	unsigned int spins = spins_of(worker);
-	/* relaxed: the last one to write it was the neighbour before the threads met */
+	/* relaxed: the neighbour stored it last, before the threads met */
 	uint64_t count = atomic_load_explicit(own, memory_order_relaxed);
 
 	worker->items += 2 * rounds;
@@ -82,8 +90,10 @@ void mapbench_pipeline(struct mm_worker *worker, uint64_t rounds)
 	}
 }
 
-/* Each page once, in an order that is different each time: a linear congruential generator with the
- * full period, as the number of pages is a power of 2 (Hull & Dobell 1962). */
+/*
+ * Touches each page once, in a different order each time: a linear congruential generator with the
+ * full period, because the number of pages is a power of 2 (Hull & Dobell 1962).
+ */
 static void touch_all(struct mm_worker *worker, uint64_t pages)
 {
 	uint64_t random = mm_random(worker);
@@ -98,7 +108,7 @@ static void touch_all(struct mm_worker *worker, uint64_t pages)
 	}
 }
 
-/* Each maps its slice, anew where it was already, and then all touch all of the table. */
+/* Each thread maps its slice, over the old one; then all threads touch the whole table. */
 void mapbench_global(struct mm_worker *worker, uint64_t rounds)
 {
 	uint64_t slice = TABLE_PAGES * MM_PAGE_SIZE;

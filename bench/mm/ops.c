@@ -16,13 +16,13 @@ const struct mm_mode mm_modes[] = {
 	{ "range", MM_LOCKING_RANGE, .ops = &library_ops },
 	{ "speculative", MM_LOCKING_SPECULATIVE, .ops = &library_ops },
 	{ "apart", MM_LOCKING_SPECULATIVE, .apart = true, .ops = &library_ops },
-	/* Last, as this mode exists only if the user names a library. */
+	/* Last, because this mode exists only if the user names a library. */
 	{ "before", MM_LOCKING_SPECULATIVE, .ops = &before_ops },
 };
 
 size_t nr_mm_modes = sizeof(mm_modes) / sizeof(mm_modes[0]) - 1;
 
-/* Into a pointer to a function, which C does not convert a pointer to data to. */
+/* Stores into a pointer to a function, since C does not convert a pointer to data to one. */
 static bool find(void *library, const char *name, void *function)
 {
 	void *found = dlsym(library, name);
@@ -35,7 +35,7 @@ static bool find(void *library, const char *name, void *function)
 	return true;
 }
 
-/* Local: the two libraries have the same names. */
+/* RTLD_LOCAL: the two libraries have the same names. */
 static bool load(struct mm_ops *ops, const char *path)
 {
 	void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);

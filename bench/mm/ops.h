@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops - the functions of an address space as the benchmarks call them, and in which modes.
+ * ops - the functions of an address space as the benchmarks call them, and the modes.
  *
- * All modes are called through such a table, filled from a shared library that was loaded while the
- * program runs; so all pay the same for it, also for the library's thread-local variables.
+ * The benchmarks call all modes through such a table, which is filled from a shared library that
+ * the program loads at run time. So all modes pay the same for it, also for the library's
+ * thread-local variables.
  */
 #ifndef BENCH_MM_OPS_H
 #define BENCH_MM_OPS_H
@@ -41,7 +42,7 @@ struct mm_mode {
 	const char *name;
 	enum mm_locking locking;
 	bool floor; /* one thread only, without locks and checks, see CMakeLists.txt */
-	bool apart; /* each thread has a space of its own: more, the machine does not allow */
+	bool apart; /* each thread has a space of its own: the limit that the machine allows */
 	const struct mm_ops *ops;
 };
 
@@ -49,8 +50,9 @@ extern const struct mm_mode mm_modes[];
 extern size_t nr_mm_modes;
 
 /**
- * Fills the tables, before they are used: false if a library cannot be loaded, and says why. before is
- * the file of an earlier version of the library, for the mode of this name, or NULL.
+ * Fills the tables, before their use. False: a library could not be loaded, and the function has
+ * printed why. before is the file of an earlier version of the library, for the mode of this name,
+ * or NULL.
  */
 bool mm_ops_load(const char *before);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One thread faults in one place; others, which are not counted, disturb it or not. What they do goes
- * where the library maps without an address, far from there.
+ * One thread faults in one place. Other threads, which are not counted, may disturb it. Their
+ * mappings lie where the library maps without an address, far from there.
  */
 #include "storm.h"
 #include "worker.h"
@@ -23,7 +23,7 @@ enum {
 };
 
 struct other {
-	struct mm_worker worker; /* its passed counts what it did */
+	struct mm_worker worker; /* its passed counts its operations */
 	struct storm *storm;
 	void (*disturb)(struct mm_worker *worker);
 	pthread_t thread;
@@ -62,7 +62,7 @@ static void *body(void *argument)
 {
 	struct other *other = argument;
 
-	/* relaxed: it orders nothing but itself; pthread_join() orders what was done */
+	/* relaxed: the flag orders no other data; pthread_join() orders the operations */
 	while (!atomic_load_explicit(&other->storm->over, memory_order_relaxed)) {
 		other->disturb(&other->worker);
 		atomic_fetch_add_explicit(&other->worker.passed, 1, memory_order_relaxed);
@@ -70,7 +70,7 @@ static void *body(void *argument)
 	return NULL;
 }
 
-/* Returns when it is at it. */
+/* Returns when the new thread has begun its work. */
 static void add(struct mm_worker *worker, void (*disturb)(struct mm_worker *worker))
 {
 	struct storm *storm = worker->own;
@@ -82,7 +82,7 @@ static void add(struct mm_worker *worker, void (*disturb)(struct mm_worker *work
 	other->worker.mm = worker->mm;
 	other->worker.name = worker->name;
 	must(worker, "pthread_create", pthread_create(&other->thread, NULL, body, other));
-	/* relaxed: it orders nothing but itself */
+	/* relaxed: the counter orders no other data */
 	while (!atomic_load_explicit(&other->worker.passed, memory_order_relaxed))
 		sched_yield();
 }

@@ -6,9 +6,9 @@
 
 struct mm_worker;
 
-void storm_begin(struct mm_worker *worker);      /* who maps and unmaps, and who locks all */
-void storm_begin_map(struct mm_worker *worker);  /* only who maps and unmaps */
-void storm_begin_busy(struct mm_worker *worker); /* somebody who only computes */
+void storm_begin(struct mm_worker *worker);     /* one maps and unmaps, one takes the coarse lock */
+void storm_begin_map(struct mm_worker *worker); /* only the thread that maps and unmaps */
+void storm_begin_busy(struct mm_worker *worker); /* a thread that only computes */
 void storm_begin_none(struct mm_worker *worker);
 void storm_end(struct mm_worker *worker);
 void storm_fault(struct mm_worker *worker, uint64_t rounds);

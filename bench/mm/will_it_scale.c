@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * After will-it-scale (github.com/antonblanchard/will-it-scale), whose threads do these things side
- * by side in one process, each with memory and a file of its own.
+ * After will-it-scale (github.com/antonblanchard/will-it-scale), whose threads do these operations
+ * side by side in one process, each with memory and a file of its own.
  */
 #include "will_it_scale.h"
 #include "worker.h"
 
 #include <errno.h>
 
-enum { CHUNK_HEADER = 16 }; /* which malloc() writes in front of what it returns */
+enum { CHUNK_HEADER = 16 }; /* which malloc() writes before its result */
 
-/* The memory, or the thread's file. */
+/* Maps memory, or the thread's file. */
 static uint64_t map(struct mm_worker *worker)
 {
 	int flags = worker->workload->shared ? MM_MAP_SHARED : MM_MAP_PRIVATE;
@@ -82,7 +82,7 @@ void tlb_flush(struct mm_worker *worker, uint64_t rounds)
 	}
 }
 
-/* What glibc does for so much: a mapping with a header, of one page more. */
+/* As glibc does for this size: a mapping with a header, one page longer. */
 void malloc_free(struct mm_worker *worker, uint64_t rounds)
 {
 	static const char header[CHUNK_HEADER] = { 0 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker - one thread of a workload, and what all workloads do with an address space. It shares
- * cache lines with no other.
+ * worker - one thread of a workload, and the operations on an address space that all workloads
+ * share. It shares cache lines with no other worker.
  *
- * None of the calls may fail: if one does, the program says so and ends, as the other threads cannot
- * go on without this one.
+ * If a call fails, the program reports it and ends, because the other threads cannot go on without
+ * this one.
  */
 #ifndef BENCH_MM_WORKER_H
 #define BENCH_MM_WORKER_H
@@ -17,10 +17,10 @@
 #include <stdalign.h>
 #include <stdint.h>
 
-enum { SLOT_PAGES = 512 }; /* what one page table holds */
+enum { SLOT_PAGES = 512 }; /* the pages of one page table */
 
 #define SLOT_SIZE (SLOT_PAGES * MM_PAGE_SIZE)
-/* Where workloads map that choose a place: far from where the library does. */
+/* Where workloads map that choose an address: far from where the library maps. */
 #define BASE       (UINT64_C(1) << 40)
 #define READ_WRITE (MM_PROT_READ | MM_PROT_WRITE)
 #define PRIVATE    (MM_MAP_PRIVATE | MM_MAP_ANONYMOUS)
@@ -34,18 +34,18 @@ struct mm_worker {
 	struct mm_worker *all; /* the workers of all threads */
 	unsigned int id;
 	unsigned int threads;
-	uint64_t size;   /* of a large mapping, in bytes */
-	int fd;          /* its file, or -1 */
-	void *own;       /* of the workload */
-	uint64_t random; /* the state of mm_random() */
-	uint64_t items;  /* done so far, also while warming up */
-	uint64_t faults; /* that make a page present, which it must have had so far */
-	const _Atomic(uint64_t) *others; /* what was done that is not counted; may be NULL */
-	/* Written by others, too: see mapbench.c and storm.c. */
+	uint64_t size;                   /* of a large mapping, in bytes */
+	int fd;                          /* its file, or -1 */
+	void *own;                       /* for use by the workload */
+	uint64_t random;                 /* the state of mm_random() */
+	uint64_t items;                  /* done so far, including the warm-up */
+	uint64_t faults;                 /* by its own count, that made a page present so far */
+	const _Atomic(uint64_t) *others; /* counts operations that are not items; may be NULL */
+	/* Other threads write it, too: see mapbench.c and storm.c. */
 	alignas(CREW_LINES) _Atomic(uint64_t) passed;
 };
 
-/* The program ends if error is not 0. */
+/* Ends the program if error is not 0. */
 void must(const struct mm_worker *worker, const char *what, int error);
 
 static inline uint64_t mm_random(struct mm_worker *worker)
@@ -63,13 +63,13 @@ static inline uint64_t map_with(struct mm_worker *worker, uint64_t addr, uint64_
 	return result;
 }
 
-/* Anonymous memory, where there is room, .. */
+/* Maps anonymous memory where there is room, .. */
 static inline uint64_t map_anywhere(struct mm_worker *worker, uint64_t length)
 {
 	return map_with(worker, 0, length, READ_WRITE, PRIVATE, -1);
 }
 
-/* .. or in this place. */
+/* .. or at this address. */
 static inline void map_at(struct mm_worker *worker, uint64_t addr, uint64_t length)
 {
 	map_with(worker, addr, length, READ_WRITE, PRIVATE | MM_MAP_FIXED, -1);
@@ -94,7 +94,7 @@ static inline void touch(struct mm_worker *worker, uint64_t addr)
 	must(worker, "mm_write", worker->ops->write(worker->mm, addr, &byte, 1, NULL));
 }
 
-/* A byte of each page, none of which is present: returns how many. */
+/* Touches a byte of each page, none of which is present. Returns the number of pages. */
 static inline uint64_t fault_in(struct mm_worker *worker, uint64_t addr, uint64_t length)
 {
 	uint64_t end = addr + length;

@@ -3,17 +3,16 @@
 #include "busy.h"
 #include "worker.h"
 
-/* From 0 to one less. Few, so that it is the lock that is measured. */
+/* From 0 to one less. Few, so that the time is that of the lock. */
 enum { MAX_NO_OPS = 16 };
 
-/* Of a short range. A power of two, so that all lengths are as likely. */
+/* Of a short range. A power of two, so that all lengths are equally likely. */
 enum { MAX_SHORT = 16 };
 
 /* Of a hundred. */
 enum { FULL_OF_OWN1FULL = 1 };
 
-/* The keys [start, end) are locked, and of the slots, of which i is key i, [first, beyond) visited.
- */
+/* The keys [start, end) are locked, and the slots [first, beyond) visited; slot i is key i. */
 struct span {
 	uint64_t start;
 	uint64_t end;
@@ -44,7 +43,7 @@ static void no_ops(uint64_t random)
 	busy((random >> 32 & 0xff) % MAX_NO_OPS);
 }
 
-/* .. and 16 for whether this is one of few. */
+/* .. and 16 for the choice of a rare operation. */
 static bool one_of(uint64_t random, unsigned int per_cent)
 {
 	return (random >> 40 & 0xffff) * 100 >> 16 < per_cent;
@@ -107,8 +106,10 @@ static struct span own_slot(const struct worker *worker, uint64_t random)
 	return one_slot(worker->own_first);
 }
 
-/* To visit all slots would cost more than the lock, and each is another thread's cache line: one
- * that somebody uses shows as well whether the full range excludes. */
+/*
+ * A visit of all slots would cost more than the lock, and each slot is a cache line of another
+ * thread. A slot that another thread uses shows just as well whether the full range excludes.
+ */
 static struct span own_slot_or_all(const struct worker *worker, uint64_t random)
 {
 	unsigned int slot;

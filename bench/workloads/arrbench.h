@@ -25,9 +25,9 @@ bool arrbench_slot(struct worker *worker, uint64_t pairs);
 bool arrbench_share(struct worker *worker, uint64_t pairs);
 /* All slots, as the lock's full range. */
 bool arrbench_full(struct worker *worker, uint64_t pairs);
-/* What lies between two random slots, and these. */
+/* All slots from one random slot to another. */
 bool arrbench_random(struct worker *worker, uint64_t pairs);
-/* From a random slot on, 1 to 16 slots, fewer at the end of the array. */
+/* 1 to 16 slots from a random one on, fewer at the end of the array. */
 bool arrbench_short(struct worker *worker, uint64_t pairs);
 
 #endif

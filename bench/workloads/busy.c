@@ -2,7 +2,7 @@
 #include "busy.h"
 #include "platform/platform.h"
 
-/* The shortest of so many times for so many loops: what disturbs only ever lengthens. */
+/* Takes the shortest of ROUNDS times, because a disturbance only ever lengthens a time. */
 enum { ROUNDS = 50, LOOPS = 20000 };
 
 __attribute__((noinline)) void busy_hold(uint64_t loops)

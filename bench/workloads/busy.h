@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * busy - work that takes time and touches nothing.
+ * busy - work that takes time and touches no memory.
  */
 #ifndef BENCH_BUSY_H
 #define BENCH_BUSY_H
@@ -15,11 +15,13 @@ static inline void busy(uint64_t loops)
 		atomic_signal_fence(memory_order_seq_cst);
 }
 
-/** How many loops of busy_hold() take so many nanoseconds on this machine; 0 for 0. The first call
- * measures it, and no other may run meanwhile. */
+/**
+ * The number of loops with which busy_hold() takes this many nanoseconds on this machine; 0 for 0.
+ * The first call measures it; no other thread may run meanwhile.
+ */
 uint64_t busy_loops(uint64_t ns);
 
-/** busy(), and always the same code, so that what was measured holds. */
+/** As busy(), but always the same code, so that the measurement holds. */
 void busy_hold(uint64_t loops);
 
 #endif

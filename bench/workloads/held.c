@@ -4,8 +4,10 @@
 
 #include <stdlib.h>
 
-/* Every DISTANCE keys, the first is held, and PLACE is where a thread comes and goes: nothing
- * touches, since file locks that do are joined. */
+/*
+ * Of every DISTANCE keys the first is held, and the thread locks key PLACE. No ranges touch,
+ * because the kernel joins file locks that do.
+ */
 enum { DISTANCE = 4, PLACE = 2 };
 
 bool held_among(struct worker *worker, uint64_t pairs)

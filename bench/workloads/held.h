@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * held - many disjoint ranges are held for all of the run, while one thread locks and unlocks
- * ranges at random free places between them, and does nothing else: what a pair costs, by how much
- * is held.
+ * held - measures the cost of a pair by the number of held ranges. Many disjoint ranges are held
+ * during the whole run. One thread locks and unlocks ranges at random free places between them, and
+ * does nothing else.
  */
 #ifndef BENCH_HELD_H
 #define BENCH_HELD_H
@@ -16,8 +16,10 @@ struct worker;
 
 bool held_among(struct worker *worker, uint64_t pairs);
 
-/** Locks so many ranges, as the given thread of the lock. Returns their nodes, for held_end(); NULL
- * if there is no memory or the lock returned an error. */
+/**
+ * Locks this many ranges, as the given thread of the lock. Returns their nodes, for held_end();
+ * NULL if there is no memory or the lock returned an error.
+ */
 struct lock_node *held_begin(const struct lock_ops *ops, void *lock, void *thread, uint32_t nr);
 void held_end(const struct lock_ops *ops, void *lock, struct lock_node *held, uint32_t nr);
 

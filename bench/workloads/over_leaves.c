@@ -13,10 +13,10 @@ enum {
 	SIDES = 2,
 };
 
-/* For how long the thread reads at most, of its own time, until all leaves are biased. */
+/* The longest time, by its own clock, for which the thread reads until all leaves are biased. */
 static const uint64_t READ_NS = UINT64_C(50000000);
 
-/* One of two threads, which holds every other key, and then none. */
+/* One of two threads. It holds every other key, and then releases all. */
 struct side {
 	struct range_lock *lock;
 	uint64_t first; /* key */
@@ -85,7 +85,7 @@ bool over_leaves_prepare(void *lock, uint64_t ns)
 	return done;
 }
 
-/* Past the clock that is read for the full range. */
+/* Beside latency_ops, which would read the clock for these ranges, too. */
 static bool use_each_leaf(struct worker *worker, enum range_mode mode)
 {
 	const struct lock_ops *ops = worker->latency->ops;
@@ -104,7 +104,7 @@ static bool write_each_leaf(struct worker *worker)
 	return use_each_leaf(worker, RANGE_WRITE);
 }
 
-/* Without that of other threads, as the machine may be busy. */
+/* The thread's processor time: without other threads, as the machine may be busy. */
 static uint64_t own_time(void)
 {
 	struct timespec time;
@@ -113,8 +113,10 @@ static uint64_t own_time(void)
 	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
-/* A lock gives its leaves over to readers when these have paid enough, so it takes some passes. Every
- * full range ends all biases, so those that began since are those that there are. */
+/*
+ * A leaf becomes biased when readers have paid enough, so it takes some passes. Every full range
+ * ends all biases, so the present biases are those that began since.
+ */
 static bool read_until_biased(struct worker *worker)
 {
 	uint64_t before = stats_of(worker->lock).biases;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shared_read - all threads lock the full range for reading, and touch nothing in the section but
- * for a few no-ops: what readers cost each other.
+ * shared_read - measures the cost that readers impose on each other. All threads lock the full
+ * range for reading, and do only a few no-ops in the section.
  */
 #ifndef BENCH_SHARED_READ_H
 #define BENCH_SHARED_READ_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * uncontended - one thread locks and unlocks the same small range, and does nothing else: what a
- * pair costs.
+ * uncontended - measures the cost of a pair. One thread locks and unlocks the same small range, and
+ * does nothing else.
  */
 #ifndef BENCH_UNCONTENDED_H
 #define BENCH_UNCONTENDED_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * worker - one thread of a workload. It shares cache lines with no other: of what is in here,
- * others write to the node only, which is on lines of its own.
+ * worker - one thread of a workload. It shares cache lines with no other worker: other threads
+ * write only to the node, which is on lines of its own.
  */
 #ifndef BENCH_WORKER_H
 #define BENCH_WORKER_H
@@ -25,23 +25,23 @@ struct slot {
 struct worker {
 	alignas(2 * CACHE_LINE) struct lock_node node; /* first: see latency.c */
 	alignas(2 * CACHE_LINE) const struct lock_ops *ops;
-	struct latency *latency; /* if that is what is measured */
+	struct latency *latency; /* if the run measures latency */
 	void *lock;
-	struct slot *slots;     /* NR_SLOTS of them, shared */
-	unsigned int threads;   /* that there are */
+	struct slot *slots;     /* NR_SLOTS slots, shared by all threads */
+	unsigned int threads;   /* number of threads */
 	unsigned int writers;   /* per cent of the acquisitions */
-	unsigned int own_slots; /* its share of the slots .. */
-	unsigned int own_first; /* .. and where that begins */
-	uint32_t held;          /* ranges that are held beside */
+	unsigned int own_slots; /* the number of slots in its share .. */
+	unsigned int own_first; /* .. and the first of them */
+	uint32_t held;          /* the number of other ranges that are held */
 	uint64_t hold;          /* busy_hold() in each section */
-	bool settled;           /* it has given the lock the time to adapt */
+	bool settled;           /* the thread has given the lock the time to adapt */
 	uint64_t random;
-	uint64_t writes;     /* pairs that were writers */
-	uint64_t increments; /* that it made */
-	/* Of over_leaves, the sum over its writes: leaves, and how many of them were biased. */
+	uint64_t writes;     /* pairs as a writer */
+	uint64_t increments; /* that the thread made */
+	/* For over_leaves, sums over its writes: of leaves, and of biased leaves. */
 	uint64_t leaves;
 	uint64_t biased;
-	uint64_t read; /* so that reading is not optimised away */
+	uint64_t read; /* so that the compiler does not optimise reading away */
 };
 
 static inline uint64_t worker_random(struct worker *worker)

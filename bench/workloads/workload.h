@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * workload - what the threads do with a lock.
+ * workload - the operations of the threads on a lock.
  */
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H
@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/* One thread and what it works on, see worker.h. */
+/* One thread and the data that it works on, see worker.h. */
 struct worker;
 
 struct workload {
@@ -21,15 +21,18 @@ struct workload {
 	unsigned int writers; /* per cent of the acquisitions */
 	/* Does lock+unlock pairs; false if the lock returned an error. */
 	bool (*run)(struct worker *worker, uint64_t pairs);
-	bool alone;   /* makes sense with one thread only */
-	bool roles;   /* writers is per cent of the threads, and a thread does one or the other */
-	bool ranges;  /* makes no sense for a lock without ranges */
-	bool waits;   /* makes sense only as a measurement of waits */
-	bool settles; /* a lock that adapts gets bench_settle_ns for that before it is measured */
-	/* For range locks that adapt: prepares a new lock, for so long at most. NULL: nothing. */
+	bool alone; /* for one thread only */
+	bool roles; /* writers is per cent of the threads, and a thread only reads or only writes */
+	bool ranges;  /* only for a lock with ranges */
+	bool waits;   /* only as a measurement of waits */
+	bool settles; /* a lock that adapts gets bench_settle_ns to do so before the measurement */
+	/*
+	 * For range locks that adapt: prepares a new lock, for at most this long. NULL: no
+	 * preparation.
+	 */
 	bool (*prepare)(void *lock, uint64_t ns);
-	uint32_t held;    /* ranges that are held meanwhile */
-	uint32_t hold_ns; /* how long each section takes, beside the visit */
+	uint32_t held;    /* the number of other ranges that are held */
+	uint32_t hold_ns; /* the time of each section, without the visit of the slots */
 };
 
 extern const struct workload workloads[];

@@ -4,9 +4,9 @@
  *
  * A struct range_lock covers the keys [0, UINT64_MAX). A struct range_hold is one acquisition of a
  * half-open part of it, for reading or for writing. Two ranges conflict when they overlap and at
- * least one of them is a writer; conflicting ranges are never held together, all others are held in
- * parallel, and operations on ranges that overlap nothing write no cache line that another thread
- * writes, once the lock has adapted to where its users are.
+ * least one of them is a writer. Conflicting ranges are never held together; all others are held in
+ * parallel. Once the lock has adapted to where its users are, an operation on a range that overlaps
+ * no other writes no cache line that another thread writes.
  *
  *	static struct range_lock lock = RANGE_LOCK_INITIALIZER;
  *
@@ -16,83 +16,84 @@
  *		range_unlock(&lock, &r);
  *	}
  *
- * What differs from a pthread_rwlock_t:
- *  - the unit of exclusion is a range; the full range is [0, UINT64_MAX), and behaves like one
- *    rwlock;
- *  - every acquisition needs a struct range_hold that stays where it is, untouched, until the unlock;
- *  - one thread may hold several ranges. To wait for one while holding another can deadlock, and an
- *    order of addresses alone does not prevent it: the wait may be for a starving waiter (below)
- *    whose range overlaps the one that is held. So use range_lock_many(), or range_trylock() for
- *    the second, or lock one range that spans both. A thread that waits for a range that conflicts
- *    with its own never stops waiting. The checked build (below) finds both;
- *  - readers and writers are treated alike; by default a newcomer may pass waiters, but only for a
- *    bounded time (see struct range_lock_attr).
+ * Differences from a pthread_rwlock_t:
+ *  - The unit of exclusion is a range. The full range is [0, UINT64_MAX), and behaves like one
+ *    rwlock.
+ *  - Every acquisition needs a struct range_hold that stays in place, untouched, until the unlock.
+ *  - One thread may hold several ranges. To wait for one while holding another can deadlock, and an
+ * order of addresses alone does not prevent it: the thread may wait for a starving waiter (below)
+ *    whose range overlaps the held one. So use range_lock_many(), or range_trylock() for the second
+ *    range, or lock one range that spans both. A thread that waits for a range that conflicts with
+ *    its own never stops waiting. The checked build (below) finds both.
+ * - The lock treats readers and writers alike. By default a newcomer may pass waiters, but only for
+ *    a bounded time (see struct range_lock_attr).
  *
- * Where readers come again and again, they acquire ranges without a write to anything shared: a part of
- * the lock (a leaf) becomes biased towards them. Every other operation in the leaf first revokes the
- * bias, which takes a few microseconds: the thread makes all other threads pass a fence (on Linux by
- * membarrier()), and looks for the readers. A leaf becomes biased again only after readers without a
- * bias have lost as much time. A thread has room for three ranges that it reads in biased leaves, each
- * in one leaf or two; for more ranges it locks the leaves.
+ * Where readers come again and again, they acquire ranges without a write to shared data: a part
+ * of the lock (a leaf) becomes biased towards them. Every other operation in the leaf first revokes
+ * the bias, which takes a few microseconds: its thread makes all other threads pass a fence (on
+ * Linux by membarrier()), and looks for the readers. A leaf becomes biased again only after readers
+ * without a bias have lost as much time. A thread has room for three ranges that it reads in biased
+ * leaves, each in one leaf or two; for more ranges it locks the leaves.
  *
  * A process can have several copies of this library, as when two plugins link the static library. A
  * copy does not see the readers of another copy. So a lock belongs to the first copy that uses it,
- * until range_lock_destroy() returns 0 or range_lock_child() returns; range_lock_init() does not count
- * as a use. If any other function of a second copy is called with the lock, the call names the files
- * of both copies on stderr, and aborts the process; if another argument is invalid, it may return
- * EINVAL instead. A lock stays with a copy that has been unloaded. Plugins that link the shared library
- * share one copy, and a module that is loaded twice has one.
+ * until range_lock_destroy() returns 0 or range_lock_child() returns; range_lock_init() does not
+ * count as a use. If a program calls any other function of a second copy with the lock, the call
+ * names the files of both copies on stderr, and aborts the process; if another argument is invalid,
+ * it may return EINVAL instead. A lock stays with a copy that has been unloaded. Plugins that link
+ * the shared library share one copy, and a module that is loaded twice has one.
  *
  * A program may forbid itself system calls. The library asks the system all its questions before
- * main(), or while the program loads it. After that, on Linux, no function opens a file, or
- * makes a system call other than futex(), membarrier(), mmap(), munmap(), clock_gettime() and
- * sched_yield(); with memory hooks it needs neither mmap() nor munmap(), unless more than 1,024 threads
- * read in biased leaves. Only messages on stderr take
- * others. If membarrier() is forbidden while a leaf is biased, the next thread that ends its bias
- * aborts the process with a message; if it is forbidden before, leaves do not become biased.
+ * main(), or while the program loads it. After that, on Linux, no function opens a file, or makes a
+ * system call other than futex(), membarrier(), mmap(), munmap(), clock_gettime() and
+ * sched_yield(). With memory hooks it needs neither mmap() nor munmap(), unless more than 1,024
+ * threads read in biased leaves. Only messages on stderr take other calls. If the program forbids
+ * membarrier() while a leaf is biased, the next thread that ends the leaf's bias aborts the process
+ * with a message. If the program forbids it before, leaves do not become biased.
  *
- * No thread waits for another one's progress by spinning without bound: it sleeps, after some
- * microseconds at most, so that the other thread can run even if it has a lower priority. No internal
+ * No thread waits for another thread's progress by spinning without bound. After some microseconds
+ * at most it sleeps, so that the other thread can run even if it has a lower priority. No internal
  * lock inherits priorities: a thread of high priority may have to wait for as long as the scheduler
  * does not run a thread of low priority that is at work in the same part of the lock.
  *
  * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is
  * safe in a signal handler.
  *
- * The child of fork() can make locks and use them at once, and so it can use each lock that no other
+ * The child of fork() can make locks and use them at once. It can also use each lock that no other
  * thread of the parent ever used; such a lock is as it was in the parent. For every other lock the
  * child first calls range_lock_child(). A thread must not call fork() in a memory hook or in a
  * function that range_lock_foreach() calls. A child that was made without the handlers of
- * pthread_atfork(), as by _Fork() or vfork(), must not use any lock, nor must a handler of
- * pthread_atfork() in the child that was registered before the library was loaded: it runs before
- * those of the library.
+ * pthread_atfork(), as by _Fork() or vfork(), must not use any lock. Neither may a handler of
+ * pthread_atfork() in the child that was registered before the library was loaded, because it runs
+ * before the library's handlers.
  *
- * The compiler warns where a caller ignores the result of a function whose failure leaves it without
- * a range that it would go on to use or to unlock (MMRANGE_CHECK_RESULT).
+ * The compiler warns where a caller ignores the result of a function whose failure leaves it
+ * without a range that it would go on to use or to unlock (MMRANGE_CHECK_RESULT).
  *
- * No function is a cancellation point, in any build: a cancellation that is pending stays so until
- * after the call. It is also held back while the library calls a memory hook (struct
+ * No function is a cancellation point, in any build: a pending cancellation stays pending until
+ * after the call. The library also disables cancellation while it calls a memory hook (struct
  * range_lock_attr). As for all functions that POSIX does not call async-cancel-safe, a thread that
  * calls one must not have enabled asynchronous cancellation (PTHREAD_CANCEL_ASYNCHRONOUS).
  *
  * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message
- * on: unlock of a range that is not held or is held in another lock, locking with a struct range_hold
- * that is in use, use or destruction of a destroyed lock, and what the function of
- * range_lock_foreach() must not do.
+ * when a thread unlocks a range that is not held or is held in another lock, locks with a struct
+ * range_hold that is in use, uses or destroys a destroyed lock, or does in the function of
+ * range_lock_foreach() what that must not do.
  *
  * It also finds deadlocks. A thread that waits for a range that it acquired itself gets EDEADLK.
  * Where threads without a deadline wait for each other in a cycle, over any number of range locks
  * that belong to one copy of the library, the thread that came last to wait gets EDEADLK. This
- * happens at once, when a thread or a waiter that becomes starving closes the cycle. Before its call
- * returns, the thread writes the cycle to stderr: which thread holds which range of which lock, and
- * which thread it waits for. The thread that acquired a range is taken for the one that will release
- * it. The library cannot foresee that another thread releases the range, or calls range_cancel(), and
- * reports a cycle that would have ended: a program that relies on this takes EDEADLK as a request to
- * try again, or does without the checked build. If another thread extends or upgrades a range while
- * the thread that acquired it waits, a cycle that this closes is not found.
+ * happens at once, when a thread or a waiter that becomes starving closes the cycle. Before its
+ * call returns, the thread writes the cycle to stderr: which thread holds which range of which
+ * lock, and which thread it waits for. The library assumes that the thread that acquired a range
+ * will release it. It cannot foresee that another thread releases the range, or calls
+ * range_cancel(), and reports a cycle that would have ended. A program that relies on this takes
+ * EDEADLK as a request to try again, or does without the checked build. If another thread extends
+ * or upgrades a range while the thread that acquired it waits, the library does not find a cycle
+ * that this closes.
  *
- * A program may tell the library about its mutexes (range_lock_mutex_wait()). The checked build then
- * finds cycles over ranges and mutexes, and cycles over mutexes alone.
+ * A program may tell the library about its mutexes (range_lock_mutex_wait()). The checked build
+ * then finds cycles over ranges and mutexes, and cycles over mutexes alone.
  *
  * In the checked build, each acquisition locks a mutex twice more, and each release once more. An
  * acquisition that waits without a deadline locks one four times, and once more for each search for
@@ -111,7 +112,7 @@
 
 #ifdef __cplusplus
 extern "C" {
-/* Functions have the names of structures, as stat() has, which g++ -Wshadow does not like. */
+/* g++ -Wshadow warns of functions with the names of structures, such as stat(). */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 #define MMRANGE_ALIGN alignas(8)
@@ -122,7 +123,7 @@ extern "C" {
 /** How a range is held: RANGE_READ excludes writers, RANGE_WRITE excludes all others. */
 enum range_mode { RANGE_READ, RANGE_WRITE };
 
-/** Who goes first among conflicting ranges. */
+/** Which of several conflicting ranges goes first. */
 enum range_fairness {
 	/**
 	 * A newcomer may pass waiters, which keeps throughput up when there are more threads than
@@ -136,40 +137,41 @@ enum range_fairness {
 
 #define RANGE_LOCK_LEAVES_MAX 65536
 
-/** What range_lock_init() may be told. Fill it with range_lock_attr_init(), then change fields. */
+/** Attributes for range_lock_init(). Fill them with range_lock_attr_init(), then change fields. */
 struct range_lock_attr {
 	/** Default RANGE_FAIRNESS_BARGING. */
 	enum range_fairness fairness;
 	/**
-	 * The greatest number of leaves (independent parts) the lock may split itself into; default
-	 * 1024, 1 to RANGE_LOCK_LEAVES_MAX. More than the number of places that are busy at the
-	 * same time is of no use; fewer makes disjoint ranges share a cache line.
+	 * The greatest number of leaves (independent parts) into which the lock may split itself;
+	 * default 1024, 1 to RANGE_LOCK_LEAVES_MAX. More leaves than places that are busy at the
+	 * same time are of no use; with fewer, disjoint ranges share a cache line.
 	 */
 	uint32_t max_leaves;
 	/**
-	 * With RANGE_FAIRNESS_BARGING, the time in nanoseconds for which a waiter may be passed
-	 * before it becomes starving, at the next release in its leaf; and the shortest time
-	 * between two waiters of one leaf that become so; default 500000. A waiter with n others
-	 * before it in its leaves waits at most about (n + 2) times the greater of this and the time
-	 * for which conflicting ranges are held.
+	 * With RANGE_FAIRNESS_BARGING, the time in nanoseconds for which newcomers may pass a
+	 * waiter before it becomes starving, at the next release in its leaf; and the shortest time
+	 * between two waiters of one leaf that become starving; default 500000. A waiter with n
+	 * others before it in its leaves waits at most about (n + 2) times the greater of this and
+	 * the time for which conflicting ranges are held.
 	 */
 	uint64_t starvation_ns;
 	/**
 	 * Memory for leaves. alloc returns size bytes aligned to align (a power of two, at most
-	 * 4096), or NULL: the lock then stays coarser, and works. free gets what alloc returned, with
-	 * the same size. Default: mmap() and munmap(), so that the lock can be used inside malloc().
+	 * 4096), or NULL: the lock then stays coarser, and works. free gets the memory that alloc
+	 * returned, with the same size. Default: mmap() and munmap(), so that the lock can be used
+	 * inside malloc().
 	 *
-	 * range_lock(), range_lock_many() and the forms of them that try or have a deadline call alloc,
-	 * twice at most for each range that they acquire, when the lock splits a leaf.
+	 * range_lock(), range_lock_many() and the forms of them that try or have a deadline call
+	 * alloc, twice at most for each range that they acquire, when the lock splits a leaf.
 	 * range_lock_destroy() and range_lock_child() call free. No other function calls a hook.
 	 *
-	 * While alloc runs, the calling thread holds the range already, and an internal mutex of the
-	 * lock. Other threads that acquire or release ranges that lie in one leaf go on; calls on the
-	 * lock that need the mutex wait until alloc has returned, also range_trylock(). So a hook
-	 * must not call a function on its lock, nor wait for a thread that calls one, nor for
-	 * anything that a thread holds while it calls one. It may use other locks, if their hooks and
-	 * holders do not wait for this one. It must return: not leave by longjmp() or an exception,
-	 * and not end its thread.
+	 * While alloc runs, the calling thread already holds the range, and an internal mutex of
+	 * the lock. Other threads that acquire or release ranges that lie in one leaf go on. Calls
+	 * on the lock that need the mutex wait until alloc has returned, also range_trylock(). So a
+	 * hook must not call a function on its lock, nor wait for a thread that calls one, nor for
+	 * anything that a thread holds while it calls one. It may use other locks, if their hooks
+	 * and holders do not wait for this lock. It must return: it must not leave by longjmp() or
+	 * an exception, and must not end its thread.
 	 */
 	void *(*alloc)(size_t size, size_t align, void *arg);
 	void (*free)(void *memory, size_t size, void *arg);
@@ -177,11 +179,11 @@ struct range_lock_attr {
 };
 
 /**
- * The lock: caller's storage, at most 256 bytes, wherever the caller likes. All bytes zero is
- * a lock with the default attributes, in which nothing is held.
+ * The lock: the caller's storage, at most 256 bytes, in any memory of the process. All bytes zero
+ * is a lock with the default attributes, in which no range is held.
  *
  * Lifetime: from RANGE_LOCK_INITIALIZER or range_lock_init() until range_lock_destroy() has
- * returned 0; it must not be moved or copied meanwhile.
+ * returned 0; the caller must not move or copy it meanwhile.
  */
 struct range_lock {
 	MMRANGE_ALIGN uint64_t opaque[32];
@@ -196,16 +198,17 @@ struct range_lock {
 	}
 
 /**
- * One acquisition: caller's storage, at most 192 bytes, of which nothing needs to be initialised.
+ * One acquisition: the caller's storage, at most 192 bytes, none of which the caller has to
+ * initialise.
  *
- * start, end and mode may be read by the thread that holds the range, and by no other. The library
- * writes them; all else is opaque.
+ * Only the thread that holds the range may read start, end and mode. The library writes them; all
+ * other fields are opaque.
  *
  * Lifetime: in use from the call that acquires it (range_lock() and its kin, range_lock_many(), or
- * range_split() for the upper part) until that has failed or range_unlock() has returned; it must
- * not be moved, copied or freed meanwhile, and no two threads may call functions on it at the same
- * time, but for range_cancel(). It may be on the stack. It must be in memory that is the process's
- * own, and that a child of fork() has as it was: not shared, nor under MADV_DONTFORK or
+ * range_split() for the upper part) until that call has failed or range_unlock() has returned.
+ * Meanwhile the caller must not move, copy or free it, and no two threads may call functions on it
+ * at the same time, except for range_cancel(). It may be on the stack. It must be in the process's
+ * own memory, which a child of fork() has as it was: not shared, nor under MADV_DONTFORK or
  * MADV_WIPEONFORK.
  */
 struct range_hold {
@@ -224,9 +227,9 @@ struct range_hold {
 MMRANGE_API void range_lock_attr_init(struct range_lock_attr *attr);
 
 /**
- * Makes a lock of the caller's storage, with nothing held.
+ * Makes a lock of the caller's storage, with no range held.
  *
- * @param attr  NULL for the defaults; may go after the call
+ * @param attr  NULL for the defaults; the caller may free it after the call
  * @return 0; EINVAL an attribute is out of its bounds, or only one of alloc and free is given:
  *         *lock is unchanged
  *
@@ -240,9 +243,9 @@ MMRANGE_API int range_lock_init(struct range_lock *lock, const struct range_lock
  *
  * @return 0; EBUSY a range is held or waits: the lock is unchanged and usable
  *
- * Requires:  no other thread calls a function on the lock at the same time; a thread whose last
+ * Requires:  no other thread calls a function on the lock at the same time. But a thread whose last
  *            range_unlock() made this thread's acquisition possible, or whose range_cancel() ended
- *            it, may still be on its way out of that.
+ *            it, may still be returning from that call.
  * Cost:      O(leaves).   Since: 0.1
  */
 MMRANGE_API int range_lock_destroy(struct range_lock *lock);
@@ -252,10 +255,10 @@ MMRANGE_API int range_lock_destroy(struct range_lock *lock);
  *
  * @param range      caller's storage, not in use
  * @param start,end  half-open, in the caller's unit; start < end; the full range is [0, UINT64_MAX)
- * @return 0; EINVAL empty or inverted range, or a bad mode: nothing is held; ECANCELED the wait was
- *         ended by range_cancel(): nothing is held; checked build only: EDEADLK the calling thread
- *         acquired a range that conflicts and still is held, or the wait would not end because
- *         threads wait for each other: nothing is held
+ * @return 0; EINVAL empty or inverted range, or a bad mode: nothing is held; ECANCELED
+ *         range_cancel() ended the wait: nothing is held; checked build only: EDEADLK the calling
+ *         thread acquired a range that conflicts and still is held, or the wait would not end
+ *         because threads wait for each other: nothing is held
  *
  * Ensures:   until range_unlock(), no conflicting range is held.
  * Ordering:  acquire; pairs with the release in range_unlock() of every range that overlaps and
@@ -264,15 +267,15 @@ MMRANGE_API int range_lock_destroy(struct range_lock *lock);
  *            that do not. Bounded bypass: see struct range_lock_attr.
  * Safety:    any number of threads; not from signal handlers; not a cancellation point.
  * Lifetime:  *range must stay in place until range_unlock() returns.
- * Cost:      needs no memory, and never fails for want of it; may ask for some to split a leaf (see
- *            alloc in struct range_lock_attr). Uncontended: one compare-and-swap, or for a reader in
- *            a biased leaf, stores to a line of its own; plus O(log leaves) to find the leaf. A range
- *            that spans k leaves changes the words of all of them, twice at most; an acquisition that
- *            ends biases waits for one fence, however many they are. Otherwise O(log n) in the ranges of
- *            each end, and O(waiters) of each leaf while one of them is starving; and where a starving
- *            waiter spans leaves, or is one of range_lock_many(), O(ranges of all such waiters of the
- *            lock) for each leaf that it overlaps: with RANGE_FAIRNESS_FIFO each waiter is starving.
- *            Since: 0.1
+ * Cost:      needs no memory, and never fails for want of it; may ask for memory to split a leaf
+ *            (see alloc in struct range_lock_attr). Uncontended: one compare-and-swap, or for a
+ *            reader in a biased leaf, stores to a line of its own; plus O(log leaves) to find the
+ *            leaf. A range that spans k leaves changes the words of all of them, twice at most. An
+ *            acquisition that ends biases waits for one fence, however many they are. Otherwise
+ *            O(log n) in the ranges of each end, and O(waiters) of each leaf while one of them is
+ *            starving. Where a starving waiter spans leaves, or is one of range_lock_many(),
+ *            O(ranges of all such waiters of the lock) for each leaf that it overlaps: with
+ *            RANGE_FAIRNESS_FIFO each waiter is starving.   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_lock(struct range_lock *lock, struct range_hold *range,
 						uint64_t start, uint64_t end, enum range_mode mode);
@@ -280,51 +283,51 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_lock(struct range_lock *lock, struct 
 /**
  * Acquires [start, end) if that needs no waiting for a range.
  *
- * @return 0; EBUSY a conflicting range is held, or is waited for by a starving waiter (FIFO: by any
- *         waiter): nothing is held; EINVAL as range_lock(): nothing is held
+ * @return 0; EBUSY a conflicting range is held, or a starving waiter (FIFO: any waiter) waits for
+ *         one: nothing is held; EINVAL as range_lock(): nothing is held
  *
  * Ordering:  as range_lock() if it returns 0, otherwise none.
  * Progress:  never waits for the holder of a range; may wait for short internal locks, and for a
  *            memory hook that another thread is in.
  * Otherwise as range_lock().   Since: 0.1
  */
-MMRANGE_API MMRANGE_CHECK_RESULT int range_trylock(struct range_lock *lock, struct range_hold *range,
-						   uint64_t start, uint64_t end,
-						   enum range_mode mode);
+MMRANGE_API MMRANGE_CHECK_RESULT int range_trylock(struct range_lock *lock,
+						   struct range_hold *range, uint64_t start,
+						   uint64_t end, enum range_mode mode);
 
 /**
  * Acquires [start, end), waiting until a deadline at most.
  *
  * @param clock     CLOCK_REALTIME or CLOCK_MONOTONIC
- * @param deadline  absolute time on clock; NULL: no deadline. If the range is free it is acquired
- *                  even when the deadline has passed.
+ * @param deadline  absolute time on clock; NULL: no deadline. The call acquires a free range even
+ *                  when the deadline has passed.
  * @return 0; ETIMEDOUT the deadline passed: nothing is held; EINVAL as range_lock(), or a bad
  *         clock, or tv_nsec outside [0, 999999999]: nothing is held; ECANCELED and EDEADLK as
  *         range_lock()
  *
  * Otherwise as range_lock().   Since: 0.1
  */
-MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock(struct range_lock *lock, struct range_hold *range,
-						     uint64_t start, uint64_t end,
-						     enum range_mode mode, clockid_t clock,
-						     const struct timespec *deadline);
+MMRANGE_API MMRANGE_CHECK_RESULT int
+range_timedlock(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end,
+		enum range_mode mode, clockid_t clock, const struct timespec *deadline);
 
 /**
  * Ends another thread's wait for a range: its range_lock(), range_timedlock() or range_lock_many()
  * returns ECANCELED.
  *
- * @param range  what the other thread waits with. Only the address counts, *range is not read to
- *               find it: it may have gone, or be in use for another acquisition by now. Then it is
- *               that one's wait that ends.
+ * @param range  the range with which the other thread waits. Only the address counts: the function
+ *               does not read *range to find it. The range may have gone, or be in use for another
+ *               acquisition by now. Then the function ends that acquisition's wait.
  * @return 0: that call returns ECANCELED; ESRCH no call waited with range in this lock all the
- *         while: the call has not come to wait yet, or has come to wait only meanwhile, the range is
- *         held, or the call has returned. A call waits with a range from the moment at which
+ *         while: the call has not come to wait yet, or has come to wait only meanwhile, the range
+ *         is held, or the call has returned. A call waits with a range from the moment at which
  *         range_lock_foreach() can report it waiting until it is granted, its deadline has passed,
- *         or the wait is ended; also after a release has woken its thread, and wherever leaves split
- *         and merge
+ *         or the wait is ended; also after a release has woken its thread, and wherever leaves
+ *         split and merge
  *
- * Ensures:   of a grant, a deadline and range_cancel(), one decides; what this returns agrees with
- *            what the waiter's call returns. From the return on, the waiter holds back no other thread.
+ * Ensures:   of a grant, a deadline and range_cancel(), one decides. The result of this call agrees
+ *            with the result of the waiter's call. From the return on, the waiter holds back no
+ *            other thread.
  * Ordering:  release if it returns 0; pairs with the acquire of the call that returns ECANCELED.
  * Progress:  never waits for the holder of a range; may wait for short internal locks. Delays other
  *            threads only in the leaf that it examines.
@@ -339,19 +342,20 @@ MMRANGE_API int range_cancel(struct range_lock *lock, struct range_hold *range);
  * Releases a range.
  *
  * Requires:  *range is held in *lock. Any thread may release it.
- * Ensures:   waiters that this frees are woken.
+ * Ensures:   wakes the waiters that can go on now.
  * Ordering:  release; pairs with the acquire of every later conflicting acquisition.
  * Progress:  never waits for the holder of a range; may wait for short internal locks.
  * Safety:    cannot fail and cannot allocate; not from signal handlers; not a cancellation point.
- * Lifetime:  *range is the caller's again when this returns, and is not touched afterwards.
+ * Lifetime:  *range is the caller's again when this returns; the library does not touch it
+ *            afterwards.
  * Cost:      uncontended: one compare-and-swap, or stores; otherwise O(log n) in the ranges of the
- *            leaf, plus, if there are waiters in the leaf, O(waiters), and that again for each one
- *            woken. All that for each leaf that it spans.   Since: 0.1
+ *            leaf, plus, if there are waiters in the leaf, O(waiters), and that again for each
+ *            waiter that it wakes. All this for each leaf that the range spans.   Since: 0.1
  */
 MMRANGE_API void range_unlock(struct range_lock *lock, struct range_hold *range);
 
 /**
- * Makes a range that is held for writing one that is held for reading, without letting go of it.
+ * Makes a writer a reader: the range stays held throughout.
  *
  * Requires:  *range is held in *lock. If it is held for reading already, nothing happens.
  * Ensures:   other readers may acquire parts of it; no writer did in between.
@@ -363,7 +367,7 @@ MMRANGE_API void range_unlock(struct range_lock *lock, struct range_hold *range)
 MMRANGE_API void range_downgrade(struct range_lock *lock, struct range_hold *range);
 
 /**
- * Makes a range that is held for reading one that is held for writing, if that needs no waiting.
+ * Makes a reader a writer, if that needs no waiting.
  *
  * @return 0; EBUSY another range that overlaps is held, or a starving reader (FIFO: any reader)
  *         waits for a part of it: *range is held for reading, as before
@@ -371,12 +375,13 @@ MMRANGE_API void range_downgrade(struct range_lock *lock, struct range_hold *ran
  * Requires:  *range is held in *lock. If it is held for writing already, the result is 0.
  * Ensures:   if it returns 0, no other writer held a part of the range since it was acquired.
  * Ordering:  acquire if it returns 0, as range_lock().
- * Progress:  never waits for the holder of a range. Two readers of the same keys that both try
- *            again and again, without letting go, never end.
- * Cost:      revokes the bias of the leaf; O(log n) in the ranges of the leaf; O(waiters) if there are
- *            any.   Since: 0.1
+ * Progress:  never waits for the holder of a range. Two readers of the same keys never succeed if
+ *            both try again and again without releasing their ranges.
+ * Cost:      revokes the bias of the leaf; O(log n) in the ranges of the leaf; O(waiters) if there
+ *            are any.   Since: 0.1
  */
-MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock, struct range_hold *range);
+MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock,
+						      struct range_hold *range);
 
 /**
  * Releases a part of a range, at either end or both.
@@ -385,7 +390,7 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock, s
  * @return 0; EINVAL [start, end) is empty, or not within the range: nothing has changed
  *
  * Requires:  *range is held in *lock.
- * Ensures:   the part stays held throughout; waiters for the rest are woken.
+ * Ensures:   [start, end) stays held throughout; the call wakes waiters for the rest.
  * Ordering:  release of the part that is released, as range_unlock().
  * Cost:      allocates nothing; revokes the bias of the leaf, and as range_unlock().   Since: 0.1
  */
@@ -396,27 +401,27 @@ MMRANGE_API int range_shrink(struct range_lock *lock, struct range_hold *range, 
  * Extends a range, at either end or both, if that needs no waiting.
  *
  * @param start,end  the new range: contains the old one
- * @return 0; EINVAL [start, end) does not contain the range; EBUSY a part of what would be added
- *         conflicts with a range that is held, or that a starving waiter (FIFO: any waiter) waits
- *         for. On error *range is held as before.
+ * @return 0; EINVAL [start, end) does not contain the range; EBUSY an added part conflicts with a
+ *         range that is held, or for which a starving waiter (FIFO: any waiter) waits. On error
+ *         *range is held as before.
  *
  * Requires:  *range is held in *lock.
  * Ordering:  acquire of the part that is added, as range_lock(), if it returns 0.
  * Progress:  never waits for the holder of a range; may wait for short internal locks.
  * Cost:      allocates nothing; as range_trylock() of the added parts for writing.   Since: 0.1
  */
-MMRANGE_API MMRANGE_CHECK_RESULT int range_tryextend(struct range_lock *lock, struct range_hold *range,
-						     uint64_t start, uint64_t end);
+MMRANGE_API MMRANGE_CHECK_RESULT int
+range_tryextend(struct range_lock *lock, struct range_hold *range, uint64_t start, uint64_t end);
 
 /**
- * Makes two ranges of one that is held: [start, point) stays in *range, [point, end) is in *upper.
+ * Splits a held range in two: [start, point) stays in *range, [point, end) is in *upper.
  *
  * @param point  inside the range: neither its start nor its end, nor beyond
  * @param upper  caller's storage, not in use; held like any other range when this returns 0
  * @return 0; EINVAL point is not inside the range: nothing has changed, *upper is not in use
  *
  * Requires:  *range is held in *lock.
- * Ensures:   nothing of it is released in between; both have the mode of the range.
+ * Ensures:   no part of the range is released in between; both parts have the mode of the range.
  * Cost:      allocates nothing; revokes the bias of the leaf; O(log n) in the ranges of the
  *            leaf.   Since: 0.1
  */
@@ -436,19 +441,20 @@ struct range_request {
  *
  * @param requests  at least one; no two may overlap; the call sorts them by start, also if it
  *                  fails, and they must stay in place until it returns
- * @param n         how many
+ * @param n         the number of requests
  * @return 0: all are held, each to be released by range_unlock() on its own; EINVAL n is 0, a range
- *         is empty or inverted, a mode is bad, or two overlap: nothing is held; ECANCELED the wait
- *         was ended by range_cancel() of one of them: nothing is held; EDEADLK as range_lock():
+ *         is empty or inverted, a mode is bad, or two overlap: nothing is held; ECANCELED
+ *         range_cancel() of one of them ended the wait: nothing is held; EDEADLK as range_lock():
  *         nothing is held
  *
- * Ensures:   while it waits, it holds nothing. It waits only for ranges that conflict with one of its
- *            own: ranges between its own do not matter. Calls that acquire several
+ * Ensures:   while it waits, the call holds nothing. It waits only for ranges that conflict with
+ *            one of its own: ranges between its own do not matter. Calls that acquire several
  *            ranges each do not wait for each other in a cycle, in whatever order they name them.
  * Ordering:  acquire, as range_lock() for each.
  * Progress:  blocking; the bounds of range_lock() hold. All ranges are granted in one moment.
  * Cost:      memory as range_lock(). As range_lock() for each range; O(n log n) to sort, O(n) if
- *            they are in order already. It locks all leaves of the ranges at once for a moment.   Since: 0.1
+ *            the requests are in order already. It locks all leaves of the ranges at once for a
+ *            moment.   Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_many(struct range_lock *lock,
 						     struct range_request *requests, size_t n);
@@ -481,17 +487,17 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock_many(struct range_lock *loc
 struct range_lock_stats {
 	uint64_t leaves; /* now: 1 + splits - merges */
 	uint64_t splits; /* so far */
-	uint64_t merges; /* so far, of leaves that were not used, or finer than the ranges that came */
-	uint64_t waits;  /* acquisitions that had to queue so far */
-	uint64_t biases; /* how often a leaf was given over to its readers so far */
+	uint64_t merges; /* so far, of leaves that were unused, or too fine for the ranges */
+	uint64_t waits;  /* acquisitions so far that had to queue */
+	uint64_t biases; /* how often a leaf became biased so far */
 };
 
 /**
  * Reads the statistics.
  *
- * The counters cover everything that happened before the call, and maybe some of what happens during
- * it. leaves, splits and merges belong to one moment. range_cancel() and range_lock_foreach() find
- * an acquisition that waits counts if it still waits.
+ * The counters cover all events before the call, and some of the events during it. leaves, splits
+ * and merges belong to one moment. range_cancel() and range_lock_foreach() can find an acquisition
+ * that waits counts, if it still waits.
  *
  * Progress:  takes one short internal lock, for a constant time. Locks no leaf and ends no bias.
  * Safety:    any thread, at any time, also from the function of range_lock_foreach(); not from
@@ -501,7 +507,7 @@ struct range_lock_stats {
  */
 MMRANGE_API void range_lock_stats(struct range_lock *lock, struct range_lock_stats *stats);
 
-/** What a range is doing. */
+/** The state of a range. */
 enum range_state {
 	RANGE_STATE_HELD,
 	RANGE_STATE_WAITING,
@@ -509,10 +515,10 @@ enum range_state {
 	RANGE_STATE_STARVING
 };
 
-/** What range_lock_foreach() says of a range. */
+/** A range that range_lock_foreach() reports. */
 struct range_info {
 	/**
-	 * Which one it is: an address to compare, or for range_cancel(). The range may have been
+	 * The range: an address to compare, or for range_cancel(). The range may have been
 	 * released, and its storage reused, by now.
 	 */
 	struct range_hold *range;
@@ -521,9 +527,10 @@ struct range_info {
 	enum range_mode mode;
 	enum range_state state;
 	/**
-	 * The thread that acquired it, or waits for it: on Linux what gettid() returned there, and
-	 * debuggers and /proc show; elsewhere a number that no two threads have in common. A range
-	 * that was held at the time of fork() keeps the number of the parent's thread in the child.
+	 * The thread that acquired the range, or waits for it: on Linux the number that gettid()
+	 * returned there, and that debuggers and /proc show; elsewhere a number that is unique to
+	 * the thread. A range that was held at the time of fork() keeps the number of the parent's
+	 * thread in the child.
 	 */
 	uint32_t thread;
 };
@@ -531,45 +538,46 @@ struct range_info {
 /**
  * Calls a function for every range that is held or waits.
  *
- * The call goes through the lock in parts (its leaves), in the order of their keys. In each part, it
- * reports first the ranges that are held, by start, then the ranges that wait, in the order of their
- * arrival; ranges with the same start, or the same time of arrival, by address. It copies up to 64
- * ranges of a part at a time, and calls fn for each of them with nothing locked. So fn learns
+ * The call goes through the lock in parts (its leaves), in the order of their keys. In each part,
+ * it reports first the ranges that are held, by start, then the ranges that wait, in the order of
+ * their arrival; ranges with the same start, or the same time of arrival, by address. It copies up
+ * to 64 ranges of a part at a time, and calls fn for each of them with nothing locked. So fn learns
  * what was true a moment ago; for a part with up to 64 ranges, what was true at one moment.
  *
  * Meanwhile ranges come and go. A range that is held from the beginning of the call to its end is
- * reported exactly once, and so is a range that waits from the beginning to the end. From the moment
- * at which a range begins to wait, or is granted at once, until it is released, it is reported once
- * at most. A wait that begins during the call is not reported, and a range that is granted, or made
- * by range_split(), during the call may be left out. If range_shrink() or range_tryextend() moves the
- * start of a range during the call, these promises do not hold for that range.
+ * reported exactly once, and so is a range that waits from the beginning to the end. From the
+ * moment at which a range begins to wait, or is granted at once, until it is released, it is
+ * reported once at most. A wait that begins during the call is not reported, and a range that is
+ * granted, or made by range_split(), during the call may be left out. If range_shrink() or
+ * range_tryextend() moves the start of a range during the call, these promises do not hold for that
+ * range.
  *
- * The call ends although other threads come again and again: of a part it reports no more waiters
+ * The call ends although other threads come again and again. Of a part it reports no more waiters
  * than waited when the call began, and no held range that starts beyond the last one that was held
- * there when the call came to the part. If a part has more than 64 held ranges, ranges that are
- * granted meanwhile below that start, and behind the last one reported, are reported too.
+ * there when the call came to the part. If a part has more than 64 held ranges, the call also
+ * reports ranges that are granted meanwhile below that start, and behind the last one reported.
  *
- * To end all waits, for a shutdown, let fn call range_cancel() for each range that is not held. A
- * thread that has not come to wait yet is not found. So the threads must first be told, by a flag for
- * example, to begin no further acquisition, and the call must be repeated until each of them is known
- * to have left its acquisition.
+ * To end all waits, for a shutdown, let fn call range_cancel() for each range that is not held. The
+ * call does not find a thread that has not come to wait yet. So the program must first tell the
+ * threads, by a flag for example, to begin no further acquisition, and must repeat the call until
+ * it knows that each of them has left its acquisition.
  *
- * @param fn   may call any function on any lock, and wait, but must not destroy or initialise this
- *             lock, nor call range_lock_child() on it. It must return: not leave by longjmp() or an
- *             exception, not switch to another stack, as by swapcontext(), and not end its thread.
- *             What info points to is gone when it returns. Another result than 0 ends the walk.
+ * @param fn may call any function on any lock, and wait, but must not destroy or initialise this
+ *             lock, nor call range_lock_child() on it. It must return: it must not leave by
+ *             longjmp() or an exception, switch to another stack, as by swapcontext(), or end its
+ *             thread. *info is gone when it returns. A result other than 0 ends the walk.
  * @param arg  for fn
  * @return 0, or the result of fn that ended the walk
  *
  * Progress:  never waits for the holder of a range, unless fn does; may wait for short internal
  *            locks. Delays other threads only in the leaf that it examines, and not while fn runs.
  * Safety:    any thread, at any time; not from signal handlers. fn runs with cancellation disabled:
- *            a cancellation that is pending stays so until after the call. The checked build stops
- *            the process if fn ends the life of the lock or the thread, and at the thread's next call
+ *            a pending cancellation stays pending until after the call. The checked build stops the
+ *            process if fn ends the life of the lock or the thread, and at the thread's next call
  *            of a function on any lock if fn was left by longjmp().
- * Cost:      allocates nothing; about 4 KiB of stack; revokes every bias. O(leaves + ranges), and fn; in
- *            a part that has more than 64 ranges, for each 64 of its n waiters O(n). For debugging
- *            and supervision, not for hot paths.   Since: 0.1
+ * Cost:      allocates nothing; about 4 KiB of stack; revokes every bias. O(leaves + ranges), and
+ *            fn; in a part that has more than 64 ranges, for each 64 of its n waiters O(n). For
+ *            debugging and supervision, not for hot paths.   Since: 0.1
  */
 MMRANGE_API int range_lock_foreach(struct range_lock *lock,
 				   int (*fn)(const struct range_info *info, void *arg), void *arg);
@@ -578,25 +586,26 @@ MMRANGE_API int range_lock_foreach(struct range_lock *lock,
  * In the child of fork(): makes the lock as it was when it was new, whatever the threads of the
  * parent were doing with it. No range is held, no thread waits, the attributes are the same.
  *
- * What the parent held, also the thread that called fork(), is not held in the child: the range is
- * the child's storage again, and is not to be unlocked there. Of the data that ranges stand for,
- * the child has what was in memory at the moment of fork(), maybe half written. If it needs them
- * whole, acquire the full range before fork(), and release it in the parent afterwards.
+ * The child does not hold the ranges that the parent's threads held, not even those of the thread
+ * that called fork(): such a range is the child's storage again, and the child must not unlock it.
+ * Of the data that ranges protect, the child has the contents of memory at the moment of fork(),
+ * which may be half written. If it needs them whole, acquire the full range before fork(), and
+ * release it in the parent afterwards.
  *
- * The child also calls this, for each lock that another thread of the parent may have used, before it
- * uses the lock's memory, or that of a range that the thread that called fork() held in it, for
- * anything else, also for another lock or range.
+ * The child also calls this, for each lock that another thread of the parent may have used, before
+ * it reuses the lock's memory, or the memory of a range that the thread that called fork() held in
+ * it, also for another lock or range.
  *
  * A child of a process that had only one thread may leave this out, and then has its copy of
- * everything that is held. Any child may leave it out that uses no lock before it executes another
- * program.
+ * all held ranges. Any child may leave it out that uses no lock before it executes another program.
  *
  * Requires:  called by the thread that fork() returned in, before it starts another thread and
  *            before it calls another function on the lock; for each lock that it is going to use
- *            and that another thread of the parent may have used. At the time of fork() no thread was
- *            in range_lock_init() or range_lock_destroy() of it, and the calling thread in no
- *            function of the lock, not even in its memory hooks. The hook free is called in the
- *            child for what alloc returned in the parent, and must work there, as the default does.
+ *            and that another thread of the parent may have used. At the time of fork() no thread
+ *            was in range_lock_init() or range_lock_destroy() of it, and the calling thread in no
+ *            function of the lock, not even in its memory hooks. The function calls the hook free
+ *            in the child, for the memory that alloc returned in the parent. The hook must work
+ *            there, as the default does.
  * Ensures:   the memory of leaves is given back. A block that another thread was just getting from
  *            alloc at the time of fork() is not: the child loses it.
  * Cost:      cannot fail; allocates nothing; O(leaves); in the checked build also O(ranges in use
@@ -605,11 +614,11 @@ MMRANGE_API int range_lock_foreach(struct range_lock *lock,
 MMRANGE_API void range_lock_child(struct range_lock *lock);
 
 /**
- * Tells the library that the calling thread is about to block on a mutex of the program, so that the
- * checked build finds deadlocks over ranges and mutexes. Other builds do nothing.
+ * Tells the library that the calling thread is about to block on a mutex of the program, so that
+ * the checked build finds deadlocks over ranges and mutexes. Other builds do nothing.
  *
- * The program calls this before it blocks, range_lock_mutex_locked() as soon as it has the mutex, and
- * range_lock_mutex_unlocked() before it unlocks the mutex:
+ * The program calls this before it blocks, range_lock_mutex_locked() as soon as it has the mutex,
+ * and range_lock_mutex_unlocked() before it unlocks the mutex:
  *
  *	if (pthread_mutex_trylock(&mutex)) {
  *		if (range_lock_mutex_wait(&mutex))
@@ -624,33 +633,35 @@ MMRANGE_API void range_lock_child(struct range_lock *lock);
  * (Annotations for thread sanitizers are placed in the same way: __tsan_mutex_pre_lock(),
  * __tsan_mutex_post_lock(), __tsan_mutex_pre_unlock().)
  *
- * A mutex is anything that one thread at a time owns, blocks others, and is unlocked by its owner. A
- * thread that waits with a deadline must not call this function, nor one that waits for a mutex that
- * lets in several owners, as a read-write lock does. Around a wait on a condition variable, the
- * program calls range_lock_mutex_unlocked() before it, and range_lock_mutex_locked() after it.
+ * A mutex is any object that one thread at a time owns, that blocks others, and that its owner
+ * unlocks. A thread that waits with a deadline must not call this function. Neither must a thread
+ * that waits for a mutex that lets in several owners, as a read-write lock does. Around a wait on a
+ * condition variable, the program calls range_lock_mutex_unlocked() before it, and
+ * range_lock_mutex_locked() after it.
  *
  * @param mutex  an address to compare, not read; any that the program uses for this mutex alone
- * @return 0; checked build only: EDEADLK the wait would not end, because threads that wait without a
- *         deadline, for mutexes or ranges, wait for each other: the library has written the cycle to
- *         stderr, and forgotten the wait. Blocking on the mutex all the same is a deadlock.
+ * @return 0; checked build only: EDEADLK the wait would not end, because threads that wait without
+ *         a deadline, for mutexes or ranges, wait for each other: the library has written the cycle
+ *         to stderr, and forgotten the wait. Blocking on the mutex all the same is a deadlock.
  *
  * Requires:  from the return with 0 until range_lock_mutex_locked(), or range_lock_mutex_unlocked()
  *            if the program does not get the mutex, the thread calls no other function of the
- *            library. A thread that owns a recursive mutex does not call this function for it again,
- *            as above.
- * Ensures:   if a later wait completes a cycle, that one finds it: range_lock(), range_timedlock()
+ *            library. A thread that owns a recursive mutex does not call this function for it
+ *            again, as above.
+ * Ensures:   if a later wait completes a cycle, that wait finds it: range_lock(), range_timedlock()
  *            without a deadline, range_lock_many() or this function returns EDEADLK. Where a waiter
  *            for a range closes a cycle by becoming starving, the youngest wait for a range ends.
- * Progress:  never waits for the owner of a mutex or the holder of a range. May wait for short internal
- *            locks; in the checked build at most about 0.1 s for parts of a lock that are changing.
- *            After that time it may miss a cycle.
+ * Progress:  never waits for the owner of a mutex or the holder of a range. May wait for short
+ *            internal locks; in the checked build at most about 0.1 s for parts of a lock that are
+ *            changing. After that time it may miss a cycle.
  * Safety:    any thread; not from signal handlers; not a cancellation point. After fork() the child
  *            knows the mutexes that its thread owns, and no others.
- * Lifetime:  the mutex may be destroyed, and its memory reused, when no thread owns it or waits for it.
+ * Lifetime:  the mutex may be destroyed, and its memory reused, when no thread owns it or waits for
+ *            it.
  * Cost:      allocates nothing. The library has room for some thousand mutexes that are locked, and
- *            some hundred threads that wait for one; of more it forgets some, and may miss cycles, but
- *            reports none that does not exist. O(1) if the thread holds no range and owns no mutex;
- *            otherwise O(waits and ranges that it reaches).   Since: 0.2
+ *            some hundred threads that wait for one. Beyond that it forgets some, and may miss
+ *            cycles, but never reports a cycle that does not exist. O(1) if the thread holds no
+ *            range and owns no mutex; otherwise O(waits and ranges that it reaches).   Since: 0.2
  */
 MMRANGE_API int range_lock_mutex_wait(const void *mutex);
 
@@ -671,9 +682,9 @@ MMRANGE_API void range_lock_mutex_locked(const void *mutex);
  * Tells the library that the calling thread is about to unlock a mutex, or has given up its wait
  * for it. Other builds than the checked one do nothing.
  *
- * If another thread owns the mutex, or none does, only a wait of the calling thread ends. A thread that
- * unlocks a mutex without this call is taken for its owner until another thread calls
- * range_lock_mutex_locked(), and may be part of a cycle that does not exist.
+ * If another thread owns the mutex, or no thread does, only a wait of the calling thread ends. If a
+ * thread unlocks a mutex without this call, the library takes it for the owner until another thread
+ * calls range_lock_mutex_locked(), and may report a cycle that does not exist.
  *
  * Otherwise as range_lock_mutex_locked().   Since: 0.2
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * range_lock.hpp - the range lock for C++11 and later: a lock, and a guard that releases what it holds.
+ * range_lock.hpp - the range lock for C++11 and later: a lock, and a guard that releases its range.
  *
  *	mmrange::range_mutex mutex;
  *
@@ -8,19 +8,20 @@
  *	mmrange::range_guard guard(mutex, hold, offset, offset + length, RANGE_WRITE);
  *	... no other thread reads or writes [offset, offset + length) until guard is destroyed ...
  *
- * Everything here is inline, calls the functions of range_lock.h, and promises what they promise. It
- * allocates nothing beside them. Functions that range_lock.h has and that have no member here take
- * native_handle().
+ * All members are inline, call the functions of range_lock.h, and keep their promises. They
+ * allocate nothing beyond what those functions allocate. Call the functions of range_lock.h that
+ * have no member here with native_handle().
  *
- * A range_hold must not move while it is held. So a guard does not contain it but refers to it: moving
- * the guard moves the reference only. A guard can be returned from a function, stored in a container, or
- * given to another thread, which may release the range, as long as the range_hold stays in place. A
- * range_hold that is declared before its guard, in the same scope or a wider one, does so.
+ * A range_hold must not move while it is held. So a guard does not contain it but refers to it:
+ * moving the guard moves the reference only. A program can return a guard from a function, store it
+ * in a container, or give it to another thread, which may release the range, as long as the
+ * range_hold stays in place. A range_hold that is declared before its guard, in the same scope or a
+ * wider one, stays in place.
  *
  * A function that fails throws std::system_error, whose code() is the errno value that range_lock.h
- * documents for the failure, in std::generic_category(). That a range is busy, or a deadline has passed,
- * is no failure but a result, false. After an exception nothing is held that was not held before, and
- * what was held still is.
+ * documents for the failure, in std::generic_category(). A busy range or a passed deadline is no
+ * failure but a result, false. An exception changes nothing: the same ranges are held as before the
+ * call.
  */
 #ifndef MMRANGE_RANGE_LOCK_HPP
 #define MMRANGE_RANGE_LOCK_HPP
@@ -40,7 +41,7 @@
 namespace mmrange
 {
 
-/** Belongs to the implementation. */
+/** Internal. */
 namespace detail
 {
 
@@ -50,7 +51,7 @@ inline void check(int error)
 		throw std::system_error(error, std::generic_category());
 }
 
-/* Whether a call succeeded; false if it ended with the one error that is a result. */
+/* Whether a call succeeded; false if it returned the one error that is a result. */
 inline bool succeeded(int error, int result)
 {
 	if (error == result)
@@ -59,7 +60,7 @@ inline bool succeeded(int error, int result)
 	return true;
 }
 
-/* The clocks of the C++ library by their POSIX names: as in libstdc++, and in libc++ on Linux. */
+/* The POSIX names of the C++ library's clocks, as in libstdc++, and in libc++ on Linux. */
 template <class Clock> struct posix_clock;
 template <> struct posix_clock<std::chrono::steady_clock> {
 	static clockid_t id()
@@ -74,7 +75,10 @@ template <> struct posix_clock<std::chrono::system_clock> {
 	}
 };
 
-/* Longer times are no limit: fewer nanoseconds than this fit into 64 bits, even with those since boot. */
+/*
+ * Longer times are no limit. The nanoseconds of shorter ones fit into 64 bits, even together with
+ * those since boot.
+ */
 template <class Rep, class Period>
 bool without_limit(const std::chrono::duration<Rep, Period> &time)
 {
@@ -111,8 +115,9 @@ inline struct timespec to_timespec(std::chrono::nanoseconds since_epoch)
 /**
  * A range lock: owns a struct range_lock, which it makes and destroys.
  *
- * Lifetime: as struct range_lock, it stays where it is, so it can be neither copied nor moved. An object
- *           with static storage and the default attributes is initialised before any constructor runs.
+ * Lifetime: as a struct range_lock, it stays in place, so it can be neither copied nor moved. An
+ *           object with static storage and the default attributes is initialised before any
+ *           constructor runs.
  */
 class range_mutex
 {
@@ -124,13 +129,17 @@ public:
 	{
 	}
 
-	/** Makes a lock with these attributes; throws as range_lock_init() fails.   Since: 0.1 */
+	/** Makes a lock with these attributes; throws if range_lock_init() fails.   Since: 0.1 */
 	explicit range_mutex(const range_lock_attr &attributes) : lock_ RANGE_LOCK_INITIALIZER
 	{
 		detail::check(range_lock_init(&lock_, &attributes));
 	}
 
-	/** As range_lock_destroy(). If a range is held or waits, calls std::terminate().   Since: 0.1 */
+	/**
+	 * As range_lock_destroy(). If a range is held or waits, calls std::terminate().
+	 *
+	 * Since: 0.1
+	 */
 	~range_mutex()
 	{
 		if (range_lock_destroy(&lock_))
@@ -140,7 +149,7 @@ public:
 	range_mutex(const range_mutex &) = delete;
 	range_mutex &operator=(const range_mutex &) = delete;
 
-	/** Acquires [start, end), waiting; throws as range_lock() fails.   Since: 0.1 */
+	/** Acquires [start, end), waiting; throws if range_lock() fails.   Since: 0.1 */
 	void lock(range_hold &hold, std::uint64_t start, std::uint64_t end, range_mode mode)
 	{
 		detail::check(::range_lock(&lock_, &hold, start, end, mode));
@@ -149,8 +158,8 @@ public:
 	/**
 	 * Acquires [start, end) if that needs no waiting for a range.
 	 *
-	 * @return whether it is held; otherwise range_trylock() failed with EBUSY. Throws as it fails with
-	 *         another error.   Since: 0.1
+	 * @return whether the range is held; otherwise range_trylock() failed with EBUSY. Throws if
+	 *         it fails with another error.   Since: 0.1
 	 */
 	MMRANGE_CHECK_RESULT bool try_lock(range_hold &hold, std::uint64_t start, std::uint64_t end,
 					   range_mode mode)
@@ -159,13 +168,14 @@ public:
 	}
 
 	/**
-	 * Acquires [start, end), waiting until a deadline at most. If the range is free it is acquired even
-	 * when the deadline has passed.
+	 * Acquires [start, end), waiting until a deadline at most. Acquires a free range even after
+	 * the deadline.
 	 *
-	 * @param deadline  of std::chrono::steady_clock or std::chrono::system_clock, whose changes move it;
-	 *                  285 years after the epoch of the clock or later, there is no deadline
-	 * @return whether it is held; otherwise the deadline has passed. Throws as range_timedlock() fails
-	 *         with another error than ETIMEDOUT.   Since: 0.1
+	 * @param deadline a time of std::chrono::steady_clock or std::chrono::system_clock, where
+	 *                  changes of the clock move it; 285 years after the epoch of the clock or
+	 *                  later, no deadline
+	 * @return whether the range is held; otherwise the deadline has passed. Throws if
+	 *         range_timedlock() fails with another error than ETIMEDOUT.   Since: 0.1
 	 */
 	template <class Clock, class Duration>
 	MMRANGE_CHECK_RESULT bool
@@ -185,7 +195,7 @@ public:
 					 ETIMEDOUT);
 	}
 
-	/** As try_lock_until() that time from now on, by std::chrono::steady_clock.   Since: 0.1 */
+	/** As try_lock_until() with now + timeout, by std::chrono::steady_clock.   Since: 0.1 */
 	template <class Rep, class Period>
 	MMRANGE_CHECK_RESULT bool try_lock_for(range_hold &hold, std::uint64_t start,
 					       std::uint64_t end, range_mode mode,
@@ -205,7 +215,7 @@ public:
 		range_unlock(&lock_, &hold);
 	}
 
-	/** The lock, for the functions of range_lock.h. It must not be destroyed by them.   Since: 0.1 */
+	/** The lock, for functions of range_lock.h other than range_lock_destroy().   Since: 0.1 */
 	native_handle_type native_handle() noexcept
 	{
 		return &lock_;
@@ -216,10 +226,11 @@ private:
 };
 
 /**
- * Holds a range of a range_mutex, or nothing, and releases it in its destructor.
+ * Holds a range of a range_mutex, or nothing, and releases the range in its destructor.
  *
- * Requires: the range_hold and the range_mutex outlive the guard, or the time for which it holds.
- * Safety:   one guard is for one thread at a time. Another thread than the one that acquired the range
+ * Requires: the range_hold and the range_mutex outlive the guard, or the time for which it holds a
+ * range. Safety: one guard is for one thread at a time. A thread other than the one that acquired
+ * the range
  *           may release it, or destroy the guard.
  */
 class range_guard
@@ -243,7 +254,7 @@ public:
 		set(mutex, hold, mutex.try_lock(hold, start, end, mode));
 	}
 
-	/** Acquires [start, end), or holds nothing, as range_mutex::try_lock_until().   Since: 0.1 */
+	/** Acquires [start, end) or nothing, as range_mutex::try_lock_until().   Since: 0.1 */
 	template <class Clock, class Duration>
 	range_guard(range_mutex &mutex, range_hold &hold, std::uint64_t start, std::uint64_t end,
 		    range_mode mode, const std::chrono::time_point<Clock, Duration> &deadline)
@@ -259,19 +270,23 @@ public:
 		set(mutex, hold, mutex.try_lock_for(hold, start, end, mode, timeout));
 	}
 
-	/** Takes over a range that is held, as by range_lock_many().   Since: 0.1 */
+	/** Takes over a held range, for example of range_lock_many().   Since: 0.1 */
 	range_guard(range_mutex &mutex, range_hold &hold, std::adopt_lock_t) noexcept
 	    : mutex_(&mutex), hold_(&hold)
 	{
 	}
 
-	/** Takes over what other holds, which then holds nothing. *hold() stays in place.   Since: 0.1 */
+	/**
+	 * Takes over the range of other, which then holds nothing. *hold() stays in place.
+	 *
+	 * Since: 0.1
+	 */
 	range_guard(range_guard &&other) noexcept : mutex_(other.mutex_), hold_(other.hold_)
 	{
 		other.release();
 	}
 
-	/** Takes over what other holds, and releases what this guard held.   Since: 0.1 */
+	/** Takes over the range of other, and releases the old one.   Since: 0.1 */
 	range_guard &operator=(range_guard &&other) noexcept
 	{
 		range_guard taken(std::move(other));
@@ -289,7 +304,7 @@ public:
 		reset();
 	}
 
-	/** Exchanges what two guards hold.   Since: 0.1 */
+	/** Exchanges the ranges of two guards.   Since: 0.1 */
 	void swap(range_guard &other) noexcept
 	{
 		std::swap(mutex_, other.mutex_);
@@ -306,7 +321,7 @@ public:
 		return owns_lock();
 	}
 
-	/** The lock of the range, and its storage; nullptr if the guard holds nothing.   Since: 0.1 */
+	/** The range's lock, or its storage; nullptr if the guard holds nothing.   Since: 0.1 */
 	range_mutex *mutex() const noexcept
 	{
 		return mutex_;
@@ -316,7 +331,7 @@ public:
 		return hold_;
 	}
 
-	/** Gives up the range without releasing it: the caller does that.   Since: 0.1 */
+	/** Gives up the range without releasing it: the caller has to release it.   Since: 0.1 */
 	range_hold *release() noexcept
 	{
 		range_hold *hold = hold_;
@@ -327,8 +342,8 @@ public:
 	}
 
 	/*
-	 * These change the range that the guard holds. If it holds none, they throw std::system_error with
-	 * EPERM, as std::unique_lock::unlock() does.
+	 * The following members change the range that the guard holds. If it holds none, they throw
+	 * std::system_error with EPERM, as std::unique_lock::unlock() does.
 	 */
 
 	/** Releases the range.   Since: 0.1 */
@@ -344,21 +359,28 @@ public:
 		range_downgrade(require_range(), hold_);
 	}
 
-	/** Makes a reader a writer, as range_tryupgrade(); false: busy, and still a reader.   Since: 0.1 */
+	/**
+	 * Makes a reader a writer, as range_tryupgrade(). False: the range is busy, and still a
+	 * reader's.
+	 *
+	 * Since: 0.1
+	 */
 	MMRANGE_CHECK_RESULT bool try_upgrade()
 	{
 		return detail::succeeded(range_tryupgrade(require_range(), hold_), EBUSY);
 	}
 
-	/** Releases all but [start, end); throws as range_shrink() fails.   Since: 0.1 */
+	/** Releases all but [start, end); throws if range_shrink() fails.   Since: 0.1 */
 	void shrink(std::uint64_t start, std::uint64_t end)
 	{
 		detail::check(range_shrink(require_range(), hold_, start, end));
 	}
 
 	/**
-	 * Extends the range to [start, end), as range_tryextend(); false: busy, and as before. Throws as
-	 * that fails with another error.   Since: 0.1
+	 * Extends the range to [start, end), as range_tryextend(). False: the added part is busy,
+	 * and the range is as before. Throws if range_tryextend() fails with another error.
+	 *
+	 * Since: 0.1
 	 */
 	MMRANGE_CHECK_RESULT bool try_extend(std::uint64_t start, std::uint64_t end)
 	{
@@ -367,7 +389,7 @@ public:
 	}
 
 	/**
-	 * Keeps [start, point), and returns a guard of the rest, which upper is the storage of; throws as
+	 * Keeps [start, point), and returns a guard of the rest, whose storage is upper. Throws if
 	 * range_split() fails.   Since: 0.1
 	 */
 	MMRANGE_CHECK_RESULT range_guard split(std::uint64_t point, range_hold &upper)
@@ -400,7 +422,7 @@ private:
 	range_hold *hold_ = nullptr;
 };
 
-/** Exchanges what two guards hold.   Since: 0.1 */
+/** Exchanges the ranges of two guards.   Since: 0.1 */
 inline void swap(range_guard &one, range_guard &other) noexcept
 {
 	one.swap(other);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_read() and mm_write(): as the processor, page by page. What is in the thread's TLB is used
- * without asking anybody; what is not is looked up in the page table, and faults if it is not there:
- * see fault.c. Between mm__thread_enter() and mm__thread_leave() nobody takes the translation
- * away, nor the frame that it leads to. But the system may take a page of a file away at any time, as
- * the file becomes shorter.
+ * mm_read() and mm_write() access memory as a processor does, page by page. The thread uses a
+ * translation that its TLB has without asking any other thread. Otherwise it looks the page up in
+ * the page table, and faults if the page is not there: see fault.c. Between mm__thread_enter() and
+ * mm__thread_leave() no thread takes away the translation or the frame that it leads to. But the
+ * system may take a page of a file away at any time, as the file becomes shorter.
  */
 #include "bytes.h"
 #include "guard.h"
@@ -13,14 +13,14 @@
 #include <errno.h>
 
 struct copy {
-	void *to;         /* reading */
-	const void *from; /* writing */
+	void *to;         /* mm_read() */
+	const void *from; /* mm_write() */
 	size_t length;
 };
 
 enum outcome {
 	COPIED,
-	MISSED, /* the TLB does not have it, or does not allow it */
+	MISSED, /* the TLB does not have the page, or does not allow the access */
 	ENDED   /* the file does not have the page any more */
 };
 
@@ -37,7 +37,7 @@ static void copy_bytes(const struct copy *copy, uint64_t entry, uint64_t addr)
 	}
 }
 
-/* A page of a file, or a private copy of one, which lives as long as that. */
+/* The page belongs to a file, or is a private copy of a file's page and lives as long as that. */
 static enum outcome copy_guarded(const struct copy *copy, const struct mm__tlb_entry *slot,
 				 uint64_t addr)
 {
@@ -55,7 +55,7 @@ static enum outcome copy_guarded(const struct copy *copy, const struct mm__tlb_e
 	return copied ? COPIED : ENDED;
 }
 
-/* Copies within one page. *entry, unless it missed: what the TLB has. */
+/* Copies within one page. Sets *entry, unless the access missed: to the entry in the TLB. */
 static enum outcome try_copy(struct mm__thread *thread, uint64_t addr, const struct copy *copy,
 			     int access, uint64_t *entry)
 {
@@ -76,8 +76,8 @@ static enum outcome try_copy(struct mm__thread *thread, uint64_t addr, const str
 	return outcome;
 }
 
-static int copy_in_page(struct mm__thread *thread, uint64_t addr, const struct copy *copy, int access,
-			struct mm_siginfo *info)
+static int copy_in_page(struct mm__thread *thread, uint64_t addr, const struct copy *copy,
+			int access, struct mm_siginfo *info)
 {
 	for (;;) {
 		uint64_t entry;

@@ -1,49 +1,54 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_brk(). What has to be held depends on where the heap ends, which another thread may change
- * before it is held: so that is looked at again, and if it has changed, all starts anew.
+ * mm_brk(). The range that the thread must hold depends on the end of the heap, which another
+ * thread may change before the thread holds the range. The thread therefore looks at the end again.
+ * If the end has changed, the thread starts anew.
  *
  * The end is one word, which no lock protects. It changes in two ways:
  *
- * (BRK-A) within its last page, by a compare-and-swap, whatever other threads hold;
- * (BRK-B) to another page, in an edit of the pages between the two ends, which the thread holds for writing.
+ *	BRK-A  within its last page: by a compare-and-swap, whatever other threads hold;
+ *	BRK-B  to another page: in an edit of the pages between the two ends, which the thread holds
+ *	       for writing.
  *
- * Claim: two changes of the second kind from the same page exclude each other, although one may hold what
- * is above the page and the other what is below. Both edits have the end of this page at an end of their
- * range. So both have the border node of this address locked: see (L-C) and (L-D) in vma_border.c, and where the tree
- * has no border node, the VMA tree lock. The one that comes second finds another end than it has begun with, and starts
- * anew. A change of the first kind may come between the look of the second kind and its store: then the
- * change has been made just before that, and the page of the end, on which the edit depends, is the same.
+ * Claim: two changes by BRK-B from the same page exclude each other, although one thread may hold
+ * the pages above that page and the other the pages below. Each edit has the end of this page at an
+ * end of its range. So both lock the border node of this address, see BORDER-C and BORDER-D in
+ * vma_border.c; or the VMA tree lock, if the tree has no border node. The second edit finds another
+ * end than it began with, and its thread starts anew. A change by BRK-A may come between the last
+ * look of a change by BRK-B and its store. It then took effect just before the look: the page of
+ * the end, on which the edit depends, is the same.
  *
- * So each call takes effect at one moment: its swap; its store; or its last look, if it changes nothing.
+ * So each call takes effect at one moment: at its swap, at its store, or, if it changes nothing, at
+ * its last look.
  *
- *	[B1] VMAs change, then the end, release	[B2] the end, acquire, then VMAs
+ *	[BRK-W] VMAs change, then the end, release     [BRK-R] load the end, acquire, then VMAs
  *
- * A thread that reads the new end of a heap that has grown finds the heap there.
+ * A thread that reads the new end of a heap that has grown therefore finds the heap there.
  *
- * Linux keeps a page free behind the heap, and in front of a stack the gap of the stack. A mapping in that
- * page would begin where the range of the edit ends, and so be in its border node. If the border node has no mapping above
- * the heap, ends within the gap of a stack, and the space may have stacks, the next mapping is looked for with
- * the VMA tree lock. That does not keep other threads from mapping a stack in another border node meanwhile: a stack that
- * is mapped while mm_brk() goes on may be seen by it or not. Both orders are right, as a stack may be mapped
- * less than its gap above a heap. A stack that grows holds everything, and so the end of the heap stays while
- * it looks at its gap.
+ * Linux keeps a page free behind the heap and, in front of a stack, the stack's gap. A mapping in
+ * that page would begin at the end of the edit's range, and so be in its border node. The border
+ * node may have no mapping above the heap, and end within the gap of a possible stack. If the space
+ * may then have stacks, the thread looks for the next mapping with the VMA tree lock. That does not
+ * keep other threads from mapping a stack in another border node meanwhile. mm_brk() may miss a
+ * stack that is mapped while it runs. Both orders are right, because a thread may map a stack less
+ * than its gap above a heap. A thread that grows a stack holds the whole space, so the end of the
+ * heap stays while that thread looks at the gap.
  */
 #include "internal.h"
 
 #include <errno.h>
 
 static const struct mm__vma_kind heap = { MM_PROT_READ | MM_PROT_WRITE,
-					   MM_MAP_PRIVATE | MM_MAP_ANONYMOUS, NULL, 0 };
+					  MM_MAP_PRIVATE | MM_MAP_ANONYMOUS, NULL, 0 };
 
 uint64_t mm__brk(const struct mm *mm)
 {
-	/* acquire [B2]: pairs with [B1] */
+	/* acquire [BRK-R]: pairs with [BRK-W] */
 	return atomic_load_explicit(&mm->brk, memory_order_acquire);
 }
 
 /*
- * The functions that follow are called in an edit. They say whether the heap could be changed.
+ * These two functions are called in an edit, and return whether they changed the heap.
  */
 
 static bool grow(struct mm__edit *edit, uint64_t old_end, uint64_t new_end)
@@ -59,7 +64,7 @@ static bool shrink(struct mm__edit *edit, struct mm__cut *cut)
 	return !mm__range_free(edit, cut->start, cut->end) && !mm__vmas_remove(edit, cut);
 }
 
-/* Where the last page stays the same, nothing needs to be held. (BRK-A) */
+/* [BRK-A]: the last page stays the same, so the thread need not hold a range. */
 static int move_in_page(struct mm *mm, uint64_t old, uint64_t brk, uint64_t *now)
 {
 	*now = old;
@@ -71,8 +76,8 @@ static int move_in_page(struct mm *mm, uint64_t old, uint64_t brk, uint64_t *now
 }
 
 /*
- * Begins the edit. Returns whether the heap may grow, if it is to, for all that the edit itself does not see:
- * what another border node has.
+ * Begins the edit. Returns false if the heap is to grow and another border node, which the edit
+ * does not see, forbids it.
  */
 static bool begin_edit(struct mm__edit *edit, struct mm__thread *thread, uint64_t old_end,
 		       uint64_t new_end)
@@ -92,7 +97,10 @@ static bool begin_edit(struct mm__edit *edit, struct mm__thread *thread, uint64_
 	return may_grow;
 }
 
-/* Both ends are those of whole pages. Linux keeps a page free behind the heap, and the gap of a stack. */
+/*
+ * The ends are those of whole pages. Linux keeps a page free behind the heap, and the gap of a
+ * stack.
+ */
 static bool resize(struct mm__edit *edit, uint64_t old_end, uint64_t new_end, struct mm__cut *cut)
 {
 	if (new_end < old_end)
@@ -101,7 +109,7 @@ static bool resize(struct mm__edit *edit, uint64_t old_end, uint64_t new_end, st
 	       grow(edit, old_end, new_end);
 }
 
-/* With the range between the two ends. (BRK-B) */
+/* [BRK-B]: the caller holds the range between the two ends. */
 static int move_held(struct mm__thread *thread, uint64_t old, uint64_t brk, uint64_t *now)
 {
 	struct mm *mm = thread->mm;
@@ -121,7 +129,7 @@ static int move_held(struct mm__thread *thread, uint64_t old, uint64_t brk, uint
 		mm__vmas_keep(&cut);
 		error = EAGAIN;
 	} else if (may_grow && resize(&edit, old_end, new_end, &cut)) {
-		/* release [B1]: pairs with [B2] */
+		/* release [BRK-W]: pairs with [BRK-R] */
 		atomic_store_explicit(&mm->brk, brk, memory_order_release);
 		moved = true;
 	}
@@ -134,8 +142,8 @@ static int move_held(struct mm__thread *thread, uint64_t old, uint64_t brk, uint
 }
 
 /*
- * Moves the end from old, if it is there still; *now is where it is afterwards. EAGAIN: it was not
- * there.
+ * Moves the end from old, unless another thread has moved it: then returns EAGAIN. Stores the end
+ * afterwards in *now.
  */
 static int move_end(struct mm__thread *thread, uint64_t old, uint64_t brk, uint64_t *now)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bytes - copying bytes that other threads may read and write meanwhile, without any lock: those of
- * simulated memory. Each byte that is copied is one that was there; what is torn between them is up
- * to whoever shares them.
+ * bytes - copies bytes of simulated memory, which other threads may read and write meanwhile
+ * without any lock. Each byte that is copied was there at some moment. The threads that share the
+ * bytes have to expect torn data between them.
  *
- * All accesses are atomic and relaxed, as plain ones would be a data race in C11. Words go as a
- * whole where both sides have the same alignment, which all of a page has with all of another.
+ * All accesses are atomic and relaxed, because plain ones would be a data race in C11. Words are
+ * copied as a whole where source and target have the same alignment, as any two pages have.
  */
 #ifndef MM_BYTES_H
 #define MM_BYTES_H
@@ -13,7 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* May stand for bytes of any type. As wide as is atomic on every machine without a library. */
+/*
+ * May alias bytes of any type. It is as wide as every machine can access atomically without a
+ * library.
+ */
 typedef uintptr_t __attribute__((__may_alias__)) mm__word;
 
 #define MM__WORD sizeof(mm__word)
@@ -30,7 +33,7 @@ static inline void mm__word_copy(unsigned char *to, const unsigned char *from)
 			 __ATOMIC_RELAXED);
 }
 
-/* As memcpy(): the two do not overlap. */
+/* As memcpy(): source and target do not overlap. */
 static inline void mm__bytes_copy(void *to, const void *from, size_t n)
 {
 	const unsigned char *source = from;
@@ -49,7 +52,7 @@ static inline void mm__bytes_copy(void *to, const void *from, size_t n)
 		mm__byte_copy(target++, source++);
 }
 
-/* As memset() to 0, of whole words. */
+/* As memset() to 0; n is a multiple of a word's size. */
 static inline void mm__bytes_zero(void *to, size_t n)
 {
 	unsigned char *target = to;

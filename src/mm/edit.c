@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Edits of VMAs: with the lock of the one border node that they are about, or with the VMA tree lock. What was replaced
- * is freed when the locks are dropped; then what the edit has left to be done in the tree is done.
+ * Edits of VMAs: with the lock of the one border node that has them, or with the VMA tree lock.
+ * After an edit has dropped its locks, the thread frees the nodes and VMAs that the edit replaced.
+ * Then it does the work that the edit has left to be done in the tree.
  */
 #include "internal.h"
 
 #include <errno.h>
 
-/* A cut changes the VMAs at both ends, and erases the rest, or border nodes one VMA in two parts. */
+/* A cut changes the VMAs at both ends and erases the rest, or leaves one VMA in two parts. */
 #define CUT_CHANGES 3u
-#define CUT_VMAS   2u
-/* What is there goes, with one neighbour; border nodes become one; and the other neighbour grows. */
+#define CUT_VMAS    2u
+/*
+ * A put erases the old VMAs and one neighbour, makes the range part of one border node, and grows
+ * the other.
+ */
 #define PUT_CHANGES 3u
 
 static struct mm__vma_needs needs_of(unsigned int cuts, unsigned int puts)
@@ -45,13 +49,13 @@ static bool begin_in_place(struct mm__edit *edit, bool unmaps)
 {
 	mm__rcu_read_lock();
 	if (mm__vma_edit_in_place(&edit->tree, &edit->thread->mm->vmas, edit->start, edit->end,
-				   edit->thread->number, unmaps))
+				  edit->thread->number, unmaps))
 		return true;
 	mm__rcu_read_unlock();
 	return false;
 }
 
-/* With the VMA tree lock: the edit can be in place once the tree lets it. */
+/* With the VMA tree lock: widens the bounds that forbid the edit in place, and begins it. */
 static bool widen(struct mm__edit *edit)
 {
 	mm__vma_tree_widen(&edit->thread->mm->vmas, edit->start, edit->end);
@@ -73,7 +77,7 @@ static void begin_with_lock(struct mm__edit *edit)
 {
 	edit->locked = true;
 	mm__vma_edit_locked(&edit->tree, &edit->thread->mm->vmas, &edit->nodes, edit->start,
-			     edit->end);
+			    edit->end);
 }
 
 static void lock_and_begin(struct mm__edit *edit)
@@ -87,8 +91,8 @@ static void init(struct mm__edit *edit, struct mm__thread *thread, uint64_t star
 	*edit = (struct mm__edit){ .thread = thread, .start = start, .end = end };
 }
 
-bool mm__edit_in_place(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end,
-		       bool unmaps)
+bool mm__edit_in_place(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
+		       uint64_t end, bool unmaps)
 {
 	init(edit, thread, start, end);
 	mm__room_claim(thread);
@@ -113,8 +117,8 @@ void mm__edit_begin(struct mm__edit *edit, struct mm__thread *thread, uint64_t s
 		lock_and_begin(edit);
 }
 
-void mm__edit_in_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end,
-			 bool unmaps)
+void mm__edit_in_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
+			   uint64_t end, bool unmaps)
 {
 	init(edit, thread, start, end);
 	if (begin_in_place(edit, unmaps) || (edit->tree.widens && widen(edit)))
@@ -123,7 +127,8 @@ void mm__edit_in_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uin
 		begin_with_lock(edit);
 }
 
-void mm__edit_with_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end)
+void mm__edit_with_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
+			     uint64_t end)
 {
 	init(edit, thread, start, end);
 	begin_with_lock(edit);
@@ -145,22 +150,25 @@ int mm__edit_reserve(struct mm__edit *edit, unsigned int cuts, unsigned int puts
 
 	if (!mm__vmas_stock(CUT_VMAS * cuts + puts))
 		return ENOMEM;
-	return edit->tree.border ? 0
-			       : mm__vma_tree_reserve(&edit->thread->mm->vmas, &edit->nodes, &needs);
+	return edit->tree.border
+		       ? 0
+		       : mm__vma_tree_reserve(&edit->thread->mm->vmas, &edit->nodes, &needs);
 }
 
-/* The first VMA of a range, or the only one, and later the last: with a part that changes, and one or two
- * that do not. */
+/*
+ * The changes to the first or only VMA of a range, and later to the last: each VMA has a part that
+ * changes, and one or two that do not.
+ */
 #define FIRST_CHANGES 4u
 #define LAST_CHANGES  3u
 
 static int reserve_for_ends(struct mm *mm, struct mm__vma_budget *nodes, unsigned int now)
 {
-	/* Each of the threads may have divided a VMA that is to be one again, or a border node. */
+	/* Each thread may have divided a VMA that is to be one again, or a border node. */
 	uint64_t more = 8 * (uint64_t)MM__MANY_THREADS;
 	uint64_t most = mm->attr.max_areas;
 	struct mm__vma_needs needs = { now, LAST_CHANGES + PUT_CHANGES,
-					most > UINT64_MAX - more ? UINT64_MAX : most + more };
+				       most > UINT64_MAX - more ? UINT64_MAX : most + more };
 
 	return mm__vma_tree_reserve(&mm->vmas, nodes, &needs);
 }
@@ -171,7 +179,7 @@ int mm__edit_reserve_ends(struct mm__edit *edit, struct mm__vma_budget *nodes)
 }
 
 /*
- * The end
+ * Ending an edit
  */
 
 static struct mm__garbage *unlock(struct mm__edit *edit)
@@ -205,7 +213,7 @@ void mm__edit_end_refilled(struct mm__edit *edit, struct mm__vma_budget *nodes)
 	mm__vmas_free(edit->dead);
 }
 
-/* It can wait for another time, where there is no memory. */
+/* If there is no memory, a later edit tidies. */
 static void tidy(struct mm__thread *thread, const struct mm__vma_edit *tree)
 {
 	struct mm__vma_needs needs = { .now = MM__TIDY_CHANGES };
@@ -226,7 +234,7 @@ void mm__divide_border(struct mm__thread *thread)
 {
 	struct mm__vma_edit tree = { .divides = true };
 
-	/* If it is divided, the thread finds another border node. */
+	/* If the border node is divided, the thread finds another one. */
 	thread->look.strain = 0;
 	thread->look.passed += thread->look.passed < 16;
 	mm__rcu_read_lock();
@@ -267,10 +275,10 @@ void mm__edit_end(struct mm__edit *edit)
  * Moves
  */
 
-/* So often another thread may have a border node locked, or the bounds for gaps be too narrow. */
+/* Attempts while another thread has a border node locked, or the bounds for gaps are too narrow. */
 #define MOVE_TRIES 8u
 
-/* Ends both, if they have begun, and nothing else. */
+/* Ends those of the two edits that have begun, and does nothing else. */
 static void end_both(struct mm__edit_move *move)
 {
 	struct mm__edit *edits[2] = { &move->low, &move->high };
@@ -287,7 +295,7 @@ static bool begin_second(struct mm__edit *edit, const struct mm__edit *first, bo
 {
 	mm__rcu_read_lock();
 	if (mm__vma_edit_second(&edit->tree, &first->tree, edit->start, edit->end,
-				 edit->thread->number, unmaps))
+				edit->thread->number, unmaps))
 		return true;
 	mm__rcu_read_unlock();
 	return false;
@@ -315,7 +323,7 @@ static bool begin_both(struct mm__edit_move *move, bool up)
 	return false;
 }
 
-/* Whether a failed try is worth another one. No lock but ranges is held. */
+/* Whether to try again after a failure. The caller holds no lock but ranges. */
 static bool may_try_again(const struct mm__edit_move *move, bool up)
 {
 	const struct mm__edit *source = up ? &move->low : &move->high;

@@ -21,7 +21,9 @@
 #define MAP_GROWSDOWN 0
 #endif
 
-/* What a call into the system changes and the caller shall not see. */
+/*
+ * The state of the thread that a system call may change, and that the caller must find unchanged.
+ */
 struct outside {
 	int saved_errno;
 	int cancel_state;
@@ -35,7 +37,7 @@ static struct outside go_out(void)
 	return outside;
 }
 
-/* 0, or what errno is if the call has failed. */
+/* Returns 0, or errno if the call has failed. */
 static int come_back(struct outside outside, bool failed)
 {
 	int error = failed ? errno : 0;
@@ -45,7 +47,7 @@ static int come_back(struct outside outside, bool failed)
 	return error;
 }
 
-/* F_GETFL of what may be used for more than its name; -1: EBADF. */
+/* The flags by F_GETFL. -1 and EBADF: fd is closed, or of O_PATH. */
 static int flags_of(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
@@ -74,7 +76,7 @@ static size_t size_of(uint64_t pages)
 	return (size_t)pages << MM_PAGE_SHIFT;
 }
 
-/* EOVERFLOW has been looked for before, so that any page may be tried. */
+/* The caller has checked for EOVERFLOW, so any page will do. */
 static int try_map(int fd, int prot, int flags)
 {
 	int system_prot = (prot & MM_PROT_READ ? PROT_READ : 0) |
@@ -90,7 +92,10 @@ static int try_map(int fd, int prot, int flags)
 	return come_back(outside, mapped == MAP_FAILED);
 }
 
-/* Devices are not tried: that may do anything. Where mmap(2) itself would look at the rights first. */
+/*
+ * Refuses a descriptor that is no regular file, without a mapping: to map a device may have any
+ * effect. Where mmap(2) would check the descriptor's rights first, so does this function.
+ */
 static int refuse_other(int fd, int prot, int flags)
 {
 	struct outside outside = go_out();
@@ -102,7 +107,7 @@ static int refuse_other(int fd, int prot, int flags)
 	return ENODEV;
 }
 
-/* Whether a mapping that mmap(2) takes may get another right, too. 0 or an errno value. */
+/* Whether a mapping that mmap(2) accepts may have another right, too. 0 or an errno value. */
 static int try_right(int fd, int prot, int flags, int right, bool *may)
 {
 	int error = prot & right ? 0 : try_map(fd, prot | right, flags);
@@ -152,16 +157,16 @@ int mm__file_map(int fd, enum mm__file_kind kind, uint64_t first, uint64_t end, 
 #define MREMAP_DONTUNMAP 4
 #endif
 
-/* A shared mapping is doubled by mremap(2) of length 0 of it. */
+/* mremap(2) with length 0 maps shared pages a second time. */
 static void *map_more_shared(char *bytes, size_t more_size)
 {
 	return mremap(bytes, 0, more_size, MREMAP_MAYMOVE);
 }
 
 /*
- * Not so a private one. With MREMAP_DONTUNMAP (since Linux 5.13 for files) its pages move, and the old
- * mapping stays, which gets them from the file again. Then the new one, which no thread knows, may
- * move as it grows.
+ * For a private mapping, length 0 does not do that. With MREMAP_DONTUNMAP (since Linux 5.13 for
+ * files) the pages move, and the old mapping stays and gets its pages from the file again. Then the
+ * new mapping, which no thread knows yet, may move as it grows.
  */
 static void *map_more_private(char *bytes, size_t size, size_t more_size)
 {
@@ -206,7 +211,7 @@ int mm__file_map_more(enum mm__file_kind kind, uint64_t pages, uint64_t more_pag
 void mm__file_withdraw(char *bytes, uint64_t pages)
 {
 	struct outside outside = go_out();
-	/* What cannot be written to is no data: RLIMIT_DATA and overcommit leave it out. */
+	/* RLIMIT_DATA and overcommit do not count a mapping that cannot be written to. */
 	void *mapped = mmap(bytes, size_of(pages), PROT_READ,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 

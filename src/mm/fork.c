@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_fork(): the child gets the VMAs of the parent, and maps the frames of private ones too, which
- * neither may write to any more. What is shared is found in its inode.
+ * mm_fork(): the child gets the VMAs of the parent, and maps the frames of private VMAs, too, to
+ * which neither space may write any more. The child finds shared memory in the inode.
  *
- * Everything is held for writing meanwhile, and the count of each VMA is odd: so no fault looks at
- * an entry between the moment when it loses the right to be written to, and the one when no thread
- * has the right in its TLB any more. A fault that copied a page in between would lose what such a
- * thread still writes to it.
+ * Meanwhile the thread holds the whole space for writing, and the count of each VMA is odd. A fault
+ * therefore looks at no entry between the moment when the entry loses the right to be written to,
+ * and the moment when no thread has that right in its TLB any more. A fault that copied a page in
+ * between would lose the bytes that such a thread still writes to the page.
  */
 #include "internal.h"
 
 #include <errno.h>
 
-/* The VMAs stay as they are while everything is held. */
+/* The VMAs do not change while the thread holds the whole space. */
 static bool next_vma(struct mm__thread *thread, struct mm__mapping *m)
 {
 	bool found;
@@ -23,7 +23,7 @@ static bool next_vma(struct mm__thread *thread, struct mm__mapping *m)
 	return found;
 }
 
-/* What mm_mlock() kept apart stays apart, as in Linux. */
+/* VMAs that mm_mlock() kept apart stay apart, as in Linux. */
 static int copy_vma(struct mm__thread *child, const struct mm__mapping *m)
 {
 	struct mm__vma_kind kind = mm__kind_of(m->vma);
@@ -39,7 +39,7 @@ static int copy_vma(struct mm__thread *child, const struct mm__mapping *m)
 	return error;
 }
 
-/* Up to the first error. *m is the last VMA that counts as being changed now. */
+/* Copies up to the first error. *m becomes the last VMA whose count is odd. */
 static int copy_vmas(struct mm__thread *thread, struct mm__thread *child, struct mm__mapping *m)
 {
 	struct mm__thread_set set = { .all = false };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The handler runs in the thread whose access has failed, and so sees the thread's variable as the
- * access left it; only the compiler has to be kept from moving accesses out of the guard.
+ * The handler runs in the thread whose access has failed. So it finds the thread's variable as the
+ * access left it. Only the compiler must not move accesses out of the guard.
  */
 #include "guard.h"
 
@@ -19,12 +19,14 @@
 #include <string.h>
 #include <ucontext.h>
 
-/* Pages of the system are no larger, and some processors say only in which of them an access failed. */
+/*
+ * Pages of the system are no larger. Some processors report only in which page an access failed.
+ */
 #define LARGEST_PAGE ((uintptr_t)1 << 16)
 
 struct guard {
 	sigjmp_buf env;
-	int saved_errno; /* sanitizers change it before they call a handler */
+	int saved_errno; /* sanitizers change errno before they call a handler */
 	uintptr_t page;
 	struct guard *outer; /* of the access that a handler of the program has interrupted */
 };
@@ -32,22 +34,25 @@ struct guard {
 static MMRANGE__THREAD_LOCAL struct guard *innermost;
 static MMRANGE__THREAD_LOCAL bool unblocked;
 
-/* Locked while fork(2) copies the process, so that a child finds the handler and the flag agree. */
+/*
+ * Locked while fork(2) copies the process, so that in a child the handler and the flag agree.
+ */
 static pthread_mutex_t install_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool installed;
 
-/* Not changed any more once the handler is installed: it runs in several threads at once. */
+/* Constant once the handler is installed, because it runs in several threads at once. */
 static struct sigaction previous;
-static atomic_flag previous_reset = ATOMIC_FLAG_INIT; /* it had SA_RESETHAND, and was called */
+/* Set once an earlier handler with SA_RESETHAND was called. */
+static atomic_flag previous_reset = ATOMIC_FLAG_INIT;
 
 /*
  * The signal
  */
 
 /*
- * Whether an access has failed, which fails again when it is tried again. Linux also sends a signal of
- * its own accord, when memory is found to be damaged that the process has not touched: see "BUS_MCEERR_AO"
- * in sigaction(2). A program can ignore that one.
+ * Whether the signal is due to an access, which would fail again if the thread repeated it. Linux
+ * also sends the signal of its own accord, when it finds damage in memory that the process has not
+ * touched: see "BUS_MCEERR_AO" in sigaction(2). A program can ignore such a signal.
  */
 static bool is_by_access(const siginfo_t *info)
 {
@@ -66,13 +71,13 @@ static bool is_guarded(const struct guard *guard, const siginfo_t *info)
 	       addr < guard->page + MM_PAGE_SIZE;
 }
 
-/* By the pointer alone, as the system does: SA_SIGINFO may be set without a handler. */
+/* Decides by the pointer alone, as the system does: SA_SIGINFO may be set without a handler. */
 static bool is_handler(const struct sigaction *action)
 {
 	return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
 }
 
-/* Whether the system would call the earlier handler now. One with SA_RESETHAND it calls once. */
+/* Whether the system would call the earlier handler now. It calls one with SA_RESETHAND once. */
 static bool take_previous(void)
 {
 	if (!is_handler(&previous))
@@ -81,7 +86,7 @@ static bool take_previous(void)
 	       !atomic_flag_test_and_set(&previous_reset);
 }
 
-/* As the system would have called it; the stack is right since the handler was installed. */
+/* Calls it as the system would. The stack is right because install() took over the flags. */
 static void call_previous(int number, siginfo_t *info, void *context)
 {
 	sigset_t mask = previous.sa_mask;
@@ -97,7 +102,7 @@ static void call_previous(int number, siginfo_t *info, void *context)
 	pthread_sigmask(SIG_SETMASK, &saved, NULL);
 }
 
-/* What happens without a handler: an access that has failed is tried again, and fails again. */
+/* Does what the system does without a handler. A failed access is repeated, and fails again. */
 static void do_default(int number, const siginfo_t *info)
 {
 	struct sigaction action;
@@ -115,11 +120,11 @@ static void pass_on(int number, siginfo_t *info, void *context)
 	if (take_previous())
 		call_previous(number, info, context);
 	else if (previous.sa_handler != SIG_IGN || is_by_access(info))
-		/* The system ignores no signal of an access. */
+		/* The system does not ignore the signal of a failed access, even with SIG_IGN. */
 		do_default(number, info);
 }
 
-/* With the signals blocked that were before, as after any handler. */
+/* Restores the signal mask from before the signal, as the return of a handler does. */
 _Noreturn static void leave_access(struct guard *guard, void *context)
 {
 	pthread_sigmask(SIG_SETMASK, &((ucontext_t *)context)->uc_sigmask, NULL);
@@ -137,7 +142,7 @@ static void handle(int number, siginfo_t *info, void *context)
 	errno = saved;
 }
 
-/* Where the earlier handler would run, and whether calls of the system would go on after it. */
+/* The stack of the earlier handler, and whether the system would restart calls after it. */
 static int flags_of_previous(void)
 {
 	int flags = SA_ONSTACK | SA_RESTART;
@@ -145,7 +150,7 @@ static int flags_of_previous(void)
 	return is_handler(&previous) ? previous.sa_flags & flags : flags;
 }
 
-/* 0, or an errno value. */
+/* Returns 0, or an errno value. */
 static int install(void)
 {
 	struct sigaction action;
@@ -155,10 +160,10 @@ static int install(void)
 	memset(&action, 0, sizeof(action));
 	action.sa_sigaction = handle;
 	sigemptyset(&action.sa_mask);
-	/* First, as the handler may run at once. */
+	/* Comes first, because the handler may run at once. */
 	if (sigaction(SIGBUS, NULL, &previous))
 		error = errno;
-	/* Which signals are blocked in the earlier handler is up to call_previous(). */
+	/* call_previous() blocks the signals that the earlier handler wants blocked. */
 	action.sa_flags = SA_SIGINFO | SA_NODEFER | flags_of_previous();
 	if (!error && sigaction(SIGBUS, &action, NULL))
 		error = errno;
@@ -230,7 +235,7 @@ static void failed(const struct guard *guard)
 	errno = guard->saved_errno;
 }
 
-/* A function of its own, as variables that change after sigsetjmp() would be lost by the jump. */
+/* A separate function, because siglongjmp() loses variables that change after sigsetjmp(). */
 __attribute__((noinline)) static void copy(void *to, const void *from, size_t n)
 {
 	mm__bytes_copy(to, from, n);
@@ -253,9 +258,9 @@ bool mm__guard_copy(void *to, const void *from, size_t n, const void *page)
 
 bool mm__guard_probe(void *page, bool write)
 {
-	/* A compiler that knew it to be 0 would make a load of what is a store to the system. */
+	/* volatile: a compiler that knew the 0 would turn the store into a load */
 	static const volatile unsigned char none = 0;
-	/* And valgrind makes nothing of a load whose value is not stored. */
+	/* volatile: valgrind drops a load whose value is not stored */
 	volatile unsigned char byte = 0;
 	struct guard guard;
 

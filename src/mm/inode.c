@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks: files.lock holds the table of all files together; inode->lock serialises the making of pages
- * and of windows. Neither is taken under the other, and no page of a file is accessed under them.
+ * Locks: files.lock protects the table of all files. inode->lock serialises the threads that make
+ * pages and windows. No thread takes one of them under the other, or accesses a page of a file
+ * under either.
  */
 #include "inode.h"
 
-#include "thread.h"
 #include "file.h"
 #include "frames.h"
 #include "guard.h"
 #include "memory.h"
 #include "page_cache.h"
 #include "rcu.h"
+#include "thread.h"
 #include "window.h"
 
 #include <mmrange/mm.h>
@@ -25,23 +26,23 @@
 
 struct mm__inode {
 	struct mm__garbage garbage;
-	_Atomic(uint64_t) refs; /* a file's drops to 0 under files.lock */
+	_Atomic(uint64_t) refs; /* of a file, drops to 0 only under files.lock */
 	pthread_mutex_t lock;
 
-	/* Anonymous memory; of a file, NULL and empty. */
+	/* Of anonymous memory; for a file, NULL and empty. */
 	struct mm__frames *frames;
 	uint64_t nr_pages;
-	uint64_t nr_made; /* of them, with frames */
+	uint64_t nr_made; /* pages that have a frame */
 	struct mm__page_cache pages;
 
-	/* A file. */
+	/* Of a file. */
 	struct mm__windows windows;
 	dev_t device;
 	ino_t number;
-	struct mm__inode *next; /* in the table */
+	struct mm__inode *next; /* in the bucket of the table */
 };
 
-/* All files with references. */
+/* All files whose inodes have references. */
 static struct {
 	pthread_mutex_t lock;
 	struct mm__inode *buckets[NR_BUCKETS];
@@ -64,7 +65,7 @@ static void free_inode(struct mm__garbage *garbage)
 	mm__free(inode);
 }
 
-/* With one reference. NULL: no memory. */
+/* Returns an inode with one reference. NULL: no memory. */
 static struct mm__inode *new_inode(enum mm__file_kind kind)
 {
 	struct mm__inode *inode = mm__allocate_zeroed(sizeof(*inode));
@@ -91,7 +92,7 @@ int mm__inode_anonymous(struct mm__frames *frames, uint64_t pages, struct mm__in
 	mm__frames_get(frames);
 	made->frames = frames;
 	made->nr_pages = pages;
-	/* relaxed: who asks has used some of it */
+	/* relaxed: a thread that reads it has itself used memory of the object */
 	atomic_store_explicit(&frames->shared, true, memory_order_relaxed);
 	*inode = made;
 	return 0;
@@ -114,7 +115,7 @@ static bool is(const struct mm__inode *inode, const struct stat *status, enum mm
 	       inode->windows.kind == kind;
 }
 
-/* With files.lock. NULL: no memory. */
+/* Under files.lock. NULL: no memory. */
 static struct mm__inode *add_file(const struct stat *status, enum mm__file_kind kind)
 {
 	struct mm__inode **bucket = bucket_of(status->st_dev, status->st_ino);
@@ -129,7 +130,7 @@ static struct mm__inode *add_file(const struct stat *status, enum mm__file_kind 
 	return inode;
 }
 
-/* With a reference for the caller. NULL: no memory. */
+/* Returns an inode with a reference for the caller. NULL: no memory. */
 static struct mm__inode *get_file(const struct stat *status, enum mm__file_kind kind)
 {
 	struct mm__inode *inode;
@@ -174,7 +175,10 @@ static int open_once(int fd, const struct stat *status, int prot, int flags, uin
 	return 0;
 }
 
-/* The process may lack addresses, or mappings, which inodes have that wait for a grace period. */
+/*
+ * If the process lacks addresses or mappings, inodes that wait for a grace period may have them. So
+ * the function waits for those inodes to be freed, and tries again.
+ */
 int mm__inode_open(int fd, const struct stat *status, int prot, int flags, uint64_t first,
 		   uint64_t end, struct mm__inode **inode, int *may)
 {
@@ -192,16 +196,16 @@ int mm__inode_open(int fd, const struct stat *status, int prot, int flags, uint6
 
 void mm__inode_get(struct mm__inode *inode)
 {
-	/* relaxed: another reference keeps it */
+	/* relaxed: another reference keeps the inode */
 	atomic_fetch_add_explicit(&inode->refs, 1, memory_order_relaxed);
 }
 
-/* Gives back a reference unless it is the last. */
+/* Gives back a reference unless that is the last one. */
 static bool put_unless_last(struct mm__inode *inode)
 {
 	uint64_t refs = atomic_load_explicit(&inode->refs, memory_order_relaxed);
 
-	/* release: pairs with the acquire in put_last(): uses come before the end */
+	/* release: pairs with the acquire in put_last(), so that uses come before the end */
 	while (refs > 1)
 		if (atomic_compare_exchange_weak_explicit(&inode->refs, &refs, refs - 1,
 							  memory_order_release,
@@ -219,13 +223,16 @@ static void remove_file(struct mm__inode *inode)
 	*link = inode->next;
 }
 
-/* Gives back a reference, and returns whether it was the last: then no thread finds a file's inode. */
+/*
+ * Gives back a reference, and returns whether that was the last one. If so, no thread finds a
+ * file's inode any more.
+ */
 static bool put_last(struct mm__inode *inode)
 {
 	bool last;
 
 	pthread_mutex_lock(&files.lock);
-	/* release and acquire: see put_unless_last() */
+	/* release: as in put_unless_last(); acquire: pairs with both releases */
 	last = atomic_fetch_sub_explicit(&inode->refs, 1, memory_order_acq_rel) == 1;
 	if (last && mm__inode_is_file(inode))
 		remove_file(inode);
@@ -257,7 +264,7 @@ void mm__inodes_before_fork(void)
 
 void mm__inodes_after_fork(bool child)
 {
-	/* The parent's: threads that are gone may hold their locks. */
+	/* These are the parent's inodes, whose locks the parent's other threads may hold. */
 	if (child)
 		memset(files.buckets, 0, sizeof(files.buckets));
 	pthread_mutex_unlock(&files.lock);
@@ -277,7 +284,7 @@ void *mm__inode_find(struct mm__inode *inode, uint64_t index)
 	return frame ? mm__frame_bytes(frame) : NULL;
 }
 
-/* A page that lies behind what was mapped of the file: mm_mremap() has moved the end of a VMA. */
+/* A page behind the part of the file that was mapped: mm_mremap() has moved the end of a VMA. */
 static int extend(struct mm__inode *inode, uint64_t index)
 {
 	int error;

@@ -1,39 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The address space inside. Where to read: vma_tree.h (which VMAs there are), vma.h (a VMA and
- * its sequence count), page_table.h and pages.h (which frames they have), frames.h (the memory),
- * thread.h (what each thread has of its own), fault.c (how the first three come together), then one
- * file per operation.
+ * The address space inside. Where to read: vma_tree.h (the VMAs of a space), vma.h (a VMA and its
+ * sequence count), page_table.h and pages.h (the frames of pages), frames.h (the memory), thread.h
+ * (the state of each thread), fault.c (how a fault uses the VMAs, the page table and the frames),
+ * then one file per operation.
  *
  * Four locks, in this order; see lock.h for all:
  *
- * - the range of what an operation is about, for as long as it takes (locking.c);
- * - the VMA tree lock, held only while the shape of the VMA tree changes, or while a place is looked for: no
- *   thread waits for anything with it;
+ * - the range that an operation works on, for as long as the operation takes (locking.c);
+ * - the VMA tree lock, only while the shape of the VMA tree changes, or while a thread looks for a
+ *   place. A thread that holds it waits for nothing;
  * - the lock of a border node of the VMA tree, while mappings in it change (edit.c);
  * - the lock of one entry of a page table, or of one table above the lowest level.
  *
- * An operation changes VMAs in place, with the lock of one border node, where it can, and with the VMA tree lock
- * where it cannot. No pointer to a VMA is kept across the end of an edit, since merging may replace an
- * VMA that lies beside the range that the operation holds. Faults look VMAs up in an RCU read section,
- * with none of the first three.
+ * An operation changes VMAs in place, with the lock of one border node, where it can, and with the
+ * VMA tree lock elsewhere. It keeps no pointer to a VMA across the end of an edit, because a merge
+ * may replace a VMA that lies beside the range that the operation holds. A fault looks VMAs up in
+ * an RCU read section, with none of the first three locks.
  *
- * What is to be changed is prepared before, so that nothing fails half-way: an operation that fails has
- * changed nothing, unless it says so.
+ * An operation prepares all that it needs before it changes anything, so that it does not fail
+ * half-way. An operation that fails has changed nothing, unless its comment states otherwise.
  */
 #ifndef MM_INTERNAL_H
 #define MM_INTERNAL_H
 
 #include "../platform/copy.h"
-#include "vma.h"
-#include "vma_tree.h"
-#include "thread.h"
 #include "frames.h"
 #include "inode.h"
 #include "lock.h"
 #include "page_table.h"
 #include "pages.h"
 #include "rcu.h"
+#include "thread.h"
+#include "vma.h"
+#include "vma_tree.h"
 
 #include <mmrange/mm.h>
 #include <mmrange/range_lock.h>
@@ -43,19 +43,20 @@
 #include <stdint.h>
 
 struct mm {
-	/* Only read, but for stacks. */
+	/* Constant, except for stacks. */
 	struct mm_attr attr;
 	uint64_t id;
-	const void *copy; /* of the library, that made it */
+	const void *copy; /* the copy of the library that made the space */
 	bool forked;
-	_Atomic(bool) stacks; /* there may be some; written once */
+	_Atomic(bool) stacks; /* there may be stacks; becomes true once */
 	struct mm__frames *frames;
 
 	struct mm__page_table page_table;
 
-	_Alignas(128) pthread_mutex_t tree_lock; /* the VMA tree lock: all up to the next comment */
-	uint64_t tree_lock_taken;                /* when, in nanoseconds */
-	_Atomic(bool) unmerged;     /* for want of memory, VMAs may be apart that could be one */
+	_Alignas(128) pthread_mutex_t tree_lock; /* protects the fields up to the next comment */
+	uint64_t tree_lock_taken; /* the time at which a thread took it, in nanoseconds */
+	/* VMAs may lie apart that could be one, because there was no memory to merge them. */
+	_Atomic(bool) unmerged;
 	struct mm__vma_tree vmas; /* faults read it without the lock */
 
 	/* For locking.c only. */
@@ -66,19 +67,21 @@ struct mm {
 	_Alignas(128) pthread_mutex_t room_lock;
 	int64_t room;
 
-	/* The end of the heap, not rounded: see brk.c. Other calls do not write this line. */
+	/* The end of the heap, not rounded up: see brk.c. Other calls do not write this line. */
 	_Alignas(128) _Atomic(uint64_t) brk;
 
 	struct mm__threads threads;
-	struct mm__thread *own_thread; /* of no thread, for those who have the space to themselves */
+	/* Belongs to no thread. A thread that has the space to itself uses it. */
+	struct mm__thread *own_thread;
 };
 
-/* mm.c: with a pool of frames that is the new space's from then on, if that succeeds. */
+/* mm.c: creates a space. On success, the pool of frames belongs to the new space. */
 int mm__create(struct mm **result, const struct mm_attr *attr, struct mm__frames *frames);
 
 /*
- * Stops if the space is of another copy of the library, which knows neither the calling thread as a
- * reader of RCU nor its TLB. For what does not need the thread's thread: mm__thread_attach() looks, too.
+ * Stops the process if another copy of the library made the space. That copy knows neither the
+ * calling thread as a reader of RCU nor its TLB. For functions that do not need the thread's struct
+ * mm__thread: mm__thread_attach() checks the copy, too.
  */
 static inline void mm__check_copy(const struct mm *mm)
 {
@@ -86,18 +89,18 @@ static inline void mm__check_copy(const struct mm *mm)
 		mmrange__copy_stop("address space", mm, mm->copy);
 }
 
-/* The calling thread's thread. NULL: no memory, or too many threads. */
+/* The calling thread's state in the space. NULL: no memory, or too many threads. */
 static inline struct mm__thread *mm__this_thread(struct mm *mm)
 {
 	return mm__thread(mm, mm->id);
 }
 
 /*
- * locking.c: which lock an operation takes.
+ * locking.c: the lock that an operation takes
  */
 
 /*
- * What an operation holds. It covers [start, end), and other_start to other_end where that is not
+ * The ranges that an operation holds: [start, end), and [other_start, other_end) unless it is
  * empty.
  */
 struct mm__hold {
@@ -105,146 +108,163 @@ struct mm__hold {
 	uint64_t end;
 	uint64_t other_start;
 	uint64_t other_end;
-	bool nested; /* by the thread, with mm_lock_range() */
+	bool nested; /* the thread holds the range by mm_lock_range() */
 	bool other_nested;
 	struct range_hold range;
 	struct range_hold other;
 };
 
-/* 0, or ENOMEM. */
+/* Returns 0 or ENOMEM. */
 int mm__locking_init(struct mm *mm);
 void mm__locking_destroy(struct mm *mm);
 
 /*
- * start < end. The caller holds nothing but what it has from mm_lock_range(): 0, or EDEADLK where it
- * would wait for itself.
+ * start < end. The caller holds nothing but ranges from mm_lock_range(). Returns 0, or EDEADLK if
+ * the thread would wait for itself.
  */
 int mm__hold_read(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end);
 int mm__hold_write(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end);
 
-/* Two ranges, which may overlap; the second may be empty. */
-int mm__hold_write_two(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end,
-		       uint64_t other_start, uint64_t other_end);
+/* Two ranges, which may overlap. The second may be empty. */
+int mm__hold_write_two(struct mm__thread *thread, struct mm__hold *hold, uint64_t start,
+		       uint64_t end, uint64_t other_start, uint64_t other_end);
 
-/* Does not wait, so the caller may hold the VMA tree lock. 0, EBUSY or EDEADLK. */
-int mm__hold_trywrite(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end);
+/* Does not wait, so the caller may hold the VMA tree lock. Returns 0, EBUSY or EDEADLK. */
+int mm__hold_trywrite(struct mm__thread *thread, struct mm__hold *hold, uint64_t start,
+		      uint64_t end);
 
-/* Whether what is held covers [start, end). */
+/* Whether the held ranges cover [start, end). */
 bool mm__hold_covers(const struct mm__hold *hold, uint64_t start, uint64_t end);
 
 void mm__release(struct mm__thread *thread, struct mm__hold *hold);
 
 /*
- * The VMA tree lock, with an RCU read section: other threads may take VMAs out in place meanwhile. thread counts how
- * long it was held; NULL: it is not counted.
+ * The VMA tree lock, with an RCU read section, because other threads may take VMAs out in place
+ * meanwhile. mm__tree_unlock() counts in thread for how long the lock was held, unless thread is
+ * NULL.
  */
 void mm__tree_lock(struct mm *mm);
 void mm__tree_unlock(struct mm *mm, struct mm__thread *thread);
 
 /*
- * edit.c: changing VMAs. The thread holds [start, end) for writing, and looks at nothing but what is mapped
- * there and what touches it; and changes nothing else.
+ * edit.c: changing VMAs. The thread holds [start, end) for writing. It looks only at the mappings
+ * in the range and at those that touch it, and changes no others.
  */
 struct mm__edit {
 	struct mm__thread *thread;
 	uint64_t start;
 	uint64_t end;
-	bool locked; /* the VMA tree lock is held */
+	bool locked; /* the thread holds the VMA tree lock */
 	struct mm__vma_edit tree;
 	struct mm__vma_budget nodes; /* reserved by mm__edit_reserve() */
-	struct mm__garbage *dead;     /* VMAs that were taken out */
+	struct mm__garbage *dead;    /* VMAs that the edit took out */
 };
 
 /*
- * Begins one in place; false: with the VMA tree lock only. unmaps: it takes VMAs out, and puts none in. No lock
- * but ranges is held. Between begin and end the thread waits for nothing.
+ * Begins an edit in place; returns false if the edit needs the VMA tree lock. unmaps: the edit
+ * takes VMAs out, and puts none in. The caller holds no lock but ranges. The thread waits for
+ * nothing between begin and end.
  */
-bool mm__edit_in_place(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end,
-		       bool unmaps);
+bool mm__edit_in_place(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
+		       uint64_t end, bool unmaps);
 
-/* Begins one with the VMA tree lock, for which memory is got first. */
-void mm__edit_locked(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end);
+/* Begins an edit with the VMA tree lock. Allocates memory for it before it takes the lock. */
+void mm__edit_locked(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
+		     uint64_t end);
 
-/* Begins one, in place if it can be. */
+/* Begins an edit, in place where that is possible. */
 void mm__edit_begin(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end,
 		    bool unmaps);
 
 /*
- * The same where the VMA tree lock is held already: in place, and the VMA tree lock is dropped at once, or with it; or only
- * with it. Then it is dropped with the end of the edit.
+ * The same for a caller that holds the VMA tree lock already. The first begins the edit in place
+ * and drops the lock, or else begins it with the lock. The second always begins it with the lock.
+ * The end of the edit then drops the lock.
  */
-void mm__edit_in_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end,
-			 bool unmaps);
+void mm__edit_in_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
+			   uint64_t end, bool unmaps);
 void mm__edit_with_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
-			   uint64_t end);
+			     uint64_t end);
 
-/* Another range for an edit with the VMA tree lock. */
+/* Adds another range to an edit with the VMA tree lock. */
 static inline void mm__edit_also(struct mm__edit *edit, uint64_t start, uint64_t end)
 {
 	mm__vma_edit_also(&edit->tree, start, end);
 }
 
-/* The VMA tree lock is dropped for a moment, before anything has changed. Not in place. */
+/*
+ * Drops the VMA tree lock of an edit for a moment, before the edit has changed any mapping. The
+ * edit is not in place.
+ */
 void mm__edit_pause(struct mm__edit *edit);
 
 /*
- * For so many cuts and mm__vmas_put...(), and settles of one VMA. 0; or ENOMEM, and nothing is reserved.
- * Once in an edit.
+ * Reserves memory for so many cuts, and for so many calls of mm__vmas_put...() or settled VMAs.
+ * Returns 0; or ENOMEM, with nothing reserved. An edit may call it once.
  */
 int mm__edit_reserve(struct mm__edit *edit, unsigned int cuts, unsigned int puts);
 
 /*
- * With the VMA tree lock: for VMAs at both ends of a range to be split, the last in a later edit, and for one
- * merge, in *nodes. The caller gives back what it has not used. 0 or ENOMEM.
+ * With the VMA tree lock: reserves in *nodes what it takes to split the VMAs at both ends of a
+ * range, the last one in a later edit, and to merge once. The caller gives back the rest. Returns 0
+ * or ENOMEM.
  */
 int mm__edit_reserve_ends(struct mm__edit *edit, struct mm__vma_budget *nodes);
 
 /*
- * Ends an edit with the VMA tree lock that has merged VMAs with these nodes, and gets as many again: those that
- * it has replaced, when no reader looks at them any more. So this cannot fail.
+ * Ends an edit with the VMA tree lock that has merged VMAs with these nodes, and refills *nodes. To
+ * that end it recycles the nodes that the edit replaced, when no reader looks at them any more. So
+ * it cannot fail.
  */
 void mm__edit_end_refilled(struct mm__edit *edit, struct mm__vma_budget *nodes);
 
 /*
- * Ends it. Returns what VMAs were taken out, for mm__vmas_free() once no thread can use their pages any
- * more: with the last of them a file is not mapped any more. The VMA tree lock is not held any more.
+ * Ends an edit, and drops the VMA tree lock if the edit holds it. Returns the VMAs that the edit
+ * took out. The caller passes them to mm__vmas_free() once no thread can use their pages any more.
+ * When the last VMA of a file is freed, the file is not mapped any more.
  */
 struct mm__garbage *mm__edit_end_removed(struct mm__edit *edit);
 
-/* The same, and frees them. */
+/* Ends an edit, and frees these VMAs. */
 void mm__edit_end(struct mm__edit *edit);
 
 /*
- * Edits in place of two ranges that do not overlap, so that what is at one moves to the other: one edit, if
- * both are in one border node, or two edits in two border nodes that begin and end together.
+ * An edit in place of two ranges that do not overlap, for moving mappings from one to the other. It
+ * is one edit if one border node has both ranges, or else two edits in two border nodes that begin
+ * and end together.
  */
 struct mm__edit_move {
 	struct mm__edit low;
 	struct mm__edit high;
-	struct mm__edit *source; /* one of them, or low for both */
+	struct mm__edit *source; /* &low or &high; if there is one edit, &low for both */
 	struct mm__edit *target;
 };
 
-/* As mm__edit_in_place(). False also if another thread has one of the border nodes for long. */
+/*
+ * As mm__edit_in_place(). Returns false also if another thread has a border node locked for long.
+ */
 bool mm__edit_move_in_place(struct mm__edit_move *move, struct mm__thread *thread, uint64_t from,
 			    uint64_t from_end, uint64_t to, uint64_t to_end);
 
-/* Border nodes what was taken out to the caller: see mm__edit_end_removed(). */
+/*
+ * Ends the edits, and leaves the VMAs that they took out to the caller: see mm__edit_end_removed().
+ */
 void mm__edit_end_move(struct mm__edit_move *move);
 
 /*
- * The VMA tree lock, for an edit that may begin: with room for VMAs, and memory for the nodes of so many cuts and
- * puts, or less if there is none. The edit ends with it, or it is dropped without.
+ * Takes the VMA tree lock for an edit that may follow: claims room for VMAs, and allocates the
+ * nodes of so many cuts and puts, or fewer if there is no memory. The end of the edit drops the
+ * lock. Without an edit, mm__tree_unlock_prepared() does.
  */
 void mm__tree_lock_prepared(struct mm__thread *thread, unsigned int cuts, unsigned int puts);
 void mm__tree_unlock_prepared(struct mm__thread *thread);
 
-/* stats.c: which hold_times[] of struct mm_stats counts so many nanoseconds. */
+/* stats.c: the index in hold_times[] of struct mm_stats for so many nanoseconds. */
 unsigned int mm__hold_time_index(uint64_t ns);
 
 /*
- * The thread only looks at VMAs in a border node that other threads change: divides the border node. No lock but ranges is
- * held.
+ * Divides the border node at which the thread looks and which other threads change. The caller
+ * holds no lock but ranges.
  */
 void mm__divide_border(struct mm__thread *thread);
 
@@ -255,16 +275,16 @@ static inline void mm__divide_if_strained(struct mm__thread *thread)
 }
 
 /*
- * The first mapping that ends above addr and begins below end, without the VMA tree lock where it contains addr.
- * In an RCU read section.
+ * Finds the first mapping that ends above addr and begins below end. If it contains addr, the
+ * thread needs no VMA tree lock. The caller is in an RCU read section.
  */
 bool mm__next_vma(struct mm__thread *thread, uint64_t addr, uint64_t end, struct mm__mapping *m);
 
 /*
- * vmas.c: what operations do to VMAs, in edits.
+ * vmas.c: the changes that operations make to VMAs, in edits
  */
 
-/* What a new VMA is to be like. */
+/* The properties of a VMA. */
 struct mm__vma_kind {
 	int prot;
 	int flags;
@@ -272,11 +292,14 @@ struct mm__vma_kind {
 	uint64_t offset; /* of address 0 */
 };
 
-/* The flags that tell VMAs apart. */
-#define MM__VMA_FLAGS                                                                             \
+/* The public flags by which VMAs differ. */
+#define MM__VMA_FLAGS                                                                              \
 	(MM_MAP_SHARED | MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_GROWSDOWN | MM_MAP_NORESERVE | \
 	 MM_MAP_STACK)
-/* Beside those: mm_mlock(), and what mm_mprotect() cannot make writable, or executable, as its file is. */
+/*
+ * Internal flags: mm_mlock() has locked the VMA; mm_mprotect() cannot make it writable or
+ * executable, because its file is not.
+ */
 #define MM__VMA_LOCKED   (1 << 30)
 #define MM__VMA_NO_WRITE (1 << 29)
 #define MM__VMA_NO_EXEC  (1 << 28)
@@ -284,37 +307,37 @@ struct mm__vma_kind {
 struct mm__vma_kind mm__kind_of(const struct mm__vma *vma);
 bool mm__same_kind(const struct mm__vma *vma, const struct mm__vma_kind *kind);
 
-/* Whether right goes on where left ends, and they are the same otherwise: then they are to be one. */
+/* Whether the two touch and differ in nothing else, so that they are to be one VMA. */
 bool mm__vmas_continue(const struct mm__mapping *left, const struct mm__mapping *right);
 
-/* Whether nothing is mapped in [start, end). */
+/* Whether no mapping lies in [start, end). */
 bool mm__range_free(const struct mm__edit *edit, uint64_t start, uint64_t end);
 
 /*
- * How many more VMAs there are when [start, end) has been cut out: 1 if it is the middle of one,
+ * By how many VMAs the space grows when [start, end) is cut out: 1 if that is the middle of a VMA,
  * else 0.
  */
 unsigned int mm__cut_adds(const struct mm__edit *edit, uint64_t start, uint64_t end);
 
 /*
- * A range that is to be cut out. Any number of VMAs may lie there, and the VMA tree lock is to be held for
- * a short time only. So the count of each VMA that lies inside, with something of the range on both
- * sides, is made odd first: some of them each time that the lock is held. No other thread changes
- * such a VMA, or merges it, because the operation holds the range for writing. Then one step cuts
- * out all.
+ * A range to be cut out. It may have any number of VMAs, and the thread must hold the VMA tree lock
+ * only for a short time. The thread therefore first makes the count odd of each VMA that lies
+ * inside the range and touches neither of its ends, a limited number each time that it holds the
+ * lock. No other thread changes or merges such a VMA, because the operation holds the range for
+ * writing. Then one step cuts out all of them.
  *
- * Until then nothing has changed but for faults, which wait for the range: mm__vmas_keep() undoes it.
+ * Before that step only faults see a change: they wait for the range. mm__vmas_keep() undoes it.
  */
 struct mm__cut {
 	uint64_t start;
 	uint64_t end;
-	uint64_t next;             /* the VMAs that begin below have been seen */
-	uint64_t count;            /* of the VMAs whose counts are odd, .. */
-	struct mm__garbage *first; /* .. which are listed */
+	uint64_t next;             /* the thread has seen all VMAs that begin below */
+	uint64_t count;            /* number of VMAs whose counts the thread made odd, .. */
+	struct mm__garbage *first; /* .. which are in this list */
 	struct mm__garbage *last;
 };
 
-/* How many VMAs are looked at before the VMA tree lock is dropped for a moment. */
+/* The number of VMAs that a thread looks at before it drops the VMA tree lock for a moment. */
 #define MM__VMAS_AT_ONCE 32u
 
 static inline struct mm__cut mm__cut_of(uint64_t start, uint64_t end)
@@ -332,176 +355,199 @@ static inline bool mm__edit_next(const struct mm__edit *edit, struct mm__vma_lis
 	return true;
 }
 
-/* Makes more counts odd. True: there are no more. */
+/* Makes more counts odd. Returns true if it has marked all VMAs. */
 bool mm__vmas_mark(const struct mm__edit *edit, struct mm__cut *cut);
 
-/* The same for all. It may drop the VMA tree lock and take it again. */
+/* Makes all these counts odd. May drop the VMA tree lock and take it again. */
 void mm__vmas_mark_all(struct mm__edit *edit, struct mm__cut *cut);
 
-/* The VMAs stay after all. Needs no lock but the range. */
+/* Makes the counts even: the VMAs stay after all. Needs no lock but the range. */
 void mm__vmas_keep(struct mm__cut *cut);
 
 /*
- * Takes out what lies in the range, which border nodes the rest of VMAs that stick out. All VMAs inside
- * have been marked. Reserved.
+ * Takes the VMAs out of the range, and leaves the parts of them that stick out of it. The caller
+ * has marked all VMAs inside, and reserved memory.
  */
 void mm__vmas_cut(struct mm__edit *edit, struct mm__cut *cut);
 
 /*
- * Reserves, and cuts. 0; or ENOMEM: a VMA would have to be split and there are too many, or there is
- * no memory; then all VMAs stay.
+ * Reserves memory, and cuts. Returns 0; or ENOMEM if there is no memory, or if it would have to
+ * split a VMA and there are too many. All VMAs then stay.
  */
 int mm__vmas_remove(struct mm__edit *edit, struct mm__cut *cut);
 
-/* Cuts a part of one VMA out. Reserved. */
+/* Cuts a part out of one VMA. The caller has reserved memory. */
 void mm__vmas_cut_one(struct mm__edit *edit, uint64_t start, uint64_t end);
 
-/* Puts a VMA where there is none, merged with its neighbours, or apart from them. Reserved. */
+/*
+ * Puts a VMA where there is none: the first apart from its neighbours, the second merged with them.
+ * The caller has reserved memory.
+ */
 void mm__vmas_put_apart(struct mm__edit *edit, uint64_t start, uint64_t end,
-			 const struct mm__vma_kind *kind);
+			const struct mm__vma_kind *kind);
 void mm__vmas_put(struct mm__edit *edit, uint64_t start, uint64_t end,
-		   const struct mm__vma_kind *kind);
+		  const struct mm__vma_kind *kind);
 
 /*
- * The same, but the VMA counts as being changed until mm__vmas_settle() merges it. The caller holds
- * its range for writing until then. Reserved.
+ * As mm__vmas_put_apart(), but with an odd count until mm__vmas_settle() merges the VMA. The caller
+ * holds the range for writing until then, and has reserved memory.
  */
 void mm__vmas_put_changing(struct mm__edit *edit, uint64_t start, uint64_t end,
-			    const struct mm__vma_kind *kind);
+			   const struct mm__vma_kind *kind);
 
 /*
- * Settles the VMAs of [start, end), which is held for writing and has no hole: what counts as being changed
- * merges, and does not count so any more. In edits of its own. nodes: of mm__edit_reserve_ends(), for merges
- * where there is no memory; NULL: then, VMAs stay apart.
+ * Settles the VMAs of [start, end), which has no hole and which the caller holds for writing:
+ * merges those whose counts are odd, and makes the counts even. Does that in edits of its own. If
+ * there is no memory, it uses nodes from mm__edit_reserve_ends() for merges; if nodes is NULL, it
+ * leaves the VMAs apart.
  */
 void mm__vmas_settle(struct mm__thread *thread, uint64_t start, uint64_t end,
-		      struct mm__vma_budget *nodes);
+		     struct mm__vma_budget *nodes);
 
 /*
- * vmas_change.c: makes what lies in [start, end) another kind, VMA by VMA up to the first error: of
- * change(), which changes protection and MM__VMA_LOCKED only, or ENOMEM where there is a hole, or an
- * VMA would have to be split and there are too many. ENOMEM for want of memory comes before anything
- * has changed. The caller holds the range for writing. Pages come to allow no more than their VMAs, and
- * those of locked VMAs that become writable are copied.
+ * vmas_change.c: makes [start, end) another kind, VMA by VMA up to the first error. change()
+ * changes only protection and MM__VMA_LOCKED, and may return an error. ENOMEM means a hole, or a
+ * VMA that would have to be split when there are too many. Want of memory makes it return ENOMEM
+ * before it has changed anything. The caller holds the range for writing. Afterwards no page allows
+ * more than its VMA does. Pages of locked VMAs that become writable are copied.
  */
 int mm__vmas_change(struct mm__thread *thread, uint64_t start, uint64_t end,
-		     int (*change)(struct mm__vma_kind *kind, int how), int how);
+		    int (*change)(struct mm__vma_kind *kind, int how), int how);
 
 /*
- * Gives back what VMAs hold that were taken out, and frees them when no fault can look at them any
- * more. No lock is held but ranges.
+ * Drops the references of VMAs that were taken out, and frees the VMAs when no fault can look at
+ * them any more. The caller holds no lock but ranges.
  */
 void mm__vmas_free(struct mm__garbage *list);
 
-/* Ends all VMAs, when nobody uses mm any more; unshared: nor any other space with its pool. */
+/*
+ * Ends all VMAs, when no thread uses the space any more. unshared: no thread uses another space
+ * with its pool either.
+ */
 void mm__vmas_destroy(struct mm *mm, bool unshared);
 
 /*
- * room.c: how many VMAs there may be.
+ * room.c: the limit of the number of VMAs
  */
 
-/* For an edit of the thread that begins, which has no lock but ranges yet; and when it has dropped its locks. */
+/*
+ * The first claims room for an edit, before the thread takes any lock but ranges. The second gives
+ * the rest back, after the thread has dropped its locks.
+ */
 void mm__room_claim(struct mm__thread *thread);
 void mm__room_give_back(struct mm__thread *thread);
 
-/* In an edit: whether the VMAs may become so many more. */
+/* In an edit: whether the number of VMAs may grow by more. */
 bool mm__room_for_vmas(const struct mm__thread *thread, uint64_t more);
 
-/* In an edit: there are so many more, or less. */
+/* In an edit: counts VMAs that were added, or removed if more is negative. */
 void mm__count_vmas(struct mm__thread *thread, int64_t more);
 
-/* The same as mm__room_for_vmas(), not in an edit. */
+/* As mm__room_for_vmas(), outside an edit. */
 bool mm__room_now(struct mm__thread *thread, uint64_t more);
 
-/* Another limit, for tests. */
+/* Sets another limit, for tests. */
 void mm__set_most_vmas(struct mm *mm, uint64_t most);
 
-/* Of a new space; and when a thread ends to use it. */
+/* For a new space; and for a thread that stops using it. */
 void mm__room_begin(struct mm *mm);
 void mm__room_end_thread(struct mm__thread *thread);
 
-/* How many there are: exact, if no operation changes them meanwhile. */
+/* The number of VMAs: exact if no operation changes it meanwhile. */
 uint64_t mm__nr_vmas(struct mm *mm);
 
 /*
- * kept.c: memory of VMAs. A thread keeps what it frees for the next ones, up to a bound.
+ * kept.c: memory of VMAs. A thread keeps the memory that it frees for its next VMAs, up to a bound.
  */
 
-/* Sees to it that the thread has memory for so many. False: there is none. */
+/* Makes sure that the thread has memory for n VMAs. Returns false if there is none. */
 bool mm__vmas_stock(unsigned int n);
-/* Of what mm__vmas_stock() has seen to. */
+/* Takes memory that mm__vmas_stock() has provided. */
 struct mm__vma *mm__vma_take(void);
-/* Frees a VMA, as a function of garbage. */
+/* Frees a VMA: the function of its garbage. */
 void mm__vma_drop(struct mm__garbage *garbage);
 
 /* brk.c: the end of the heap. */
 uint64_t mm__brk(const struct mm *mm);
 
 /*
- * stack.c. All with the VMA tree lock held, or in an edit.
+ * stack.c: the caller holds the VMA tree lock, or is in an edit
  */
 
-/* Whether [start, end) is free, and no stack above would lose its gap. */
+/* Whether [start, end) is free, and leaves its gap to a stack above. */
 bool mm__place_free(const struct mm *mm, uint64_t start, uint64_t end);
 
 /*
- * A place of that length, in *addr; false: there is none. The highest, if the gaps of all stacks above
- * are kept; otherwise the lowest that keeps that of the next VMA.
+ * Finds a place of that length, in *addr; returns false if there is none. Finds the highest place
+ * that leaves their gaps to all stacks above, or else the lowest one that leaves its gap to the
+ * next VMA.
  */
 bool mm__find_place(struct mm *mm, uint64_t length, uint64_t *addr);
 
 /*
- * place.c: the same in the calling thread's own place, without the VMA tree lock; false also if that seems to be
- * full. Other threads may map there before the caller holds the range.
+ * place.c: the same in the calling thread's own place. The caller does not hold the VMA tree lock.
+ * Returns false also if the place seems to be full. Other threads may map there before the caller
+ * holds the range.
  */
 bool mm__find_own_place(struct mm__thread *thread, uint64_t length, uint64_t *addr);
 
-/* In an edit: whether nothing is mapped in [start, end), and no stack in the border node above would lose its gap. */
+/*
+ * In an edit: whether no mapping lies in [start, end), and a stack above keeps its gap, as far as
+ * the border node shows.
+ */
 bool mm__place_still_free(const struct mm__edit *edit, uint64_t start, uint64_t end);
 
-/* In an edit in place: whether that says as much as mm__place_free(), because the border node has what decides it. */
+/*
+ * In an edit in place: whether mm__place_still_free() is as good as mm__place_free() there, because
+ * the border node has the mapping that decides, or none can.
+ */
 bool mm__place_is_decided(const struct mm__edit *edit, uint64_t start, uint64_t end);
 
-/* There is to be a stack: before it is mapped. No lock is needed. */
+/* Before a thread maps a stack: makes mm__may_have_stacks() true. Needs no lock. */
 void mm__note_stack(struct mm *mm);
 bool mm__may_have_stacks(const struct mm *mm);
 
-/* Whether the page is not mapped, and a stack above it, *stack, may grow down to it. */
+/* Whether the page is not mapped, and a stack above, *stack, may grow down to it. */
 bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *stack);
 
-/* Grows the stack down to the page, if it may. 0 or ENOMEM. With everything held; not with the VMA tree lock. */
+/*
+ * Grows the stack down to the page, if it may. Returns 0 or ENOMEM. The caller holds the whole
+ * space, and not the VMA tree lock.
+ */
 int mm__stack_grow(struct mm__thread *thread, uint64_t page);
 
 /*
- * fault.c: mm_fault() for an access that is valid.
+ * fault.c: mm_fault() for valid arguments
  */
 int mm__fault(struct mm__thread *thread, uint64_t addr, int access, struct mm_siginfo *info);
 
 /*
- * The same for what is not in the TLB of the thread: looks into the page table first, and puts what
- * was found, or came of the fault, into the TLB. It may be gone again at once.
+ * The same for a page that is not in the thread's TLB: looks into the page table first, and puts
+ * the entry that it found, or that the fault made, into the TLB. Another thread may flush the entry
+ * at once.
  */
 int mm__tlb_fill(struct mm__thread *thread, uint64_t addr, int access, struct mm_siginfo *info);
 
 /*
- * An access by this entry, in the TLB of the thread, has found that the file does not have the page any
- * more. Says so in *info, and returns EFAULT. If the page was a private copy, that is gone.
+ * For an access through this entry of the thread's TLB which found that the file does not have the
+ * page any more. Fills *info and returns EFAULT. If the page was a private copy, drops the copy.
  */
-int mm__file_ended(struct mm__thread *thread, uint64_t addr, uint64_t entry, struct mm_siginfo *info);
+int mm__file_ended(struct mm__thread *thread, uint64_t addr, uint64_t entry,
+		   struct mm_siginfo *info);
 
-/* Makes the pages of [start, end) present, until one fails. */
+/* Makes the pages of [start, end) present, up to the first that fails. */
 int mm__populate(struct mm__thread *thread, uint64_t start, uint64_t end, int access);
 
-/* The same for an operation that holds the range for writing; no stack grows. */
+/* The same for an operation that holds the range for writing. Grows no stack. */
 void mm__populate_held(struct mm__thread *thread, uint64_t start, uint64_t end, int access);
 
 /*
- * mlock.c: makes the pages of locked VMAs in [start, end) present, as far as they are mapped. 0;
- * ENOMEM where that is an error of the VMA; EAGAIN where there is no memory.
+ * mlock.c: makes the pages of locked VMAs in [start, end) present, as far as they are mapped.
+ * Returns 0; ENOMEM for an error of the VMA; EAGAIN if there is no memory.
  */
 int mm__populate_locked(struct mm__thread *thread, uint64_t start, uint64_t end);
 
-/* Rounds up to pages; 0 when that wraps. */
+/* Rounds up to whole pages; 0 if that wraps. */
 static inline uint64_t mm__page_align(uint64_t length)
 {
 	return (length + MM_PAGE_SIZE - 1) & ~(MM_PAGE_SIZE - 1);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory of VMAs that a thread has freed, which it uses for the next ones: so an operation in its own
- * place does not allocate. It lies in the thread's state of RCU, whose functions free VMAs.
+ * The memory of VMAs that a thread has freed, and that it uses for its next VMAs. So an operation
+ * in the thread's own place does not allocate. The memory is in the thread's state of RCU, whose
+ * functions free VMAs.
  */
 #include "internal.h"
 #include "memory.h"
 
 /*
- * Beside a batch of RCU: a batch comes when something is left of the one before. A VMA weighs one line in a
- * batch, which grows with the number of threads.
+ * VMAs that a thread keeps in addition to a batch of RCU. When a batch arrives, the thread may
+ * still have VMAs of the one before. A VMA weighs one line in a batch, and a batch grows with the
+ * number of threads.
  */
 #define KEPT_BESIDE 1024u
 

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_madvise(). MM_MADV_DONTNEED holds the range for reading: faults may put pages in while others
- * are taken out, and which of the two came first is decided by the entry. Who populates
- * holds nothing: each fault takes its page for reading, and would wait for a writer that waits for
- * its own thread if that held the range already.
+ * mm_madvise(). MM_MADV_DONTNEED holds the range for reading. Faults may put pages in while it
+ * takes others out; the entry decides which of the two came first. A thread that populates holds no
+ * range, because each fault takes the range of its page for reading. If the thread held the range
+ * already, that fault would wait for a writer that waits for the same thread.
  */
 #include "internal.h"
 
 #include <errno.h>
 
-/* The next VMA that has something in [*start, end), with both set to that part. */
-static bool next_part(struct mm__thread *thread, uint64_t *start, uint64_t *end, int *prot, int *flags)
+/* Finds the next VMA that overlaps [*start, *end), and makes the two the bounds of the overlap. */
+static bool next_part(struct mm__thread *thread, uint64_t *start, uint64_t *end, int *prot,
+		      int *flags)
 {
 	struct mm__mapping m;
 	bool found;
@@ -27,7 +28,7 @@ static bool next_part(struct mm__thread *thread, uint64_t *start, uint64_t *end,
 	return found;
 }
 
-/* What is not mapped is an error, after the rest has been done. */
+/* A hole is an error, but only after the rest has been done. */
 static int dontneed(struct mm__thread *thread, uint64_t addr, uint64_t end)
 {
 	int error = 0;
@@ -44,14 +45,14 @@ static int dontneed(struct mm__thread *thread, uint64_t addr, uint64_t end)
 			error = ENOMEM;
 		if (flags & MM__VMA_LOCKED)
 			return EINVAL;
-		/* What a shared VMA shows is still in its file. */
+		/* The pages of a shared VMA are still in its file. */
 		mm__pages_zap(thread->mm, thread, start, stop);
 		addr = stop;
 	}
 	return error;
 }
 
-/* Up to the first hole, or VMA that does not allow the access. */
+/* Populates up to the first hole, or the first VMA that does not allow the access. */
 static int populate(struct mm__thread *thread, uint64_t addr, uint64_t end, int access)
 {
 	while (addr < end) {
@@ -63,7 +64,7 @@ static int populate(struct mm__thread *thread, uint64_t addr, uint64_t end, int 
 
 		if (!next_part(thread, &start, &stop, &prot, &flags) || start > addr)
 			return ENOMEM;
-		/* Not what the processor allows beside: so Linux sees it here. */
+		/* As in Linux, this ignores accesses that the processor allows in addition. */
 		if (access & ~prot)
 			return EINVAL;
 		error = mm__populate(thread, start, stop, access);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_mincore(). The range is held for reading, so that the VMAs stay as they are; faults may go
- * on.
+ * mm_mincore(). The thread holds the range for reading, so that the VMAs stay as they are. Faults
+ * may go on.
  */
 #include "internal.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* Whether [addr, end) is mapped without a hole. */
+/* Whether VMAs cover [addr, end) without a hole. */
 static bool is_mapped(struct mm__thread *thread, uint64_t addr, uint64_t end)
 {
 	bool mapped = true;

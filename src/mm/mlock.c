@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_mlock() and mm_munlock(): VMA by VMA, up to the first hole, as in Linux. What a VMA allows
- * does not change, so neither do its pages.
+ * mm_mlock() and mm_munlock(): VMA by VMA, up to the first hole, as in Linux. They do not change
+ * the access that a VMA allows, so they change none of its pages.
  */
 #include "internal.h"
 
@@ -25,7 +25,7 @@ static int change(struct mm__thread *thread, uint64_t addr, uint64_t end, int lo
 	return error;
 }
 
-/* How the pages of a VMA are made present; 0: they are not. */
+/* The access by which the pages of a VMA are made present; 0: they are not. */
 static int access_of(const struct mm__vma *vma)
 {
 	if (!(mm__vma_flags(vma) & MM__VMA_LOCKED))
@@ -36,8 +36,8 @@ static int access_of(const struct mm__vma *vma)
 }
 
 /*
- * Moves *start over VMAs, up to one that has pages to be made present, whose part *start and *end then are.
- * Returns how; 0: there is none among them.
+ * Moves *start over VMAs, up to a VMA whose pages are to be made present, and makes [*start, *end)
+ * the part of that VMA. Returns the access, or 0 if there is no such VMA.
  */
 static int next_locked(struct mm__thread *thread, uint64_t *start, uint64_t *end)
 {
@@ -56,7 +56,7 @@ static int next_locked(struct mm__thread *thread, uint64_t *start, uint64_t *end
 	return access;
 }
 
-/* Whether the part of a locked VMA is not there any more, or is to be made present otherwise. */
+/* Whether the part of a locked VMA is gone, or is to be made present by another access. */
 static bool has_changed(struct mm__thread *thread, uint64_t start, uint64_t end, int access)
 {
 	uint64_t now_start = start;
@@ -82,7 +82,7 @@ int mm__populate_locked(struct mm__thread *thread, uint64_t addr, uint64_t end)
 		else
 			addr = stop;
 	}
-	/* So Linux says it. */
+	/* The errors of Linux. */
 	if (error == EFAULT)
 		return ENOMEM;
 	return error == ENOMEM ? EAGAIN : error;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_mmap(). Results and errors, and their order, as in Linux's do_mmap() and mmap_region().
+ * mm_mmap(). Results and errors, and their order, are those of Linux's do_mmap() and mmap_region().
  *
- * A mapping at a place of the caller's holds that range from the beginning. Otherwise a place is
- * looked for under the VMA tree lock, and its range is tried there and then. If that fails, another thread is
- * still at work on it, such as an munmap() that has yet to free the pages: then the range is waited
- * for without the VMA tree lock, and the place is looked for again, as it may be taken by now. Threads that map
- * in places of their callers' do so without the VMA tree lock, so it may be taken even in between.
+ * If the caller has chosen the place, the thread holds its range from the beginning. Otherwise the
+ * thread looks for a place under the VMA tree lock, and tries to hold its range at once. If that
+ * fails, another thread is still at work on the range, such as an munmap() that has yet to free the
+ * pages. The thread then waits for the range without the VMA tree lock, and looks for a place
+ * again, because the place may be taken by now. A thread that maps at a place of its caller does
+ * not take the VMA tree lock, so the place may be taken even in between.
  */
 #include "internal.h"
 
@@ -18,7 +19,7 @@
 #define FIXED     (MM_MAP_FIXED | MM_MAP_FIXED_NOREPLACE)
 #define ALL_FLAGS (MM__VMA_FLAGS | FIXED | MM_MAP_POPULATE)
 
-/* What is to be mapped. */
+/* The mapping to make. */
 struct mapping {
 	uint64_t start;
 	uint64_t end;
@@ -27,7 +28,7 @@ struct mapping {
 	uint64_t file_offset;
 	int flags;                /* MM_MAP_..., all of them */
 	uint64_t greatest_offset; /* of a byte */
-	int error;                /* of the file, which Linux looks at after the place */
+	int error;                /* of the file; Linux checks it after the place */
 	struct mm__vma_kind kind;
 };
 
@@ -39,7 +40,7 @@ static bool flags_valid(int flags)
 	       !(type == MM_MAP_SHARED && flags & MM_MAP_GROWSDOWN && flags & MM_MAP_ANONYMOUS);
 }
 
-/* The errors that do not depend on the place, in the order of Linux. */
+/* The errors that do not depend on the place, in Linux's order. */
 static int check_mapping(const struct mapping *map)
 {
 	if (map->error == EOVERFLOW)
@@ -47,7 +48,7 @@ static int check_mapping(const struct mapping *map)
 	return flags_valid(map->flags) ? map->error : EINVAL;
 }
 
-/* Linux checks these before it looks at the length. */
+/* Linux checks these before the length. */
 static int check_file(struct mapping *map, uint64_t offset)
 {
 	int error;
@@ -63,7 +64,7 @@ static int check_file(struct mapping *map, uint64_t offset)
 	return error;
 }
 
-/* With no error so far. The errors but for want of memory come later. */
+/* There is no error so far. Returns only ENOMEM; any other error comes later, from map->error. */
 static int open_file(struct mapping *map, uint64_t length)
 {
 	uint64_t first = map->file_offset >> MM_PAGE_SHIFT;
@@ -89,7 +90,9 @@ static int open_shared(struct mm *mm, struct mapping *map, uint64_t length)
 	return mm__inode_anonymous(mm->frames, length >> MM_PAGE_SHIFT, &map->kind.inode);
 }
 
-/* What the mapping shows, unless there is an error anyway. 0 or ENOMEM. */
+/*
+ * Opens the memory that the mapping shows, unless there is an error already. Returns 0 or ENOMEM.
+ */
 static int open_inode(struct mm *mm, struct mapping *map, uint64_t length)
 {
 	if (map->error || !flags_valid(map->flags))
@@ -98,7 +101,7 @@ static int open_inode(struct mm *mm, struct mapping *map, uint64_t length)
 					     : open_file(map, length);
 }
 
-/* Linux counts the VMAs before it looks at the place. */
+/* Linux counts the VMAs before it checks the place. */
 static int check_fixed(struct mm__thread *thread, uint64_t addr, uint64_t length)
 {
 	if (addr > MM_ADDR_MAX - length)
@@ -119,8 +122,8 @@ static void place(struct mapping *map, uint64_t start, uint64_t length)
 }
 
 /*
- * At a place of the caller's. *replaces: something was there, whose pages are to be taken out before the
- * VMA is settled.
+ * Maps at the caller's place. Sets *replaces if it replaced a mapping. The pages of that mapping
+ * are to be taken out before the VMA is settled.
  */
 static int put_fixed(struct mm__edit *edit, const struct mapping *map, struct mm__cut *cut,
 		     bool *replaces)
@@ -136,7 +139,8 @@ static int put_fixed(struct mm__edit *edit, const struct mapping *map, struct mm
 	error = check_mapping(map);
 	if (error)
 		return error;
-	if ((adds && !mm__room_for_vmas(edit->thread, adds)) || mm__edit_reserve(edit, *replaces, 1))
+	if ((adds && !mm__room_for_vmas(edit->thread, adds)) ||
+	    mm__edit_reserve(edit, *replaces, 1))
 		return ENOMEM;
 	if (!*replaces) {
 		mm__vmas_put(edit, map->start, map->end, &map->kind);
@@ -183,8 +187,8 @@ static int map_fixed(struct mm__thread *thread, const struct mapping *map)
 }
 
 /*
- * Sets the bounds of the VMA to where it can go, near hint if that is not 0. With the VMA tree lock
- * held.
+ * Sets the bounds of the VMA to a free place, near hint if that is not 0. The caller holds the VMA
+ * tree lock.
  */
 static int find_place(struct mm *mm, struct mapping *map, uint64_t hint, uint64_t length)
 {
@@ -199,7 +203,7 @@ static int find_place(struct mm *mm, struct mapping *map, uint64_t hint, uint64_
 	return 0;
 }
 
-/* All errors but for want of memory, and the place. With the VMA tree lock held. */
+/* All errors except for want of memory, and the place. The caller holds the VMA tree lock. */
 static int prepare_anywhere(struct mm__thread *thread, struct mapping *map, uint64_t hint,
 			    uint64_t length)
 {
@@ -211,8 +215,8 @@ static int prepare_anywhere(struct mm__thread *thread, struct mapping *map, uint
 }
 
 /*
- * Finds a place and holds it. Returns with the VMA tree lock held, and on error with nothing else. EDEADLK:
- * the thread holds something at the place for reading.
+ * Finds a place and holds it. Returns with the VMA tree lock held; on error, without the range.
+ * EDEADLK: the thread already holds part of the place for reading.
  */
 static int hold_place(struct mm__thread *thread, struct mm__hold *hold, struct mapping *map,
 		      uint64_t hint, uint64_t length)
@@ -248,7 +252,10 @@ static int hold_place(struct mm__thread *thread, struct mm__hold *hold, struct m
 	return error;
 }
 
-/* Puts it where the place is held. With the VMA tree lock, which is dropped. EAGAIN: the place was taken first. */
+/*
+ * Maps at the place, which is held. Called with the VMA tree lock, which it drops. Returns EAGAIN
+ * if another thread has mapped there first.
+ */
 static int put_anywhere(struct mm__thread *thread, const struct mapping *map)
 {
 	struct mm__edit edit;
@@ -265,7 +272,8 @@ static int put_anywhere(struct mm__thread *thread, const struct mapping *map)
 	return error;
 }
 
-static int map_anywhere(struct mm__thread *thread, struct mapping *map, uint64_t hint, uint64_t length)
+static int map_anywhere(struct mm__thread *thread, struct mapping *map, uint64_t hint,
+			uint64_t length)
 {
 	struct mm__hold hold;
 	int error;
@@ -282,7 +290,10 @@ static int map_anywhere(struct mm__thread *thread, struct mapping *map, uint64_t
 	return error;
 }
 
-/* In the thread's own place. EAGAIN: there is none, or another thread has it already. */
+/*
+ * Maps in the thread's own place. Returns EAGAIN if that has no room, or another thread has taken
+ * the room.
+ */
 static int map_in_own_place(struct mm__thread *thread, struct mapping *map, uint64_t length)
 {
 	struct mm__hold hold;
@@ -290,7 +301,7 @@ static int map_in_own_place(struct mm__thread *thread, struct mapping *map, uint
 	uint64_t addr;
 	int error;
 
-	/* In what order errors come is not looked at here. */
+	/* Whatever fails here, map_anywhere() finds the errors again, in Linux's order. */
 	if (check_mapping(map) || !mm__find_own_place(thread, length, &addr) ||
 	    mm__hold_write(thread, &hold, addr, addr + length))
 		return EAGAIN;
@@ -317,7 +328,8 @@ static int map_without_place(struct mm__thread *thread, struct mapping *map, uin
 	return error == EAGAIN ? map_anywhere(thread, map, hint, length) : error;
 }
 
-static int map_somewhere(struct mm__thread *thread, struct mapping *map, uint64_t addr, uint64_t length)
+static int map_somewhere(struct mm__thread *thread, struct mapping *map, uint64_t addr,
+			 uint64_t length)
 {
 	int error;
 
@@ -344,7 +356,7 @@ static void populate(struct mm__thread *thread, const struct mapping *map)
 {
 	bool write = map->kind.prot & MM_PROT_WRITE && map->flags & MM_MAP_PRIVATE;
 
-	/* What cannot be made present now will be when it is used, or fail then. */
+	/* A page that cannot be made present now is made present, or fails, at its first access. */
 	(void)mm__populate(thread, map->start, map->end, write ? MM_PROT_WRITE : MM_PROT_READ);
 }
 
@@ -364,7 +376,9 @@ int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot, int flags, 
 	error = length ? map_somewhere(thread, &map, addr, length) : EINVAL;
 	if (!error && flags & MM_MAP_POPULATE)
 		populate(thread, &map);
-	/* The VMAs have references of their own; after an error this may have been the last one. */
+	/*
+	 * The VMAs have references of their own. After an error this reference may be the last one.
+	 */
 	if (map.kind.inode) {
 		mm__inode_put(map.kind.inode);
 		mm__rcu_throttle();

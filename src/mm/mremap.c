@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_mremap(). Results and errors, and their order, as in Linux's mm/mremap.c, but for the move of
- * more than one VMA at once, which is new there.
+ * mm_mremap(). Results and errors, and their order, are those of Linux's mm/mremap.c, except for
+ * the move of more than one VMA at once, which is new there.
  *
- * What has to be held depends on what has to be done, and that on the VMAs: so a plan is made
- * under the VMA tree lock, what it touches is held, and the plan is made again. If that is held too it is
- * carried out, otherwise all starts anew.
+ * The ranges that the thread must hold depend on the work, and the work depends on the VMAs. So the
+ * thread makes a plan under the VMA tree lock, holds the ranges of the plan, and makes the plan
+ * again. If the thread already holds the ranges of the new plan, it carries out the plan. Otherwise
+ * it starts anew.
  *
- * Where nothing moves, or the target is the caller's, what has to be held is known: that is tried first, in
- * place.
+ * If nothing moves, or the caller has chosen the target, the ranges are known. The thread tries
+ * that case first, in place.
  *
- * A move is atomic towards accesses: at first nothing can be accessed at the old place, then it
- * appears at the new one. Whoever finds one of the two missing faults, and waits: nothing is mapped
- * at the old place any more, and the VMA at the new one counts as being changed until all is there.
+ * A move is atomic for accesses: first no thread can access the old place, then the pages appear at
+ * the new place. An access at either place in between faults and waits. No VMA is at the old place
+ * any more, and the VMA at the new place has an odd count until all pages are there.
  */
 #include "internal.h"
 
@@ -30,14 +31,14 @@ enum kind { FAIL, STAY, SHRINK, GROW, MOVE };
 
 struct plan {
 	enum kind kind;
-	int error;       /* FAIL */
-	uint64_t target; /* MOVE: where to; otherwise where it is */
-	/* What has to be held: [start, end), and [target, target + new length) for MOVE. */
+	int error;       /* for FAIL */
+	uint64_t target; /* for MOVE the target, else the old address */
+	/* The ranges to hold: [start, end), and for MOVE [target, target + new length). */
 	uint64_t start;
 	uint64_t end;
 };
 
-/* As Linux has it: the sum may wrap, and an empty old range overlaps what it is within. */
+/* As in Linux: the sum may wrap, and an empty old range overlaps a range that contains it. */
 static bool overlap(const struct request *r)
 {
 	return r->old + r->old_length > r->new_addr && r->new_addr + r->new_length > r->old;
@@ -57,7 +58,7 @@ static int check_request(const struct request *r)
 }
 
 /*
- * Plans are made with the VMA tree lock held, in an edit.
+ * The thread makes plans in an edit with the VMA tree lock.
  */
 
 static struct plan fail(const struct request *r, int error)
@@ -72,7 +73,7 @@ static struct plan do_here(const struct request *r, enum kind kind, uint64_t len
 
 static struct plan move(const struct request *r, uint64_t target)
 {
-	/* With old_length 0 it is not moved, but seen twice. */
+	/* If old_length is 0, the memory stays where it is, and is visible at the target, too. */
 	uint64_t length = r->old_length ? r->old_length : MM_PAGE_SIZE;
 
 	return (struct plan){ MOVE, 0, target, r->old, r->old + length };
@@ -99,7 +100,7 @@ static bool can_grow_here(const struct mm__edit *edit, const struct request *r,
 	       mm__range_free(edit, m->end, r->old + r->new_length);
 }
 
-/* Only shared memory can be seen twice. */
+/* Only shared memory can be visible at two places. */
 static bool may_move(const struct request *r, const struct mm__mapping *m)
 {
 	return r->old_length || mm__vma_flags(m->vma) & MM_MAP_SHARED;
@@ -116,14 +117,17 @@ static struct plan plan_grow(const struct mm__edit *edit, const struct request *
 		return fail(r, EFAULT);
 	if (can_grow_here(edit, r, m))
 		return do_here(r, GROW, r->new_length);
-	/* Linux wants that much room for any move, and two more for one that replaces something. */
+	/*
+	 * Linux requires that much room for any move, and two more for a move that replaces a
+	 * mapping.
+	 */
 	if (!(r->flags & MM_MREMAP_MAYMOVE) || !mm__room_for_vmas(edit->thread, 4) ||
 	    !mm__find_place(edit->thread->mm, r->new_length, &target))
 		return fail(r, ENOMEM);
 	return move(r, target);
 }
 
-/* Linux wants room for so many before it looks for what is to be moved. */
+/* Linux requires room for so many VMAs before it looks for the mapping to move. */
 #define ROOM_FOR_FIXED 6u
 
 static struct plan plan_fixed(const struct mm__edit *edit, const struct request *r)
@@ -137,7 +141,7 @@ static struct plan plan_fixed(const struct mm__edit *edit, const struct request 
 		return fail(r, EFAULT);
 	if (!may_move(r, &m))
 		return fail(r, EINVAL);
-	/* Where nothing is moved the target may begin there, and is unmapped first. */
+	/* If the move takes no pages, the target may begin there, and is unmapped first. */
 	if (r->new_addr == r->old || moved > m.end - r->old)
 		return fail(r, EFAULT);
 	if (r->old_length > MM_ADDR_MAX - r->old)
@@ -161,7 +165,7 @@ static struct plan make_plan(const struct mm__edit *edit, const struct request *
 }
 
 /*
- * Carrying them out
+ * Carrying out plans
  */
 
 static bool plan_held(const struct mm__hold *hold, const struct request *r, const struct plan *plan)
@@ -180,13 +184,16 @@ static int hold_plan(struct mm__thread *thread, struct mm__hold *hold, const str
 				  plan->target + length);
 }
 
-/* What a plan needs beside what is to be held. */
+/* What a plan needs: its ranges, its pins, its cuts and its edit. */
 struct state {
 	struct mm__hold hold;
 	bool held;
 	struct mm__pins pins;
-	uint64_t prepared; /* the target that the pins are for; 0: none */
-	/* What is to be cut out at the old place, and at the target; for the plan that is held. */
+	uint64_t prepared; /* the target of the pins; 0: none */
+	/*
+	 * The ranges to cut out at the old place and at the target, for the plan whose ranges are
+	 * held.
+	 */
 	struct mm__cut old;
 	struct mm__cut replaced;
 	struct mm__edit edit;
@@ -202,14 +209,14 @@ static int prepare(struct mm__thread *thread, struct state *state, const struct 
 				      mm__min(r->old_length, r->new_length));
 }
 
-/* With the hold: what has been marked stays. */
+/* While the ranges are held: keeps the VMAs that were marked. */
 static void keep_vmas(struct state *state)
 {
 	mm__vmas_keep(&state->old);
 	mm__vmas_keep(&state->replaced);
 }
 
-/* Marks some of the VMAs that the plan cuts out. True: there are no more. In the edit. */
+/* In the edit: marks some of the VMAs that the plan cuts out. Returns true if all are marked. */
 static bool mark(struct state *state, const struct request *r, const struct plan *plan)
 {
 	uint64_t kept = plan->kind == SHRINK ? r->new_length : 0;
@@ -224,7 +231,7 @@ static bool mark(struct state *state, const struct request *r, const struct plan
 	       (plan->kind == SHRINK || mm__vmas_mark(&state->edit, &state->replaced));
 }
 
-/* Holds what the plan needs, instead of what is held. */
+/* Holds the ranges of the plan, instead of those held so far. */
 static int hold_again(struct mm__thread *thread, struct state *state, const struct request *r,
 		      const struct plan *plan)
 {
@@ -246,7 +253,7 @@ static void begin_edit(struct mm__thread *thread, struct state *state, const str
 	mm__edit_with_tree_lock(&state->edit, thread, r->old, r->old + MM_PAGE_SIZE);
 }
 
-/* The edit gets the ranges of the plan, which are held. */
+/* Adds the ranges of the plan, which are held, to the edit. */
 static void edit_plan(struct state *state, const struct request *r, const struct plan *plan)
 {
 	mm__edit_also(&state->edit, plan->start, plan->end);
@@ -255,9 +262,9 @@ static void edit_plan(struct state *state, const struct request *r, const struct
 }
 
 /*
- * Makes a plan, and holds and prepares all that it needs. Returns in an edit; on error,
- * with a plan that fails. What has been marked for one plan is so for the next that needs no other
- * hold: the kind of a plan, and its target, then stay the same, unless it fails.
+ * Makes a plan, and holds and prepares all that it needs. Returns in an edit; after an error, with
+ * a plan that fails. VMAs that were marked for one plan stay marked for the next if it needs no
+ * other ranges. The plan then has the same kind and the same target, unless it fails.
  */
 static struct plan settle(struct mm__thread *thread, struct state *state, const struct request *r)
 {
@@ -290,7 +297,7 @@ static struct plan settle(struct mm__thread *thread, struct state *state, const 
 }
 
 static int grow_vma(struct mm__edit *edit, uint64_t start, uint64_t end,
-		     const struct mm__vma_kind *kind)
+		    const struct mm__vma_kind *kind)
 {
 	if (mm__edit_reserve(edit, 0, 1))
 		return ENOMEM;
@@ -298,9 +305,9 @@ static int grow_vma(struct mm__edit *edit, uint64_t start, uint64_t end,
 	return 0;
 }
 
-/* In an edit of each of the two places, or one of both. */
+/* In an edit of each of the two places, or in one edit of both. */
 static int move_vma(struct mm__edit *from, struct mm__edit *to, struct state *state,
-		     const struct request *r, uint64_t target)
+		    const struct request *r, uint64_t target)
 {
 	struct mm__vma_kind kind;
 	struct mm__mapping m;
@@ -318,7 +325,7 @@ static int move_vma(struct mm__edit *from, struct mm__edit *to, struct state *st
 	return 0;
 }
 
-/* In the edit. 0 or ENOMEM. */
+/* In the edit. Returns 0 or ENOMEM. */
 static int change_vmas(struct state *state, const struct request *r, const struct plan *plan)
 {
 	struct mm__vma_kind kind;
@@ -335,7 +342,8 @@ static int change_vmas(struct state *state, const struct request *r, const struc
 	return grow_vma(&state->edit, m.end, r->old + r->new_length, &kind);
 }
 
-static void change_pages(struct mm__thread *thread, const struct request *r, const struct plan *plan)
+static void change_pages(struct mm__thread *thread, const struct request *r,
+			 const struct plan *plan)
 {
 	struct mm *mm = thread->mm;
 	uint64_t kept = mm__min(r->old_length, r->new_length);
@@ -369,8 +377,9 @@ static int remap(struct mm__thread *thread, const struct request *r, uint64_t *t
 }
 
 /*
- * Where nothing has to be moved, the range is known: holds that, and changes what is there. False: it has to
- * be moved, or there is an error, which is looked for elsewhere.
+ * If nothing has to be moved, the range is known, and the caller holds it: changes the VMA there.
+ * Returns false if it has to be moved, or on an error. The caller then makes a plan, which finds
+ * the error.
  */
 static bool change_here(struct mm__edit *edit, const struct request *r, struct mm__cut *cut,
 			int *error)
@@ -418,11 +427,12 @@ static bool remap_here(struct mm__thread *thread, const struct request *r, int *
 }
 
 /*
- * A move to the caller's place, in place. False: as above. Where both places are in one border node that must have room
- * for the rests of two VMAs, and the new one; else each of the border nodes has room for what it gets.
+ * A move to the caller's place, in place. Returns false as change_here() does. If one border node
+ * has both places, it must have room for the rests of two VMAs, and for the new one. If there are
+ * two, each has room for its part.
  */
 static bool move_vmas(struct mm__thread *thread, struct state *state, const struct request *r,
-		       struct mm__edit_move *move)
+		      struct mm__edit_move *move)
 {
 	uint64_t old_end = r->old + r->old_length;
 	uint64_t target_end = r->new_addr + r->new_length;
@@ -448,7 +458,7 @@ static bool move_vmas(struct mm__thread *thread, struct state *state, const stru
 	return moved;
 }
 
-/* With the hold: whether there is something to move, before the call makes page tables. */
+/* With the ranges held: whether a VMA can move there, before the call makes page tables. */
 static bool can_be_moved(struct mm__thread *thread, const struct request *r)
 {
 	struct mm__mapping m;
@@ -484,10 +494,11 @@ static bool remap_to(struct mm__thread *thread, const struct request *r)
 	return moved;
 }
 
-/* The error of a call for what lies beyond all addresses. */
+/* The error of a call for a place beyond all addresses. */
 static int beyond(struct mm__thread *thread, const struct request *r)
 {
-	return r->flags & MM_MREMAP_FIXED && !mm__room_now(thread, ROOM_FOR_FIXED) ? ENOMEM : EFAULT;
+	return r->flags & MM_MREMAP_FIXED && !mm__room_now(thread, ROOM_FOR_FIXED) ? ENOMEM
+										   : EFAULT;
 }
 
 int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t new_length, int flags,
@@ -510,7 +521,7 @@ int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t ne
 		error = remap(thread, &request, &target);
 	if (error)
 		return error;
-	/* What is added to a locked VMA is made present; if it cannot be, it will fail when used. */
+	/* Makes the pages added to a locked VMA present. If it cannot, a later access fails. */
 	if (request.new_length > request.old_length)
 		(void)mm__populate_locked(thread, target + request.old_length,
 					  target + request.new_length);

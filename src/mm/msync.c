@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_msync(). What was written is in the file, and read(2) finds it, before that; here the system is
- * told to store it.
+ * mm_msync(). The bytes that a thread wrote are in the file already, and read(2) finds them. This
+ * function tells the system to store them.
  */
 #include "internal.h"
 
 #include <errno.h>
 
-/* The part of [start, end) that the next VMA has there. */
+/* The part of [start, end) that the next VMA covers. */
 struct part {
 	uint64_t start;
 	uint64_t end;
 	int flags;
-	struct mm__inode *inode; /* of a shared file, with a reference; or NULL */
+	struct mm__inode *inode; /* of a shared file, with a reference; otherwise NULL */
 	uint64_t offset;
 };
 
@@ -44,7 +44,7 @@ static int sync_part(const struct part *part, int flags)
 	if (!part->inode)
 		return 0;
 	mm__order_may_block("a file is written");
-	/* What MM_MS_ASYNC would begin, the system does by itself. */
+	/* MM_MS_ASYNC does nothing: the system starts such writes by itself. */
 	if (flags & MM_MS_SYNC)
 		error = mm__inode_sync(part->inode, (part->start + part->offset) >> MM_PAGE_SHIFT,
 				       (part->end + part->offset) >> MM_PAGE_SHIFT);

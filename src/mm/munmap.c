@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_munmap(): all VMAs go in one step, however many there are.
+ * mm_munmap(): takes out all VMAs in one step, however many there are.
  */
 #include "internal.h"
 

@@ -11,8 +11,8 @@
 #define NR_SLOTS  (1u << SLOT_BITS)
 
 struct mm__page_node {
-	unsigned int shift;                 /* of an index, for this node's part of it; 0: a border node */
-	_Atomic(uintptr_t) slots[NR_SLOTS]; /* nodes; in a border node frames */
+	unsigned int shift; /* of an index, for this node's part of it; 0: the lowest level */
+	_Atomic(uintptr_t) slots[NR_SLOTS]; /* nodes below; on the lowest level, frames */
 };
 
 static _Atomic(uintptr_t) *slot_of(struct mm__page_node *node, uint64_t index)
@@ -22,7 +22,7 @@ static _Atomic(uintptr_t) *slot_of(struct mm__page_node *node, uint64_t index)
 
 static struct mm__page_node *load_node(_Atomic(uintptr_t) *slot)
 {
-	/* acquire: [P2] */
+	/* acquire: [CACHE-P2] */
 	return (struct mm__page_node *)atomic_load_explicit(slot, memory_order_acquire);
 }
 
@@ -35,7 +35,7 @@ static bool covers(const struct mm__page_node *root, uint64_t index)
 
 static struct mm__page_node *find_border(struct mm__page_cache *cache, uint64_t index)
 {
-	/* acquire: [P2] */
+	/* acquire: [CACHE-P2] */
 	struct mm__page_node *node = atomic_load_explicit(&cache->root, memory_order_acquire);
 
 	if (!node || !covers(node, index))
@@ -51,8 +51,9 @@ struct mm__frame *mm__page_cache_find(struct mm__page_cache *cache, uint64_t ind
 
 	if (!border)
 		return NULL;
-	/* acquire: [P2] */
-	return (struct mm__frame *)atomic_load_explicit(slot_of(border, index), memory_order_acquire);
+	/* acquire: [CACHE-P2] */
+	return (struct mm__frame *)atomic_load_explicit(slot_of(border, index),
+							memory_order_acquire);
 }
 
 static struct mm__page_node *new_node(unsigned int shift)
@@ -67,10 +68,10 @@ static struct mm__page_node *new_node(unsigned int shift)
 	return node;
 }
 
-/* A root that covers index; NULL: no memory. */
+/* Returns a root that covers index. NULL: no memory. */
 static struct mm__page_node *grow(struct mm__page_cache *cache, uint64_t index)
 {
-	/* relaxed: the caller alone stores it */
+	/* relaxed: the caller is the only thread that stores the root */
 	struct mm__page_node *root = atomic_load_explicit(&cache->root, memory_order_relaxed);
 
 	while (!root || !covers(root, index)) {
@@ -80,7 +81,7 @@ static struct mm__page_node *grow(struct mm__page_cache *cache, uint64_t index)
 			return NULL;
 		if (root)
 			atomic_init(&above->slots[0], (uintptr_t)root);
-		/* release: [P1] */
+		/* release: [CACHE-P1] */
 		atomic_store_explicit(&cache->root, above, memory_order_release);
 		root = above;
 	}
@@ -97,14 +98,14 @@ int mm__page_cache_insert(struct mm__page_cache *cache, uint64_t index, struct m
 
 		if (!below) {
 			below = new_node(node->shift - SLOT_BITS);
-			/* release: [P1] */
+			/* release: [CACHE-P1] */
 			atomic_store_explicit(slot, (uintptr_t)below, memory_order_release);
 		}
 		node = below;
 	}
 	if (!node)
 		return ENOMEM;
-	/* release: [P1] */
+	/* release: [CACHE-P1] */
 	atomic_store_explicit(slot_of(node, index), (uintptr_t)frame, memory_order_release);
 	return 0;
 }
@@ -112,7 +113,7 @@ int mm__page_cache_insert(struct mm__page_cache *cache, uint64_t index, struct m
 static void free_node(struct mm__page_node *node)
 {
 	for (unsigned int i = 0; i < NR_SLOTS; i++) {
-		/* relaxed: the caller is alone */
+		/* relaxed: no other thread uses the cache */
 		uintptr_t slot = atomic_load_explicit(&node->slots[i], memory_order_relaxed);
 
 		if (slot && node->shift)

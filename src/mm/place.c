@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Places of threads, for MM_PLACEMENT_THREAD: each thread looks first in a part of the address space that
- * goes by its number, as each thread of glibc's malloc() has an arena. A search looks at one border node of the VMA
- * tree, where the thread has mapped last: it writes nothing that another thread writes. Where that has no
- * room, the VMA tree lock is taken, and all of the place is searched.
+ * Places of threads, for MM_PLACEMENT_THREAD. Each thread looks first in a part of the address
+ * space that depends on its number, as each thread of glibc's malloc() has an arena. A search looks
+ * at the border node of the VMA tree where the thread has mapped last, and writes nothing that
+ * another thread writes. If that border node has no room, the thread takes the VMA tree lock and
+ * searches its whole place.
  *
- * Places are neither reserved nor kept: what lies in one may be mapped by any thread, and threads whose
- * numbers are so far apart as there are places share one.
+ * Places are not reserved. Any thread may map memory in any place, and threads whose numbers differ
+ * by the number of places share one.
  */
 #include "internal.h"
 
@@ -33,7 +34,7 @@ static bool look_in_border(struct mm__thread *thread, uint64_t length, uint64_t 
 	*addr = thread->place ? thread->place : end - 1;
 	mm__rcu_read_lock();
 	found = mm__vma_tree_border_gap(&thread->mm->vmas, length, start_of_place(thread), end,
-				       MM_STACK_GAP, addr);
+					MM_STACK_GAP, addr);
 	mm__rcu_read_unlock();
 	/* A border node may begin anywhere in a page. */
 	*addr = mm__page_start(*addr);
@@ -47,7 +48,7 @@ static bool look_everywhere(struct mm__thread *thread, uint64_t length, uint64_t
 
 	mm__tree_lock(mm);
 	found = mm__vma_tree_highest_gap(&mm->vmas, length, start_of_place(thread),
-					  end_of_place(thread), addr) &&
+					 end_of_place(thread), addr) &&
 		mm__place_free(mm, *addr, *addr + length);
 	mm__tree_unlock(mm, thread);
 	return found;

@@ -1,32 +1,39 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many more VMAs an address space may have: attr.max_areas, and one. The room for them is in parts: one
- * of each thread, the space's pool, and what edits in progress have claimed. Together they are what is left
- * (M1). A part is never negative between edits; the pool may be.
+ * The room of an address space: how many more VMAs it may have. The limit is attr.max_areas, and
+ * one. Room is divided into parts: one part of each thread, the space's pool, and the claims of
+ * edits in progress.
  *
- * An edit claims room for all that it may add before it takes any lock but ranges, and gives back what it
- * has not used after it has dropped them. It takes it from its thread's part, without a word to others. If
- * that has too little, the part gets some from the pool; if that has too little, too, all threads are
- * interrupted at once, and their parts collected in the pool.
+ *	ROOM-M1  The parts, the pool and the claims together are the limit minus the number of VMAs.
+ *	         No part is negative between edits; the pool may be.
  *
- * If there is still too little, the edit is an exact one: it keeps the lock of the pool until it ends, and
- * begins only when no other edit has a claim. So, by (M1), the pool is all that is left, and stays so: the
- * limit is as exact as where one lock is held for all. No part has anything then, so all edits take turns
- * until there is more room.
+ * An edit claims room for all VMAs that it may add before it takes any lock but ranges. It gives
+ * the rest back after it has dropped its locks. The claim comes from the part of the edit's thread,
+ * so the thread writes nothing that other threads write. If the part has too little, the thread
+ * adds to it from the pool. If the pool has too little, too, the thread interrupts all threads at
+ * once and collects their parts in the pool.
  *
- * An exact edit waits for edits with claims, and those do not wait for it: they take the pool's lock only
- * before they claim, and after. It holds ranges, the lock and nothing else, and an edit does not wait for
- * ranges.
+ * If there is still too little, the edit is exact: its thread keeps the lock of the pool until the
+ * edit ends, and begins the edit only when no other edit has a claim. By ROOM-M1, the pool is then
+ * all the room of the space, and stays so. The limit is therefore as exact as if one lock protected
+ * the number of VMAs. All parts are then empty, so all edits take turns until there is more room.
+ *
+ * An exact edit waits for edits with claims. They do not wait for it, because they take the pool's
+ * lock only before they claim, and after they have given back. The exact edit holds ranges and the
+ * pool's lock, and nothing else, while it waits; and no edit waits for ranges.
  */
 #include "backoff.h"
 #include "internal.h"
 
-/* More than any edit adds, or asks for. */
+/* More than any edit adds, and more than any caller asks for. */
 #define CLAIM INT64_C(16)
-/* What a thread takes more than it needs, and what it gives back when it has twice as much. */
+/*
+ * The room that a thread takes beyond its need, and keeps when it gives back. It gives back once it
+ * has more than twice as much.
+ */
 #define SHARE INT64_C(256)
 
-/* So that no sum of parts is too large. */
+/* Bounded, so that no sum of parts overflows. */
 static int64_t most_vmas(const struct mm *mm)
 {
 	return mm->attr.max_areas > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)mm->attr.max_areas;
@@ -34,7 +41,7 @@ static int64_t most_vmas(const struct mm *mm)
 
 static int64_t load(const _Atomic(int64_t) *number)
 {
-	/* relaxed: the thread's own, or the thread is stopped, or a hint */
+	/* relaxed: the calling thread's own part, or that of an interrupted thread, or a hint */
 	return atomic_load_explicit(number, memory_order_relaxed);
 }
 
@@ -83,13 +90,13 @@ static bool claim_from_part(struct mm__thread *thread)
 	return enough;
 }
 
-/* Border nodes enough in the pool for many threads. */
+/* Leaves enough in the pool for many threads. */
 static int64_t share_of(int64_t pool)
 {
 	return pool / 512 < SHARE ? pool / 512 : SHARE;
 }
 
-/* A claim, and more for the thread's next ones. With the lock. */
+/* Claims, and takes more for the thread's next claims. With the pool's lock. */
 static bool claim_from_pool(struct mm__thread *thread)
 {
 	struct mm *mm = thread->mm;
@@ -110,7 +117,7 @@ struct collection {
 	uint32_t claims;
 };
 
-/* All threads are stopped. */
+/* All threads are interrupted. */
 static void collect_part(struct mm__thread *thread, void *arg)
 {
 	struct collection *collection = arg;
@@ -120,7 +127,7 @@ static void collect_part(struct mm__thread *thread, void *arg)
 	collection->claims += has_claim(thread);
 }
 
-/* With the lock, which stays taken if the edit is an exact one. */
+/* With the pool's lock, which stays locked if the edit is exact. */
 static void claim_what_is_left(struct mm__thread *thread)
 {
 	struct mm__backoff backoff = { 0 };
@@ -148,7 +155,7 @@ void mm__room_claim(struct mm__thread *thread)
 	claim_what_is_left(thread);
 }
 
-/* The part had less than nothing, or has more than the thread needs. */
+/* For a thread whose part is negative, or has more room than the thread needs. */
 static void balance(struct mm__thread *thread)
 {
 	int64_t room;
@@ -204,7 +211,7 @@ void mm__count_vmas(struct mm__thread *thread, int64_t more)
 }
 
 /*
- * Without
+ * Without a claim
  */
 
 bool mm__room_now(struct mm__thread *thread, uint64_t more)
@@ -256,6 +263,6 @@ uint64_t mm__nr_vmas(struct mm *mm)
 	room = mm->room;
 	mm__threads_for_each(mm, add_part, &room);
 	unlock_pool(mm);
-	/* What changes meanwhile may be counted twice. */
+	/* A change meanwhile may be counted twice. */
 	return room < all ? (uint64_t)(all - room) : 0;
 }

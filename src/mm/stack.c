@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stacks: how far a VMA with MM_MAP_GROWSDOWN grows, and the gap below it. As Linux's
- * expand_downwards() and vm_start_gap(). With the VMA tree lock held, but for growing.
+ * expand_downwards() and vm_start_gap(). The callers hold the VMA tree lock, except to grow a
+ * stack.
  */
 #include "internal.h"
 
-/* Where the VMA begins, with the gap if it is a stack. */
+/* The start of the VMA, or of its gap if it is a stack. */
 static uint64_t start_of_gap(const struct mm__mapping *m)
 {
-	return mm__vma_flags(m->vma) & MM_MAP_GROWSDOWN
-		       ? m->start - mm__min(m->start, MM_STACK_GAP)
-		       : m->start;
+	return mm__vma_flags(m->vma) & MM_MAP_GROWSDOWN ? m->start - mm__min(m->start, MM_STACK_GAP)
+							: m->start;
 }
 
 bool mm__place_free(const struct mm *mm, uint64_t start, uint64_t end)
@@ -29,7 +29,10 @@ bool mm__place_still_free(const struct mm__edit *edit, uint64_t start, uint64_t 
 
 void mm__note_stack(struct mm *mm)
 {
-	/* relaxed: a thread that does not see it may as well have looked before there was a stack */
+	/*
+	 * relaxed: a thread that does not see the store could as well have looked before there was
+	 * a stack
+	 */
 	if (!mm__may_have_stacks(mm))
 		atomic_store_explicit(&mm->stacks, true, memory_order_relaxed);
 }
@@ -44,12 +47,13 @@ bool mm__place_is_decided(const struct mm__edit *edit, uint64_t start, uint64_t 
 	uint64_t reach = mm__vma_edit_reach(&edit->tree);
 	struct mm__mapping m;
 
-	/* What begins at the end of the reach, or above, is a stack at worst. */
+	/* A mapping at the end of the reach, or above, might be a stack. */
 	return mm__vma_edit_find(&edit->tree, start, &m) ||
-	       (reach >= end && reach - end >= MM_STACK_GAP) || !mm__may_have_stacks(edit->thread->mm);
+	       (reach >= end && reach - end >= MM_STACK_GAP) ||
+	       !mm__may_have_stacks(edit->thread->mm);
 }
 
-/* From above; as Linux's unmapped_area_topdown(). */
+/* Searches downwards, as Linux's unmapped_area_topdown(). */
 static bool find_highest(struct mm *mm, uint64_t length, uint64_t *addr)
 {
 	uint64_t high = MM_ADDR_MAX;
@@ -57,15 +61,14 @@ static bool find_highest(struct mm *mm, uint64_t length, uint64_t *addr)
 	while (mm__vma_tree_highest_gap(&mm->vmas, length, MM_ADDR_MIN, high, addr)) {
 		struct mm__mapping m;
 
-		if (!mm__vma_tree_find(&mm->vmas, *addr, &m) ||
-		    start_of_gap(&m) >= *addr + length)
+		if (!mm__vma_tree_find(&mm->vmas, *addr, &m) || start_of_gap(&m) >= *addr + length)
 			return true;
 		high = start_of_gap(&m);
 	}
 	return false;
 }
 
-/* From below; as Linux's unmapped_area(). It looks only at the VMA that follows. */
+/* Searches upwards, as Linux's unmapped_area(). It looks only at the VMA that follows. */
 static bool find_lowest(struct mm *mm, uint64_t length, uint64_t *addr)
 {
 	uint64_t low = MM_ADDR_MIN;
@@ -73,8 +76,7 @@ static bool find_lowest(struct mm *mm, uint64_t length, uint64_t *addr)
 	while (mm__vma_tree_lowest_gap(&mm->vmas, length, low, MM_ADDR_MAX, addr)) {
 		struct mm__mapping m;
 
-		if (!mm__vma_tree_find(&mm->vmas, *addr, &m) ||
-		    start_of_gap(&m) >= *addr + length)
+		if (!mm__vma_tree_find(&mm->vmas, *addr, &m) || start_of_gap(&m) >= *addr + length)
 			return true;
 		low = m.end;
 	}

@@ -1,55 +1,66 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The border nodes of an vma_tree: looking something up in one, and changing one in place.
+ * The border nodes of a vma_tree: looking up mappings in one, and changing one in place.
  *
- * A border node is found by keys alone, see vma_tree.c. Its slots change in two ways: in place, with its lock;
- * or a copy takes its place, made with the lock of the tree and that of the border node, too. The copy is born
- * locked. A border node that was replaced is dead: it stays as it was then, until no reader looks at it.
+ * A thread finds a border node by keys alone, see vma_tree.c. A writer changes its slots in one of
+ * two ways. In place, it holds the lock of the border node. Otherwise it makes a copy, which takes
+ * the place of the border node, and holds the lock of the tree and that of the border node. The
+ * copy is locked from the start. A border node that was replaced is dead: its slots stay as they
+ * were then, until no reader looks at it.
  *
- *	reader                              writer in place, with the border node's lock
- *	[L1] seq: even? acquire             [L4] seq odd, relaxed
- *	[L2] slots, acquire                 [L5] slots, release
- *	[L3] seq as in L1? relaxed          [L6] seq even, release
+ *	reader                                 writer in place, holding the border node's lock
+ *	[BORDER-L1] seq: even? acquire         [BORDER-L4] seq odd, relaxed
+ *	[BORDER-L2] slots, acquire             [BORDER-L5] slots, release
+ *	[BORDER-L3] seq as before? relaxed     [BORDER-L6] seq even, release
  *
- * Claim: the slots that a reader has used at L3 are those of one moment. A slot that it loaded from a
- * later edit than the count of L1 was stored by an L5, after the L4 of that edit: so L3 loads that
- * L4 or a later store, and differs. All others it loaded from that edit or before; none from before, as
- * L1 saw the L6 after them. (Optimistic lock coupling, Leis et al., DaMoN 2016, has such border nodes; the
- * count alone is that of a sequence lock, with Boehm's orders, MSPC 2012.)
+ * Claim: the slots that a reader has used when BORDER-L3 succeeds are those of one moment. Let the
+ * count of BORDER-L1 be that of one edit. If the reader loaded a slot from a later edit, a
+ * BORDER-L5 stored that slot after the BORDER-L4 of the same edit. BORDER-L3 then loads the value
+ * of this BORDER-L4 or of a later store, and fails. The reader loaded all other slots from the edit
+ * or from before it. It loaded no value that one of these edits replaced, because BORDER-L1 saw the
+ * BORDER-L6 after their stores. (Optimistic lock coupling, Leis et al., DaMoN 2016, has such leaf
+ * nodes. The count alone is that of a sequence lock, with the orders of Boehm, MSPC 2012.)
  *
- * A reader that finds the count odd, or changed, for some time locks the border node to read. So it waits for a
- * preempted writer as it waits for the lock of a page table, and not without end.
+ * A reader that finds the count odd, or changed, for some time locks the border node to read. It
+ * then waits for a preempted writer as it would wait for the lock of a page table, and its wait
+ * ends.
  *
  * For writers:
  *
- * (L-A) The lock of a border node protects its slots, and all fields of struct border but those that only
- *       mm__vma_tree_tidy() and the list of locked border nodes use, which the lock of the tree protects.
- * (L-B) low and high are keys that the border node lies between, or are nearer to each other than those. They
- *       change with the lock of the tree. Where a key moves into a border node, that border node is locked: the mapping
- *       that moves the key, and the border node, touch the range of the edit, see mm__vma_edit_locked().
- * (L-C) An edit in place stays between low and high, and touches neither: so it never moves a key, and what
- *       touches its range is in the border node.
- * (L-D) An edit with the lock of the tree locks the border nodes at both ends of its range, and beside them,
- *       before it looks at anything. Border nodes between them have only mappings of the range, which no other
- *       writer changes.
- * (L-E) A thread with the lock of the tree may lock any number of border nodes. A thread without it waits for
- *       nothing while it has a border node locked: a second border node, for what moves from one to the other, it only
- *       tries to lock. So no threads wait in a circle. Such a thread has both border nodes locked before it
- *       changes either, so that a writer that has both sees the whole move or nothing of it. Readers may
- *       see one of the two changes before the other.
+ *	BORDER-A  The lock of a border node protects its slots, and all fields of struct border
+ *	          except those that only mm__vma_tree_tidy() and the list of locked border nodes
+ *	          use. The lock of the tree protects those.
+ *	BORDER-B  low and high are the keys between which the border node lies, or lie closer
+ *	          together than these keys. They change with the lock of the tree. If a key moves
+ *	          into a border node, the writer has locked that border node: the mapping that moves
+ *	          the key, and the border node, touch the range of the edit, see
+ *	          mm__vma_edit_locked().
+ *	BORDER-C  An edit in place stays between low and high, and touches neither. It therefore
+ *	          never moves a key, and the border node has every mapping that touches its range.
+ *	BORDER-D  An edit with the lock of the tree locks the border nodes at both ends of its
+ *	          range, and beside them, before it looks at any mapping. Border nodes between them
+ *	          have only mappings of the range, which no other writer changes.
+ *	BORDER-E  A thread with the lock of the tree may lock any number of border nodes. A thread
+ *	          without it waits for nothing while it has a border node locked. If it needs a
+ *	          second border node, because mappings move from one to the other, it only tries to
+ *	          lock the second. So no threads wait in a circle. Such a thread has both border
+ *	          nodes locked before it changes either. A writer that has both locked therefore
+ *	          sees the whole move or nothing of it. A reader may see one of the two changes
+ *	          before the other.
  *
- * A border node becomes strained when threads whose ranges do not touch change it in turn, or one thread looks at it
- * and others change it: by MM__STRAIN_STEP for each turn, and by one less for each use without a turn. Then
- * the border node is divided between the threads. A thread that only looks keeps the strain in its struct
- * mm__vma_look, as it writes nothing to the border node. The parts of a divided border node may stay sparse until no thread
+ * A border node becomes strained when threads whose ranges do not touch change it in turn, or when
+ * one thread looks at it and others change it. The strain rises by MM__STRAIN_STEP for each turn,
+ * and falls by one for each use without a turn. A strained border node is divided between the
+ * threads. A thread that only looks keeps the strain in its struct mm__vma_look, so it writes
+ * nothing to the border node. The parts of a divided border node may stay sparse until no thread
  * has changed them for some time, which mm__vma_tree_tidy() finds out.
  */
-#include "vma_node.h"
 #include "lock.h"
+#include "vma_node.h"
 
 #include <stddef.h>
 
-/* Failed tries to read before the border node is locked. */
+/* Attempts to read before the reader locks the border node. */
 #define READ_TRIES 64u
 
 static uint64_t min(uint64_t a, uint64_t b)
@@ -66,7 +77,7 @@ static uint64_t max(uint64_t a, uint64_t b)
  * Finding
  */
 
-/* What is far away in a border node comes at the same time, and not one line after the other. */
+/* Loads the distant lines of a border node at the same time, and not one after the other. */
 static void prefetch_border(const struct mm__vma_node *node)
 {
 #ifdef __GNUC__
@@ -87,7 +98,7 @@ static inline struct border *descend(const struct mm__vma_tree *tree, uint64_t a
 		unsigned int i =
 			level == top ? mm__route_root(interior, addr) : mm__route(interior, addr);
 
-		/* acquire [R1]: pairs with [W1] in mm__path_publish() */
+		/* acquire [TREE-R1]: pairs with [TREE-W1] in mm__path_publish() */
 		node = atomic_load_explicit(&interior->child[i], memory_order_acquire);
 		if (level == 1)
 			prefetch_border(node);
@@ -96,7 +107,7 @@ static inline struct border *descend(const struct mm__vma_tree *tree, uint64_t a
 }
 
 struct border *mm__border_of(const struct mm__vma_tree *tree, uint64_t addr, uint64_t *low,
-			 uint64_t *high)
+			     uint64_t *high)
 {
 	struct mm__vma_node *node = mm__root(tree);
 
@@ -126,7 +137,7 @@ static void lock_border(struct border *border, unsigned int level)
 		mm__table_lock_take(&border->lock);
 }
 
-/* A second one, by (L-E). */
+/* Locks a second border node, by [BORDER-E]. */
 static bool try_lock_border(struct border *border)
 {
 	if (MM__LOCKING && !mm__table_lock_try(&border->lock))
@@ -144,18 +155,18 @@ static void unlock_border(struct border *border)
 
 static bool read_begin(const struct border *border, uint64_t *seq)
 {
-	/* acquire [L1]: pairs with [L6] */
+	/* acquire [BORDER-L1]: pairs with [BORDER-L6] */
 	*seq = atomic_load_explicit(&border->seq, memory_order_acquire);
 	return !(*seq & 1);
 }
 
 static bool read_valid(const struct border *border, uint64_t seq)
 {
-	/* relaxed [L3]: the loads before are acquires, which keep it behind them */
+	/* relaxed [BORDER-L3]: the acquire loads of the slots keep this load behind them */
 	return atomic_load_explicit(&border->seq, memory_order_relaxed) == seq;
 }
 
-/* The mapping that contains addr; or, if next is set, the first one that ends above it. */
+/* Finds the mapping that contains addr; or, if next is set, the first one that ends above addr. */
 static bool look(const struct border *border, uint64_t addr, bool next, struct mm__mapping *m)
 {
 	unsigned int i;
@@ -169,7 +180,8 @@ static bool look(const struct border *border, uint64_t addr, bool next, struct m
 	return true;
 }
 
-static bool look_locked(const struct border *border, uint64_t addr, bool next, struct mm__mapping *m)
+static bool look_locked(const struct border *border, uint64_t addr, bool next,
+			struct mm__mapping *m)
 {
 	bool found;
 
@@ -181,7 +193,7 @@ static bool look_locked(const struct border *border, uint64_t addr, bool next, s
 	return found;
 }
 
-/* The same, at one moment. False: a writer is, or was, in the border node. */
+/* As look(), but at one moment. Returns false if a writer changed the border node meanwhile. */
 static inline bool read_once(const struct border *border, uint64_t addr, bool next,
 			     struct mm__mapping *m, uint64_t *seq, bool *found)
 {
@@ -191,9 +203,9 @@ static inline bool read_once(const struct border *border, uint64_t addr, bool ne
 	return read_valid(border, *seq);
 }
 
-/* *seq: the count, if it is known. */
-static bool read_border(const struct border *border, uint64_t addr, bool next, struct mm__mapping *m,
-		      uint64_t *seq)
+/* Stores the count in *seq, unless it has to lock the border node. */
+static bool read_border(const struct border *border, uint64_t addr, bool next,
+			struct mm__mapping *m, uint64_t *seq)
 {
 	for (unsigned int tries = READ_TRIES; tries; tries--) {
 		bool found;
@@ -240,9 +252,12 @@ __attribute__((noinline)) static bool look_again(const struct border *border, ui
 	return found;
 }
 
-/* The usual case, that no writer is in the border node, needs no stack: faults are as fast as this is. */
+/*
+ * In the usual case no writer is in the border node. That case needs no stack, because this
+ * function decides how fast a fault is.
+ */
 bool mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m,
-			struct mm__vma_look *look)
+		       struct mm__vma_look *look)
 {
 	const struct border *border = addr != UINT64_MAX ? descend(tree, addr) : NULL;
 	uint64_t seq;
@@ -395,18 +410,18 @@ void mm__border_retire(struct mm__vma_tree *tree, struct border *border)
 	border->dead = true;
 }
 
-/* (L-B): an address that leads to the border node gives its keys. */
+/* Finds the keys of the border node by an address that leads to it, for [BORDER-B]. */
 static void set_bounds(const struct mm__vma_tree *tree, struct border *border)
 {
-	uint64_t inside[3] = { border->node.count ? mm__border_start(border, 0) : border->low, border->low,
-			       border->high ? border->high - 1 : 0 };
+	uint64_t inside[3] = { border->node.count ? mm__border_start(border, 0) : border->low,
+			       border->low, border->high ? border->high - 1 : 0 };
 	bool found = false;
 
 	for (unsigned int i = 0; i < 3 && !found; i++)
 		found = mm__border_of(tree, inside[i], &border->low, &border->high) == border;
 	if (!found)
 		border->low = border->high = 0;
-	/* A root has no parent with bounds. */
+	/* A root has no parent that bounds it. */
 	if (mm__root(tree) == &border->node)
 		border->recorded = mm__no_bounds;
 }
@@ -415,7 +430,8 @@ static void unlock_leaves(struct mm__vma_tree *tree)
 {
 	if (!tree->locked)
 		return;
-	for (struct border *border = tree->locked; border && tree->reshaped; border = border->next_locked)
+	for (struct border *border = tree->locked; border && tree->reshaped;
+	     border = border->next_locked)
 		if (!border->dead)
 			set_bounds(tree, border);
 	tree->reshaped = false;
@@ -433,14 +449,14 @@ static void unlock_leaves(struct mm__vma_tree *tree)
 
 void mm__vma_edit_also(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 {
-	/* (L-D) */
+	/* [BORDER-D] */
 	const uint64_t addr[4] = { start ? start - 1 : 0, start, end - 1, end };
 	uint64_t low = 0, high = 0;
 
 	for (unsigned int i = 0; i < 4; i++) {
 		struct border *border;
 
-		/* The border node before has it, too. */
+		/* The border node of the address before has this one, too. */
 		if (addr[i] >= low && addr[i] < high)
 			continue;
 		border = mm__border_of(edit->tree, addr[i], &low, &high);
@@ -450,7 +466,7 @@ void mm__vma_edit_also(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 }
 
 void mm__vma_edit_locked(struct mm__vma_edit *edit, struct mm__vma_tree *tree,
-			  struct mm__vma_budget *budget, uint64_t start, uint64_t end)
+			 struct mm__vma_budget *budget, uint64_t start, uint64_t end)
 {
 	edit->tree = tree;
 	edit->border = NULL;
@@ -464,8 +480,8 @@ void mm__vma_edit_locked(struct mm__vma_edit *edit, struct mm__vma_tree *tree,
  */
 
 /*
- * The stretch that is free when [start, end) has been taken out, [hi, lo), as the sums of what is on both sides
- * would have it: without a mapping on one side, it goes on in the next border node.
+ * The stretch [hi, lo) that is free when [start, end) has been taken out, in the terms of a sum. If
+ * the border node has no mapping on one side, the stretch goes on in the next border node.
  */
 static struct sum stretch_without(const struct border *border, uint64_t start, uint64_t end)
 {
@@ -489,7 +505,7 @@ static struct sum stretch_without(const struct border *border, uint64_t start, u
 	return stretch;
 }
 
-/* (F): whether that is within the border node's bounds. */
+/* [TREE-F]: whether the stretch is within the border node's bounds. */
 static bool may_unmap(const struct border *border, uint64_t start, uint64_t end)
 {
 	struct sum stretch = stretch_without(border, start, end);
@@ -504,8 +520,9 @@ static uint64_t twice(uint64_t length)
 }
 
 /*
- * As wide as it has to be, so that searches for what is larger pass the border node; but at least twice as wide as
- * before, for those who unmap a little more each time.
+ * Makes the bounds as wide as they have to be, so that a search for a longer stretch still passes
+ * the border node. Makes them at least twice as wide as before, for threads that unmap a little
+ * more each time.
  */
 static void widen(struct sum *bounds, const struct sum *stretch, uint64_t low, uint64_t high)
 {
@@ -531,7 +548,7 @@ void mm__border_widen(struct border *border, uint64_t start, uint64_t end)
 
 	mm__rcu_read_lock();
 	lock_border(border, 0);
-	/* The edit that asked may have waited for the VMA tree lock: by now the bounds may do. */
+	/* While the thread waited for the VMA tree lock, the bounds may have become wide enough. */
 	if (!may_unmap(border, start, end)) {
 		stretch = stretch_without(border, start, end);
 		widen(&border->recorded, &stretch, border->low, border->high);
@@ -542,8 +559,8 @@ void mm__border_widen(struct border *border, uint64_t start, uint64_t end)
 
 static bool fits(const struct border *border, uint64_t start, uint64_t end)
 {
-	return (start > border->low || (!start && !border->low && border->high)) && end < border->high &&
-	       border->node.count + BORDER_RESERVE <= BORDER_SLOTS;
+	return (start > border->low || (!start && !border->low && border->high)) &&
+	       end < border->high && border->node.count + BORDER_RESERVE <= BORDER_SLOTS;
 }
 
 bool mm__vma_edit_includes(struct mm__vma_edit *edit, uint64_t start, uint64_t end, bool unmaps)
@@ -569,8 +586,9 @@ unsigned int mm__vma_edit_room(const struct mm__vma_edit *edit)
 }
 
 /*
- * A key between two ranges that do not touch: below the most aligned address there. Places of other threads
- * begin or end at such an address, and must not touch a key, see (L-C). 0: there is none.
+ * Returns a key between two ranges that do not touch: just below the most aligned address there.
+ * The places of other threads begin or end at such an address, and by [BORDER-C] must not touch a
+ * key. Returns 0 if there is none.
  */
 static uint64_t key_between(uint64_t start, uint64_t end, uint64_t other_start, uint64_t other_end)
 {
@@ -590,7 +608,7 @@ static void note_writer(struct mm__vma_edit *edit)
 
 	if (border->writer == edit->writer) {
 		border->strain -= border->strain ? 1 : 0;
-		/* A part of what it has changed before: a move, say, that is settled. */
+		/* A part of the range that it changed before: the end of a move, for example. */
 		if (edit->start >= border->last_start && edit->end <= border->last_end)
 			return;
 	} else if (border->writer) {
@@ -618,15 +636,16 @@ uint64_t mm__vma_tree_key_beside(const struct mm__vma_tree *tree, uint64_t addr,
 	if (!border)
 		return 0;
 	lock_border(border, 0);
-	if (!border->dead && border->writer && border->writer != writer && mm__border_at(border, addr, &m))
+	if (!border->dead && border->writer && border->writer != writer &&
+	    mm__border_at(border, addr, &m))
 		key = key_between(m.start, m.end, border->last_start, border->last_end);
 	unlock_border(border);
 	return key;
 }
 
-/* The border node is locked, and not any more if the edit has not begun. */
-static bool begin_in_place(struct mm__vma_edit *edit, uint64_t start, uint64_t end,
-			   uint32_t writer, bool unmaps)
+/* The border node is locked. Unlocks it if the edit cannot begin. */
+static bool begin_in_place(struct mm__vma_edit *edit, uint64_t start, uint64_t end, uint32_t writer,
+			   bool unmaps)
 {
 	edit->start = start;
 	edit->end = end;
@@ -640,7 +659,7 @@ static bool begin_in_place(struct mm__vma_edit *edit, uint64_t start, uint64_t e
 }
 
 bool mm__vma_edit_in_place(struct mm__vma_edit *edit, struct mm__vma_tree *tree, uint64_t start,
-			    uint64_t end, uint32_t writer, bool unmaps)
+			   uint64_t end, uint32_t writer, bool unmaps)
 {
 	struct border *border;
 
@@ -657,14 +676,14 @@ bool mm__vma_edit_in_place(struct mm__vma_edit *edit, struct mm__vma_tree *tree,
 }
 
 bool mm__vma_edit_second(struct mm__vma_edit *edit, const struct mm__vma_edit *first,
-			  uint64_t start, uint64_t end, uint32_t writer, bool unmaps)
+			 uint64_t start, uint64_t end, uint32_t writer, bool unmaps)
 {
 	struct border *border = descend(first->tree, start);
 
 	*edit = (struct mm__vma_edit){ .tree = first->tree };
 	if (border == first->border)
 		return false;
-	/* A border node that is dead was locked until a moment ago. */
+	/* A dead border node was locked until a moment ago. */
 	edit->busy = !try_lock_border(border);
 	if (!edit->busy && border->dead) {
 		edit->busy = true;
@@ -681,7 +700,7 @@ static bool is_root(const struct border *border)
 	return !border->low && border->high == UINT64_MAX;
 }
 
-/* [L4], before the first slot changes */
+/* [BORDER-L4], before the first slot changes */
 static void begin_change(struct mm__vma_edit *edit)
 {
 	uint64_t seq = atomic_load_explicit(&edit->border->seq, memory_order_relaxed);
@@ -689,7 +708,7 @@ static void begin_change(struct mm__vma_edit *edit)
 	if (edit->begun)
 		return;
 	edit->begun = true;
-	/* relaxed: the stores of slots are releases, which keep it before them */
+	/* relaxed: the stores of slots are releases, which keep this store before them */
 	atomic_store_explicit(&edit->border->seq, seq + 1, memory_order_relaxed);
 }
 
@@ -697,7 +716,7 @@ void mm__border_end_change(struct mm__vma_edit *edit)
 {
 	uint64_t seq = atomic_load_explicit(&edit->border->seq, memory_order_relaxed);
 
-	/* release [L6]: pairs with [L1] */
+	/* release [BORDER-L6]: pairs with [BORDER-L1] */
 	if (edit->begun)
 		atomic_store_explicit(&edit->border->seq, seq + 1, memory_order_release);
 }
@@ -708,7 +727,10 @@ static void end_in_place(struct mm__vma_edit *edit)
 
 	mm__border_end_change(edit);
 	note_writer(edit);
-	/* Not while threads change it in turn: then it is to be divided rather. */
+	/*
+	 * Not while threads change the border node in turn: it is then to be divided rather than
+	 * joined.
+	 */
 	if (edit->begun && !edit->tidy && !border->sparse && !border->strain && !is_root(border) &&
 	    border->node.count < mm__least(&border->node))
 		edit->tidy = border->low + 1;
@@ -754,13 +776,13 @@ void mm__border_erase(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 bool mm__vma_edit_at(const struct mm__vma_edit *edit, uint64_t addr, struct mm__mapping *m)
 {
 	return edit->border ? mm__border_at(edit->border, addr, m)
-			  : mm__vma_tree_at(edit->tree, addr, m);
+			    : mm__vma_tree_at(edit->tree, addr, m);
 }
 
 bool mm__vma_edit_find(const struct mm__vma_edit *edit, uint64_t addr, struct mm__mapping *m)
 {
 	return edit->border ? look(edit->border, addr, true, m)
-			  : mm__vma_tree_find(edit->tree, addr, m);
+			    : mm__vma_tree_find(edit->tree, addr, m);
 }
 
 bool mm__vma_edit_list(const struct mm__vma_edit *edit, uint64_t addr, struct mm__vma_list *list)
@@ -775,7 +797,7 @@ bool mm__vma_edit_list(const struct mm__vma_edit *edit, uint64_t addr, struct mm
  * Room in one border node
  */
 
-/* The highest room that ends at top, between slot i and the mapping before it. */
+/* The highest free place that ends at top, between slot i and the mapping before it. */
 static bool fits_below(const struct border *border, unsigned int i, uint64_t length, uint64_t low,
 		       uint64_t top, uint64_t *addr)
 {
@@ -791,7 +813,7 @@ static bool fits_below(const struct border *border, unsigned int i, uint64_t len
 }
 
 static bool gap_in_border(const struct border *border, uint64_t length, uint64_t low, uint64_t high,
-			uint64_t margin, uint64_t *addr)
+			  uint64_t margin, uint64_t *addr)
 {
 	unsigned int i = border->node.count;
 
@@ -808,7 +830,7 @@ static bool gap_in_border(const struct border *border, uint64_t length, uint64_t
 }
 
 bool mm__vma_tree_border_gap(const struct mm__vma_tree *tree, uint64_t length, uint64_t low,
-			    uint64_t high, uint64_t margin, uint64_t *addr)
+			     uint64_t high, uint64_t margin, uint64_t *addr)
 {
 	struct border *border = descend(tree, *addr);
 	bool found;
@@ -816,7 +838,8 @@ bool mm__vma_tree_border_gap(const struct mm__vma_tree *tree, uint64_t length, u
 	if (!border)
 		return false;
 	lock_border(border, 0);
-	found = !border->dead && border->high && gap_in_border(border, length, low, high, margin, addr);
+	found = !border->dead && border->high &&
+		gap_in_border(border, length, low, high, margin, addr);
 	unlock_border(border);
 	return found;
 }

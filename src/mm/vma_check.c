@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether an vma_tree is what vma_tree.c says it always is: (B), (E) and (F), and (L-B) of vma_border.c.
+ * Whether a vma_tree keeps TREE-B, TREE-E and TREE-F of vma_tree.c, and BORDER-B of vma_border.c.
  */
 #include "vma_node.h"
 
@@ -19,7 +19,7 @@ static bool fail(struct check *check, const char *what)
 	return false;
 }
 
-/* What lies between the keys low and high. */
+/* Checks the mappings of a border node between the keys low and high. */
 static bool check_mappings(struct check *check, const struct border *border, uint64_t low,
 			   uint64_t high)
 {
@@ -39,7 +39,7 @@ static bool check_mappings(struct check *check, const struct border *border, uin
 	return true;
 }
 
-/* (F): each free stretch is below lo, or above hi, or no longer than gap. */
+/* [TREE-F]: each free stretch is below lo, or above hi, or no longer than gap. */
 static bool keeps_bounds(const struct border *border, const struct sum *bounds)
 {
 	uint64_t end = 0;
@@ -55,13 +55,14 @@ static bool keeps_bounds(const struct border *border, const struct sum *bounds)
 	return end >= bounds->hi || bounds->lo == UINT64_MAX;
 }
 
-static bool check_border(struct check *check, const struct border *border, uint64_t low, uint64_t high)
+static bool check_border(struct check *check, const struct border *border, uint64_t low,
+			 uint64_t high)
 {
 	if (border->dead)
 		return fail(check, "a leaf of the tree is dead");
 	if (atomic_load_explicit(&border->seq, memory_order_relaxed) & 1)
 		return fail(check, "a leaf is being changed");
-	/* It may not know that it has got wider. */
+	/* The border node need not know keys that have moved away from it. */
 	if (border->high && (border->low < low || border->high > high))
 		return fail(check, "a leaf goes over the keys around it");
 	if (!keeps_bounds(border, &border->recorded))
@@ -82,14 +83,17 @@ static bool check_fill(struct check *check, const struct mm__vma_node *node)
 	if (node->count < least(check, node) || node->count > mm__slots(node))
 		return fail(check, "a node of the tree has too few or too many slots");
 	for (unsigned int i = node->count; i < mm__slots(node); i++) {
-		if (UINT64_MAX !=
-		    (node->level ? mm__interior(node)->key[i - 1] : mm__border_start(mm__border(node), i)))
+		if (UINT64_MAX != (node->level ? mm__interior(node)->key[i - 1]
+					       : mm__border_start(mm__border(node), i)))
 			return fail(check, "there is a key in an unused slot");
 	}
 	return true;
 }
 
-/* A border node keeps to the bounds that stand in it, too, and an interior node to those of its own slots. */
+/*
+ * The bounds that a border node records itself are within those of its slot, and so is the sum of
+ * an interior node.
+ */
 static bool check_sum(struct check *check, const struct mm__vma_node *child,
 		      const struct sum *recorded)
 {

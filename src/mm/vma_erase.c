@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Erasing a range of an vma_tree: any number of mappings at the cost of one. See vma_tree.c for the
- * rules, which are those of all changes.
+ * Erasing a range of a vma_tree: any number of mappings at the cost of one. See vma_tree.c for the
+ * invariants of all changes.
  *
- * Two ways lead from the root to both ends of the range. On each level, what lies between the two
- * goes, whole subtrees of it at once. What is left on both sides, and of the level below, goes into
- * one new node, or into two if it is too much for one. Above the node where the two ways part, a level
- * may need no new node: if one node came of the level below, and is full enough, it takes its
- * predecessor's place in a node that readers see.
+ * Two ways lead from the root to both ends of the range. On each level, the writer removes the
+ * nodes between the two ways, with their whole subtrees. It puts the slots that remain on both
+ * sides, and the new nodes of the level below, into one new node, or into two if they are too many
+ * for one. Above the node where the two ways part, a level may need no new node: if the level below
+ * has one new node, which is full enough, that node takes its predecessor's place in a node that
+ * readers see.
  *
- * Then the new nodes that use too few slots (E) are joined with a sibling or take some of its slots,
- * from the top to the bottom: so that the parent is always full enough to have a sibling for them, and
- * to lose a child.
+ * New nodes that use too few slots (TREE-E) are then joined with a sibling, or take some of its
+ * slots, from the top to the bottom. So their parent is always full enough to have a sibling for
+ * them, and to lose a child.
  *
  * A level takes two nodes at most, and the root one: two new ones, or a new one and the copy of its
  * sibling.
@@ -22,14 +23,17 @@
 struct seam {
 	struct mm__vma_node *node[2];
 	unsigned int count;
-	uint64_t key; /* between the two */
+	uint64_t key; /* the key between the two */
 };
 
-/* What is left on a level: slots of left before end_left, the seam below, slots of right from first_right. */
+/*
+ * The slots that remain on a level: those of left before end_left, those of the seam below, those
+ * of right from first_right on.
+ */
 struct remains {
 	struct mm__vma_node *left;
 	unsigned int end_left;
-	struct mm__vma_node *right; /* may be left */
+	struct mm__vma_node *right; /* may be the same node as left */
 	unsigned int first_right;
 };
 
@@ -40,7 +44,7 @@ struct builder {
 	struct seam seam;
 };
 
-/* The node that the next slot goes to, where the slot will be the last. */
+/* Returns the node for the next slot, which will be its last slot, *i. */
 static struct mm__vma_node *add_slot(struct builder *b, uint64_t key, unsigned int *i)
 {
 	struct seam *seam = &b->seam;
@@ -99,7 +103,7 @@ static void add_seam(struct builder *b, uint64_t key, const struct seam *below)
 	}
 }
 
-/* Retires the nodes that the remains come from, and what is between the two ways. */
+/* Retires the nodes that the remains come from, and the nodes between the two ways. */
 static void retire(struct mm__vma_tree *tree, const struct remains *r, bool interior)
 {
 	unsigned int end = r->left->count;
@@ -117,7 +121,7 @@ static void retire(struct mm__vma_tree *tree, const struct remains *r, bool inte
 	mm__vma_node_retire(tree, r->left, r->end_left + 1, end);
 }
 
-/* Makes the new nodes of a level of what remains there and of the seam below. */
+/* Makes the new nodes of a level, of its remains and of the seam below. */
 static void build(struct mm__vma_tree *tree, unsigned int level, const struct remains *r,
 		  struct seam *seam)
 {
@@ -158,8 +162,9 @@ static struct remains remains_of(struct mm__vma_tree *tree, const struct path *l
 }
 
 /*
- * The node below this level uses too few slots: joins it with a sibling, or takes some of the
- * sibling's. Joined nodes keep some room, so that the next insertion does not divide them again.
+ * The node below this level uses too few slots: joins it with a sibling, or moves some of the
+ * sibling's slots to it. A joined node keeps some room, so that the next insertion does not divide
+ * it again.
  */
 static void refill(struct mm__vma_tree *tree, struct path *path, unsigned int level)
 {
@@ -191,7 +196,7 @@ static void refill(struct mm__vma_tree *tree, struct path *path, unsigned int le
 	mm__record_sum(parent, l, left);
 }
 
-/* A new root with one child goes. */
+/* Removes a new root that has one child. */
 static void drop_roots(struct mm__vma_tree *tree, struct path *path)
 {
 	while (path->levels > 1 && path->owned == path->levels) {
@@ -206,8 +211,8 @@ static void drop_roots(struct mm__vma_tree *tree, struct path *path)
 }
 
 /*
- * (E): from the highest new node down to where start leads, refills those that use too few slots.
- * Such a node is the only new one of its level, and start leads to it.
+ * Refills, for [TREE-E], the new nodes that use too few slots, from the highest one down the way to
+ * start. Such a node is the only new one of its level, and the way to start leads through it.
  */
 static void refill_down(struct mm__vma_tree *tree, struct path *path, const bool *low,
 			uint64_t start)
@@ -232,15 +237,18 @@ static void refill_down(struct mm__vma_tree *tree, struct path *path, const bool
 	}
 }
 
-/* How many slots a new node is to use, if its own child may yet be joined with another. */
+/*
+ * The least number of slots for a new node. One more, if its own child may still be joined with
+ * another.
+ */
 static unsigned int wanted(const struct mm__vma_node *node, bool low_below)
 {
 	return mm__least(node) + (low_below ? 1 : 0);
 }
 
 /*
- * Builds the new nodes from the border nodes up. Returns how many levels have some. low[]: the one node of
- * that level uses too few slots.
+ * Builds the new nodes from the border nodes up. Returns the number of levels that have new nodes.
+ * Sets low[] for each level whose only new node uses too few slots.
  */
 static unsigned int build_up(struct mm__vma_tree *tree, struct path *left, struct path *right,
 			     uint64_t start, uint64_t end, bool *low)
@@ -248,7 +256,7 @@ static unsigned int build_up(struct mm__vma_tree *tree, struct path *left, struc
 	struct seam seam = { .count = 0 };
 	unsigned int level = 0;
 
-	/* Until the two ways are one, and it needs no other change. */
+	/* Until the two ways meet, and the node where they meet needs no other change. */
 	do {
 		struct remains r = remains_of(tree, left, right, level, start, end);
 
@@ -263,7 +271,7 @@ static unsigned int build_up(struct mm__vma_tree *tree, struct path *left, struc
 	return level;
 }
 
-/* Nothing, if end is start, but for the border node there that may have too few. */
+/* Erases no mapping if end is start, but refills the border node there if it has too few. */
 static void erase_nodes(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 {
 	struct mm__vma_tree *tree = edit->tree;
@@ -302,7 +310,7 @@ void mm__vma_tree_erase_range(struct mm__vma_edit *edit, uint64_t start, uint64_
 		erase_nodes(edit, start, end);
 		return;
 	}
-	/* What of the border node remains is enough for a border node. */
+	/* The mappings that remain are enough for a border node. */
 	mm__path_descend(tree, start, &path);
 	in_place = mm__path_edit_border(tree, &path);
 	mm__border_erase(&in_place, start, end);

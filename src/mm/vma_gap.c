@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where there is room in an vma_tree: for a writer with the lock, which alone reads sums.
+ * Searching a vma_tree for room, for a writer with the lock. Only such a writer reads sums.
  *
- * Sums are bounds, see (F) in vma_tree.c: each free stretch below a slot is no longer than gap, or lies
- * below lo, or above hi. So a stretch that is long enough is within one that the search tries, and the
- * search tries none below it first. What it finds may be too good, as bounds may be too wide: then a
- * mapping is in the way, and the bounds are tightened that have hidden it. Only edits in place make bounds
- * wider than they need be, and each makes a few.
+ * Sums are bounds, see [TREE-F] in vma_tree.c: each free stretch below a slot is no longer than
+ * gap, or lies below lo, or lies above hi. So the search tries a place that contains the best
+ * stretch that is long enough, before it tries any worse one. The place may be too good, because
+ * bounds may be too wide. A mapping is then in the way, and the search tightens the bounds that hid
+ * it. Only edits in place make bounds wider than necessary, and each edit widens few of them.
  */
 #include "vma_path.h"
 
@@ -25,14 +25,14 @@ struct search {
 	uint64_t length;
 	uint64_t low;
 	uint64_t high;
-	bool down;     /* the highest, else the lowest */
-	uint64_t edge; /* where the mapping begins, or ends, that was seen last */
+	bool down;     /* searches for the highest place, else for the lowest */
+	uint64_t edge; /* the end, towards the rest of the search, of the last mapping seen */
 	uint64_t addr;
 };
 
 /*
- * Whether the length fits between the mapping, or the mappings, of these bounds and what was seen last;
- * and within the bounds of the search. Then goes on with them.
+ * Whether the length fits between the last mapping seen and the mappings of these bounds, and
+ * within the bounds of the search. These mappings then become the last ones seen.
  */
 static bool fits_beside(struct search *s, uint64_t lo, uint64_t hi)
 {
@@ -89,7 +89,10 @@ static bool concerns(const struct search *s, const struct interior *interior, un
 	       (i + 1 == interior->node.count || interior->key[i] > s->low);
 }
 
-/* Children that cannot have room are passed by their bounds, and those that may be empty, as if they were. */
+/*
+ * The search passes children that cannot have room by their bounds. It passes children that may be
+ * empty as if they were empty.
+ */
 static bool search_node(struct search *s, struct mm__vma_node *node)
 {
 	if (!node->level)
@@ -132,7 +135,7 @@ static bool search(struct search *s, uint64_t *addr)
 }
 
 bool mm__vma_tree_highest_gap(struct mm__vma_tree *tree, uint64_t length, uint64_t low,
-			       uint64_t high, uint64_t *addr)
+			      uint64_t high, uint64_t *addr)
 {
 	struct search s = { tree, length, low, high, true, 0, 0 };
 
@@ -140,7 +143,7 @@ bool mm__vma_tree_highest_gap(struct mm__vma_tree *tree, uint64_t length, uint64
 }
 
 bool mm__vma_tree_lowest_gap(struct mm__vma_tree *tree, uint64_t length, uint64_t low,
-			      uint64_t high, uint64_t *addr)
+			     uint64_t high, uint64_t *addr)
 {
 	struct search s = { tree, length, low, high, false, 0, 0 };
 

@@ -19,7 +19,7 @@ static void clear_from(struct mm__vma_node *node, unsigned int n)
 	node->count = n;
 }
 
-/* Locked by the VMA tree lock. */
+/* The VMA tree lock has the border node locked from the start. */
 static void init_border(struct mm__vma_tree *tree, struct border *border)
 {
 	mm__table_lock_init(&border->lock);
@@ -56,10 +56,10 @@ void mm__vma_node_give(struct mm__vma_tree *tree, struct mm__vma_node *node)
 }
 
 /*
- * Moving slots.
+ * Moving slots
  */
 
-/* Readers may be looking, so it is done word by word. */
+/* Moves mappings word by word, because readers may be looking. */
 static void move_mappings(struct border *to, unsigned int at, const struct border *from,
 			  unsigned int first, unsigned int n)
 {
@@ -74,9 +74,9 @@ static void move_mappings(struct border *to, unsigned int at, const struct borde
 }
 
 /*
- * The key of a first slot is not in the node, and neither goes nor comes. Of two interior nodes one is
- * private, and no other thread writes the children of the other: what memmove() does is as good as
- * atomic.
+ * The key of a node's first slot is not in the node, so it is not moved. Of two interior nodes one
+ * is private, and no other thread writes the children of the other one. memmove() therefore
+ * suffices here, although it is not atomic.
  */
 static void move_slots(struct mm__vma_node *to, unsigned int at, const struct mm__vma_node *from,
 		       unsigned int first, unsigned int n)
@@ -119,8 +119,8 @@ static void free_retired(struct mm__garbage *garbage)
 	mm__free(node);
 }
 
-void mm__vma_node_retire(struct mm__vma_tree *tree, struct mm__vma_node *node,
-			  unsigned int first, unsigned int end)
+void mm__vma_node_retire(struct mm__vma_tree *tree, struct mm__vma_node *node, unsigned int first,
+			 unsigned int end)
 {
 	if (!node->level)
 		mm__border_retire(tree, mm__border(node));
@@ -163,7 +163,7 @@ void mm__shift_right(struct mm__vma_node *left, struct mm__vma_node *right, unsi
 	move_slots(right, n, right, 0, right->count);
 	move_slots(right, 0, left, rest, n);
 	if (left->level) {
-		/* right may have been empty, and full is not before the slots are all used. */
+		/* right may have been empty. It is not full yet, so the key has room. */
 		if (right->count)
 			mm__interior(right)->key[n - 1] = *key;
 		*key = mm__interior(left)->key[rest - 1];
@@ -236,7 +236,7 @@ void mm__record_sum(struct mm__vma_node *node, unsigned int i, struct mm__vma_no
 }
 
 /*
- * The life of a tree
+ * Beginning and end of a tree
  */
 
 void mm__vma_tree_init(struct mm__vma_tree *tree)

@@ -1,41 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vma_node - the nodes of vma_tree: what is in one, how slots move between two, and where their
- * memory comes from and goes to.
+ * vma_node - the nodes of a vma_tree: their slots, how slots move between two nodes, and where the
+ * memory of nodes comes from and goes to.
  *
- * A border node has a slot for each mapping, an interior node one for each child, with the key that divides
- * it from the child before. What a reader compares is contiguous, and so is what it takes from there.
- * Keys beyond those in use are UINT64_MAX, so that a search does not depend on their number.
+ * A border node has a slot for each mapping. An interior node has a slot for each child, with the
+ * key that divides it from the child before. The words that a reader compares are contiguous, and
+ * so are those that it takes from there. Keys beyond those in use are UINT64_MAX, so that a search
+ * does not depend on their number.
  *
- * The keys of an interior node never change once readers can see it; its children do, atomically, and its
- * sums, which only writers with the VMA tree lock read. The slots of a border node change in place: see vma_border.c.
+ * The keys of an interior node never change once readers can see the node. Its children change,
+ * atomically. Its sums change, too; only writers with the VMA tree lock read them. The slots of a
+ * border node change in place: see vma_border.c.
  */
 #ifndef MM_VMA_NODE_H
 #define MM_VMA_NODE_H
 
-#include "vma_tree.h"
 #include "rcu.h"
 #include "table_lock.h"
+#include "vma_tree.h"
 
 #include <stddef.h>
 
-/* One more is a power of two for mm__search(), and so is the other, whose keys are one less. */
-#define BORDER_SLOTS  15u
+/*
+ * For mm__search(), BORDER_SLOTS + 1 is a power of two, and so is INTERIOR_SLOTS, because an
+ * interior node has one key less than slots.
+ */
+#define BORDER_SLOTS   15u
 #define INTERIOR_SLOTS 64u
 
-/* An edit in place adds so many slots at most: one for a hole in a mapping, one for a mapping. */
+/* The slots that an edit in place adds at most: one for a hole in a mapping, one for a mapping. */
 #define BORDER_RESERVE 2u
 
 struct mm__vma_node {
-	struct mm__garbage garbage; /* when retired; next also while it is spare */
-	/* When retired: the children that left the tree together with the node. */
+	struct mm__garbage garbage; /* when the node is retired; a spare node uses next, too */
+	/* When the node is retired: the children that left the tree together with it. */
 	uint32_t first_detached;
 	uint32_t end_detached;
 	uint32_t level; /* 0: a border node */
-	uint32_t count; /* of slots in use */
+	uint32_t count; /* slots in use */
 };
 
-/* The bounds of what is below a slot, and the greatest gap inside: see vma_tree.c, (F). */
+/* The bounds of the mappings below a slot, and the greatest gap between them: see [TREE-F]. */
 struct sum {
 	uint64_t lo;
 	uint64_t hi;
@@ -46,33 +51,36 @@ static const struct sum mm__no_bounds = { UINT64_MAX, 0, UINT64_MAX };
 
 struct border {
 	struct mm__vma_node node;
-	/* What readers read. */
-	_Alignas(64) _Atomic(uint64_t) seq; /* odd: slots are being changed */
+	/* Readers read these. */
+	_Alignas(64) _Atomic(uint64_t) seq; /* odd: a writer is changing slots */
 	_Atomic(uint64_t) start[BORDER_SLOTS];
 	_Alignas(64) struct {
 		_Atomic(uint64_t) end;
 		_Atomic(struct mm__vma *) vma;
 	} rest[BORDER_SLOTS];
-	/* The rest is for writers. */
-	_Alignas(64) struct mm__table_lock lock; /* of all but what the tree's lock protects, too */
-	bool dead;                               /* replaced, and not in the tree any more */
-	bool sparse;         /* few mappings are no reason to join it with another */
-	uint16_t writer;     /* the number of the last one's thread */
+	/* Only writers read the rest. */
+	_Alignas(64) struct mm__table_lock lock; /* see [BORDER-A] */
+	bool dead;                               /* replaced, and no longer in the tree */
+	bool sparse;         /* too few mappings are no reason to join it with another node */
+	uint16_t writer;     /* the number of the last writer's thread */
 	uint32_t strain;     /* high: different threads change it in turn */
-	uint64_t last_start; /* what the last writer held */
+	uint64_t last_start; /* the range of the last writer's edit */
 	uint64_t last_end;
-	uint64_t low; /* all between these keys, or less, is this border node's */
+	uint64_t low; /* see [BORDER-B] */
 	uint64_t high;
-	struct sum recorded; /* as in the slot of the parent */
+	struct sum recorded; /* the bounds in the slot of the parent */
 	struct border *next_locked;
-	uint64_t seen; /* the count when mm__vma_tree_tidy() looked, and the time */
+	uint64_t seen; /* the count and the time at the last look of mm__vma_tree_tidy() */
 	uint64_t seen_at;
-	uint32_t too_strained; /* the strain at which it is divided; more where it could not be */
+	uint32_t too_strained; /* the strain at which to divide it; doubled if that fails */
 };
 
 struct interior {
 	struct mm__vma_node node;
-	/* child[i] has what is below key[i], child[i + 1] the rest */
+	/*
+	 * Keys below key[i], and not below key[i - 1], lead to child[i]; the highest ones to the
+	 * last child.
+	 */
 	_Alignas(64) uint64_t key[INTERIOR_SLOTS - 1];
 	_Alignas(64) _Atomic(struct mm__vma_node *) child[INTERIOR_SLOTS];
 	_Alignas(64) struct sum sum[INTERIOR_SLOTS];
@@ -90,11 +98,11 @@ static inline struct interior *mm__interior(const struct mm__vma_node *node)
 
 static inline struct mm__vma_node *mm__root(const struct mm__vma_tree *tree)
 {
-	/* Acquire [R2], for readers: pairs with [W2] in vma_tree.c. */
+	/* acquire [TREE-R2], for readers: pairs with [TREE-W2] in vma_tree.c */
 	return atomic_load_explicit(&tree->root, memory_order_acquire);
 }
 
-/* For the writer, who alone changes it. */
+/* For the writer with the lock, the only thread that changes children. */
 static inline struct mm__vma_node *mm__child(const struct mm__vma_node *node, unsigned int i)
 {
 	return atomic_load_explicit(&mm__interior(node)->child[i], memory_order_relaxed);
@@ -112,21 +120,21 @@ static inline unsigned int mm__slots(const struct mm__vma_node *node)
 	return node->level ? INTERIOR_SLOTS : BORDER_SLOTS;
 }
 
-/* How many slots a node uses at most before another is inserted with the lock. */
+/* The number of slots at which an insertion with the lock divides a node. */
 static inline unsigned int mm__full(const struct mm__vma_node *node)
 {
 	return node->level ? INTERIOR_SLOTS : BORDER_SLOTS - BORDER_RESERVE;
 }
 
-/* How many slots a node other than the root uses at least. */
+/* The number of slots that a node other than the root uses at least. */
 static inline unsigned int mm__least(const struct mm__vma_node *node)
 {
 	return mm__slots(node) / 3;
 }
 
 /*
- * How many of 2 * half - 1 ascending keys are at most addr, which is not UINT64_MAX. Without a
- * branch: none is ever predicted wrong, and so a processor goes on to what comes after.
+ * The number of keys that are at most addr, of 2 * half - 1 ascending keys. addr is not UINT64_MAX.
+ * There is no branch for a processor to predict wrongly, so it can start on the code that follows.
  */
 static inline unsigned int mm__search(const uint64_t *key, unsigned int half, uint64_t addr)
 {
@@ -137,47 +145,50 @@ static inline unsigned int mm__search(const uint64_t *key, unsigned int half, ui
 	return i;
 }
 
-/* The child that has what is mapped at addr. */
+/* The child on the way to the mapping at addr. */
 static inline unsigned int mm__route(const struct interior *interior, uint64_t addr)
 {
 	return mm__search(interior->key, INTERIOR_SLOTS / 2, addr);
 }
 
 /*
- * The same for the root, whose count is on a line that the caller has loaded. Where it has few children, as
- * where a few threads have a border node each, a search of all keys takes longer than that of a border node.
+ * The same for the root, whose count is on a line that the caller has loaded. Where a few threads
+ * have a border node each, the root has few children. A search of all its keys would then take
+ * longer than that of a border node.
  */
 static inline unsigned int mm__route_root(const struct interior *root, uint64_t addr)
 {
 	return root->node.count <= 8 ? mm__search(root->key, 4, addr) : mm__route(root, addr);
 }
 
-/* acquire and release [L2], [L3]: see vma_border.c; for what is in a VMA, they are [R1] and [W1] */
+/* acquire and release [BORDER-L2], [BORDER-L5]; for the VMA's fields [TREE-R1], [TREE-W1] */
 static inline uint64_t mm__border_start(const struct border *border, unsigned int i)
 {
 	return atomic_load_explicit(&border->start[i], memory_order_acquire);
 }
 
-static inline void mm__border_get(const struct border *border, unsigned int i, struct mm__mapping *m)
+static inline void mm__border_get(const struct border *border, unsigned int i,
+				  struct mm__mapping *m)
 {
 	m->start = mm__border_start(border, i);
 	m->end = atomic_load_explicit(&border->rest[i].end, memory_order_acquire);
 	m->vma = atomic_load_explicit(&border->rest[i].vma, memory_order_acquire);
 }
 
-static inline void mm__border_put(struct border *border, unsigned int i, const struct mm__mapping *m)
+static inline void mm__border_put(struct border *border, unsigned int i,
+				  const struct mm__mapping *m)
 {
 	atomic_store_explicit(&border->start[i], m->start, memory_order_release);
 	atomic_store_explicit(&border->rest[i].end, m->end, memory_order_release);
 	atomic_store_explicit(&border->rest[i].vma, m->vma, memory_order_release);
 }
 
-/* How many mappings of the border node begin at addr or below. As mm__search(). */
+/* The number of mappings of the border node that begin at addr or below. As mm__search(). */
 static inline unsigned int mm__begun(const struct border *border, uint64_t addr)
 {
 	unsigned int i = 0;
 
-	/* Loads that are atomic keep a compiler from seeing that it is worth while. */
+	/* A compiler does not unroll a loop of atomic loads by itself. */
 #ifdef __GNUC__
 #pragma GCC unroll 8
 #endif
@@ -186,7 +197,7 @@ static inline unsigned int mm__begun(const struct border *border, uint64_t addr)
 	return i;
 }
 
-/* The mapping of the border node that contains addr; by a writer, or by a reader that looks at seq. */
+/* Finds the mapping that contains addr, for a writer, or for a reader that checks seq. */
 static inline bool mm__border_at(const struct border *border, uint64_t addr, struct mm__mapping *m)
 {
 	unsigned int i = mm__begun(border, addr);
@@ -203,7 +214,7 @@ static inline bool mm__border_at(const struct border *border, uint64_t addr, str
 	return true;
 }
 
-/* The first slot whose mapping ends above addr; the number of slots: there is none. */
+/* The first slot whose mapping ends above addr; BORDER_SLOTS or a free slot if there is none. */
 static inline unsigned int mm__border_find(const struct border *border, uint64_t addr)
 {
 	unsigned int i = mm__begun(border, addr);
@@ -219,82 +230,102 @@ static inline unsigned int mm__border_find(const struct border *border, uint64_t
  * vma_border.c: border nodes that change in place, and their locks.
  */
 
-/* The border node that addr leads to, between *low and *high. The tree is not empty. */
+/*
+ * The border node to which addr leads, and the keys *low and *high around it. The tree is not
+ * empty.
+ */
 struct border *mm__border_of(const struct mm__vma_tree *tree, uint64_t addr, uint64_t *low,
-			 uint64_t *high);
+			     uint64_t *high);
 
-/* With the VMA tree lock: locks the border node until the lock is dropped, unless it is locked by that. */
+/*
+ * With the VMA tree lock: locks the border node until the edit ends, unless that lock has it locked
+ * already.
+ */
 void mm__border_lock(struct mm__vma_tree *tree, struct border *border);
 
 /* Lists the mappings that end above addr, as a reader. */
 void mm__border_list(const struct border *border, uint64_t addr, struct mm__vma_list *list);
 
-/* With the VMA tree lock: records the sum of the border node's mappings in the border node, and returns it. */
+/*
+ * With the VMA tree lock: records the sum of the border node's mappings in the node, and returns
+ * it.
+ */
 struct sum mm__border_tighten(const struct mm__vma_tree *tree, struct border *border);
 
-/* Records wider bounds, so that [start, end) can be unmapped in place. The border node is not locked. */
+/*
+ * Records wider bounds, so that an edit in place can unmap [start, end). The border node is not
+ * locked.
+ */
 void mm__border_widen(struct border *border, uint64_t start, uint64_t end);
 
-/* After one of the changes below: readers see it. */
+/* After one of the changes below: readers see the change from now on. */
 void mm__border_end_change(struct mm__vma_edit *edit);
 
-/* A private border node goes back to the spares. */
+/* Before a private border node goes back to the spares: takes it off the list of locked ones. */
 void mm__border_forget(struct mm__vma_tree *tree, struct border *border);
-/* The border node border nodes the tree, and stays as it is now. It is locked, unless no other thread may change it. */
+/* The border node leaves the tree, and its slots stay as they are now. Locks it. */
 void mm__border_retire(struct mm__vma_tree *tree, struct border *border);
-/* A private border node is to take the place of this one, which gets locked before it is copied. */
+/*
+ * Makes a private border node take the place of another one, which is locked before it is copied.
+ */
 void mm__border_take_over(struct mm__vma_tree *tree, struct border *copy, struct border *border);
 
-/* Changes of an edit in place. */
+/* The changes that an edit in place makes. */
 void mm__border_insert(struct mm__vma_edit *edit, const struct mm__mapping *m);
 void mm__border_set(struct mm__vma_edit *edit, uint64_t start, const struct mm__mapping *m);
 void mm__border_erase(struct mm__vma_edit *edit, uint64_t start, uint64_t end);
 
-/* Whether a border node, or an interior node, has nothing below that is known to be there. */
+/* Whether there may be no mapping below the slot of this sum. */
 static inline bool mm__maybe_empty(const struct sum *sum)
 {
 	return sum->lo > sum->hi;
 }
 
-/* vma_spares.c: a change begins that uses this budget. */
+/* vma_spares.c: begins a change that uses this budget. */
 void mm__vma_change(struct mm__vma_tree *tree, struct mm__vma_budget *budget);
 
 /*
- * vma_spares.c: memory for a node of the change at hand, of what was reserved, in which all keys are
- * UINT64_MAX; or what such a node was made of, with its keys made so again.
+ * vma_spares.c: takes memory for a node of the current change from the reserved spares. All keys in
+ * it are UINT64_MAX. mm__vma_spare_give() gives back the memory of such a node; the caller has made
+ * its keys so again.
  */
 void *mm__vma_spare_take(struct mm__vma_tree *tree, bool interior);
 void mm__vma_spare_give(struct mm__vma_tree *tree, void *spare, bool interior);
 void mm__vma_spares_free(struct mm__vma_spares *spares);
 
-/* Frees what left the tree together with a retired node, when no thread reads it any more. */
+/*
+ * Frees the nodes that left the tree together with a retired node, which no thread reads any more.
+ */
 void mm__vma_node_free_detached(struct mm__vma_node *node);
 
-/* An empty node, of what was reserved. */
+/* Takes an empty node from the reserved spares. */
 struct mm__vma_node *mm__vma_node_take(struct mm__vma_tree *tree, unsigned int level);
 
 /* Gives back a private node. */
 void mm__vma_node_give(struct mm__vma_tree *tree, struct mm__vma_node *node);
 
-/* A private copy; the original is retired. */
+/* Makes a private copy, and retires the original. */
 struct mm__vma_node *mm__vma_node_replace(struct mm__vma_tree *tree, struct mm__vma_node *node);
 
-/* Retires a node, and all below its children from first on and before end. */
-void mm__vma_node_retire(struct mm__vma_tree *tree, struct mm__vma_node *node,
-			  unsigned int first, unsigned int end);
+/*
+ * Retires a node, and all nodes below its children [first, end). Border nodes below those children
+ * need no lock, because no other writer may change them: see [BORDER-D].
+ */
+void mm__vma_node_retire(struct mm__vma_tree *tree, struct mm__vma_node *node, unsigned int first,
+			 unsigned int end);
 
-/* The bounds and gap of one slot; a mapping has no gap. */
+/* The bounds and the gap of one slot. A mapping has no gap. */
 struct sum mm__slot_sum(const struct mm__vma_node *node, unsigned int i);
 
-/* Those of all slots of a node. */
+/* The bounds and the gap of all slots of a node. */
 struct sum mm__node_sum(const struct mm__vma_node *node);
 
-/* Records the sum of a child, which no thread changes meanwhile, in a slot. */
+/* Records the sum of a child in a slot. No thread changes the child meanwhile. */
 void mm__record_sum(struct mm__vma_node *node, unsigned int i, struct mm__vma_node *child);
 
 /*
- * The rest is for private nodes. n slots from the end of left to the front of right, or from the
- * front of right to the end of left; *key divides the two.
+ * The functions that follow work on private nodes. These two move n slots from the end of left to
+ * the front of right, or from the front of right to the end of left. *key divides the two nodes.
  */
 void mm__shift_right(struct mm__vma_node *left, struct mm__vma_node *right, unsigned int n,
 		     uint64_t *key);
@@ -302,8 +333,9 @@ void mm__shift_left(struct mm__vma_node *left, struct mm__vma_node *right, unsig
 		    uint64_t *key);
 
 /*
- * Makes room for slot i, of an interior node not the first; or closes n slots from i on. A border node may be one
- * that readers see, while its sequence count is odd.
+ * The first opens slot i, which in an interior node is not the first slot. The second closes n
+ * slots from slot i on. Readers may see the node if it is a border node whose sequence count is
+ * odd.
  */
 void mm__open_slot(struct mm__vma_node *node, unsigned int i);
 void mm__close_slots(struct mm__vma_node *node, unsigned int i, unsigned int n);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The spare nodes of an vma_tree, and who may use how many of them.
+ * The spare nodes of a vma_tree, and how many of them each writer may use.
  */
-#include "vma_node.h"
 #include "lock.h"
 #include "memory.h"
+#include "vma_node.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* No part of a node shares two lines that a processor may load together with another thread's. */
+/* Nodes of different threads share no pair of lines that a processor may load together. */
 #define LINE 128u
 
 static size_t node_size(bool interior)
@@ -22,7 +22,10 @@ static unsigned int spare_count(const struct mm__vma_spares *spares, bool interi
 	return atomic_load_explicit(&spares->count[interior], memory_order_relaxed);
 }
 
-/* A writer's alone, or the caller's: no need for an atomic addition. */
+/*
+ * Only a writer with the lock, or the caller, changes the count, so no atomic addition is
+ * necessary.
+ */
 static void put_spare(struct mm__vma_spares *spares, bool interior, struct mm__garbage *spare)
 {
 	spare->next = spares->first[interior];
@@ -43,15 +46,18 @@ static void *get_spare(struct mm__vma_spares *spares, bool interior)
 	return spare;
 }
 
-/* All keys of a spare are UINT64_MAX. The thread that fills it under a lock finds it in the cache. */
+/*
+ * All keys of a spare are UINT64_MAX. The memset also brings the node into the cache of its thread.
+ */
 static void put_new_spare(struct mm__vma_spares *spares, bool interior, void *memory)
 {
 	memset(memory, 0xff, node_size(interior));
 	put_spare(spares, interior, memory);
 }
 
-/* Allocates until there are n, with those that others have. */
-static int fill_up(struct mm__vma_spares *spares, bool interior, unsigned int n, unsigned int others)
+/* Allocates until spares and others together are n. */
+static int fill_up(struct mm__vma_spares *spares, bool interior, unsigned int n,
+		   unsigned int others)
 {
 	while (spare_count(spares, interior) + others < n) {
 		void *spare = mm__allocate(LINE, node_size(interior));
@@ -64,12 +70,12 @@ static int fill_up(struct mm__vma_spares *spares, bool interior, unsigned int n,
 }
 
 /*
- * How many levels a tree with so many border nodes has at most. Where some border nodes are empty, there are others
- * with several mappings for each of these.
+ * The highest number of levels of a tree with so many mappings. It has no more border nodes than
+ * that: if some are empty, others have several mappings for each of them.
  */
 static unsigned int most_levels(uint64_t mappings)
 {
-	uint64_t least = 2; /* in a tree of one level more */
+	uint64_t least = 2; /* the least number of mappings of a tree with one more level */
 	unsigned int levels = 1;
 
 	for (; mappings >= least; levels++) {
@@ -81,16 +87,16 @@ static unsigned int most_levels(uint64_t mappings)
 }
 
 /*
- * A change replaces or makes at most two nodes on a level, and one as a root. A tree that becomes one
- * level higher meanwhile needs no more: its new root is replaced, and is not divided before it is
- * full. That takes 16 more insertions at least.
+ * The interior nodes for so many changes. A change replaces or makes at most two nodes on a level,
+ * and one as a root. A tree that grows by a level meanwhile needs no more: a change replaces its
+ * new root, and does not divide it before it is full, which takes at least 16 more insertions.
  */
 static unsigned int inners_for(unsigned int changes, unsigned int levels)
 {
 	return levels ? changes * (2 * levels - 1) : 0;
 }
 
-/* How many spares of a kind are needed. */
+/* The spares of a kind that these changes need. */
 static unsigned int nodes_for(const struct mm__vma_tree *tree, const struct mm__vma_needs *needs,
 			      bool interior)
 {
@@ -116,7 +122,7 @@ static void set_reserved(struct mm__vma_tree *tree, bool interior, unsigned int 
 }
 
 void mm__vma_tree_preload(const struct mm__vma_tree *tree, const struct mm__vma_needs *needs,
-			   struct mm__vma_spares *spares)
+			  struct mm__vma_spares *spares)
 {
 	int error = 0;
 
@@ -138,7 +144,7 @@ void mm__vma_tree_stock(struct mm__vma_tree *tree, struct mm__vma_spares *spares
 }
 
 int mm__vma_tree_reserve(struct mm__vma_tree *tree, struct mm__vma_budget *budget,
-			  const struct mm__vma_needs *needs)
+			 const struct mm__vma_needs *needs)
 {
 	unsigned int nodes[2];
 
@@ -178,8 +184,7 @@ void mm__vma_tree_release(struct mm__vma_tree *tree, struct mm__vma_budget *budg
 
 void mm__vma_change(struct mm__vma_tree *tree, struct mm__vma_budget *budget)
 {
-	mm__check(budget->changes,
-		  "an operation changes the VMAs more often than it reserved for");
+	mm__check(budget->changes, "an operation changes the VMAs more often than it reserved for");
 	budget->changes--;
 	tree->budget = budget;
 }

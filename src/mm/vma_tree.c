@@ -1,58 +1,63 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Changing a tree with its lock. What a node is stands in vma_node.h, how a border node changes in place in
- * vma_border.c. A change that moves no key, and no mapping to another border node, is made in the border node as it is, with
- * the lock of the border node, too. Any other copies the nodes that it changes, from the border node up to the highest one,
- * and publishes them all by one store: into the parent of the highest, or into the root.
+ * Changing a tree with its lock. vma_node.h describes the nodes, vma_border.c how a border node
+ * changes in place. If a change moves no key, and no mapping to another border node, the writer
+ * makes it in the border node itself, whose lock it takes, too. For any other change the writer
+ * copies the nodes to change, from the border node up to the highest one. It publishes all copies
+ * by one store: into the parent of the highest, or into the root.
  *
- * What always holds, for all threads:
+ * Invariants, for all threads:
  *
- * (A) Level and keys of an interior node that readers can reach never change.
- * (B) A mapping lies between the keys that its border node lies between. So there is one way from a node
- *     to the mapping at an address, by keys alone. A mapping that would cross the key between two
- *     border nodes makes that key move, in a copy of the node that has it and of all below it on the way
- *     to the border node.
- * (C) A mapping changes over to another border node, or a node to another parent, only in copies: of both
- *     border nodes or parents, and of all nodes between them and the lowest one that they have in common,
- *     and of that one.
- * (D) A node that was replaced is never changed any more, and is not freed while a thread reads that
- *     may have found it.
+ *	TREE-A  The level and the keys of an interior node that readers can reach never change.
+ *	TREE-B  A mapping lies between the keys between which its border node lies. So one way leads
+ *	        from a node to the mapping at an address, by keys alone. If a mapping would cross
+ *	        the key between two border nodes, the writer moves that key, in a copy of the node
+ *	        that has it and of all nodes below it on the way to the border node.
+ *	TREE-C  A mapping moves to another border node, or a node to another parent, only in copies:
+ *	        of both border nodes or parents, of all nodes between them and their lowest common
+ *	        ancestor, and of that ancestor.
+ *	TREE-D  A node that was replaced never changes again. It is not freed while a thread that
+ *	        may have found it is in a read section.
  *
- * And for a writer with the lock, between changes:
+ * Invariants for a writer with the lock, between changes:
  *
- * (E) Each node but the root uses at least a third of its slots, but for border nodes that are marked as
- *     sparse, or that an edit in place has emptied and mm__vma_tree_tidy() has not seen yet. A root that
- *     is no border node has at least two children.
- * (F) The sum of a slot bounds the mappings below it: the first one begins at lo or below, the last one ends
- *     at hi or above, and each free stretch is no longer than gap, or lies below lo, or lies above hi. If lo
- *     is above hi, there may be no mapping. A border node records its bounds itself, too, so that an edit in place
- *     keeps to them.
+ *	TREE-E  Each node but the root uses at least a third of its slots. Border nodes may use
+ *	        fewer if they are marked as sparse, or if an edit in place has emptied them and
+ *	        mm__vma_tree_tidy() has not seen them yet. A root that is no border node has at
+ *	        least two children.
+ *	TREE-F  The sum of a slot bounds the mappings below it: the first mapping begins at lo or
+ *	        below, the last one ends at hi or above, and each free stretch is no longer than
+ *	        gap, or lies below lo, or lies above hi. If lo is above hi, there may be no mapping.
+ *	        A border node also records its bounds itself, so that an edit in place keeps to
+ *	        them.
  *
- * Why a reader misses nothing that is mapped all the time: let a node be on its way to an address,
- * and have what is mapped there below it. By (A) and (B) it goes on to the right child. As long as
- * the node is part of the tree, that stays below the same slot, by (C), and so it is below the
- * child that the reader loads. If the node has been replaced, its child is one of the time when
- * that happened, by (D); it had the mapping then, and as long as it is itself part of the tree
- * elsewhere keeps it, by (C), and when it is no more, by (D). A border node has the mapping in each state that a
- * reader may see of it, because an edit in place is one step for readers.
+ * Why a reader misses no mapping that exists during the whole search: let a node be on the way to
+ * an address, with the mapping there below it. By TREE-A and TREE-B the reader goes on to the right
+ * child. While the node is part of the tree, the mapping stays below the same slot, by TREE-C. So
+ * the mapping is below the child that the reader loads. If the node has been replaced, by TREE-D
+ * the reader loads a child of the time of the replacement. That child had the mapping then. It
+ * keeps the mapping as long as it is part of the tree elsewhere, by TREE-C, and after that, by
+ * TREE-D. A border node has the mapping in each state that a reader may see of it, because an edit
+ * in place is one step for readers.
  *
- *	what is written first			by release	found by acquire	then read
- *	a private node, and all below it	[W1] a child	[R1] a child		that node
- *	the same				[W2] the root	[R2] the root		that node
- *	a VMA, by the caller			[L5], [W1], [W2] [L2], [R1], [R2]	through m->vma
+ *	what is written first             release             acquire             then read
+ *	a private node and all below it   [TREE-W1] a child   [TREE-R1] a child   that node
+ *	the same                          [TREE-W2] the root  [TREE-R2] the root  that node
+ *	a VMA, by the caller              BORDER-L5,          BORDER-L2,          through m->vma
+ *	                                  TREE-W1, TREE-W2    TREE-R1, TREE-R2
  *
- * That a node is free of readers when it is freed is rcu.h's business. Counts of spares and levels
- * are hints for a thread that looks without the lock: relaxed.
+ * rcu.h guarantees that no reader looks at a node when it is freed. The counts of spares and levels
+ * are hints for a thread that looks without the lock, so they are relaxed.
  */
 #include "vma_path.h"
 
-/* How long a border node stays sparse that no thread changes. */
+/* How long a border node stays sparse while no thread changes it. */
 #define COLD_NS UINT64_C(100000000)
 
-/* Border nodes that are passed over for the next one that is sparse. */
+/* How many border nodes a look passes over in search of a sparse one. */
 #define PASSED 32u
 
-/* A border node that could not be divided is not tried again before twice the strain, up to this. */
+/* After a division fails, the strain for the next attempt doubles, up to this. */
 #define MOST_STRAIN (UINT32_C(1) << 20)
 
 void mm__path_descend(const struct mm__vma_tree *tree, uint64_t addr, struct path *path)
@@ -70,8 +75,7 @@ void mm__path_descend(const struct mm__vma_tree *tree, uint64_t addr, struct pat
 	path->node[0] = node;
 }
 
-struct mm__vma_node *mm__path_own(struct mm__vma_tree *tree, struct path *path,
-				   unsigned int level)
+struct mm__vma_node *mm__path_own(struct mm__vma_tree *tree, struct path *path, unsigned int level)
 {
 	for (; path->owned <= level; path->owned++) {
 		unsigned int l = path->owned;
@@ -92,11 +96,11 @@ void mm__path_publish(struct mm__vma_tree *tree, struct path *path)
 	if (path->owned < path->levels) {
 		struct interior *parent = mm__interior(path->node[path->owned]);
 
-		/* Release [W1]: pairs with [R1] in mm__vma_tree_at(). */
+		/* release [TREE-W1]: pairs with [TREE-R1] in descend() */
 		atomic_store_explicit(&parent->child[path->index[path->owned]], top,
 				      memory_order_release);
 	} else {
-		/* Release [W2]: pairs with [R2] in mm__root(). */
+		/* release [TREE-W2]: pairs with [TREE-R2] in mm__root() */
 		atomic_store_explicit(&tree->root, top, memory_order_release);
 	}
 }
@@ -120,8 +124,9 @@ void mm__put_child(struct mm__vma_node *node, unsigned int i, uint64_t key,
 }
 
 /*
- * (B): moves the keys on both sides of the border node so far apart that [start, end) is between them,
- * which holds nothing of another border node. Each is in the lowest node that has something on that side.
+ * For [TREE-B]: moves the keys on both sides of the border node apart, so that [start, end) lies
+ * between them. The range has nothing of another border node. Each key is in the lowest node that
+ * has a slot on that side.
  */
 static void make_way(struct mm__vma_tree *tree, struct path *path, uint64_t start, uint64_t end)
 {
@@ -146,13 +151,14 @@ static void make_way(struct mm__vma_tree *tree, struct path *path, uint64_t star
 }
 
 /*
- * Makes room for slot *i of *node, which is private. If it is full, some of its slots go to a new
- * node on its right, which is returned, with the key between the two; *node and *i then say where
- * the room is, never in the first slot of the new node. Half of them go; but where slots are added
- * at an end, more will be, and the other node is left as full as may be.
+ * Makes room for slot *i of *node, which is private. If the node is full, moves some of its slots
+ * to a new node on its right, and returns that node with the key between the two. Then *node and *i
+ * are the node and the slot that have the room, never the first slot of the new node. Half of the
+ * slots move. If the caller adds a slot at an end, it is likely to add more there, so the node at
+ * the other side stays as full as allowed.
  */
 static struct mm__vma_node *make_room(struct mm__vma_tree *tree, struct mm__vma_node **node,
-				       unsigned int *i, uint64_t *key)
+				      unsigned int *i, uint64_t *key)
 {
 	struct mm__vma_node *left = *node;
 	struct mm__vma_node *right = NULL;
@@ -175,7 +181,7 @@ static struct mm__vma_node *make_room(struct mm__vma_tree *tree, struct mm__vma_
 	return right;
 }
 
-/* A new root, above what was one, and its new neighbour if there is one. */
+/* Makes a new root above the old one, and above its new neighbour if there is one. */
 static void add_root(struct mm__vma_tree *tree, struct path *path, uint64_t key,
 		     struct mm__vma_node *right)
 {
@@ -190,7 +196,10 @@ static void add_root(struct mm__vma_tree *tree, struct path *path, uint64_t key,
 	path->owned = path->levels;
 }
 
-/* Takes a new node, on the right of the border node of the path, into the tree; NULL: there is none. */
+/*
+ * Takes a new node, on the right of the path's border node, into the tree. right is NULL if there
+ * is none.
+ */
 static void climb(struct mm__vma_tree *tree, struct path *path, struct mm__vma_node *right,
 		  uint64_t key)
 {
@@ -216,8 +225,8 @@ static void climb(struct mm__vma_tree *tree, struct path *path, struct mm__vma_n
 }
 
 /*
- * Where no key moves, and no slot goes to another border node, a change with the lock is one of the border node as it is, too.
- * The path leads to the border node.
+ * Whether a change with the lock moves no key and no slot to another border node, so that it may be
+ * made in the border node itself. The path leads to the border node.
  */
 static bool keeps_keys(const struct path *path, uint64_t start, uint64_t end)
 {
@@ -256,9 +265,12 @@ void mm__path_border_edited(struct path *path, struct mm__vma_edit *edit)
 	}
 }
 
-/* False: the border node is full, or a key has to move. Bounds need not become narrower. */
+/*
+ * Returns false if the border node is full, or a key has to move. The bounds need not become
+ * narrower.
+ */
 static bool insert_in_border(struct mm__vma_tree *tree, struct path *path,
-			   const struct mm__mapping *m)
+			     const struct mm__mapping *m)
 {
 	struct mm__vma_edit edit = mm__path_edit_border(tree, path);
 
@@ -271,7 +283,7 @@ static bool insert_in_border(struct mm__vma_tree *tree, struct path *path,
 }
 
 static bool set_in_border(struct mm__vma_tree *tree, struct path *path, uint64_t start,
-			const struct mm__mapping *m)
+			  const struct mm__mapping *m)
 {
 	struct mm__vma_edit edit = mm__path_edit_border(tree, path);
 
@@ -338,7 +350,10 @@ void mm__vma_tree_clear(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 
 	if (edit->border || !mm__border_of(edit->tree, start, &low, &high))
 		return;
-	/* Where a border node has nothing but this, a mapping that grows over it would leave it nothing. */
+	/*
+	 * A mapping that grows over the range could leave nothing to a border node that has nothing
+	 * else.
+	 */
 	if (end > high || (end == high && start == low))
 		mm__vma_tree_remove_borders(edit, start, end);
 }
@@ -347,7 +362,7 @@ void mm__vma_tree_clear(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
  * Tidying
  */
 
-/* Divides the border node at a key that is in no mapping; both parts may stay sparse. */
+/* Divides the border node at a key that lies inside no mapping. Both parts may stay sparse. */
 static void divide(struct mm__vma_edit *edit, uint64_t key, uint64_t now)
 {
 	struct mm__vma_tree *tree = edit->tree;
@@ -387,7 +402,7 @@ static bool too_few(const struct mm__vma_tree *tree, const struct border *border
 	       &border->node != mm__root(tree);
 }
 
-/* The next border node that is sparse, or one a few border nodes further on. *low leads to it. */
+/* The next sparse border node, or one a few border nodes further on. *low leads to it. */
 static struct border *next_sparse(struct mm__vma_tree *tree, uint64_t *low)
 {
 	struct border *border = NULL;
@@ -400,7 +415,10 @@ static struct border *next_sparse(struct mm__vma_tree *tree, uint64_t *low)
 	return border;
 }
 
-/* A sparse border node that no thread has changed for some time since it was looked at is not sparse any more. */
+/*
+ * Ends the sparse state of the next border node if no thread has changed it for some time since a
+ * look.
+ */
 static void look_at_next(struct mm__vma_edit *edit, uint64_t now)
 {
 	struct mm__vma_tree *tree = edit->tree;
@@ -409,7 +427,7 @@ static void look_at_next(struct mm__vma_edit *edit, uint64_t now)
 	uint64_t seq;
 
 	mm__border_lock(tree, border);
-	/* relaxed: it changes with the lock of the border node only */
+	/* relaxed: it changes only under the lock of the border node */
 	seq = atomic_load_explicit(&border->seq, memory_order_relaxed);
 	if (border->seen != seq || !border->seen_at) {
 		border->seen = seq;
@@ -421,9 +439,12 @@ static void look_at_next(struct mm__vma_edit *edit, uint64_t now)
 		mm__vma_tree_refill(edit, low);
 }
 
-/* low: the key below the border node. If it is the key itself, another thread has divided the border node there already. */
-static void divide_or_not(struct mm__vma_edit *edit, struct border *border, uint64_t key, uint64_t low,
-			  uint64_t now)
+/*
+ * low is the key below the border node. If it is the key itself, another thread has divided there
+ * already.
+ */
+static void divide_or_not(struct mm__vma_edit *edit, struct border *border, uint64_t key,
+			  uint64_t low, uint64_t now)
 {
 	if (key <= low)
 		return;

@@ -4,16 +4,19 @@
  * neighbours as Linux merges them.
  *
  * Two VMAs that touch are one if they have the same protection and the same flags, among them
- * MM_MAP_NORESERVE and MM_MAP_STACK, as in Linux; VMAs of a file or of shared memory only if they
- * show it in its order. Linux also keeps private VMAs apart for the sake of its reverse maps and of
- * its accounting of memory, depending on which pages were touched before and where they were moved
- * from. That is left out: here the VMAs follow from the operations alone, whatever the order of
- * operations elsewhere.
+ * MM_MAP_NORESERVE and MM_MAP_STACK, as in Linux. VMAs of a file or of shared memory are one only
+ * if they also show it in its order. Linux keeps some more private VMAs apart, for its reverse maps
+ * and for its accounting of memory: that depends on which pages were touched before and where they
+ * were moved from. This library leaves that out. Its VMAs follow from the operations alone,
+ * whatever the order of operations elsewhere.
  *
- * A VMA that is being changed merges with no other: the thread that changes it settles it when that is
- * done. [N] What touches the end of a range that a thread holds for writing is changed by that thread with
- * the lock of its border node only: kind, bounds, and an odd count. So the neighbour, which may make the VMA grow,
- * sees all of the change or none.
+ * A VMA that is being changed merges with no other. The thread that changes it settles it
+ * afterwards.
+ *
+ *	VMA-N  A thread that holds a range for writing changes a VMA that touches an end of the
+ *	       range only with the lock of the VMA's border node: its kind, its bounds, and an odd
+ *	       count. The holder of the neighbouring range, which may make the VMA grow, therefore
+ *	       sees the whole change or nothing of it.
  */
 #include "internal.h"
 #include "memory.h"
@@ -24,7 +27,7 @@
 struct mm__vma_kind mm__kind_of(const struct mm__vma *vma)
 {
 	return (struct mm__vma_kind){ mm__vma_prot(vma), mm__vma_flags(vma), vma->inode,
-				       vma->offset };
+				      vma->offset };
 }
 
 bool mm__same_kind(const struct mm__vma *vma, const struct mm__vma_kind *kind)
@@ -79,7 +82,10 @@ void mm__vmas_free(struct mm__garbage *list)
 
 	if (!list)
 		return;
-	/* A fault that still finds the VMA finds its inode too, which lives as long. */
+	/*
+	 * A fault that still finds a VMA also finds its inode, because the inode lives as long as
+	 * the VMA.
+	 */
 	for (struct mm__garbage *garbage = list; garbage; garbage = garbage->next, lines++)
 		put_inode((struct mm__vma *)garbage);
 	mm__rcu_defer(list, lines);
@@ -102,7 +108,7 @@ static struct mm__vma *new_vma(const struct mm__vma_kind *kind, bool changing)
 	return vma;
 }
 
-/* The VMA is not in the tree any more, or will not be. */
+/* Makes the count odd. The VMA has left the tree, or will leave it. */
 static void kill(struct mm__edit *edit, struct mm__vma *vma)
 {
 	if (!mm__vma_changing(vma))
@@ -141,7 +147,7 @@ void mm__vmas_destroy(struct mm *mm, bool unshared)
  * Changes
  */
 
-/* Whether [start, end) has something on both sides of the VMA. */
+/* Whether the range reaches beyond the VMA on both sides. */
 static bool lies_inside(const struct mm__mapping *m, const struct mm__cut *cut)
 {
 	return cut->start < m->start && m->end < cut->end;
@@ -173,7 +179,7 @@ bool mm__vmas_mark(const struct mm__edit *edit, struct mm__cut *cut)
 		if (lies_inside(&m, cut))
 			mark(m.vma, cut);
 	}
-	/* [W1], for all of them */
+	/* [VMA-W1], for all of them */
 	if (cut->first != before)
 		mmrange__full_fence();
 	return !more;
@@ -192,7 +198,10 @@ void mm__vmas_keep(struct mm__cut *cut)
 	*cut = mm__cut_of(cut->start, cut->end);
 }
 
-/* Border nodes the parts of a VMA that stick out of [start, end). False: there are none, and it stays. */
+/*
+ * Leaves the parts of a VMA that stick out of [start, end). Returns false if there are none; the
+ * VMA then stays in the tree.
+ */
 static bool cut_end(struct mm__edit *edit, const struct mm__mapping *m, uint64_t start,
 		    uint64_t end)
 {
@@ -214,7 +223,7 @@ static bool cut_end(struct mm__edit *edit, const struct mm__mapping *m, uint64_t
 	return left.vma || right.vma;
 }
 
-/* Those that were marked are not killed one by one. */
+/* Takes all marked VMAs at once, and does not kill them one by one. */
 static void kill_marked(struct mm__edit *edit, struct mm__cut *cut)
 {
 	if (!cut->first)
@@ -232,7 +241,7 @@ void mm__vmas_cut(struct mm__edit *edit, struct mm__cut *cut)
 	if (mm__vma_edit_at(&edit->tree, cut->start, &m) &&
 	    !cut_end(edit, &m, cut->start, cut->end))
 		erased++;
-	/* Not the same again. */
+	/* If one VMA lies at both ends, it has been cut already. */
 	if (mm__vma_edit_at(&edit->tree, cut->end - 1, &m) && m.start > cut->start &&
 	    !cut_end(edit, &m, cut->start, cut->end))
 		erased++;
@@ -260,7 +269,7 @@ void mm__vmas_cut_one(struct mm__edit *edit, uint64_t start, uint64_t end)
 	mm__vmas_cut(edit, &cut);
 }
 
-/* The neighbour that ends, or begins, where one of this kind would go on. */
+/* Whether a VMA of this kind would be one with this neighbour, which it continues. */
 static bool mergeable(const struct mm__mapping *m, const struct mm__vma_kind *kind)
 {
 	return !mm__vma_changing(m->vma) && mm__same_kind(m->vma, kind);
@@ -279,8 +288,8 @@ static bool right_neighbour(const struct mm__edit *edit, uint64_t end,
 }
 
 /*
- * A neighbour grows over [start, end), where there are n VMAs, and maybe over the other neighbour.
- * False: there is no neighbour.
+ * Makes a neighbour grow over [start, end), where there are n VMAs, and over the other neighbour,
+ * too, if all are of this kind. Returns false if no neighbour is of this kind.
  */
 static bool grow_neighbour(struct mm__edit *edit, uint64_t start, uint64_t end, uint64_t n,
 			   const struct mm__vma_kind *kind)
@@ -321,20 +330,20 @@ static void put_apart(struct mm__edit *edit, uint64_t start, uint64_t end,
 }
 
 void mm__vmas_put_apart(struct mm__edit *edit, uint64_t start, uint64_t end,
-			 const struct mm__vma_kind *kind)
+			const struct mm__vma_kind *kind)
 {
 	put_apart(edit, start, end, kind, false);
 }
 
 void mm__vmas_put(struct mm__edit *edit, uint64_t start, uint64_t end,
-		   const struct mm__vma_kind *kind)
+		  const struct mm__vma_kind *kind)
 {
 	if (!grow_neighbour(edit, start, end, 0, kind))
 		put_apart(edit, start, end, kind, false);
 }
 
 void mm__vmas_put_changing(struct mm__edit *edit, uint64_t start, uint64_t end,
-			    const struct mm__vma_kind *kind)
+			   const struct mm__vma_kind *kind)
 {
 	put_apart(edit, start, end, kind, true);
 }
@@ -343,17 +352,17 @@ void mm__vmas_put_changing(struct mm__edit *edit, uint64_t start, uint64_t end,
  * Settling
  */
 
-/* VMAs of one kind in a row, which are being changed. */
+/* Consecutive VMAs of one kind that are being changed. */
 struct group {
 	uint64_t start;
 	uint64_t end;
 	struct mm__vma_kind kind;
 	unsigned int count;
-	uint64_t second; /* where the second begins, if there is one */
+	uint64_t second; /* the start of the second VMA, if there is one */
 	struct mm__vma *vma[MM__VMAS_AT_ONCE];
 };
 
-/* Those from *m on, which begin below end; at most so many. */
+/* Gathers VMAs from *m on, up to most of them, which begin below end. */
 static void gather(const struct mm__edit *edit, struct mm__mapping m, uint64_t end,
 		   unsigned int most, struct group *group)
 {
@@ -374,7 +383,7 @@ static void gather(const struct mm__edit *edit, struct mm__mapping m, uint64_t e
 	}
 }
 
-/* Merges a group into one VMA, or into a neighbour. True: the tree has been changed. */
+/* Merges a group into one VMA, or into a neighbour. Returns true if that changed the tree. */
 static bool merge(struct mm__edit *edit, const struct group *group)
 {
 	struct mm__mapping first = { group->start, group->end, group->vma[0] };
@@ -396,13 +405,13 @@ static void leave_apart(struct mm__edit *edit, const struct group *group)
 {
 	for (unsigned int i = 0; i < group->count; i++)
 		mm__vma_change_end(group->vma[i]);
-	/* relaxed: read at a quiet moment */
+	/* relaxed: read while no thread changes the space */
 	atomic_store_explicit(&edit->thread->mm->unmerged, true, memory_order_relaxed);
 }
 
 /*
- * Settles VMAs in [addr, end): some, and with the VMA tree lock no more after the first merge, for which is
- * reserved. Returns where it has stopped.
+ * Settles some of the VMAs in [addr, end). With the VMA tree lock, stops after the first merge,
+ * because the caller has reserved memory for one. Returns where it stopped.
  */
 static uint64_t settle_some(struct mm__edit *edit, uint64_t addr, uint64_t end, bool may_merge)
 {
@@ -429,14 +438,14 @@ static uint64_t settle_some(struct mm__edit *edit, uint64_t addr, uint64_t end, 
 }
 
 void mm__vmas_settle(struct mm__thread *thread, uint64_t start, uint64_t end,
-		      struct mm__vma_budget *nodes)
+		     struct mm__vma_budget *nodes)
 {
 	for (uint64_t addr = start; addr < end;) {
 		struct mm__edit edit;
 		bool reserved;
 
 		mm__edit_begin(&edit, thread, start, end, false);
-		/* A merge makes no VMA. */
+		/* A merge makes no VMA, so it needs nodes only. */
 		reserved = edit.tree.border || !mm__edit_reserve(&edit, 0, 1);
 		if (!reserved && nodes)
 			edit.tree.budget = nodes;

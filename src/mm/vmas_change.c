@@ -1,43 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What mm_mprotect(), mm_mlock() and mm_munlock() do to VMAs: they make them another kind, one after the
- * other, up to the first error, as Linux does. Only want of memory is an error before anything has
- * changed. A few VMAs are changed at a time:
+ * The changes of mm_mprotect(), mm_mlock() and mm_munlock() to VMAs. They make the VMAs another
+ * kind, one after the other, up to the first error, as Linux does. Only want of memory is an error
+ * before anything has changed. They change a few VMAs at a time:
  *
  *	in an edit	VMAs become the new kind, and their counts odd
- *	without		their pages come to allow no more than that
- *	in edits	they merge, and their counts become even
- *	without		pages are copied that are locked, and can be written to now
+ *	outside		their pages come to allow no more than that
+ *	in edits	the VMAs merge, and their counts become even
+ *	outside		pages are copied if they are locked and have become writable
  *
- * A VMA inside the range changes in place, which takes no memory. Only one that sticks out is split:
- * the first one, or the last. The memory for both splits is reserved at the beginning, unless the first
- * edit can do all, and for one merge; what that has used is got back before the next, where there is no
- * memory from the nodes that it replaced.
+ * A VMA inside the range changes in place, which takes no memory. Only a VMA that sticks out of the
+ * range is split: the first one, or the last. The thread reserves the memory for both splits and
+ * for one merge at the beginning, unless the first edit can do everything. Before the next merge,
+ * it reserves again as many nodes as the last merge has used: if there is no memory, by recycling
+ * the nodes that the merge replaced.
  *
- * Where there are too many VMAs Linux may leave a VMA split although its kind was not changed; here
- * it is left whole.
+ * If there are too many VMAs, Linux may leave a VMA split whose kind it has not changed. This
+ * library leaves it whole.
  */
 #include "internal.h"
 
 #include <errno.h>
 
-/* VMAs in a row that were changed in the same way; but each of those with copies is alone. */
+/*
+ * Consecutive VMAs that were changed in the same way. A VMA whose pages are to be copied has its
+ * own run.
+ */
 struct run {
 	uint64_t start;
 	uint64_t end;
 	int prot;
 	bool protect; /* the protection has changed */
-	bool copies;  /* they are locked, and can now be written to: before they are, as in Linux */
+	/*
+	 * Locked, and writable from now on: pages are copied before the first write, as in Linux.
+	 */
+	bool copies;
 };
 
 struct work {
 	struct mm__thread *thread;
-	uint64_t addr; /* what lies below has been changed */
+	uint64_t addr; /* all below this address has been changed */
 	uint64_t end;
 	int (*change)(struct mm__vma_kind *kind, int how);
 	int how;
 	struct mm__vma_budget *nodes; /* with the VMA tree lock: for the splits, and a merge */
-	/* Those changed last, which are not settled yet. */
+	/* The VMAs that were changed last, and are not settled yet. */
 	struct run run[MM__VMAS_AT_ONCE];
 	unsigned int nr_runs;
 };
@@ -62,9 +69,9 @@ static void add_run(struct work *work, const struct run *new)
  * In an edit
  */
 
-/* How many more VMAs there are when [start, end) of one is another kind, maybe less than none. */
+/* By how many VMAs the space grows if [start, end) of one becomes another kind. May be negative. */
 static int vmas_added(const struct mm__edit *edit, const struct mm__mapping *m, uint64_t start,
-		       uint64_t end, const struct mm__vma_kind *kind)
+		      uint64_t end, const struct mm__vma_kind *kind)
 {
 	struct mm__mapping left;
 	struct mm__mapping right;
@@ -75,7 +82,7 @@ static int vmas_added(const struct mm__edit *edit, const struct mm__mapping *m, 
 	return added;
 }
 
-/* The part of a VMA that sticks out. */
+/* Changes the part that lies in the range, of a VMA that sticks out of it. */
 static int change_part(struct mm__edit *edit, const struct mm__mapping *m, const struct run *part,
 		       const struct mm__vma_kind *kind)
 {
@@ -88,7 +95,7 @@ static int change_part(struct mm__edit *edit, const struct mm__mapping *m, const
 	return 0;
 }
 
-/* [W1] but for the fence, and [W2] of vma.h. */
+/* [VMA-W1] without the fence, and [VMA-W2] */
 static void change_whole(struct mm__vma *vma, const struct mm__vma_kind *kind)
 {
 	mm__vma_mark(vma);
@@ -96,9 +103,12 @@ static void change_whole(struct mm__vma *vma, const struct mm__vma_kind *kind)
 	mm__vma_set_flags(vma, kind->flags);
 }
 
-/* Changes what of the VMA lies in the range. EAGAIN: when what was changed before has been settled. */
+/*
+ * Changes the part of the VMA that lies in the range. Returns EAGAIN if the VMAs that were changed
+ * before have to be settled first.
+ */
 static int change_vma(struct work *work, struct mm__edit *edit, const struct mm__mapping *m,
-		       bool *split)
+		      bool *split)
 {
 	struct run part = { .start = work->addr, .end = mm__min(m->end, work->end) };
 	struct mm__vma_kind old = mm__kind_of(m->vma);
@@ -107,7 +117,7 @@ static int change_vma(struct work *work, struct mm__edit *edit, const struct mm_
 	int error = work->change(&kind, work->how);
 
 	if (!error && !mm__same_kind(m->vma, &kind)) {
-		/* How many VMAs there are is known only then. */
+		/* Before that, it is not known how many VMAs there are. */
 		if (sticks_out && work->nr_runs)
 			return EAGAIN;
 		part.prot = kind.prot;
@@ -127,7 +137,7 @@ static int change_vma(struct work *work, struct mm__edit *edit, const struct mm_
 	return error;
 }
 
-/* Some VMAs, up to the first error. */
+/* Changes some VMAs, up to the first error. */
 static int change_some(struct work *work, struct mm__edit *edit)
 {
 	struct mm__vma_list list;
@@ -145,14 +155,14 @@ static int change_some(struct work *work, struct mm__edit *edit)
 		if (split)
 			mm__vma_list_init(&list);
 	}
-	/* [W1], for all of them */
+	/* [VMA-W1], for all of them */
 	if (work->nr_runs)
 		mmrange__full_fence();
 	return error;
 }
 
 /*
- * Without
+ * Outside an edit
  */
 
 static void protect_pages(struct work *work)
@@ -166,7 +176,7 @@ static void protect_pages(struct work *work)
 	}
 }
 
-/* A page that cannot be had ends it for its VMA, and not for those behind. */
+/* If it cannot get a page, it goes on with the next VMA. */
 static void copy_pages(struct work *work)
 {
 	for (unsigned int i = 0; i < work->nr_runs; i++) {
@@ -183,21 +193,24 @@ static void finish_part(struct work *work)
 		return;
 	protect_pages(work);
 	mm__vmas_settle(work->thread, work->run[0].start, work->run[work->nr_runs - 1].end,
-			 work->nodes);
+			work->nodes);
 	copy_pages(work);
 	work->nr_runs = 0;
 }
 
 /*
- * All of it
+ * The whole change
  */
 
-/* Of the VMAs in a range, the first and the last may stick out of it, or one at both ends. */
+/*
+ * VMAs that the ends may take: the first and the last VMA of a range may stick out, or one VMA at
+ * both ends.
+ */
 #define ENDS_VMAS 4u
 
 /*
- * Whether one edit in place does all: if a VMA that sticks out comes last and not first, VMAs before it
- * are to be settled before it is split.
+ * Whether one edit in place suffices. If the last VMA sticks out and is not also the first, VMAs
+ * before it have to be settled before it is split.
  */
 static bool is_one_step(const struct work *work, const struct mm__edit *edit)
 {
@@ -207,7 +220,7 @@ static bool is_one_step(const struct work *work, const struct mm__edit *edit)
 	       m.start <= work->addr;
 }
 
-/* True: done, with *error. */
+/* Returns true if the change is done; *error is then the result. */
 static bool change_in_place(struct work *work, int *error)
 {
 	struct mm__edit edit;
@@ -222,7 +235,7 @@ static bool change_in_place(struct work *work, int *error)
 	return done;
 }
 
-/* If the last edit has not done so. */
+/* If the last edit has not released them. */
 static void release_nodes(struct mm__thread *thread, struct mm__vma_budget *nodes)
 {
 	if (!nodes->nodes[0] && !nodes->nodes[1])
@@ -260,9 +273,11 @@ static int change_with_lock(struct work *work)
 }
 
 int mm__vmas_change(struct mm__thread *thread, uint64_t start, uint64_t end,
-		     int (*change)(struct mm__vma_kind *kind, int how), int how)
+		    int (*change)(struct mm__vma_kind *kind, int how), int how)
 {
-	struct work work = { .thread = thread, .addr = start, .end = end, .change = change, .how = how };
+	struct work work = {
+		.thread = thread, .addr = start, .end = end, .change = change, .how = how
+	};
 	int error;
 
 	if (!mm__vmas_stock(ENDS_VMAS))

@@ -8,11 +8,14 @@
 
 #include <errno.h>
 
-/* Windows begin and end at multiples of this many pages, which are pages of the system too. */
+/*
+ * Windows begin and end at multiples of this many pages, and such multiples are also multiples of
+ * the system's pages.
+ */
 #define STEP 64u
-/* A file has no page from here on: its size is less than 2^63. */
+/* A file has no page from this index on: its size is less than 2^63. */
 #define LAST_END ((UINT64_C(1) << (63 - MM_PAGE_SHIFT)) - 1)
-/* Each so many windows, the next are made twice as large, up to a GiB. */
+/* After this many windows of a size, the next ones are twice as large, up to a GiB. */
 #define WINDOWS_OF_A_SIZE 4u
 #define MAX_DOUBLINGS     12u
 
@@ -33,11 +36,11 @@ void mm__windows_init(struct mm__windows *windows, enum mm__file_kind kind)
 
 static struct mm__window *newest(const struct mm__windows *windows)
 {
-	/* acquire: [F2] */
+	/* acquire: [WINDOW-W2] */
 	return atomic_load_explicit(&windows->newest, memory_order_acquire);
 }
 
-/* The newest window with all of [first, end). NULL: there is none. */
+/* The newest window that covers [first, end). NULL: no window does. */
 static struct mm__window *find_window(const struct mm__windows *windows, uint64_t first,
 				      uint64_t end)
 {
@@ -71,10 +74,10 @@ static struct mm__window *new_window(uint64_t first, uint64_t end)
 
 static void add_window(struct mm__windows *windows, struct mm__window *window)
 {
-	/* relaxed: the caller alone stores it */
+	/* relaxed: the caller is the only thread that stores it */
 	window->next = atomic_load_explicit(&windows->newest, memory_order_relaxed);
 	windows->count++;
-	/* release: [F1] */
+	/* release: [WINDOW-W1] */
 	atomic_store_explicit(&windows->newest, window, memory_order_release);
 }
 
@@ -90,7 +93,7 @@ static uint64_t round_up(uint64_t index)
 	return rounded < LAST_END ? rounded : LAST_END;
 }
 
-/* How many pages a new window has at least. */
+/* The least number of pages of a new window. */
 static uint64_t usual_size(const struct mm__windows *windows)
 {
 	unsigned int doublings = windows->count / WINDOWS_OF_A_SIZE;
@@ -98,7 +101,7 @@ static uint64_t usual_size(const struct mm__windows *windows)
 	return (uint64_t)STEP << (doublings < MAX_DOUBLINGS ? doublings : MAX_DOUBLINGS);
 }
 
-/* Another thread may have closed fd meanwhile, and the number may be that of another file. */
+/* Another thread may have closed fd meanwhile, and opened another file under the same number. */
 static bool is_same_file(int fd, const struct stat *status)
 {
 	struct stat now;
@@ -121,7 +124,10 @@ static int map_window(struct mm__windows *windows, int fd, const struct stat *st
 		add_window(windows, window);
 	else
 		mm__free(window);
-	/* The system has mapped a page of it before, so only room can lack. */
+	/*
+	 * The system has mapped a page of the file before, so the only other cause is a lack of
+	 * room.
+	 */
 	return error && error != EBADF ? ENOMEM : error;
 }
 
@@ -139,7 +145,7 @@ int mm__windows_cover(struct mm__windows *windows, int fd, const struct stat *st
 	return map_window(windows, fd, status, start, needed);
 }
 
-/* The window that ends last of those that end at or before the page. */
+/* Of the windows that end at the page or before it, the one that ends last. */
 static const struct mm__window *window_before(const struct mm__windows *windows, uint64_t index)
 {
 	const struct mm__window *found = NULL;
@@ -164,7 +170,7 @@ int mm__windows_extend(struct mm__windows *windows, uint64_t index)
 		return EFAULT;
 	if (!before)
 		return ENOMEM;
-	/* The last pages of that one, with what follows them. */
+	/* The new window shows the last pages of that one, and the pages that follow them. */
 	size = before->end - before->first < STEP ? before->end - before->first : STEP;
 	pages = round_up(index + usual_size(windows)) - (before->end - size);
 	window = new_window(before->end - size, before->end - size + pages);
@@ -183,7 +189,7 @@ static bool is_ready(const struct mm__window *window, uint64_t index)
 {
 	uint64_t i = index - window->first;
 
-	/* relaxed: a hint, and the system orders what is in the page */
+	/* relaxed: the bit is a hint, and the system orders the page's contents */
 	return atomic_load_explicit(&window->ready[i / 64], memory_order_relaxed) >> i % 64 & 1;
 }
 
@@ -215,7 +221,7 @@ int mm__windows_make_ready(const struct mm__windows *windows, uint64_t index, bo
 	return 0;
 }
 
-/* The window that reaches furthest of those with the page; or the next behind it. */
+/* Of the windows that cover the page, the one that reaches furthest; or the next one behind it. */
 static const struct mm__window *next_window(const struct mm__windows *windows, uint64_t index)
 {
 	const struct mm__window *found = NULL;

@@ -40,7 +40,7 @@ sed -i 's/\(READ_TRIES *\)64u/\11u/' "$mm/vma_border.c"
 sed -i '/^struct range__obstacle {/,/^}/s/^}/	void *unused;\n}/' "$scratch/src/range_lock/queue.h"
 sed -i 's/\(struct range__obstacle obstacle\) = { NULL, NULL };/\1;\n\n	obstacle.range = NULL;\n	obstacle.leaf = NULL;\n	obstacle.unused = NULL;/' \
 	"$scratch/src/range_lock/queue.c"
-sed -i '/^struct mm__area_needs {/,/^}/s/\(unsigned int\|uint32_t\) /uint64_t /' "$mm/vma_tree.h"
+sed -i '/^struct mm__vma_needs {/,/^}/s/\(unsigned int\|uint32_t\) /uint64_t /' "$mm/vma_tree.h"
 options=
 while [ $# -gt 0 ]; do
 	if [ "$1" = -w ]; then

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All functions of the lock, one step after the other, against a model: see lock_model.h. Threads do
- * what they are told, and wait where the lock makes them wait. After each step the lock and the model
- * must come to agree: what is shown is what the model says, no thread is left waiting that need not,
- * and what each call returned was legal.
+ * All functions of the lock, one step after the other, against a model: see lock_model.h. Threads
+ * execute commands, and wait where the lock makes them wait. After each step the lock and the model
+ * must come to agree: the walk shows the ranges of the model, each waiting thread has a reason to
+ * wait, and the result of each call was legal.
  *
- * Then the same on locks with one fault each, which must be found.
+ * Then the same with locks that have one fault each, which the test must detect.
  */
 #include "actors.h"
 #include "child.h"
@@ -26,7 +26,7 @@ enum operation {
 	LOCK_UNTIL_LATER,
 	LOCK_MANY,
 	LOCK_MANY_UNTIL_LATER,
-	FIRST_THAT_RETURNS, /* those from here on do not wait for other threads */
+	FIRST_THAT_RETURNS, /* operations from here on do not wait for other threads */
 	TRYLOCK = FIRST_THAT_RETURNS,
 	LOCK_UNTIL_PAST,
 	TRYLOCK_MANY,
@@ -46,14 +46,14 @@ struct command {
 	struct object *objects[MOST];
 	uint64_t start[MOST], end[MOST];
 	enum range_mode mode[MOST];
-	bool bad; /* a deadline that is none */
+	bool bad; /* the deadline is invalid */
 	int result;
 };
 
 struct step_actor {
 	struct steps *steps;
 	pthread_t thread;
-	unsigned int number; /* different for each thread that there ever was */
+	unsigned int number; /* unique among all threads of the test, present and past */
 	sem_t go;
 	bool busy, leave;
 	atomic_bool done;
@@ -95,7 +95,7 @@ static bool has_passed(enum operation operation)
 	return operation == LOCK_UNTIL_PAST || operation == LOCK_MANY_UNTIL_PAST;
 }
 
-/* What a thread does: the call itself, and nothing else. */
+/* A thread's part: the call itself, and nothing else. */
 
 static struct timespec deadline_of(const struct command *c)
 {
@@ -180,7 +180,7 @@ static void *act(void *arg)
 	}
 }
 
-/* What the lock returned, and what that makes of the model. */
+/* The result of the call, and its effect on the model. */
 
 static bool bad_request(const struct command *c, unsigned int i)
 {
@@ -200,8 +200,8 @@ static bool bad_command(const struct command *c)
 }
 
 /*
- * Parts are leaves. While leaves split and merge this may be another one than the range was shown in,
- * and what then does not agree is looked at again.
+ * Parts are leaves. While leaves split and merge, this may not be the leaf in which the walk showed
+ * the range. A disagreement that results is looked at again.
  */
 static const void *part_of(struct steps *steps, uint64_t key)
 {
@@ -215,7 +215,7 @@ static int take_info(const struct range_info *info, void *arg)
 
 	CHECK(steps->nr_shown < 2 * OBJECTS);
 	steps->shown[steps->nr_shown++] = (struct shown){ *info, part_of(steps, info->start) };
-	/* What is told may call. */
+	/* The function that the walk calls may call the lock. */
 	if (below(steps, 32) == 0) {
 		steps->functions->stats(steps->lock, &stats);
 		CHECK_EQ(steps->functions->cancel(steps->lock, (struct range_hold *)steps), ESRCH);
@@ -230,7 +230,7 @@ static bool look(struct steps *steps)
 	return model_agrees(&steps->model, steps->shown, steps->nr_shown);
 }
 
-/* Whether a thread would wait for what it acquired itself. */
+/* Whether a thread would wait for a range that it acquired itself. */
 static bool waits_for_itself(const struct steps *steps, const struct command *c)
 {
 	for (unsigned int i = 0; i < c->n; i++)
@@ -248,7 +248,7 @@ static bool may_refuse(const struct steps *steps, const struct command *c)
 	return false;
 }
 
-/* The acquisition has failed, and that must be legal. */
+/* The acquisition has failed, which must be legal. */
 static void check_refusal(struct steps *steps, struct command *c)
 {
 	bool passed = has_passed(c->operation);
@@ -324,7 +324,7 @@ static void finish_shrink(struct command *c)
 	}
 }
 
-/* Of what would be added, at either end. */
+/* About the keys that the call would add, at either end. */
 static bool may_extend(struct steps *steps, struct command *c, bool refuse)
 {
 	const struct object *o = c->objects[0];
@@ -417,7 +417,10 @@ static void finish(struct steps *steps, struct command *c)
 		      o->range.mode == o->mode);
 }
 
-/* Finishes the calls that are through, of those that may wait or of the others; says if all are. */
+/*
+ * Finishes the calls that have returned: if may_wait, of the operations that may wait, otherwise of
+ * the others. Returns whether all of these have returned.
+ */
 static bool finish_calls(struct steps *steps, bool may_wait)
 {
 	bool through = true;
@@ -438,8 +441,9 @@ static bool finish_calls(struct steps *steps, bool may_wait)
 }
 
 /*
- * Whether every thread is through or waits with a reason, and the lock shows what it should. A grant
- * may be seen before the return of the call that released the range: that call comes first.
+ * Whether every call has returned or waits with a reason, and the lock shows the state of the
+ * model. A grant may be seen before the return of the call that released the range, so that call
+ * is finished first.
  */
 static bool agrees(struct steps *steps)
 {
@@ -467,7 +471,8 @@ static void settle(struct steps *steps)
 	while (!agrees(steps)) {
 		if (now_ns() - begin > steps->patience) {
 			model_print(&steps->model);
-			test_fail(__FILE__, __LINE__, "the lock does not come to agree: %s",
+			test_fail(__FILE__, __LINE__,
+				  "the lock and the model do not come to agree: %s",
 				  steps->model.reason);
 		}
 		sched_yield();
@@ -476,7 +481,7 @@ static void settle(struct steps *steps)
 	check_statistics(steps);
 }
 
-/* The choice of a step. */
+/* Choosing a step. */
 
 static void random_bounds(struct steps *steps, uint64_t *start, uint64_t *end)
 {
@@ -497,7 +502,7 @@ static enum range_mode random_mode(struct steps *steps)
 	return below(steps, 2) ? RANGE_READ : RANGE_WRITE;
 }
 
-/* Claims objects for an acquisition. Those of several are beside each other, most of the time. */
+/* Takes objects for an acquisition. Those of one set are mostly beside each other. */
 static bool choose_acquisition(struct steps *steps, struct command *c, unsigned int owner)
 {
 	bool many = is_for_many(c->operation);
@@ -525,7 +530,7 @@ static bool choose_acquisition(struct steps *steps, struct command *c, unsigned 
 	return c->n > 0;
 }
 
-/* What is asked of a range that is held may be more than it allows. */
+/* The change may be more than the held range allows. */
 static bool choose_change(struct steps *steps, struct command *c, unsigned int owner)
 {
 	struct object *o = model_held(&steps->model, below(steps, OBJECTS));
@@ -549,7 +554,7 @@ static bool choose_change(struct steps *steps, struct command *c, unsigned int o
 		if (!c->objects[1])
 			return false;
 		model_begin(&steps->model, c->objects[1], 0, 1, RANGE_READ, owner);
-		/* It waits for nothing. */
+		/* The operation does not wait. */
 	}
 	return true;
 }
@@ -618,7 +623,7 @@ static void actor_end(struct step_actor *actor)
 	sem_destroy(&actor->go);
 }
 
-/* Gives a command to a thread that has none; if it has one already, this thread acts itself. */
+/* Gives a command to an idle thread. If the chosen thread is busy, this thread acts itself. */
 static void do_step(struct steps *steps)
 {
 	struct step_actor *actor = &steps->actors[below(steps, steps->nr_actors)];
@@ -638,7 +643,7 @@ static void do_step(struct steps *steps)
 	}
 }
 
-/* A child has the lock as it was when it was new, and can make others. */
+/* In a child the lock is as new, and the child can make others. */
 static void use_in_child(void *arg)
 {
 	struct steps *steps = arg;
@@ -656,7 +661,7 @@ static void use_in_child(void *arg)
 	check_quiet_and_destroy(&other);
 }
 
-/* Between two steps: what is not a call for a range. */
+/* Between two steps: calls that concern no range. */
 static void do_something_else(struct steps *steps)
 {
 	struct step_actor *actor = &steps->actors[below(steps, steps->nr_actors)];
@@ -696,7 +701,7 @@ static void do_something_else(struct steps *steps)
 	}
 }
 
-/* Ends what waits and what is held, one after the other, by any thread. */
+/* Ends waiting and held ranges one after the other, by any thread. */
 static void drain(struct steps *steps)
 {
 	struct command c = { .n = 1 };
@@ -726,7 +731,7 @@ static void run(struct steps *steps, unsigned int n)
 		settle(steps);
 		do_something_else(steps);
 	}
-	/* What was granted when another one was ended comes with the next round. */
+	/* The next round releases the ranges that were granted when another one ended. */
 	while (model_held(&steps->model, 0))
 		drain(steps);
 	for (unsigned int i = 0; i < steps->nr_actors; i++) {
@@ -757,7 +762,7 @@ static bool all_succeeded(const uint64_t *counts)
 	return true;
 }
 
-/* With as many locks as it takes until each operation has succeeded, where those are few. */
+/* Uses as many locks as it takes until each operation has succeeded, where successes are rare. */
 static void check_library(const char *test, enum range_fairness fairness, uint64_t starvation_ns)
 {
 	static const uint32_t leaves[] = { 1, 2, 5, 1024 };
@@ -813,7 +818,7 @@ static void run_simple(void)
 	for (int fifo = 0; fifo < 2; fifo++) {
 		simple_lock_init(&lock, fault, fifo);
 		init(&simple_functions, &lock, fifo, fault_seed + (uint64_t)fifo);
-		/* A hang is found early: one that is none is not in the faulty locks' favour. */
+		/* Reports a hang early: a false report would count as a detected fault. */
 		if (fault != FAULT_NONE)
 			steps.patience = SECOND / 4;
 		run(&steps, fault == FAULT_NONE ? test_scale(2000) : 20000);
@@ -827,15 +832,15 @@ TEST(all_functions_steps, a_simple_lock_agrees_with_the_model)
 	run_simple();
 }
 
-TEST(all_functions_steps, every_faulty_lock_is_found)
+TEST(all_functions_steps, the_test_detects_every_faulty_lock)
 {
-	uint64_t seed = test_seed("all_functions_steps/every_faulty_lock_is_found");
+	uint64_t seed = test_seed("all_functions_steps/the_test_detects_every_faulty_lock");
 	char errors[4096];
 
 	for (fault = FAULT_NONE + 1; fault < NR_FAULTS; fault++) {
 		fault_seed = test_random(&seed);
 		if (!run_in_child(run_simple, errors, sizeof errors) || !strstr(errors, "failed: "))
-			test_fail(__FILE__, __LINE__, "the fault \"%s\" was not found",
+			test_fail(__FILE__, __LINE__, "the test did not detect the fault \"%s\"",
 				  fault_names[fault]);
 		fprintf(stderr, "%s: %s", fault_names[fault], strstr(errors, "failed: "));
 	}

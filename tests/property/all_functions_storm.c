@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All functions of the lock by many threads at once, which come and go, while the process forks and
- * the memory hooks fail at random. Each key has a word that says who is in it, and data that writers
- * change and readers read. What range_cancel() returned must agree with what the waiters' calls
- * returned, what is shown must be possible, and what stays must be shown once.
+ * Many threads, which come and go, call all functions of the lock at once, while the process forks
+ * and the memory hooks fail at random. Each key has a word that records the threads inside, and
+ * data that writers change and readers read. The results of range_cancel() must agree with the
+ * results of the waiters' calls. The walk must show only possible ranges, and each range that stays
+ * exactly once.
  *
- * Then the same on locks with one fault each, which must be found.
+ * Then the same with locks that have one fault each, which the test must detect.
  */
 #include "actors.h"
 #include "child.h"
@@ -21,7 +22,7 @@ enum { KEYS = 48, MOST_THREADS = 300, MOST = 3, STAY = 3, WRITER = 0x10000 };
 
 struct key {
 	_Alignas(64) atomic_uint inside; /* readers, plus WRITER for each writer */
-	uint64_t writes;                 /* plain, as check, which is always ~writes */
+	uint64_t writes;                 /* plain, like check, which is always ~writes */
 	uint64_t check;
 };
 
@@ -44,7 +45,7 @@ struct storm {
 	struct range_lock *lock;
 	bool library;
 	unsigned int threads, lives, operations;
-	bool atomics_only; /* leave the plain data alone: a broken lock is a data race */
+	bool atomics_only; /* do not touch the plain data: a broken lock makes a data race of it */
 	uint64_t seed, patience;
 	struct key keys[KEYS];
 	struct worker workers[MOST_THREADS];
@@ -60,7 +61,7 @@ static uint64_t below(struct worker *w, uint64_t limit)
 	return test_random_below(&w->seed, limit);
 }
 
-/* relaxed in all of these: the lock orders, and ThreadSanitizer sees if it does not */
+/* relaxed in all of these: the lock orders, and ThreadSanitizer reports a lock that does not */
 
 static void check_word(const char *what, unsigned int key, unsigned int inside, bool good)
 {
@@ -98,7 +99,7 @@ static void leave(struct worker *w, uint64_t start, uint64_t end, enum range_mod
 	}
 }
 
-/* From one mode to the other; a reader that becomes a writer is alone, as a writer is. */
+/* From one mode to the other; a reader that becomes a writer is alone, like any writer. */
 static void change(struct worker *w, const struct range_hold *r, unsigned int from, unsigned int to)
 {
 	for (unsigned int i = (unsigned int)r->start; i < last_key(r->end); i++) {
@@ -138,7 +139,7 @@ static enum range_mode random_mode(struct worker *w)
 
 static void poison(struct range_hold *range)
 {
-	/* What still touches it now is a data race, or finds anything. */
+	/* A later access of the lock is a data race, or finds garbage. */
 	memset(range, 0xff, sizeof *range);
 }
 
@@ -180,7 +181,7 @@ static void refused(struct worker *w, int i, int error, bool try, bool timed)
 	poison(&w->ranges[i]);
 }
 
-/* A thread that holds something does not wait without end. */
+/* A thread that holds a range never waits without a deadline. */
 static void acquire(struct worker *w)
 {
 	const struct lock_functions *f = w->storm->functions;
@@ -193,7 +194,7 @@ static void acquire(struct worker *w)
 	if (i < 0)
 		return;
 	random_bounds(w, &start, &end);
-	/* Also beyond the keys, where it is refused because of what stays. */
+	/* Also beyond the keys, where the ranges that stay conflict with it. */
 	if (how < 2 && below(w, 16) == 0)
 		end = UINT64_MAX;
 	if (how == 0)
@@ -210,7 +211,7 @@ static void acquire(struct worker *w)
 		begin_hold(w, i);
 }
 
-/* In one of the three ways. */
+/* By one of the three calls. */
 static int lock_many(struct worker *w, struct range_request *requests, unsigned int n)
 {
 	const struct lock_functions *f = w->storm->functions;
@@ -322,7 +323,7 @@ static void split(struct worker *w, struct range_hold *r)
 	w->nr_held++;
 }
 
-/* The address may be out of date. */
+/* The address may be stale. */
 static void cancel(struct worker *w, struct range_hold *range)
 {
 	int error = w->storm->functions->cancel(w->storm->lock, range);
@@ -376,7 +377,7 @@ static void count(struct worker *w)
 		CHECK(stats.leaves <= range__max_leaves(range__lock(w->storm->lock)));
 }
 
-/* Of all functions, those of what is held only if something is. */
+/* Any function; functions for held ranges only while the worker holds one. */
 static void do_something(struct worker *w)
 {
 	unsigned int what = (unsigned int)below(w, 16);
@@ -494,7 +495,7 @@ static void check_keys(struct storm *storm)
 	}
 }
 
-/* Each thread is followed by another one, lives - 1 times. */
+/* Each thread has lives - 1 successors. */
 static void run_threads(struct storm *storm)
 {
 	static const unsigned int grants[] = { 0, 1, 3, UINT32_MAX };
@@ -606,28 +607,28 @@ static void run_simple(void)
 	}
 }
 
-TEST(all_functions_storm, a_simple_lock_is_not_blamed)
+TEST(all_functions_storm, the_test_accepts_a_simple_correct_lock)
 {
 	fault = FAULT_NONE;
-	fault_seed = test_seed("all_functions_storm/a_simple_lock_is_not_blamed");
+	fault_seed = test_seed("all_functions_storm/the_test_accepts_a_simple_correct_lock");
 	run_simple();
 }
 
-TEST(all_functions_storm, faulty_locks_are_found)
+TEST(all_functions_storm, the_test_detects_faulty_locks)
 {
 	static const enum fault faults[] = { FAULT_LAST_KEY,         FAULT_LOST_WAKEUP,
 					     FAULT_CANCEL_GRANTS,    FAULT_TIMEOUT_GRANTS,
 					     FAULT_SPLIT_LOSES,      FAULT_EXTEND_BLIND,
 					     FAULT_UPGRADE_BLIND,    FAULT_MANY_FIRST,
 					     FAULT_MANY_KEEPS_FIRST, FAULT_CHILD_HOLDS };
-	uint64_t seed = test_seed("all_functions_storm/faulty_locks_are_found");
+	uint64_t seed = test_seed("all_functions_storm/the_test_detects_faulty_locks");
 	char errors[4096];
 
 	for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
 		fault = faults[i];
 		fault_seed = test_random(&seed);
 		if (!run_in_child(run_simple, errors, sizeof errors) || !strstr(errors, "failed: "))
-			test_fail(__FILE__, __LINE__, "the fault \"%s\" was not found",
+			test_fail(__FILE__, __LINE__, "the test did not detect the fault \"%s\"",
 				  fault_names[fault]);
 		fprintf(stderr, "%s: %s", fault_names[fault], strstr(errors, "failed: "));
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Randomized exclusion, with all modes mixed: barging and FIFO, readers and writers, blocking,
+ * Random tests of exclusion, with all modes mixed: barging and FIFO, readers and writers, blocking,
  * trying and timed acquisitions, ranges of one slot up to the full range, few leaves and many. Then
- * the same on locks that are broken on purpose: each must be found out.
+ * the same with deliberately broken locks, each of which the oracle must detect.
  */
 #include "exclusion.h"
 #include "actors.h"
@@ -64,7 +64,7 @@ TEST(exclusion, no_two_conflicting_ranges_are_held_with_fifo)
 			RANGE_FAIRNESS_FIFO);
 }
 
-/* Whether the oracle finds fault with a lock, in bounded time. */
+/* Whether the oracle detects the lock's flaw, in bounded time. */
 static bool found_out(enum flaw flaw, uint64_t seed)
 {
 	static struct exclusion e;
@@ -75,7 +75,7 @@ static bool found_out(enum flaw flaw, uint64_t seed)
 	e.table = &broken_table;
 	e.lock = &lock;
 	e.threads = 4 * cores();
-	e.rounds = 200000; /* it ends with the first find */
+	e.rounds = 200000; /* it ends at the first violation */
 	e.slots = 16;
 	e.write_rate = 4;
 	e.wide_rate = 32;
@@ -96,24 +96,24 @@ static bool found_out(enum flaw flaw, uint64_t seed)
 	return found;
 }
 
-TEST(exclusion, every_broken_lock_is_found_out)
+TEST(exclusion, the_test_detects_every_broken_lock)
 {
-	uint64_t state = test_seed("exclusion/every_broken_lock_is_found_out");
+	uint64_t state = test_seed("exclusion/the_test_detects_every_broken_lock");
 
 	for (enum flaw flaw = FLAW_NONE + 1; flaw < NR_FLAWS; flaw++)
 		if (!found_out(flaw, test_random(&state)))
-			test_fail(__FILE__, __LINE__, "the flaw \"%s\" was not found",
+			test_fail(__FILE__, __LINE__, "the test did not detect the flaw \"%s\"",
 				  flaw_names[flaw]);
 }
 
-TEST(exclusion, a_lock_without_a_flaw_is_not_blamed)
+TEST(exclusion, the_test_accepts_a_lock_without_a_flaw)
 {
-	uint64_t seed = test_seed("exclusion/a_lock_without_a_flaw_is_not_blamed");
+	uint64_t seed = test_seed("exclusion/the_test_accepts_a_lock_without_a_flaw");
 
 	CHECK(!found_out(FLAW_NONE, seed));
 }
 
-/* A lock that excludes, but orders nothing: only ThreadSanitizer can tell. */
+/* A lock that excludes, but does not order: only ThreadSanitizer can detect that. */
 static int unordered_lock(void *lock, struct range_hold *range, uint64_t start, uint64_t end,
 			  enum range_mode mode, enum how how, const struct timespec *deadline)
 {
@@ -144,7 +144,7 @@ static void run_unordered(void)
 	exclusion_holds(&e);
 }
 
-TEST(exclusion, a_lock_that_orders_nothing_is_found_out_by_the_thread_sanitizer)
+TEST(exclusion, the_thread_sanitizer_detects_a_lock_that_orders_no_accesses)
 {
 	char errors[4096];
 

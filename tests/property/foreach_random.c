@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * range_lock_foreach() while ranges come and go, and leaves split and merge: what stays is shown
- * exactly once, what does not stay is shown at most once in its life, and what is held comes in the
- * order of starts. First one thread does all of this, from the function that is called, so that a
- * seed repeats it; then many threads do.
+ * range_lock_foreach() while ranges come and go, and leaves split and merge. The walk shows each
+ * range that stays exactly once, and any other range at most once in its life. It shows held ranges
+ * in the order of their starts. First one thread does all of this, from the function that the walk
+ * calls, so that a seed repeats the run. Then many threads do.
  *
  * Places are eight keys apart. Ranges that stay lie in the first four keys of a place; leaves split
  * between places.
@@ -28,7 +28,7 @@ struct one {
 	struct range__set set;
 	enum life life;
 	bool stays;
-	bool spent; /* it has ended during this walk: what is shown may be of its last life */
+	bool spent; /* it has ended during this walk: the walk may show its previous life */
 	unsigned int shown;
 };
 
@@ -37,7 +37,7 @@ struct world {
 	struct one ones[STAY + COME];
 	uint64_t seed;
 	uint64_t last_start;
-	unsigned int calm; /* one call of so many does something else */
+	unsigned int calm; /* one call in this many changes something */
 };
 
 static uint64_t below(struct world *world, uint64_t limit)
@@ -46,8 +46,8 @@ static uint64_t below(struct world *world, uint64_t limit)
 }
 
 /*
- * A waiter whose thread does not come. It waits for a reader that stays in its place, and some wait for
- * that of the next place as well: leaves split between the two.
+ * A waiter without a thread. It waits for a reader that stays in its place. Some also wait for the
+ * reader of the next place: leaves split between the two.
  */
 static void queue(struct world *world, struct one *one, uint64_t start)
 {
@@ -172,7 +172,7 @@ static int note_and_do(const struct range_info *info, void *arg)
 	return 0;
 }
 
-/* The first PLACES hold the first keys; of the rest, each holds or waits. */
+/* The first PLACES hold the first keys; each of the rest holds or waits. */
 static void populate(struct world *world)
 {
 	for (unsigned int i = 0; i < STAY; i++) {
@@ -226,7 +226,7 @@ static void check_walk(struct world *world)
 
 static void end(struct world *world)
 {
-	/* Those that wait go first: their threads would not. */
+	/* Waiters go first: they have no threads that would end their waits. */
 	for (int life = WAITS; life > GONE; life--)
 		for (unsigned int i = 0; i < STAY + COME; i++)
 			if (world->ones[i].life == (enum life)life)
@@ -234,10 +234,11 @@ static void end(struct world *world)
 	check_quiet_and_destroy(&world->lock);
 }
 
-TEST(foreach_random, what_stays_is_shown_once_whatever_the_function_does)
+TEST(foreach_random, the_walk_shows_each_range_that_stays_once_whatever_its_function_does)
 {
 	uint64_t seed =
-		test_seed("foreach_random/what_stays_is_shown_once_whatever_the_function_does");
+		test_seed("foreach_random/"
+			  "the_walk_shows_each_range_that_stays_once_whatever_its_function_does");
 	uint64_t self = mmrange__self(), splits = 0, merges = 0;
 
 	for (unsigned int round = 0; round < test_scale(400); round++) {
@@ -262,7 +263,7 @@ TEST(foreach_random, what_stays_is_shown_once_whatever_the_function_does)
 	CHECK(splits > 0 && merges > 0);
 }
 
-/* Readers and writers of random ranges, none of which waits. */
+/* Readers and writers of random ranges, which never wait. */
 struct stormer {
 	struct range_lock *lock;
 	uint64_t seed;
@@ -287,7 +288,7 @@ static void *storm(void *arg)
 	return NULL;
 }
 
-/* What the threads of the storm hold is not of this world. */
+/* Ranges of the storm's threads are not part of this world. */
 static int note_what_stays(const struct range_info *info, void *arg)
 {
 	struct world *world = arg;
@@ -298,11 +299,11 @@ static int note_what_stays(const struct range_info *info, void *arg)
 	return 0;
 }
 
-TEST(foreach_random, what_stays_is_shown_and_canceled_once_in_a_storm)
+TEST(foreach_random, the_walk_shows_and_cancels_each_range_that_stays_once_in_a_storm)
 {
 	enum { THREADS = 4 };
-	uint64_t seed =
-		test_seed("foreach_random/what_stays_is_shown_and_canceled_once_in_a_storm");
+	uint64_t seed = test_seed(
+		"foreach_random/the_walk_shows_and_cancels_each_range_that_stays_once_in_a_storm");
 	static struct world world;
 	struct stormer stormers[THREADS];
 	struct range_lock_stats stats = { 0 };

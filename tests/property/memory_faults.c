@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An allocation that fails changes the lock's speed and nothing else: the nth one fails, for every
- * n that a load gets to, alone or with all that follow, while threads collide, span leaves, and
- * check that they exclude each other.
+ * A failed allocation changes only the lock's speed. The nth allocation fails, alone or with all
+ * that follow, for every n that the load reaches, while threads collide, span leaves, and check
+ * that they exclude each other.
  */
 #include "actors.h"
 #include "exclusion.h"
@@ -10,7 +10,7 @@
 struct faulty_memory {
 	struct memory_books books;
 	atomic_uint asked;
-	unsigned int first; /* to be refused, counted from 0 */
+	unsigned int first; /* the first allocation to refuse, counted from 0 */
 	unsigned int last;
 };
 
@@ -31,7 +31,7 @@ static void faulty_free(void *memory, size_t size, void *arg)
 	memory_free(memory, size, &faulty->books);
 }
 
-/* More leaves than come with the first allocation, whatever the threads do afterwards. */
+/* Makes more leaves than the first allocation holds, whatever the threads do afterwards. */
 static void ask_twice(struct range_lock *lock)
 {
 	for (uint64_t key = 10; key < 600; key += 10)
@@ -57,7 +57,7 @@ static void collide(struct range_lock *lock, uint64_t seed)
 		test_fail(__FILE__, __LINE__, "%s", e.violation);
 }
 
-/* Says how often memory was asked for. */
+/* Returns the number of allocations that the lock asked for. */
 static unsigned int run_with_faults(enum range_fairness fairness, unsigned int first,
 				    unsigned int last, uint64_t seed)
 {
@@ -97,12 +97,12 @@ static void fail_each_in_turn(const char *test, bool and_all_that_follow)
 	CHECK(n > 2);
 }
 
-TEST(memory_faults, one_allocation_that_fails_does_no_harm)
+TEST(memory_faults, one_failed_allocation_does_no_harm)
 {
-	fail_each_in_turn("memory_faults/one_allocation_that_fails_does_no_harm", false);
+	fail_each_in_turn("memory_faults/one_failed_allocation_does_no_harm", false);
 }
 
-TEST(memory_faults, memory_that_ends_does_no_harm)
+TEST(memory_faults, running_out_of_memory_does_no_harm)
 {
-	fail_each_in_turn("memory_faults/memory_that_ends_does_no_harm", true);
+	fail_each_in_turn("memory_faults/running_out_of_memory_does_no_harm", true);
 }

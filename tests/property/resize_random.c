@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random operations on held ranges, by one thread, against a model that has an entry per key: how
- * many read it, and whether it is written. Without waiters, the model says exactly which operations
- * succeed.
+ * Random operations on held ranges, by one thread, against a model that has an entry per key: its
+ * number of readers, and whether it has a writer. Without waiters, the model determines exactly
+ * which operations succeed.
  */
 #include "actors.h"
 #include "test.h"
@@ -28,7 +28,7 @@ static uint64_t below(struct world *world, uint64_t limit)
 	return test_random_below(&world->seed, limit);
 }
 
-/* Whether [start, end) can be had, beside what is held. */
+/* Whether [start, end) is free beside the held ranges. */
 static bool can_have(const struct world *world, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	for (uint64_t key = start; key < end; key++)
@@ -152,7 +152,7 @@ static void step(struct world *world)
 {
 	unsigned int i = (unsigned int)below(world, RANGES);
 
-	/* As if other threads came in turns: so that the lock splits itself. */
+	/* As if three threads took turns, so that the lock splits. */
 	mmrange__thread = 1 + below(world, 3);
 	if (!world->held[i]) {
 		try_lock(world, i);

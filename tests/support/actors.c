@@ -60,7 +60,7 @@ void actor_start_timed(struct actor *actor, struct range_lock *lock, uint64_t st
 	launch(actor, lock, &actor->time);
 }
 
-/* Whether the lock counts more waits than before at some time until the actor is through. */
+/* Whether the lock counts more waits than before at some time before the actor is done. */
 static bool queued(struct actor *actor, uint64_t waits)
 {
 	AWAIT(lock_stats(actor->lock).waits > waits || atomic_load(&actor->state) != ACTOR_WAITS);
@@ -239,10 +239,10 @@ bool split_by_turns(struct range_lock *lock, uint64_t a, uint64_t b, unsigned in
 	return atomic_load(&done);
 }
 
-/* As if readers had paid for a bias already. */
+/* As if readers had already covered the cost of a bias. */
 static void pay_rent(struct range__leaf *leaf)
 {
-	/* relaxed: a guess of the lock's */
+	/* relaxed: the lock's counter is an estimate */
 	atomic_store_explicit(&leaf->unbiased_cost, UINT32_MAX / 2, memory_order_relaxed);
 }
 
@@ -285,7 +285,7 @@ void make_impatient(void *arg)
 	struct range__forest *forest;
 
 	range__short_lock(&lock->mutex);
-	/* relaxed: under the mutex, but for count and patience, which may be of any age */
+	/* relaxed: forest changes only under the mutex; of the other fields any age will do */
 	forest = atomic_load_explicit(&lock->forest, memory_order_relaxed);
 	pay_rent(&lock->root);
 	for (uint32_t i = 0; forest && i < atomic_load(&forest->count); i++) {
@@ -293,7 +293,7 @@ void make_impatient(void *arg)
 
 		atomic_store_explicit(&leaf->split_doublings, 0, memory_order_relaxed);
 		pay_rent(leaf);
-		/* As if no thread had used every second one since the last sweep. */
+		/* As if no thread had used every second leaf since the last sweep. */
 		if (i % 2)
 			atomic_store_explicit(&leaf->last_owner, 0, memory_order_relaxed);
 	}
@@ -357,7 +357,7 @@ void *memory_alloc(size_t size, size_t align, void *arg)
 		}
 	}
 	CHECK_EQ(posix_memalign(&memory, align < sizeof(void *) ? sizeof(void *) : align, size), 0);
-	/* The lock may not rely on zeroes. */
+	/* The lock must not rely on zeroes. */
 	memset(memory, 0xa5, size);
 	atomic_fetch_add(&books->allocations, 1);
 	atomic_fetch_add(&books->live, size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A list of what is held, under a mutex. Whoever must wait yields and looks again. */
+/* A list of held ranges, under a mutex. A thread that must wait yields and looks again. */
 #include "broken_lock.h"
 
 #include <errno.h>
@@ -85,7 +85,7 @@ static int broken_acquire(void *arg, struct range_hold *range_, uint64_t start, 
 		if (how == TRY)
 			return EBUSY;
 		if (how == TIMED && lock->flaw == FLAW_TIMEOUT_GRANTS) {
-			/* At once: a holder that is still there when a deadline passes is rare. */
+			/* At once: a holder is rarely still there when a deadline passes. */
 			pthread_mutex_lock(&lock->mutex);
 			insert(lock, range);
 			pthread_mutex_unlock(&lock->mutex);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Range locks that are slow, simple, and broken on purpose, each in one way that real ones were: to
- * show that a test of exclusion would see it. FLAW_NONE is right, and shows that the test blames no
- * lock for nothing.
+ * Range locks that are slow, simple and deliberately broken, each in a way in which real locks
+ * were, to show that a test of exclusion detects it. FLAW_NONE is correct, and shows that the test
+ * accepts a correct lock.
  */
 #ifndef TESTS_BROKEN_LOCK_H
 #define TESTS_BROKEN_LOCK_H
@@ -13,13 +13,14 @@
 enum flaw {
 	FLAW_NONE,
 	FLAW_LAST_KEY,          /* the last key of a range is not protected */
-	FLAW_READERS_PASS,      /* readers are let in beside writers */
-	FLAW_WRITERS_PASS,      /* writers are let in beside readers */
-	FLAW_CHECK_THEN_INSERT, /* the lock is dropped between the check and the insertion */
-	FLAW_LONG_RANGES,       /* as by a wrong max_end: what starts before is not seen */
-	FLAW_FIRST_ONLY,        /* a one-owner fast path: only the last range is looked at */
-	FLAW_TIMEOUT_GRANTS,    /* a timed-out waiter goes on as if it had the range */
-	FLAW_EARLY_RELEASE,     /* one reader releases all readers of its start */
+	FLAW_READERS_PASS,      /* the lock grants readers beside writers */
+	FLAW_WRITERS_PASS,      /* the lock grants writers beside readers */
+	FLAW_CHECK_THEN_INSERT, /* the lock releases its mutex between the check and the insertion
+				 */
+	FLAW_LONG_RANGES,    /* as by a wrong max_end: the lock misses ranges that start before */
+	FLAW_FIRST_ONLY,     /* a one-owner fast path: the lock looks at the last range only */
+	FLAW_TIMEOUT_GRANTS, /* a timed-out waiter goes on as if it held the range */
+	FLAW_EARLY_RELEASE,  /* one reader releases all readers of its start */
 	NR_FLAWS
 };
 
@@ -33,7 +34,7 @@ struct broken_lock {
 
 void broken_lock_init(struct broken_lock *lock, enum flaw flaw);
 
-/* With these, lock is a struct broken_lock. */
+/* For these, lock is a struct broken_lock. */
 extern const struct lock_table broken_table;
 
 #endif

@@ -18,7 +18,7 @@ static _Noreturn void be_child(void (*run)(void), const int ends[2])
 	exit(0);
 }
 
-/* Keeps what fits. */
+/* Keeps as much as fits, and discards the rest. */
 static void read_all(int end, char *text, size_t size)
 {
 	size_t length = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Children, for what ends a process. */
+/* Child processes for tests that end a process. */
 #ifndef TESTS_CHILD_H
 #define TESTS_CHILD_H
 
@@ -11,7 +11,8 @@ extern "C" {
 
 /*
  * Runs a function in a child process, without core dumps, and waits for its end. The first size - 1
- * bytes that it writes to stderr go to errors. Must be called while there is one thread.
+ * bytes that the child writes to stderr go to errors. Must be called while the process has one
+ * thread.
  *
  * Returns the child's status, as waitpid() does; it is 0 if the function returned.
  */

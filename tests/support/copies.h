@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Several copies of the library in a process: modules that each have their own, or share one. CMake
- * tells their files:
+ * defines the names of their files:
  *
  *	COPY_A, COPY_B  each has linked the static library
  *	USER_A, USER_B  both use the shared library
@@ -14,8 +14,8 @@
 #include <stdbool.h>
 
 /*
- * Whether the system loads such modules; if not, says so. musl does not load any whose thread-local
- * variables have the initial-exec model.
+ * Whether the system loads such modules; if not, prints that. musl loads no module whose
+ * thread-local variables have the initial-exec model.
  */
 bool modules_load(const char *file);
 
@@ -23,8 +23,8 @@ bool modules_load(const char *file);
 const struct copy_module *load_module(const char *file);
 
 /*
- * In a child process: use() must end it, with a message that says of what kind the object is,
- * and names both files. Called while there is one thread.
+ * In a child process: use() must end the process, with a message that states the kind of the object
+ * and names both files. Must be called while the process has one thread.
  */
 void check_refused(const char *kind, void (*use)(void), const char *name, const char *file,
 		   const char *other_file);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A module that a program loads: like a plugin that uses the library. */
+/* A module that a program loads, like a plugin that uses the library. */
 #include "copy_module.h"
 
 extern __attribute__((visibility("default"))) const struct copy_module copy_module;

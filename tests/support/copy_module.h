@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What a module of the tests of several copies of the library gives: the functions of its copy. */
+/*
+ * The interface of a module in the tests of several copies of the library: the functions of its
+ * copy.
+ */
 #ifndef TESTS_COPY_MODULE_H
 #define TESTS_COPY_MODULE_H
 

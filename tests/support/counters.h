@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A lock with a plain counter per key, and threads that use it. Who holds a key for writing adds
- * one to its counter, so that in the end each counter is the sum of what the threads have added to
- * it, and ThreadSanitizer sees a missing order.
+ * A lock with a plain counter per key, and threads that use it. A thread that holds a key for
+ * writing adds one to its counter. In the end each counter is the sum of the threads' additions,
+ * and ThreadSanitizer reports missing order.
  */
 #ifndef TESTS_COUNTERS_H
 #define TESTS_COUNTERS_H
@@ -15,7 +15,7 @@ extern struct range_lock counters_lock;
 
 struct counting {
 	pthread_t thread;
-	uint64_t seed; /* each thread's own */
+	uint64_t seed; /* one per thread */
 	uint64_t added[COUNTERS];
 	uint64_t read;
 };
@@ -23,7 +23,7 @@ struct counting {
 /* A random number in [0, limit). */
 uint64_t counting_below(struct counting *counting, uint64_t limit);
 
-/* Does what holding the range allows: reads its counters, or adds to them. */
+/* Does what the holder of the range may do: reads its counters, or adds to them. */
 void counting_use(struct counting *counting, const struct range_hold *range);
 
 /*

@@ -84,8 +84,9 @@ static void touch(struct exclusion *e, struct worker *worker, const struct range
 }
 
 /*
- * Gives others the chance to come in. Where all threads share one processor, sched_yield() may go
- * on with the same one; whoever looks for the flaw of a lock sleeps, so that another must run.
+ * Gives other threads the chance to come in. Where all threads share one processor, sched_yield()
+ * may return to the same thread. A test that looks for the flaw of a lock therefore sleeps, so
+ * that another thread must run.
  */
 static void let_others_run(const struct exclusion *e)
 {
@@ -97,7 +98,7 @@ static void let_others_run(const struct exclusion *e)
 		sched_yield();
 }
 
-/* Between the way in and the way out, a thread sometimes gives others the chance to come in. */
+/* Between the way in and the way out, a thread sometimes lets other threads run. */
 static void use(struct exclusion *e, struct worker *worker, const struct range_hold *range)
 {
 	unsigned int first = (unsigned int)range->start;
@@ -137,7 +138,7 @@ static void random_range(struct exclusion *e, struct worker *worker, uint64_t *s
 	}
 }
 
-/* Says whether the range is held now. */
+/* Returns whether the thread holds the range now. */
 static bool acquire_random(struct exclusion *e, struct worker *worker, struct range_hold *range,
 			   enum how how)
 {
@@ -175,17 +176,17 @@ static void one_round(struct exclusion *e, struct worker *worker)
 	if (!acquire_random(e, worker, &ranges[0], how))
 		return;
 	use(e, worker, &ranges[0]);
-	/* A second one is never waited for without end: the first would make a deadlock of it. */
+	/* A thread never waits for its second range without a deadline: that could deadlock. */
 	if (test_random_below(&worker->state, 64) < e->pair_rate &&
 	    acquire_random(e, worker, &ranges[1], kind % 2 ? TIMED : TRY)) {
 		use(e, worker, &ranges[1]);
-		/* Released in either order. */
+		/* Releases the two ranges in either order. */
 		last = &ranges[kind / 2 % 2];
 		e->table->unlock(e->lock, &ranges[last == &ranges[0]]);
 		use(e, worker, last);
 	}
 	e->table->unlock(e->lock, last);
-	/* Nor may others come to look at the lock only while something is held. */
+	/* Other threads must also find the lock while this thread holds no range. */
 	if (e->atomics_only && test_random_below(&worker->state, 4) == 0)
 		let_others_run(e);
 }
@@ -247,7 +248,7 @@ static void sum_up(struct exclusion *e, const struct worker *workers)
 	CHECK_EQ(e->granted + e->busy + e->timed_out, e->attempts);
 }
 
-/* What the threads wrote is what is there, and nobody is left inside. */
+/* Each slot counts exactly the writes of the threads, and no thread is inside. */
 static void check_slots(struct exclusion *e, const struct worker *workers)
 {
 	for (unsigned int i = 0; i < e->slots; i++) {

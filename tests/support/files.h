@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files for tests that map them: without a name, so that nothing is left of them. */
+/* Files for tests that map them. They have no name, so that a test leaves no file behind. */
 #ifndef TESTS_FILES_H
 #define TESTS_FILES_H
 
@@ -10,13 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What the file has at an offset. */
+/* The byte of the file at an offset. */
 static inline int file_pattern(uint64_t offset)
 {
 	return 1 + (int)(offset % 251);
 }
 
-/* A file of so many bytes, open for reading and writing. */
+/* A file of size bytes, open for reading and writing. */
 static inline int new_file(uint64_t size)
 {
 	char path[] = "/tmp/mm_file.XXXXXX";
@@ -35,7 +35,7 @@ static inline int new_file(uint64_t size)
 	return fd;
 }
 
-/* Another descriptor of the file, with other rights. */
+/* Another descriptor of the file, with other access rights. */
 static inline int reopen(int fd, int flags)
 {
 	char path[32];
@@ -47,7 +47,7 @@ static inline int reopen(int fd, int flags)
 	return again;
 }
 
-/* The byte that is in the file itself; minus 1: it ends before. */
+/* The byte at an offset of the file itself; -1: the file ends before. */
 static inline int byte_in_file(int fd, uint64_t offset)
 {
 	unsigned char byte;
@@ -57,7 +57,9 @@ static inline int byte_in_file(int fd, uint64_t offset)
 	return n ? byte : -1;
 }
 
-/* Whether the system has an mremap() that maps a file again, for mappings that grow; else says so. */
+/*
+ * Whether the system's mremap() can map a file again, for mappings that grow. If not, prints that.
+ */
 static inline bool can_map_again(int fd)
 {
 	struct mm *mm = new_space();
@@ -73,7 +75,7 @@ static inline bool can_map_again(int fd)
 	return error != ENOMEM;
 }
 
-/* Maps n pages of the file from page of it on at page first. */
+/* Maps n pages of the file, from its page `of` on, at page first. */
 static inline void map_file_at(struct mm *mm, unsigned int first, unsigned int n, int prot,
 			       int flags, int fd, unsigned int page)
 {

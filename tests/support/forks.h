@@ -9,8 +9,8 @@
 #include <sys/wait.h>
 
 /*
- * Runs a function in a child process and waits until it is through. The child leaves without the
- * end of the program, whose other threads it does not have, and is killed if it hangs.
+ * Runs a function in a child process and waits for its end. The child ends without the exit
+ * handlers of the program, whose other threads it lacks. The parent kills it if it hangs.
  */
 static inline void check_in_child(void (*run)(void *arg), void *arg)
 {

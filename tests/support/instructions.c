@@ -58,7 +58,7 @@ static bool is_atomic(pid_t child)
 }
 #endif
 
-/* Waits for a stop; the signal, or 0 if the child has ended, with its status. */
+/* Waits for a stop. Returns the signal, or 0 if the child has ended, with its status. */
 static int await_stop(pid_t child, int *status)
 {
 	while (waitpid(child, status, 0) < 0)
@@ -66,7 +66,7 @@ static int await_stop(pid_t child, int *status)
 	return WIFSTOPPED(*status) ? WSTOPSIG(*status) : 0;
 }
 
-/* 0, or why not. */
+/* Returns 0 or the error. */
 static int count(void (*run)(void *arg), void *arg, struct instructions *counted)
 {
 	pid_t child;

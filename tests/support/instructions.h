@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a call costs, in instructions: the same number each time, on a busy machine, too. It is
- * counted in a child process, which the test single-steps.
+ * The cost of a call, in instructions: the same number each time, on a busy machine, too. A test
+ * counts them in a child process, which it single-steps.
  */
 #ifndef TESTS_INSTRUCTIONS_H
 #define TESTS_INSTRUCTIONS_H
@@ -12,16 +12,16 @@
 
 struct instructions {
 	uint64_t all;
-	uint64_t atomic; /* those that lock a cache line; x86-64 only, otherwise 0 */
+	uint64_t atomic; /* instructions that lock a cache line; x86-64 only, otherwise 0 */
 };
 
-/* Whether they can be counted here; if not, prints why. */
+/* Whether instructions can be counted here; if not, prints why. */
 bool can_count_instructions(void);
 
 /*
- * What run(arg) executes, in a child of this process. It is run once before, so that what happens
- * in the first call only (a page is touched, a symbol is bound) is not counted. Must be called while
- * there is one thread.
+ * Counts the instructions of run(arg), in a child of this process. The child runs it once before,
+ * so that the count excludes the costs of the first call only (touching a page, binding a symbol).
+ * Must be called while the process has one thread.
  */
 struct instructions count_instructions(void (*run)(void *arg), void *arg);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The threads do what range_lock.c and wait.c do; splits and merges are those of adapt.c. Leaves are linked,
- * without an index.
+ * The simulated threads do the same as fast_path.c, wait.c, queue.c and release.c; splits and
+ * merges are those of adapt.c. The leaves are linked, without an index.
  */
 #include "leaf_sim.h"
 #include "range_lock/bounds.h"
@@ -20,7 +20,7 @@ const char *const sim_flaw_names[NR_SIM_FLAWS] = {
 	"split puts asleep",
 	"silent move",
 	"silent claim",
-	"stops at a writer that is asleep",
+	"stops at a sleeping writer",
 	"forgets arrival",
 	"passes starving",
 	"claims nothing",
@@ -46,7 +46,8 @@ static bool behind_woken(const struct range__leaf *leaf, const struct range__hol
 }
 
 /*
- * Whether waking ends at the waiter, as it may at one that all others in [start, end) are behind.
+ * Whether waking ends at the waiter. It may end at a waiter that all other waiters in [start, end)
+ * are behind.
  */
 static bool ends_waking(enum sim_flaw flaw, const struct range__leaf *leaf,
 			const struct range__hold *w, uint64_t start, uint64_t end)
@@ -77,7 +78,10 @@ static void copied_wake(struct leaf_sim *sim, struct range__leaf *leaf, uint64_t
 	}
 }
 
-/* Whether enough time has passed is left to chance. A waiter that needs a claim is told so. */
+/*
+ * Chance decides whether enough time has passed. A waiter that becomes starving and needs a claim
+ * is marked.
+ */
 static void promote(struct leaf_sim *sim, struct range__leaf *leaf)
 {
 	struct range__wakes wakes = { .n = 0 };
@@ -94,11 +98,11 @@ static void promote(struct leaf_sim *sim, struct range__leaf *leaf)
 	leaf_sim_expect(sim,
 			leaf->nr_starving == starving + (due != NULL && due->range.starving) &&
 				(!due || due->range.starving || due->range.promoted),
-			"not the one that should became starving");
+			"the wrong waiter became starving");
 	sim->counts.promotions += due != NULL;
 }
 
-/* With the leaf locked: [start, end) was released in it. */
+/* With the leaf locked: a thread has released [start, end) in it. */
 static void wake(struct leaf_sim *sim, struct range__leaf *leaf, uint64_t start, uint64_t end)
 {
 	struct range__wakes wakes = { .n = 0 };
@@ -129,7 +133,7 @@ static struct range__leaf *leaf_at(struct leaf_sim *sim, uint64_t key)
 	return leaf;
 }
 
-/* Merges the leaf into the one before, if nothing is in it. */
+/* Merges the leaf into the one before, if it is empty. */
 static void merge(struct leaf_sim *sim, struct range__leaf *right)
 {
 	struct range__leaf *left;
@@ -223,7 +227,7 @@ static bool holds_conflict(struct leaf_sim *sim, struct range__leaf *leaf,
 						: range__leaf_blocks(&sim->lock, leaf, range);
 }
 
-/* With all leaves locked: the first in which something conflicts; NULL: none. */
+/* With all leaves locked: the first leaf with a conflict; NULL: none. */
 static struct range__leaf *find_obstacle(struct leaf_sim *sim, const struct range__hold *range)
 {
 	struct range__leaf *leaf = range->leaf[0];
@@ -234,8 +238,8 @@ static struct range__leaf *find_obstacle(struct leaf_sim *sim, const struct rang
 }
 
 /*
- * The fast path up to the swaps: the words and the bounds of one leaf, or two, that are empty. Others
- * may come before the swaps.
+ * The fast path up to the swaps: reads the words and the bounds of one or two empty leaves. Other
+ * threads may come before the swaps.
  */
 static bool look_fast(struct leaf_sim *sim, struct range__hold *range)
 {
@@ -281,7 +285,7 @@ static bool swap(struct leaf_sim *sim, struct sim_thread *thread)
 	leaf_sim_expect(sim,
 			range__leaf_has(range->leaf[0], range->start) &&
 				range->end <= range__leaf_hi(range->leaf[range__is_wide(range)]),
-			"a range was acquired in leaves that do not have it");
+			"a range was acquired in leaves that do not contain it");
 	leaf_sim_expect(sim, !leaf_sim_has_to_wait(sim, thread),
 			"a range that has to wait was acquired by a swap");
 	thread->state = SIM_HOLDS;
@@ -347,7 +351,7 @@ static void acquire_slow(struct leaf_sim *sim, struct sim_thread *thread)
 	lock_leaves(sim, range);
 	obstacle = find_obstacle(sim, range);
 	leaf_sim_expect(sim, (obstacle != NULL) == wait,
-			"a newcomer waits, or does not, where it should not");
+			"a newcomer waits without need, or does not wait where it must");
 	if (!obstacle) {
 		count_passes(sim, thread);
 		hold_and_unlock(thread);
@@ -414,7 +418,7 @@ static void give_up(struct leaf_sim *sim, struct sim_thread *thread)
 		wake(sim, leaf, range->start, range->end);
 }
 
-/* With all leaves locked: the waiter has to wait again, for what is in a leaf. */
+/* With all leaves locked: the waiter has to wait again, for a conflict in the obstacle's leaf. */
 static void wait_again(struct leaf_sim *sim, struct sim_thread *thread,
 		       struct range__leaf *obstacle)
 {
@@ -437,7 +441,7 @@ static void wait_again(struct leaf_sim *sim, struct sim_thread *thread,
 	queue_at(obstacle, thread);
 }
 
-/* A waiter is awake: it was woken, or its time is over. */
+/* A waiter is awake: another thread woke it, or its deadline passed. */
 static void look_again(struct leaf_sim *sim, struct sim_thread *thread, bool timeout)
 {
 	bool wait = leaf_sim_has_to_wait(sim, thread);
@@ -447,7 +451,7 @@ static void look_again(struct leaf_sim *sim, struct sim_thread *thread, bool tim
 	lock_leaves(sim, range);
 	obstacle = find_obstacle(sim, range);
 	leaf_sim_expect(sim, (obstacle != NULL) == wait,
-			"a waiter goes on waiting, or does not, where it should not");
+			"a waiter waits without need, or stops waiting where it must not");
 	if (!obstacle) {
 		leave_lists(thread);
 		range__leaf_dequeue(range->in, range);
@@ -461,7 +465,7 @@ static void look_again(struct leaf_sim *sim, struct sim_thread *thread, bool tim
 	unlock_leaves(range);
 }
 
-/* In the leaf that has the key up to which it is released already. */
+/* In the leaf that contains the key up to which the thread has released its range. */
 static void release_more(struct leaf_sim *sim, struct sim_thread *thread)
 {
 	struct range__hold *range = &thread->range;
@@ -483,7 +487,7 @@ static bool release_word(struct range__hold *range, unsigned int which)
 					      range->saved_word[which]);
 }
 
-/* By swaps, as far as that goes. */
+/* By swaps, as far as possible. */
 static void release(struct leaf_sim *sim, struct sim_thread *thread)
 {
 	struct range__hold *range = &thread->range;
@@ -523,7 +527,10 @@ static void step(struct leaf_sim *sim)
 		look_again(sim, thread, true);
 }
 
-/* Everybody who can go on does so once; says how many could, and how many are not done yet. */
+/*
+ * Each thread that can take a step takes one. Returns how many could, and in *left how many are
+ * not done yet.
+ */
 static unsigned int drain_once(struct leaf_sim *sim, unsigned int *left)
 {
 	uint64_t first = test_random_below(&sim->random, SIM_THREADS);
@@ -559,8 +566,8 @@ static void drain(struct leaf_sim *sim)
 	for (unsigned int round = 0; left > 0 && active > 0 && round < 1000; round++)
 		active = drain_once(sim, &left);
 	if (left > 0 && !sim->violation)
-		sim->violation =
-			active ? "waiters are woken in vain for ever" : "a wake-up was lost";
+		sim->violation = active ? "woken waiters look again and again and never hold"
+					: "a wake-up was lost";
 }
 
 const char *leaf_sim_run(struct leaf_sim *sim)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The oracle of the simulation, by brute force over its threads. */
+/* The oracle of the simulation: brute force over its threads. */
 #include "leaf_sim.h"
 #include "range_lock/waiters.h"
 
@@ -15,7 +15,7 @@ bool leaf_sim_conflict(const struct range__hold *a, const struct range__hold *b)
 	       b->start < a->end;
 }
 
-/* Whether something of t is held that conflicts with the range. */
+/* Whether a held part of the range of t conflicts with the range. */
 static bool holds_conflict(const struct sim_thread *t, const struct range__hold *range)
 {
 	struct range__hold rest = t->range;
@@ -42,7 +42,7 @@ bool leaf_sim_has_to_wait(const struct leaf_sim *sim, const struct sim_thread *t
 	return false;
 }
 
-/* Whether t is starving, as the leaf sees it, and keeps a later waiter of its queue back. */
+/* Whether the leaf counts t as starving, and t holds back a later waiter of the leaf's queue. */
 static bool keeps_back(const struct sim_thread *t, struct range__leaf *leaf,
 		       const struct sim_thread *later)
 {
@@ -78,7 +78,7 @@ static void check_queue(struct leaf_sim *sim, struct range__leaf *leaf)
 		const struct sim_thread *thread = (const struct sim_thread *)(const void *)w;
 
 		leaf_sim_expect(sim, thread->state == SIM_WAITS,
-				"a range is in the queue that does not wait");
+				"a range that does not wait is in the queue");
 		leaf_sim_expect(sim, !last || last->arrival < thread->arrival,
 				"the queue is not in the order of arrival");
 		last = thread;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ways to make the leaves of a lock split and merge where and when a test wants it. They do what other
- * threads could do, by acquisitions of ranges; but the test says which leaves are cold.
+ * Ways to make the leaves of a lock split and merge where and when a test wants it. They acquire
+ * ranges, as other threads could; but the test decides which leaves are cold.
  */
 #ifndef TESTS_LEAVES_H
 #define TESTS_LEAVES_H
@@ -12,11 +12,13 @@
 #include "range_lock/adapt.h"
 #include "range_lock/leaf.h"
 
-/* Keys that a test leaves to the functions here, from which three leaves begin. */
+/* The keys from here on belong to the functions of this file, which make three leaves there. */
 #define FAR (UINT64_C(1) << 40)
 
-/* Splits a leaf at point, by two threads that take turns at [point - 1, point) and [point, point + 1),
- * which must be free. */
+/*
+ * Splits a leaf at point, by two threads that take turns at [point - 1, point) and [point, point +
+ * 1), which must be free.
+ */
 static inline void split_leaf(struct range_lock *lock, uint64_t point)
 {
 	uint64_t self = mmrange__self(), splits = lock_stats(lock).splits;
@@ -30,14 +32,14 @@ static inline void split_leaf(struct range_lock *lock, uint64_t point)
 	CHECK_EQ(range__leaf_lo(leaf_at(lock, point)), point);
 }
 
-/* So that sweep_leaves() works. */
+/* Makes the leaves that sweep_leaves() needs. */
 static inline void make_far_leaves(struct range_lock *lock)
 {
 	for (uint64_t i = 0; i < 3; i++)
 		split_leaf(lock, FAR + 10 * i);
 }
 
-/* Says that threads have used all leaves since the last sweep. */
+/* Marks all leaves as used since the last sweep. */
 static inline void warm_leaves(struct range_lock *lock)
 {
 	struct range__forest *forest = forest_of(lock);
@@ -46,13 +48,13 @@ static inline void warm_leaves(struct range_lock *lock)
 		atomic_store(&atomic_load(&forest->entries[i].leaf)->last_owner, 1);
 }
 
-/* Says that none has used the leaf that has key. */
+/* Marks the leaf that contains key as unused. */
 static inline void cool_leaf(struct range_lock *lock, uint64_t key)
 {
 	atomic_store(&leaf_at(lock, key)->last_owner, 0);
 }
 
-/* Makes a sweep go through the leaves, 64 at most: by a thread whose range spans far ones. */
+/* Makes a sweep go through at most 64 leaves, by a thread whose range spans far leaves. */
 static inline void sweep_leaves(struct range_lock *lock)
 {
 	uint64_t self = mmrange__self();
@@ -67,7 +69,7 @@ static inline void sweep_leaves(struct range_lock *lock)
 	CHECK(atomic_load(&forest_of(lock)->sweep_due) != 0);
 }
 
-/* Merges the leaf that has key, in which nothing is held or waits, into the one before. */
+/* Merges the leaf that contains key into the one before; no range may be held or wait in it. */
 static inline void merge_leaf(struct range_lock *lock, uint64_t key)
 {
 	uint64_t merges = lock_stats(lock).merges;

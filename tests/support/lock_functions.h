@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All functions of a range lock, as a table: those of the library, or those of a lock that a test
- * makes for itself, and passes as a struct range_lock *.
+ * All functions of a range lock, as a table: those of the library, or those of a lock of a test's
+ * own, which it passes as a struct range_lock *.
  */
 #ifndef TESTS_LOCK_FUNCTIONS_H
 #define TESTS_LOCK_FUNCTIONS_H

@@ -23,8 +23,7 @@ static void check_untouched(const struct object *object)
 
 	for (size_t i = 0; i < sizeof object->range; i++)
 		if (bytes[i] != PATTERN)
-			test_fail(__FILE__, __LINE__,
-				  "byte %zu of a range was touched that was not in use", i);
+			test_fail(__FILE__, __LINE__, "byte %zu of an unused range was written", i);
 }
 
 void model_init(struct lock_model *model, bool fifo)
@@ -119,7 +118,7 @@ static bool held_conflict(const struct lock_model *model, const struct object *b
 	return false;
 }
 
-/* Whether a waiter that is starving now, or was before, may stand in the way of a newcomer. */
+/* Whether a waiter that is or was starving may hold a newcomer back. */
 static bool may_hold_back(const struct object *o, uint64_t start, uint64_t end,
 			  enum range_mode mode)
 {
@@ -127,7 +126,7 @@ static bool may_hold_back(const struct object *o, uint64_t start, uint64_t end,
 	       conflicts(o, start, end, mode);
 }
 
-/* Whether it must. */
+/* Whether it must hold the newcomer back. */
 static bool must_hold_back(const struct object *o, uint64_t start, uint64_t end,
 			   enum range_mode mode)
 {
@@ -162,7 +161,7 @@ bool model_may_grant(const struct lock_model *model, const struct object *object
 	       !starving_conflict(model, object, start, end, mode, must_hold_back);
 }
 
-/* A reader stands in the way of an upgrade as a writer would in that of a reader. */
+/* A reader holds an upgrade back as a writer would hold a reader back. */
 static bool may_hold_back_upgrade(const struct object *o, uint64_t start, uint64_t end,
 				  enum range_mode mode)
 {
@@ -247,7 +246,7 @@ static bool disagree(struct lock_model *model, const char *what, const struct ob
 	return false;
 }
 
-/* Whether a call has been seen waiting already, by any of its ranges. */
+/* Whether a call has been seen waiting, by any of its ranges. */
 static bool call_waits(const struct lock_model *model, unsigned int call)
 {
 	for (int i = 0; i < OBJECTS; i++)
@@ -259,7 +258,7 @@ static bool call_waits(const struct lock_model *model, unsigned int call)
 static bool show_waiting(struct lock_model *model, struct object *o, const struct range_info *info)
 {
 	if (o->use != CALLED && o->use != WAITS)
-		return disagree(model, "what does not wait is shown waiting", o);
+		return disagree(model, "a range that does not wait is shown waiting", o);
 	if (o->start != info->start || o->end != info->end || o->mode != info->mode)
 		return disagree(model, "a waiter is shown with other bounds", o);
 	model->waits += !call_waits(model, o->call);
@@ -282,7 +281,7 @@ static bool show(struct lock_model *model, const struct shown *shown, unsigned i
 	if (info->state != RANGE_STATE_HELD)
 		return show_waiting(model, o, info);
 	if (o->use != HELD)
-		return disagree(model, "what is not held is shown held", o);
+		return disagree(model, "a range that is not held is shown held", o);
 	if (o->start != info->start || o->end != info->end || o->mode != info->mode)
 		return disagree(model, "a held range is shown with other bounds", o);
 	return true;
@@ -303,7 +302,7 @@ static bool find_cause(const struct lock_model *model, const struct object *obje
 	return false;
 }
 
-/* The cause of one range makes all wait that are acquired together. */
+/* The cause of one range is a cause for all ranges of its call. */
 static void set_caused(struct lock_model *model, unsigned int call)
 {
 	for (int i = 0; i < OBJECTS; i++)
@@ -311,7 +310,7 @@ static void set_caused(struct lock_model *model, unsigned int call)
 			model->objects[i].caused = true;
 }
 
-/* Each cause leads to a range that is held in the end: two waiters are no cause for each other. */
+/* Each chain of causes ends at a held range: two waiters are no cause for each other. */
 static void find_causes(struct lock_model *model)
 {
 	bool found = true;
@@ -331,7 +330,7 @@ static void find_causes(struct lock_model *model)
 	}
 }
 
-/* Whether those that came before a waiter, and wait in the same part, were shown before it. */
+/* Whether the walk showed the earlier waiters in the same part before this waiter. */
 static bool shown_in_order(const struct lock_model *model, const struct object *object)
 {
 	for (int i = 0; i < OBJECTS; i++) {
@@ -344,7 +343,7 @@ static bool shown_in_order(const struct lock_model *model, const struct object *
 	return true;
 }
 
-/* Whether all that is acquired together is starving, or nothing of it. */
+/* Whether all ranges of the call are starving, or none. */
 static bool starves_together(const struct lock_model *model, const struct object *object)
 {
 	for (int i = 0; i < OBJECTS; i++) {
@@ -363,11 +362,11 @@ static bool is_explained(struct lock_model *model, struct object *o)
 	if ((o->use == CALLED || o->use == WAITS) && !o->shown)
 		return disagree(model, "a waiter is not shown", o);
 	if (o->use == WAITS && !o->caused)
-		return disagree(model, "a waiter waits for nothing", o);
+		return disagree(model, "a waiter waits without a cause", o);
 	if (o->use == WAITS && !starves_together(model, o))
-		return disagree(model, "of one call, some waiters are starving, others are not", o);
+		return disagree(model, "some waiters of one call are starving, others are not", o);
 	if (o->use == WAITS && !shown_in_order(model, o))
-		return disagree(model, "a waiter is shown before one that came before it", o);
+		return disagree(model, "a waiter is shown before an earlier one", o);
 	return true;
 }
 

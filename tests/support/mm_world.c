@@ -61,7 +61,7 @@ static void drop_frame(struct world *w, struct world_page *page)
 	page->frame = NULL;
 }
 
-/* A frame of its own, with these bytes, or zeroes. False: there are too many. */
+/* Gives the page a frame of its own, with these bytes or zeroes. False: there are too many. */
 static bool new_frame(struct world *w, struct world_page *page, const unsigned char *bytes)
 {
 	struct world_frame *frame;
@@ -136,7 +136,7 @@ bool world__is_stack(const struct world_space *s, unsigned int page)
 	return page < WORLD_PAGES && s->page[page].flags & MM_MAP_GROWSDOWN;
 }
 
-/* The page is not mapped, and a stack above it grows down to it. */
+/* Whether the page was not mapped, and a stack above it has grown down to it. */
 static bool grow_stack(struct world_space *s, unsigned int page)
 {
 	unsigned int stack = world__next_mapped(s, page);
@@ -168,7 +168,7 @@ static int touch_object(struct world *w, struct world_page *page, bool write, in
 
 	*code = MM_BUS_ADRERR;
 	if (PAGES(page->index) >= object->size) {
-		/* A private copy goes. */
+		/* The private copy is dropped. */
 		if (page->frame)
 			world__zap(w, page);
 		return EFAULT;

@@ -2,8 +2,8 @@
 #include "mm_world_pages.h"
 
 /*
- * The highest place; SKIP: it is not in the window. The gap of a stack is larger than the window, so
- * with a stack in the way the place is below the window.
+ * The highest free place; SKIP: it is not in the window. The gap of a stack is larger than the
+ * window, so with a stack in the way the place is below the window.
  */
 static int find_place(const struct world_space *s, unsigned int n)
 {
@@ -115,7 +115,7 @@ int world_lock(struct world *w, struct world_space *s, unsigned int first, unsig
 	return lock ? world__populate_locked(w, s, first, end) : 0;
 }
 
-/* The pages move with what they have; what is added goes on where they end. */
+/* Moves the pages with their contents; added pages continue where the old ones end. */
 static void move_pages(struct world *w, struct world_space *s, unsigned int old, unsigned int old_n,
 		       unsigned int new_n, unsigned int to)
 {
@@ -150,7 +150,7 @@ static int remap_fixed(struct world *w, struct world_space *s, unsigned int old,
 	if (to == old || (old_n < new_n ? old_n : new_n) > world_vma_end(s, old) - old)
 		return EFAULT;
 	if (!old_n) {
-		/* The second view is of the same page on. */
+		/* The second view shows the same object from that page on. */
 		struct world_page kept = s->page[old];
 
 		move_pages(w, s, old, 0, new_n, to);
@@ -218,7 +218,7 @@ void world_brk(struct world *w, struct world_space *s, uint64_t brk)
 	s->brk = brk;
 }
 
-/* What is shared is found again when it is used. */
+/* The child finds shared pages again when it first accesses them. */
 void world_fork(struct world *w, const struct world_space *from, struct world_space *to)
 {
 	(void)w;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the operations of the model do to pages. */
+/* The effects of the model's operations on pages. */
 #ifndef TESTS_MM_WORLD_PAGES_H
 #define TESTS_MM_WORLD_PAGES_H
 
@@ -7,15 +7,15 @@
 
 struct world_object *world__new_memory(struct world *w, unsigned int pages);
 
-/* What a page shows is gone from it; what it would show then is not. */
+/* Drops the private frame of a page and makes the page absent; the contents of its object stay. */
 void world__zap(struct world *w, struct world_page *page);
 
-/* Nothing is mapped in [first, end) any more. */
+/* Unmaps [first, end). */
 void world__clear(struct world *w, struct world_space *s, unsigned int first, unsigned int end);
 
 bool world__all_free(const struct world_space *s, unsigned int first, unsigned int end);
 
-/* The next mapped page from here on; WORLD_PAGES: none. */
+/* The next mapped page at or after page; WORLD_PAGES: none. */
 unsigned int world__next_mapped(const struct world_space *s, unsigned int page);
 
 bool world__is_stack(const struct world_space *s, unsigned int page);
@@ -24,11 +24,11 @@ bool world__is_stack(const struct world_space *s, unsigned int page);
 int world__populate(struct world *w, struct world_space *s, unsigned int first, unsigned int end,
 		    bool write);
 
-/* Those of them that are locked, as mm_mlock() does. */
+/* Makes the locked ones of the pages present, as mm_mlock() does. */
 int world__populate_locked(struct world *w, struct world_space *s, unsigned int first,
 			   unsigned int end);
 
-/* Whether a page that is locked, or populated, gets a copy of its own. */
+/* Whether locking or populating the page gives it a copy of its own. */
 bool world__copies(const struct world_page *page);
 
 #endif

@@ -4,8 +4,8 @@
 
 #include "platform/platform.h"
 #include "range_lock/claim.h"
-#include "range_lock/waiters.h"
 #include "range_lock/span.h"
+#include "range_lock/waiters.h"
 
 #include <string.h>
 
@@ -14,7 +14,7 @@ static bool blocks(struct range__set *set, size_t i, struct range__leaf *leaf)
 	return range__leaf_blocks(set->lock, leaf, range__set_hold(set, i));
 }
 
-/* The leaf in which range i of the set has to wait; NULL: in none. */
+/* The leaf in which range i of the set has to wait; NULL: none. */
 static struct range__leaf *find_obstacle(struct range__set *set, size_t i)
 {
 	struct range__hold *range = range__set_hold(set, i);
@@ -40,7 +40,7 @@ static struct range__leaf *choose_queue(struct range__set *set)
 	return set->queued->leaf[0];
 }
 
-/* The bounds and the mode are all that is known of it. */
+/* Only the bounds and the mode of the range are known. */
 static void begin(struct range__set *set, struct range__hold *range, uint64_t owner,
 		  uint64_t arrival, bool starving)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a lock that a test makes for itself keeps in the storage of a range: it is the caller's, and the
- * library does not see it.
+ * The data that a test's own lock keeps in the storage of a range. The storage is the caller's, and
+ * the library does not see it.
  */
 #ifndef TESTS_OWN_RANGE_H
 #define TESTS_OWN_RANGE_H
@@ -10,14 +10,14 @@
 
 #include <stdatomic.h>
 
-/* The first three as in struct range_hold. */
+/* The first three fields are those of struct range_hold. */
 struct __attribute__((may_alias)) own_range {
 	uint64_t start;
 	uint64_t end;
 	enum range_mode mode;
 	atomic_int state;
 	struct own_range *next;
-	struct own_range *first; /* of those that are acquired together */
+	struct own_range *first; /* of the ranges that were acquired together */
 };
 
 _Static_assert(sizeof(struct own_range) <= sizeof(struct range_hold) &&

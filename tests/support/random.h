@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* random - the one generator of random numbers of the tests and benchmarks: SplitMix64 (Steele, Lea
- * & Flood 2014). */
+/*
+ * random - the one generator of random numbers of the tests and benchmarks: SplitMix64 (Steele, Lea
+ * & Flood 2014).
+ */
 #ifndef TESTS_SUPPORT_RANDOM_H
 #define TESTS_SUPPORT_RANDOM_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The plain runner: runs the tests of its program one after the other in one process, in the order
- * of the file. Arguments name the tests to run (SUITE or SUITE/NAME); without any, all are run.
+ * of the file. Arguments name the tests to run (SUITE or SUITE/NAME); without any, it runs all.
  * "-l" lists them. The first failure ends the process.
  */
 #include "test.h"
@@ -13,15 +13,15 @@
 #include <pthread.h>
 #include <valgrind/valgrind.h>
 
-/* A child of fork() has lost the threads whose memory this is. */
+/* A child of fork() lacks the threads that own this memory. */
 static void ignore_leaks(void)
 {
 	VALGRIND_CLO_CHANGE("--leak-check=no");
 }
 
 /*
- * For the frames of signals: where a handler has SA_ONSTACK and there is no other stack, valgrind
- * 3.19 does not extend the stack of the main thread for them (coregrind/m_sigframe).
+ * For the frames of signal handlers: where a handler has SA_ONSTACK and there is no other stack,
+ * valgrind 3.19 does not extend the stack of the main thread for them (coregrind/m_sigframe).
  */
 __attribute__((noinline)) static void extend_stack(void)
 {

@@ -38,7 +38,7 @@ static struct simple_lock *enter(struct range_lock *lock)
 	return l;
 }
 
-/* Returns with what the caller has to return. */
+/* Unlocks the mutex and returns the caller's result. */
 static int leave(struct simple_lock *l, bool wake, int result)
 {
 	if (wake)
@@ -80,7 +80,7 @@ static bool conflicts(const struct simple_lock *l, const struct own_range *list,
 	return false;
 }
 
-/* Whether a range has to wait behind those that are in the queue before place. */
+/* Whether a range has to wait for a waiter that is in the queue before place. */
 static bool blocked_at(const struct simple_lock *l, const struct own_range *range,
 		       const struct own_range *place)
 {
@@ -89,7 +89,7 @@ static bool blocked_at(const struct simple_lock *l, const struct own_range *rang
 		conflicts(l, l->waiting, place, range->start, range->end, range->mode));
 }
 
-/* Whether one of several has to wait. */
+/* Whether a range of the set has to wait. */
 static bool blocked(const struct simple_lock *l, const struct range_request *requests, size_t n,
 		    const struct own_range *place)
 {
@@ -117,7 +117,7 @@ static void push_all(struct own_range **list, const struct range_request *reques
 	}
 }
 
-/* 0 when nothing blocks those that are in the queue; they are in the queue no more. */
+/* 0 when nothing blocks the set any more. The set has left the queue then. */
 static int wait(struct simple_lock *l, const struct range_request *requests, size_t n,
 		const struct timespec *deadline)
 {
@@ -233,7 +233,7 @@ static int simple_timedlock(struct range_lock *lock, struct range_hold *range, u
 				     clock, deadline);
 }
 
-/* All that are acquired together, of which one is in the queue. */
+/* Cancels all ranges of a set, one of which is in the queue. */
 static void cancel_all(struct simple_lock *l, struct own_range *first)
 {
 	struct own_range *w, *next;
@@ -310,7 +310,7 @@ static int simple_shrink(struct range_lock *lock, struct range_hold *range_, uin
 	return leave(l, true, 0);
 }
 
-/* Whether a part that is to be added is taken. */
+/* Whether the part to be added is taken. */
 static bool taken(struct simple_lock *l, const struct own_range *range, uint64_t start,
 		  uint64_t end)
 {
@@ -365,7 +365,7 @@ static bool is_hidden(const struct simple_lock *l, const struct own_range *range
 	       (waiting && l->fault == FAULT_MANY_SHOWS_FIRST && range != range->first);
 }
 
-/* All are one part. */
+/* All ranges are in one part. */
 static int simple_foreach(struct range_lock *lock,
 			  int (*fn)(const struct range_info *info, void *arg), void *arg)
 {

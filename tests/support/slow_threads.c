@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Delays threads where another one may overtake them: after they have been woken. The linker wraps the
- * call, see the CMakeLists.txt of a test that uses this. Most threads are not delayed; some spin for
+ * Delays threads where another one may overtake them: after a wake-up. The linker wraps the call,
+ * see the CMakeLists.txt of a test that uses this. Most threads are not delayed. Some spin for
  * about as long as a step of a test takes, and a few yield once, which on a busy machine takes much
  * longer.
  */

@@ -2,7 +2,7 @@
 #include "space_model.h"
 
 #define FIXED (MM_MREMAP_MAYMOVE | MM_MREMAP_FIXED)
-/* What the model cannot foretell; the operation is not done. */
+/* The model cannot predict the operation's result, so the driver skips the operation. */
 #define SKIP (-1)
 
 static unsigned int below(struct model *m, unsigned int limit)
@@ -55,7 +55,7 @@ static bool is_mapped(const struct model *m, uint64_t object)
 	return false;
 }
 
-/* Frames: of private pages, and of what was touched of shared memory, present or not. */
+/* Counts frames: of private pages, and of touched pages of shared memory, present or not. */
 static unsigned int count_frames(const struct model *m)
 {
 	unsigned int count = 0;
@@ -71,7 +71,7 @@ static unsigned int count_frames(const struct model *m)
 	return count;
 }
 
-/* The number of a new object, in place of one that is not mapped. */
+/* The number of a new object, which replaces one that is not mapped. */
 static uint64_t new_object(struct model *m, unsigned int size)
 {
 	uint64_t number = 1;
@@ -108,7 +108,7 @@ static bool all_free(const struct model *m, unsigned int first, unsigned int end
 	return true;
 }
 
-/* Whether there would be too many VMAs if [first, end) were cut out. */
+/* Whether cutting [first, end) out would make too many VMAs. */
 static bool cannot_cut(const struct model *m, unsigned int first, unsigned int end)
 {
 	for (unsigned int i = first; i <= end; i++)
@@ -122,7 +122,7 @@ static void clear(struct model *m, unsigned int first, unsigned int end)
 	memset(&m->page[first], 0, (end - first) * sizeof(m->page[0]));
 }
 
-/* The first page of the highest gap; SKIP if that is not in the window alone. */
+/* The first page of the highest gap; SKIP if the window may not contain the whole gap. */
 static int highest_gap(const struct model *m, unsigned int n)
 {
 	for (unsigned int i = MODEL_PAGES - n; i > 0; i--)
@@ -207,7 +207,7 @@ static int model_dontneed(struct model *m, unsigned int first, unsigned int end)
 	return error;
 }
 
-/* Makes pages that follow the last of a VMA. */
+/* Adds n pages to the VMA that ends with last. */
 static void continue_vma(struct model_page *last, unsigned int n)
 {
 	for (; n; n--, last++) {
@@ -296,7 +296,7 @@ static void model_brk(struct model *m, uint64_t brk)
 	m->brk = brk;
 }
 
-/* Makes a page of shared memory present, if there is one: 0, EFAULT or ENOMEM. */
+/* Makes a page of shared memory present, if the object has it: 0, EFAULT or ENOMEM. */
 static int touch_object(struct model *m, const struct model_page *page, int *code)
 {
 	struct model_object *object = &m->object[page->object - 1];
@@ -310,7 +310,9 @@ static int touch_object(struct model *m, const struct model_page *page, int *cod
 	return 0;
 }
 
-/* Makes n pages present, and fills them if value is not negative; *done is how many it could. */
+/*
+ * Makes n pages present, and fills them if value is not negative; *done is the number it reached.
+ */
 static int model_access(struct model *m, unsigned int first, unsigned int n, int value,
 			unsigned int *done, int *code)
 {
@@ -366,7 +368,7 @@ static void step_map(struct model *m, unsigned int first, unsigned int n)
 	unsigned int where;
 	int error;
 
-	/* No hint: as one that does not fit. */
+	/* No hint: like a hint that does not fit. */
 	error = model_map(m, nowhere ? MODEL_PAGES : first, n, prot, flags, &where);
 	if (error == SKIP)
 		return;
@@ -510,7 +512,7 @@ void model_step(struct model *m)
 
 struct walk {
 	const struct model *model;
-	unsigned int page; /* the next to be seen */
+	unsigned int page; /* the page to visit next */
 };
 
 static int check_vma(const struct mm_area *vma, void *arg)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests of the address space share: short names for pages, accesses, and a way to write
- * down what is mapped as /proc/self/maps would show it.
+ * Shared by the tests of the address space: short names for pages, accesses, and a notation for the
+ * mappings, in the form of /proc/self/maps.
  */
 #ifndef TESTS_SPACES_H
 #define TESTS_SPACES_H
@@ -61,8 +61,8 @@ static inline void check_space(struct mm *mm)
 }
 
 /*
- * The last line of most tests: nothing is broken, and no page is left when nothing is mapped any
- * more.
+ * The last line of most tests: checks that every invariant holds, and that no page is left once
+ * everything is unmapped.
  */
 static inline void end_space(struct mm *mm)
 {
@@ -85,7 +85,7 @@ static inline struct mm_stats stats_of(struct mm *mm)
 	return stats;
 }
 
-/* How often the VMA tree lock has been held. */
+/* How often threads have locked the VMA tree. */
 static inline uint64_t lock_holds(struct mm *mm)
 {
 	struct mm_stats stats = stats_of(mm);
@@ -110,7 +110,7 @@ static inline void map(struct mm *mm, unsigned int first, unsigned int n, int pr
 	map_as(mm, first, n, prot, PRIVATE);
 }
 
-/* mm_mmap() of private memory without a result. */
+/* mm_mmap() of private memory; ignores the address that it returns. */
 static inline int try_map(struct mm *mm, uint64_t addr, uint64_t length, int flags)
 {
 	uint64_t result;
@@ -118,7 +118,7 @@ static inline int try_map(struct mm *mm, uint64_t addr, uint64_t length, int fla
 	return mm_mmap(mm, addr, length, RW, flags, -1, 0, &result);
 }
 
-/* The byte at addr, or minus the reason why it cannot be read. */
+/* The byte at addr, or minus the error that prevents reading it. */
 static inline int peek(struct mm *mm, uint64_t addr)
 {
 	struct mm_siginfo info = { 0, MM_SEGV_MAPERR };
@@ -131,7 +131,7 @@ static inline int peek(struct mm *mm, uint64_t addr)
 	return error ? -(int)info.code : byte;
 }
 
-/* Writes a byte; 0, or minus the reason why that cannot be done. */
+/* Writes a byte. Returns 0, or minus the error that prevents it. */
 static inline int poke(struct mm *mm, uint64_t addr, int value)
 {
 	struct mm_siginfo info = { 0, MM_SEGV_MAPERR };
@@ -165,13 +165,13 @@ static inline int append_vma(const struct mm_area *vma, void *arg)
 	return 0;
 }
 
-/* The VMAs are as in "0-4:rw-p 6-8:r--s", in pages from BASE. */
-#define CHECK_VMAS(mm, expected)                                                                  \
+/* The VMAs match a text such as "0-4:rw-p 6-8:r--s", in pages from BASE. */
+#define CHECK_VMAS(mm, expected)                                                                   \
 	do {                                                                                       \
-		struct vma_text text_ = { "", 0 };                                                \
-		mm_for_each_area(mm, append_vma, &text_);                                         \
+		struct vma_text text_ = { "", 0 };                                                 \
+		mm_for_each_area(mm, append_vma, &text_);                                          \
 		if (strcmp(text_.text, expected))                                                  \
-			test_fail(__FILE__, __LINE__, "VMAs are \"%s\", not \"%s\"", text_.text,  \
+			test_fail(__FILE__, __LINE__, "VMAs are \"%s\", not \"%s\"", text_.text,   \
 				  expected);                                                       \
 	} while (0)
 

@@ -59,7 +59,7 @@ void test_fail(const char *file, int line, const char *format, ...)
 			test_fail(__FILE__, __LINE__, "%s", #condition);                           \
 	} while (0)
 
-/* Compares integers of any type; shows both. */
+/* Compares integers of any type, and prints both if they differ. */
 #define CHECK_EQ(actual, expected)                                                                 \
 	do {                                                                                       \
 		intmax_t actual_ = (intmax_t)(actual);                                             \
@@ -70,14 +70,14 @@ void test_fail(const char *file, int line, const char *format, ...)
 	} while (0)
 
 /*
- * The seed of a random test: from the environment variable MMRANGE_SEED, or from the clock. It is
- * printed, so that a failure can be repeated.
+ * The seed of a random test: from the environment variable MMRANGE_SEED, or from the clock. Prints
+ * it, so that a failure can be repeated.
  */
 uint64_t test_seed(const char *test);
 
 /*
- * How many of something a test does: normal, or a tenth of it (at least 1) where the program runs
- * many times slower, which is under the address and thread sanitizers, and when the environment
+ * The number of repetitions: normal, or a tenth of it (at least 1) where the program runs many
+ * times slower. That is the case under the address and thread sanitizers, and when the environment
  * variable MMRANGE_TEST_SLOW is set (memcheck sets it).
  */
 unsigned int test_scale(unsigned int normal);

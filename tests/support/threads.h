@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads, time and waiting for tests. Nothing here sleeps to synchronise: a test waits for a state
- * that it can see, and the watchdog ends one that never comes.
+ * Threads, time and waiting for tests. No function here sleeps to synchronise: a test waits for a
+ * state that it can see, and the watchdog ends a test whose state never comes.
  */
 #ifndef TESTS_THREADS_H
 #define TESTS_THREADS_H
@@ -24,7 +24,7 @@ static const bool checked_build = true;
 static const bool checked_build = false;
 #endif
 
-/* Waits until the condition, which other threads make true, holds. */
+/* Waits until the condition holds, which other threads make true. */
 #define AWAIT(condition)                                                                           \
 	do {                                                                                       \
 		while (!(condition))                                                               \

@@ -2,11 +2,11 @@
 /*
  * watchdog SECONDS PROGRAM [ARGUMENT...]
  *
- * Runs a program in a process group of its own and exits as it did: with its status, with 128 + N
- * if signal N ended it, with 124 if that took longer than SECONDS. In any case, also when it is
- * itself told to end, it kills what is left of the group: a spinner left behind would spoil every
- * later measurement. On Linux that includes descendants that left the group, as those that
- * Criterion makes do.
+ * Runs a program in a process group of its own and exits like the program: with its status, with
+ * 128 + N if signal N ended it, with 124 if it took longer than SECONDS. In any case, also when a
+ * signal ends the watchdog, it kills the rest of the group: a spinning process left behind would
+ * spoil every later measurement. On Linux that includes descendants that left the group, such as
+ * those of Criterion.
  */
 #include <errno.h>
 #include <signal.h>
@@ -38,7 +38,7 @@ static void adopt_orphans(void)
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-/* Kills and reaps all children; their children, which are adopted meanwhile, in the next rounds. */
+/* Kills and reaps all children; their children, which it adopts meanwhile, in the next rounds. */
 static void kill_orphans(void)
 {
 	char path[64];
@@ -64,7 +64,9 @@ static void kill_orphans(void)
 }
 #endif
 
-/* Waits for the child to end, and kills the rest of its group before anybody else can get its id.
+/*
+ * Waits for the child to end, and kills the rest of its group before another process can get its
+ * id.
  */
 static int end_of_child(void)
 {
@@ -97,7 +99,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	adopt_orphans();
-	/* Blocked until the child is known: a signal in between would leave it behind. */
+	/* Blocked until the child is known: a signal in between would leave the child behind. */
 	sigemptyset(&blocked);
 	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
 		sigaddset(&blocked, signals[i]);

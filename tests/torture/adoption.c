@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Leaves that are biased again and again, under readers that publish, leave and are adopted, and
- * writers that end the bias: what is in slots excludes as what is in the tree does.
+ * writers that end the bias: ranges in slots exclude as ranges in the tree do.
  */
 #include "counters.h"
 #include "exclusion.h"
@@ -10,10 +10,10 @@
 
 #include <errno.h>
 
-/* How often leaves were biased, in the locks that this process has destroyed. */
+/* The number of biases in the locks that this process has destroyed. */
 static uint64_t biases_seen;
 
-/* Before the lock is destroyed. */
+/* Must be called before the lock is destroyed. */
 static void check_biased_often(struct range_lock *lock, uint64_t least)
 {
 	uint64_t biases = lock_stats(lock).biases;
@@ -22,7 +22,7 @@ static void check_biased_often(struct range_lock *lock, uint64_t least)
 	CHECK(biases >= least);
 }
 
-/* Not left to another thread alone, which may not run for long. */
+/* Each thread does this: a thread for this alone might not run for long. */
 static int lock_impatiently(void *lock, struct range_hold *range, uint64_t start, uint64_t end,
 			    enum range_mode mode, enum how how, const struct timespec *deadline)
 {
@@ -45,7 +45,7 @@ struct mix {
 	unsigned int pair_rate;
 };
 
-/* Some places, which all want; places of one's own; wide ranges, which merge what has been split. */
+/* Shared places; places of one thread each; wide ranges, which merge split leaves. */
 static const struct mix overlapping = {
 	.slots = 16, .wide_rate = 1, .own_rate = 0, .pair_rate = 16
 };
@@ -97,12 +97,12 @@ TEST(adoption, leaves_are_split_and_merged_under_published_readers)
 }
 
 /*
- * A writer that comes at any time of the way in or out of a reader. Both do nothing that orders
- * stores and loads, so that the lock alone does.
+ * A writer arrives at any point of a reader's acquisition or release. Neither thread orders stores
+ * and loads itself, so only the lock does.
  */
 static struct duel {
 	struct range_lock lock;
-	_Alignas(128) _Atomic(uint64_t) writing; /* odd while the writer is in */
+	_Alignas(128) _Atomic(uint64_t) writing; /* odd while the writer is inside */
 	_Alignas(128) atomic_bool over;
 	_Alignas(128) atomic_bool reading;
 } duel;
@@ -154,7 +154,7 @@ static void duel_write(uint64_t *seed)
 	range_unlock(&duel.lock, &range);
 }
 
-TEST(adoption, a_writer_comes_at_any_time_of_a_readers_way_in_and_out)
+TEST(adoption, a_writer_may_come_at_any_point_of_a_reader_s_acquisition_and_release)
 {
 	uint64_t seed = test_seed("adoption/duel"), readers_seed = test_random(&seed);
 	unsigned int rounds = test_scale(4000);
@@ -172,20 +172,20 @@ TEST(adoption, a_writer_comes_at_any_time_of_a_readers_way_in_and_out)
 }
 
 /*
- * What the duel rests on: of a thread that stores and passes a light fence, and one that stores and
- * passes a heavy one, at least one loads what the other has stored.
+ * The duel rests on this: one thread stores and passes a light fence, another stores and passes a
+ * heavy one. At least one of them then loads the value that the other stored.
  */
 static struct pair {
 	_Alignas(128) atomic_uint light;
 	_Alignas(128) atomic_uint heavy;
-	_Alignas(128) atomic_uint round; /* that the light side may begin */
-	_Alignas(128) atomic_uint done;  /* that the light side has ended */
-	_Alignas(128) unsigned int seen; /* by the light side */
+	_Alignas(128) atomic_uint round; /* the round that the light side may begin */
+	_Alignas(128) atomic_uint done;  /* the round that the light side has ended */
+	_Alignas(128) unsigned int seen; /* the heavy side's round, as seen by the light side */
 } pair;
 
 #define LAST_ROUND UINT32_MAX
 
-/* Close on the other thread's heels, if that runs. */
+/* Close on the other thread's heels, while that thread runs. */
 static unsigned int await_change(atomic_uint *number, unsigned int last)
 {
 	unsigned int now, looks = 0;
@@ -210,7 +210,7 @@ static void *pass_light_fences(void *arg)
 	return arg;
 }
 
-TEST(adoption, of_two_that_pass_a_light_and_a_heavy_fence_one_sees_the_other)
+TEST(adoption, of_a_light_and_a_heavy_fence_one_side_sees_the_other_s_store)
 {
 	uint64_t end = now_ns() + SECOND, pause = 0;
 	pthread_t thread = thread_start(pass_light_fences, NULL);
@@ -225,7 +225,10 @@ TEST(adoption, of_two_that_pass_a_light_and_a_heavy_fence_one_sees_the_other)
 		seen = atomic_load_explicit(&pair.light, memory_order_relaxed);
 		await_change(&pair.done, round - 1);
 		CHECK(seen == round || pair.seen == round);
-		/* Neither comes first all the time; unless the other thread does not run now. */
+		/*
+		 * Adjusts the pause so that neither side is always first, unless the other thread
+		 * does not run.
+		 */
 		if (pair.seen == round)
 			pause = pause < 1000 ? pause + 1 : 0;
 		else if (pause > 0)
@@ -235,7 +238,7 @@ TEST(adoption, of_two_that_pass_a_light_and_a_heavy_fence_one_sees_the_other)
 	thread_join(thread);
 }
 
-/* Changes a range that was published, if a slot was free; it is held in the end. */
+/* Changes a range that was published, if a slot was free. The range is held in the end. */
 static void change(struct counting *thread, struct range_hold *range)
 {
 	uint64_t start = range->start + counting_below(thread, range->end - range->start);
@@ -272,7 +275,7 @@ static void change(struct counting *thread, struct range_hold *range)
 	counting_use(thread, range);
 }
 
-/* A range of a few counters, for reading seven times of eight. */
+/* Acquires a range of a few counters, in seven of eight cases for reading. */
 static void acquire(struct counting *thread, struct range_hold *range)
 {
 	uint64_t start = counting_below(thread, COUNTERS - 8);
@@ -298,7 +301,7 @@ static void note_biases(void)
 	pthread_mutex_unlock(&mutex);
 }
 
-/* counting_run() destroys its lock. */
+/* counting_run() destroys its lock, so the threads note the biases. */
 static void count(enum range_fairness fairness, uint32_t max_leaves, void *(*work)(void *))
 {
 	biases_seen = 0;
@@ -334,8 +337,8 @@ TEST(adoption, published_ranges_are_resized)
 }
 
 /*
- * Ranges that are held go from thread to thread, and it is another thread that releases them, when
- * that which published them may have ended.
+ * Held ranges go from thread to thread, and another thread releases each. The thread that published
+ * it may have ended by then.
  */
 enum { PLACES = 8 };
 
@@ -357,7 +360,7 @@ struct errand {
 	struct range_hold *range;
 };
 
-/* Only readers are left to others: a thread that waits for one holds nothing that it waits for. */
+/* Hands only readers to other threads: no thread waits for a range that it holds itself. */
 static void *acquire_and_leave(void *arg)
 {
 	struct errand *errand = arg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* As wakeup.c has it for a reader in the tree: the last range_unlock() is still on its way out. */
+/* Like wakeup.c for a reader in the tree: the last range_unlock() is still on its way out. */
 #include "actors.h"
 
 #include <sys/mman.h>

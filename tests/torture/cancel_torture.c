@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Threads acquire ranges in every way, on their stacks, and cancel each other's waits by addresses
- * that may be long out of date. What range_cancel() returned and what the waiters' calls returned
- * must agree, and exclusion hold. See counters.h.
+ * that may be long out of date. The results of range_cancel() must agree with those of the waiters'
+ * calls, and exclusion must hold. See counters.h.
  */
 #include "counters.h"
 
@@ -11,7 +11,7 @@
 
 enum { MOST = 3, PLACES = 16 };
 
-/* Where threads have their ranges at the moment, or had them. */
+/* The addresses of the threads' ranges, present or past. */
 static _Atomic(struct range_hold *) places[PLACES];
 static atomic_uint canceled, gave_up;
 
@@ -33,7 +33,7 @@ static void publish(struct counting *thread, struct range_hold *range)
 	atomic_store_explicit(&places[counting_below(thread, PLACES)], range, memory_order_relaxed);
 }
 
-/* n ranges beside each other: with one, by any of the calls. */
+/* n ranges beside each other; if n is 1, by any of the calls. */
 static int acquire(struct counting *thread, struct range_request *requests, size_t n)
 {
 	const struct range_request *r = requests;
@@ -52,7 +52,7 @@ static void use(struct counting *thread, const struct range_request *requests, s
 {
 	for (size_t i = 0; i < n; i++)
 		counting_use(thread, requests[i].range);
-	/* Now and then for long, so that others have to wait. */
+	/* Sometimes for long, so that others have to wait. */
 	if (counting_below(thread, 16) == 0)
 		sched_yield();
 	for (size_t i = 0; i < n; i++)
@@ -83,7 +83,7 @@ static void try_luck(struct counting *thread)
 		atomic_fetch_add(&gave_up, 1);
 	else
 		CHECK_EQ(result, ETIMEDOUT);
-	/* Who still touches them now is a data race, and may find anything. */
+	/* A later access of the lock is a data race, and may find garbage. */
 	memset(ranges, 0xff, sizeof ranges);
 }
 

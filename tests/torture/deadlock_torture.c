@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads acquire ranges of three locks at the same time. In the order of the locks, they never wait
- * for each other in a cycle, and the checked build must not say so; in any order, they do, and it
- * must say so each time, or they would be stuck.
+ * Threads acquire ranges of three locks at the same time. In the order of the locks, they never
+ * wait for each other in a cycle, and the checked build must report none. In any order they do, and
+ * the checked build must report each cycle, or the threads would be stuck.
  */
 #include "actors.h"
 #include "child.h"
@@ -24,7 +24,7 @@ TEST(deadlock_torture, skipped)
 static struct range_lock locks[LOCKS];
 static atomic_uint told;
 
-/* A range of a random lock among those from first to last; returns which lock, or -1. */
+/* Acquires a range of a random lock from first to last. Returns the number of the lock, or -1. */
 static int acquire(uint64_t *seed, int first, int last, struct range_hold *range, int *error)
 {
 	int which = first + (int)test_random_below(seed, (uint64_t)(last - first + 1));
@@ -41,7 +41,7 @@ static int acquire(uint64_t *seed, int first, int last, struct range_hold *range
 	return which;
 }
 
-/* One range of each lock at most, in the order of the locks. */
+/* At most one range of each lock, in the order of the locks. */
 static void *climb(void *arg)
 {
 	uint64_t seed = *(uint64_t *)arg;
@@ -91,7 +91,7 @@ static void *be_careless(void *arg)
 	return NULL;
 }
 
-/* One FIFO lock between two that are not, in which waiters become starving soon. */
+/* One FIFO lock between two barging ones, in which waiters become starving soon. */
 static void run(const char *test, void *(*work)(void *))
 {
 	uint64_t seed = test_seed(test), seeds[THREADS];
@@ -111,12 +111,12 @@ static void run(const char *test, void *(*work)(void *))
 		check_quiet_and_destroy(&locks[i]);
 }
 
-TEST(deadlock_torture, nothing_is_said_of_threads_that_keep_an_order)
+TEST(deadlock_torture, threads_that_keep_an_order_cause_no_report)
 {
 	run("deadlock_torture/climb", climb);
 }
 
-/* How often. */
+/* The number of reports in the text. */
 static unsigned int count_reports(const char *text)
 {
 	unsigned int n = 0;
@@ -132,7 +132,7 @@ static void run_careless_threads(void)
 	CHECK(atomic_load(&told) > 0);
 }
 
-TEST(deadlock_torture, careless_threads_are_told_and_never_stuck)
+TEST(deadlock_torture, threads_without_an_order_are_refused_and_never_stuck)
 {
 	static char errors[1 << 16];
 	int status = run_in_child(run_careless_threads, errors, sizeof errors);

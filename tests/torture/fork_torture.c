@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads do all they can with a lock while the process is forked again and again. Wherever they
- * were, the child has a lock that is as new, and locks that they did not use are as they were.
+ * Threads use a lock in every way while the process forks again and again. Wherever they were, the
+ * lock is as new in the child, and locks that they did not use are unchanged.
  */
 #include "actors.h"
 #include "forks.h"
@@ -45,7 +45,7 @@ static void acquire_and_release(uint64_t *seed)
 		CHECK_EQ(error, ETIMEDOUT);
 }
 
-/* Most of these park, for a moment, which is when places where threads park are locked. */
+/* Most of these waits park, which briefly locks the places where threads park. */
 static void wait_for_a_moment(uint64_t *seed)
 {
 	static const struct timespec past = { 1, 0 };
@@ -82,7 +82,7 @@ static void check_memory_but_one_block(void)
 		CHECK_EQ(atomic_load(&books.live), 0);
 }
 
-/* No thread that is gone keeps the places where threads park locked. */
+/* No thread that the child lacks keeps the places where threads park locked. */
 static void wake_nobody_everywhere(void)
 {
 	static _Atomic(uint64_t) words[4096];
@@ -91,7 +91,7 @@ static void wake_nobody_everywhere(void)
 		mmrange__unpark(&words[i], true);
 }
 
-/* Nor the places where the checked build finds ranges. */
+/* Nor the places where the checked build looks ranges up. */
 static void lock_with_many_ranges(void)
 {
 	static struct range_hold ranges[2000];
@@ -102,7 +102,7 @@ static void lock_with_many_ranges(void)
 	}
 }
 
-/* Waits at many addresses for what the child's only thread holds, and so until a deadline. */
+/* Waits at many addresses for a range that the child's only thread holds, until a deadline. */
 static void wait_everywhere(struct range_lock *own)
 {
 	static const struct timespec past = { 1, 0 };
@@ -113,7 +113,7 @@ static void wait_everywhere(struct range_lock *own)
 			 checked_build ? EDEADLK : ETIMEDOUT);
 }
 
-/* Before range_lock_child(), which these do not need. */
+/* Before range_lock_child(), which these locks do not need. */
 static void use_own_locks(void)
 {
 	struct range_lock fresh = RANGE_LOCK_INITIALIZER;
@@ -166,7 +166,7 @@ static void torture(const char *test, const struct range_lock_attr *attr)
 		check_in_child(use, NULL);
 		sched_yield();
 	}
-	/* Without splits there would be little to see. */
+	/* Without splits the test would check little. */
 	AWAIT(lock_stats(&lock).splits > 100 || attr->max_leaves == 1);
 	atomic_store(&over, true);
 	for (int i = 0; i < THREADS; i++)
@@ -192,12 +192,12 @@ TEST(fork_torture, many_leaves)
 	torture("fork_torture/many_leaves", &attr);
 }
 
-TEST(fork_torture, many_leaves_in_memory_of_the_callers)
+TEST(fork_torture, many_leaves_in_memory_from_the_caller_s_hooks)
 {
 	struct range_lock_attr attr;
 
 	range_lock_attr_init(&attr);
 	use_memory_books(&attr, &books, UINT32_MAX);
-	torture("fork_torture/many_leaves_in_memory_of_the_callers", &attr);
+	torture("fork_torture/many_leaves_in_memory_from_the_caller_s_hooks", &attr);
 	check_memory_balanced(&books);
 }

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads open, make, find, write, sync and put a few files at random. In each page a thread has a
- * word of its own, which only it writes: so it knows what has to be there, through each inode and in the
- * file, after however many last puts.
+ * Threads open, make, find, write, sync and put a few files at random. In each page each thread has
+ * a word of its own, which only it writes. So it knows the word's value, through each inode and in
+ * the file, after any number of last puts.
  *
- * Each file has an inode that is published as an area's would be: threads without a reference find it
+ * Each file has an inode that is published as that of a VMA is: threads without a reference find it
  * in a read section.
  */
 #include "mm/bytes.h"
-#include "mm/thread.h"
 #include "mm/file.h"
 #include "mm/inode.h"
 #include "mm/rcu.h"
+#include "mm/thread.h"
 #include "test.h"
 #include "threads.h"
 
@@ -111,8 +111,8 @@ static void use_file(struct worker *worker, unsigned int file)
 }
 
 /*
- * Finds pages without a reference to anything. Once the inode has died, there are zeroes. Returns
- * whether there was one.
+ * Finds pages without a reference. Once the inode has died, they read as zeroes. Returns whether
+ * there was an inode.
  */
 static bool find_page(struct worker *worker, unsigned int file)
 {
@@ -128,7 +128,9 @@ static bool find_page(struct worker *worker, unsigned int file)
 	if (bytes) {
 		uint64_t word = load_word(worker, bytes);
 
-		/* If it is published still, it had not died when the word was read. */
+		/*
+		 * If the inode is still published, it had not died when the thread read the word.
+		 */
 		if (inode == atomic_load_explicit(&files[file].published, memory_order_acquire))
 			CHECK_EQ(word, worker->words[file][page]);
 		else

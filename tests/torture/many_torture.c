@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads acquire several ranges at once, others single ones and all of them: nobody may be stuck.
- * See counters.h.
+ * Some threads acquire several ranges at once, others single ranges or the whole key space. No
+ * thread may be stuck. See counters.h.
  */
 #include "counters.h"
 #include "test.h"
 
 enum { MOST = 4 };
 
-/* Up to MOST ranges that do not overlap, in any order. */
+/* Chooses up to MOST ranges that do not overlap, in any order. */
 static size_t choose(struct counting *thread, struct range_request *requests,
 		     struct range_hold *ranges)
 {

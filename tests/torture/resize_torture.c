@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Threads change the ranges they hold, all operations against each other. See counters.h. */
+/* Threads change ranges that they hold, all operations against each other. See counters.h. */
 #include "counters.h"
 #include "test.h"
 
@@ -68,13 +68,13 @@ static void *work(void *arg)
 	return NULL;
 }
 
-TEST(resize_torture, barging_threads_change_what_they_hold_and_lose_nothing)
+TEST(resize_torture, barging_threads_resize_held_ranges_and_lose_no_write)
 {
 	counting_run(RANGE_FAIRNESS_BARGING, 1, work);
 	counting_run(RANGE_FAIRNESS_BARGING, 1024, work);
 }
 
-TEST(resize_torture, fifo_threads_change_what_they_hold_and_lose_nothing)
+TEST(resize_torture, fifo_threads_resize_held_ranges_and_lose_no_write)
 {
 	counting_run(RANGE_FAIRNESS_FIFO, 1, work);
 	counting_run(RANGE_FAIRNESS_FIFO, 1024, work);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nobody starves. The outcomes: a waiter amid a stream of others that conflict with it gets in
- * while the stream goes on (how many passed it is reported); with FIFO, conflicting ranges are
- * granted in the order of arrival; nobody passes a starving waiter.
+ * No waiter starves. The outcomes: a waiter amid a stream of ranges that conflict with it is
+ * granted while the stream goes on (the test reports how many passed it); with FIFO, conflicting
+ * ranges are granted in the order of arrival; no newcomer passes a starving waiter.
  *
- * A stream that never has a gap needs no luck: one thread takes the next range of a relay before it
- * releases the last, so at every moment one of them is held and in the waiter's way. A lock that
- * lets newcomers pass for ever never ends the relay.
+ * A stream without a gap needs no luck: one thread takes the next range of a relay before it
+ * releases the last, so at every moment a held range is in the waiter's way. If the lock lets
+ * newcomers pass without bound, the relay never ends.
  */
 #include "actors.h"
 
@@ -14,7 +14,7 @@
 
 enum { MAX_PLACES = 16 };
 
-/* Generous: what is bounded by half a millisecond is not waited for longer. */
+/* Generous: the lock bounds the wait by half a millisecond. */
 static const uint64_t LIMIT = 30 * SECOND;
 
 struct relay {
@@ -42,7 +42,8 @@ static void start_relay(struct relay *relay)
 }
 
 /*
- * Goes on until a newcomer is held back; says how many were not. One range of the relay stays held.
+ * Runs the relay until the lock holds a newcomer back. Returns how many newcomers it did not hold
+ * back. One range of the relay stays held.
  */
 static unsigned long run_relay(struct relay *relay, struct actor *waiter)
 {
@@ -61,7 +62,7 @@ static unsigned long run_relay(struct relay *relay, struct actor *waiter)
 	return passes;
 }
 
-/* A waiter for [start, end) of the given mode comes while the relay is on its way. */
+/* A waiter for [start, end) of the given mode arrives while the relay runs. */
 static void check_relay(const char *what, struct relay *relay, uint64_t start, uint64_t end,
 			enum range_mode mode)
 {
@@ -79,13 +80,13 @@ static void check_relay(const char *what, struct relay *relay, uint64_t start, u
 			passes);
 		if (fair)
 			CHECK_EQ(passes, 0);
-		/* From now on nobody passes, until it had its turn. */
+		/* From now on no newcomer passes the waiter, until it was granted. */
 		for (int i = 0; i < 1000; i++)
 			CHECK_EQ(try_next(relay), EBUSY);
 		check_valid(&lock);
 		CHECK(!actor_holds(&waiter));
 		range_unlock(&lock, &relay->ranges[relay->held]);
-		/* It has been woken, and nobody is faster. */
+		/* The lock has woken the waiter, and no newcomer is faster. */
 		CHECK_EQ(try_next(relay), EBUSY);
 		actor_await(&waiter);
 		CHECK_EQ(actor_finish(&waiter), 0);
@@ -95,7 +96,7 @@ static void check_relay(const char *what, struct relay *relay, uint64_t start, u
 	}
 }
 
-TEST(starvation, a_writer_gets_in_amid_overlapping_readers)
+TEST(starvation, a_writer_is_granted_amid_overlapping_readers)
 {
 	static struct relay relay = { .places = { { 0, 10 }, { 0, 10 } },
 				      .nr_places = 2,
@@ -104,7 +105,7 @@ TEST(starvation, a_writer_gets_in_amid_overlapping_readers)
 	check_relay("a writer amid readers", &relay, 5, 15, RANGE_WRITE);
 }
 
-TEST(starvation, a_reader_gets_in_amid_writers)
+TEST(starvation, a_reader_is_granted_amid_writers)
 {
 	static struct relay relay = { .places = { { 0, 10 }, { 10, 20 } },
 				      .nr_places = 2,
@@ -124,7 +125,7 @@ static struct relay narrow_relay(enum range_mode mode)
 	return relay;
 }
 
-TEST(starvation, the_full_range_gets_in_amid_narrow_writers)
+TEST(starvation, the_full_range_is_granted_amid_narrow_writers)
 {
 	struct relay relay = narrow_relay(RANGE_WRITE);
 
@@ -132,7 +133,7 @@ TEST(starvation, the_full_range_gets_in_amid_narrow_writers)
 	check_relay("a full reader amid narrow writers", &relay, FULL, RANGE_READ);
 }
 
-TEST(starvation, the_full_range_gets_in_amid_narrow_readers)
+TEST(starvation, the_full_range_is_granted_amid_narrow_readers)
 {
 	struct relay relay = narrow_relay(RANGE_READ);
 
@@ -140,10 +141,10 @@ TEST(starvation, the_full_range_gets_in_amid_narrow_readers)
 }
 
 /*
- * The relay makes the waiter starving; then every way to pass it is tried, and every request that
- * it does not concern.
+ * The relay makes the waiter starving. Then the test tries every way to pass it, and every request
+ * that does not conflict with it.
  */
-TEST(starvation, a_starving_waiter_holds_back_those_that_conflict_and_no_others)
+TEST(starvation, a_starving_waiter_holds_back_conflicting_newcomers_and_no_others)
 {
 	static struct relay relay = { .places = { { 0, 10 }, { 0, 10 } },
 				      .nr_places = 2,
@@ -227,7 +228,7 @@ TEST(starvation, fifo_grants_conflicting_ranges_in_the_order_of_arrival)
 		range_unlock(&lock, &held);
 		for (int i = 0; i < N; i++) {
 			actor_await(&waiters[i]);
-			/* Whoever came later holds only if no writer lies between. */
+			/* A later waiter holds only if no writer lies between. */
 			for (int k = i + 1; k < N; k++) {
 				if (waiters[k].mode == RANGE_WRITE ||
 				    waiters[i].mode == RANGE_WRITE)
@@ -259,7 +260,7 @@ TEST(starvation, a_fifo_newcomer_does_not_pass_a_waiter_that_was_woken)
 		take(&lock, &held, 0, 10, RANGE_WRITE);
 		actor_queue(&waiter, &lock, 5, 15, RANGE_WRITE);
 		range_unlock(&lock, &held);
-		/* Whether it has run by now or not. */
+		/* Whether the waiter has run by now or not. */
 		CHECK(!is_free(&lock, 0, 10, RANGE_READ));
 		actor_await(&waiter);
 		CHECK_EQ(actor_finish(&waiter), 0);
@@ -276,19 +277,19 @@ TEST(starvation, a_fifo_reader_does_not_pass_a_waiting_writer_to_join_readers)
 	init_lock(&lock, RANGE_FAIRNESS_FIFO, 8);
 	take(&lock, &held, 0, 10, RANGE_READ);
 	actor_queue(&writer, &lock, 5, 20, RANGE_WRITE);
-	/* Nothing that is held is in the way of these two. */
+	/* No held range conflicts with these two. */
 	CHECK(!is_free(&lock, 9, 10, RANGE_READ));
 	CHECK(!is_free(&lock, 19, 30, RANGE_READ));
 	actor_queue(&reader, &lock, 9, 10, RANGE_READ);
 	actor_queue(&far, &lock, 19, 30, RANGE_WRITE);
-	/* But [0, 5) and [30, 40) are nobody's wish. */
+	/* But no waiter overlaps [0, 5) or [30, 40). */
 	CHECK(is_free(&lock, 0, 5, RANGE_READ));
 	CHECK(is_free(&lock, 30, 40, RANGE_WRITE));
 	range_unlock(&lock, &held);
 	actor_await(&writer);
 	CHECK(!actor_holds(&reader) && !actor_holds(&far));
 	CHECK_EQ(actor_finish(&writer), 0);
-	/* They do not conflict with each other. */
+	/* The two readers do not conflict. */
 	actor_await(&reader);
 	actor_await(&far);
 	CHECK_EQ(actor_finish(&reader), 0);
@@ -296,7 +297,7 @@ TEST(starvation, a_fifo_reader_does_not_pass_a_waiting_writer_to_join_readers)
 	check_quiet_and_destroy(&lock);
 }
 
-/* A stream by many threads, as programs make it. */
+/* A stream by many threads, as in a program. */
 struct crowd {
 	struct range_lock lock;
 	enum range_mode mode;
@@ -317,7 +318,7 @@ static void *keep_coming(void *arg)
 		CHECK_EQ(range_lock(&crowd->lock, &range, start, start + crowd->width, crowd->mode),
 			 0);
 		atomic_fetch_add(&crowd->acquired, 1);
-		/* Never idle: if anybody can run, a range is held. */
+		/* The lock is never idle: while a thread of the crowd can run, a range is held. */
 		sched_yield();
 		range_unlock(&crowd->lock, &range);
 	}
@@ -362,19 +363,19 @@ static void check_crowd(const char *what, enum range_mode crowd_mode, uint64_t w
 	}
 }
 
-TEST(starvation, a_writer_gets_in_amid_a_crowd_of_readers)
+TEST(starvation, a_writer_is_granted_amid_a_crowd_of_readers)
 {
 	check_crowd("a writer amid a crowd of full readers", RANGE_READ, 256, RANGE_WRITE);
 	check_crowd("a writer amid a crowd of narrow readers", RANGE_READ, 1, RANGE_WRITE);
 }
 
-TEST(starvation, a_reader_gets_in_amid_a_crowd_of_writers)
+TEST(starvation, a_reader_is_granted_amid_a_crowd_of_writers)
 {
 	check_crowd("a reader amid a crowd of full writers", RANGE_WRITE, 256, RANGE_READ);
 	check_crowd("a reader amid a crowd of narrow writers", RANGE_WRITE, 1, RANGE_READ);
 }
 
-TEST(starvation, the_full_range_gets_in_amid_a_crowd_of_writers)
+TEST(starvation, the_full_range_is_granted_amid_a_crowd_of_writers)
 {
 	check_crowd("the full range amid a crowd of narrow writers", RANGE_WRITE, 1, RANGE_WRITE);
 	check_crowd("the full range amid a crowd of wide writers", RANGE_WRITE, 64, RANGE_WRITE);

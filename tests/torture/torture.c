@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Many more threads than cores, everything mixed: blocking, trying and timed acquisitions, one or
- * two ranges at a time, single slots and the full range, leaves that are split and merged all the
- * time. The oracle is exact: what the threads say they wrote is what is there, every acquisition is
- * accounted for, and nothing is left at the end. Under audit, another thread checks every invariant
- * of the lock all the while, so also that each waiter has a cause to wait.
+ * two ranges at a time, single slots and the full range, leaves that split and merge all the time.
+ * The oracle is exact: the data equals the sum of the threads' writes, every acquisition is
+ * accounted for, and no range is left at the end. Under audit, another thread checks every
+ * invariant of the lock all the while, including that each waiter has a cause to wait.
  *
- * MMRANGE_SECONDS says how long it takes; by default 10.
+ * MMRANGE_SECONDS sets the duration; the default is 10.
  */
 #include "actors.h"
 #include "exclusion.h"
@@ -60,7 +60,7 @@ static void torture(const char *test, enum range_fairness fairness, uint32_t max
 	CHECK(stats.waits >= e.timed_out || checked_build);
 	CHECK(stats.waits <= e.attempts - e.busy);
 	CHECK(stats.splits > 0);
-	/* Of a few leaves, each is hardly ever empty when a sweep comes. */
+	/* If there are only a few leaves, hardly any of them is ever empty when a sweep comes. */
 	CHECK(stats.merges > 0 || max_leaves < 64);
 	check_quiet_and_destroy(&lock);
 	check_memory_balanced(&books);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No wake-up is lost, and none goes to memory that is not the lock's any more. The outcome of each
- * test: it ends. A lost wake-up leaves a thread asleep for ever, and the watchdog reports it.
+ * No wake-up is lost, and none goes to memory that no longer belongs to the lock. The outcome of
+ * each test: it ends. A lost wake-up leaves a thread asleep, and the watchdog reports it.
  */
 #include "actors.h"
 #include "leaves.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { RING = 8, WALKERS = 6, CROWD = 8, MANY = 100 /* more than are woken in one go */ };
+enum { RING = 8, WALKERS = 6, CROWD = 8, MANY = 100 /* more than one batch of wake-ups */ };
 
 struct walker {
 	struct range_lock *lock;
@@ -20,7 +20,7 @@ struct walker {
 	pthread_t thread;
 };
 
-/* Goes round the ring hand over hand: takes the next slot before it lets go of the one it is at. */
+/* Goes round the ring hand over hand: takes the next slot before it releases its present one. */
 static void *walk(void *arg)
 {
 	struct walker *walker = arg;
@@ -62,8 +62,8 @@ static void walk_round_a_ring(enum range_fairness fairness, uint32_t max_leaves)
 }
 
 /*
- * Almost as many walkers as slots: nearly every step waits for somebody, and each wake-up comes
- * from one thread only, so that one which is lost stops all of them. Pitfall 4.
+ * Almost as many walkers as slots: nearly every step waits for another walker. Each wake-up comes
+ * from one thread only, so one lost wake-up stops all walkers. Pitfall 4.
  */
 TEST(wakeup, lock_coupling_round_a_ring)
 {
@@ -100,8 +100,8 @@ static void *play(void *arg)
 }
 
 /*
- * Two threads whose ranges overlap in one key: the one's release meets the other's way in at every
- * point. Pitfall 1.
+ * The ranges of two threads overlap in one key. The release of one thread meets the acquisition of
+ * the other at every point. Pitfall 1.
  */
 TEST(wakeup, a_release_races_with_a_conflicting_acquisition)
 {
@@ -129,7 +129,7 @@ TEST(wakeup, a_release_races_with_a_conflicting_acquisition)
 	}
 }
 
-/* All of them wait for one release, and none lets go before all hold their ranges. */
+/* All threads wait for one release, and none releases its range before all hold theirs. */
 static void check_held_together(enum range_fairness fairness, enum range_mode mode)
 {
 	static struct actor actors[MANY];
@@ -151,7 +151,7 @@ static void check_held_together(enum range_fairness fairness, enum range_mode mo
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(wakeup, all_that_one_release_frees_hold_at_the_same_time)
+TEST(wakeup, all_waiters_that_one_release_frees_hold_at_the_same_time)
 {
 	unsigned int rounds = test_scale(20);
 
@@ -164,9 +164,9 @@ TEST(wakeup, all_that_one_release_frees_hold_at_the_same_time)
 }
 
 /*
- * A release wakes one waiter, whose deadline passes at the same moment. If it gives up, the wake-up
- * must go on to the next, who waits without a deadline. Nobody else comes by who could wake that
- * one. Pitfall 4.
+ * A release wakes one waiter, whose deadline passes at the same moment. If the waiter gives up, it
+ * must pass the wake-up on to the next waiter, which has no deadline. No other thread would wake
+ * that waiter. Pitfall 4.
  */
 TEST(wakeup, a_wake_up_survives_a_timeout)
 {
@@ -183,7 +183,7 @@ TEST(wakeup, a_wake_up_survives_a_timeout)
 		take(&lock, &held, 0, 10, RANGE_WRITE);
 		release_at = now_ns() + 300000;
 		for (unsigned int i = 0; i < 2; i++) {
-			/* Timers come late by 50 us, as Linux does by default. */
+			/* Timers fire 50 us late: the default timer slack of Linux. */
 			uint64_t deadline = release_at - 100000 + test_random_below(&state, 120000);
 			uint64_t now = now_ns();
 
@@ -219,7 +219,7 @@ struct member {
 	pthread_t thread;
 };
 
-/* Timeouts about as long as the range is held; some members wait without a deadline. */
+/* Timeouts are about as long as the range is held; some members wait without a deadline. */
 static void *take_part(void *arg)
 {
 	struct member *member = arg;
@@ -275,8 +275,8 @@ TEST(wakeup, timeouts_race_with_grants)
 }
 
 /*
- * Waiters stay where they are wanted while their leaf is split under them (low stays in the left
- * part, high goes with the right one), and is merged again by somebody who then waits behind them.
+ * Threads split the leaf under waiters (low stays in the left part, high goes to the right part),
+ * and merge the parts again and then wait behind these waiters.
  */
 TEST(wakeup, waiters_are_woken_across_splits_and_merges)
 {
@@ -302,7 +302,7 @@ TEST(wakeup, waiters_are_woken_across_splits_and_merges)
 		actor_queue(&wide, &lock, 0, 400, RANGE_WRITE);
 		actor_let_go(&quitter);
 		actor_let_go(&wide);
-		/* In a FIFO lock it claims all leaves. */
+		/* In a FIFO lock the thread claims all leaves. */
 		if (fairnesses[round % 2] == RANGE_FAIRNESS_BARGING)
 			merge_leaf(&lock, 110);
 		check_valid(&lock);
@@ -328,7 +328,7 @@ struct guest {
 };
 
 /*
- * Each acquisition uses a page of its own, which nobody can read or write once the call has
+ * Each acquisition uses a page of its own, which no thread can read or write once the call has
  * returned.
  */
 static void *come_and_go(void *arg)
@@ -360,7 +360,7 @@ static void *come_and_go(void *arg)
 				sched_yield();
 			range_unlock(guest->lock, range);
 		}
-		/* Another lock could be here now. */
+		/* The memory could hold another lock now. */
 		memset(here, 0xa5, page);
 		CHECK_EQ(mprotect(here, page, PROT_NONE), 0);
 	}
@@ -369,12 +369,12 @@ static void *come_and_go(void *arg)
 }
 
 /*
- * Pitfalls 3 and 5: whoever touches a range after the return of a failed try, a timeout or an
- * unlock crashes.
+ * Pitfalls 3 and 5: a thread that touches a range after a failed try, a timeout or an unlock has
+ * returned crashes.
  */
-TEST(wakeup, nothing_touches_a_range_after_its_return)
+TEST(wakeup, no_thread_touches_a_range_after_the_call_has_returned)
 {
-	uint64_t state = test_seed("wakeup/nothing_touches_a_range_after_its_return");
+	uint64_t state = test_seed("wakeup/no_thread_touches_a_range_after_the_call_has_returned");
 
 	for (int fair = 0; fair < 2; fair++) {
 		struct guest guests[CROWD];
@@ -410,8 +410,8 @@ static void *destroy_after_the_last_release(void *arg)
 }
 
 /*
- * As the contract allows: the thread whose release lets the other one in is still on its way out of
- * range_unlock().
+ * The contract allows this: the thread whose release lets the other thread in is still on its way
+ * out of range_unlock().
  */
 TEST(wakeup, a_lock_may_be_destroyed_and_unmapped_while_the_last_unlock_returns)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the leaves follow a load that changes, and what that may cost. One real thread plays all
- * others.
+ * How the leaves follow a changing load, and at what cost. One real thread plays all threads.
  */
 #include "leaves.h"
 
@@ -9,7 +8,7 @@
 
 #include <errno.h>
 
-/* The test says when a sweep begins; otherwise it is one second after the last one. */
+/* The test decides when a sweep begins; otherwise sweeps begin one second apart. */
 static void let_sweep(struct range_lock *lock)
 {
 	atomic_store(&forest_of(lock)->sweep_due, 0);
@@ -20,7 +19,7 @@ static void let_no_sweep_begin(struct range_lock *lock)
 	atomic_store(&forest_of(lock)->sweep_due, UINT64_MAX);
 }
 
-/* How many leaves have only keys below end. */
+/* The number of leaves that have only keys below end. */
 static unsigned int leaves_below(struct range_lock *lock, uint64_t end)
 {
 	struct range__forest *forest = forest_of(lock);
@@ -32,7 +31,7 @@ static unsigned int leaves_below(struct range_lock *lock, uint64_t end)
 	return n;
 }
 
-/* With so many keys, leaves there always want to be split: threads hardly ever meet at one. */
+/* With this many keys, threads hardly ever meet at one, so leaves there always want to be split. */
 enum { HOT_KEYS = 100000 };
 
 static void visit_hot_place(struct range_lock *lock, uint64_t base, unsigned int visits,
@@ -55,8 +54,9 @@ TEST(adaptation, leaves_that_a_hot_place_left_behind_are_merged)
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 64);
 	make_leaves(&lock, 60);
 	/*
-	 * All leaves but the last are cold. One sweep marks, the next one merges, as far as the budget
-	 * goes, which grows with time. There is no leaf that the first one could go to.
+	 * All leaves but the last are cold. One sweep marks leaves and the next one merges them, as
+	 * far as the budget goes, which grows with time. The first leaf has none before it to merge
+	 * into.
 	 */
 	while (leaves_below(&lock, base) > 1) {
 		CHECK(now_ns() < end);
@@ -67,14 +67,14 @@ TEST(adaptation, leaves_that_a_hot_place_left_behind_are_merged)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Which changes the place of what the sweep has come to. */
+/* Splits move the position of the sweep in the index. */
 TEST(adaptation, live_leaves_outlast_the_sweep_while_leaves_below_it_split)
 {
 	enum { STEP = 64 }; /* leaves that one call looks at: see adapt.c */
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	uint64_t low = 9000;
 
-	/* [0, 10000) is one leaf, and there are many above. */
+	/* [0, 10000) is one leaf, and many leaves lie above. */
 	make_far_leaves(&lock);
 	for (uint64_t key = 10000; key < 10000 + 10 * 3 * STEP; key += 10)
 		split_leaf(&lock, key);
@@ -100,7 +100,7 @@ static void take_full(struct range_lock *lock, unsigned int thread)
 	range_unlock(lock, &range);
 }
 
-TEST(adaptation, full_ranges_leave_the_leaves_of_private_places_as_they_are)
+TEST(adaptation, full_ranges_do_not_merge_the_leaves_of_private_places)
 {
 	struct range_lock lock;
 	uint64_t splits;
@@ -118,7 +118,7 @@ TEST(adaptation, full_ranges_leave_the_leaves_of_private_places_as_they_are)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Two threads in turns at a range that straddles the bound at 200. */
+/* Two threads take turns at a range that straddles the bound at 200. */
 static void straddle(struct range_lock *lock, unsigned int n)
 {
 	struct range_hold range;
@@ -130,7 +130,7 @@ static void straddle(struct range_lock *lock, unsigned int n)
 	}
 }
 
-/* How many visits of private places it takes until a leaf is split; at most 10000. */
+/* Visits of private places until a leaf is split; at most 10000. */
 static unsigned int visits_until_split(struct range_lock *lock, uint64_t a, uint64_t b)
 {
 	uint64_t splits = lock_stats(lock).splits;
@@ -141,7 +141,10 @@ static unsigned int visits_until_split(struct range_lock *lock, uint64_t a, uint
 	return n;
 }
 
-/* Two threads in turns at [a, a + length) and [b, b + length), until the only leaf is split: where it is. */
+/*
+ * Two threads take turns at [a, a + length) and [b, b + length) until the only leaf is split.
+ * Returns the point.
+ */
 static uint64_t split_between(struct range_lock *lock, uint64_t a, uint64_t b, uint64_t length)
 {
 	struct range_hold range;
@@ -172,7 +175,7 @@ TEST(adaptation, a_leaf_is_split_where_it_is_roundest_between_two_threads)
 	check_split(5, 1000, 1, 512);
 	check_split(0x12345000, 0x2a987000, 0x1000, 0x20000000);
 	check_split(0, UINT64_MAX - 1, 1, UINT64_C(1) << 63);
-	/* From the end of one to the beginning of the other. */
+	/* The point lies between the end of one range and the start of the other. */
 	check_split(31, 40, 1, 32);
 	check_split(24, 32, 1, 32);
 	check_split(32, 33, 1, 33);
@@ -180,11 +183,11 @@ TEST(adaptation, a_leaf_is_split_where_it_is_roundest_between_two_threads)
 
 TEST(adaptation, a_leaf_is_split_at_the_end_of_a_range_that_others_like_it_could_cross_elsewhere)
 {
-	/* Each range is as aligned as it is long; then it is not. */
+	/* First each range is aligned to its length, then it is not. */
 	check_split(0x100, 0x500, 0x100, 0x400);
 	check_split(100, 500, 100, 500);
 	check_split(0x1000, 0x9000, 0x3000, 0x9000);
-	/* Much rounder than they are long. */
+	/* The point is much rounder than the ranges are long. */
 	check_split(3000, 5000, 100, 4096);
 	check_split(0x7d000, 0x82000, 0x3000, 0x80000);
 }
@@ -201,7 +204,10 @@ TEST(adaptation, a_leaf_is_split_beside_a_range_that_is_held)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Threads use their places from the lower end on. They have used little of them when the leaves are made. */
+/*
+ * Threads use their places from the lower end on. They have used little of them when the lock makes
+ * the leaves.
+ */
 TEST(adaptation, places_of_threads_need_one_leaf_each)
 {
 	enum { THREADS = 24, PLACE = 1000 };
@@ -219,7 +225,7 @@ TEST(adaptation, places_of_threads_need_one_leaf_each)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(adaptation, ranges_that_straddle_a_bound_make_its_leaves_patient_but_not_without_end)
+TEST(adaptation, ranges_that_straddle_a_bound_raise_its_leaves_split_threshold_up_to_a_limit)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	unsigned int before, after;
@@ -235,7 +241,7 @@ TEST(adaptation, ranges_that_straddle_a_bound_make_its_leaves_patient_but_not_wi
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(adaptation, ranges_that_straddle_alone_split_nothing)
+TEST(adaptation, ranges_that_only_straddle_split_no_leaf)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold range;
@@ -251,7 +257,7 @@ TEST(adaptation, ranges_that_straddle_alone_split_nothing)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(adaptation, meeting_at_one_place_now_and_then_does_not_keep_private_places_together)
+TEST(adaptation, occasional_collisions_at_one_place_do_not_keep_private_places_in_one_leaf)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 
@@ -266,7 +272,7 @@ TEST(adaptation, meeting_at_one_place_now_and_then_does_not_keep_private_places_
 	check_quiet_and_destroy(&lock);
 }
 
-/* All ranges straddle some bound, wherever bounds are. */
+/* Some ranges straddle each bound, wherever the bounds are. */
 TEST(adaptation, leaves_that_short_ranges_cover_are_merged_and_do_not_come_back)
 {
 	struct range_lock lock;
@@ -290,7 +296,7 @@ TEST(adaptation, leaves_that_short_ranges_cover_are_merged_and_do_not_come_back)
 	check_quiet_and_destroy(&lock);
 }
 
-/* What the fast path cannot do. */
+/* A collision, which the fast path cannot handle. */
 static void collide_at(struct range_lock *lock, uint64_t key)
 {
 	struct range_hold range, other;
@@ -300,7 +306,7 @@ static void collide_at(struct range_lock *lock, uint64_t key)
 	range_unlock(lock, &range);
 }
 
-TEST(adaptation, a_leaf_that_most_ranges_cross_is_merged_when_nothing_is_held_in_it)
+TEST(adaptation, a_leaf_that_most_ranges_cross_is_merged_once_no_range_is_held_in_it)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold held;
@@ -331,7 +337,7 @@ static void merge_at_200(struct range_lock *lock)
 	CHECK_EQ(lock_stats(lock).merges, merges + 1);
 }
 
-TEST(adaptation, after_a_leaf_was_too_fine_nothing_is_split_for_longer_each_time)
+TEST(adaptation, after_too_fine_a_split_the_lock_splits_no_leaf_for_longer_each_time)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range__forest *forest;
@@ -374,14 +380,14 @@ TEST(adaptation, a_leaf_that_most_ranges_lie_in_is_not_merged)
 	check_quiet_and_destroy(&lock);
 }
 
-/* A try for a range that spans leaves, by a thread that holds nothing. */
+/* A try for a range that spans leaves, by a thread that holds no range. */
 static int try_full(struct range_lock *lock, struct range_hold *range, enum range_mode mode)
 {
 	play_thread(7);
 	return range_trylock(lock, range, FULL, mode);
 }
 
-TEST(adaptation, a_try_that_fails_merges_nothing)
+TEST(adaptation, a_try_that_fails_merges_no_leaves)
 {
 	for (unsigned int at = 0; at < 8; at++) {
 		struct range_lock lock;
@@ -398,7 +404,7 @@ TEST(adaptation, a_try_that_fails_merges_nothing)
 			CHECK_EQ(try_full(&lock, &range, RANGE_READ), EBUSY);
 		CHECK_EQ(lock_stats(&lock).leaves, leaves);
 		CHECK_EQ(lock_stats(&lock).merges, 0);
-		/* Every leaf is as it was. */
+		/* Every leaf is unchanged. */
 		for (uint64_t key = 5; key < 100; key += 10)
 			CHECK(is_free(&lock, key, key + 1, RANGE_WRITE));
 		CHECK(!is_free(&lock, at * 10, at * 10 + 1, RANGE_WRITE));
@@ -407,7 +413,7 @@ TEST(adaptation, a_try_that_fails_merges_nothing)
 	}
 }
 
-TEST(adaptation, a_try_that_succeeds_holds_all_that_it_spans_and_merges_nothing)
+TEST(adaptation, a_try_that_succeeds_holds_its_range_in_all_leaves_and_merges_none)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold readers[4], range;
@@ -419,7 +425,7 @@ TEST(adaptation, a_try_that_succeeds_holds_all_that_it_spans_and_merges_nothing)
 	check_valid(&lock);
 	range_unlock(&lock, &range);
 
-	/* Readers in several leaves are not in the way of another. */
+	/* Readers in several leaves do not conflict with another reader. */
 	for (uint64_t i = 0; i < 4; i++)
 		take(&lock, &readers[i], i * 20, i * 20 + 1, RANGE_READ);
 	CHECK_EQ(try_full(&lock, &range, RANGE_READ), 0);
@@ -436,11 +442,11 @@ TEST(adaptation, a_try_that_succeeds_holds_all_that_it_spans_and_merges_nothing)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(adaptation, memory_that_is_refused_is_asked_for_a_few_times_only)
+TEST(adaptation, the_lock_asks_for_refused_memory_only_a_few_times)
 {
 	/*
-	 * The first allocation fails, or the second one, for the leaf after those that came with
-	 * the first.
+	 * Either the first allocation fails, or the second one, which is for the leaf after those
+	 * of the first.
 	 */
 	for (unsigned int grants = 0; grants < 2; grants++) {
 		struct range_lock_attr attr;
@@ -461,7 +467,7 @@ TEST(adaptation, memory_that_is_refused_is_asked_for_a_few_times_only)
 	}
 }
 
-/* An attempt to split takes the score back to 0. */
+/* An attempt to split resets the score to 0. */
 static unsigned int attempts_to_split(struct range_lock *lock, uint64_t a, uint64_t b,
 				      unsigned int visits)
 {
@@ -477,7 +483,7 @@ static unsigned int attempts_to_split(struct range_lock *lock, uint64_t a, uint6
 	return attempts;
 }
 
-TEST(adaptation, with_all_leaves_in_use_splitting_is_tried_a_few_times_only)
+TEST(adaptation, with_all_leaves_in_use_the_lock_tries_to_split_only_a_few_times)
 {
 	for (uint32_t max = 1; max <= 4; max++) {
 		struct range_lock lock;
@@ -495,7 +501,7 @@ TEST(adaptation, with_all_leaves_in_use_splitting_is_tried_a_few_times_only)
 
 static atomic_uint refusals;
 
-/* What malloc() and free() may do. */
+/* malloc() and free() may do the same. */
 static void *alloc_and_spoil(size_t size, size_t align, void *arg)
 {
 	const bool *refuse = arg;
@@ -516,7 +522,7 @@ static void free_and_spoil(void *memory, size_t size, void *arg)
 	errno = EDOM;
 }
 
-/* Every call that can end in one way or the other. */
+/* Every call that can end in more than one way. */
 static void check_errno_through(struct range_lock *lock)
 {
 	struct timespec deadline = time_after(CLOCK_MONOTONIC, SECOND / 1000);
@@ -541,7 +547,7 @@ static void check_errno_through(struct range_lock *lock)
 	CHECK_EQ(errno, ERANGE);
 }
 
-TEST(adaptation, errno_stays_as_it_was_whatever_the_memory_hooks_do)
+TEST(adaptation, calls_keep_errno_whatever_the_memory_hooks_do)
 {
 	for (int refuse = 0; refuse < 2; refuse++) {
 		bool refuses = refuse;
@@ -560,8 +566,9 @@ TEST(adaptation, errno_stays_as_it_was_whatever_the_memory_hooks_do)
 }
 
 /*
- * A leaf loses patience while the mutex is taken, and is split at the next chance. By then both points
- * where the last two ranges begin and end are bounds of the leaf already: there is nothing to split.
+ * A leaf reaches its split threshold while the mutex is taken, and the lock tries to split it at
+ * the next chance. By then both points where the last two ranges begin and end are bounds of the
+ * leaf already: there is nothing to split.
  */
 TEST(adaptation, a_leaf_is_not_split_at_its_own_bounds)
 {
@@ -580,7 +587,10 @@ TEST(adaptation, a_leaf_is_not_split_at_its_own_bounds)
 		take(&lock, &last, upper ? 5 : 0, upper ? 10 : 5, RANGE_WRITE);
 		range_unlock(&lock, &last);
 		range__short_unlock(&range__lock(&lock)->mutex);
-		/* It begins at the lower bound; the last one ended at the upper one, or within. */
+		/*
+		 * This range begins at the lower bound; the last one ended at the upper bound, or
+		 * within.
+		 */
 		play_thread(1);
 		take(&lock, &range, 0, upper ? 8 : 10, RANGE_WRITE);
 		CHECK_EQ(lock_stats(&lock).splits, before.splits);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How the benchmarks deal out work, and how their threads meet. */
+/* How the benchmarks distribute work, and how their threads meet. */
 #include "crew.h"
 #include "test.h"
 #include "threads.h"
@@ -42,7 +42,7 @@ static void *take_all(void *argument)
 	return NULL;
 }
 
-TEST(bench_crew, all_of_the_work_is_dealt_out_once_and_in_several_batches)
+TEST(bench_crew, the_crew_gets_all_of_the_work_once_and_in_several_batches)
 {
 	unsigned int threads;
 
@@ -61,7 +61,7 @@ TEST(bench_crew, all_of_the_work_is_dealt_out_once_and_in_several_batches)
 	}
 }
 
-TEST(bench_crew, less_work_than_threads_is_dealt_out_too)
+TEST(bench_crew, the_crew_also_gets_less_work_than_it_has_threads)
 {
 	crew_init(&crew, MAX_THREADS);
 	crew_set_work(&crew, 2);
@@ -72,7 +72,7 @@ TEST(bench_crew, less_work_than_threads_is_dealt_out_too)
 
 static unsigned int arrivals[MEETINGS][MAX_THREADS];
 
-/* Whoever is in a meeting sees, without any other synchronisation, what all did before it. */
+/* A thread in a meeting sees all writes from before it, without other synchronisation. */
 static void *meet(void *argument)
 {
 	struct member *member = argument;
@@ -88,7 +88,7 @@ static void *meet(void *argument)
 	return NULL;
 }
 
-TEST(bench_crew, nobody_leaves_a_meeting_before_all_have_come)
+TEST(bench_crew, no_thread_leaves_a_meeting_before_all_have_come)
 {
 	run(MAX_THREADS, meet);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the benchmarks make of the times that threads waited, against all times, sorted. */
+/* The benchmarks' statistics of waiting times, against all times, sorted. */
 #include "baselines/lock_ops.h"
 #include "latency.h"
 #include "test.h"
@@ -23,7 +23,7 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Of any magnitude that is told apart. */
+/* A time of any magnitude that the histogram distinguishes. */
 static uint64_t random_time(uint64_t *seed)
 {
 	uint64_t bits = test_random_below(seed, HISTOGRAM_MAX_BITS + 1);
@@ -33,7 +33,7 @@ static uint64_t random_time(uint64_t *seed)
 
 static void check_permille(unsigned int count, unsigned int permille)
 {
-	/* At least permille of a thousand are not above it. */
+	/* At least permille of a thousand times are not above this one. */
 	unsigned int rank = (count * permille + 999) / 1000;
 	uint64_t exact = values[rank - 1];
 	uint64_t found = histogram_permille(&histogram, permille);
@@ -77,7 +77,7 @@ TEST(bench_latency, short_times_are_exact_and_the_longest_is_kept)
 	CHECK_EQ(histogram_permille(&histogram, 1000), (intmax_t)UINT64_MAX);
 }
 
-TEST(bench_latency, what_is_merged_counts_as_if_it_had_been_added)
+TEST(bench_latency, merged_times_count_as_if_they_had_been_added)
 {
 	static struct latency a, b, both;
 	uint64_t seed = test_seed("bench_latency");
@@ -97,7 +97,7 @@ TEST(bench_latency, what_is_merged_counts_as_if_it_had_been_added)
 	CHECK_EQ(latency_waits(&a, LATENCY_BOTH).max, 0);
 }
 
-TEST(bench_latency, reads_and_writes_are_told_apart)
+TEST(bench_latency, reads_and_writes_are_distinguished)
 {
 	static struct latency latency;
 	struct waits waits;
@@ -118,7 +118,7 @@ TEST(bench_latency, reads_and_writes_are_told_apart)
 	CHECK_EQ(waits.max, 9);
 }
 
-TEST(bench_latency, fairness_is_that_of_the_numbers)
+TEST(bench_latency, fairness_agrees_with_the_formula)
 {
 	uint64_t even[] = { 7, 7, 7 };
 	uint64_t uneven[] = { 2, 4, 4, 4, 5, 5, 7, 9 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a wait by another thread. */
+/* A thread ends the wait of another thread. */
 #include "actors.h"
 #include "nobody.h"
 
@@ -44,7 +44,7 @@ TEST(cancel, a_timed_wait_ends_before_its_deadline)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(cancel, who_does_not_wait_is_not_found_and_not_looked_at)
+TEST(cancel, cancel_does_not_find_or_read_a_range_that_does_not_wait)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER, other = RANGE_LOCK_INITIALIZER;
 	void *nowhere = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -69,8 +69,8 @@ TEST(cancel, who_does_not_wait_is_not_found_and_not_looked_at)
 	check_quiet_and_destroy(&other);
 }
 
-/* Those behind wait for the canceled one only, and go on as soon as range_cancel() returns. */
-TEST(cancel, those_it_held_back_go_on)
+/* Waiters behind the canceled one wait only for it, and go on once range_cancel() returns. */
+TEST(cancel, waiters_behind_a_canceled_one_go_on)
 {
 	static const enum range_mode modes[] = { RANGE_READ, RANGE_WRITE };
 
@@ -100,7 +100,7 @@ static uint64_t state_of(struct range_hold *range)
 	return atomic_load(&range__hold(range)->state);
 }
 
-TEST(cancel, one_that_was_woken_can_be_canceled_until_it_holds)
+TEST(cancel, a_woken_waiter_can_be_canceled_until_it_holds)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold held, woken, behind;
@@ -114,14 +114,14 @@ TEST(cancel, one_that_was_woken_can_be_canceled_until_it_holds)
 	CHECK_EQ(state_of(&behind), RANGE_WAITING);
 	CHECK_EQ(range_cancel(&lock, &woken), 0);
 	CHECK_EQ(state_of(&woken), RANGE_CANCELED);
-	/* It was this one's cause to wait. */
+	/* The canceled waiter was its only cause to wait. */
 	CHECK_EQ(state_of(&behind), RANGE_WOKEN);
 	check_valid(&lock);
 	CHECK_EQ(range_cancel(&lock, &behind), 0);
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(cancel, a_waiter_is_found_wherever_splits_and_merges_have_moved_it)
+TEST(cancel, cancel_finds_a_waiter_wherever_splits_and_merges_have_moved_it)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold held[3];
@@ -162,7 +162,7 @@ static void *lock_both(void *arg)
 	return NULL;
 }
 
-/* Either of its ranges ends it, whichever is taken. It holds none meanwhile or afterwards. */
+/* Canceling any range of the set ends the call. It holds none meanwhile or afterwards. */
 TEST(cancel, range_lock_many_ends_when_any_of_its_ranges_is_canceled)
 {
 	for (int i = 0; i < 4; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No function of the lock is a cancellation point: each is called by a thread whose cancellation is
- * pending, and returns to it. That holds for calls that wait, and for calls in which the memory
+ * No function of the lock is a cancellation point: a thread whose cancellation is pending calls
+ * each, and each returns to it. That holds for calls that wait, and for calls in which the memory
  * hooks, which are the caller's, reach a cancellation point.
  */
 #include "actors.h"
@@ -35,7 +35,7 @@ static void start_victim(struct victim *victim, pthread_t *thread, void (*run)(v
 	*thread = thread_start(be_canceled, victim);
 }
 
-/* The thread ended where it asked for it, not before. */
+/* The thread ended at its own cancellation point, not before. */
 static void check_victim(struct victim *victim, pthread_t thread)
 {
 	void *result;
@@ -64,7 +64,7 @@ static void acquire_and_release(void)
 		}
 }
 
-TEST(cancellation, acquisitions_and_releases_return)
+TEST(cancellation, acquisitions_and_releases_return_to_a_canceled_thread)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
 	check_returns(acquire_and_release);
@@ -80,7 +80,7 @@ static void read_through_slots(void)
 	range_unlock(&lock, &range);
 }
 
-TEST(cancellation, readers_in_slots_return_and_so_does_the_end_of_a_bias)
+TEST(cancellation, readers_in_slots_and_a_writer_that_ends_a_bias_return)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	check_returns(read_through_slots);
@@ -115,7 +115,7 @@ static void look_and_cancel(void)
 	CHECK_EQ(range_cancel(&lock, &range), ESRCH);
 }
 
-TEST(cancellation, the_other_functions_return)
+TEST(cancellation, the_other_functions_return_to_a_canceled_thread)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	check_returns(resize);
@@ -143,7 +143,7 @@ static void wait_until_range_cancel(void)
 	CHECK_EQ(range_lock(&lock, &range, 0, 10, RANGE_WRITE), ECANCELED);
 }
 
-/* Starts a victim that waits for held; returns when it does. */
+/* Starts a victim that waits for held; returns once it waits. */
 static void queue_victim(struct victim *victim, pthread_t *thread, void (*run)(void))
 {
 	uint64_t waits = lock_stats(&lock).waits;
@@ -243,7 +243,7 @@ static void split_undisturbed(void)
 	CHECK_EQ(state, PTHREAD_CANCEL_DISABLE);
 }
 
-TEST(cancellation, the_state_of_the_caller_stays)
+TEST(cancellation, the_caller_s_cancelability_state_stays)
 {
 	init_with_hooks();
 	check_returns(split_undisturbed);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The checked build's registry of the ranges in use: its cost, and in the child of fork(). */
+/*
+ * The checked build's registry of the ranges in use: its cost, and its state in a child of fork().
+ */
 #include "actors.h"
 #include "forks.h"
 
@@ -18,7 +20,7 @@ TEST(checked_registry, skipped)
 
 static struct range_lock lock;
 
-/* How many ranges are passed to acquire and release n of them, which lie at equal distances. */
+/* How many ranges the registry passes to acquire and release n of them, at equal distances. */
 static uint64_t steps_of(unsigned int n, size_t distance)
 {
 	size_t size = n * distance;
@@ -42,7 +44,7 @@ TEST(checked_registry, a_million_ranges_cost_a_few_steps_each)
 	unsigned int n = test_scale(1000000);
 
 	CHECK(steps_of(n, sizeof(struct range_hold)) <= 16 * n);
-	/* As on the stacks of threads. */
+	/* As for ranges on the stacks of threads. */
 	CHECK(steps_of(test_scale(10000), 65536) <= 16 * test_scale(10000));
 }
 
@@ -50,7 +52,7 @@ static struct range_lock forked, own;
 static struct range_hold held;
 static atomic_bool over;
 
-/* Goes through the registry of ranges and that of waits. */
+/* Uses the registry of ranges and that of waits. */
 static void *hammer(void *arg)
 {
 	struct range_hold a, b;
@@ -65,7 +67,7 @@ static void *hammer(void *arg)
 	return NULL;
 }
 
-/* Locks of its own, and one that no other thread used, without range_lock_child(). */
+/* Locks of the child's own, and one that no other thread used, without range_lock_child(). */
 static void use_locks(void *arg)
 {
 	static struct range_hold ranges[4096];
@@ -92,7 +94,7 @@ static void use_own(void *arg)
 	use_locks(NULL);
 }
 
-TEST(checked_registry, children_of_a_process_whose_threads_use_it_go_on)
+TEST(checked_registry, children_of_a_process_whose_threads_use_the_registry_go_on)
 {
 	pthread_t threads[4];
 
@@ -112,11 +114,11 @@ TEST(checked_registry, children_of_a_process_whose_threads_use_it_go_on)
 	check_quiet_and_destroy(&forked);
 }
 
-/* A thread that is about to give back the mutex of a part of the registry stops there. */
+/* A thread that is about to unlock the mutex of a part of the registry stops there. */
 static _Thread_local bool stops;
 static sem_t stopped, go_on;
 
-/* The linker makes these of pthread_mutex_unlock(), --wrap. */
+/* The linker redirects pthread_mutex_unlock() to these, by --wrap. */
 int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex);
 
@@ -154,7 +156,7 @@ static void check_child_beside(void *(*act)(void *range), struct range_hold *ran
 	thread_join(thread);
 }
 
-TEST(checked_registry, children_of_a_process_with_a_thread_that_acquires_nothing_go_on)
+TEST(checked_registry, children_of_a_process_with_a_thread_that_acquires_no_range_go_on)
 {
 	struct range_hold range;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the headers promise about cost, counted in instructions: a bound on time would be wrong on a
+ * The costs that the headers promise, counted in instructions: a bound on time would be wrong on a
  * busy machine, or useless.
  */
 #include "actors.h"
@@ -10,7 +10,7 @@
 
 #include <errno.h>
 
-/* The costs are those of release builds: the checked build also keeps books. */
+/* The costs are those of release builds: the checked build also maintains a registry. */
 static bool can_count(void)
 {
 	if (checked_build)
@@ -18,7 +18,7 @@ static bool can_count(void)
 	return !checked_build && can_count_instructions();
 }
 
-/* Many ranges that are held, in a lock of one leaf. */
+/* Many held ranges, in a lock of one leaf. */
 struct crowd {
 	struct range_lock lock;
 	struct range_hold *held;
@@ -45,7 +45,7 @@ static void crowd_end(struct crowd *crowd)
 	free(crowd->held);
 }
 
-/* In the middle of the crowd, in a gap. */
+/* In a gap in the middle of the crowd. */
 static void lock_and_unlock(void *arg)
 {
 	struct crowd *crowd = arg;
@@ -102,10 +102,10 @@ static uint64_t cost_among(uint64_t n, void (*run)(void *arg))
 }
 
 /*
- * log2 is 4 and 16: what costs O(log n) costs at most four times as much, and less if it costs
- * anything else.
+ * log2 is 4 and 16: O(log n) work costs at most four times as much, and the rest of the cost only
+ * lowers the ratio.
  */
-TEST(contract_cost, of_ranges_grows_with_the_logarithm_of_those_that_are_held)
+TEST(contract_cost, the_cost_of_a_range_grows_with_the_logarithm_of_the_held_ranges)
 {
 	void (*const calls[])(void *arg) = { lock_and_unlock, try_what_is_taken,
 					     change_what_is_held, lock_two };
@@ -137,7 +137,7 @@ static void read_first_key(void *lock)
 	range_unlock(lock, &range);
 }
 
-TEST(contract_cost, uncontended_is_one_compare_and_swap_each_way)
+TEST(contract_cost, an_uncontended_acquisition_or_release_is_one_compare_and_swap)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct instructions cost;
@@ -164,14 +164,14 @@ TEST(contract_cost, a_reader_in_a_biased_leaf_needs_no_atomic_operation)
 	cost = count_instructions(read_first_key, &lock);
 	printf("%" PRIu64 " instructions, %" PRIu64 " of them atomic\n", cost.all, cost.atomic);
 #ifdef __x86_64__
-	/* Where threads fence for themselves: one to publish the range, one to leave. */
+	/* Where threads execute their own fences: one to publish the range, one to leave. */
 	CHECK_EQ(cost.atomic, mmrange__fence_is_heavy ? 0 : 2);
 #endif
 	CHECK(cost.all < 400);
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(contract_cost, of_finding_a_leaf_grows_with_the_logarithm_of_the_leaves)
+TEST(contract_cost, the_cost_of_finding_a_leaf_grows_with_the_logarithm_of_the_leaves)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	uint64_t few, many;
@@ -198,7 +198,7 @@ static void walk_all(void *lock)
 	CHECK_EQ(range_lock_foreach(lock, look_on, NULL), 0);
 }
 
-/* n readers of one key are held. */
+/* With n readers of one key held. */
 static uint64_t cost_of_a_walk(unsigned int n)
 {
 	struct range_lock lock;
@@ -217,7 +217,7 @@ static uint64_t cost_of_a_walk(unsigned int n)
 	return cost;
 }
 
-TEST(contract_cost, of_a_walk_grows_with_the_ranges_also_if_all_start_at_one_key)
+TEST(contract_cost, the_cost_of_a_walk_grows_with_the_ranges_also_if_all_start_at_one_key)
 {
 	uint64_t few, many;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Promises that every function of range_lock.h makes: errno stays, an error leaves what it was given
- * as it was, and only a split asks for memory. CONTRACT.md lists the tests of all others.
+ * Promises of every function of range_lock.h: it keeps errno, an error leaves its arguments
+ * unchanged, and only a split asks for memory. CONTRACT.md lists the tests of all other promises.
  */
 #include "actors.h"
 
@@ -14,7 +14,7 @@
 
 enum { OTHER = 4711 }; /* no function sets errno to this */
 
-/* What a thread gets that waits for its own range until a deadline. */
+/* The result for a thread that waits for its own range until a deadline. */
 static int own_range_waited_for(void)
 {
 	return checked_build ? EDEADLK : ETIMEDOUT;
@@ -28,7 +28,7 @@ static int own_range_waited_for(void)
 	} while (0)
 #define CHECK_RESULT(call, result) CHECK_ERRNO(CHECK_EQ(call, result))
 
-/* Each shares a key with the one before and the one behind. */
+/* Each range shares a key with the one before and the one behind. */
 static void check_errors(struct range_lock *lock, struct range_hold *held)
 {
 	static const struct timespec past = { 1, 0 };
@@ -53,7 +53,7 @@ static void check_errors(struct range_lock *lock, struct range_hold *held)
 static int look_at_one(const struct range_info *info, void *arg)
 {
 	*(uint64_t *)arg += info->end - info->start;
-	errno = EDOM; /* the caller's own business, but not the lock's */
+	errno = EDOM; /* the caller's code may set errno; the lock must not */
 	return 0;
 }
 
@@ -73,7 +73,7 @@ static void check_changes(struct range_lock *lock, struct range_hold *held)
 	CHECK_RESULT(range_tryextend(lock, held, 10, 20), 0);
 }
 
-/* Also where a futex is waited for and a system call fails. */
+/* Also where the call waits for a futex and a system call fails. */
 static void check_waits(struct range_lock *lock)
 {
 	struct timespec soon = time_after(CLOCK_MONOTONIC, SECOND / 500);
@@ -128,7 +128,7 @@ static bool same(const struct range_hold *range, uint64_t start, uint64_t end, e
 	return range->start == start && range->end == end && range->mode == mode;
 }
 
-TEST(contract_range_lock, an_error_leaves_a_held_range_as_it_was)
+TEST(contract_range_lock, an_error_leaves_a_held_range_unchanged)
 {
 	for (int mode = RANGE_READ; mode <= RANGE_WRITE; mode++) {
 		struct range_lock lock = RANGE_LOCK_INITIALIZER;
@@ -163,7 +163,10 @@ TEST(contract_range_lock, an_error_leaves_a_held_range_as_it_was)
 	}
 }
 
-/* The storage of a range that was not acquired can be used at once: the checked build would say so. */
+/*
+ * The caller can use the storage of a range that was not acquired at once: the checked build would
+ * report it otherwise.
+ */
 TEST(contract_range_lock, an_error_leaves_the_storage_of_a_range_to_its_caller)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER, other = RANGE_LOCK_INITIALIZER;
@@ -198,8 +201,8 @@ TEST(contract_range_lock, an_error_leaves_the_storage_of_a_range_to_its_caller)
 	check_quiet_and_destroy(&other);
 }
 
-/* The hooks are those of a lock that may not split: so each call of them is one too many. */
-TEST(contract_range_lock, nothing_but_a_split_asks_for_memory)
+/* The hooks belong to a lock that may not split, so each call of them is an error. */
+TEST(contract_range_lock, only_a_split_asks_for_memory)
 {
 	struct range_lock_attr attr;
 	struct range_lock lock;
@@ -299,7 +302,7 @@ void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset);
 int __wrap_munmap(void *memory, size_t size);
 
-/* The linker puts these in place of the functions of the C library, here and in the library. */
+/* The linker replaces the functions of the C library by these, here and in the library. */
 void *__wrap_malloc(size_t size)
 {
 	atomic_fetch_add(&mallocs, 1);
@@ -324,7 +327,7 @@ int __wrap_munmap(void *memory, size_t size)
 	return __real_munmap(memory, size);
 }
 
-/* Splits, too, so that the lock can be used inside malloc(). */
+/* Nor do splits call it, so the lock can be used inside malloc(). */
 TEST(contract_range_lock, malloc_is_never_called)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
@@ -344,7 +347,7 @@ TEST(contract_range_lock, malloc_is_never_called)
 	CHECK_EQ(atomic_load(&mallocs), before);
 }
 
-TEST(contract_range_lock, without_hooks_what_was_mapped_is_unmapped_by_destroy)
+TEST(contract_range_lock, without_hooks_destroy_unmaps_all_mapped_memory)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	size_t before = atomic_load(&mapped), with_leaves;
@@ -357,7 +360,7 @@ TEST(contract_range_lock, without_hooks_what_was_mapped_is_unmapped_by_destroy)
 }
 #endif
 
-TEST(contract_range_lock, memory_is_given_back_by_destroy_only)
+TEST(contract_range_lock, only_destroy_frees_memory)
 {
 	struct range_lock_attr attr;
 	struct memory_books books;
@@ -384,7 +387,7 @@ TEST(contract_range_lock, memory_is_given_back_by_destroy_only)
 
 enum { LEAVES = 8 };
 
-/* All memory of a lock that threads share, but for one leaf. */
+/* All memory of a lock that threads share, except for one leaf. */
 struct shared {
 	struct range_lock lock;
 	unsigned char forest[offsetof(struct range__forest, entries)];
@@ -408,7 +411,7 @@ static void look(struct range_lock *lock, struct shared *shared, const struct ra
 	}
 }
 
-TEST(contract_range_lock, in_a_leaf_of_its_own_a_thread_writes_to_nothing_else)
+TEST(contract_range_lock, a_thread_that_has_a_leaf_to_itself_writes_only_to_that_leaf)
 {
 	static struct shared before, after;
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
@@ -427,7 +430,7 @@ TEST(contract_range_lock, in_a_leaf_of_its_own_a_thread_writes_to_nothing_else)
 	check_quiet_and_destroy(&lock);
 }
 
-/* A lock in a page of its own, which goes as soon as it may. */
+/* A lock in a page of its own, which is unmapped as early as allowed. */
 struct doomed {
 	struct range_lock *lock;
 	struct range_hold *held;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two copies of the library in one process. A lock that one of them uses is refused by the other,
+ * Two copies of the library in one process. A lock that one copy uses is refused by the other copy,
  * which would not see a reader that is published in the first one's slots.
  */
 #include "copies.h"
@@ -21,7 +21,7 @@ static struct range_lock lock = RANGE_LOCK_INITIALIZER;
 static struct range_hold reader, range, upper;
 static const struct lock_functions *first, *second;
 
-/* Any number of times, also for a module that is loaded already. */
+/* May be called any number of times, also for a module that is loaded already. */
 static const struct copy_module *module(const char *file)
 {
 	return file ? load_module(file) : &program;
@@ -40,7 +40,7 @@ static void take_by(const struct lock_functions *copy, struct range_hold *taken,
 	CHECK_EQ(copy->trylock(&lock, taken, 0, 10, mode), 0);
 }
 
-/* Through the first copy: held, in one of its slots. */
+/* Holds a range through the first copy, in one of its slots. */
 static void publish_reader(void)
 {
 	struct range_lock_stats stats;
@@ -56,7 +56,7 @@ static void publish_reader(void)
 	CHECK(range__hold(&reader)->how & RANGE__SLOT);
 }
 
-/* What the result is does not matter: the call is not to return. */
+/* The result does not matter: the call must not return. */
 
 static void lock_it(void)
 {
@@ -184,7 +184,7 @@ static void check_all_refused(const char *first_file, const char *second_file,
 	for (int i = 0; i < NR_USES; i++)
 		check_refused("range_lock", uses[i].use, uses[i].name, first_name, second_name);
 	first->unlock(&lock, &reader);
-	/* The writer may be alone: it would get its range if it were not refused. */
+	/* The writer may be alone: without the refusal it would get its range. */
 	check_refused("range_lock", trylock_it, "range_trylock() of a quiet lock", first_name,
 		      second_name);
 	take_by(first, &reader, RANGE_WRITE);
@@ -227,7 +227,7 @@ static void use_by_both(void)
 	trylock_it();
 }
 
-TEST(copies, the_first_use_of_any_kind_makes_a_lock_a_copys_own)
+TEST(copies, the_first_use_of_any_kind_binds_a_lock_to_the_copy)
 {
 	if (!modules_load(COPY_A))
 		return;
@@ -261,7 +261,7 @@ static void race(void)
 		pthread_join(threads[i], NULL);
 }
 
-TEST(copies, of_two_that_use_a_lock_first_at_the_same_time_one_is_refused)
+TEST(copies, of_two_copies_that_first_use_a_lock_at_the_same_time_one_is_refused)
 {
 	if (!modules_load(COPY_A))
 		return;
@@ -271,7 +271,7 @@ TEST(copies, of_two_that_use_a_lock_first_at_the_same_time_one_is_refused)
 			      COPY_B);
 }
 
-TEST(copies, a_lock_that_was_destroyed_is_free_for_another_one)
+TEST(copies, a_destroyed_lock_is_free_for_another_copy)
 {
 	if (!modules_load(COPY_A))
 		return;
@@ -287,7 +287,7 @@ TEST(copies, a_lock_that_was_destroyed_is_free_for_another_one)
 	CHECK_EQ(second->destroy(&lock), 0);
 }
 
-TEST(copies, a_lock_that_was_only_initialised_is_free_for_another_one)
+TEST(copies, a_lock_that_was_only_initialised_is_free_for_another_copy)
 {
 	if (!modules_load(COPY_A))
 		return;
@@ -297,7 +297,7 @@ TEST(copies, a_lock_that_was_only_initialised_is_free_for_another_one)
 	CHECK_EQ(second->destroy(&lock), 0);
 }
 
-/* A failed check ends a child with another status than 0. */
+/* A failed check gives the child another status than 0. */
 static void check_succeeds(void (*use)(void))
 {
 	char errors[4096];
@@ -322,7 +322,7 @@ static void use_again(void)
 	first->unlock(&lock, &range);
 }
 
-TEST(copies, the_child_of_fork_goes_on_with_its_copy_or_makes_the_lock_anew_for_any)
+TEST(copies, the_child_of_fork_uses_the_lock_with_its_copy_or_initialises_it_for_any_copy)
 {
 	if (!modules_load(COPY_A))
 		return;
@@ -369,7 +369,7 @@ static void use_what_is_no_lock(void)
 	trylock_it();
 }
 
-TEST(copies, what_was_not_initialised_is_not_taken_for_the_lock_of_another_one)
+TEST(copies, a_copy_does_not_take_uninitialised_memory_for_another_copy_s_lock)
 {
 	char errors[4096];
 

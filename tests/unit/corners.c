@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Corners of the lock that its tests at large reach only by a rare chance, or whose loss only costs
- * time: each was found by a mutant that all other tests let live (mutants/RESULTS.md).
+ * Corner cases of the lock that its broad tests reach only by a rare chance, or whose failure only
+ * costs time. A mutant that survived all other tests revealed each (mutants/RESULTS.md).
  */
 #include "actors.h"
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
-#include "range_lock/waiters.h"
 #include "range_lock/leaf.h"
+#include "range_lock/waiters.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static struct range__leaf *root_of(struct range_lock *lock)
 }
 
 #ifdef __linux__
-/* As /proc shows it: 'S' while the thread sleeps. */
+/* The state in /proc: 'S' while the thread sleeps. */
 static char state_of(pid_t thread)
 {
 	char path[64], text[256] = "";
@@ -55,7 +55,7 @@ static void *lock_the_leaf(void *arg)
 	return NULL;
 }
 
-/* It does not spin until then: its holder may have a lower priority. */
+/* The thread does not spin until then: the leaf's holder may have a lower priority. */
 TEST(corners, a_thread_that_waits_for_a_locked_leaf_sleeps)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
@@ -66,7 +66,7 @@ TEST(corners, a_thread_that_waits_for_a_locked_leaf_sleeps)
 	range__leaf_lock(root_of(&lock));
 	thread = thread_start(lock_the_leaf, &sleeper);
 	AWAIT(atomic_load(&sleeper.thread));
-	/* Twice in a row: it may have been preempted on the way. */
+	/* Twice in a row: a single sleep may come from something else on the way. */
 	do {
 		first = second;
 		sched_yield();
@@ -86,8 +86,8 @@ static void fill(struct range__hold *range, uint64_t start, uint64_t end)
 	range->mode = RANGE_WRITE;
 }
 
-/* By hand, as three nodes that no tree of the library would have. */
-TEST(corners, the_validator_of_trees_sees_a_tree_that_leans_to_either_side)
+/* Three nodes linked by hand, as in no tree of the library. */
+TEST(corners, the_tree_validator_detects_a_tree_that_leans_to_either_side)
 {
 	for (int to_right = 0; to_right < 2; to_right++) {
 		struct range__hold ranges[3];
@@ -118,7 +118,7 @@ TEST(corners, the_validator_of_trees_sees_a_tree_that_leans_to_either_side)
 	}
 }
 
-/* A leaf [100, 200) of a lock of its own, in which [100, 110) is held and two wait. */
+/* A leaf [100, 200) of a lock of its own, in which [100, 110) is held and two waiters wait. */
 struct sample {
 	struct range_lock lock;
 	struct range__leaf *leaf;
@@ -160,7 +160,7 @@ static void end(struct sample *sample)
 	check_quiet_and_destroy(&sample->lock);
 }
 
-TEST(corners, the_validator_of_leaves_sees_wrong_counts_and_orders_of_waiters)
+TEST(corners, the_leaf_validator_detects_wrong_counts_and_orders_of_waiters)
 {
 	struct sample s;
 
@@ -184,7 +184,7 @@ TEST(corners, the_validator_of_leaves_sees_wrong_counts_and_orders_of_waiters)
 	end(&s);
 }
 
-TEST(corners, the_validator_of_leaves_sees_waiters_without_a_cause)
+TEST(corners, the_leaf_validator_detects_waiters_without_a_cause)
 {
 	struct sample s;
 
@@ -193,7 +193,10 @@ TEST(corners, the_validator_of_leaves_sees_waiters_without_a_cause)
 	CHECK(!is_valid(&s));
 	s.held.end = 101;
 	range__leaf_record(s.leaf, &s.held);
-	/* The second one does not conflict with it, and the first one is not WOKEN. */
+	/*
+	 * The second waiter does not conflict with the held range, and the first waiter is not
+	 * WOKEN.
+	 */
 	CHECK(!is_valid(&s));
 	range__leaf_erase(s.leaf, &s.held);
 	s.held.end = 110;
@@ -201,8 +204,8 @@ TEST(corners, the_validator_of_leaves_sees_waiters_without_a_cause)
 	end(&s);
 }
 
-/* By node 0 in its first leaf, by node 1 in its last one, and in no tree between. */
-TEST(corners, the_validator_of_leaves_sees_what_is_recorded_by_the_wrong_node)
+/* A range has node 0 in its first leaf, node 1 in its last leaf, and none in a leaf between. */
+TEST(corners, the_leaf_validator_detects_a_range_recorded_by_the_wrong_node)
 {
 	static const uint64_t bounds[2][2] = { { 150, 300 }, { 50, 150 } };
 
@@ -212,7 +215,10 @@ TEST(corners, the_validator_of_leaves_sees_what_is_recorded_by_the_wrong_node)
 
 		begin(&s);
 		fill(&across, bounds[which][0], bounds[which][1]);
-		/* Nothing is held below its start. */
+		/*
+		 * A range that reaches below the leaf's start, beside the held range: both are
+		 * readers.
+		 */
 		if (which)
 			across.mode = s.held.mode = RANGE_READ;
 		range__tree_update(&s.leaf->held, &s.held.node[0]);
@@ -227,7 +233,7 @@ TEST(corners, the_validator_of_leaves_sees_what_is_recorded_by_the_wrong_node)
 	}
 }
 
-TEST(corners, the_validator_of_leaves_sees_what_is_held_beside_a_writer_that_covers)
+TEST(corners, the_leaf_validator_detects_a_range_held_beside_a_covering_writer)
 {
 	struct range__hold over;
 	struct sample s;
@@ -243,7 +249,7 @@ TEST(corners, the_validator_of_leaves_sees_what_is_held_beside_a_writer_that_cov
 	range__leaf_record(s.leaf, &over);
 	range__leaf_record(s.leaf, &over);
 	CHECK_EQ(s.leaf->covers, 2);
-	/* What is held in it is a writer. */
+	/* The range held in the leaf is a writer's. */
 	CHECK(!is_valid(&s));
 	s.held.mode = RANGE_READ;
 	range__tree_update(&s.leaf->held, &s.held.node[0]);

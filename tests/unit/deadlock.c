@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the checked build says of threads that wait for each other. */
+/* What the checked build reports about threads that wait for each other. */
 #include "actors.h"
 #include "child.h"
 #include "nobody.h"
@@ -57,13 +57,13 @@ static void run_and_capture(void (*run)(void), char errors[4096])
 		test_fail(__FILE__, __LINE__, "status %#x and: %s", (unsigned int)status, errors);
 }
 
-/* The first line of what a child said. */
+/* Prints the first line of a child's output, its seed. */
 static void show_seed(const char *errors)
 {
 	fprintf(stderr, "%.*s\n", (int)strcspn(errors, "\n"), errors);
 }
 
-/* A thread that holds one range and is told to wait for another; it then lets go of both. */
+/* A thread that holds one range, waits for another on request, and then releases both. */
 struct party {
 	struct range_hold first, second;
 	uint64_t start, end;
@@ -104,7 +104,7 @@ static void party_start(struct party *p, uint64_t start, uint64_t end, uint64_t 
 	AWAIT(atomic_load(&p->holds));
 }
 
-/* It waits, or has been told that it must not. */
+/* Returns once the thread waits, or was refused. */
 static void party_go_on(struct party *p)
 {
 	uint64_t waits = lock_stats(&lock).waits;
@@ -120,7 +120,7 @@ static int party_finish(struct party *p)
 	return p->result;
 }
 
-/* n threads, each of which holds a place and waits for the next one's. */
+/* n threads: each holds a place and waits for that of the next thread. */
 static void go_round(unsigned int n, enum range_fairness fairness)
 {
 	struct party parties[8];
@@ -167,14 +167,14 @@ static void check_report(void (*run)(void), unsigned int n)
 	CHECK_EQ(count(errors, ": [0x11, 0x13) for writing, waits"), 1);
 }
 
-TEST(deadlock, the_thread_that_closes_a_cycle_is_told_and_the_others_go_on)
+TEST(deadlock, the_thread_that_closes_a_cycle_is_refused_and_the_others_go_on)
 {
 	check_report(two, 2);
 	check_report(three, 3);
 	check_report(three_in_fifo, 3);
 }
 
-/* Each waits for the next, but the last does not wait. */
+/* Each thread waits for the next, but the last one does not wait. */
 static void chain(void)
 {
 	struct party parties[3];
@@ -187,7 +187,7 @@ static void chain(void)
 	for (unsigned int i = 0; i < 3; i++)
 		party_go_on(&parties[i]);
 	for (unsigned int i = 0; i < 3; i++) {
-		/* Another look of each. */
+		/* Each of them looks for a cycle once more. */
 		CHECK(range__deadlock_look(range__hold(&parties[i].second)->checked_wait));
 		CHECK(!atomic_load(&parties[i].through));
 	}
@@ -197,7 +197,7 @@ static void chain(void)
 	check_quiet_and_destroy(&lock);
 }
 
-/* A cycle in which one gives up. */
+/* A cycle in which one waiter gives up. */
 static void timed(void)
 {
 	struct timespec soon;
@@ -215,7 +215,7 @@ static void timed(void)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(deadlock, nothing_is_said_where_waits_will_end)
+TEST(deadlock, waits_that_will_end_cause_no_report)
 {
 	char errors[4096];
 
@@ -226,8 +226,8 @@ TEST(deadlock, nothing_is_said_where_waits_will_end)
 }
 
 /*
- * A thread holds [0, 10) and waits for [20, 30), which nobody has: but a waiter for all of it came
- * before, and is starving. Addresses ascend, and still it is a deadlock.
+ * A thread holds [0, 10) and waits for [20, 30), which is free: but an earlier waiter, for all of
+ * [0, 30), is starving. Addresses ascend, and still it is a deadlock.
  */
 static void behind_starving(bool starving_first)
 {
@@ -313,7 +313,7 @@ static void queue(struct range_lock *in, uint64_t thread, struct pretended *p, u
 {
 	static uint64_t time;
 
-	memset(p, 0xa5, sizeof *p); /* nothing needs to be initialised */
+	memset(p, 0xa5, sizeof *p); /* the search needs no field that queue_set() leaves unset */
 	p->range.start = start;
 	p->range.end = end;
 	p->range.mode = mode;
@@ -335,7 +335,7 @@ static void dequeue(struct range_lock *in, struct pretended *p)
 	range__deadlock_leave(&p->wait, 0);
 }
 
-TEST(deadlock, who_waited_for_the_one_that_is_told_goes_on)
+TEST(deadlock, a_thread_that_waits_for_the_refused_one_goes_on)
 {
 	struct range_hold held[2];
 	struct pretended waits[2];
@@ -346,15 +346,15 @@ TEST(deadlock, who_waited_for_the_one_that_is_told_goes_on)
 	hold(&lock, 102, &held[1], 20, 30);
 	queue(&lock, 101, &waits[0], 25, 40, RANGE_WRITE, false, false);
 	queue(&lock, 102, &waits[1], 5, 15, RANGE_WRITE, true, false);
-	/* With a deadline, so that it does not look by itself. */
+	/* With a deadline, so that it does not look for a cycle itself. */
 	actor_queue_timed(&behind, &lock, 10, 15, RANGE_WRITE, 3600 * SECOND);
-	/* Not the one that looks, but the one that came last. */
+	/* The look refuses the waiter that came last, not the one that looks. */
 	CHECK(range__deadlock_look(&waits[0].wait));
 	CHECK_EQ(state_of(&waits[0]), RANGE_WAITING);
 	CHECK_EQ(state_of(&waits[1]), RANGE_DEADLOCKED);
 	actor_await(&behind);
 	check_valid(&lock);
-	/* Once is enough. */
+	/* One waiter is refused, and only once. */
 	CHECK(range__deadlock_look(&waits[0].wait));
 	CHECK(range__deadlock_look(&waits[1].wait));
 	CHECK_EQ(state_of(&waits[0]), RANGE_WAITING);
@@ -400,14 +400,14 @@ static void init_leaves(void)
 	mmrange__thread = self;
 }
 
-/* The range of one of two threads, each of which waits for the other one's. */
+/* The range of one of two threads, each of which waits for the other thread's range. */
 struct span {
 	uint64_t start, end;
 };
 
 /*
- * Thread 101 holds and thread 102 waits as it says; 102 holds [95, 96), which 101 waits for. Whichever of
- * the two looks, the last to come is told.
+ * Thread 101 holds the range held, and thread 102 waits for the range wanted. Thread 102 holds [95,
+ * 96), for which 101 waits. Whether 101 or 102 looks, the waiter that came last is refused.
  */
 static void check_two(struct span held, struct span wanted)
 {
@@ -434,7 +434,7 @@ static void check_two(struct span held, struct span wanted)
 	}
 }
 
-/* The thread waits in the first leaf of what is held, in the last one, or between. */
+/* The thread waits in the first leaf of the held range, in its last leaf, or between them. */
 TEST(deadlock, a_cycle_through_a_range_over_several_leaves_is_found)
 {
 	static const struct span held[] = { { 5, 15 }, { 5, 35 }, { 0, 90 } };
@@ -444,12 +444,12 @@ TEST(deadlock, a_cycle_through_a_range_over_several_leaves_is_found)
 		check_two(held[i], (struct span){ held[i].end - 1, held[i].end });
 		check_two(held[i], (struct span){ 10, 12 });
 	}
-	/* Both ends are in leaves that it covers. */
+	/* Both ends of the wanted range are in leaves that the held range covers. */
 	check_two((struct span){ 5, 65 }, (struct span){ 25, 45 });
 	check_two((struct span){ 45, 46 }, (struct span){ 5, 85 });
 }
 
-/* It stands in the queue of a leaf where something else is in its way, which will go. */
+/* The waiter is in the queue of a leaf in which another range blocks it for a while. */
 TEST(deadlock, a_cycle_is_found_in_a_leaf_other_than_that_of_the_queue)
 {
 	struct range_hold held[3];
@@ -471,7 +471,7 @@ TEST(deadlock, a_cycle_is_found_in_a_leaf_other_than_that_of_the_queue)
 	check_quiet_and_destroy(&lock);
 }
 
-/* A reader came into that leaf by a slot, after the writer had begun to wait. */
+/* A reader entered that leaf by a slot, after the writer had begun to wait. */
 TEST(deadlock, a_cycle_through_a_reader_in_a_slot_is_found)
 {
 	struct range_hold held[2], read;
@@ -500,8 +500,9 @@ TEST(deadlock, a_cycle_through_a_reader_in_a_slot_is_found)
 }
 
 /*
- * Thread 102 waits for [21, 22), where nothing is held, behind the claim of 103, which stands in the
- * queue of another leaf, and waits for 101, which waits for 102. Without the claim there is no cycle.
+ * Thread 102 waits for [21, 22), where no range is held, behind the claim of 103. Thread 103 is in
+ * the queue of another leaf and waits for 101, which waits for 102. Without the claim there is no
+ * cycle.
  */
 TEST(deadlock, a_cycle_through_a_claim_is_found)
 {
@@ -527,7 +528,9 @@ TEST(deadlock, a_cycle_through_a_claim_is_found)
 	}
 }
 
-/* A range that waits for 103, which will go, and one that waits for 102, which waits for 101. */
+/*
+ * One range waits for 103, which will release, and one waits for 102, which waits for 101.
+ */
 TEST(deadlock, a_cycle_through_one_range_of_a_set_is_found)
 {
 	for (int looks = 0; looks < 2; looks++) {
@@ -563,7 +566,7 @@ TEST(deadlock, a_cycle_through_one_range_of_a_set_is_found)
 	}
 }
 
-/* Any of its ranges may conflict; what lies between them may be the thread's own. */
+/* Any range of the set may conflict; the thread may hold ranges between them. */
 static void want_several(void)
 {
 	for (uint64_t taken = 0; taken < 5; taken++) {
@@ -582,7 +585,7 @@ static void want_several(void)
 	}
 }
 
-TEST(deadlock, a_set_of_which_the_thread_has_one_already_is_refused)
+TEST(deadlock, a_set_with_a_range_that_the_thread_already_holds_is_refused)
 {
 	char errors[4096];
 
@@ -608,7 +611,7 @@ static void want_in_a_covered_leaf(void)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(deadlock, a_thread_that_wants_what_its_own_range_covers_is_told)
+TEST(deadlock, a_thread_that_wants_a_key_inside_its_own_range_is_refused)
 {
 	char errors[4096];
 
@@ -617,8 +620,8 @@ TEST(deadlock, a_thread_that_wants_what_its_own_range_covers_is_told)
 }
 
 /*
- * The last to come is in two cycles, and is not the one that is told: a waiter that came before is
- * not in both. So both of the others are told.
+ * The earliest waiter is in two cycles. The latest waiter of each cycle is refused, so both of the
+ * others are refused.
  */
 TEST(deadlock, each_of_several_cycles_is_broken)
 {
@@ -643,10 +646,10 @@ TEST(deadlock, each_of_several_cycles_is_broken)
 }
 
 /*
- * A waiter that is starving has been queued, and its thread is about to register its wait: a look
- * says that it is to be repeated, and then finds the cycle.
+ * A starving waiter has been queued, and its thread is about to register its wait. A look reports
+ * that it must be repeated, and the repeated look finds the cycle.
  */
-TEST(deadlock, a_look_is_repeated_until_it_sees_who_has_just_queued)
+TEST(deadlock, a_look_is_repeated_until_it_sees_a_newly_queued_waiter)
 {
 	struct range_hold held;
 	struct pretended starving, climber;
@@ -668,7 +671,7 @@ TEST(deadlock, a_look_is_repeated_until_it_sees_who_has_just_queued)
 	check_quiet_and_destroy(&lock);
 }
 
-/* The oracle: who must wait for whom, from the definition, and whether it leads back. */
+/* The oracle: which thread waits for which, by definition, and whether that leads back. */
 
 enum { PLAYERS = 7 };
 
@@ -734,7 +737,7 @@ static void set_up(struct game *g, uint64_t *seed, unsigned int nr_locks)
 	find_needs(g);
 }
 
-/* Each one that is told was in a cycle with the one that looks, and no such cycle is left. */
+/* Each waiter that is refused was in a cycle with the one that looks, and no such cycle is left. */
 static unsigned int check_told(struct game *g, unsigned int looks)
 {
 	unsigned int told = 0;
@@ -783,17 +786,17 @@ static void play_many(const char *test, unsigned int nr_locks)
 	CHECK(told > rounds / 20 && told < rounds - rounds / 20);
 }
 
-TEST(deadlock, what_is_found_in_random_states_agrees_with_the_definition)
+TEST(deadlock, cycles_found_in_random_states_agree_with_the_definition)
 {
 	play_many("deadlock/one_lock", 1);
 }
 
-TEST(deadlock, what_is_found_in_random_states_of_three_locks_agrees_with_the_definition)
+TEST(deadlock, cycles_found_in_random_states_of_three_locks_agree_with_the_definition)
 {
 	play_many("deadlock/three_locks", LOCKS);
 }
 
-/* Threads that take a second range without a thought, and start again when they are told to. */
+/* Threads that take a second range in any order, and start again when a call is refused. */
 
 static void *be_careless(void *arg)
 {
@@ -817,7 +820,7 @@ static void *be_careless(void *arg)
 	return NULL;
 }
 
-/* The same with two sets of two ranges each, which may lie over several leaves. */
+/* The same with two sets of two ranges each, which may span leaves. */
 static void *be_careless_with_sets(void *arg)
 {
 	uint64_t seed = *(uint64_t *)arg;
@@ -865,7 +868,7 @@ static void run_careless_threads(void)
 	}
 }
 
-TEST(deadlock, threads_that_start_again_when_told_are_never_stuck)
+TEST(deadlock, threads_that_start_again_when_refused_are_never_stuck)
 {
 	char errors[4096];
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The checked build does little work for those that wait: it is counted, not timed. */
+/* The checked build does little work for waiters: the test counts it, and does not time it. */
 #include "actors.h"
 #include "nobody.h"
 
 #include "range_lock/checked.h"
-#include "range_lock/deadlock_register.h"
 #include "range_lock/deadlock.h"
+#include "range_lock/deadlock_register.h"
 #include "range_lock/forest.h"
 
 #include <limits.h>
@@ -15,7 +15,7 @@ enum { THREADS = 4000 };
 
 static struct range_lock lock;
 
-/* Calls of all threads but the test's own. The linker makes them of these, --wrap. */
+/* Counts calls of all threads but the test's own. The linker redirects the calls, by --wrap. */
 static _Thread_local bool is_counted = true;
 static atomic_uint mutex_locks, parks, timed_parks;
 
@@ -90,7 +90,7 @@ static void drain(enum range_fairness fairness, unsigned int n)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(deadlock_cost, waiters_that_hold_nothing_drain_in_a_few_lock_operations_each)
+TEST(deadlock_cost, waiters_that_hold_no_range_drain_in_a_few_lock_operations_each)
 {
 	unsigned int n = test_scale(THREADS);
 
@@ -100,9 +100,9 @@ TEST(deadlock_cost, waiters_that_hold_nothing_drain_in_a_few_lock_operations_eac
 		       atomic_load(&mutex_locks), atomic_load(&parks), range__deadlock_steps);
 		/* Three for the range, two for the wait, and one for each of a few looks. */
 		CHECK(atomic_load(&mutex_locks) <= 10 * n);
-		/* None of them gets up to look now and then. */
+		/* No waiter wakes up periodically to look. */
 		CHECK_EQ(atomic_load(&timed_parks), 0);
-		/* A waiter that becomes starving has nothing before it but the holder. */
+		/* A waiter that becomes starving has only the holder before it. */
 		CHECK(range__deadlock_steps <= 10 * n);
 	}
 }
@@ -129,7 +129,7 @@ static void hold_and_queue(struct pretended *p, uint64_t thread, uint64_t start,
 	range__deadlock_register(&p->wait);
 }
 
-/* What the last one's look costs, if waiter i of n waits for [start(i), end(i)). */
+/* What the look of the last waiter costs, if waiter i of n waits for [start(i), end(i)). */
 static uint64_t look_of_last(unsigned int n, uint64_t (*start)(uint64_t i),
 			     uint64_t (*end)(uint64_t i))
 {
@@ -178,7 +178,7 @@ static uint64_t falling(uint64_t i)
 	return 10000 - i;
 }
 
-TEST(deadlock_cost, a_look_goes_through_the_queue_a_few_times_at_most)
+TEST(deadlock_cost, a_look_walks_the_queue_at_most_a_few_times)
 {
 	unsigned int n = test_scale(THREADS);
 

@@ -14,7 +14,7 @@ enum { LOCKS = 3 };
 static struct range_lock locks[LOCKS];
 static atomic_uint writes;
 
-/* The linker makes these of write(), --wrap. */
+/* The linker redirects write() to these, by --wrap. */
 ssize_t __real_write(int file, const void *data, size_t size);
 ssize_t __wrap_write(int file, const void *data, size_t size);
 
@@ -84,7 +84,7 @@ static void run_and_capture(void (*run)(void), char errors[8192])
 		test_fail(__FILE__, __LINE__, "status %#x and: %s", (unsigned int)status, errors);
 }
 
-/* A thread that holds a range of one lock, and is told to wait for one of another lock. */
+/* A thread that holds a range of one lock, and waits for a range of another lock on request. */
 struct party {
 	struct range_hold first, second;
 	struct range_lock *in, *next;
@@ -136,7 +136,7 @@ static void party_start(struct party *p, struct range_lock *in, uint64_t start, 
 	AWAIT(atomic_load(&p->holds));
 }
 
-/* Returns when it waits, or has been told that it must not. */
+/* Returns once the thread waits, or was refused. */
 static void party_go_on(struct party *p, struct range_lock *next, uint64_t start, uint64_t end)
 {
 	uint64_t waits = lock_stats(next).waits;
@@ -155,7 +155,7 @@ static int party_finish(struct party *p)
 	return p->result;
 }
 
-/* n threads, each of which holds a range of a lock and waits for one of the next lock. */
+/* n threads: each holds a range of a lock and waits for a range of the next lock. */
 static void go_round(unsigned int n, bool mixed)
 {
 	struct party parties[LOCKS];
@@ -213,7 +213,7 @@ static void check_report(void (*run)(void), unsigned int n)
 	}
 }
 
-TEST(deadlock_locks, the_thread_that_closes_a_cycle_over_locks_is_told)
+TEST(deadlock_locks, the_thread_that_closes_a_cycle_over_locks_is_refused)
 {
 	check_report(two, 2);
 	check_report(two_of_different_fairness, 2);
@@ -222,8 +222,8 @@ TEST(deadlock_locks, the_thread_that_closes_a_cycle_over_locks_is_told)
 }
 
 /*
- * The climber waits in a lock behind a starving waiter, which waits for what the holder holds, which
- * waits in another lock for what the climber holds.
+ * The climber waits in a lock behind a starving waiter, which waits for the holder's range. The
+ * holder waits in another lock for the climber's range.
  */
 static void climb(bool starving_first)
 {
@@ -309,7 +309,7 @@ static void with_a_deadline(void)
 	}
 }
 
-TEST(deadlock_locks, nothing_is_said_where_a_wait_in_the_cycle_has_a_deadline)
+TEST(deadlock_locks, a_cycle_with_a_timed_wait_causes_no_report)
 {
 	char errors[8192];
 
@@ -317,7 +317,7 @@ TEST(deadlock_locks, nothing_is_said_where_a_wait_in_the_cycle_has_a_deadline)
 	CHECK(!strstr(errors, "deadlock"));
 }
 
-/* The thread that reports is canceled after its call, and not in it. */
+/* The reporting thread is canceled after its call, and not in it. */
 static void *meet_a_canceled_thread(void *arg)
 {
 	struct party parties[2];
@@ -367,7 +367,7 @@ static void long_cycle(void)
 	check_quiet_and_destroy(&locks[0]);
 }
 
-TEST(deadlock_locks, a_report_without_room_for_all_says_how_many_are_missing)
+TEST(deadlock_locks, a_report_without_room_for_all_threads_counts_the_missing_ones)
 {
 	char errors[8192];
 
@@ -379,8 +379,8 @@ TEST(deadlock_locks, a_report_without_room_for_all_says_how_many_are_missing)
 }
 
 /*
- * The second party waits behind a starving waiter, whose wait ends when the search has come to it and
- * has not yet seen what it waits for: which is the first party, that waits for the second one.
+ * The second party waits behind a starving waiter. That waiter's wait ends when the search has come
+ * to it and has not yet seen its cause: the first party, which waits for the second one.
  */
 static void cancel_in_a_search(void)
 {

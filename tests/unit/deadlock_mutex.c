@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Cycles over ranges and over mutexes of the program, which it tells the library about. */
+/* Cycles over ranges and over mutexes of the program, of which it informs the library. */
 #include "actors.h"
 #include "child.h"
 #include "forks.h"
 
 #include "range_lock/deadlock.h"
-#include "range_lock/mutex_owner.h"
-#include "range_lock/leaf.h"
 #include "range_lock/deadlock_register.h"
+#include "range_lock/leaf.h"
+#include "range_lock/mutex_owner.h"
 
 #include <errno.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static void wait_for_itself(void)
 	range_lock_mutex_unlocked(&mutexes[0]);
 }
 
-TEST(deadlock_mutex, other_builds_than_the_checked_one_do_nothing)
+TEST(deadlock_mutex, unchecked_builds_do_nothing)
 {
 	char errors[8192];
 
@@ -79,7 +79,7 @@ static unsigned int count(const char *text, const char *what)
 	return n;
 }
 
-/* What threads hold and wait for: a mutex, or the key i. */
+/* An object that threads hold and wait for: a mutex, or the key i. */
 struct thing {
 	bool is_mutex;
 	unsigned int i;
@@ -143,7 +143,7 @@ static void end_things(void)
 	check_quiet_and_destroy(&lock);
 }
 
-/* A thread that holds one thing, does what prepare says, and is told to wait for another one. */
+/* A thread that holds one thing, calls prepare, and waits for another one on request. */
 struct party {
 	struct thing first, second;
 	void (*prepare)(void);
@@ -195,7 +195,7 @@ static bool waits(const struct party *p)
 	return is_known;
 }
 
-/* Returns when it waits, or is through: true. */
+/* Returns when the thread waits (false) or is done (true). */
 static bool party_go_on(struct party *p, struct thing second)
 {
 	p->second = second;
@@ -213,7 +213,7 @@ static int party_finish(struct party *p)
 	return p->result;
 }
 
-/* Thread i holds thing i of n and waits for the next one; the last one to wait is told. */
+/* Thread i holds thing i of n and waits for the next one; the last one to wait is refused. */
 static void go_round(unsigned int n, unsigned int are_mutexes, unsigned int last)
 {
 	struct party parties[THINGS];
@@ -268,7 +268,7 @@ static void note_all(unsigned int n, unsigned int are_mutexes, unsigned int last
 	note_round(n, are_mutexes);
 }
 
-TEST(deadlock_mutex, whichever_wait_closes_a_cycle_is_told_and_the_others_go_on)
+TEST(deadlock_mutex, the_wait_that_closes_a_cycle_is_refused_and_the_others_go_on)
 {
 	static char errors[200000];
 
@@ -297,7 +297,7 @@ static void wait_for_own(void)
 	end_things();
 }
 
-TEST(deadlock_mutex, a_thread_that_would_wait_for_itself_is_told)
+TEST(deadlock_mutex, a_thread_that_would_wait_for_itself_is_refused)
 {
 	char errors[8192];
 
@@ -307,8 +307,8 @@ TEST(deadlock_mutex, a_thread_that_would_wait_for_itself_is_told)
 }
 
 /*
- * The climber owns a mutex and waits for key 1, behind a waiter that waits for the holder's key 3, and
- * that is starving before or becomes it after. The holder waits for the mutex.
+ * The climber owns a mutex and waits for key 1, behind a waiter for the holder's key 3 that is
+ * starving before or becomes it afterwards. The holder waits for the mutex.
  */
 static void climb(bool starving_first)
 {
@@ -353,7 +353,10 @@ TEST(deadlock_mutex, a_cycle_over_a_mutex_and_a_starving_waiter_is_found)
 	CHECK_EQ(count(errors, ", mutex 0x"), 4);
 }
 
-/* It has owned mutex 1, and has told so; or it has not told that it owns that no longer. */
+/*
+ * The thread has owned mutex 1, and has informed the library of both calls; or it has not informed
+ * the library of the second one.
+ */
 static void lock_and_unlock(void)
 {
 	CHECK_EQ(lock_mutex(&mutexes[1]), 0);
@@ -367,8 +370,8 @@ static void lock_and_unlock_untold(void)
 }
 
 /*
- * The first owner of mutex 1 waits for a key whose holder waits for the mutex, which is owned by the
- * test by now.
+ * The first owner of mutex 1 waits for a key whose holder waits for the mutex, which the test owns
+ * by now.
  */
 static void pass_on(void (*lock_and_unlock_somehow)(void), bool tell)
 {
@@ -409,20 +412,20 @@ static void check_silent(void (*run)(void))
 	char errors[8192];
 
 	if (run_in_child(run, errors, sizeof errors) || errors[0])
-		test_fail(__FILE__, __LINE__, "it said: %s", errors);
+		test_fail(__FILE__, __LINE__, "the child printed: %s", errors);
 }
 
-TEST(deadlock_mutex, nothing_is_said_of_a_mutex_that_was_released)
+TEST(deadlock_mutex, a_mutex_that_was_released_causes_no_report)
 {
 	char errors[8192];
 
 	check_silent(pass_on_told);
-	/* A program that does not tell of it is told of a cycle. */
+	/* A program that does not inform the library gets a false report of a cycle. */
 	CHECK_EQ(run_in_child(pass_on_untold, errors, sizeof errors), 0);
 	CHECK_EQ(count(errors, "libmmrange: deadlock\n"), 1);
 }
 
-/* The test owns a mutex, which the holder of key 0 waits for, and tries that key. */
+/* The test owns a mutex, for which the holder of key 0 waits, and tries that key. */
 static void try_key(void)
 {
 	struct party holder;
@@ -442,7 +445,7 @@ static void try_key(void)
 	end_things();
 }
 
-/* The test gives up its wait for the holder's mutex, and goes on to hold the key. */
+/* The test gives up its wait for the holder's mutex, and still holds the key. */
 static void give_up(void)
 {
 	struct party owner;
@@ -459,7 +462,9 @@ static void give_up(void)
 	end_things();
 }
 
-/* The test waits for a mutex and gets it. Its wait is over when another thread waits for its key. */
+/*
+ * The test waits for a mutex and gets it. Its wait is over when another thread waits for its key.
+ */
 static void get(void)
 {
 	struct party waiter;
@@ -478,14 +483,14 @@ static void get(void)
 	end_things();
 }
 
-TEST(deadlock_mutex, nothing_is_said_of_waits_that_end)
+TEST(deadlock_mutex, waits_that_end_cause_no_report)
 {
 	check_silent(try_key);
 	check_silent(give_up);
 	check_silent(get);
 }
 
-/* It has locked the mutex once more than it has unlocked it. */
+/* The thread has locked the mutex once more than it has unlocked it. */
 static void lock_again(void)
 {
 	CHECK_EQ(lock_mutex(&mutexes[0]), 0);
@@ -544,7 +549,7 @@ static void choose(struct worker *w, struct thing things[3])
 			things[i] = all[(first + step * i) % 3];
 }
 
-/* Some thread has been told of a cycle. */
+/* A thread was refused because of a cycle. */
 static atomic_bool found;
 
 static void work_once(struct worker *w)
@@ -564,7 +569,7 @@ static void work_once(struct worker *w)
 		release(things[n], &ranges[n]);
 }
 
-/* In any order, all go on until there was a cycle. */
+/* In any order: all threads go on until there was a cycle. */
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -613,15 +618,15 @@ TEST(deadlock_mutex, threads_that_lock_in_any_order_do_not_hang)
 	CHECK(count(errors, "libmmrange: deadlock\n") > 0);
 }
 
-TEST(deadlock_mutex, nothing_is_said_of_threads_that_lock_in_ascending_order)
+TEST(deadlock_mutex, threads_that_lock_in_ascending_order_cause_no_report)
 {
 	seed = test_seed("deadlock_mutex");
 	check_silent(work_in_ascending_order);
 }
 
 /*
- * In a child of a process with threads, ThreadSanitizer lets no thread start, and AddressSanitizer of
- * GCC 12 may hang, as its locks stay locked that another thread had.
+ * In a child of a process with threads, ThreadSanitizer lets no thread start. AddressSanitizer of
+ * GCC 12 may hang there, because its locks stay locked that another thread held.
  */
 static bool may_start_threads(void)
 {
@@ -636,7 +641,7 @@ static void be_forked(void *arg)
 {
 	const struct party *owner = arg;
 
-	/* The system has another number for the thread here. */
+	/* The thread has another system-wide number here. */
 	CHECK(mmrange__same_thread(range__mutex_owner(&mutexes[0]), mmrange__self()));
 	CHECK_EQ(range__mutex_owner(&mutexes[1]), 0);
 	CHECK(!waits(owner));
@@ -665,7 +670,7 @@ static void *hammer(void *arg)
 	return arg;
 }
 
-/* The test owns mutex 0; a thread that owns mutex 1 waits for that; others use the register. */
+/* The test owns mutex 0; the owner of mutex 1 waits for it; other threads use the register. */
 static void fork_often(void)
 {
 	struct party owner;
@@ -687,7 +692,7 @@ static void fork_often(void)
 	end_things();
 }
 
-TEST(deadlock_mutex, the_child_of_fork_knows_what_its_thread_owns_and_nothing_else)
+TEST(deadlock_mutex, the_child_of_fork_knows_only_the_mutexes_that_its_thread_owns)
 {
 	static char errors[200000];
 
@@ -731,7 +736,7 @@ static void wait_in_child(void *arg)
 }
 
 /*
- * More threads wait than there is room for, but not in a child. A wait of each that was registered
+ * More threads wait than there is room for, but not in a child. Of each thread, a registered wait
  * ends.
  */
 static void fill_waits(void)
@@ -741,7 +746,7 @@ static void fill_waits(void)
 	unsigned int known = 0;
 
 	init_things();
-	/* The child of a process with one thread would keep all. */
+	/* The child of a process with one thread would keep all of them. */
 	party_start(&other, locks[0], NULL);
 	for (uint64_t i = 1000; i < 5000; i++) {
 		mmrange__thread = i << 32 | i;
@@ -765,17 +770,17 @@ static void fill_waits(void)
 	end_things();
 }
 
-TEST(deadlock_mutex, without_room_waits_and_owners_are_forgotten)
+TEST(deadlock_mutex, a_full_register_drops_waits_and_owners)
 {
 	char errors[8192];
 
 	check_silent(fill_owners);
 	check_silent(fill_waits);
-	/* And nothing stays full. */
+	/* And the register does not stay full. */
 	CHECK_EQ(run_in_child(wait_for_own, errors, sizeof errors), 0);
 }
 
-TEST(deadlock_mutex, a_thread_that_holds_nothing_looks_at_nothing)
+TEST(deadlock_mutex, a_thread_that_holds_nothing_looks_for_no_cycle)
 {
 	struct party owner;
 

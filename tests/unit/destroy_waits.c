@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * range_lock_destroy() and a reader that is still on its way out of a slot: the thread that destroys
- * sleeps, and does not spin, so that the reader gets the processor whatever their priorities are.
- * And a release frees its slot before it wakes a thread, so that this is rare. The linker wraps the
- * calls that sleep and wake.
+ * range_lock_destroy() and a reader that is still on its way out of a slot. The destroying thread
+ * sleeps, and does not spin, so that the reader gets the processor whatever the priorities of both
+ * are. A release frees its slot before it wakes a thread, so that this is rare. The linker wraps
+ * the calls that sleep and wake.
  */
 #include "actors.h"
 
@@ -22,7 +22,7 @@ void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
 static struct range_lock lock;
 static struct range_hold range;
 static struct actor writer;
-/* The slot that is watched, and what frees it. The writer looks, too. */
+/* The slot under watch, and the state that frees it. The writer's thread reads both, too. */
 static _Atomic(struct range__slot *) slot;
 static uint64_t free_again;
 static unsigned int sleeps, wakes;
@@ -35,7 +35,7 @@ int __wrap_mmrange__park(_Atomic(uint64_t) *word, uint64_t expected, clockid_t c
 
 	if (!watched || word != &watched->state)
 		return result;
-	/* The reader takes three sleeps for the rest of its way. */
+	/* The reader frees its slot after three sleeps of the destroying thread. */
 	CHECK(deadline);
 	CHECK_EQ(result, ETIMEDOUT);
 	if (++sleeps == 3)
@@ -54,14 +54,14 @@ void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
 	__real_mmrange__unpark(word, all);
 }
 
-TEST(destroy_waits, for_a_reader_that_leaves_a_slot_it_sleeps)
+TEST(destroy_waits, destroy_sleeps_until_a_reader_has_left_its_slot)
 {
-	/* It is never released by range_unlock(). */
+	/* range_unlock() never releases this range. */
 	static struct range_hold left;
 
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	make_biased(&lock, 0);
-	/* Not the first use of the slot: its state has a version. */
+	/* Not the first use of the slot, so that its state has a version. */
 	take_published(&lock, &left, 0, 10);
 	range_unlock(&lock, &left);
 	take_published(&lock, &left, 0, 10);
@@ -73,7 +73,7 @@ TEST(destroy_waits, for_a_reader_that_leaves_a_slot_it_sleeps)
 	atomic_store(&slot, NULL);
 }
 
-/* The writer, which may preempt this thread then, finds nothing to wait for. */
+/* The woken writer may preempt this thread, and need not wait for the slot. */
 TEST(destroy_waits, a_slot_is_free_before_the_release_wakes_a_waiter)
 {
 	for (int fair = 0; fair < 2; fair++) {
@@ -84,7 +84,9 @@ TEST(destroy_waits, a_slot_is_free_before_the_release_wakes_a_waiter)
 		wakes = 0;
 		atomic_store(&slot, range__hold(&range)->slot);
 		range_unlock(&lock, &range);
-		/* In the checked build, a second time if the release has made it starving. */
+		/*
+		 * In the checked build, a second time if the release has made the writer starving.
+		 */
 		CHECK(wakes > 0);
 		atomic_store(&slot, NULL);
 		CHECK_EQ(actor_finish(&writer), 0);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The heavy fence where the kernel has no memory for it, which this program has wrapped syscall() for. */
+/*
+ * The heavy fence where the kernel has no memory for it. The linker wraps syscall() in this program
+ * for that.
+ */
 #include "test.h"
 
 #include "platform/platform.h"
@@ -11,7 +14,7 @@
 
 static unsigned int refusals, naps;
 
-/* The linker makes these of syscall(), --wrap. */
+/* The linker redirects syscall() to these, by --wrap. */
 long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
 

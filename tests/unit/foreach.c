@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What range_lock_foreach() shows. */
+/* The ranges that range_lock_foreach() shows. */
 #include "actors.h"
 
 #include "platform/platform.h"
@@ -58,7 +58,7 @@ TEST(foreach, a_lock_that_is_not_in_use_shows_nothing)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(foreach, held_ranges_come_by_start_then_waiters_by_arrival)
+TEST(foreach, held_ranges_are_shown_by_start_then_waiters_by_arrival)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -95,7 +95,7 @@ TEST(foreach, held_ranges_come_by_start_then_waiters_by_arrival)
 	}
 }
 
-TEST(foreach, a_barging_waiter_is_shown_starving_once_it_is)
+TEST(foreach, a_barging_waiter_is_shown_as_starving_once_it_starves)
 {
 	struct range_lock lock;
 	struct range_lock_attr attr;
@@ -107,7 +107,7 @@ TEST(foreach, a_barging_waiter_is_shown_starving_once_it_is)
 	CHECK_EQ(range_lock_init(&lock, &attr), 0);
 	take(&lock, &held, 0, 10, RANGE_READ);
 	actor_queue(&waiter, &lock, 0, 20, RANGE_WRITE);
-	/* Each release in its leaf may make it starving. */
+	/* Each release in its leaf may make the waiter starving. */
 	AWAIT(!is_free(&lock, 10, 20, RANGE_READ));
 	CHECK_EQ(look(&lock).info[1].state, RANGE_STATE_STARVING);
 	range_unlock(&lock, &held);
@@ -115,7 +115,7 @@ TEST(foreach, a_barging_waiter_is_shown_starving_once_it_is)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(foreach, what_has_been_changed_while_held_is_shown_as_it_is_now)
+TEST(foreach, a_range_that_was_changed_while_held_is_shown_in_its_new_state)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold low, high;
@@ -135,7 +135,7 @@ TEST(foreach, what_has_been_changed_while_held_is_shown_as_it_is_now)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(foreach, leaves_come_in_the_order_of_their_keys)
+TEST(foreach, leaves_are_shown_in_the_order_of_their_keys)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold ranges[8];
@@ -159,7 +159,7 @@ TEST(foreach, leaves_come_in_the_order_of_their_keys)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(foreach, the_walk_ends_when_the_function_says_so)
+TEST(foreach, the_walk_ends_when_the_function_returns_nonzero)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct seen seen;
@@ -174,7 +174,7 @@ TEST(foreach, the_walk_ends_when_the_function_says_so)
 		seen.stop_after = last;
 		CHECK_EQ(range_lock_foreach(&lock, note, &seen), 42);
 		CHECK_EQ(seen.n, last);
-		/* Nothing is left locked. */
+		/* No leaf stays locked. */
 		check_valid(&lock);
 	}
 	range_unlock(&lock, &held[0]);
@@ -183,11 +183,11 @@ TEST(foreach, the_walk_ends_when_the_function_says_so)
 	check_quiet_and_destroy(&lock);
 }
 
-/* What range_lock_foreach() must call the calling thread. */
+/* The number by which range_lock_foreach() must show the calling thread. */
 static uint32_t me(void)
 {
 #ifdef __linux__
-	/* Also on Linux, the library may be built for POSIX. */
+	/* The library may be built for POSIX on Linux, too. */
 	uint32_t tid = (uint32_t)syscall(SYS_gettid);
 
 	if (mmrange__system_thread(tid + 1) == tid)
@@ -229,7 +229,7 @@ TEST(foreach, a_range_is_shown_with_the_thread_that_acquired_it)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Each thread's ranges are disjoint and of a shape that a torn one would not have. */
+/* The ranges of each thread are disjoint, and of a shape that a torn one would not have. */
 static void *come_and_go(void *arg)
 {
 	struct one_range *one = arg;
@@ -250,13 +250,13 @@ static int check_shape(const struct range_info *info, void *arg)
 	CHECK_EQ(info->end - info->start, 7);
 	CHECK(info->start % 1000 < 500);
 	CHECK_EQ(info->state, RANGE_STATE_HELD);
-	/* In order, and never two of one thread at a time in a place. */
+	/* In order, and never two ranges of one thread at a time in a place. */
 	CHECK(info->start >= *last);
 	*last = info->end;
 	return 0;
 }
 
-TEST(foreach, nothing_torn_is_shown_while_ranges_come_and_go)
+TEST(foreach, no_torn_range_is_shown_while_ranges_come_and_go)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct one_range ones[3];

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What threads may do while range_lock_foreach() calls its function: the function itself may call
- * any function of the lock, and so may other threads that it waits for.
+ * What threads may do while range_lock_foreach() calls its function. The function itself may call
+ * any function of the lock, and so may other threads for which the function waits.
  */
 #include "actors.h"
 #include "leaves.h"
 #include "nobody.h"
 
 #include "platform/platform.h"
-#include "range_lock/forest.h"
 #include "range_lock/find.h"
+#include "range_lock/forest.h"
 #include "range_lock/short_lock.h"
 
 #include <errno.h>
 #include <string.h>
 
-/* As many as two looks cannot show. */
+/* More than two batches of the walk can show. */
 enum { MANY = 300 };
 
 static struct range_lock lock;
@@ -30,7 +30,7 @@ static void check_held(struct range_lock *where, uint64_t start, uint64_t end)
 	range_unlock(where, &range);
 }
 
-/* Every function, on keys from base to base + 100, which are free. */
+/* Calls every function, on keys from base to base + 100, which are free. */
 static void call_all(struct range_lock *where, uint64_t base)
 {
 	struct timespec soon = time_after(CLOCK_MONOTONIC, SECOND);
@@ -73,7 +73,7 @@ static unsigned int count(struct range_lock *where)
 	return n;
 }
 
-/* A lock with leaves at 10, 20, ..., where [0, 1) and [55, 56) are held, and waited for. */
+/* A lock with leaves at 10, 20, ..., in which [0, 1) and [55, 56) are held and waited for. */
 static struct range_hold held[2];
 static struct actor waiters[2];
 
@@ -100,7 +100,10 @@ static void end(int result)
 	check_quiet_and_destroy(&lock);
 }
 
-/* In the leaf that is shown, in others, over several, and over all that come before the held one. */
+/*
+ * In the leaf of the shown range, in other leaves, over several leaves, and over all leaves before
+ * the held one.
+ */
 static void *use_everywhere(void *arg)
 {
 	uint64_t end_of_first = 9;
@@ -166,7 +169,7 @@ static void *cancel_range(void *arg)
 	return NULL;
 }
 
-/* Another thread ends the waits of the part that is shown, and of one that comes later. */
+/* Another thread cancels the waits in the leaf of the shown range, and in a later leaf. */
 static int have_all_canceled(const struct range_info *info, void *arg)
 {
 	unsigned int *calls = arg;
@@ -229,8 +232,8 @@ static void *work_until_closed(void *arg)
 	return NULL;
 }
 
-/* As the header says: the threads are told first, and the walk is repeated. */
-TEST(foreach_calls, a_shutdown_ends_every_wait_of_threads_that_come_again)
+/* As the header says: the program tells the threads first, and repeats the walk. */
+TEST(foreach_calls, a_shutdown_ends_every_wait_of_threads_that_wait_again)
 {
 	enum { THREADS = 9 };
 	static uint64_t keys[] = { 0, 55, 1000 };
@@ -253,7 +256,7 @@ TEST(foreach_calls, a_shutdown_ends_every_wait_of_threads_that_come_again)
 	end(ECANCELED);
 }
 
-/* Which of many ranges were shown, and how often. */
+/* How often each of many ranges was shown. */
 static struct range_hold many[MANY];
 static unsigned int shown[MANY];
 static unsigned int nr_shown;
@@ -267,7 +270,10 @@ static void note(const struct range_info *info)
 	nr_shown++;
 }
 
-/* With the first, in the middle of a batch, and with the last of one, every other range goes. */
+/*
+ * At the first range, in the middle of a batch, and at the last range of a batch, releases every
+ * other range.
+ */
 static int note_and_release(const struct range_info *info, void *arg)
 {
 	unsigned int *step = arg;
@@ -282,7 +288,7 @@ static int note_and_release(const struct range_info *info, void *arg)
 	return 0;
 }
 
-TEST(foreach_calls, hundreds_of_readers_with_one_start_are_each_shown_once_while_others_go)
+TEST(foreach_calls, hundreds_of_readers_with_one_start_are_each_shown_once_while_others_leave)
 {
 	unsigned int step = 1;
 
@@ -307,10 +313,10 @@ TEST(foreach_calls, hundreds_of_readers_with_one_start_are_each_shown_once_while
 	check_quiet_and_destroy(&lock);
 }
 
-/* Of the waiters that queue() makes. */
+/* The sets of the waiters that queue() makes. */
 static struct range__set sets[MANY];
 
-/* One of many[]. */
+/* Queues an element of many[]. */
 static void queue(struct range_hold *range, uint64_t start, uint64_t arrival)
 {
 	queue_nobody(&lock, range, &sets[range - many], start, start + 1, arrival);
@@ -321,7 +327,7 @@ static uint64_t arrival_of(struct range_hold *range)
 	return range__hold(range)->arrival;
 }
 
-/* Ends some waits that were shown and some that were not. */
+/* Cancels some waits that were shown and some that were not. */
 static int note_and_cancel(const struct range_info *info, void *arg)
 {
 	struct range_hold *last = *(struct range_hold **)arg;
@@ -339,7 +345,7 @@ static int note_and_cancel(const struct range_info *info, void *arg)
 	return 0;
 }
 
-TEST(foreach_calls, hundreds_of_waiters_come_once_by_arrival_while_others_are_canceled)
+TEST(foreach_calls, hundreds_of_waiters_are_shown_once_by_arrival_while_others_are_canceled)
 {
 	struct range_hold *last = NULL;
 	struct range_hold all;
@@ -361,7 +367,7 @@ TEST(foreach_calls, hundreds_of_waiters_come_once_by_arrival_while_others_are_ca
 	check_quiet_and_destroy(&lock);
 }
 
-/* Ends the wait that is shown, which begins again at once, as often as a walk may go on. */
+/* Cancels the shown wait, which begins again at once, as often as a walk may go on. */
 static int wait_again(const struct range_info *info, void *arg)
 {
 	unsigned int *calls = arg;
@@ -390,7 +396,7 @@ TEST(foreach_calls, a_walk_ends_although_waiters_come_again_and_again)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Releases the range that is shown, and acquires it again beyond all others, as those who append. */
+/* Releases the shown range, and acquires it again beyond all others, as threads that append do. */
 static int append(const struct range_info *info, void *arg)
 {
 	unsigned int *calls = arg;
@@ -415,8 +421,8 @@ TEST(foreach_calls, a_walk_ends_although_ranges_beyond_the_others_come_again_and
 	check_quiet_and_destroy(&lock);
 }
 
-/* This thread has lock->mutex itself. */
-TEST(foreach_calls, walks_do_not_wait_for_the_lock_that_merges_take)
+/* This thread itself holds lock->mutex. */
+TEST(foreach_calls, walks_do_not_wait_for_the_mutex_of_merges)
 {
 	begin(RANGE_FAIRNESS_BARGING);
 	range__short_lock(&range__lock(&lock)->mutex);
@@ -443,8 +449,8 @@ TEST(foreach_calls, statistics_lock_no_leaf)
 	end(0);
 }
 
-/* Merged into the one before, and split again: each is counted once. */
-TEST(foreach_calls, statistics_count_each_wait_and_each_bias_once_wherever_its_leaf_went)
+/* A leaf is merged into the one before and split again: each event is counted once. */
+TEST(foreach_calls, statistics_count_each_wait_and_each_bias_once_after_splits_and_merges)
 {
 	struct range_lock_stats before;
 	struct range_hold all;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the checked build finds in the function of range_lock_foreach(): as in range_lock_checked.c. */
+/*
+ * Misuse in the function of range_lock_foreach() that the checked build detects, as in
+ * range_lock_checked.c.
+ */
 #include "actors.h"
 #include "child.h"
 
@@ -72,7 +75,7 @@ static int jump_out(const struct range_info *info, void *arg)
 	longjmp(way_out, 1);
 }
 
-/* The walk through one lock is in that through another one. */
+/* A walk through one lock inside a walk through another one. */
 static int walk_the_other(const struct range_info *info, void *fn)
 {
 	(void)info;
@@ -168,7 +171,10 @@ TEST(foreach_checked, the_next_call_after_the_function_was_left_by_longjmp_stops
 	check_stops(jump_and_release, "by a jump");
 }
 
-/* Walks in walks, more than are recorded, and calls from deeper in the stack: no fault is found. */
+/*
+ * Walks in walks, more than the checked build records, and calls from deeper in the stack: it
+ * reports no fault.
+ */
 static int walk_deeper(const struct range_info *info, void *arg)
 {
 	struct range_lock mine = RANGE_LOCK_INITIALIZER;

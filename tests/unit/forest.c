@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Whether a held range was acquired by the one swap, and can be released by one. */
+/* Whether a held range was acquired by one swap, and can be released by one. */
 static bool is_alone_in_its_leaf(struct range_hold *range)
 {
 	struct range__hold *hold = range__hold(range);
@@ -26,7 +26,7 @@ TEST(forest, the_fast_path_comes_back_after_a_conflict)
 		take(&lock, &range, 0, 10, RANGE_WRITE);
 		CHECK(is_alone_in_its_leaf(&range));
 
-		/* A second range, a failed try, a waiter: none of them alone in the leaf. */
+		/* A second range, a failed try, a waiter: none of them is alone in the leaf. */
 		take(&lock, &other, 10, 20, RANGE_READ);
 		CHECK(!is_alone_in_its_leaf(&range) && !is_alone_in_its_leaf(&other));
 		range_unlock(&lock, &other);
@@ -44,7 +44,7 @@ TEST(forest, the_fast_path_comes_back_after_a_conflict)
 	}
 }
 
-TEST(forest, threads_with_places_of_their_own_split_the_lock_and_a_wide_range_leaves_it_so)
+TEST(forest, threads_with_private_places_split_the_lock_and_a_wide_range_keeps_it_split)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_lock_stats stats = lock_stats(&lock);
@@ -57,7 +57,7 @@ TEST(forest, threads_with_places_of_their_own_split_the_lock_and_a_wide_range_le
 	CHECK_EQ(stats.leaves, 1 + stats.splits - stats.merges);
 	check_valid(&lock);
 
-	/* Each is alone now. */
+	/* Each range is alone now. */
 	take(&lock, &a, 1000, 1001, RANGE_WRITE);
 	take(&lock, &b, 2000, 2001, RANGE_WRITE);
 	CHECK(is_alone_in_its_leaf(&a) && is_alone_in_its_leaf(&b));
@@ -90,10 +90,11 @@ static uint64_t word_at(struct range_lock *lock, uint64_t key, struct range__lea
 }
 
 /*
- * R2: whoever read the word of an empty leaf, and then its bounds, swaps that word for its own
- * range. If the bounds changed in between, it must fail: no word may come back under other bounds.
+ * LEAF-R2: a thread that has read the word of an empty leaf, and then its bounds, swaps that word
+ * for its own range. If the bounds changed in between, the swap must fail: no word may come back
+ * under other bounds.
  */
-TEST(forest, the_word_of_an_empty_leaf_is_another_when_its_bounds_change)
+TEST(forest, the_word_of_an_empty_leaf_changes_with_its_bounds)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range__leaf *first, *last, *again;
@@ -107,7 +108,7 @@ TEST(forest, the_word_of_an_empty_leaf_is_another_when_its_bounds_change)
 	words[1] = word_at(&lock, 0, &first);
 	words[2] = word_at(&lock, 2000, &last);
 	CHECK(first != last);
-	/* Merged, and split again: it has been under other bounds, or may lie elsewhere now. */
+	/* Merged and split again: the leaf had other bounds in between, or another address now. */
 	merge_leaf(&lock, 2000);
 	CHECK(word_at(&lock, 2000, &again) != words[1] && again == first);
 	words[3] = atomic_load(&last->word);
@@ -144,20 +145,20 @@ TEST(forest, max_leaves_is_respected)
 	}
 }
 
-TEST(forest, leaves_that_nobody_uses_any_more_are_merged)
+TEST(forest, leaves_that_no_thread_uses_any_more_are_merged)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 
 	/*
-	 * New places all the time. Ranges of one key never span leaves: only the cold ones are
-	 * merged. The watchdog says if they are not.
+	 * New places all the time. Ranges of one key never span leaves, so only the sweep of cold
+	 * leaves merges. The watchdog reports a loop that does not end.
 	 */
 	for (uint64_t place = 0; lock_stats(&lock).merges == 0; place += 100)
 		split_by_turns(&lock, place, place + 50, 100);
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(forest, memory_is_asked_for_at_the_first_split_and_given_back_at_the_end)
+TEST(forest, the_lock_allocates_at_the_first_split_and_frees_at_the_end)
 {
 	struct range_lock lock;
 	struct range_lock_attr attr;
@@ -186,7 +187,7 @@ TEST(forest, memory_is_asked_for_at_the_first_split_and_given_back_at_the_end)
 	check_memory_balanced(&books);
 }
 
-TEST(forest, without_memory_the_lock_stays_whole_and_works)
+TEST(forest, without_memory_the_lock_stays_one_leaf_and_works)
 {
 	struct range_lock lock;
 	struct range_lock_attr attr;
@@ -201,16 +202,16 @@ TEST(forest, without_memory_the_lock_stays_whole_and_works)
 	CHECK(is_free(&lock, FULL, RANGE_WRITE));
 	check_valid(&lock);
 
-	/* It splits after all when there is memory again. */
+	/* The lock splits once there is memory again. */
 	atomic_store(&books.grants, UINT32_MAX);
 	CHECK(split_by_turns(&lock, 100, 200, 100000));
 	check_quiet_and_destroy(&lock);
 	check_memory_balanced(&books);
 }
 
-TEST(forest, memory_that_ends_half_way_leaves_as_many_leaves_as_there_are)
+TEST(forest, a_lock_that_runs_out_of_memory_keeps_the_leaves_it_has)
 {
-	/* So many allocations succeed before the first that fails. */
+	/* The number of allocations that succeed before the first that fails. */
 	for (unsigned int grants = 1; grants < 4; grants++) {
 		struct range_lock lock;
 		struct range_lock_attr attr;
@@ -225,7 +226,7 @@ TEST(forest, memory_that_ends_half_way_leaves_as_many_leaves_as_there_are)
 		}
 		CHECK(atomic_load(&books.refused) > 0);
 		CHECK(is_free(&lock, FULL, RANGE_WRITE));
-		/* The contract: free is called by range_lock_destroy() only. */
+		/* The contract: only range_lock_destroy() calls free. */
 		CHECK_EQ(atomic_load(&books.frees), 0);
 		check_quiet_and_destroy(&lock);
 		check_memory_balanced(&books);
@@ -233,9 +234,9 @@ TEST(forest, memory_that_ends_half_way_leaves_as_many_leaves_as_there_are)
 }
 
 /*
- * Threads hand a baton around; who has it takes or releases one range of a shared pool, or tries
- * to, and hands it on. So the outcome of each step is known, but for the lock the ranges belong to
- * threads all over the place: it splits and merges.
+ * Threads hand a baton around. The thread with the baton takes or releases one range of a shared
+ * pool, or tries to, and hands the baton on. So the outcome of each step is known. For the lock,
+ * the ranges belong to threads that work all over the key space, so it splits and merges.
  */
 enum { BATON_THREADS = 4, BATON_POOL = 24, BATON_KEYS = 32 };
 
@@ -299,7 +300,7 @@ static void *run_with_baton(void *arg)
 		if (!baton->steps)
 			break;
 		baton->steps--;
-		/* Sweeps come as soon as they can. */
+		/* Lets sweeps come as early as possible. */
 		if (forest_of(&baton->lock))
 			atomic_store(&forest_of(&baton->lock)->sweep_due, 0);
 		baton_step(baton);

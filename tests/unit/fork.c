@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The lock in the child of fork(), when the parent's threads were at known places. */
+/* The lock in the child of fork(), with the parent's threads at known places. */
 #include "actors.h"
 #include "forks.h"
 
@@ -21,7 +21,7 @@ static struct range_hold held, other_held, range;
 static struct actor holder, waiter;
 static struct memory_books books;
 
-/* A thread that does something, waits for the child to be through, and undoes it. */
+/* A thread that does something, waits until the child has ended, and undoes it. */
 struct bystander {
 	void (*begin)(void);
 	void (*end)(void);
@@ -58,7 +58,7 @@ static void bystander_finish(struct bystander *b)
 	sem_destroy(&b->over);
 }
 
-/* All of it works, and nothing is in it. */
+/* The lock works, and no range is in it. */
 static void check_new(struct range_lock *new)
 {
 	struct range_lock_stats stats = lock_stats(new);
@@ -79,12 +79,12 @@ static void use_in_child(void *arg)
 	check_new(&lock);
 }
 
-TEST(fork, what_the_forking_thread_held_is_not_held_in_the_child)
+TEST(fork, ranges_of_the_forking_thread_are_not_held_in_the_child)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
 	take(&lock, &held, 0, 10, RANGE_WRITE);
 	check_in_child(use_in_child, NULL);
-	/* And nothing has changed in the parent. */
+	/* And the parent's lock has not changed. */
 	CHECK(!is_free(&lock, 9, 10, RANGE_READ));
 	range_unlock(&lock, &held);
 	check_quiet_and_destroy(&lock);
@@ -102,7 +102,7 @@ static void reuse_the_waiters_storage(void *arg)
 	check_new(&lock);
 }
 
-TEST(fork, others_hold_and_wait_for_nothing_in_the_child)
+TEST(fork, other_threads_hold_and_wait_for_no_range_in_the_child)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		init_lock(&lock, fairnesses[fair], 8);
@@ -152,7 +152,7 @@ static void unlock_root(void)
 	range__leaf_unlock(root(), NULL);
 }
 
-TEST(fork, internal_locks_of_threads_that_are_gone_hold_nobody_up)
+TEST(fork, internal_locks_of_vanished_threads_do_not_block_the_child)
 {
 	struct bystander b;
 
@@ -169,7 +169,7 @@ TEST(fork, internal_locks_of_threads_that_are_gone_hold_nobody_up)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Half-way in a queue: linked at one end only. */
+/* A half-done change of a queue: the waiter is linked at one end only. */
 static void tear_queue(void)
 {
 	lock_mutex();
@@ -188,7 +188,7 @@ static void mend_queue(void)
 	unlock_mutex();
 }
 
-TEST(fork, nothing_is_read_that_may_be_torn)
+TEST(fork, the_child_reads_no_memory_that_may_be_torn)
 {
 	struct bystander b;
 
@@ -214,14 +214,14 @@ static void check_attributes(void *arg)
 	CHECK_EQ(range__max_leaves(l), range__max_leaves(before));
 	CHECK_EQ(range__starvation(l), range__starvation(before));
 	CHECK(l->alloc == memory_alloc && l->free == memory_free && l->arg == &books);
-	/* Twice is as good as once. */
+	/* A second call does no harm. */
 	range_lock_child(&lock);
 	check_new(&lock);
 }
 
 /*
- * More leaves than the first chunk has. Real threads that take turns may need so long for them, on a
- * busy machine, that the lock merges the first again.
+ * More leaves than the first chunk has. Real threads that take turns may take so long to make them,
+ * on a busy machine, that the lock merges the first ones again.
  */
 static void split_often(void)
 {
@@ -231,7 +231,7 @@ static void split_often(void)
 	mmrange__thread = self;
 }
 
-TEST(fork, memory_is_given_back_and_attributes_stay)
+TEST(fork, the_child_frees_memory_and_keeps_the_attributes)
 {
 	struct range_lock_attr attr;
 
@@ -249,7 +249,7 @@ TEST(fork, memory_is_given_back_and_attributes_stay)
 	check_memory_balanced(&books);
 }
 
-/* Memory that faults when it is touched first, which shows the lock at that moment. */
+/* Memory that faults at its first access, which shows the lock at that moment. */
 static void *guarded;
 static size_t guarded_size;
 static bool linked_too_early;
@@ -287,7 +287,7 @@ static void on_touch(int sig, siginfo_t *info, void *context)
 		linked_too_early = (void *)atomic_load(&forest_of(&lock)->chunks) == guarded;
 }
 
-/* A child that came in between would follow a pointer that has not been written. */
+/* A child made in between would follow a pointer that has not been written. */
 TEST(fork, memory_is_linked_after_its_own_link_has_been_written)
 {
 	struct sigaction action = { .sa_sigaction = on_touch, .sa_flags = SA_SIGINFO }, old;
@@ -317,7 +317,7 @@ static void unlock_the_other(void *arg)
 	check_new(&lock);
 }
 
-TEST(fork, a_lock_that_was_only_the_forking_threads_stays_as_it_was)
+TEST(fork, a_lock_used_only_by_the_forking_thread_stays_unchanged)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
 	take(&other_lock, &other_held, 0, 10, RANGE_WRITE);
@@ -329,7 +329,7 @@ TEST(fork, a_lock_that_was_only_the_forking_threads_stays_as_it_was)
 	check_quiet_and_destroy(&lock);
 }
 
-/* The checked build knows every range that is in use by its address. */
+/* The checked build knows every range in use by its address. */
 static void overwrite_the_stacks_of_others(void *arg)
 {
 	enum { MANY = 2000 };
@@ -346,7 +346,7 @@ static void overwrite_the_stacks_of_others(void *arg)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(fork, ranges_of_threads_that_are_gone_are_not_looked_at_in_the_child)
+TEST(fork, ranges_of_vanished_threads_are_not_read_in_the_child)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 8);
 	actor_start(&holder, &other_lock, 0, 10, RANGE_WRITE);
@@ -366,11 +366,11 @@ static int check_thread(const struct range_info *info, void *arg)
 	return 0;
 }
 
-/* What range_info.thread should be: own is the number that the library has given the thread. */
+/* The expected range_info.thread: own is the number that the library has given the thread. */
 static uint32_t my_number(uint32_t own)
 {
 #ifdef __linux__
-	/* The library may be built for POSIX here, too. */
+	/* The library may be built for POSIX on Linux, too. */
 	if (mmrange__system_thread(UINT32_MAX) != UINT32_MAX)
 		return (uint32_t)syscall(SYS_gettid);
 #endif
@@ -404,7 +404,7 @@ static void *fork_and_look(void *arg)
 	return arg;
 }
 
-/* A thread that publishes a range in a slot, and ends or not. */
+/* A thread that publishes a range in a slot, and then ends or stays. */
 static void *publish(void *arg)
 {
 	take_published(&lock, &range, 0, 10);
@@ -426,7 +426,7 @@ static void find_published(void *arg)
 	CHECK(is_free(&lock, 0, 10, RANGE_WRITE));
 }
 
-/* The parent has one thread: its locks are the child's as they are. */
+/* The parent has one thread: the child gets its locks unchanged. */
 TEST(fork, a_range_left_by_a_thread_that_ended_is_held_in_the_child)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
@@ -449,7 +449,7 @@ static void forget_published(void *arg)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Not even a lock that is made anew at the same place finds it. */
+/* Not even a new lock at the same address finds the range. */
 static void make_lock_anew(void *arg)
 {
 	(void)arg;
@@ -462,7 +462,7 @@ static void make_lock_anew(void *arg)
 
 static struct actor reader;
 
-TEST(fork, what_others_have_published_is_not_held_in_the_child)
+TEST(fork, ranges_published_by_other_threads_are_not_held_in_the_child)
 {
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	make_biased(&lock, 1000);
@@ -483,7 +483,7 @@ TEST(fork, each_thread_has_its_number_in_the_system_also_in_children_of_children
 	thread_join(thread_start(fork_and_look, NULL));
 }
 
-/* As little of a lock as is in use on the way out of a release by another thread. */
+/* Only the memory of the lock that another thread uses on its way out of a release. */
 static struct range__slot *my_slot;
 static uint64_t free_again;
 
@@ -509,7 +509,7 @@ static void have_all_slots(void *arg)
 	for (int i = 0; i < RANGE__GROUP_SLOTS; i++)
 		range_unlock(&mine, &read[i]);
 	CHECK_EQ(range_lock_destroy(&mine), 0);
-	/* The storage of the lock that was in use may be another one's by now. */
+	/* Another lock may be in the storage of the lock that was in use. */
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	CHECK_EQ(range_lock_destroy(&lock), 0);
 }
@@ -576,7 +576,7 @@ TEST(fork, threads_of_the_child_wait_and_wake_each_other)
 	check_quiet_and_destroy(&lock);
 }
 
-/* A thread that has all its slots in use. */
+/* A thread that uses all its slots. */
 static struct range_hold published[3];
 
 static void *publish_three(void *arg)
@@ -602,7 +602,7 @@ static void find_none_in_a_new_lock(void *arg)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(fork, no_slot_of_a_thread_that_is_gone_is_in_use_in_the_child)
+TEST(fork, no_slot_of_a_vanished_thread_is_in_use_in_the_child)
 {
 	struct bystander b;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock where the system has no memory for pthread_atfork(), which this program has wrapped by the
- * linker: the library does not learn of children. It does without all that would need it to, and its
- * locks work, in children too.
+ * The lock where the system has no memory for pthread_atfork(), which the linker wraps in this
+ * program. The library does not learn of children. It does without everything that needs that, and
+ * its locks work, in children too.
  */
 #include "actors.h"
 #include "forks.h"
@@ -71,7 +71,7 @@ static int check_thread(const struct range_info *info, void *arg)
 	return 0;
 }
 
-/* There is no better one in a child that nobody told the library of. */
+/* The library cannot know a better number in a child that it has not learnt of. */
 static void check_my_number(void)
 {
 	uint32_t own = (uint32_t)mmrange__self();
@@ -82,7 +82,7 @@ static void check_my_number(void)
 	range_unlock(&mine, &range);
 }
 
-/* The waiter's thread was on its way through all that waiting needs. */
+/* The waiter's thread was in the middle of preparing its wait. */
 static void use_own_lock(void *arg)
 {
 	(void)arg;

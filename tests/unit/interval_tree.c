@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interval tree against brute force: an array of ranges, each with a mark that tells which tree
- * it is in.
+ * The interval tree against brute force: an array of ranges, each with a mark that says which tree
+ * contains it.
  */
 #include "test.h"
 
@@ -23,14 +23,14 @@ struct model {
 
 static void set_range(struct range__hold *range, uint64_t start, uint64_t end, enum range_mode mode)
 {
-	/* Whatever else is in there must not matter. */
+	/* The tree must ignore all other fields. */
 	memset(range, 0xa5, sizeof *range);
 	range->start = start;
 	range->end = end;
 	range->mode = mode;
 }
 
-/* By its first node. Returns that. */
+/* Inserts the range by its first node, and returns the node. */
 static struct range__node *put(struct range__node **root, struct range__hold *range)
 {
 	range__tree_insert(root, range, 0);
@@ -91,7 +91,7 @@ static enum range_mode random_mode(struct model *model)
 
 static bool overlaps(const struct range__hold *range, uint64_t start, uint64_t end)
 {
-	/* On purpose not range__overlap(): the last key of each, inclusive. */
+	/* Deliberately not range__overlap(): compares the last key of each, inclusive. */
 	return range->start <= end - 1 && start <= range->end - 1;
 }
 
@@ -112,7 +112,7 @@ static void check_overlap(struct model *model, int tree, uint64_t start, uint64_
 	CHECK(!writers || found->mode == RANGE_WRITE);
 }
 
-/* Whether the range comes, in order, at (start, place) or later. */
+/* Whether the range is at (start, place) or later in the order. */
 static bool comes_from(const struct range__hold *range, uint64_t start,
 		       const struct range__hold *place)
 {
@@ -142,7 +142,7 @@ static void check_walk(struct model *model, int tree, uint64_t start, uint64_t e
 			CHECK(seen[i]);
 }
 
-/* From the first in order that comes there, or later, the walk comes to all of these. */
+/* The walk from the first range at (from, place) or later visits all later ranges. */
 static void check_from(struct model *model, int tree, uint64_t from)
 {
 	struct range__hold *place = &model->pool[test_random_below(&model->state, POOL)];
@@ -185,12 +185,12 @@ static void insert(struct model *model, int i, int tree, uint64_t start, uint64_
 static void erase(struct model *model, int i)
 {
 	range__tree_erase(&model->roots[model->where[i] - 1], model->node[i]);
-	/* It is the caller's again: the tree must not look at it. */
+	/* The memory is the caller's again: the tree must not read it. */
 	memset(&model->pool[i], 0x5a, sizeof model->pool[i]);
 	model->where[i] = 0;
 }
 
-/* Inserts a free range or erases one that is in, from either tree below or above the point. */
+/* Inserts a free range or erases one, in either tree, below or above the point. */
 static void random_change(struct model *model, uint64_t point, bool both)
 {
 	int i = (int)test_random_below(&model->state, POOL);
@@ -222,7 +222,7 @@ TEST(interval_tree, insert_and_erase_agree_with_brute_force)
 	CHECK(!model.roots[0]);
 }
 
-/* What lies at or above point moves from the second tree back into the first, one by one. */
+/* Moves the ranges at or above the point from the second tree back into the first, one by one. */
 static void move_back(struct model *model)
 {
 	for (int i = 0; i < POOL; i++)
@@ -289,7 +289,7 @@ TEST(interval_tree, split_works_on_empty_and_one_sided_trees)
 	CHECK(range__tree_from(root, 5, (uintptr_t)&both[1]) == &both[1].node[0]);
 }
 
-/* As a range that spans two leaves is. */
+/* As for a range that spans two leaves. */
 TEST(interval_tree, one_range_is_in_two_trees_by_its_two_nodes)
 {
 	struct range__hold across, others[2];
@@ -323,7 +323,7 @@ TEST(interval_tree, one_range_is_in_two_trees_by_its_two_nodes)
 	CHECK(!overlap(roots[1], 10, 11, false));
 }
 
-TEST(interval_tree, equal_ranges_are_kept_apart)
+TEST(interval_tree, the_tree_distinguishes_equal_ranges)
 {
 	struct range__hold ranges[33];
 	struct range__node *root = NULL;
@@ -399,8 +399,8 @@ TEST(interval_tree, the_extremes_of_the_key_space_work)
 }
 
 /*
- * A long range that starts far to the left must be seen behind many short ones, and forgotten when
- * it goes.
+ * The tree must find a long range that starts far to the left of many short ones, and must forget
+ * it once it is erased.
  */
 TEST(interval_tree, the_greatest_ends_follow_every_change)
 {
@@ -421,7 +421,7 @@ TEST(interval_tree, the_greatest_ends_follow_every_change)
 		CHECK(range__tree_overlap(root, gap, gap + 1, true));
 		take_out(&root, &ranges[i]);
 		CHECK(range__tree_valid(root));
-		/* The long ones before it are gone already. */
+		/* The long ones before it are erased already. */
 		CHECK(!range__tree_overlap(root, gap, gap + 1, false));
 	}
 }

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What goes on in one part of a leaf does not keep another part waiting: waiters become starving
- * each in its turn, whoever else is, and the leaf can be locked while another thread comes and goes
- * by the fast path.
+ * Activity in one part of a leaf does not delay waiters in another part. Waiters become starving
+ * in turn, whichever other waiters starve, and a thread can lock the leaf while another thread
+ * comes and goes by the fast path.
  */
 #include "actors.h"
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
-#include "range_lock/waiters.h"
 #include "range_lock/set.h"
+#include "range_lock/waiters.h"
 
 #include <errno.h>
 
-/* Longer than a test takes, and shorter than the machine has been running. */
+/* Longer than a test takes, and shorter than the uptime of the machine. */
 static const uint64_t LONG = 10 * SECOND;
 
-/* What the leaves here belong to: nothing claims in it. */
+/* The lock of the leaves here: no acquisition claims in it. */
 static struct range__lock no_lock;
 static struct range__set alone = { .n = 1 };
 
@@ -39,7 +39,7 @@ static void hold(struct range__leaf *leaf, struct range__hold *range)
 	range__leaf_hold_and_unlock(leaf, range);
 }
 
-/* Queues a waiter that came so long ago. */
+/* Queues a waiter that arrived age nanoseconds ago. */
 static void queue(struct range__leaf *leaf, struct range__hold *range, uint64_t age)
 {
 	*range = writer(range->start, range->end);
@@ -64,7 +64,7 @@ static void let_go(struct range__leaf *leaf, struct range__hold *range, uint64_t
 	range__leaf_unlock(leaf, &wakes);
 }
 
-/* Says whether a newcomer would have to wait for a range. */
+/* Whether a newcomer would have to wait for the range. */
 static bool blocks(struct range__leaf *leaf, uint64_t start, uint64_t end)
 {
 	struct range__hold newcomer = writer(start, end);
@@ -99,7 +99,7 @@ TEST(leaf_fairness, a_starving_waiter_that_cannot_go_on_does_not_keep_others_fro
 	let_go(&leaf, &low_too, 0);
 	CHECK(low_waiter.starving);
 
-	/* That one waits for low, which is held for long. */
+	/* That waiter waits for low, which is held for long. */
 	hold(&leaf, &high);
 	queue(&leaf, &high_waiter, LONG);
 	CHECK(blocks(&leaf, 50, 51));
@@ -116,7 +116,7 @@ TEST(leaf_fairness, a_starving_waiter_that_cannot_go_on_does_not_keep_others_fro
 	CHECK(range__leaf_vacant(&leaf));
 }
 
-TEST(leaf_fairness, the_oldest_of_the_leaf_starves_first_whatever_is_released)
+TEST(leaf_fairness, the_oldest_waiter_of_the_leaf_starves_first_whichever_range_is_released)
 {
 	struct range__hold low = writer(0, 10), low_waiter = low, high = writer(50, 51);
 	struct range__hold first = high, second = high;
@@ -131,14 +131,14 @@ TEST(leaf_fairness, the_oldest_of_the_leaf_starves_first_whatever_is_released)
 	leaf.fair_at = mmrange__now() - 2 * LONG;
 	let_go(&leaf, &high, LONG);
 	CHECK(low_waiter.starving && !first.starving && !second.starving);
-	/* It goes on waiting; the next in its turn is the next in the order of arrival. */
+	/* It goes on waiting; the next turn goes to the next waiter in the order of arrival. */
 	leaf.fair_at = mmrange__now() - 2 * LONG;
 	look_and_hold(&leaf, &first);
 	let_go(&leaf, &first, LONG);
 	CHECK(second.starving);
 }
 
-TEST(leaf_fairness, nobody_starves_before_the_bound_nor_two_within_it)
+TEST(leaf_fairness, no_waiter_starves_before_the_bound_and_no_two_within_it)
 {
 	struct range__hold held[4], waiters[2];
 	struct range__leaf leaf;
@@ -163,7 +163,7 @@ TEST(leaf_fairness, nobody_starves_before_the_bound_nor_two_within_it)
 	CHECK_EQ(leaf.nr_starving, 1);
 }
 
-TEST(leaf_fairness, a_search_in_vain_for_the_next_is_not_repeated_before_the_bound)
+TEST(leaf_fairness, a_failed_search_for_the_next_waiter_is_not_repeated_before_the_bound)
 {
 	struct range__hold low = writer(0, 10), high[2] = { writer(50, 51), writer(60, 61) };
 	struct range__hold first = low, second = low;
@@ -178,7 +178,7 @@ TEST(leaf_fairness, a_search_in_vain_for_the_next_is_not_repeated_before_the_bou
 	leaf.fair_at = mmrange__now() - 2 * LONG;
 	let_go(&leaf, &high[0], LONG);
 	CHECK(first.starving && !second.starving);
-	/* The second is behind the first, and nobody else is there. */
+	/* The second waiter is behind the first, and there is no other. */
 	leaf.fair_at = mmrange__now() - 2 * LONG;
 	let_go(&leaf, &high[1], LONG);
 	CHECK(!second.starving);
@@ -191,8 +191,8 @@ static bool newcomer_gets(struct range_lock *lock, struct range_hold *range, uin
 }
 
 /*
- * Readers never leave a gap for the writer that waits. Says how many came in after it; the last
- * one, readers[passes % 2], is still held.
+ * Readers never leave a gap for the waiting writer. Returns how many readers were granted after
+ * the writer arrived; the last one, readers[passes % 2], is still held.
  */
 static unsigned int passes_of(struct range_lock *lock, uint64_t key, struct actor *waiter,
 			      struct range_hold readers[2])
@@ -208,7 +208,7 @@ static unsigned int passes_of(struct range_lock *lock, uint64_t key, struct acto
 	return passes;
 }
 
-TEST(leaf_fairness, in_a_leaf_with_a_starving_waiter_newcomers_pass_no_other_for_ever)
+TEST(leaf_fairness, in_a_leaf_with_a_starving_waiter_newcomers_do_not_pass_another_endlessly)
 {
 	struct range_hold low[2], high[2];
 	struct actor low_waiter, high_waiter;
@@ -221,7 +221,7 @@ TEST(leaf_fairness, in_a_leaf_with_a_starving_waiter_newcomers_pass_no_other_for
 	attr.starvation_ns = 1;
 	CHECK_EQ(range_lock_init(&lock, &attr), 0);
 	low_passes = passes_of(&lock, 0, &low_waiter, low);
-	/* It starves now, and has to wait for a reader. */
+	/* The waiter is starving now, and has to wait for a reader. */
 	CHECK(low_passes < 1000);
 	high_passes = passes_of(&lock, 50, &high_waiter, high);
 	CHECK(high_passes < 1000);
@@ -254,7 +254,7 @@ static void *run_hammer(void *arg)
 	return NULL;
 }
 
-TEST(leaf_fairness, a_leaf_that_is_hammered_by_the_fast_path_can_be_used_by_another_thread)
+TEST(leaf_fairness, another_thread_can_lock_a_leaf_that_one_thread_hammers_by_the_fast_path)
 {
 	unsigned int rounds = test_scale(200000);
 
@@ -267,7 +267,7 @@ TEST(leaf_fairness, a_leaf_that_is_hammered_by_the_fast_path_can_be_used_by_anot
 		init_lock(&lock, fairnesses[fair], 1);
 		thread = thread_start(run_hammer, &hammer);
 		AWAIT(atomic_load(&hammer.blows) > 0);
-		/* Both come far. */
+		/* Until both threads have done their rounds. */
 		for (unsigned int i = 0; i < rounds || atomic_load(&hammer.blows) < rounds; i++) {
 			CHECK_EQ(acquire_somehow((int)(i % 3), &lock, &range, 5, 6, RANGE_WRITE),
 				 0);

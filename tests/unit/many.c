@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Several ranges in one step. */
+/* Acquiring several ranges in one step. */
 #include "actors.h"
 #include "test.h"
 
@@ -20,7 +20,7 @@ static void unlock_all(struct range_lock *lock, const struct range_request *requ
 		range_unlock(lock, requests[i].range);
 }
 
-TEST(many, all_are_held_each_in_its_mode_and_nothing_between_them)
+TEST(many, all_ranges_are_held_each_in_its_mode_and_no_key_between_them)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold r[3];
@@ -40,7 +40,7 @@ TEST(many, all_are_held_each_in_its_mode_and_nothing_between_them)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(many, requests_that_make_no_sense_hold_nothing)
+TEST(many, invalid_requests_hold_no_range)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold a, b;
@@ -113,7 +113,7 @@ static struct census census_of(struct range_lock *lock)
 	return census;
 }
 
-TEST(many, nothing_is_held_while_it_waits)
+TEST(many, a_set_holds_no_range_while_it_waits)
 {
 	for (size_t i = 0; i < 2; i++) {
 		struct range_lock lock;
@@ -128,7 +128,7 @@ TEST(many, nothing_is_held_while_it_waits)
 		await_waits(&lock, 1);
 		census = census_of(&lock);
 		CHECK_EQ(census.held, 1);
-		/* Both are shown, though it stands in a queue with one of them. */
+		/* The walk shows both ranges, although the set is in a queue with one of them. */
 		CHECK_EQ(census.waiting + census.starving, 2);
 		CHECK_EQ(is_free(&lock, 0, 10, RANGE_WRITE), i == 0);
 		CHECK(is_free(&lock, 10, 20, RANGE_WRITE));
@@ -140,8 +140,8 @@ TEST(many, nothing_is_held_while_it_waits)
 	}
 }
 
-/* FIFO: no newcomer passes it in any of its ranges, and each may pass it between them. */
-TEST(many, in_a_fifo_lock_it_comes_before_those_that_come_later)
+/* FIFO: a newcomer passes the set in none of its ranges, and may pass it between them. */
+TEST(many, in_a_fifo_lock_a_set_is_granted_before_later_requests)
 {
 	for (uint32_t leaves = 1; leaves <= 16; leaves += 15) {
 		struct range_lock lock;
@@ -172,8 +172,11 @@ TEST(many, in_a_fifo_lock_it_comes_before_those_that_come_later)
 	}
 }
 
-/* One that has waited for long enough claims all its ranges, and gets them although one is always taken. */
-TEST(many, it_becomes_starving_in_all_its_ranges)
+/*
+ * A set that has waited for long enough claims all its ranges, and gets them although one of them
+ * is always held.
+ */
+TEST(many, a_set_becomes_starving_in_all_its_ranges)
 {
 	for (uint32_t leaves = 1; leaves <= 16; leaves += 15) {
 		struct range_lock lock;
@@ -196,7 +199,7 @@ TEST(many, it_becomes_starving_in_all_its_ranges)
 		AWAIT(census_of(&lock).starving == 2);
 		check_valid(&lock);
 		CHECK(!is_free(&lock, 0, 1, RANGE_READ) && !is_free(&lock, 9, 10, RANGE_WRITE));
-		/* It wants [20, 30) for reading. */
+		/* The set wants [20, 30) for reading. */
 		CHECK(!is_free(&lock, 20, 21, RANGE_WRITE) && is_free(&lock, 20, 21, RANGE_READ));
 		CHECK(is_free(&lock, 10, 20, RANGE_WRITE) && is_free(&lock, 30, 40, RANGE_WRITE));
 		CHECK(!atomic_load(&job.done));
@@ -227,8 +230,8 @@ static void *lock_three(void *arg)
 	return NULL;
 }
 
-/* Also those that come before the one that is taken. */
-TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
+/* Neither do ranges of the set that come before the one that is taken. */
+TEST(many, a_set_of_three_ranges_holds_none_while_it_waits_for_any)
 {
 	for (uint64_t taken = 0; taken < 3; taken++) {
 		struct range_lock lock;
@@ -237,7 +240,7 @@ TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
 		struct range_hold held;
 		pthread_t thread;
 
-		/* A waiter that became starving would keep newcomers out. */
+		/* A waiter that became starving would hold newcomers back. */
 		range_lock_attr_init(&attr);
 		attr.starvation_ns = UINT64_MAX;
 		CHECK_EQ(range_lock_init(&lock, &attr), 0);
@@ -254,8 +257,8 @@ TEST(many, of_three_ranges_none_is_held_while_it_waits_for_any)
 	}
 }
 
-/* Whichever of its ranges the caller names, and whichever of them is taken. */
-TEST(many, any_of_its_ranges_ends_the_wait)
+/* Whichever range of the set the caller names, and whichever of them is taken. */
+TEST(many, canceling_any_range_of_a_set_ends_its_wait)
 {
 	for (unsigned int i = 0; i < 2 * 2 * 3 * 3; i++) {
 		unsigned int taken = i % 3, named = i / 3 % 3;
@@ -271,7 +274,10 @@ TEST(many, any_of_its_ranges_ends_the_wait)
 		take(&lock, &held, 20 * taken + 5, 20 * taken + 6, RANGE_READ);
 		thread = thread_start(lock_three, &three);
 		AWAIT(census_of(&lock).starving + census_of(&lock).waiting == 3);
-		/* Held back by the call in a FIFO lock only, in a range that is not the one it waits for. */
+		/*
+		 * Only a FIFO lock makes this reader wait for the set, and not at the range that
+		 * the set waits for.
+		 */
 		actor_start(&behind, &lock, 20 * (2 - named), 20 * (2 - named) + 1, RANGE_READ);
 		CHECK_EQ(range_cancel(&lock, &three.ranges[named]), 0);
 		thread_join(thread);
@@ -286,12 +292,12 @@ TEST(many, any_of_its_ranges_ends_the_wait)
 	}
 }
 
-/* Two ends that are always busy, and what lies between them. */
+/* Two ends that are always busy, and the keys between them. */
 enum { LAST_KEY = 999, CALLS = 300 };
 
 /*
- * The threads' ranges are here, and not on their stacks: a thread that wakes a waiter uses its address
- * later than the waiter may have returned, and valgrind does not know that this is harmless.
+ * The threads' ranges are here, and not on their stacks. A thread that wakes a waiter may use the
+ * waiter's address after the waiter has returned, and valgrind does not know that this is harmless.
  */
 struct ends {
 	struct range_lock lock;
@@ -317,7 +323,7 @@ static void *keep_an_end_busy(void *arg)
 	return NULL;
 }
 
-/* It holds a range between them itself. */
+/* The thread itself holds a range between them. */
 static void *lock_both_ends(void *arg)
 {
 	struct ends *ends = arg;
@@ -347,8 +353,11 @@ static void use_what_lies_between(struct ends *ends)
 	}
 }
 
-/* Neither for what this thread holds, nor for another one's, nor do others wait for it there. */
-TEST(many, what_lies_between_its_ranges_does_not_matter)
+/*
+ * Neither a range of this thread between them nor one of another thread matters, and no thread
+ * waits there for the set.
+ */
+TEST(many, ranges_between_those_of_a_set_do_not_matter)
 {
 	for (unsigned int i = 0; i < 4; i++) {
 		struct ends ends;
@@ -401,7 +410,7 @@ TEST(many, try_takes_all_or_nothing_and_does_not_wait)
 	}
 }
 
-TEST(many, try_does_not_pass_a_waiter_that_must_not_be_passed)
+TEST(many, try_does_not_pass_a_fifo_waiter)
 {
 	struct range_lock lock;
 	struct range_hold held, r[2];
@@ -420,7 +429,7 @@ TEST(many, try_does_not_pass_a_waiter_that_must_not_be_passed)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(many, a_deadline_ends_the_wait_with_nothing_held)
+TEST(many, a_deadline_ends_the_wait_of_a_set_with_no_range_held)
 {
 	static const clockid_t clocks[] = { CLOCK_MONOTONIC, CLOCK_REALTIME };
 
@@ -442,7 +451,7 @@ TEST(many, a_deadline_ends_the_wait_with_nothing_held)
 		CHECK(is_free(&lock, 0, 25, RANGE_WRITE));
 		check_valid(&lock);
 		CHECK_EQ(actor_finish(&holder), 0);
-		/* It has passed, and nothing is in the way. */
+		/* The deadline has passed, and no range conflicts. */
 		CHECK_EQ(range_timedlock_many(&lock, requests, 2, clock, &deadline), 0);
 		CHECK_EQ(census_of(&lock).held, 2);
 		unlock_all(&lock, requests, 2);
@@ -452,7 +461,7 @@ TEST(many, a_deadline_ends_the_wait_with_nothing_held)
 	}
 }
 
-TEST(many, try_and_timed_forms_refuse_what_makes_no_sense)
+TEST(many, try_and_timed_forms_refuse_invalid_requests)
 {
 	static const struct timespec bad_time = { 0, 1000000000 }, past = { 1, 0 };
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
@@ -471,7 +480,7 @@ TEST(many, try_and_timed_forms_refuse_what_makes_no_sense)
 
 struct setter {
 	struct range_lock *lock;
-	unsigned int n; /* of rounds */
+	unsigned int n; /* number of rounds */
 	bool descending;
 };
 
@@ -513,7 +522,9 @@ TEST(many, opposite_orders_do_not_deadlock)
 	}
 }
 
-/* A range of a set may span leaves, begin in the leaf in which the one before ends, or share one. */
+/*
+ * A range of a set may span leaves, begin in the leaf in which the one before ends, or share one.
+ */
 TEST(many, ranges_may_lie_in_leaves_in_any_way)
 {
 	static const uint64_t bounds[][2] = { { 3, 5 },   { 5, 10 },  { 10, 20 },
@@ -548,7 +559,10 @@ TEST(many, ranges_may_lie_in_leaves_in_any_way)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Threads that collide although their sets do not overlap split leaves as others do, for some memory. */
+/*
+ * Threads that collide although their sets do not overlap split leaves like other threads, for some
+ * memory.
+ */
 TEST(many, leaves_split_where_sets_collide)
 {
 	uint64_t self = mmrange__self();
@@ -597,8 +611,8 @@ static uint64_t nth(enum order order, uint64_t i, uint64_t n)
 	}
 }
 
-/* They overlap in the end, so that there is nothing but the sorting. In O(n^2) it would take hours. */
-TEST(many, a_million_requests_are_sorted_in_a_moment)
+/* The last ones overlap, so that only the sorting takes time. In O(n^2) it would take hours. */
+TEST(many, a_million_requests_are_sorted_in_n_log_n)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	uint64_t n = test_scale(1000000);

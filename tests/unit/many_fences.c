@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many heavy fences an acquisition over many biased leaves needs, which this program has wrapped
- * syscall() for: each interrupts all processors, and takes microseconds.
+ * How many heavy fences an acquisition over many biased leaves needs: each interrupts all
+ * processors, and takes microseconds. The linker wraps syscall() in this program to count them.
  */
 #include "actors.h"
 
@@ -13,7 +13,7 @@ enum { LEAVES = 64 };
 
 static unsigned int fences;
 
-/* The linker makes these of syscall(), --wrap. */
+/* The linker redirects syscall() to these, by --wrap. */
 long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
 
@@ -64,7 +64,7 @@ static void try_many(struct range_lock *lock)
 
 	CHECK_EQ(range_trylock_many(lock, requests, 2), 0);
 	CHECK_EQ(fences, 1);
-	/* Those of others stay biased. */
+	/* Leaves beside the acquired ranges stay biased. */
 	CHECK(is_biased(lock, 250) && !is_biased(lock, 100));
 	range_unlock(lock, &a);
 	range_unlock(lock, &b);

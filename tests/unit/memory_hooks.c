@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which functions call a memory hook, what is held meanwhile, and what a hook may do. */
+/* Which functions call a memory hook, which ranges are held meanwhile, and what a hook may do. */
 #include "actors.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@ static struct range_lock lock;
 
 static struct hook {
 	unsigned int calls;
-	void (*inside)(void); /* what it does */
+	void (*inside)(void); /* called by the hook */
 } hook;
 
 static void *alloc(size_t size, size_t align, void *books)
@@ -79,7 +79,7 @@ TEST(memory_hooks, each_way_to_acquire_a_range_calls_alloc_once_when_a_leaf_spli
 	}
 }
 
-/* By another thread: the range that is being acquired is held, and the rest of the leaf is free. */
+/* In another thread: the acquiring thread holds its range already; the rest of the leaf is free. */
 static void *use_the_leaf(void *start)
 {
 	uint64_t taken = *(const uint64_t *)start;
@@ -135,7 +135,7 @@ static void acquire_until_it_splits(void (*inside)(void))
 	end_lock(&books);
 }
 
-TEST(memory_hooks, while_alloc_runs_the_range_is_held_and_others_go_on_in_the_leaf)
+TEST(memory_hooks, while_alloc_runs_the_range_is_held_and_other_threads_use_the_leaf)
 {
 	acquire_until_it_splits(let_another_thread_in);
 }
@@ -146,7 +146,7 @@ TEST(memory_hooks, alloc_may_use_another_lock)
 	check_quiet_and_destroy(&other_lock);
 }
 
-TEST(memory_hooks, what_changes_a_held_range_calls_none)
+TEST(memory_hooks, functions_that_change_a_held_range_call_no_hook)
 {
 	struct memory_books books;
 	struct range_hold ranges[2], rest;
@@ -198,7 +198,7 @@ static void split_at_100_or_200(void)
 	}
 }
 
-/* With FIFO the set claims the leaf, which is not split before it has gone. */
+/* With FIFO the set claims the leaf, which cannot be split before the claim ends. */
 TEST(memory_hooks, leaves_made_while_a_set_waits_are_kept)
 {
 	struct memory_books books;

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Newcomers pass waiters by the fast path while one of these has been woken and has not run yet.
- * The waiters here have no thread, so that they do not run before the test says so.
+ * Newcomers pass waiters by the fast path while one waiter is woken and has not run yet. The
+ * waiters here have no thread, so that they do not run before the test lets them.
  */
 #include "actors.h"
 
 #include "platform/platform.h"
-#include "range_lock/forest.h"
-#include "range_lock/waiters.h"
-#include "range_lock/wake.h"
 #include "range_lock/fast_path.h"
+#include "range_lock/forest.h"
 #include "range_lock/lock.h"
 #include "range_lock/wait.h"
+#include "range_lock/waiters.h"
+#include "range_lock/wake.h"
 
 #include <errno.h>
 
-/* More than enough for a thread to have locked the leaf once: see range_lock.c. */
+/* More than enough for a thread to have locked the leaf once: see fast_path.c. */
 enum { PASSES = 200 };
 
-/* A lock in whose first leaf two writers of [0, 10) wait, and the first of them has been woken. */
+/* A lock in whose first leaf two writers of [0, 10) wait, of which the first is woken. */
 struct scene {
 	struct range_lock lock;
 	struct range__leaf *leaf;
@@ -92,7 +92,7 @@ static void end_scene(struct scene *s)
 	check_quiet_and_destroy(&s->lock);
 }
 
-TEST(passing, newcomers_pass_by_the_fast_path_and_wake_nobody)
+TEST(passing, newcomers_pass_by_the_fast_path_and_wake_no_waiter)
 {
 	struct range_hold newcomer;
 	struct scene s;
@@ -112,8 +112,8 @@ TEST(passing, newcomers_pass_by_the_fast_path_and_wake_nobody)
 	end_scene(&s);
 }
 
-/* Who was woken looks again while a newcomer is there: then that one's release wakes it again. */
-TEST(passing, a_newcomer_that_a_woken_waiter_finds_wakes_it)
+/* A woken waiter looks again while a newcomer holds. The newcomer's release wakes it again. */
+TEST(passing, a_newcomer_that_blocks_a_woken_waiter_wakes_it_again)
 {
 	struct range__wakes wakes = { .n = 0 };
 	struct range_hold newcomer;
@@ -137,8 +137,8 @@ TEST(passing, a_newcomer_that_a_woken_waiter_finds_wakes_it)
 	end_scene(&s);
 }
 
-/* What is held is found, also if the leaf has been locked and unlocked meanwhile. */
-TEST(passing, nobody_passes_what_is_held)
+/* A newcomer finds the held range, also if the leaf has been locked and unlocked in between. */
+TEST(passing, no_newcomer_passes_a_held_range)
 {
 	struct range_hold newcomer, other;
 	struct scene s;
@@ -154,7 +154,7 @@ TEST(passing, nobody_passes_what_is_held)
 	end_scene(&s);
 }
 
-TEST(passing, nobody_passes_a_waiter_that_is_starving)
+TEST(passing, no_newcomer_passes_a_starving_waiter)
 {
 	struct range_hold newcomer;
 	struct scene s;
@@ -193,7 +193,7 @@ TEST(passing, the_oldest_waiter_becomes_starving_after_a_bounded_number_of_passe
 	end_scene(&s);
 }
 
-/* Whatever else the thread does meanwhile, in other leaves. */
+/* Whatever else the thread does in other leaves in the meantime. */
 TEST(passing, locking_elsewhere_does_not_allow_more_passes)
 {
 	struct range_lock other = RANGE_LOCK_INITIALIZER;
@@ -216,7 +216,7 @@ TEST(passing, locking_elsewhere_does_not_allow_more_passes)
 	check_quiet_and_destroy(&other);
 }
 
-TEST(passing, in_order_of_arrival_nobody_passes)
+TEST(passing, with_fifo_no_newcomer_passes_a_waiter)
 {
 	struct range_hold held, newcomer;
 	struct range__hold waiting;

@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The range lock's API: every error, and who excludes whom. waiting.c has who waits for whom,
- * forest.c how the lock adapts.
+ * The range lock's API: every error, and which ranges exclude which. waiting.c tests which ranges a
+ * waiter waits for, and forest.c how the lock adapts.
  *
- * Pitfalls of other range locks (design.md), and the tests that would see them here, as SUITE/NAME:
+ * Pitfalls of other range locks (design.md), and the tests that would detect them here, as
+ * SUITE/NAME:
  *
  *  1 a delete in two steps: overlapping owners
  *	all of exclusion; wakeup/a_release_races_with_a_conflicting_acquisition
- *  2 going on after a failed swap with what is stale by now
+ *  2 going on with stale state after a failed swap
  *	all of exclusion and torture; forest/trylock_agrees_with_brute_force_on_any_thread
- *  3 freeing what was published
- *	wakeup/nothing_touches_a_range_after_its_return
+ *  3 freeing published memory
+ *	wakeup/no_thread_touches_a_range_after_the_call_has_returned
  *  4 sleeping without a second look: lost wake-ups
  *	wakeup/lock_coupling_round_a_ring; wakeup/a_wake_up_survives_a_timeout
  *  5 waking through a waiter that has returned
- *	wakeup/nothing_touches_a_range_after_its_return
+ *	wakeup/no_thread_touches_a_range_after_the_call_has_returned
  *  6 a waiter that gave up leaves counts behind
- *	waiting/a_waiter_that_gave_up_leaves_nothing_behind;
- *	waiting/a_waiter_that_gives_up_frees_those_behind_it
+ *	waiting/a_waiter_that_gave_up_leaves_no_trace;
+ *	waiting/a_waiter_that_gives_up_frees_the_waiters_behind_it
  *  7 readers starve writers, writers starve readers
  *	all of starvation
  *  8 a disjoint request waits behind a blocked one
- *	waiting/a_disjoint_request_passes_a_blocked_one
- *  9 a fast path that hangs a thread with two ranges, or that one conflict turns off for good
+ *	waiting/a_disjoint_request_passes_a_blocked_waiter
+ *  9 a fast path that hangs a thread with two ranges, or that one conflict disables permanently
  *	range_lock/one_thread_holds_many_ranges;
  *	forest/the_fast_path_comes_back_after_a_conflict
  * 10 `>` for `>=` at half-open ends
@@ -190,7 +191,7 @@ TEST(range_lock, the_full_range_conflicts_with_everything)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(range_lock, readers_share_and_keep_writers_out_until_the_last_is_gone)
+TEST(range_lock, readers_share_and_exclude_writers_until_the_last_one_releases)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold readers[8], writer;
@@ -232,13 +233,13 @@ TEST(range_lock, a_range_needs_no_initialisation_and_can_be_used_again)
 		memset(&range, garbage, sizeof range);
 		take(&lock, &range, 10, 20, RANGE_WRITE);
 		range_unlock(&lock, &range);
-		/* As it was left. */
+		/* Unchanged. */
 		take(&lock, &range, 20, 30, RANGE_READ);
 		range_unlock(&lock, &range);
 		memset(&range, garbage, sizeof range);
 		CHECK_EQ(range_trylock(&lock, &range, 9, 11, RANGE_READ), EBUSY);
 	}
-	/* The bytes of one that is held are not more than garbage either. */
+	/* A copy of the bytes of a held range is garbage, too. */
 	memcpy(&range, &held, sizeof range);
 	take(&lock, &range, 10, 20, RANGE_WRITE);
 	range_unlock(&lock, &held);
@@ -247,7 +248,7 @@ TEST(range_lock, a_range_needs_no_initialisation_and_can_be_used_again)
 	check_quiet_and_destroy(&lock);
 }
 
-/* One thread, ranges of all kinds, released in any order: also pitfall 9. */
+/* One thread holds ranges of all kinds and releases them in any order: also pitfall 9. */
 TEST(range_lock, one_thread_holds_many_ranges)
 {
 	enum { N = 200 };
@@ -303,14 +304,14 @@ TEST(range_lock, another_thread_may_release_a_range)
 	actor_queue(&waiter, &lock, 5, 15, RANGE_WRITE);
 	thread_join(thread_start(unlock_it, &owner));
 	actor_await(&waiter);
-	/* The thread that acquired it is not taken for the holder any more. */
+	/* The lock no longer takes the thread that acquired the range for its holder. */
 	CHECK_EQ(range_lock(&lock, &again, 0, 5, RANGE_WRITE), 0);
 	range_unlock(&lock, &again);
 	CHECK_EQ(actor_finish(&waiter), 0);
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(range_lock, errno_is_left_alone)
+TEST(range_lock, calls_do_not_change_errno)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct timespec deadline;

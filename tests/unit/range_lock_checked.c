@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the checked build finds. Misuse ends the process with a message, so each kind is committed
+ * Misuse that the checked build detects. It ends the process with a message, so each kind happens
  * in a child process.
  */
 #include "actors.h"
@@ -91,7 +91,7 @@ static void downgrade_what_is_not_held(void)
 	range_downgrade(&lock, &range);
 }
 
-TEST(checked, unlock_of_what_is_not_held_stops)
+TEST(checked, unlock_of_a_range_that_is_not_held_stops)
 {
 	if (skipped())
 		return;
@@ -105,7 +105,7 @@ TEST(checked, unlock_of_what_is_not_held_stops)
 	check_stops(unlock_a_copy, "not held");
 }
 
-/* The thread is canceled when it gets to a cancellation point, which the message is not. */
+/* The thread is canceled at its next cancellation point, and printing the message is none. */
 static void *unlock_in_a_canceled_thread(void *arg)
 {
 	pthread_cancel(pthread_self());
@@ -131,7 +131,7 @@ static void unlock_while_it_waits(void)
 	range_unlock(&lock, &actor.range);
 }
 
-TEST(checked, unlock_of_what_still_waits_stops)
+TEST(checked, unlock_of_a_range_that_still_waits_stops)
 {
 	if (!skipped())
 		check_stops(unlock_while_it_waits, "waits");
@@ -211,13 +211,13 @@ static void stats_after_destroy(void)
 
 static void destroy_twice(void)
 {
-	/* Also with memory to give back. */
+	/* Also with memory to free. */
 	CHECK(split_by_turns(&lock, 0, 1, 100000));
 	check_quiet_and_destroy(&lock);
 	range_lock_destroy(&lock);
 }
 
-/* Held in another lock, so that its state is no reason to stop. */
+/* Another lock holds the range, so that the range's state is no reason to stop. */
 static void shrink_after_destroy(void)
 {
 	take(&other_lock, &range, 0, 10, RANGE_WRITE);
@@ -293,7 +293,7 @@ TEST(checked, a_thread_that_would_wait_for_itself_gets_edeadlk)
 		check_valid(&mine);
 		CHECK_EQ(range_trylock(&mine, &r, 9, 11, RANGE_WRITE), EBUSY);
 		/*
-		 * Nothing is held by those that failed, and what does not conflict is no deadlock.
+		 * The failed calls hold no range, and a call without a conflict is no deadlock.
 		 */
 		CHECK_EQ(acquire_patiently(how, &mine, &r, 9, 20, RANGE_READ), 0);
 		range_unlock(&mine, &r);
@@ -308,8 +308,8 @@ TEST(checked, a_thread_that_would_wait_for_itself_gets_edeadlk)
 	check_quiet_and_destroy(&mine);
 }
 
-/* However the thread came to hold it. */
-TEST(checked, ranges_of_several_split_and_extended_ones_are_its_own)
+/* In whichever way the thread acquired them. */
+TEST(checked, ranges_from_sets_splits_and_extensions_are_the_thread_s_own)
 {
 	struct range_lock mine = RANGE_LOCK_INITIALIZER;
 	struct range_hold ranges[2], upper, r;
@@ -350,7 +350,7 @@ TEST(checked, waiting_for_another_thread_is_no_deadlock)
 	take(&mine, &mine_too, 10, 20, RANGE_WRITE);
 	soon = time_after(CLOCK_MONOTONIC, SECOND / 100);
 	CHECK_EQ(range_timedlock(&mine, &r, 9, 10, RANGE_READ, CLOCK_MONOTONIC, &soon), ETIMEDOUT);
-	/* Both are in the way, and one of them is its own. */
+	/* Both ranges conflict, and one of them is the thread's own. */
 	CHECK_EQ(range_lock(&mine, &r, 9, 11, RANGE_READ), EDEADLK);
 	range_unlock(&mine, &mine_too);
 	CHECK_EQ(actor_finish(&owner), 0);

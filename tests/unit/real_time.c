@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread with a real-time priority takes over a lock from a reader of the same processor, which it
- * preempts in the middle of its range_unlock(), and destroys the lock. It must not need the processor
- * to wait for the reader.
+ * A thread with a real-time priority takes a lock over from a reader on the same processor, which
+ * it preempts in the middle of the reader's range_unlock(), and destroys the lock. It must leave
+ * the processor to the reader while it waits for the reader.
  */
 #define _GNU_SOURCE
 #include "actors.h"
@@ -54,7 +54,7 @@ static uint64_t processor_time(void)
 
 struct heir {
 	size_t processor;
-	int refused; /* errno of the system that allows no such priority */
+	int refused; /* the errno if the system does not grant such a priority */
 	uint64_t time;
 };
 
@@ -90,8 +90,10 @@ static void *read_until_it_waits(void *arg)
 	return NULL;
 }
 
-/* Spinning would take all of the time that the system leaves to real-time threads, 950 ms by
- * default, if it leaves any to others. */
+/*
+ * Spinning would take all the time that the system leaves to real-time threads, 950 ms by default,
+ * if the system leaves any to other threads.
+ */
 TEST(real_time, destroy_does_not_need_the_processor_to_wait_for_a_reader)
 {
 	struct heir heir = { .processor = first_processor() };

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The replay and its self-check: runs with each lock end alike, and a difference of any sort is
- * found and named.
+ * The replay and its self-check: runs end alike with each lock, and the check finds and names a
+ * difference of any kind.
  */
-#include "vma_model.h"
 #include "replay.h"
 #include "snapshot.h"
 #include "test.h"
+#include "vma_model.h"
 
 #include <errno.h>
 #include <string.h>
@@ -22,7 +22,7 @@ static const enum mm_locking modes[] = { MM_LOCKING_RWLOCK, MM_LOCKING_COARSE, M
 
 static struct trace_op ops[OPS];
 
-/* Any operation on a few pages, also such as fail. */
+/* Any operation on a few pages, including operations that fail. */
 static struct trace_op random_op(uint64_t *seed, uint64_t brk)
 {
 	uint64_t page = test_random_below(seed, 40), pages = 1 + test_random_below(seed, 8);
@@ -83,7 +83,7 @@ static bool is_possible(struct vma_model *model, const struct trace_op *op)
 	return vma_model_apply(model, op) == MODEL_DONE;
 }
 
-/* Those that can succeed, according to the model that the converter asks too. */
+/* Operations that can succeed, according to the model that the converter uses. */
 static struct trace random_trace(uint64_t *seed)
 {
 	struct trace trace = { "", BRK, THREADS, 0, ops };
@@ -132,7 +132,7 @@ static void check_run(const struct trace *trace, const struct schedule *schedule
 	mm_destroy(mm);
 }
 
-TEST(replay, of_random_operations_ends_as_with_one_thread_whatever_the_lock)
+TEST(replay, of_random_operations_ends_as_with_one_thread_with_every_lock)
 {
 	uint64_t seed = test_seed("replay");
 
@@ -179,7 +179,7 @@ TEST(replay, names_the_operation_that_fails_and_ends)
 	schedule_destroy(&schedule);
 }
 
-TEST(replay, notices_a_mapping_where_nothing_should_be)
+TEST(replay, detects_a_mapping_where_none_should_be)
 {
 	struct trace_op list[] = {
 		{ .kind = TRACE_MMAP, .addr = BASE, .length = MM_PAGE_SIZE, .flags = FIXED },
@@ -216,7 +216,7 @@ TEST(replay, warming_up_leaves_nothing_behind)
 	mm_destroy(mm);
 }
 
-/* Two areas: one readable with two pages present, one that cannot be accessed with one. */
+/* Two VMAs: a readable one with two present pages, and an inaccessible one with one. */
 static struct mm *make_example(void)
 {
 	uint64_t addr;
@@ -232,7 +232,7 @@ static struct mm *make_example(void)
 	return mm;
 }
 
-/* Changes one of two equal address spaces; what the check says. */
+/* Changes one of two equal address spaces; the check's message must contain where and what. */
 static void check_found(void (*change)(struct mm *mm), const char *where, const char *what)
 {
 	struct mm *mm = make_example(), *other = make_example();
@@ -293,7 +293,7 @@ static void unmap(struct mm *mm)
 	CHECK_EQ(mm_munmap(mm, BASE + 0x100000, MM_PAGE_SIZE), 0);
 }
 
-TEST(self_check, finds_equal_what_is_equal)
+TEST(self_check, finds_equal_spaces_equal)
 {
 	check_found(NULL, "", "");
 }
@@ -310,10 +310,10 @@ TEST(self_check, finds_every_planted_difference_and_names_its_address)
 }
 
 /*
- * The order of two operations taken away: with the threads in the wrong order the check must not
- * pass.
+ * With the dependency between two operations removed and the threads in the wrong order, the check
+ * must fail.
  */
-TEST(self_check, finds_what_a_missing_dependency_does)
+TEST(self_check, detects_a_missing_dependency)
 {
 	struct trace_op list[] = {
 		{ .kind = TRACE_MMAP,

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Dependencies against brute force over all pairs of operations: all that are needed, and none that
- * is not.
+ * Dependencies against brute force over all pairs of operations: every needed one, and no other.
  */
 #include "assign.h"
 #include "clocks.h"
@@ -16,10 +15,10 @@
 #define PAGES 12
 
 static struct trace_op ops[OPS];
-static bool before[OPS][OPS]; /* before[i][j]: the schedule has i done before j begins */
+static bool before[OPS][OPS]; /* before[i][j]: the schedule completes i before j begins */
 static uint32_t thread_of[OPS];
 
-/* Validity does not matter here: which pages and which threads does. */
+/* The trace need not be valid: only its pages and threads matter. */
 static struct trace random_trace(uint64_t *seed, uint32_t threads)
 {
 	uint64_t brk = MM_ADDR_MIN;
@@ -91,7 +90,7 @@ static void come_before(uint32_t i, uint32_t j)
 		before[k][j] = before[k][j] || before[k][i];
 }
 
-/* All that is before j by the order of its thread, and by its dependencies but one. */
+/* All operations before j by the order of its thread, and by its dependencies but one. */
 static void close_without(const struct schedule *schedule, uint32_t j, uint32_t left_out)
 {
 	for (uint32_t i = 0; i < j; i++)
@@ -114,7 +113,7 @@ static void check_dependencies(const struct schedule *schedule, uint32_t j)
 		CHECK(conflict(&ops[i], &ops[j]));
 		CHECK(schedule->awaited[i]);
 		close_without(schedule, j, d);
-		CHECK(!before[i][j]); /* not implied by the others */
+		CHECK(!before[i][j]); /* the others do not imply it */
 	}
 	close_without(schedule, j, UINT32_MAX);
 	for (uint32_t i = 0; i < j; i++)
@@ -207,7 +206,7 @@ TEST(schedule, fewer_threads_share_the_work_evenly)
 	struct trace trace = { "", 0, 4, 16, faults };
 	uint32_t to[4];
 
-	/* 8, 4, 2 and 2 operations: the busiest alone, the others together. */
+	/* 8, 4, 2 and 2 operations: the busiest thread alone, the others together. */
 	for (size_t i = 0; i < 16; i++)
 		faults[i] = (struct trace_op){ .kind = TRACE_READ,
 					       .addr = MM_ADDR_MIN,

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-TEST(replay_stats, of_faults_leave_out_those_without_a_table)
+TEST(replay_stats, of_faults_exclude_faults_without_a_table)
 {
 	struct mm_stats stats = { .faults = 1000 };
 
@@ -39,7 +39,7 @@ TEST(replay_stats, of_hold_times_are_cut_where_so_many_per_cent_are_below)
 	CHECK_EQ(stats_hold_time(&stats, 50), mm_hold_time_end(3));
 }
 
-TEST(replay_stats, since_another_moment_are_what_happened_after_it)
+TEST(replay_stats, since_another_moment_count_only_later_events)
 {
 	struct mm_stats before, after;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What can be done with a range that is held. */
+/* Operations on a held range. */
 #include "actors.h"
 #include "test.h"
 
@@ -73,7 +73,7 @@ TEST(resize, an_upgrade_passes_waiting_writers_but_not_a_starving_reader)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(resize, a_writer_is_upgraded_already_whoever_waits)
+TEST(resize, upgrading_a_writer_succeeds_whichever_threads_wait)
 {
 	for (size_t i = 0; i < 2; i++) {
 		struct range_lock lock;
@@ -85,7 +85,7 @@ TEST(resize, a_writer_is_upgraded_already_whoever_waits)
 		take(&lock, &range, 0, 10, RANGE_WRITE);
 		take(&lock, &other, 20, 21, RANGE_WRITE);
 		actor_queue(&reader, &lock, 0, 10, RANGE_READ);
-		/* Now it is starving, if it was not before. */
+		/* Now the waiter is starving, if it was not before. */
 		range_unlock(&lock, &other);
 		CHECK_EQ(range_tryupgrade(&lock, &range), 0);
 		CHECK_EQ(range.mode, RANGE_WRITE);
@@ -95,7 +95,7 @@ TEST(resize, a_writer_is_upgraded_already_whoever_waits)
 	}
 }
 
-TEST(resize, shrinking_frees_what_is_given_up_and_nothing_else)
+TEST(resize, shrinking_frees_exactly_the_keys_given_up)
 {
 	for (size_t i = 0; i < 2; i++) {
 		struct range_lock lock;
@@ -126,7 +126,7 @@ TEST(resize, shrinking_frees_what_is_given_up_and_nothing_else)
 	}
 }
 
-TEST(resize, bounds_that_make_no_sense_change_nothing)
+TEST(resize, invalid_bounds_change_nothing)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold range, upper;
@@ -149,7 +149,7 @@ TEST(resize, bounds_that_make_no_sense_change_nothing)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(resize, extending_takes_what_is_free_at_either_end)
+TEST(resize, extending_takes_free_keys_at_either_end)
 {
 	struct range_lock lock = RANGE_LOCK_INITIALIZER;
 	struct range_hold range, below, above;
@@ -164,7 +164,7 @@ TEST(resize, extending_takes_what_is_free_at_either_end)
 	CHECK(range.start == 5 && range.end == 30);
 	CHECK(!is_free(&lock, 5, 6, RANGE_READ) && !is_free(&lock, 29, 30, RANGE_READ));
 	CHECK_EQ(range_tryextend(&lock, &range, 5, 30), 0);
-	/* Readers beside each other do not conflict. */
+	/* Readers do not conflict. */
 	range_downgrade(&lock, &range);
 	CHECK_EQ(range_tryextend(&lock, &range, 0, 30), 0);
 	CHECK(is_free(&lock, 0, 30, RANGE_READ) && !is_free(&lock, 0, 1, RANGE_WRITE));
@@ -175,7 +175,7 @@ TEST(resize, extending_takes_what_is_free_at_either_end)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(resize, extending_does_not_pass_a_waiter_that_must_not_be_passed)
+TEST(resize, extending_does_not_pass_a_fifo_waiter)
 {
 	struct range_lock lock;
 	struct range_hold range, other;
@@ -193,7 +193,7 @@ TEST(resize, extending_does_not_pass_a_waiter_that_must_not_be_passed)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Into the next leaf, over one that it then covers, and back. */
+/* Into the next leaf, over a leaf that the range then covers, and back. */
 TEST(resize, a_range_may_extend_over_leaves_and_shrink_again)
 {
 	static const uint64_t bounds[][2] = {
@@ -227,7 +227,7 @@ TEST(resize, a_range_may_extend_over_leaves_and_shrink_again)
 	}
 }
 
-/* In a leaf that it covers, or at a bound. */
+/* In a leaf that the range covers, or at a bound. */
 TEST(resize, a_range_over_leaves_may_be_split_downgraded_and_upgraded)
 {
 	for (uint64_t point = 20; point < 60; point += 5) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that gives up the right to nearly all system calls, as sandboxes make it, can go on to
- * use locks: the kernel kills it if the library makes any other call than range_lock.h says. The
- * threads are there before, but use their first lock afterwards.
+ * A program that gives up the right to nearly all system calls, as sandboxes do, can go on to use
+ * locks. The kernel kills it if the library makes any other call than those that range_lock.h
+ * names. The threads start before, but use their first lock afterwards.
  */
 #include "actors.h"
 #include "forks.h"
@@ -44,7 +44,7 @@ struct worker {
 	struct range_hold range; /* where other threads find it to cancel its wait */
 };
 
-/* Nothing can be printed. The status is the line. */
+/* The sandbox allows no output, so the exit status is the line. */
 static void require(bool holds, int line)
 {
 	if (!holds)
@@ -56,7 +56,7 @@ static void require(bool holds, int line)
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1),                                     \
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
-/* What the header names, by all the names that it has on 32-bit machines; and the test's own end. */
+/* The calls that the header names, under all their names on 32-bit machines; and exit. */
 static void enter_sandbox(void)
 {
 	static struct sock_filter calls[] = {
@@ -95,7 +95,7 @@ static void enter_sandbox(void)
 		_exit(NO_FILTER);
 }
 
-/* Whether the range is held; others cancel waits. */
+/* Whether the range is held; other threads cancel waits. */
 static bool got(int error)
 {
 	REQUIRE(!error || error == ECANCELED || error == ETIMEDOUT || error == EBUSY);
@@ -171,7 +171,7 @@ static void look_around(struct worker *all, uint64_t which)
 
 static struct worker workers[THREADS];
 
-/* Whether the calls that are allowed were needed. */
+/* Whether the library used all calls that the filter allows. */
 static bool seen_all(void)
 {
 	struct range_lock_stats stats = lock_stats(&lock);
@@ -183,7 +183,7 @@ static void *work(void *arg)
 {
 	struct worker *worker = arg;
 
-	/* From here on the thread makes no call but those of the lock, and those that wait. */
+	/* From here on the thread calls only the lock and functions that wait. */
 	atomic_fetch_add(&ready, 1);
 	AWAIT(atomic_load(&begun));
 	for (int i = 0; i < 3000 || !seen_all(); i++) {
@@ -208,12 +208,12 @@ static void *work(void *arg)
 		}
 	}
 	atomic_fetch_add(&done, 1);
-	/* Its end would take more calls. */
+	/* The end of the thread would take more system calls. */
 	sem_await(&never);
 	return NULL;
 }
 
-/* One range of the calling thread, for a time in which the others come to wait for it. */
+/* The calling thread holds one range until the others have come to wait for it. */
 static void make_others_wait(void)
 {
 	struct range_hold all;
@@ -270,7 +270,7 @@ TEST(sandbox, no_call_makes_other_system_calls_than_the_header_names)
 	check_in_sandbox(RANGE_FAIRNESS_BARGING);
 }
 
-TEST(sandbox, nor_does_any_in_the_order_of_arrival)
+TEST(sandbox, nor_does_any_call_on_a_fifo_lock)
 {
 	check_in_sandbox(RANGE_FAIRNESS_FIFO);
 }

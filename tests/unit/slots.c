@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Readers of biased leaves publish their ranges in slots, and writers adopt them: slots.h has the
- * protocol. One thread at a time does something here; a reader that another thread overtakes is
- * made of the steps of its way in and out.
+ * protocol. One thread at a time acts here. A test makes a reader that another thread overtakes out
+ * of the single steps of acquiring and releasing.
  */
 #include "actors.h"
 
 #include "range_lock/forest.h"
-#include "range_lock/release.h"
 #include "range_lock/reader.h"
+#include "range_lock/release.h"
 #include "range_lock/wait.h"
 
 #include <errno.h>
 #include <string.h>
 
 enum {
-	/* In a block: see slots.c. */
+	/* Groups in a block: see slots.c. */
 	BLOCK_GROUPS = 1024,
 	/* More reads than a bias can cost: 100000 ns, at 4 ns each. */
 	ENOUGH_READS = 25002,
-	/* Fewer than it can cost: 1000 ns. */
+	/* Fewer reads than a bias can cost: 1000 ns. */
 	TOO_FEW_READS = 250,
 };
 
@@ -31,7 +31,7 @@ static void read_once(struct range_lock *lock, uint64_t start, uint64_t end)
 	range_unlock(lock, &range);
 }
 
-/* Where a range is published, or was. */
+/* The slot in which a range is or was published. */
 static struct range__slot *slot_of(struct range_hold *range)
 {
 	return range__hold(range)->slot;
@@ -43,7 +43,7 @@ static bool is_adopted(struct range_hold *range)
 	return range__node_in_tree(&range__hold(range)->node[0]);
 }
 
-/* Reads until the leaf is biased; returns how often. */
+/* Reads until the leaf is biased. Returns the number of reads. */
 static unsigned int reads_until_biased(struct range_lock *lock)
 {
 	unsigned int n = 0;
@@ -56,14 +56,14 @@ static unsigned int reads_until_biased(struct range_lock *lock)
 	return n;
 }
 
-/* A lock of one leaf, biased. */
+/* Makes a lock of one leaf, biased. */
 static void init_biased(struct range_lock *lock, enum range_fairness fairness)
 {
 	init_lock(lock, fairness, 1);
 	make_biased(lock, 1000);
 }
 
-/* Runs something in another thread, to its end. */
+/* Calls run(arg) in another thread, and waits for its end. */
 static void elsewhere(void *(*run)(void *), void *arg)
 {
 	thread_join(thread_start(run, arg));
@@ -107,7 +107,7 @@ static void take_published_elsewhere(struct range_lock *lock, struct range_hold 
 	elsewhere(do_take_published, &call);
 }
 
-/* No more and no less than [start, end) is held for reading; looks at the keys beside it. */
+/* Exactly [start, end) is held for reading; also looks at the keys beside it. */
 static void check_read_held(struct range_lock *lock, uint64_t start, uint64_t end)
 {
 	CHECK(is_free(lock, start, end, RANGE_READ));
@@ -117,7 +117,7 @@ static void check_read_held(struct range_lock *lock, uint64_t start, uint64_t en
 	CHECK(start == 0 || is_free(lock, start - 1, start, RANGE_WRITE));
 }
 
-TEST(slots, a_leaf_becomes_biased_when_readers_alone_have_paid_for_it)
+TEST(slots, a_leaf_becomes_biased_once_reads_without_writes_outweigh_the_cost)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -136,7 +136,7 @@ TEST(slots, a_leaf_becomes_biased_when_readers_alone_have_paid_for_it)
 	}
 }
 
-TEST(slots, readers_beside_a_reader_pay_for_a_bias_too)
+TEST(slots, readers_beside_a_reader_count_towards_a_bias_too)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -152,7 +152,7 @@ TEST(slots, readers_beside_a_reader_pay_for_a_bias_too)
 	}
 }
 
-TEST(slots, a_write_now_and_then_takes_back_what_readers_have_paid)
+TEST(slots, an_occasional_write_cancels_the_reads_counted_towards_a_bias)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -168,8 +168,8 @@ TEST(slots, a_write_now_and_then_takes_back_what_readers_have_paid)
 	}
 }
 
-/* The same, with another reader in the leaf, so that nothing is done by the fast path. */
-TEST(slots, a_write_beside_a_reader_takes_back_what_readers_have_paid)
+/* The same with another reader in the leaf, so that no call takes the fast path. */
+TEST(slots, a_write_beside_a_reader_cancels_the_reads_counted_towards_a_bias)
 {
 	struct range_lock lock;
 	struct range_hold range;
@@ -228,7 +228,7 @@ TEST(slots, a_leaf_does_not_become_biased_while_a_writer_waits_in_it)
 	}
 }
 
-/* All that threads share of a lock. */
+/* All memory of a lock that threads share. */
 struct snapshot {
 	struct range_lock *lock;
 	unsigned int n;
@@ -271,7 +271,7 @@ static void check_unchanged(const struct snapshot *snapshot)
 			      snapshot->part[i].size));
 }
 
-/* Two at the same time, each in one of the three ways. */
+/* Two reads at the same time, each in one of the three ways. */
 static void *read_unnoticed(void *arg)
 {
 	struct snapshot *snapshot = arg;
@@ -305,7 +305,7 @@ static void check_read_unnoticed(struct range_lock *lock)
 	check_unchanged(&snapshot);
 }
 
-TEST(slots, a_reader_of_a_biased_leaf_writes_nothing_that_is_shared)
+TEST(slots, a_reader_of_a_biased_leaf_writes_to_no_shared_memory)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -317,7 +317,7 @@ TEST(slots, a_reader_of_a_biased_leaf_writes_nothing_that_is_shared)
 	}
 }
 
-TEST(slots, a_reader_of_a_biased_leaf_of_many_writes_nothing_that_is_shared)
+TEST(slots, a_reader_of_one_of_many_biased_leaves_writes_to_no_shared_memory)
 {
 	struct range_lock lock;
 
@@ -329,7 +329,7 @@ TEST(slots, a_reader_of_a_biased_leaf_of_many_writes_nothing_that_is_shared)
 	check_quiet_and_destroy(&lock);
 }
 
-/* So a difference would be seen. */
+/* So the snapshot would show a difference. */
 TEST(slots, a_reader_of_a_leaf_that_is_not_biased_changes_it)
 {
 	struct range_lock lock;
@@ -360,7 +360,7 @@ TEST(slots, every_way_to_read_uses_slots_and_keeps_the_bias)
 	}
 }
 
-TEST(slots, a_published_reader_excludes_writers_from_its_range_and_from_nothing_else)
+TEST(slots, a_published_reader_excludes_writers_from_exactly_its_range)
 {
 	for (int how = 0; how < 6; how++) {
 		struct range_lock lock;
@@ -381,7 +381,7 @@ TEST(slots, a_published_reader_excludes_writers_from_its_range_and_from_nothing_
 	}
 }
 
-TEST(slots, a_writer_waits_for_an_adopted_reader_and_comes_in_when_that_leaves)
+TEST(slots, a_writer_waits_for_an_adopted_reader_and_is_granted_when_it_releases)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -403,7 +403,7 @@ TEST(slots, a_writer_waits_for_an_adopted_reader_and_comes_in_when_that_leaves)
 
 enum { MANY = RANGE__GROUP_SLOTS + 2 };
 
-/* The order number i of all orders of n things. */
+/* Order number i of all orders of n things. */
 static void nth_order(unsigned int i, unsigned int n, unsigned int *order)
 {
 	for (unsigned int k = 0; k < n; k++) {
@@ -427,7 +427,7 @@ TEST(slots, a_thread_may_read_more_ranges_than_it_has_slots)
 
 		if (!is_biased(&lock, 0))
 			make_biased(&lock, 1000);
-		/* Those without a slot do not end the bias now, see the next test. */
+		/* Readers without a slot do not end the bias now, see the next test. */
 		atomic_store(&range__lock(&lock)->root.unbiased_cost, 0);
 		for (unsigned int k = 0; k < MANY; k++) {
 			take(&lock, &range[k], 10 * k, 10 * k + 15, RANGE_READ);
@@ -441,8 +441,8 @@ TEST(slots, a_thread_may_read_more_ranges_than_it_has_slots)
 	check_quiet_and_destroy(&lock);
 }
 
-/* And nobody else loses by it: what is in the slots stays held. */
-TEST(slots, readers_without_a_slot_end_the_bias_when_they_have_paid_for_it)
+/* No other reader loses by it: ranges in slots stay held. */
+TEST(slots, readers_without_a_slot_end_the_bias_once_they_outweigh_its_cost)
 {
 	struct range_hold range[RANGE__GROUP_SLOTS], other;
 	struct range_lock lock;
@@ -458,7 +458,7 @@ TEST(slots, readers_without_a_slot_end_the_bias_when_they_have_paid_for_it)
 	}
 	CHECK(n > 1);
 	CHECK_EQ(lock_stats(&lock).biases, 1);
-	/* No slot, no bias: it would be of no use to this thread. */
+	/* No slot, no bias: a bias would not help this thread. */
 	for (unsigned int i = 0; i < 100000; i++) {
 		take(&lock, &other, 5, 50, RANGE_READ);
 		range_unlock(&lock, &other);
@@ -511,7 +511,7 @@ TEST(slots, another_thread_may_release_a_published_range)
 		CHECK_EQ(is_biased(&lock, 0), !adopted);
 		unlock_elsewhere(&lock, &range[1]);
 		CHECK_EQ(is_biased(&lock, 0), !adopted);
-		/* Its slot is the owner's again. */
+		/* The slot is free for its owner again. */
 		if (adopted)
 			make_biased(&lock, 1000);
 		take_published(&lock, &next, 5, 20);
@@ -540,7 +540,7 @@ static void *succeed(void *arg)
 	return NULL;
 }
 
-/* Its slots serve another thread when all of them are free. */
+/* Its slots serve another thread once all of them are free. */
 TEST(slots, a_thread_may_end_while_its_range_is_published)
 {
 	for (int adopted = 0; adopted < 2; adopted++) {
@@ -578,7 +578,7 @@ TEST(slots, a_thread_may_end_while_its_range_is_published)
 	}
 }
 
-/* Each holds a range of its own. valgrind allows 500 threads at once. */
+/* Each thread holds a range of its own. valgrind allows 500 threads at once. */
 #ifdef TEST_UNDER_VALGRIND
 enum { CROWD = 300 };
 #else
@@ -614,7 +614,7 @@ TEST(slots, more_threads_than_a_block_has_groups_of_slots_read_at_the_same_time)
 	for (unsigned int i = 0; i < CROWD; i++)
 		CHECK_EQ(actor_finish(&crowd[i]), 0);
 	make_biased(&lock, 1000);
-	/* Their groups are free again, and serve other threads. */
+	/* The groups of the ended threads are free, and serve other threads. */
 	for (unsigned int i = 0; i < 300; i++) {
 		struct range_hold range;
 
@@ -645,7 +645,7 @@ TEST(slots, a_range_that_was_adopted_is_not_adopted_again)
 	}
 }
 
-/* Each bias is another one: the reader sees that it has been adopted in between. */
+/* Each bias has its own generation: the reader sees that it has been adopted in between. */
 TEST(slots, an_adopted_reader_leaves_a_leaf_that_is_biased_again)
 {
 	for (int fair = 0; fair < 2; fair++) {
@@ -708,7 +708,7 @@ TEST(slots, readers_of_other_leaves_are_not_adopted)
 }
 
 /* One writer that spans leaves adopts the readers of all of them. */
-TEST(slots, published_readers_of_several_leaves_stay_held_when_a_writer_tries_to_span_these)
+TEST(slots, published_readers_of_several_leaves_stay_held_when_a_writer_tries_to_span_them)
 {
 	struct range_lock lock;
 	struct range_hold low, high;
@@ -761,7 +761,7 @@ TEST(slots, a_published_range_can_be_shrunk)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(slots, shrinking_a_published_range_wakes_whom_it_frees)
+TEST(slots, shrinking_a_published_range_wakes_the_waiters_that_it_frees)
 {
 	struct range_lock lock;
 	struct range_hold range;
@@ -867,7 +867,7 @@ TEST(slots, a_published_range_can_be_split)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(slots, a_published_range_can_be_upgraded_if_nobody_else_is_there)
+TEST(slots, a_published_range_can_be_upgraded_if_no_other_reader_overlaps)
 {
 	struct range_lock lock;
 	struct range_hold range, other;
@@ -912,7 +912,7 @@ TEST(slots, downgrading_a_published_range_changes_nothing)
 }
 
 /* A slot that a resize has left is free for the next range. */
-TEST(slots, a_range_that_is_resized_gives_back_its_slot)
+TEST(slots, a_range_that_is_resized_frees_its_slot)
 {
 	struct range_lock lock;
 	struct range_hold range[RANGE__GROUP_SLOTS], more[RANGE__GROUP_SLOTS];
@@ -1048,8 +1048,8 @@ TEST(slots, a_lock_with_a_published_reader_is_not_destroyed)
 	}
 }
 
-/* As a lock on the stack does. */
-TEST(slots, a_lock_may_be_where_another_one_with_published_readers_was)
+/* As with a lock on the stack. */
+TEST(slots, a_lock_may_reuse_the_storage_of_one_that_had_published_readers)
 {
 	struct range_lock lock;
 
@@ -1077,7 +1077,7 @@ static void *read_and_write(void *arg)
 	return NULL;
 }
 
-TEST(slots, the_lock_is_not_asked_for_memory)
+TEST(slots, biases_and_published_readers_ask_for_no_memory)
 {
 	struct range_lock lock;
 	struct range_lock_attr attr;
@@ -1095,14 +1095,14 @@ TEST(slots, the_lock_is_not_asked_for_memory)
 	check_quiet_and_destroy(&lock);
 }
 
-/* The word of a biased leaf, as a reader has loaded it that is overtaken then. */
+/* The word of a biased leaf, as loaded by a reader that another thread then overtakes. */
 static uint64_t word_of(struct range_lock *lock, uint64_t key)
 {
 	CHECK(is_biased(lock, key));
 	return atomic_load(&leaf_at(lock, key)->word);
 }
 
-/* A reader on its way in, that has come to where it publishes: it has seen a leaf, and its word. */
+/* A reader that is about to publish: it has looked up a leaf and its word. */
 static void prepare_reader(struct range__hold *range, uint64_t start, uint64_t end,
 			   struct range__leaf *leaf, uint64_t word)
 {
@@ -1119,8 +1119,8 @@ static uint64_t slot_tag(const struct range__slot *slot)
 	return atomic_load(&slot->state) & SLOT_TAG;
 }
 
-/* The leaf's word is another by then, so it is held as others are, if nothing conflicts. */
-TEST(slots, a_reader_that_publishes_too_late_is_not_in_through_its_slot)
+/* The leaf's word has changed by then, so the reader is held as usual, unless it conflicts. */
+TEST(slots, a_reader_that_publishes_too_late_is_not_held_through_its_slot)
 {
 	for (int biased_again = 0; biased_again < 2; biased_again++) {
 		struct range_lock lock;
@@ -1150,8 +1150,11 @@ TEST(slots, a_reader_that_publishes_too_late_is_not_in_through_its_slot)
 	}
 }
 
-/* Published, adopted, and only then does it look at the word: it is in, if not through the slot. */
-TEST(slots, a_reader_that_is_adopted_on_its_way_in_leaves_like_others)
+/*
+ * A writer adopts the reader between its publishing and its second look at the word. The reader
+ * holds its range, but not through the slot.
+ */
+TEST(slots, a_reader_that_is_adopted_while_it_acquires_releases_like_others)
 {
 	struct range_lock lock;
 	struct range__hold reader;
@@ -1170,10 +1173,10 @@ TEST(slots, a_reader_that_is_adopted_on_its_way_in_leaves_like_others)
 }
 
 /*
- * Published in the leaf that held the range when the reader looked it up: whoever ends the bias of
- * what that leaf is now leaves it alone.
+ * The reader publishes its range for the leaf that it looked up, which has been split since. A
+ * thread that ends the bias of the leaf's present part does not adopt the range.
  */
-TEST(slots, a_reader_that_publishes_in_a_leaf_it_is_not_in_any_more_is_not_adopted)
+TEST(slots, a_reader_that_publishes_for_a_leaf_that_lost_its_keys_is_not_adopted)
 {
 	struct range_lock lock;
 	struct range__leaf *low;
@@ -1194,7 +1197,7 @@ TEST(slots, a_reader_that_publishes_in_a_leaf_it_is_not_in_any_more_is_not_adopt
 	check_quiet_and_destroy(&lock);
 }
 
-/* So whoever looks at it twice sees that it has been in use for something else in between. */
+/* So a thread that looks at the slot twice sees that another range has used it in between. */
 TEST(slots, a_slot_that_was_used_again_has_another_state)
 {
 	struct range_lock lock;
@@ -1213,8 +1216,8 @@ TEST(slots, a_slot_that_was_used_again_has_another_state)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Until it has seen that it is not adopted, or has been released as others are. */
-TEST(slots, a_reader_on_its_way_out_keeps_its_slot)
+/* Until the reader has seen that it is not adopted, or has been released like other holders. */
+TEST(slots, a_reader_keeps_its_slot_until_its_release_is_complete)
 {
 	struct range_lock lock;
 	struct actor reader;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two threads that take their first slots at the same moment: a writer that looks through the slots
- * sees both. This program has a call that the library makes in between wrapped by the linker, where
- * the threads stop.
+ * sees both. The linker wraps a call that the library makes in between, where the threads stop.
  */
 #include "actors.h"
 
@@ -25,7 +24,7 @@ static _Thread_local struct reader *self;
 /* The thread has chosen its slots, but they do not count as used yet. */
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value)
 {
-	/* In a checked build there is another value, which is set before that. */
+	/* A checked build also sets the value of another key, before this one. */
 	if (self && range__slots_own != &range__slots_not_yet) {
 		sem_post(&self->arrived);
 		sem_await(&self->go_on);
@@ -64,7 +63,7 @@ static void finish(struct reader *reader)
 	sem_destroy(&reader->end);
 }
 
-TEST(slots_first, of_two_threads_at_the_same_moment_are_both_seen)
+TEST(slots_first, a_writer_sees_two_readers_that_take_their_first_slots_at_once)
 {
 	struct reader readers[2];
 	struct range_lock lock;
@@ -73,7 +72,10 @@ TEST(slots_first, of_two_threads_at_the_same_moment_are_both_seen)
 	make_biased(&lock, 1000);
 	for (unsigned int i = 0; i < 2; i++)
 		start(&readers[i], &lock, i);
-	/* The second one has those behind, and has seen the first one's as never used. */
+	/*
+	 * The second thread has the next slots, and has seen the first thread's slots as never
+	 * used.
+	 */
 	for (unsigned int i = 0; i < 2; i++) {
 		sem_post(&readers[i].go_on);
 		AWAIT(atomic_load(&readers[i].holds));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A reader that is held up between seeing that its leaf is biased and publishing its range, and
- * again when it has found out that the leaf is another by now. What it calls then stops it: this program
- * has these calls wrapped by the linker.
+ * A reader that is delayed between seeing that its leaf is biased and publishing its range, and
+ * again when it has seen that the leaf has changed. The functions that it calls at these points
+ * stop it: the linker wraps them in this program.
  */
 #include "leaves.h"
 
@@ -13,11 +13,11 @@
 int __real_pthread_setspecific(pthread_key_t key, const void *value);
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value);
 struct range__leaf *__real_range__find_and_lock(struct range__lock *lock, uint64_t key,
-						  struct range__leaf *hint);
+						struct range__leaf *hint);
 struct range__leaf *__wrap_range__find_and_lock(struct range__lock *lock, uint64_t key,
-						  struct range__leaf *hint);
+						struct range__leaf *hint);
 
-/* Where the reader is. */
+/* The reader's position. */
 enum { ON_ITS_WAY, ABOUT_TO_PUBLISH, ABOUT_TO_LOCK };
 
 static _Thread_local bool is_reader;
@@ -33,18 +33,18 @@ static void stop_at(int next)
 	sem_await(&go_on);
 }
 
-/* A thread's first slots: before it publishes. */
+/* A thread takes its first slots before it publishes. */
 int __wrap_pthread_setspecific(pthread_key_t key, const void *value)
 {
-	/* In a checked build there is another value, which is set before that. */
+	/* A checked build also sets the value of another key, before this one. */
 	if (range__slots_own != &range__slots_not_yet)
 		stop_at(ABOUT_TO_PUBLISH);
 	return __real_pthread_setspecific(key, value);
 }
 
-/* Published, it has seen that the leaf's word is another. */
+/* The reader has published its range, and has seen that the leaf's word has changed. */
 struct range__leaf *__wrap_range__find_and_lock(struct range__lock *lock, uint64_t key,
-						  struct range__leaf *hint)
+						struct range__leaf *hint)
 {
 	stop_at(ABOUT_TO_LOCK);
 	return __real_range__find_and_lock(lock, key, hint);
@@ -70,7 +70,7 @@ static void *read_late(void *arg)
 	return NULL;
 }
 
-/* It finds one leaf, and publishes when there are two, split at 100. */
+/* The reader finds one leaf, and publishes when there are two, split at 100. */
 static void begin(struct reader *reader, bool try)
 {
 	reader->try = try;
@@ -123,17 +123,17 @@ static void be_late(bool try)
 	end(&reader);
 }
 
-TEST(slots_late, a_reader_that_was_adopted_in_one_leaf_after_it_looked_is_held_in_both)
+TEST(slots_late, a_reader_adopted_in_one_leaf_after_its_look_is_held_in_both)
 {
 	be_late(false);
 }
 
-TEST(slots_late, a_reader_that_tries_and_was_adopted_in_one_leaf_is_held_in_both)
+TEST(slots_late, a_trying_reader_adopted_in_one_leaf_is_held_in_both)
 {
 	be_late(true);
 }
 
-/* A writer has the second leaf, and one waits in the first, where the reader has been adopted. */
+/* A writer holds the second leaf, and another waits in the first, where the reader was adopted. */
 static void be_too_late(bool try)
 {
 	struct reader reader;
@@ -149,7 +149,7 @@ static void be_too_late(bool try)
 	sem_post(&go_on);
 	actor_await(&waiter);
 	CHECK_EQ(actor_finish(&waiter), 0);
-	/* One that tries must have looked again while the writer is still there. */
+	/* A reader that tries must have looked again while the writer still holds. */
 	if (try)
 		thread_join(reader.thread);
 	else
@@ -163,12 +163,12 @@ static void be_too_late(bool try)
 	end(&reader);
 }
 
-TEST(slots_late, a_reader_that_cannot_be_held_in_one_leaf_wakes_whom_it_kept_waiting_in_the_other)
+TEST(slots_late, a_reader_refused_in_one_leaf_wakes_the_waiters_it_blocked_in_the_other)
 {
 	be_too_late(false);
 }
 
-TEST(slots_late, a_reader_that_tries_and_fails_in_one_leaf_wakes_whom_it_kept_waiting_in_the_other)
+TEST(slots_late, a_trying_reader_refused_in_one_leaf_wakes_the_waiters_it_blocked_in_the_other)
 {
 	be_too_late(true);
 }

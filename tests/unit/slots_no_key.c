@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * With glibc, pthread_setspecific() allocates for a key that is not one of the first 32. Then the
- * library gives its key back, and does without slots. This program takes the first 32 keys before
- * the library comes: the linker wraps the call.
+ * With glibc, pthread_setspecific() allocates memory for a key that is not one of the first 32. The
+ * library then deletes its key, and does without slots. This program takes the first 32 keys before
+ * the library creates its own: the linker wraps the call.
  */
 #include "actors.h"
 
@@ -36,7 +36,7 @@ static void *read_a_range(void *arg)
 	return NULL;
 }
 
-/* The library gives its key back, so that the program gets it: its values stay as they are. */
+/* The library deletes its key, so the program gets it, and its values persist. */
 TEST(slots_no_key, the_library_does_without_a_key_that_would_need_memory)
 {
 #ifdef __GLIBC__

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ranges that overlap several leaves: held, waited for, claimed, published, beside splits and merges. The
- * leaves are [0, 10), [10, 20), ..
+ * Ranges that overlap several leaves: held, waited for, claimed or published, beside splits and
+ * merges. The leaves are [0, 10), [10, 20), ..
  */
 #include "leaves.h"
 
-#include "range_lock/claim.h"
 #include "range_lock/bounds.h"
-#include "range_lock/release.h"
+#include "range_lock/claim.h"
 #include "range_lock/reader.h"
+#include "range_lock/release.h"
 #include "range_lock/wait.h"
 
 #include <errno.h>
@@ -65,7 +65,7 @@ static uint32_t claims_in(struct range_lock *lock)
 	return n;
 }
 
-/* [start, end) is held in that mode, and nothing else is. */
+/* Exactly [start, end) is held, in that mode. */
 static void check_free(struct range_lock *lock, uint64_t start, uint64_t end, enum range_mode held)
 {
 	for (uint64_t key = 0; key < KEYS; key++) {
@@ -83,7 +83,7 @@ static void check_held(struct range_lock *lock, uint64_t start, uint64_t end, en
 	check_valid(lock);
 }
 
-TEST(straddle, a_range_over_any_number_of_leaves_is_held_in_each_and_in_nothing_else)
+TEST(straddle, a_range_over_any_number_of_leaves_is_held_in_exactly_these)
 {
 	for (int how = 0; how < 6; how++) {
 		enum range_mode mode = how / 3 ? RANGE_READ : RANGE_WRITE;
@@ -120,7 +120,7 @@ TEST(straddle, a_range_that_ends_at_a_bound_does_not_touch_the_next_leaf)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(straddle, two_leaves_that_are_empty_have_it_in_their_words_and_get_these_back)
+TEST(straddle, two_empty_leaves_keep_a_range_in_their_words_and_get_the_old_words_back)
 {
 	struct range_lock lock;
 	struct range_hold range, third;
@@ -133,7 +133,9 @@ TEST(straddle, two_leaves_that_are_empty_have_it_in_their_words_and_get_these_ba
 		take(&lock, &range, 15, 25, disturbed % 2 ? RANGE_READ : RANGE_WRITE);
 		CHECK_EQ(word_at(&lock, 10), single_word(&range));
 		CHECK_EQ(word_at(&lock, 20), single_word(&range));
-		/* Another range in the first leaf, or in the second: it is recorded there. */
+		/*
+		 * Another range in the first leaf, or in the second: that leaf records the range.
+		 */
 		if (disturbed) {
 			uint64_t key = disturbed == 1 ? 12 : 28;
 
@@ -176,7 +178,7 @@ TEST(straddle, writers_and_readers_of_several_leaves_exclude_each_other_where_th
 	check_quiet_and_destroy(&lock);
 }
 
-/* Whether the actor stands in the queue of the leaf that has key. */
+/* Whether the actor is in the queue of the leaf that contains key. */
 static bool stands_at(struct range_lock *lock, struct actor *actor, uint64_t key)
 {
 	struct range__leaf *leaf = leaf_at(lock, key);
@@ -190,8 +192,8 @@ static bool stands_at(struct range_lock *lock, struct actor *actor, uint64_t key
 	return w != NULL;
 }
 
-/* Waits for one leaf after the other, whichever is released first. */
-TEST(straddle, a_waiter_waits_for_whatever_conflicts_in_any_of_its_leaves)
+/* The waiter waits in one leaf after the other, whichever is released first. */
+TEST(straddle, a_waiter_waits_for_every_conflicting_range_in_any_of_its_leaves)
 {
 	for (unsigned int order = 0; order < 6; order++) {
 		for (int fair = 0; fair < 2; fair++) {
@@ -222,8 +224,8 @@ TEST(straddle, a_waiter_waits_for_whatever_conflicts_in_any_of_its_leaves)
 	}
 }
 
-/* Its own thread moves it: nothing that it held back in the first queue stays asleep. */
-TEST(straddle, a_waiter_that_moves_to_another_queue_wakes_those_behind_it)
+/* Its own thread moves it: no waiter behind it in the first queue stays asleep. */
+TEST(straddle, a_waiter_that_moves_to_another_queue_wakes_the_waiters_behind_it)
 {
 	struct range_lock lock;
 	struct range_hold low, high;
@@ -252,7 +254,7 @@ static bool conflict(const struct actor *a, const struct actor *b)
 	       b->start < a->end;
 }
 
-/* Behind a full range, so that each has its place before the first is granted. */
+/* Behind a full range, so that each waiter has its place before the first is granted. */
 static void check_fifo(struct range_lock *lock, uint64_t *random)
 {
 	enum { CROWD = 12 };
@@ -279,7 +281,7 @@ static void check_fifo(struct range_lock *lock, uint64_t *random)
 			CHECK(!conflict(&crowd[k], &crowd[i]) || crowd[k].turn < crowd[i].turn);
 }
 
-TEST(straddle, with_fifo_conflicting_ranges_are_granted_in_order_whatever_leaves_they_overlap)
+TEST(straddle, with_fifo_conflicting_ranges_are_granted_in_order_across_leaves)
 {
 	uint64_t random = test_seed("straddle/with_fifo");
 	struct range_lock lock;
@@ -292,7 +294,10 @@ TEST(straddle, with_fifo_conflicting_ranges_are_granted_in_order_whatever_leaves
 	check_quiet_and_destroy(&lock);
 }
 
-/* The first waits in the first leaf; the others, in the leaves behind, for it alone. */
+/*
+ * The first waiter is in the queue of the first leaf; the others, in later leaves, wait only for
+ * it.
+ */
 TEST(straddle, with_fifo_no_newcomer_passes_a_waiter_in_any_of_its_leaves)
 {
 	struct range_lock lock;
@@ -321,7 +326,7 @@ TEST(straddle, with_fifo_no_newcomer_passes_a_waiter_in_any_of_its_leaves)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Something comes and goes in the waiter's leaf until it is starving. */
+/* Ranges come and go in the waiter's leaf until it is starving. */
 static void starve(struct range_lock *lock, struct actor *actor, uint64_t key)
 {
 	AWAIT(is_free(lock, key, key + 1, RANGE_WRITE) && claims_at(lock, actor->end - 1) > 0);
@@ -360,8 +365,8 @@ TEST(straddle, no_newcomer_passes_a_starving_waiter_in_any_of_its_leaves)
 	}
 }
 
-/* A reader of several leaves that is starving does not keep readers out. */
-TEST(straddle, a_starving_reader_of_several_leaves_keeps_writers_out_and_readers_not)
+/* A starving reader of several leaves does not hold readers back. */
+TEST(straddle, a_starving_reader_of_several_leaves_holds_back_writers_but_not_readers)
 {
 	struct range_lock lock;
 	struct range_hold held;
@@ -384,7 +389,7 @@ TEST(straddle, a_starving_reader_of_several_leaves_keeps_writers_out_and_readers
 static void check_expelled(struct range_lock *lock, struct actor *wide, struct range_hold *held)
 {
 	struct actor behind[4];
-	/* In its queue; in leaves that it claims; straddling its end. */
+	/* In the reader's queue; in leaves that it claims; straddling its end. */
 	static const uint64_t ranges[4][2] = { { 7, 8 }, { 15, 16 }, { 28, 33 }, { 34, 75 } };
 
 	CHECK_EQ(claims_in(lock), 4);
@@ -403,7 +408,7 @@ static void check_expelled(struct range_lock *lock, struct actor *wide, struct r
 	range_unlock(lock, held);
 }
 
-TEST(straddle, a_waiter_that_claims_and_is_canceled_or_late_lets_go_of_all_it_kept)
+TEST(straddle, a_claiming_waiter_that_is_canceled_or_late_gives_up_its_claims)
 {
 	for (int timed = 0; timed < 2; timed++) {
 		struct range_lock lock;
@@ -442,7 +447,7 @@ static void *lock_many(void *arg)
 	return NULL;
 }
 
-/* Two in one leaf, one over three, and one that begins where that ends. */
+/* Two ranges in one leaf, one over three leaves, and one that begins where that one ends. */
 static void make_many(struct many *many, struct range_lock *lock)
 {
 	static const uint64_t bounds[4][2] = { { 2, 4 }, { 6, 8 }, { 18, 35 }, { 35, 55 } };
@@ -471,7 +476,7 @@ static void check_many_held(struct many *many)
 static const uint64_t in_the_way[] = { 3, 7, 19, 25, 34, 40, 54 };
 enum { NR_IN_THE_WAY = sizeof in_the_way / sizeof in_the_way[0] };
 
-TEST(straddle, of_a_set_any_range_ends_the_wait_wherever_it_waits)
+TEST(straddle, canceling_any_range_of_a_set_ends_the_wait_in_whichever_leaf_it_waits)
 {
 	for (int how = 0; how < NR_IN_THE_WAY * 4; how++) {
 		uint64_t key = in_the_way[how / 4];
@@ -587,7 +592,7 @@ static bool members_conflict(const struct member *a, const struct member *b)
 	return false;
 }
 
-TEST(straddle, with_fifo_sets_are_granted_in_order_whatever_leaves_they_overlap)
+TEST(straddle, with_fifo_sets_are_granted_in_order_across_leaves)
 {
 	enum { CROWD = 10 };
 	static struct member crowd[CROWD];
@@ -618,7 +623,7 @@ TEST(straddle, with_fifo_sets_are_granted_in_order_whatever_leaves_they_overlap)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(straddle, leaves_split_and_merge_beside_what_is_held_over_their_bounds)
+TEST(straddle, leaves_split_and_merge_beside_a_range_held_over_their_bounds)
 {
 	for (int mode = 0; mode < 2; mode++) {
 		struct range_lock lock;
@@ -626,17 +631,17 @@ TEST(straddle, leaves_split_and_merge_beside_what_is_held_over_their_bounds)
 
 		begin(&lock, RANGE_FAIRNESS_BARGING);
 		take(&lock, &wide, 15, 45, (enum range_mode)mode);
-		/* The first leaf and the last one lose what the range does not overlap. */
+		/* The first leaf and the last one lose the part that the range does not overlap. */
 		split_leaf(&lock, 13);
 		split_leaf(&lock, 47);
 		check_held(&lock, 15, 45, (enum range_mode)mode);
-		/* They get it back; and the leaf behind. */
+		/* They get that part back, and the leaf behind. */
 		merge_leaf(&lock, 12);
 		merge_leaf(&lock, 48);
 		merge_leaf(&lock, 50);
 		check_held(&lock, 15, 45, (enum range_mode)mode);
 		CHECK(apart_at(&lock, 20) && apart_at(&lock, 30) && apart_at(&lock, 40));
-		/* Leaves that it overlaps stay, however cold. */
+		/* Leaves that the range overlaps stay, however cold. */
 		warm_leaves(&lock);
 		for (uint64_t key = 20; key < 50; key += 10)
 			cool_leaf(&lock, key);
@@ -651,7 +656,7 @@ TEST(straddle, leaves_split_and_merge_beside_what_is_held_over_their_bounds)
 	}
 }
 
-/* A waiter is seen in its queue alone, unless it claims: the other leaves change under it. */
+/* Only a waiter's queue knows of it, unless it claims: the other leaves change under it. */
 TEST(straddle, leaves_split_and_merge_under_a_waiter_that_overlaps_them)
 {
 	for (int cancel = 0; cancel < 2; cancel++) {
@@ -672,7 +677,10 @@ TEST(straddle, leaves_split_and_merge_under_a_waiter_that_overlaps_them)
 		merge_leaf(&lock, 50);
 		split_leaf(&lock, 53);
 		check_valid(&lock);
-		/* Its queue is not split inside it, nor does its first leaf go. */
+		/*
+		 * No split goes through the waiter in its queue, and no merge removes its first
+		 * leaf.
+		 */
 		CHECK(range__leaf_crossed(leaf_at(&lock, 20), 24));
 		if (cancel) {
 			CHECK_EQ(range_cancel(&lock, &wide.range), 0);
@@ -701,7 +709,7 @@ TEST(straddle, a_leaf_that_counts_a_claim_is_not_merged)
 	for (uint64_t key = 10; key < 50; key += 10)
 		cool_leaf(&lock, key);
 	sweep_leaves(&lock);
-	/* What is behind goes to the last of them. */
+	/* A leaf behind them merges into the last of them. */
 	CHECK(apart_at(&lock, 10) && apart_at(&lock, 20) && apart_at(&lock, 30));
 	CHECK(!apart_at(&lock, 40));
 	CHECK(range__leaf_crossed(leaf_at(&lock, 35), 33));
@@ -725,7 +733,7 @@ static unsigned int published(void)
 	return n;
 }
 
-TEST(straddle, a_reader_of_two_biased_leaves_is_published_once_and_writes_neither)
+TEST(straddle, a_reader_of_two_biased_leaves_is_published_once_and_writes_to_neither)
 {
 	struct range_lock lock;
 	struct range_hold range;
@@ -759,8 +767,8 @@ TEST(straddle, a_reader_of_two_biased_leaves_is_published_once_and_writes_neithe
 	check_quiet_and_destroy(&lock);
 }
 
-/* The caller's storage may have been anything, and what a range was before does not matter. */
-TEST(straddle, what_was_in_the_storage_of_a_range_does_not_count)
+/* The caller's storage may contain anything, including an earlier range. */
+TEST(straddle, earlier_contents_of_a_range_s_storage_do_not_matter)
 {
 	for (int how = 0; how < 3; how++) {
 		struct range_hold range, slotted;
@@ -786,7 +794,7 @@ TEST(straddle, what_was_in_the_storage_of_a_range_does_not_count)
 	}
 }
 
-/* What happens to the leaves of a published reader, one after the other, before it leaves. */
+/* The events in the leaves of a published reader before it leaves, in some order. */
 enum { ADOPT_IN_FIRST, ADOPT_IN_SECOND, BIAS_FIRST, BIAS_SECOND, NR_EVENTS };
 
 static void happen(struct range_lock *lock, unsigned int event)
@@ -806,7 +814,7 @@ static void happen(struct range_lock *lock, unsigned int event)
 	}
 }
 
-TEST(straddle, a_published_reader_of_two_leaves_is_adopted_in_each_and_leaves_both)
+TEST(straddle, a_published_reader_of_two_leaves_is_adopted_in_each_and_released_in_both)
 {
 	enum { EVENTS = 5 };
 	unsigned int courses = 1;
@@ -860,7 +868,7 @@ TEST(straddle, a_published_reader_of_two_leaves_wakes_writers_of_both)
 	check_quiet_and_destroy(&lock);
 }
 
-/* A reader that has seen both leaves biased, and that publishes when one of them has changed. */
+/* A reader that has seen both leaves biased, and publishes after one of them has changed. */
 static bool publish_late(struct range_lock *lock, struct range__hold *reader,
 			 const uint64_t words[2])
 {
@@ -908,7 +916,7 @@ TEST(straddle,
 	}
 }
 
-/* The leaf that it has seen is two by then, so that it overlaps three. */
+/* The leaf that the reader saw has become two, so the reader overlaps three. */
 TEST(straddle, a_reader_that_publishes_when_a_leaf_has_been_split_under_it_is_recorded_in_three)
 {
 	struct range_lock lock;
@@ -930,7 +938,7 @@ TEST(straddle, a_reader_that_publishes_when_a_leaf_has_been_split_under_it_is_re
 }
 
 /* A published range that is changed leaves its slot, and is recorded in all its leaves. */
-TEST(straddle, a_published_reader_of_two_leaves_can_be_changed_as_others)
+TEST(straddle, a_published_reader_of_two_leaves_can_be_changed_like_any_range)
 {
 	struct range_lock lock;
 	struct range_hold range, upper;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiters that arrive while the clock stands still, in order all the same, also if they stand in queues
- * of different leaves. The linker wraps the clock.
+ * Waiters that arrive while the clock stands still are in order all the same, also in the queues of
+ * different leaves. The linker wraps the clock.
  */
 #include "leaves.h"
 #include "range_lock/leaf.h"
@@ -19,7 +19,7 @@ uint64_t __wrap_mmrange__now(void)
 	return time ? time : __real_mmrange__now();
 }
 
-/* Whichever of two ranges lies at the lower address. */
+/* Whichever of the two ranges has the lower address. */
 static void arrive_one_after_another(struct actor *first, struct actor *second)
 {
 	struct range_hold held[2];
@@ -31,7 +31,9 @@ static void arrive_one_after_another(struct actor *first, struct actor *second)
 	take(&lock, &held[0], 50, 60, RANGE_WRITE);
 	take(&lock, &held[1], 180, 190, RANGE_WRITE);
 	atomic_store(&stopped_at, __real_mmrange__now());
-	/* It stands in the queue of the first leaf, and the other one in that of the second. */
+	/*
+	 * This waiter is in the queue of the first leaf, and the other one in that of the second.
+	 */
 	actor_queue(first, &lock, 50, 150, RANGE_WRITE);
 	actor_queue(second, &lock, 140, 160, RANGE_WRITE);
 	CHECK(range__earlier(range__hold(&first->range), range__hold(&second->range)));
@@ -47,7 +49,7 @@ static void arrive_one_after_another(struct actor *first, struct actor *second)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(straddle_clock, a_waiter_comes_after_one_that_spans_its_leaf_and_stands_in_another_queue)
+TEST(straddle_clock, a_waiter_is_ordered_after_an_earlier_one_in_another_leaf_s_queue)
 {
 	static struct actor actors[2];
 
@@ -56,7 +58,7 @@ TEST(straddle_clock, a_waiter_comes_after_one_that_spans_its_leaf_and_stands_in_
 }
 
 /* The queue of a leaf is ahead of the clock. */
-TEST(straddle_clock, a_waiter_comes_after_one_whose_arrival_is_later_than_the_clock)
+TEST(straddle_clock, a_waiter_is_ordered_after_one_whose_arrival_is_ahead_of_the_clock)
 {
 	static struct actor narrow[8], wide, last;
 	struct range_hold held;

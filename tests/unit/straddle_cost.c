@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How many instructions that lock a cache line it takes to acquire and release a range that nothing
- * conflicts with: three swaps for two leaves and two to release it, and none for a reader of two that are
- * biased.
+ * How many instructions that lock a cache line it takes to acquire and release a range without a
+ * conflict: three swaps to acquire two leaves and two to release them, and none for a reader of two
+ * biased leaves.
  */
 #include "instructions.h"
 #include "leaves.h"
@@ -60,33 +60,33 @@ static void check_swaps(uint64_t start, uint64_t end, enum range_mode mode, bool
 	check_quiet_and_destroy(&pair.lock);
 }
 
-TEST(straddle_cost, one_leaf_takes_a_swap_and_one_to_release_it)
+TEST(straddle_cost, one_leaf_takes_one_swap_to_acquire_and_one_to_release)
 {
 	check_swaps(12, 18, RANGE_WRITE, false, 2);
 	check_swaps(12, 18, RANGE_READ, false, 2);
 }
 
-TEST(straddle_cost, two_leaves_take_three_swaps_and_two_to_release_them)
+TEST(straddle_cost, two_leaves_take_three_swaps_to_acquire_and_two_to_release)
 {
 	check_swaps(15, 25, RANGE_WRITE, false, 5);
 	check_swaps(15, 25, RANGE_READ, false, 5);
 }
 
 /* Where the system has no heavy fence, publishing and leaving have a fence each. */
-TEST(straddle_cost, a_reader_of_two_biased_leaves_takes_none)
+TEST(straddle_cost, a_reader_of_two_biased_leaves_takes_no_swap)
 {
 	check_swaps(12, 18, RANGE_READ, true, mmrange__fence_is_heavy ? 0 : 2);
 	check_swaps(15, 25, RANGE_READ, true, mmrange__fence_is_heavy ? 0 : 2);
 }
 
-/* Each leaf is locked and unlocked, when the range is acquired and when it is released. */
-TEST(straddle_cost, three_leaves_take_four_for_each)
+/* The thread locks and unlocks each leaf when it acquires the range and when it releases it. */
+TEST(straddle_cost, three_leaves_take_four_atomic_operations_each)
 {
 	check_swaps(15, 35, RANGE_WRITE, false, 12);
 }
 
-/* The leaf is locked and unlocked, when the range is acquired and when it is released. */
-TEST(straddle_cost, a_leaf_in_which_others_hold_ranges_takes_two_for_each)
+/* The thread locks and unlocks the leaf when it acquires the range and when it releases it. */
+TEST(straddle_cost, a_leaf_with_other_ranges_takes_two_atomic_operations_each_way)
 {
 	struct pair pair = { .start = 15, .end = 16, .mode = RANGE_WRITE };
 	struct range_hold held[2];

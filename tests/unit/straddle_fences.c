@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * However many biased leaves a writer overlaps, one fence of all threads ends the bias of them all. The
- * linker wraps the call.
+ * However many biased leaves a writer overlaps, one fence of all threads ends the bias of them all.
+ * The linker wraps the call.
  */
 #include "leaves.h"
 
@@ -35,14 +35,14 @@ static void begin(struct range_lock *lock)
 		split_leaf(lock, 10 * i);
 }
 
-/* Whether n leaves, from the first one on, are not biased, and the others are. */
+/* Checks that the first n leaves are not biased, and that the others are. */
 static void check_biased_from(struct range_lock *lock, uint64_t n)
 {
 	for (uint64_t i = 0; i < LEAVES; i++)
 		CHECK_EQ(is_biased(lock, 10 * i), i >= n);
 }
 
-TEST(straddle_fences, a_writer_of_any_number_of_leaves_needs_one)
+TEST(straddle_fences, a_writer_of_any_number_of_leaves_needs_one_fence)
 {
 	struct range_lock lock;
 	struct range_hold range;
@@ -54,7 +54,7 @@ TEST(straddle_fences, a_writer_of_any_number_of_leaves_needs_one)
 		CHECK_EQ(fences, 1);
 		check_biased_from(&lock, n);
 		range_unlock(&lock, &range);
-		/* No leaf of it is biased any more. */
+		/* No leaf that the range overlaps is biased any more. */
 		take(&lock, &range, 5, 10 * n, RANGE_WRITE);
 		range_unlock(&lock, &range);
 		CHECK_EQ(fences, 1);
@@ -62,7 +62,7 @@ TEST(straddle_fences, a_writer_of_any_number_of_leaves_needs_one)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(straddle_fences, a_set_with_a_writer_needs_one_and_a_set_of_readers_none)
+TEST(straddle_fences, a_set_with_a_writer_needs_one_fence_and_a_set_of_readers_none)
 {
 	struct range_lock lock;
 	struct range_hold ranges[3];
@@ -85,8 +85,8 @@ TEST(straddle_fences, a_set_with_a_writer_needs_one_and_a_set_of_readers_none)
 	check_quiet_and_destroy(&lock);
 }
 
-/* Each leaf's readers are adopted all the same: those of one leaf, and those of two. */
-TEST(straddle_fences, a_try_that_meets_readers_of_several_leaves_needs_one)
+/* The writer still adopts the readers of each leaf: those of one leaf, and those of two. */
+TEST(straddle_fences, a_try_that_meets_readers_of_several_leaves_needs_one_fence)
 {
 	struct range_lock lock;
 	struct range_hold one, two, writer;
@@ -108,8 +108,8 @@ TEST(straddle_fences, a_try_that_meets_readers_of_several_leaves_needs_one)
 	check_quiet_and_destroy(&lock);
 }
 
-/* What changes a published range ends the bias of all its leaves. */
-TEST(straddle_fences, extending_a_range_over_biased_leaves_needs_one)
+/* A thread that changes a published range ends the bias of all its leaves. */
+TEST(straddle_fences, extending_a_range_over_biased_leaves_needs_one_fence)
 {
 	struct range_lock lock;
 	struct range_hold range;

@@ -22,7 +22,7 @@ static FILE *open_text(const char *text, size_t size)
 	return file;
 }
 
-/* Converts a text into trace; what recording_read() says. */
+/* Converts a text into trace. Returns the result of recording_read(). */
 static int convert_bytes(const char *text, size_t size, char message[256])
 {
 	FILE *file = open_text(text, size);
@@ -46,7 +46,7 @@ static void convert_text(const char *text)
 	CHECK_EQ(convert_bytes(text, strlen(text), message), 0);
 }
 
-/* The lines of the tests: process 1, a time in nanoseconds. */
+/* Lines of the tests: process 1, a time in nanoseconds. */
 #define LINE(tid, time, event) "1/" #tid " 1.00000" #time ": " event "\n"
 #define FAULT(tid, time, addr, code)                                                               \
 	LINE(tid, time, "exceptions:page_fault_user: address=" #addr " ip=0x1 error_code=" #code)
@@ -156,7 +156,7 @@ TEST(convert, memory_that_is_being_moved_away_can_be_mapped_by_another_thread)
 	trace_destroy(&trace);
 }
 
-TEST(convert, what_exec_mapped_is_made_up)
+TEST(convert, mappings_of_exec_are_made_up)
 {
 	convert_text(/* a text segment, data behind it, and the stack */
 		     FAULT(1, 1000, 0x400040, 0x14) FAULT(1, 1001, 0x410000, 0x4) FAULT(
@@ -177,7 +177,7 @@ TEST(convert, what_exec_mapped_is_made_up)
 	trace_destroy(&trace);
 }
 
-TEST(convert, what_a_system_call_maps_lies_between_two_of_exec_s_mappings)
+TEST(convert, a_system_call_may_map_between_two_of_exec_s_mappings)
 {
 	convert_text(FAULT(1, 1000, 0xff000, 0x6) FAULT(1, 1001, 0x105000, 0x6) MAPPING);
 	CHECK_EQ(conversion.exec_vmas, 2);
@@ -196,7 +196,7 @@ TEST(convert, memory_that_was_unmapped_is_not_exec_s)
 	trace_destroy(&trace);
 }
 
-TEST(convert, the_heap_starts_where_the_first_brk_says)
+TEST(convert, the_heap_starts_at_the_first_brk)
 {
 	convert_text(ENTER(1, 1000, "brk: brk: 0x00000000") EXIT(1, 1001, "brk: 0x27e37000") ENTER(
 		1, 1002, "brk: brk: 0x27e58000") EXIT(1, 1003, "brk: 0x27e58000")
@@ -216,7 +216,7 @@ TEST(convert, the_heap_starts_where_the_first_brk_says)
 	trace_destroy(&trace);
 }
 
-TEST(convert, of_several_processes_the_one_with_the_most_events_stays)
+TEST(convert, of_several_processes_the_one_with_most_events_is_kept)
 {
 	convert_text("2/2 1.000000001: exceptions:page_fault_user: address=0x200000 ip=0x1 "
 		     "error_code=0x6\n"
@@ -228,7 +228,7 @@ TEST(convert, of_several_processes_the_one_with_the_most_events_stays)
 	trace_destroy(&trace);
 }
 
-TEST(convert, a_new_program_has_a_new_address_space_and_gives_the_name)
+TEST(convert, a_new_program_gets_a_new_address_space_and_names_the_trace)
 {
 	convert_text(
 		LINE(1, 0001, "sched:sched_process_exec: filename=/bin/sh pid=1 old_pid=1")
@@ -267,7 +267,7 @@ TEST(convert, threads_interleave_their_system_calls)
 	trace_destroy(&trace);
 }
 
-TEST(convert, what_failed_or_has_no_counterpart_is_counted)
+TEST(convert, failed_calls_and_calls_without_a_counterpart_are_counted)
 {
 	convert_text(
 		MAPPING ENTER(1, 1002, MMAP(0x3, 0x22, 0x1000)) EXIT(

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The compact trace file: what is written is read again, and nothing else is taken for a trace. */
+/* The compact trace file: reading returns the written trace, and refuses other files. */
 #include "trace_format.h"
 #include "test.h"
 #include "trace_coding.h"
@@ -14,7 +14,7 @@
 #define FIXED     (MM_MAP_PRIVATE | MM_MAP_ANONYMOUS | MM_MAP_FIXED)
 #define NOREPLACE (MM_MAP_SHARED | MM_MAP_ANONYMOUS | MM_MAP_FIXED_NOREPLACE)
 
-/* One of each kind, by three threads. */
+/* One operation of each kind, by three threads. */
 static struct trace_op all_kinds[] = {
 	{ .kind = TRACE_MMAP,
 	  .addr = 0x7f0000000000,
@@ -88,7 +88,7 @@ static void encode_all_kinds(unsigned char **data, size_t *size)
 	CHECK_EQ(trace_encode(&trace, data, size), 0);
 }
 
-/* Makes the checksum right again, so that what is behind it is reached. */
+/* Corrects the checksum, so that the decoder reaches the rest of the file. */
 static void seal(unsigned char *data, size_t size)
 {
 	uint64_t sum = trace_checksum(data, size - TRACE_CHECKSUM_SIZE);
@@ -98,8 +98,8 @@ static void seal(unsigned char *data, size_t size)
 }
 
 /*
- * In memory of exactly its size, so that a sanitizer sees a read beyond it. Says what
- * trace_decode() did.
+ * Decodes a copy of exactly size bytes, so that a sanitizer sees a read beyond it. Returns the
+ * result of trace_decode().
  */
 static int decode(const unsigned char *data, size_t size, char message[128])
 {
@@ -116,7 +116,7 @@ static int decode(const unsigned char *data, size_t size, char message[128])
 	return error;
 }
 
-TEST(trace_format, a_trace_of_all_kinds_comes_back_as_it_was)
+TEST(trace_format, a_trace_of_all_kinds_is_read_as_it_was_written)
 {
 	struct trace trace = trace_of(all_kinds, sizeof all_kinds / sizeof *all_kinds), back;
 	unsigned char *data;
@@ -130,7 +130,7 @@ TEST(trace_format, a_trace_of_all_kinds_comes_back_as_it_was)
 	free(data);
 }
 
-TEST(trace_format, random_faults_come_back_as_they_were)
+TEST(trace_format, random_faults_are_read_as_they_were_written)
 {
 	uint64_t seed = test_seed("trace_format");
 	static struct trace_op ops[5000];
@@ -156,7 +156,7 @@ TEST(trace_format, random_faults_come_back_as_they_were)
 	free(data);
 }
 
-TEST(trace_format, faults_of_one_thread_on_one_page_after_the_other_take_a_byte_each)
+TEST(trace_format, faults_of_one_thread_on_consecutive_pages_take_a_byte_each)
 {
 	static struct trace_op ops[1000];
 	struct trace trace = trace_of(ops, 1000);
@@ -171,7 +171,7 @@ TEST(trace_format, faults_of_one_thread_on_one_page_after_the_other_take_a_byte_
 	free(data);
 }
 
-TEST(trace_format, what_a_reader_would_refuse_is_not_written)
+TEST(trace_format, a_trace_that_a_reader_would_refuse_is_not_written)
 {
 	struct trace_op op = { .kind = TRACE_WRITE, .addr = MM_ADDR_MAX };
 	struct trace trace = trace_of(&op, 1);
@@ -266,7 +266,7 @@ TEST(trace_format, sealed_bytes_of_any_value_do_no_harm)
 	free(data);
 }
 
-/* A file with this behind the magic, sealed. */
+/* Decodes a file with this body behind the magic, sealed. */
 static int decode_body(const unsigned char *body, size_t length, char message[128])
 {
 	unsigned char data[256];
@@ -287,7 +287,7 @@ static int decode_body(const unsigned char *body, size_t length, char message[12
 			test_fail(__FILE__, __LINE__, "\"%s\", not \"%s\"", message_, why);        \
 	} while (0)
 
-TEST(trace_format, a_refusal_says_why)
+TEST(trace_format, a_refusal_gives_its_reason)
 {
 	CHECK_REFUSED("version", 2, 0, 1, 16, 0);
 	CHECK_REFUSED("ends too early", 1);
@@ -332,7 +332,7 @@ TEST(trace_format, a_file_is_read_again_and_messages_name_it)
 	CHECK(strstr(message, path));
 }
 
-TEST(trace_format, what_is_no_trace_is_not_read_to_its_end)
+TEST(trace_format, a_file_that_is_no_trace_is_not_read_to_its_end)
 {
 	struct trace trace;
 	char message[256];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The parser of perf's text: each kind of line, and lines that are none. */
+/* The parser of perf's text: each kind of line, and lines of no known kind. */
 #include "perf_text.h"
 #include "test.h"
 
@@ -102,7 +102,7 @@ TEST(perf_text, blanks_around_a_line_do_not_matter)
 		PERF_FAULT);
 }
 
-TEST(perf_text, other_events_are_told_from_other_shapes)
+TEST(perf_text, other_events_are_distinguished_from_malformed_lines)
 {
 	CHECK_EQ(perf_parse("1/2 1.5: syscalls:sys_enter_read: fd: 0x1", &event), PERF_OTHER_EVENT);
 	CHECK_EQ(perf_parse("1/2 1.5: syscalls:sys_enter_mmap2: fd: 0x1", &event),

@@ -37,7 +37,7 @@ static void check_queries(const struct span_map *map, uint64_t start, uint64_t e
 	CHECK_EQ(span_map_covers(map, start, end), all);
 }
 
-TEST(span_map, does_what_an_array_does)
+TEST(span_map, agrees_with_an_array)
 {
 	uint64_t seed = test_seed("span_map");
 	struct span_map map = { 0 };

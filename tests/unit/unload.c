@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program unloads a module that has a copy of the library, and a thread that has used the copy ends
- * afterwards. In a program of its own: no other test has loaded the module, and keeps it.
+ * A program unloads a module that has a copy of the library, and a thread that has used the copy
+ * ends afterwards. The test is a program of its own, so that no other test has loaded the module
+ * and keeps it.
  */
 #include "child.h"
 #include "copies.h"
@@ -12,8 +13,8 @@
 #include <dlfcn.h>
 
 /*
- * What the library keeps of a thread is freed when the thread ends: not of one that goes on while the
- * library is unloaded. AddressSanitizer asks for this string.
+ * The library frees its memory for a thread when the thread ends, but not for a thread that is
+ * still running while the program unloads the library. AddressSanitizer asks for this string.
  */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
@@ -105,12 +106,12 @@ static void check_unloading(bool space)
 		test_fail(__FILE__, __LINE__, "status %#x and: %s", (unsigned int)status, errors);
 }
 
-TEST(unload, a_thread_that_has_used_a_lock_may_end_after_it)
+TEST(unload, a_thread_that_has_used_a_lock_may_end_after_the_unload)
 {
 	check_unloading(false);
 }
 
-TEST(unload, a_thread_that_has_used_a_space_may_end_after_it)
+TEST(unload, a_thread_that_has_used_a_space_may_end_after_the_unload)
 {
 	check_unloading(true);
 }

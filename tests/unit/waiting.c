@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who waits for whom, until when, and what a waiter leaves behind. */
+/* Which ranges a waiter waits for, until when, and what it leaves behind. */
 #include "actors.h"
 
 #include <errno.h>
@@ -57,7 +57,7 @@ TEST(waiting, without_a_deadline_a_timed_wait_ends_with_the_range)
 	check_quiet_and_destroy(&lock);
 }
 
-TEST(waiting, a_release_grants_to_those_it_held_back_and_to_nobody_else)
+TEST(waiting, a_release_grants_exactly_the_waiters_that_it_frees)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -88,7 +88,7 @@ TEST(waiting, a_release_grants_to_those_it_held_back_and_to_nobody_else)
 }
 
 /* Pitfall 6. */
-TEST(waiting, a_waiter_that_gave_up_leaves_nothing_behind)
+TEST(waiting, a_waiter_that_gave_up_leaves_no_trace)
 {
 	unsigned int rounds = test_scale(50);
 
@@ -110,8 +110,8 @@ TEST(waiting, a_waiter_that_gave_up_leaves_nothing_behind)
 			memset(&range, 0xff, sizeof range);
 			check_valid(&lock);
 			/*
-			 * No early grant: the holder still counts. No late one: the waiter does
-			 * not.
+			 * Not granted too early: the holder still counts. Nor too late: the waiter
+			 * no longer counts.
 			 */
 			CHECK(!is_free(&lock, 19, 20, RANGE_WRITE));
 			CHECK_EQ(is_free(&lock, 10, 20, RANGE_READ), holder.mode == RANGE_READ);
@@ -125,8 +125,8 @@ TEST(waiting, a_waiter_that_gave_up_leaves_nothing_behind)
 }
 
 /*
- * A holds [0, 10) for reading, B waits for a range that conflicts and gives up after ns
- * nanoseconds, C waited for B only. False if B gave up before C came.
+ * A holds [0, 10) for reading. B waits for a range that conflicts, and gives up after ns
+ * nanoseconds. C waits only for B. False if B gave up before C came.
  */
 static bool quit_before_another(enum range_mode mode, uint64_t ns)
 {
@@ -138,7 +138,7 @@ static bool quit_before_another(enum range_mode mode, uint64_t ns)
 	init_lock(&lock, RANGE_FAIRNESS_FIFO, 8);
 	take(&lock, &held, 0, 10, RANGE_READ);
 	actor_queue_timed(&quitter, &lock, 5, 20, RANGE_WRITE, ns);
-	/* A reader that overlaps the holder, or a writer beyond it. */
+	/* C is a reader that overlaps the holder, or a writer beyond the holder. */
 	queued = actor_queues(&behind, &lock, mode == RANGE_READ ? 5 : 10, 30, mode);
 	check_valid(&lock);
 	actor_await(&behind);
@@ -150,7 +150,7 @@ static bool quit_before_another(enum range_mode mode, uint64_t ns)
 	return queued;
 }
 
-/* The same with barging: those behind wait for a waiter only once that is starving. */
+/* The same with barging: threads behind a waiter wait for it only once it is starving. */
 static bool quit_starving(enum range_mode mode, uint64_t ns)
 {
 	struct range_lock lock;
@@ -164,7 +164,7 @@ static bool quit_starving(enum range_mode mode, uint64_t ns)
 	CHECK_EQ(range_lock_init(&lock, &attr), 0);
 	take(&lock, &held, 0, 10, RANGE_READ);
 	actor_queue_timed(&quitter, &lock, 0, 20, RANGE_WRITE, ns);
-	/* Each release that overlaps it may make it starving. */
+	/* Each release that overlaps the waiter may make it starving. */
 	while (is_free(&lock, 10, 20, RANGE_READ) && atomic_load(&quitter.state) == ACTOR_WAITS)
 		;
 	queued = actor_queues(&behind, &lock, mode == RANGE_READ ? 0 : 10, 20, mode);
@@ -177,7 +177,7 @@ static bool quit_starving(enum range_mode mode, uint64_t ns)
 	return queued;
 }
 
-/* On a busy machine, the one who gives up needs more time until another one is behind it. */
+/* On a busy machine B needs a longer timeout, so that C queues behind it in time. */
 static void check_quitting(bool (*quit)(enum range_mode mode, uint64_t ns), enum range_mode mode)
 {
 	uint64_t ns = SECOND / 100;
@@ -188,21 +188,21 @@ static void check_quitting(bool (*quit)(enum range_mode mode, uint64_t ns), enum
 	}
 }
 
-/* Pitfall 6, with somebody behind. */
-TEST(waiting, a_waiter_that_gives_up_frees_those_behind_it)
+/* Pitfall 6, with a waiter behind. */
+TEST(waiting, a_waiter_that_gives_up_frees_the_waiters_behind_it)
 {
 	check_quitting(quit_before_another, RANGE_READ);
 	check_quitting(quit_before_another, RANGE_WRITE);
 }
 
-TEST(waiting, a_starving_waiter_that_gives_up_frees_those_behind_it)
+TEST(waiting, a_starving_waiter_that_gives_up_frees_the_waiters_behind_it)
 {
 	check_quitting(quit_starving, RANGE_READ);
 	check_quitting(quit_starving, RANGE_WRITE);
 }
 
 /* Pitfall 8. */
-TEST(waiting, a_disjoint_request_passes_a_blocked_one)
+TEST(waiting, a_disjoint_request_passes_a_blocked_waiter)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -213,11 +213,11 @@ TEST(waiting, a_disjoint_request_passes_a_blocked_one)
 		take(&lock, &held, 10, 20, RANGE_WRITE);
 		actor_queue(&blocked, &lock, 15, 30, RANGE_READ);
 		actor_queue(&behind, &lock, 19, 20, RANGE_WRITE);
-		/* Blocking calls: a lock in which they wait hangs here. */
+		/* Blocking calls: if they wait, the test hangs here. */
 		CHECK_EQ(range_lock(&lock, &range, 30, 40, RANGE_WRITE), 0);
 		range_unlock(&lock, &range);
 		CHECK_EQ(range_lock(&lock, &range, 0, 10, RANGE_WRITE), 0);
-		/* Readers that overlap a waiting reader conflict with nobody. */
+		/* Readers that overlap a waiting reader conflict with no range. */
 		CHECK_EQ(range_lock(&lock, &reader, 20, 25, RANGE_READ), 0);
 		check_valid(&lock);
 		range_unlock(&lock, &held);
@@ -231,7 +231,7 @@ TEST(waiting, a_disjoint_request_passes_a_blocked_one)
 	}
 }
 
-TEST(waiting, only_with_fifo_a_newcomer_is_held_back_by_waiters)
+TEST(waiting, only_fifo_waiters_hold_newcomers_back)
 {
 	for (int fair = 0; fair < 2; fair++) {
 		struct range_lock lock;
@@ -282,7 +282,8 @@ TEST(waiting, signals_and_cancellation_do_not_end_a_wait)
 	check_valid(&lock);
 	range_unlock(&lock, &held);
 	/*
-	 * Acquired as if nothing had been; the cancellation comes when it waits for its semaphore.
+	 * The lock acquires as usual; the cancellation acts when the thread waits for its
+	 * semaphore.
 	 */
 	actor_await(&interrupted);
 	actor_await(&cancelled);
@@ -311,7 +312,7 @@ TEST(waiting, waits_counts_the_acquisitions_that_queued)
 	for (int i = 0; i < 5; i++)
 		CHECK_EQ(actor_finish(&waiters[i]), 0);
 	CHECK_EQ(lock_stats(&lock).waits, 5);
-	/* Splits and merges lose none. */
+	/* Splits and merges lose no wake-up. */
 	CHECK(split_by_turns(&lock, 20, 30, 100000));
 	CHECK_EQ(lock_stats(&lock).waits, 5);
 	CHECK(is_free(&lock, FULL, RANGE_WRITE));

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A release that frees many waiters at once unparks each of them: some after it has unlocked the
- * leaf, those that it has no room to remember at once. The waiters have no threads here, and the
- * linker wraps the call that would unpark them.
+ * A release that frees many waiters at once unparks each of them: most after it has unlocked the
+ * leaf, and those that it has no room to remember immediately. The waiters here have no threads,
+ * and the linker wraps the call that would unpark them.
  */
 #include "actors.h"
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
-#include "range_lock/waiters.h"
 #include "range_lock/span.h"
+#include "range_lock/waiters.h"
 
 void __real_mmrange__unpark(_Atomic(uint64_t) *word, bool all);
 void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all);

@@ -1,27 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Walks through the lock while leaves merge and come apart under them. The linker wraps the call
- * with which a walk leaves a leaf: at one of these moments this program splits a leaf or merges two,
- * and at a later one, or after the walk, it does another of these. It tries all places and all pairs of
+ * Walks through the lock while leaves merge and split under them. The linker wraps the call with
+ * which a walk leaves a leaf. At one of these moments the program splits a leaf or merges two, and
+ * at a later one, or after the walk, it does another change. It tries all places and all pairs of
  * moments.
  */
 #include "leaves.h"
 
 #include <errno.h>
 
-/* Places at which a range is held and another one waits, each in a leaf with an empty one behind it. */
+/*
+ * Places at which one range is held and another one waits, each in a leaf with an empty leaf behind
+ * it.
+ */
 enum { PLACES = 3, FAR_LEAVES = 3, LOOKS = 2 * PLACES + FAR_LEAVES };
 
 void __real_range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wakes);
 void __wrap_range__leaf_unlock(struct range__leaf *leaf, const struct range__wakes *wakes);
 
 /*
- * One plan: after a number of unlocks, something happens to the leaf of a place; and something else,
- * that undoes it in part, after some more.
+ * One plan: at unlock number `first` of the walk, a change to the leaf of a place; and at unlock
+ * number `second`, a change that partly undoes it.
  */
 enum what {
-	BEHIND, /* the empty leaf behind it is merged into it, then it comes apart again */
-	BEFORE, /* it is split before what it has; then what was split off goes to the leaf before */
+	BEHIND, /* the empty leaf behind the place's leaf is merged into it, and split off again */
+	BEFORE, /* it is split before its ranges; then the part split off is merged into the leaf
+		   before */
 	NR_WHAT
 };
 
@@ -36,7 +40,7 @@ static struct range_hold held[PLACES];
 static struct actor waiters[PLACES];
 static struct plan plan;
 static unsigned int unlocks, done, moves_under_walks;
-/* Of this thread: the waiters leave leaves, too. */
+/* Whether this thread walks: the waiters unlock leaves, too. */
 static MMRANGE__THREAD_LOCAL bool walking;
 
 static uint64_t key_in(unsigned int place)
@@ -88,7 +92,7 @@ static void begin(void)
 	struct range_lock_attr attr;
 
 	range_lock_attr_init(&attr);
-	attr.starvation_ns = UINT64_MAX; /* no waiter keeps the others out */
+	attr.starvation_ns = UINT64_MAX; /* no waiter holds the others back */
 	CHECK_EQ(range_lock_init(&lock, &attr), 0);
 	make_far_leaves(&lock);
 	for (uint64_t key = 10 * (2 * PLACES + 1); key > 10; key -= 10)
@@ -122,7 +126,7 @@ static void end(void)
 		range_unlock(&lock, &held[i]);
 }
 
-/* Runs a test for each plan. The lock adapts to what it sees, so each has a new one. */
+/* Runs a test for each plan, on a new lock each time, since locks adapt to their load. */
 static void for_each_plan(void (*run)(void))
 {
 	moves_under_walks = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that the index misleads each time it looks for a key. It asks under lock->mutex, where the
- * index is exact. This program puts the index right there: the linker wraps the calls.
+ * A thread that the index misleads each time it looks for a key. It then asks under lock->mutex,
+ * where the index is exact. This program corrects the index there: the linker wraps the call.
  */
 #include "actors.h"
 
@@ -17,7 +17,7 @@ static struct range_lock lock;
 static struct range_hold held[2];
 static struct actor waiter;
 
-/* The entry that is wrong, and what it should say. */
+/* The entry that is wrong, and its correct value. */
 static uint32_t entry;
 static struct range__leaf *right;
 static unsigned int corrections;
@@ -33,7 +33,7 @@ uint32_t __wrap_range__index_search(struct range__forest *forest, uint64_t key)
 	return __real_range__index_search(forest, key);
 }
 
-/* As where another thread is just splitting or merging leaves. */
+/* As while another thread splits or merges leaves. */
 static void mislead(uint64_t key)
 {
 	struct range__forest *forest = forest_of(&lock);
@@ -100,7 +100,7 @@ TEST(walk_stale_index, a_waiter_is_canceled)
 TEST(walk_stale_index, a_held_range_is_extended)
 {
 	begin();
-	/* The leaf that it was acquired in has other keys by now. */
+	/* The leaf in which it was acquired has other keys by now. */
 	range__hold(&held[0])->leaf[0] = range__index_leaf(forest_of(&lock), 1);
 	mislead(5);
 	CHECK_EQ(range_tryextend(&lock, &held[0], 5, 8), 0);

@@ -12,12 +12,12 @@ enum { SET_BITS = 64, SETS_AT_ONCE = 4096 };
 
 struct line {
 	uint64_t number;   /* address / LINE_SIZE */
-	uint64_t age;      /* when it was filled; the place is free if caches_forget() came after */
+	uint64_t age;      /* when it was filled; free if caches_forget() came after that */
 	uint64_t *holders; /* a bit for each core, see set_words() */
-	uint64_t moved;    /* when it came over last */
-	uint64_t busy;     /* until when it is on its way */
-	int owner;         /* may write; then it is the only holder */
-	int writer;        /* who wrote last */
+	uint64_t moved;    /* when the line moved last */
+	uint64_t busy;     /* until when the line is on its way */
+	int owner;         /* the core that may write, as the only holder */
+	int writer;        /* the core that wrote last */
 	bool has_moved;    /* ever */
 };
 
@@ -34,14 +34,14 @@ bool caches_init(void)
 	return table != NULL;
 }
 
-/* Not abort(): that is caught, and all cores would wait for this one. */
+/* Not abort(): QEMU catches that, and all cores would wait for this one. */
 _Noreturn static void fail(const char *why)
 {
 	fprintf(stderr, "coherence: %s\n", why);
 	_exit(1);
 }
 
-/* How many words a set of cores has. */
+/* The number of words in a set of cores. */
 static unsigned int set_words(void)
 {
 	return (nr_cores + SET_BITS - 1) / SET_BITS;
@@ -63,7 +63,7 @@ static uint64_t *new_set(void)
 	return sets + left;
 }
 
-/* Fills a free place. The place may have the set of a line from before caches_forget(). */
+/* Fills a free place, which may have the set of a line from before caches_forget(). */
 static struct line *new_line(struct line *line, uint64_t number)
 {
 	uint64_t *holders = line->holders ? line->holders : new_set();
@@ -102,7 +102,7 @@ static void add_holder(struct line *line, const struct core *core)
 	line->holders[core->id / SET_BITS] |= UINT64_C(1) << core->id % SET_BITS;
 }
 
-/* Returns how many there were. */
+/* Returns the number of holders that it removed. */
 static uint64_t remove_holders(struct line *line)
 {
 	uint64_t n = 0;
@@ -144,7 +144,7 @@ static bool store(struct line *line, const struct core *core, uint64_t *invalida
 	return asks;
 }
 
-/* The line is on its way to one core after the other. */
+/* The line moves to one core after the other. */
 static void move(struct line *line, struct core *core)
 {
 	if (core->clock < line->busy)

@@ -2,15 +2,16 @@
 /*
  * caches - one cache per simulated core, without bounds, kept coherent as by MESI.
  *
- * A line is in the caches of its holders; one of them may own it, that is, be the only one and free
- * to write. An access is a hit if the core holds the line, and for a store owns it or is its only
- * holder. Everything else asks the other cores. That is a transfer, if one of them has to answer:
+ * A line is in the caches of its holders. One holder may own the line: then it is the only one, and
+ * free to write. An access is a hit if the core holds the line and, for a store, owns it or is its
+ * only holder. Every other access asks the other cores. It is a transfer if one of them has to
+ * answer:
  *
  *	load   another core owns the line or wrote it last
  *	store  other cores hold the line, or another one wrote it last
  *
- * A line that nobody had before comes from memory, which is not counted. A store that finds n
- * copies elsewhere invalidates n.
+ * A line that no core had before comes from memory, which is not counted. A store that finds n
+ * copies in other caches invalidates n.
  */
 #ifndef COHERENCE_CACHES_H
 #define COHERENCE_CACHES_H
@@ -20,10 +21,14 @@
 enum { LINE_SIZE = 64 };
 
 enum {
-	/* What it costs to get a line from another core, and how long nobody else gets it. */
+	/*
+	 * The cost of getting a line from another core, for which time no other core gets the line.
+	 */
 	TRANSFER_CYCLES = 100,
-	/* A line that has moved lately is wanted by others: accesses to it are made in the exact order of
-	 * the clocks, all else within the window. */
+	/*
+	 * Other cores want a line that has moved lately. Accesses to it happen in the exact order
+	 * of the clocks, all others within the window.
+	 */
 	LATELY = 10000,
 };
 
@@ -35,13 +40,13 @@ struct counts {
 	uint64_t invalidations;
 };
 
-/* An instruction that is profiled. */
+/* A profiled instruction. */
 struct site {
 	uint64_t address;
-	const char *function; /* "" if it is not known */
+	const char *function; /* "" if unknown */
 };
 
-/* Whether and what is counted, per core. With the baton. */
+/* Whether to count, and the counts per core. With the baton. */
 extern bool counting;
 extern struct counts counts[MAX_CORES];
 
@@ -52,13 +57,13 @@ extern uint64_t caches_transfers;
 bool caches_init(void);
 
 /*
- * With the baton: an access to at most one line's worth of bytes. site is NULL if it is not
- * profiled. May hand over the baton.
+ * With the baton: an access to at most one line's worth of bytes. site is NULL if the access is not
+ * profiled. The call may hand over the baton.
  */
 void caches_access(struct core *core, uint64_t address, unsigned int size, bool store,
 		   const struct site *site);
 
-/* With the baton: no core has anything in its cache any more. */
+/* With the baton: empties the caches of all cores. */
 void caches_forget(void);
 
 #endif

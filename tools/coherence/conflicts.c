@@ -10,9 +10,9 @@ enum { TABLE_BITS = 18, TABLE_SIZE = 1 << TABLE_BITS };
 
 struct watched {
 	uint64_t number;   /* of the line, see caches.c */
-	uint64_t watch;    /* in which this was noted; of an earlier one: this place is free */
-	unsigned int core; /* the first to touch the line */
-	bool shared;       /* others have touched it, too */
+	uint64_t watch;    /* in which this was noted; of an earlier watch: this place is free */
+	unsigned int core; /* the first core to touch the line */
+	bool shared;       /* other cores have touched the line, too */
 	bool written;
 	const struct site *first, *other; /* the instructions of that core, and of another one */
 };
@@ -68,7 +68,7 @@ static void note_line(unsigned int core, uint64_t number, bool store, const stru
 	const struct site **place = line->core == core ? &line->first : &line->other;
 
 	line->shared |= line->core != core;
-	/* A function that writes the line says more than one that reads it. */
+	/* A function that writes the line tells more than a function that reads it. */
 	if (!*place || (store && !line->written))
 		*place = site;
 	line->written |= store;

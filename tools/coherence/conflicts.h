@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conflicts - lines that one core writes and another one touches, in calls that are watched.
+ * conflicts - lines that one core writes and another core touches, in watched calls.
  *
- * Transfers depend on what the caches hold already, and on the order of the accesses. Conflicts do
- * not: calls that have none can run on any number of cores without a transfer, once each core has
- * the lines that it uses. This is what COMMUTER looks for (Clements et al., "The Scalable
+ * Transfers depend on the contents of the caches, and on the order of the accesses. Conflicts do
+ * not: calls without conflicts can run on any number of cores without a transfer, once each core
+ * has the lines that it uses. COMMUTER looks for conflicts, too (Clements et al., "The Scalable
  * Commutativity Rule", SOSP 2013).
  */
 #ifndef COHERENCE_CONFLICTS_H
@@ -25,7 +25,7 @@ struct site;
 void conflicts_note(unsigned int core, uint64_t address, unsigned int size, bool store,
 		    const struct site *site);
 
-/* Says what was noted since the last call, and forgets it. */
+/* Reports the conflicts noted since the last call, and forgets them. */
 void conflicts_take(struct marker_conflicts *conflicts);
 
 #endif

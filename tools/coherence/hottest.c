@@ -7,7 +7,7 @@
 
 enum {
 	MAX_LINES = 1 << 16,
-	MAX_USES = 24, /* of a line that are told apart */
+	MAX_USES = 24, /* of a line, counted separately */
 	MAX_NAMES = 256,
 	USES_PRINTED = 10,
 };

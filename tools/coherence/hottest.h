@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hottest - which lines are transferred, who uses them, and by which instructions.
+ * hottest - the lines with the most transfers, the cores that use them, and the instructions.
  */
 #ifndef COHERENCE_HOTTEST_H
 #define COHERENCE_HOTTEST_H
 
 #include "caches.h"
 
-/* What is at [start, start + size). The name is kept. */
+/* Names [start, start + size). The name must stay. */
 void hottest_name(uint64_t start, uint64_t size, const char *name);
 
 /* With the baton: an access that is counted. */

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* For how long the host may leave a thread alone that should fall asleep or come back. */
+/* How long the host may take until a thread that should fall asleep or come back does so. */
 enum { PATIENCE_SECONDS = 5 };
 
 struct core cores[MAX_CORES];
@@ -22,14 +22,15 @@ uint64_t lockstep_window = WINDOW;
 _Atomic(uint64_t) lockstep_others;
 
 /*
- * gate protects what follows and the states of the cores: those who come back from sleep do not
- * have the baton.
+ * gate protects the following variables and the states of the cores, because threads that come back
+ * from sleep do not have the baton.
  */
 static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
-static struct core *holder;         /* of the baton; NULL: all cores sleep, meet, or are outside */
-static struct core *falling_asleep; /* maybe; who gets the baton next waits until it does */
-static int missing;                 /* woken, but not back; negative: back before the waker knew */
-static uint64_t wake_clock;         /* when they were woken */
+static struct core *holder; /* of the baton; NULL: all cores sleep, meet, or are outside */
+static struct core
+	*falling_asleep; /* or NULL; the next core to get the baton waits until this one sleeps */
+static int missing; /* threads woken but not back; negative: back before the waker counted them */
+static uint64_t wake_clock; /* the clock at which they were woken */
 static pthread_cond_t back = PTHREAD_COND_INITIALIZER;
 static atomic_bool over;
 
@@ -45,7 +46,7 @@ void lockstep_init(void)
 
 bool lockstep_over(void)
 {
-	/* relaxed: who runs on for a moment only wastes time */
+	/* relaxed: a thread that runs on for a moment only wastes time */
 	return atomic_load_explicit(&over, memory_order_relaxed);
 }
 
@@ -67,7 +68,7 @@ static bool passed(const struct timespec *deadline)
 	       (now.tv_sec == deadline->tv_sec && now.tv_nsec >= deadline->tv_nsec);
 }
 
-/* Under the gate: the slowest core that is ready, other than except. */
+/* Under the gate: of the cores that are ready, without except, the slowest. */
 static struct core *slowest(const struct core *except)
 {
 	struct core *found = NULL;
@@ -86,12 +87,12 @@ static void set_holder(struct core *core)
 	struct core *other = slowest(core);
 
 	holder = core;
-	/* relaxed: the baton is handed over by a semaphore */
+	/* relaxed: a semaphore hands the baton over */
 	atomic_store_explicit(&lockstep_others, other ? other->clock : UINT64_MAX - lockstep_window,
 			      memory_order_relaxed);
 }
 
-/* Whether the kernel has put a thread to sleep: the state in its stat file is S. */
+/* Whether the kernel has put a thread to sleep: its stat file has the state S. */
 static bool sleeps(pid_t thread)
 {
 	char path[64], stat[256];
@@ -106,7 +107,7 @@ static bool sleeps(pid_t thread)
 	length = read(file, stat, sizeof(stat) - 1);
 	close(file);
 	stat[length > 0 ? length : 0] = '\0';
-	/* "number (name) state ..": the name may hold anything. */
+	/* "number (name) state ..": the name may contain any characters. */
 	state = strrchr(stat, ')');
 	return state && strncmp(state, ") S", 3) == 0;
 }
@@ -121,7 +122,7 @@ static enum core_state state_of(const struct core *core)
 	return state;
 }
 
-/* With the baton: sees to it that the core that had it before sleeps, if it was about to. */
+/* With the baton: waits until the core that had it before sleeps, if that was about to sleep. */
 static void see_asleep(void)
 {
 	const struct core *core = falling_asleep;
@@ -145,7 +146,7 @@ static void await_turn(struct core *core)
 		see_asleep();
 }
 
-/* Under the gate, which it opens: hands the baton to next, and waits for it. */
+/* Under the gate, which it opens: hands the baton to next, and waits until the baton is back. */
 static void hand_over(struct core *core, struct core *next)
 {
 	set_holder(next);
@@ -163,7 +164,7 @@ void lockstep_switch(struct core *core)
 	hand_over(core, slowest(NULL));
 }
 
-/* Under the gate: all have come. */
+/* Under the gate, when all cores have come. */
 static void end_meeting(void)
 {
 	uint64_t latest = 0;
@@ -244,7 +245,7 @@ void lockstep_back(struct core *core, bool woken)
 		pthread_mutex_unlock(&gate);
 		return;
 	}
-	/* relaxed: who has the baton may see it late; 0 makes it look who is the slowest */
+	/* relaxed: the holder of the baton may see it late; 0 makes it look for the slowest core */
 	atomic_store_explicit(&lockstep_others, 0, memory_order_relaxed);
 	pthread_mutex_unlock(&gate);
 	await_turn(core);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * markers - what a program tells the plugin: calls of a system call that does not exist. Under QEMU
- * with the plugin they are seen, elsewhere they do nothing.
+ * markers - how a program talks to the plugin: calls of a system call that does not exist. QEMU
+ * with the plugin sees them; elsewhere they have no effect.
  */
 #ifndef COHERENCE_MARKERS_H
 #define COHERENCE_MARKERS_H
@@ -13,30 +13,43 @@
 enum { MARKER_SYSCALL = 0x5eed };
 
 enum marker {
-	/* (core, cores, &over): this thread is a core from now on; meets the others. over is an
-	 * atomic_ulong, MARKER_PROBE at first, for the plugin to see that it can reach it. */
+	/*
+	 * (core, cores, &over): this thread is a core from now on, and meets the others. over is an
+	 * atomic_ulong, MARKER_PROBE at first, by which the plugin checks that it can reach it.
+	 */
 	MARKER_ENTER = 1,
-	/* (): waits for all cores, and begins a round: over is 0. It becomes 1 when there have been
-	 * enough transfers, or somebody is done. */
+	/*
+	 * (): waits for all cores, and begins a round: over is 0. It becomes 1 when there have been
+	 * enough transfers, or when a thread is done.
+	 */
 	MARKER_MEET,
-	/* (&operations): the same; this round is counted. The thread keeps the number of operations
-	 * that it has done in it, an atomic_ulong, at this address. The end of the round is that of the
-	 * simulation. */
+	/*
+	 * (&operations): the same, and the plugin counts this round. At this address, an
+	 * atomic_ulong, the thread keeps the number of operations that it has done in the round.
+	 * The end of the round is the end of the simulation.
+	 */
 	MARKER_COUNT,
-	/* (): this thread has done its share: the round is over. */
+	/* (): this thread has done its share, so the round is over. */
 	MARKER_DONE,
-	/* (address, size, name): what the hottest lines there are called. */
+	/* (address, size, name): the name of the hottest lines there. */
 	MARKER_NAME,
-	/* (on): begins, or ends, to watch which lines the thread, a core, loads and stores. */
+	/* (on): begins, or ends, to watch the lines that the thread, a core, loads and stores. */
 	MARKER_WATCH,
-	/* (&conflicts): what was watched since the last time, a struct marker_conflicts; the watch
-	 * begins afresh. Without the plugin it stays as it is. */
+	/*
+	 * (&conflicts): reports the lines watched since the last time, in a struct
+	 * marker_conflicts, and begins a new watch. Without the plugin the structure does not
+	 * change.
+	 */
 	MARKER_CONFLICTS,
-	/* (us): the clock of the thread, a core, goes on by so many microseconds, and at the next
-	 * meeting the clocks of all. */
+	/*
+	 * (us): advances the clock of the thread, a core, by that many microseconds, and at the
+	 * next meeting the clocks of all cores.
+	 */
 	MARKER_LAPSE,
-	/* (): the plugin empties all caches. A program that goes on with other memory needs this, as the
-	 * plugin has room for a million lines. */
+	/*
+	 * (): the plugin empties all caches. A program that goes on with other memory needs this,
+	 * because the plugin has room for a million lines.
+	 */
 	MARKER_FORGET,
 	/* (): the end of the simulation, for a program that counts no round. */
 	MARKER_END,
@@ -50,7 +63,7 @@ struct marker_conflict {
 	char function[2][MARKER_FUNCTION_SIZE]; /* "": the plugin does not know its name */
 };
 
-/* Lines that one core wrote and another one loaded or stored, in whatever order. */
+/* Lines that one core wrote and another one loaded or stored, in either order. */
 struct marker_conflicts {
 	uint64_t lines;                                          /* how many */
 	struct marker_conflict conflict[MARKER_CONFLICTS_NAMED]; /* the first ones */

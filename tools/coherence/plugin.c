@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The plugin: what QEMU tells it of the program, passed on to lockstep.c and caches.c.
+ * The plugin: passes QEMU's calls about the program on to lockstep.c and caches.c.
  *
  * QEMU calls it before every block of instructions and after every access, in the thread that is
- * the core. It hands the threads' memory to the host's kernel as it is, so the program's addresses
- * are the plugin's: this is looked at before it is relied upon.
+ * the core. QEMU hands the threads' memory to the host's kernel as it is, so the program's
+ * addresses are also the plugin's. The plugin checks this before it relies on it.
  */
 #include "caches.h"
 #include "conflicts.h"
@@ -22,28 +22,28 @@
 #include <time.h>
 
 enum {
-	MAX_THREADS = MAX_CORES + 64, /* of the program, with those that are no cores */
-	PAUSE_CYCLES = 40,            /* of an instruction that says that a loop spins */
+	MAX_THREADS = MAX_CORES + 64, /* of the program, including those that are no cores */
+	PAUSE_CYCLES = 40,            /* the cost of an instruction that marks a spinning loop */
 	CYCLES_PER_US = 3000,
-	ROUND_TRANSFERS = 200000, /* enough to know how many there are per operation */
+	ROUND_TRANSFERS = 200000, /* enough to know the number per operation */
 };
 
-/* A thread that is a core, and the system call that it is in. */
+/* A thread that is a core, and its current system call. */
 struct thread {
 	struct core *core;
 	bool watched; /* see MARKER_WATCH */
 	bool sleeping;
 	bool waking;
-	struct timespec *time; /* where it wants to have the time */
+	struct timespec *time; /* where the thread wants the time */
 };
 
 QEMU_EXPORT int qemu_plugin_version = 1;
 
 static struct thread threads[MAX_THREADS];
 static atomic_ulong *operations[MAX_CORES];
-static atomic_ulong *round_over; /* the program looks at it; NULL before there are cores */
-static uint64_t round_began;     /* at so many transfers */
-static unsigned int hottest;     /* lines to name */
+static atomic_ulong *round_over; /* in the program, which reads it; NULL before there are cores */
+static uint64_t round_began;     /* the number of transfers when the round began */
+static unsigned int hottest;     /* the number of lines to name */
 static struct timespec start_time;
 
 /* The core that runs in lock step, or NULL. */
@@ -52,7 +52,7 @@ static struct core *core_of(unsigned int vcpu)
 	return vcpu < MAX_THREADS && !lockstep_over() ? threads[vcpu].core : NULL;
 }
 
-/* What a block costs but for its transfers. */
+/* The cost of a block without its transfers. */
 union block {
 	struct {
 		uint32_t instructions;
@@ -73,7 +73,7 @@ static void on_block(unsigned int vcpu, void *data)
 	lockstep_advance(core, block.cycles);
 }
 
-/* Whether the program's addresses are the plugin's. */
+/* Whether the program's addresses are also the plugin's. */
 static bool memory_is_shared(uint64_t address)
 {
 	uint64_t found = 0;
@@ -94,7 +94,7 @@ static void report(void)
 		sum.instructions += counts[i].instructions;
 		sum.transfers += counts[i].transfers;
 		sum.invalidations += counts[i].invalidations;
-		/* relaxed: the baton orders it */
+		/* relaxed: the baton orders the accesses */
 		done += atomic_load_explicit(operations[i], memory_order_relaxed);
 	}
 	printf("cores=%u operations=%" PRIu64 " transfers_per_op=%.4f invalidations_per_op=%.4f "
@@ -106,7 +106,7 @@ static void report(void)
 	fflush(stdout);
 }
 
-/* With the baton. The first core to run after a meeting begins the round for all. */
+/* With the baton. The first core to run after a meeting begins the round for all cores. */
 static void begin_round(bool counted)
 {
 	static unsigned int begun;
@@ -114,7 +114,7 @@ static void begin_round(bool counted)
 	if (begun == meetings)
 		return;
 	begun = meetings;
-	/* relaxed: the baton orders it */
+	/* relaxed: the baton orders the accesses */
 	atomic_store_explicit(round_over, 0, memory_order_relaxed);
 	round_began = caches_transfers;
 	counting = counted;
@@ -122,7 +122,7 @@ static void begin_round(bool counted)
 
 static void end_round(void)
 {
-	/* relaxed: the baton orders it */
+	/* relaxed: the baton orders the accesses */
 	atomic_store_explicit(round_over, 1, memory_order_relaxed);
 	if (counting) {
 		report();
@@ -151,7 +151,7 @@ static bool is_pause(const struct qemu_instruction *instruction)
 	       memcmp(qemu_plugin_insn_data(instruction), "\xf3\x90", 2) == 0;
 }
 
-/* Kept for ever, as the block may be. */
+/* Never freed, because QEMU may keep the block. */
 static struct site *new_site(const struct qemu_instruction *instruction)
 {
 	struct site *site = malloc(sizeof(*site));
@@ -240,7 +240,7 @@ static void on_marker(struct thread *thread, const uint64_t *a)
 	}
 }
 
-/* Whether a call of futex(2) is going to sleep. Nobody changes the word meanwhile. */
+/* Whether a call of futex(2) is going to sleep. No other thread changes the word meanwhile. */
 static bool will_sleep(const uint64_t *a)
 {
 	int op = (int)a[1] & FUTEX_CMD_MASK;
@@ -283,8 +283,10 @@ static void on_syscall(uint64_t plugin, unsigned int vcpu, int64_t number, uint6
 		lockstep_wake(core);
 }
 
-/* The program's time is that of the cores, for otherwise its timeouts would be those of a program
- * that is a thousand times slower. */
+/*
+ * The program's time is the cores' time. Otherwise its timeouts would be those of a program that is
+ * a thousand times slower.
+ */
 static void tell_time(const struct core *core, struct timespec *time)
 {
 	static uint64_t latest;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * qemu_plugin - the part of QEMU's plugin interface, version 1, that is used here. Debian does not
- * package the header. The facts are from the interface's documentation: "QEMU TCG Plugins" in the
- * developers' manual of QEMU 7.2, and what include/qemu/qemu-plugin.h there says of each function.
+ * qemu_plugin - the parts of version 1 of QEMU's plugin interface that the plugin uses. Debian does
+ * not package the header. The declarations follow the interface's documentation: "QEMU TCG Plugins"
+ * in the developers' manual of QEMU 7.2, and the comments in its include/qemu/qemu-plugin.h.
  */
 #ifndef COHERENCE_QEMU_PLUGIN_H
 #define COHERENCE_QEMU_PLUGIN_H
@@ -16,7 +16,7 @@
 enum qemu_registers { QEMU_NO_REGISTERS };
 enum qemu_accesses { QEMU_LOADS_AND_STORES = 3 };
 
-struct qemu_block;       /* instructions that are translated and executed together */
+struct qemu_block;       /* instructions that QEMU translates and executes together */
 struct qemu_instruction; /* valid during the callback only */
 struct qemu_info;
 
@@ -29,12 +29,12 @@ typedef void qemu_syscall_fn(uint64_t plugin, unsigned int vcpu, int64_t number,
 typedef void qemu_syscall_return_fn(uint64_t plugin, unsigned int vcpu, int64_t number,
 				    int64_t result);
 
-/* What a plugin exports. */
+/* The plugin exports these. */
 extern QEMU_EXPORT int qemu_plugin_version;
 QEMU_EXPORT int qemu_plugin_install(uint64_t plugin, const struct qemu_info *info, int argc,
 				    char **argv);
 
-/* What QEMU exports. */
+/* QEMU exports these. */
 void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t plugin, qemu_translated_fn *fn);
 void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_block *block, qemu_executed_fn *fn,
 					  enum qemu_registers registers, void *data);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * toy MODE CORES OPERATIONS - programs whose transfers are known beforehand, to see whether the
- * plugin counts them. See smoke_test.sh.
+ * toy MODE CORES OPERATIONS - programs whose transfers are known, to check that the plugin counts
+ * them. See smoke_test.sh.
  */
 #include "markers.h"
 
@@ -16,7 +16,7 @@
 
 enum { MAX_THREADS = 1024, LINE = 64 };
 
-/* All but what the mode is about is on lines of its own. */
+/* All data except that of the mode under test is on lines of its own. */
 struct thread {
 	alignas(2 * LINE) pthread_t thread;
 	unsigned int id;
@@ -27,7 +27,7 @@ struct thread {
 
 static struct thread threads[MAX_THREADS];
 static alignas(2 * LINE) _Atomic(uint64_t) shared;
-/* One counter per thread, and eight of them on a line. */
+/* One counter per thread, eight counters on a line. */
 static alignas(2 * LINE) _Atomic(uint64_t) crowded[MAX_THREADS];
 
 static alignas(2 * LINE) struct {
@@ -38,7 +38,7 @@ static alignas(2 * LINE) struct {
 
 static alignas(2 * LINE) atomic_ulong over = MARKER_PROBE;
 
-/* relaxed, in all of this file: it is about cache lines */
+/* relaxed, in all of this file: it is about cache lines only */
 static void add(_Atomic(uint64_t) *counter)
 {
 	atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
@@ -60,7 +60,7 @@ static void share_falsely(struct thread *thread)
 	add(&crowded[thread->id]);
 }
 
-/* Sleeps until it is its turn, and gives the turn to the next. */
+/* Sleeps until the thread has the turn, and passes the turn on to the next thread. */
 static void relay(struct thread *thread)
 {
 	_Atomic(uint32_t) *next = &threads[(thread->id + 1) % run.cores].turn;

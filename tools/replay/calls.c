@@ -3,10 +3,10 @@
 
 #include <mmrange/mm.h>
 
-/* Linux's values that have no constant in mm.h. */
+/* Values of Linux without a constant in mm.h. */
 #define LINUX_MAP_TYPE  0x0fu
 #define LINUX_MAX_ERRNO 4095
-#define LINUX_PROT_SEM  0x8u /* without a meaning on x86 */
+#define LINUX_PROT_SEM  0x8u /* without an effect on x86 */
 
 static uint64_t page_up(uint64_t length)
 {
@@ -66,7 +66,7 @@ static void brk_to_op(const struct record *enter, uint64_t brk, struct trace_op 
 	op->new_addr = op->addr ? op->addr : brk;
 }
 
-/* Whether the operation exists at all: its kind and its flags. */
+/* Whether the operation is of a known kind, with known flags. */
 static bool to_op(const struct record *enter, uint64_t result, uint64_t brk, struct trace_op *op)
 {
 	switch (enter->syscall) {

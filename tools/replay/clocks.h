@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * clocks - vector clocks: for each operation, how many operations of each thread are known to be
- * done when it is. An operation that waits for nothing knows what the one before it in its thread
- * knows, and shares its clock.
+ * done when this one is done. An operation that waits for nothing knows the same as the operation
+ * before it in its thread, and shares its clock.
  *
- * Memory for them is bounded: when it is used up, operations share older clocks, which know less. A
- * clock that knows too little only costs a dependency that is not needed.
+ * Their memory is bounded. When it is used up, operations share older clocks, which know less. A
+ * clock that knows too little only costs an unneeded dependency.
  */
 #ifndef REPLAY_CLOCKS_H
 #define REPLAY_CLOCKS_H
@@ -27,16 +27,16 @@ struct clocks {
 int clocks_init(struct clocks *clocks, uint32_t threads, size_t max_bytes);
 void clocks_destroy(struct clocks *clocks);
 
-/* A clock's elements; gone with the next clocks_add(). */
+/* A clock's elements; valid until the next clocks_add(). */
 const uint32_t *clocks_get(const struct clocks *clocks, uint32_t clock);
 
 /*
- * Keeps the elements, outside of clocks, as a clock. 0 with its number, or ENOMEM; the number of a
- * full store is before.
+ * Stores the elements, which lie outside of clocks, as a clock. 0 with its number, or ENOMEM; if
+ * the store is full, the number is before.
  */
 int clocks_add(struct clocks *clocks, const uint32_t *elements, uint32_t before, uint32_t *clock);
 
-/* Adds to elements what a clock knows. */
+/* Adds a clock's knowledge to elements. */
 void clocks_merge(const struct clocks *clocks, uint32_t clock, uint32_t *elements);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The recording is gone through twice. The first time with a model that guesses exec's mappings;
- * these are grouped (exec_vmas.h). The second time they are mapped first; each operation then goes
- * into the trace if the model says that it can be done, or is counted as dropped.
+ * The converter goes through the recording twice. The first pass uses a model that guesses exec's
+ * mappings, and groups them (exec_vmas.h). The second pass maps them first. Then each operation
+ * goes into the trace if the model allows it, or is counted as dropped.
  */
 #include "convert.h"
-#include "vma_model.h"
 #include "calls.h"
+#include "vma_model.h"
 
 #include <mmrange/mm.h>
 
@@ -18,7 +18,7 @@ struct converter {
 	const struct recording *recording;
 	bool guessing; /* the first pass */
 	struct vma_model model;
-	bool *done;        /* by record: the system call has its place already */
+	bool *done;        /* by record: the system call already has its place */
 	size_t *in_flight; /* enters with an exit still to come */
 	size_t in_flight_count;
 	size_t in_flight_capacity;
@@ -49,7 +49,7 @@ static int thread_number(struct converter *c, uint32_t tid, uint32_t *number)
 	return 0;
 }
 
-/* Puts an operation into the trace; in the first pass there is none. */
+/* Puts an operation into the trace; the first pass has no trace. */
 static int emit(struct converter *c, uint32_t tid, struct trace_op op)
 {
 	struct trace *trace = c->trace;
@@ -73,7 +73,7 @@ static int emit(struct converter *c, uint32_t tid, struct trace_op op)
 	return 0;
 }
 
-/* Gives an operation its place in the order, if it can be done there. */
+/* Gives an operation its place in the order, if it can succeed there. */
 static int apply(struct converter *c, uint32_t tid, const struct trace_op *op)
 {
 	static const enum drop reasons[] = {
@@ -127,7 +127,7 @@ static void leave_flight(struct converter *c, size_t i)
 static int apply_call(struct converter *c, size_t enter);
 
 /*
- * Draws those system calls of others forward which have entered, and without which op cannot have
+ * Moves system calls of other threads forward that have entered, and without which op cannot have
  * happened.
  */
 static int draw_forward(struct converter *c, const struct trace_op *op,
@@ -174,9 +174,9 @@ static bool is_free(const struct converter *c, const struct trace_op *op)
 }
 
 /*
- * A mapping goes where it went. What the kernel chose was free, so it must be free in the replay
- * too; if the model knows better even so, exec's mappings were guessed too large there, and are
- * replaced.
+ * A mapping goes to its recorded place. A place that the kernel chose was free, so it must be free
+ * in the replay, too. If the model has a mapping there even so, the guess of exec's mappings was
+ * too large, and the new mapping replaces the guessed one.
  */
 static int prepare_mmap(struct converter *c, struct trace_op *op)
 {
@@ -193,7 +193,7 @@ static int prepare_mmap(struct converter *c, struct trace_op *op)
 	return error;
 }
 
-/* Gives a system call its place: here. */
+/* Gives a system call its place in the order: here. */
 static int apply_call(struct converter *c, size_t enter)
 {
 	const struct record *record = &c->recording->records[enter];
@@ -273,7 +273,7 @@ static int take_all(struct converter *c)
 	return error;
 }
 
-/* The first pass: what exec mapped. */
+/* The first pass: finds the mappings of exec. */
 static int guess_exec_vmas(struct converter *c, struct span_map *vmas)
 {
 	int error;

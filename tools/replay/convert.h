@@ -3,10 +3,10 @@
  * convert - makes a trace of a recording: an order of its operations in which one thread can do all
  * of them.
  *
- * A fault happens at its time. A system call happens at some moment between its enter and its exit:
- * munmap and madvise as they enter, since no other thread has a use for the memory any more; mmap,
- * mprotect, mremap and brk as they exit, or just before the first event of another thread that
- * needs what they do (the program that knows of a mapping before its mmap has returned is real).
+ * A fault happens at its time. A system call happens at some moment between its enter and its exit.
+ * munmap and madvise happen as they enter, because no other thread uses the memory any more. mmap,
+ * mprotect, mremap and brk happen as they exit, or just before the first event of another thread
+ * that needs them (a program can know of a mapping before its mmap has returned).
  */
 #ifndef REPLAY_CONVERT_H
 #define REPLAY_CONVERT_H
@@ -15,11 +15,11 @@
 #include "recording.h"
 #include "trace_format.h"
 
-/* What was taken, but not as it was. */
+/* Operations that the trace has, but in another form. */
 struct conversion {
 	size_t files;    /* mappings of files, now private anonymous ones */
-	size_t early;    /* system calls that another thread's event drew forward */
-	size_t replaced; /* not MAP_FIXED, yet over something: exec's mappings were guessed wrong */
+	size_t early;    /* system calls that another thread's event moved forward */
+	size_t replaced; /* not MAP_FIXED, but over a wrong guess of exec's mappings */
 	size_t exec_vmas;
 	uint64_t exec_pages;
 };

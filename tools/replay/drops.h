@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a conversion could not use, by reason and kind: nothing is left out without being counted
- * here.
+ * Counts the events that a conversion could not use, by reason and kind. A conversion counts all
+ * that it leaves out.
  */
 #ifndef REPLAY_DROPS_H
 #define REPLAY_DROPS_H
@@ -30,7 +30,7 @@ enum drop {
 	DROPS
 };
 
-/* The kind of drops that are whole lines. */
+/* The kind of drops of whole lines. */
 #define DROP_LINE TRACE_KINDS
 
 struct drops {

@@ -29,7 +29,7 @@ void exec_pieces_destroy(struct exec_pieces *pieces)
 	*pieces = (struct exec_pieces){ 0 };
 }
 
-/* By start; of two with the same start the one of which less is known first. */
+/* By start; of two with the same start, the piece with fewer known accesses first. */
 static int by_start(const void *left, const void *right)
 {
 	const struct exec_piece *a = left, *b = right;
@@ -39,7 +39,7 @@ static int by_start(const void *left, const void *right)
 	return (a->access > b->access) - (a->access < b->access);
 }
 
-/* Two accesses to one page make one piece. */
+/* Makes one piece of two accesses to one page. */
 static void combine(struct exec_pieces *pieces)
 {
 	struct exec_piece *list = pieces->pieces;
@@ -97,8 +97,7 @@ int exec_pieces_group(struct exec_pieces *pieces, const struct span_map *mapped,
 			vma = *piece;
 			continue;
 		}
-		if (vma.access && piece->access &&
-		    prot_of(vma.access) != prot_of(piece->access)) {
+		if (vma.access && piece->access && prot_of(vma.access) != prot_of(piece->access)) {
 			vma.end = piece->start;
 			error = set_vma(vmas, &vma);
 			vma = *piece;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exec_vmas - the mappings that were there before the first recorded operation: the program's and
- * the dynamic linker's segments, the stack, the vdso. No system call tells of them; they are
- * guessed from what is done to them.
+ * exec_vmas - the mappings from before the first recorded operation: the program's and the dynamic
+ * linker's segments, the stack, the vdso. No system call reports them; the converter guesses them
+ * from later operations on them.
  *
- * Pages that are less than EXEC_VMA_GAP apart are taken for one mapping, unless a system call maps
- * something between them. A page that is written is mapped rw-, one whose instructions are fetched
- * or that is only read r-x, one for both rwx; pages of which nothing is known are as those before
+ * Pages that are less than EXEC_VMA_GAP apart count as one mapping, unless a system call maps a
+ * page between them. A written page is mapped rw-; a page whose instructions are fetched, or that
+ * is only read, r-x; a page with both rwx. Pages without any known access are as the pages before
  * them.
  */
 #ifndef REPLAY_EXEC_VMAS_H
@@ -16,7 +16,7 @@
 
 #define EXEC_VMA_GAP 256 /* in pages */
 
-/* What is known of some pages: the accesses to them, as MM_PROT_.. */
+/* The known accesses to some pages, as MM_PROT_.. */
 struct exec_piece {
 	uint64_t start;
 	uint64_t end;
@@ -29,12 +29,11 @@ struct exec_pieces {
 	size_t capacity;
 };
 
-/* Adds what is known of pages [start, end). 0 or ENOMEM. */
+/* Adds accesses to pages [start, end). 0 or ENOMEM. */
 int exec_pieces_add(struct exec_pieces *pieces, uint64_t start, uint64_t end, int access);
 
 /*
- * Makes VMAs of the pieces: pages to protections. Gaps in which mapped has something are left
- * alone.
+ * Makes VMAs of the pieces: pages to protections. It leaves gaps alone in which mapped has a page.
  * 0 or ENOMEM.
  */
 int exec_pieces_group(struct exec_pieces *pieces, const struct span_map *mapped,

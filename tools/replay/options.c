@@ -80,8 +80,8 @@ static bool parse_value(struct options *options, const char *name, const char *v
 }
 
 /*
- * Options that have a value, as "--name value" or "--name=value"; how many elements of argv it
- * took.
+ * Parses an option with a value, as "--name value" or "--name=value". Returns how many elements of
+ * argv the option took.
  */
 static int parse_option(struct options *options, int left, char **argv, char *message)
 {

@@ -24,7 +24,7 @@ struct options {
 /* "rwlock", "coarse", "range", "speculative" */
 const char *mode_name(enum mm_locking mode);
 
-/* Sorts the traces to the end of argv. 0; or EINVAL with what is wrong in message (256 bytes). */
+/* Sorts the traces to the end of argv. 0; or EINVAL with the error in message (256 bytes). */
 int options_parse(struct options *options, int argc, char **argv, char *message);
 
 #endif

@@ -27,7 +27,7 @@ static const char *skip_blanks(const char *text)
 	return text + strspn(text, " \t");
 }
 
-/* Takes a prefix off the text. */
+/* Removes a prefix from the text. */
 static bool take(const char **text, const char *prefix)
 {
 	size_t length = strlen(prefix);

@@ -10,7 +10,7 @@
 
 enum line_status { LINE_READ, LINE_LONG, LINE_CUT, LINE_END };
 
-/* One line without its newline; of a long one, only its length is looked at. */
+/* Reads one line without its newline; of a long line only its length. */
 static enum line_status read_line(FILE *file, char line[MAX_LINE])
 {
 	size_t length = 0;
@@ -44,7 +44,7 @@ static int append(struct recording *recording, const struct record *record)
 	return 0;
 }
 
-/* Bytes that a name in a trace cannot have become '?'. */
+/* Replaces bytes that a name in a trace cannot have by '?'. */
 static void set_program(struct recording *recording, const char *path)
 {
 	size_t length = strcspn(path, " "), n = 0;
@@ -61,7 +61,7 @@ static void set_program(struct recording *recording, const char *path)
 	recording->program[length] = '\0';
 }
 
-/* The files of the programs that were executed, by the line that says so. */
+/* The files of the executed programs, by the line of their event. */
 struct programs {
 	struct program {
 		size_t line;
@@ -170,7 +170,7 @@ static void sort(struct recording *recording)
 	}
 }
 
-/* Gives each record the number of its image; *images becomes how many there are. */
+/* Gives each record the number of its image; *images becomes their number. */
 static int number_images(struct recording *recording, struct span_map *image_of, uint32_t *images)
 {
 	for (size_t i = 0; i < recording->count; i++) {
@@ -245,7 +245,7 @@ static int keep_largest_image(struct recording *recording, const struct programs
 	return 0;
 }
 
-/* An exit without its enter: that one was before the recording, or was not looked at. */
+/* An exit without its enter: the enter was before the recording, or was not recorded. */
 static void pair_exit(struct recording *recording, size_t i, struct span_map *entered,
 		      struct drops *drops)
 {
@@ -263,8 +263,8 @@ static void pair_exit(struct recording *recording, size_t i, struct span_map *en
 }
 
 /*
- * Pairs enter and exit by thread. An enter that stays alone is counted when the operations are
- * made.
+ * Pairs enter and exit by thread. An enter that stays alone is counted when the converter makes the
+ * operations.
  */
 static int pair(struct recording *recording, struct drops *drops)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * recording - the events of one program, out of the text of perf script: of all processes in the
- * text, and all programs that a process has executed, the one with the most events.
+ * recording - the events of one program, from the text of perf script. Of all processes in the
+ * text, and of all programs that a process has executed, it is the program with the most events.
  */
 #ifndef REPLAY_RECORDING_H
 #define REPLAY_RECORDING_H
@@ -11,14 +11,14 @@
 
 #include <stdbool.h>
 
-/* The other half of a system call that has none. */
+/* The partner of a system call's record without its other half. */
 #define RECORD_ALONE SIZE_MAX
 
 struct record {
 	uint64_t time;
 	uint64_t args[PERF_MAX_ARGS];
 	size_t line;    /* its number in the text, from 1 */
-	size_t partner; /* of an enter its exit and vice versa, or RECORD_ALONE */
+	size_t partner; /* of an enter its exit, and vice versa; or RECORD_ALONE */
 	uint32_t pid;
 	uint32_t tid;
 	uint32_t image; /* a number for each program that a process has executed */
@@ -31,14 +31,12 @@ struct recording {
 	size_t count;
 	size_t capacity;
 	size_t lines;
-	char program
-		[TRACE_NAME_SIZE]; /* the file's name without its directory; empty if not known */
+	char program[TRACE_NAME_SIZE]; /* the file's name without its directory; empty if unknown */
 };
 
 /*
- * Reads all of the text. What is not used is counted in drops.
- * 0; EINVAL with a sentence in message: the text is cut, or has no event; ENOMEM; EIO and others
- * from reading.
+ * Reads all of the text, and counts unused events in drops. 0; EINVAL with a sentence in message:
+ * the text is cut, or has no event; ENOMEM; EIO and other errors of reading.
  */
 int recording_read(struct recording *recording, FILE *file, struct drops *drops, char *message,
 		   size_t message_size);

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Each thread goes through its operations in order. Its progress is on cache lines of its own, and
- * is only written after operations that others depend on, so that threads which have nothing to do
- * with each other write nothing that the other reads.
+ * it writes the progress only after operations on which others depend. So threads without
+ * dependencies on each other write nothing that the other reads.
  *
- * Ordering: progress is stored [P1] after the operation, and read [P2] before an operation that
- * depends on it. A waiter that gives up spinning announces itself [W1] before it looks at the
- * progress for the last time [P2]; the other thread stores its progress [P1] before it looks for
- * waiters [W2]. All four are sequentially consistent, so that at least one of the two sees the
- * other; and the waiter sleeps under the lock that is taken to wake it.
+ * Ordering: a thread stores its progress after the operation, and loads another thread's progress
+ * before an operation that depends on it. A waiter that gives up spinning announces itself before
+ * it looks at the progress for the last time; the other thread stores its progress before it looks
+ * for waiters. All four are sequentially consistent, so at least one of the two sees the other. The
+ * waiter sleeps under the lock that the other thread takes to wake it.
+ *
+ *	[REPLAY-P1]  a thread stores its progress     [REPLAY-P2]  a waiter loads it
+ *	[REPLAY-W1]  a waiter announces itself        [REPLAY-W2]  the thread looks for waiters
  */
 #include "replay.h"
 
@@ -28,9 +31,9 @@
 
 #define STACK_SIZE ((size_t)1 << 20)
 
-/* A thread, and how far it is. */
+/* A thread and its progress. */
 struct runner {
-	_Alignas(128) _Atomic(uint32_t) done; /* operations; what others wait for */
+	_Alignas(128) _Atomic(uint32_t) done; /* operations; other threads wait for it */
 	_Atomic(uint32_t) waiters;
 	_Alignas(128) pthread_mutex_t lock;
 	pthread_cond_t progress;
@@ -48,11 +51,11 @@ struct replay {
 	const struct schedule *schedule;
 	struct mm *mm;
 	struct runner *runners;
-	pthread_mutex_t lock; /* for what follows */
+	pthread_mutex_t lock; /* protects the following */
 	pthread_cond_t change;
 	uint32_t ready;
 	bool go;
-	bool stop; /* not all threads could be started */
+	bool stop; /* replay_parallel() could not start all threads */
 	int error; /* the first */
 	char *message;
 };
@@ -101,7 +104,7 @@ int replay_sequential(const struct trace *trace, const struct schedule *schedule
 
 static void wait_for(struct runner *self, struct runner *other, uint32_t count)
 {
-	/* acquire [P2]: pairs with [P1] */
+	/* acquire [REPLAY-P2]: pairs with [REPLAY-P1] */
 	if (atomic_load_explicit(&other->done, memory_order_acquire) >= count)
 		return;
 	self->waits++;
@@ -110,18 +113,18 @@ static void wait_for(struct runner *self, struct runner *other, uint32_t count)
 			return;
 	self->parks++;
 	pthread_mutex_lock(&other->lock);
-	atomic_fetch_add(&other->waiters, 1);     /* [W1] */
-	while (atomic_load(&other->done) < count) /* [P2] */
+	atomic_fetch_add(&other->waiters, 1);     /* [REPLAY-W1] */
+	while (atomic_load(&other->done) < count) /* [REPLAY-P2] */
 		pthread_cond_wait(&other->progress, &other->lock);
-	/* relaxed: an announcement that is seen for too long costs a wake-up */
+	/* relaxed: an announcement that stays visible too long costs a wake-up */
 	atomic_fetch_sub_explicit(&other->waiters, 1, memory_order_relaxed);
 	pthread_mutex_unlock(&other->lock);
 }
 
 static void publish(struct runner *self, uint32_t count)
 {
-	atomic_store(&self->done, count); /* [P1] */
-	if (!atomic_load(&self->waiters)) /* [W2] */
+	atomic_store(&self->done, count); /* [REPLAY-P1] */
+	if (!atomic_load(&self->waiters)) /* [REPLAY-W2] */
 		return;
 	pthread_mutex_lock(&self->lock);
 	pthread_cond_broadcast(&self->progress);
@@ -138,7 +141,7 @@ static void fail(struct replay *replay, uint32_t i, int error)
 	pthread_mutex_unlock(&replay->lock);
 }
 
-/* After an operation that has failed the thread goes on, so that nobody waits for it for ever. */
+/* After an operation that has failed the thread goes on, so that no other thread waits forever. */
 static void run(struct runner *self)
 {
 	const struct replay *replay = self->replay;
@@ -183,7 +186,7 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-/* Starts as many threads as it can; says how many. */
+/* Starts as many threads as it can, and returns their number. */
 static uint32_t start_threads(struct replay *replay, int *error)
 {
 	pthread_attr_t attr;
@@ -201,8 +204,8 @@ static uint32_t start_threads(struct replay *replay, int *error)
 }
 
 /*
- * Lets the threads go, all at once, when they are all there; or to their ends, if they are not all
- * there.
+ * Lets the threads go, all at once, when all have started; if not all could be started, lets them
+ * end.
  */
 static uint64_t open_gate(struct replay *replay, uint32_t threads)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mmrange-replay: replays traces with each lock, checks the outcome, and prints what it took. */
+/* mmrange-replay: replays traces with each lock, checks the outcome, and prints the cost. */
 #include "options.h"
 #include "replay.h"
 #include "replay_stats.h"
@@ -30,14 +30,14 @@ static const char usage[] =
 	"time\n"
 	"  --json              print JSON instead of tables\n";
 
-/* A trace, and what goes with it. */
+/* A trace with its schedule and results. */
 struct job {
 	const char *path;
 	struct trace trace;
 	struct schedule schedule;
-	struct snapshot expected; /* what a replay by one thread leaves */
-	uint64_t pages;           /* .. and needs at most */
-	struct report_row *rows;  /* for each mode its runs */
+	struct snapshot expected; /* after a replay by one thread */
+	uint64_t pages;           /* the most that the replay needs */
+	struct report_row *rows;  /* the runs of each mode */
 };
 
 static int fail(const struct job *job, const char *where, const char *message)
@@ -50,7 +50,7 @@ static void show_progress(const struct job *job, const char *what, uint32_t run,
 {
 	if (!isatty(STDERR_FILENO))
 		return;
-	/* Back to the start of the line, which is then cleared. */
+	/* Goes back to the start of the line, and clears it. */
 	if (what)
 		fprintf(stderr, "\r\033[K%s: %s (%" PRIu32 " of %" PRIu32 ")", job->path, what, run,
 			runs);
@@ -59,7 +59,7 @@ static void show_progress(const struct job *job, const char *what, uint32_t run,
 	fflush(stderr);
 }
 
-/* The outcome that all the others have to have. */
+/* Makes the outcome that all other runs must have. */
 static int make_expected(struct job *job)
 {
 	char message[REPLAY_MESSAGE_SIZE];
@@ -90,7 +90,7 @@ static int check(const struct job *job, struct mm *mm, char *message)
 /* One run with one lock, and its check. */
 static int run(struct job *job, struct report_row *row)
 {
-	/* Each thread may keep some free pages to itself. */
+	/* Each thread may keep some free pages for itself. */
 	uint64_t pages = job->pages + (uint64_t)job->schedule.threads * 256;
 	char message[REPLAY_MESSAGE_SIZE];
 	struct mm_stats before;
@@ -121,7 +121,7 @@ static int by_time(const void *left, const void *right)
 	       (a->result.nanoseconds < b->result.nanoseconds);
 }
 
-/* All runs, with the locks in turn, so that what disturbs the machine disturbs them all. */
+/* All runs, with the locks in turn, so that a disturbance of the machine affects them all. */
 static int run_all(struct job *job, const struct options *options)
 {
 	uint32_t runs = options->repeat * options->mode_count, done = 0;

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-/* As much as one store of a program writes. */
+/* The size of one store of a program. */
 #define WRITE_SIZE 8
 
 int replay_create_mm(const struct trace *trace, enum mm_locking locking, struct mm **mm)
@@ -31,7 +31,7 @@ int replay_warm_up(struct mm *mm, uint64_t pages)
 	return error ? error : mm_munmap(mm, addr, pages * MM_PAGE_SIZE);
 }
 
-/* Never 0, which would look like a page that nobody has written. */
+/* Never 0, because a page of zeroes would look unwritten. */
 static unsigned char byte_at(uint64_t addr, uint32_t epoch)
 {
 	uint64_t mixed = (addr ^ (uint64_t)epoch << 40) * UINT64_C(0x9e3779b97f4a7c15);

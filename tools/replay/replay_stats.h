@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* What can be told from the counters of an address space. */
+/* Figures from the counters of an address space. */
 #ifndef REPLAY_REPLAY_STATS_H
 #define REPLAY_REPLAY_STATS_H
 
 #include <mmrange/mm.h>
 
-/* Leaves in *stats what has happened since before; what is now stays. */
+/* Leaves in *stats the events since before; values of the present stay. */
 void stats_since(struct mm_stats *stats, const struct mm_stats *before);
 
 /*
- * Faults that fell back for no other reason than that there was no page table yet are left out:
- * nothing can be installed in a table that does not exist.
+ * The number of faults without those that fell back only because there was no page table yet: a
+ * fault cannot install a page in a table that does not exist.
  */
 uint64_t stats_in_tables(const struct mm_stats *stats);
 
 /*
- * The share of those that was served without a lock:
+ * The share of these faults that were served without a lock:
  *
  *	faults_speculative / (faults - fallbacks[MM_FALLBACK_NO_TABLE])
  *
@@ -24,8 +24,8 @@ uint64_t stats_in_tables(const struct mm_stats *stats);
 double stats_speculative_share(const struct mm_stats *stats);
 
 /*
- * What so many per cent of the holds of the VMA tree lock did not exceed, in nanoseconds, rounded up
- * to what is counted apart; 0 if there were none.
+ * The time in nanoseconds that this percentage of the holds of the VMA tree lock did not exceed,
+ * rounded up to the end of its interval; 0 if there were no holds.
  */
 uint64_t stats_hold_time(const struct mm_stats *stats, unsigned int per_cent);
 

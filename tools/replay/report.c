@@ -20,7 +20,7 @@ static double seconds(const struct report_row *row)
 	return (double)ns / 1e9;
 }
 
-/* Leaves, splits and merges are the range lock's; an rwlock has none. */
+/* Leaves, splits and merges belong to the range lock; an rwlock has none. */
 static bool has_lock_stats(const struct report_row *row)
 {
 	return row->mode != MM_LOCKING_RWLOCK;
@@ -56,7 +56,7 @@ static void print_row(const struct report *report, const struct report_row *row,
 		fprintf(file, " %10s %7s %7s %7s\n", "-", "-", "-", "-");
 }
 
-/* How faults were served; and below, why some had to take a lock. */
+/* How faults were served; and below, the reasons why some had to take a lock. */
 static void print_faults(const struct report_row *row, FILE *file)
 {
 	const struct mm_stats *stats = &row->stats;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What mmrange-replay prints on standard output: tables, or JSON. */
+/* The output of mmrange-replay: tables, or JSON. */
 #ifndef REPLAY_REPORT_H
 #define REPLAY_REPORT_H
 

@@ -10,20 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* While the trace is gone through. */
+/* The state of the walk through the trace. */
 struct scheduler {
 	struct schedule *schedule;
 	const struct trace *trace;
-	uint32_t *thread;       /* by thread of the trace: of the replay */
-	uint32_t *sequence;     /* by operation: how many its thread has done with it */
+	uint32_t *thread;       /* by thread of the trace: thread of the replay */
+	uint32_t *sequence;     /* by operation: how many its thread has done, with this one */
 	uint32_t *clock;        /* by operation: the number of its clock */
 	uint32_t *done;         /* by thread: operations so far */
-	uint32_t *thread_clock; /* by thread: that of its last operation */
-	uint32_t *elements;     /* of the clock of the operation at hand */
+	uint32_t *thread_clock; /* by thread: the clock of its last operation */
+	uint32_t *elements;     /* of the clock of the current operation */
 	uint32_t *latest;       /* by thread: the latest operation to wait for, + 1; or 0 */
-	uint32_t *candidates;   /* those operations */
+	uint32_t *candidates;   /* these operations */
 	uint32_t candidate_count;
-	uint32_t self; /* the thread of the operation at hand */
+	uint32_t self; /* the thread of the current operation */
 	size_t dependency_count;
 	size_t dependency_capacity;
 	struct clocks clocks;
@@ -36,8 +36,8 @@ static uint32_t thread_of(const struct scheduler *s, uint32_t op)
 }
 
 /*
- * A visit to an operation that is to be ordered before the one at hand: of each thread, only the
- * latest counts.
+ * Visits an operation that must come before the current one: of each thread, only the latest
+ * counts.
  */
 static void add_candidate(uint32_t op, void *arg)
 {
@@ -96,7 +96,7 @@ static int add_dependency(struct scheduler *s, uint32_t on)
 	return 0;
 }
 
-/* From the latest candidate to the earliest, since only a later one can imply an earlier one. */
+/* Goes from the latest candidate to the earliest: only a later one can imply an earlier one. */
 static int reduce(struct scheduler *s, uint32_t op)
 {
 	uint32_t before = s->thread_clock[s->self];
@@ -152,7 +152,7 @@ static int schedule_op(struct scheduler *s, uint32_t i)
 	return error ? error : note(s, i, op);
 }
 
-/* The operations by thread, with how many each has done. */
+/* Sorts the operations by thread, with the number of each thread's operations. */
 static void fill_order(struct scheduler *s)
 {
 	struct schedule *schedule = s->schedule;

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Pages asked for at a time. */
+/* The number of pages in one request. */
 #define CHUNK 4096u
 
-/* Room for one more element in a list. */
+/* Makes room for one more element in a list. */
 static void *grow(void *list, size_t count, size_t *capacity, size_t size)
 {
 	size_t more = *capacity ? *capacity * 2 : 256;

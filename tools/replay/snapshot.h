@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot - all that can be seen of an address space: its VMAs with their protections, the pages
- * that are present, and the bytes in them. Two replays of one trace must end with equal ones.
+ * snapshot - the visible state of an address space: its VMAs with their protections, the present
+ * pages, and the bytes in them. Two replays of one trace must end with equal snapshots.
  */
 #ifndef REPLAY_SNAPSHOT_H
 #define REPLAY_SNAPSHOT_H
@@ -31,16 +31,17 @@ struct snapshot {
 };
 
 /*
- * Validates an address space and takes its snapshot. To read pages that cannot be read, it changes
- * their protection, so that the address space is of no use afterwards.
- * 0; ENOMEM; EINVAL: it is broken, and message says how.
+ * Validates an address space and takes its snapshot. To read pages that are not readable, it
+ * changes their protection; do not use the address space afterwards. 0; ENOMEM; EINVAL: the address
+ * space is broken, and message describes how.
  *
- * Requires: a quiet moment, as mm_validate().
+ * Requires: no other thread uses the address space, as for mm_validate().
  */
 int snapshot_take(struct snapshot *snapshot, struct mm *mm, char *message, size_t size);
 
 /*
- * 0; EINVAL: they differ, and message names the first difference, VMAs before pages before bytes.
+ * 0; EINVAL: the snapshots differ, and message names the first difference, VMAs before pages before
+ * bytes.
  */
 int snapshot_compare(const struct snapshot *expected, const struct snapshot *actual, char *message,
 		     size_t size);

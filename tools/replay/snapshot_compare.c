@@ -21,7 +21,7 @@ static bool same_vma(const struct mm_area *a, const struct mm_area *b)
 }
 
 static int compare_vmas(const struct snapshot *expected, const struct snapshot *actual,
-			 char *message, size_t size)
+			char *message, size_t size)
 {
 	const struct mm_area *want, *have;
 	char wanted[64] = "none", had[64] = "none";
@@ -77,7 +77,7 @@ static int compare_bytes(const struct snapshot *expected, const struct snapshot 
 		i++;
 	want = i < expected->word_count ? expected->words[i] : none;
 	have = i < actual->word_count ? actual->words[i] : none;
-	/* What one of them does not list is zero there. */
+	/* A word that one snapshot does not list is zero there. */
 	if (want.addr < have.addr)
 		have = (struct snapshot_word){ .addr = want.addr };
 	else if (have.addr < want.addr)

@@ -50,7 +50,7 @@ bool span_map_covers(const struct span_map *map, uint64_t start, uint64_t end)
 	return true;
 }
 
-/* Room for two more spans than there are: the most that one change adds. */
+/* Makes room for two more spans: the most that one change adds. */
 static int reserve(struct span_map *map)
 {
 	size_t capacity = map->capacity ? map->capacity * 2 : 16;
@@ -68,7 +68,7 @@ static int reserve(struct span_map *map)
 	return 0;
 }
 
-/* Puts n spans in the place of those in [first, last). */
+/* Replaces the spans in [first, last) by n spans. */
 static void replace(struct span_map *map, size_t first, size_t last, const struct span *by,
 		    size_t n)
 {
@@ -79,7 +79,7 @@ static void replace(struct span_map *map, size_t first, size_t last, const struc
 	map->count = map->count - (last - first) + n;
 }
 
-/* Sets or erases: what is left of the spans at both ends goes into the array with the new one. */
+/* Sets or erases: the rests of the spans at both ends go into the array with the new span. */
 static int change(struct span_map *map, struct span new, bool set)
 {
 	size_t first = span_map_search(map, new.start), last = first, n = 0;
@@ -90,7 +90,7 @@ static int change(struct span_map *map, struct span new, bool set)
 	if (reserve(map))
 		return ENOMEM;
 	if (set && first > 0 && map->spans[first - 1].end == new.start)
-		first--; /* it touches, and may have the same value */
+		first--; /* the span touches, and may have the same value */
 	while (last < map->count && map->spans[last].start < new.end)
 		last++;
 	if (set && last < map->count && map->spans[last].start == new.end)

@@ -2,8 +2,8 @@
 /*
  * span_map - a map from disjoint half-open spans of numbers to values, in one sorted array.
  *
- * A lookup is a binary search; a change moves what lies behind it. Neighbours that touch and have
- * the same value become one span. Not for several threads at once.
+ * A lookup is a binary search. A change moves the elements behind it. Neighbours that touch and
+ * have the same value become one span. Only one thread at a time may use a map.
  */
 #ifndef REPLAY_SPAN_MAP_H
 #define REPLAY_SPAN_MAP_H
@@ -27,18 +27,18 @@ struct span_map {
 
 void span_map_destroy(struct span_map *map);
 
-/* Gives [start, end) a value, whatever it had before. 0, or ENOMEM and nothing has changed. */
+/* Gives [start, end) a value, and drops its old values. 0, or ENOMEM: nothing has changed. */
 int span_map_set(struct span_map *map, uint64_t start, uint64_t end, uint64_t value);
 
-/* Removes what lies in [start, end). 0, or ENOMEM and nothing has changed. */
+/* Removes [start, end) from the map. 0, or ENOMEM: nothing has changed. */
 int span_map_erase(struct span_map *map, uint64_t start, uint64_t end);
 
 /*
- * The index of the first span that ends after key: the one with key in it, if there is such a span.
+ * The index of the first span that ends after key: the span that contains key, if there is one.
  */
 size_t span_map_search(const struct span_map *map, uint64_t key);
 
-/* The span with key in it, or NULL; gone with the next change. */
+/* The span that contains key, or NULL; valid until the next change. */
 const struct span *span_map_find(const struct span_map *map, uint64_t key);
 
 /* Whether any key of [start, end) is in the map, and whether all are. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the writer and the reader of trace files have in common. */
+/* The parts that the writer and the reader of trace files share. */
 #ifndef REPLAY_TRACE_CODING_H
 #define REPLAY_TRACE_CODING_H
 
@@ -14,7 +14,7 @@
 
 #define TRACE_CHECKSUM_SIZE 8
 
-/* Where a thread was last; what the distances in the file count from. */
+/* A thread's last position, from which the distances in the file count. */
 struct trace_cursor {
 	uint64_t page;
 	uint64_t offset;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reader of trace files. The bytes may be anything: every number is checked before it is used,
- * and a count against the bytes that are left, each record being at least one, before memory is
- * asked for.
+ * The reader of trace files. The bytes may be arbitrary. The reader checks every number before it
+ * uses it. It checks a count against the bytes that are left, of which each record has at least
+ * one, before it allocates memory.
  */
 #include "trace_coding.h"
 #include "trace_format.h"
@@ -20,7 +20,7 @@ struct decoder {
 	struct trace_cursor *cursors;
 	uint32_t thread;
 	uint64_t brk;
-	const char *fault; /* the first thing wrong; then all that is read is 0 */
+	const char *fault; /* the first error; after it, all reads return 0 */
 };
 
 static void fault(struct decoder *in, const char *what)
@@ -54,7 +54,7 @@ static uint64_t get_number(struct decoder *in)
 	return 0;
 }
 
-/* A page or a count of pages: bounded, so that sums of two and their addresses do not overflow. */
+/* A page or a number of pages: bounded, so that sums of two and their addresses do not overflow. */
 static uint64_t get_pages(struct decoder *in)
 {
 	uint64_t pages = get_number(in);
@@ -176,7 +176,7 @@ static void get_header(struct decoder *in)
 	trace->count = in->fault ? 0 : (size_t)count;
 }
 
-/* Header and operations; all that can go wrong is in in->fault, or ENOMEM. */
+/* Header and operations. An error is in in->fault, or ENOMEM. */
 static int get_trace(struct decoder *in)
 {
 	struct trace *trace = in->trace;

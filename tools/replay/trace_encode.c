@@ -12,7 +12,7 @@ struct buffer {
 	unsigned char *data;
 	size_t size;
 	size_t capacity;
-	bool failed; /* for want of memory; then the rest is not kept */
+	bool failed; /* for want of memory; then further bytes are dropped */
 };
 
 static void put_byte(struct buffer *out, unsigned int byte)
@@ -102,7 +102,7 @@ static void put_op(struct buffer *out, const struct trace *trace, size_t i,
 		put_mapping(out, op, &cursors[op->thread]);
 }
 
-/* Whether a reader would take it, and whether brk calls fit together. */
+/* Whether a reader would accept the trace, and whether its brk calls fit together. */
 static bool is_valid(const struct trace *trace)
 {
 	uint64_t brk = trace->brk_start;

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 
 /*
- * Reads all of a file, up to TRACE_MAX_FILE bytes, in steps, so that a size nobody has checked is
- * not believed.
+ * Reads all of a file, up to TRACE_MAX_FILE bytes. Reads in steps, because the file's own size may
+ * be wrong.
  */
 static int read_all(FILE *file, unsigned char **data, size_t *size)
 {
@@ -31,7 +31,7 @@ static int read_all(FILE *file, unsigned char **data, size_t *size)
 		errno = 0;
 		n = fread(*data + *size, 1, capacity - *size, file);
 		*size += n;
-		/* What does not begin as a trace is not read to its end, which it may not have. */
+		/* A file without a trace's beginning is not read to its end: it may have no end. */
 		if (*size >= TRACE_MAGIC_SIZE && memcmp(*data, TRACE_MAGIC, TRACE_MAGIC_SIZE) != 0)
 			return 0;
 	} while (n > 0);
@@ -61,7 +61,7 @@ int trace_read(struct trace *trace, const char *path, char *message, size_t mess
 	return error;
 }
 
-/* Removes what was written, unless it is not a file of its own: a pipe, a device. */
+/* Removes the written file, unless it is a pipe or a device. */
 static void remove_file(const char *path)
 {
 	struct stat status;

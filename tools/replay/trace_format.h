@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The compact trace file: what a program did to its address space, in an order that can be
- * replayed.
+ * The compact trace file: a program's operations on its address space, in an order in which they
+ * can be replayed.
  *
  * Numbers are unsigned LEB128 varints (seven bits a byte, low ones first, bit 7 of a byte: more
  * follow), so that the file is the same on every machine; "signed" ones are zigzag coded: 0, -1, 1,
@@ -17,8 +17,8 @@
  *	8 bytes   FNV-1a, 64 bits, of all bytes before; low byte first
  *
  * A record begins with a byte: the kind in bits 0-3 (enum trace_kind), then
- *	bit 4     of another thread than the record before: the thread's number follows as a varint
- *	          (the thread before the first record is 0)
+ *	bit 4     another thread than that of the record before: the thread's number follows as a
+ *	          varint (the thread before the first record is 0)
  *	bit 5     faults only: on the page after the thread's last one; otherwise a signed varint
  *	          follows: the distance in pages from there (the first one counts from page 0)
  *	bit 6     faults only: at the same offset in its page as the thread's last fault (0
@@ -32,11 +32,11 @@
  *	          new pages
  *	madvise   page (signed distance), pages, advice as MM_MADV_..
  *	brk       0 to ask, otherwise 1 + distance in bytes from the start of the heap
- * and the page, or the first of the pages, is the thread's last one for the next record; brk leaves
- * it.
+ * For the next record, the page, or the first of the pages, is the thread's last one. brk does not
+ * change that.
  *
- * What a trace does not keep: the time, addresses of instructions, and the files behind mappings
- * (they are private anonymous ones of the same protection).
+ * A trace does not keep times, addresses of instructions, and the files behind mappings (they
+ * become private anonymous mappings of the same protection).
  */
 #ifndef REPLAY_TRACE_FORMAT_H
 #define REPLAY_TRACE_FORMAT_H
@@ -68,11 +68,11 @@ enum trace_kind {
 };
 
 /*
- * One operation. Addresses and lengths are in bytes; all but those of faults and brk are multiples
+ * One operation. Addresses and lengths are in bytes. Except for faults and brk, they are multiples
  * of a page.
  */
 struct trace_op {
-	uint64_t addr;       /* brk: what was asked for, 0 for a question */
+	uint64_t addr;       /* brk: the requested end, 0 for a question */
 	uint64_t length;     /* 0 for faults and brk */
 	uint64_t new_addr;   /* mremap: the result; brk: the end of the heap afterwards */
 	uint64_t new_length; /* mremap; brk: the end of the heap before */
@@ -98,7 +98,7 @@ static inline bool trace_is_fault(const struct trace_op *op)
 /* "mmap", "write fault" .. */
 const char *trace_kind_name(enum trace_kind kind);
 
-/* Half-open, in pages. */
+/* A half-open span of pages. */
 struct trace_pages {
 	uint64_t start;
 	uint64_t end;
@@ -108,39 +108,38 @@ struct trace_pages {
 uint64_t trace_page_after(uint64_t addr);
 
 /*
- * The page number that stands for the end of the heap, which every brk changes or asks for: beyond
- * all pages, so that brk calls overlap each other, and nothing else does on their account.
+ * The page number that stands for the end of the heap, which every brk changes or asks for. It is
+ * beyond all pages, so that brk calls overlap each other, but make no other operations overlap.
  */
 #define TRACE_BRK_PAGE UINT64_C(0x1000000000000)
 
 /*
- * The pages that an operation changes, or on which its outcome depends; how many of the two there
- * are.
+ * The pages that an operation changes, or on which its outcome depends. Returns how many of the two
+ * spans there are.
  */
 unsigned int trace_op_pages(const struct trace_op *op, struct trace_pages pages[2]);
 
 /*
- * A sentence on what is wrong with an operation of a trace, or NULL. What a reader and a writer
- * require.
+ * Describes the error in an operation of a trace in a sentence; NULL if there is none. Readers and
+ * writers require that there is none.
  */
 const char *trace_op_check(const struct trace *trace, const struct trace_op *op);
 
 /*
- * Codes a trace into *data, from malloc().
- * 0; EINVAL an operation, or a count, is not as it must be; ENOMEM.
+ * Codes a trace into *data, from malloc(). 0; EINVAL an operation, or a count, is invalid; ENOMEM.
  */
 int trace_encode(const struct trace *trace, unsigned char **data, size_t *size);
 
 /*
- * Decodes a file's bytes, which may be anything. Allocates no more than a multiple of size.
- * 0; EINVAL with a sentence on the first fault in message; ENOMEM. On error *trace is all zeroes.
+ * Decodes a file's bytes, which may be arbitrary. Allocates at most a multiple of size. 0; EINVAL
+ * with a sentence on the first error in message; ENOMEM. On error *trace is all zeroes.
  */
 int trace_decode(struct trace *trace, const unsigned char *data, size_t size, char *message,
 		 size_t message_size);
 
 /*
- * The same with a file. On error the sentence in message names the file; nothing is left of a file
- * half written.
+ * The same with a file. On error the sentence in message names the file. The function removes a
+ * half-written file.
  */
 int trace_read(struct trace *trace, const char *path, char *message, size_t message_size);
 int trace_write(const struct trace *trace, const char *path, char *message, size_t message_size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mmrange-trace: turns the text of perf script into a compact trace file. */
+/* mmrange-trace: converts the text of perf script to a compact trace file. */
 #include "convert.h"
 #include "recording.h"
 #include "trace_format.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is common to the writer and the reader of traces, and to those who use them. */
+/* Shared by the writer, the reader, and the users of traces. */
 #include "trace_format.h"
 
 #include <mmrange/mm.h>
@@ -36,7 +36,7 @@ static unsigned int brk_pages(const struct trace_op *op, struct trace_pages page
 	pages[0] = (struct trace_pages){ TRACE_BRK_PAGE, TRACE_BRK_PAGE + 1 };
 	if (before == after)
 		return 1;
-	/* Whether the heap can grow depends on the page behind it too: Linux keeps that free. */
+	/* Whether the heap can grow also depends on the page behind it, which Linux keeps free. */
 	if (before < after)
 		pages[1] = (struct trace_pages){ before, after + 1 };
 	else

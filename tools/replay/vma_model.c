@@ -4,20 +4,20 @@
 #include <mmrange/mm.h>
 
 /*
- * A VMA's value, whatever tells VMAs apart: its protection, VMA_GUESSED if it is exec's and
- * nothing has changed it yet, the flags of its mapping, and for a shared one which mapping it is.
+ * A VMA's value has all that tells VMAs apart: its protection; VMA_GUESSED if it is exec's and no
+ * operation has changed it yet; the flags of its mapping; and for a shared mapping its number.
  */
 #define VMA_PROT          UINT64_C(0x07)
 #define VMA_GUESSED       UINT64_C(0x08)
 #define VMA_FLAGS_SHIFT   4
 #define VMA_MAPPING_SHIFT 32
-#define MAPPING_FLAGS      (MM_MAP_SHARED | MM_MAP_NORESERVE | MM_MAP_STACK)
+#define MAPPING_FLAGS     (MM_MAP_SHARED | MM_MAP_NORESERVE | MM_MAP_STACK)
 
 void vma_model_init(struct vma_model *model, bool guessing, uint64_t brk_start)
 {
 	*model = (struct vma_model){ .guessing = guessing,
-				      .brk_start = brk_start,
-				      .brk = brk_start };
+				     .brk_start = brk_start,
+				     .brk = brk_start };
 }
 
 void vma_model_destroy(struct vma_model *model)
@@ -39,7 +39,7 @@ static unsigned int access_of(const struct trace_op *fault)
 	return accesses[fault->kind];
 }
 
-/* As on x86: what can be accessed at all can be read. */
+/* As on x86: an accessible page is readable. */
 static bool allows(uint64_t value, unsigned int access)
 {
 	return value & (access == MM_PROT_READ ? VMA_PROT : access);
@@ -50,7 +50,7 @@ static enum model_result result(int error)
 	return error ? MODEL_NO_MEMORY : MODEL_DONE;
 }
 
-/* Operations that make a mapping: a guess stays away from where they do. */
+/* For operations that make a mapping: later guesses stay away from it. */
 static int set_mapped(struct vma_model *model, struct trace_pages pages, uint64_t value)
 {
 	int error = span_map_set(&model->vmas, pages.start, pages.end, value);
@@ -62,7 +62,7 @@ static int set_mapped(struct vma_model *model, struct trace_pages pages, uint64_
 	return error;
 }
 
-/* Takes the parts of the pages that no operation has named before for exec's. */
+/* Takes parts of the pages that no operation has named before as exec's. */
 static int guess(struct vma_model *model, struct trace_pages pages, unsigned int access)
 {
 	const uint64_t value = MM_PROT_READ | MM_PROT_WRITE | MM_PROT_EXEC | VMA_GUESSED;
@@ -113,7 +113,7 @@ static bool is_shared(uint64_t value)
 	return value >> VMA_FLAGS_SHIFT & MM_MAP_SHARED;
 }
 
-/* Makes a shared mapping one of its own, so that it does not become one with its neighbours. */
+/* Gives a shared mapping a number of its own, so that it does not merge with its neighbours. */
 static uint64_t number_mapping(struct vma_model *model, uint64_t value)
 {
 	if (!is_shared(value))
@@ -157,9 +157,8 @@ static enum model_result apply_munmap(struct vma_model *model, struct trace_page
 }
 
 /*
- * Whether what an mremap needs beyond its old pages is there: nothing, if it replaces what was
- * mapped. Shared memory keeps the size that it had at first, so there is nothing to grow into: an
- * access would fail.
+ * Whether an mremap has the pages that it needs beyond its old ones: none, if it replaces a
+ * mapping. Shared memory keeps its first size, so it cannot grow: an access would fail.
  */
 static bool can_grow(const struct vma_model *model, const struct trace_op *op,
 		     const struct trace_pages pages[2], uint64_t value)
@@ -224,9 +223,8 @@ enum model_result vma_model_apply(struct vma_model *model, const struct trace_op
 	case TRACE_MREMAP:
 		return apply_mremap(model, op, pages);
 	case TRACE_MADVISE:
-		return span_map_covers(&model->vmas, pages[0].start, pages[0].end)
-			       ? MODEL_DONE
-			       : MODEL_UNMAPPED;
+		return span_map_covers(&model->vmas, pages[0].start, pages[0].end) ? MODEL_DONE
+										   : MODEL_UNMAPPED;
 	case TRACE_BRK:
 		return apply_brk(model, op);
 	default:
