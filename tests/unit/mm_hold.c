@@ -34,7 +34,10 @@ static void *lock_everything(void *arg)
 	return NULL;
 }
 
-/* After some passes the fairness of the lock ends them, and the other thread waits for this one. */
+/*
+ * After some calls that passed it the other thread is starving. Then this thread waits behind it,
+ * and it waits for this thread.
+ */
 static void call_what_lies_outside(void)
 {
 	struct mm *mm = new_space();

@@ -161,7 +161,7 @@ static void *map_again(void *mm)
 }
 
 /*
- * A thread that makes pages present holds no range. So a fault never waits for it behind a thread
+ * A thread that makes pages present holds no range for which a fault would wait behind a thread
  * that maps.
  */
 TEST(mm_populate, goes_on_while_others_map)
