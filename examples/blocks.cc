@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Threads fill the blocks of a file, each the next one that is free. A guard releases its block wherever
-// it goes out of scope, and a function can return it: the range_hold stays with the caller.
+// Threads fill the blocks of a file, each the next one that is free. A guard releases its block
+// wherever it goes out of scope, and a function can return it: the range_hold stays with the
+// caller.
 #include <mmrange/range_lock.hpp>
 
 #include <cstdint>

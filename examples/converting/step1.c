@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Step 1: what changes neither mappings nor records holds the coarse lock for reading only: filling,
- * which is the owner's alone, and checking.
+ * Step 1: what changes neither mappings nor records holds the coarse lock for reading only:
+ * filling, which is the owner's alone, and checking.
  */
 #include "arena.h"
 

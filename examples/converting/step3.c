@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Step 3: ranges are held for the arena's own data only: where a record is read or changed, together
- * with the mapping that it describes. Filling changes no record, so it locks nothing: its page faults
- * lock their pages by themselves.
+ * Step 3: ranges are held for the arena's own data only: where a record is read or changed,
+ * together with the mapping that it describes. Filling changes no record, so it locks nothing: its
+ * page faults lock their pages by themselves.
  */
 #include "arena.h"
 

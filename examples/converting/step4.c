@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Step 4: as step 3, but page faults take no lock either where they can. Nothing may rely any more on
- * a range that is held for writing to keep them out.
+ * Step 4: as step 3, but page faults take no lock either where they can. Nothing may rely any more
+ * on a range that is held for writing to keep them out.
  */
 #include "arena.h"
 

@@ -44,8 +44,8 @@ void mmrange__park_child(void);
 extern bool mmrange__fork_is_unseen;
 
 /**
- * All of this memory, which no thread has touched yet, is about to be used: the system may give it in
- * pages as large as it has. Leaves errno alone.
+ * All of this memory, which no thread has touched yet, is about to be used: the system may give it
+ * in pages as large as it has. Leaves errno alone.
  */
 void mmrange__want_huge_pages(void *memory, size_t size);
 

@@ -6,7 +6,8 @@
  *
  * - the tree of VMAs is two places, in each of which there is one or none, published as in
  *   vma_tree.c; edits are in place, or with WITH_LOCK, with the VMA tree lock;
- * - no grace period ends while the harness runs; what is freed stays, or with AT_ONCE, goes at once;
+ * - no grace period ends while the harness runs; what is freed stays, or with AT_ONCE, goes at
+ *   once;
  * - nobody waits for a range: one thread at most changes VMAs, all others only try what needs none.
  *
  * See check.sh for what is smaller than it is.
@@ -116,10 +117,10 @@ void mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters)
 #include "mm/page_table.c"
 #include "mm/pages.c"
 
-#include "mm/vmas.c"
 #include "mm/edit.c"
 #include "mm/kept.c"
 #include "mm/room.c"
+#include "mm/vmas.c"
 
 #include "mm/access.c"
 #include "mm/fault.c"
@@ -129,7 +130,8 @@ void mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters)
 static struct mm model_mm;
 
 /*
- * RCU. Read sections load these, but do nothing with them. The thread that changes VMAs has some kept.
+ * RCU. Read sections load these, but do nothing with them. The thread that changes VMAs has some
+ * kept.
  */
 
 MMRANGE__THREAD_LOCAL struct mm__rcu_thread *mm__rcu_self;
@@ -198,7 +200,7 @@ bool mm__vma_tree_at(const struct mm__vma_tree *tree, uint64_t addr, struct mm__
 }
 
 bool mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr, struct mm__mapping *m,
-			struct mm__vma_look *look)
+		       struct mm__vma_look *look)
 {
 	(void)look;
 	return mm__vma_tree_at(tree, addr, m);
@@ -237,7 +239,7 @@ int mm__stack_grow(struct mm__thread *cpu, uint64_t page)
 
 /* Whether edits are in place does not depend on the range. */
 bool mm__vma_edit_in_place(struct mm__vma_edit *edit, struct mm__vma_tree *tree, uint64_t start,
-			    uint64_t end, uint32_t writer, bool unmaps)
+			   uint64_t end, uint32_t writer, bool unmaps)
 {
 	(void)start, (void)end, (void)writer, (void)unmaps;
 	edit->tree = tree;
@@ -252,7 +254,7 @@ bool mm__vma_edit_in_place(struct mm__vma_edit *edit, struct mm__vma_tree *tree,
 }
 
 void mm__vma_edit_locked(struct mm__vma_edit *edit, struct mm__vma_tree *tree,
-			  struct mm__vma_budget *budget, uint64_t start, uint64_t end)
+			 struct mm__vma_budget *budget, uint64_t start, uint64_t end)
 {
 	(void)start, (void)end;
 	edit->tree = tree;
@@ -323,7 +325,7 @@ bool mm__vma_edit_includes(struct mm__vma_edit *edit, uint64_t start, uint64_t e
 }
 
 bool mm__vma_edit_second(struct mm__vma_edit *edit, const struct mm__vma_edit *first,
-			  uint64_t start, uint64_t end, uint32_t writer, bool unmaps)
+			 uint64_t start, uint64_t end, uint32_t writer, bool unmaps)
 {
 	(void)edit, (void)first, (void)start, (void)end, (void)writer, (void)unmaps;
 	assert(false);
@@ -350,7 +352,7 @@ void mm__vma_tree_tidy(struct mm__vma_edit *edit, uint64_t addr, bool divides, u
 }
 
 void mm__vma_tree_preload(const struct mm__vma_tree *tree, const struct mm__vma_needs *needs,
-			   struct mm__vma_spares *spares)
+			  struct mm__vma_spares *spares)
 {
 	(void)tree, (void)needs, (void)spares;
 }
@@ -361,7 +363,7 @@ void mm__vma_tree_stock(struct mm__vma_tree *tree, struct mm__vma_spares *spares
 }
 
 int mm__vma_tree_reserve(struct mm__vma_tree *tree, struct mm__vma_budget *budget,
-			  const struct mm__vma_needs *needs)
+			 const struct mm__vma_needs *needs)
 {
 	(void)tree, (void)budget, (void)needs;
 	return 0;
@@ -563,7 +565,9 @@ static inline bool model_write(uint32_t number, uint64_t addr, uint64_t value)
 	return try_copy(&model_threads[number], addr, &copy, MM_PROT_WRITE, &entry) == COPIED;
 }
 
-/* mm__fault(), or with walks, mm__tlb_fill(), as far as no range is needed: whether it was served. */
+/*
+ * mm__fault(), or with walks, mm__tlb_fill(), as far as no range is needed: whether it was served.
+ */
 static inline bool model_serve(uint32_t number, uint64_t page, int access, bool walks)
 {
 	struct fault fault = {

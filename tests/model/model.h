@@ -59,8 +59,8 @@ static inline int pthread_atfork(void (*prepare)(void), void (*parent)(void), vo
 enum { MODEL_THREADS = 4 };
 
 /*
- * One range for each thread, and not on its stack: others park on its state. It has the type that the
- * library sees, because the checker does not take accesses of one size for parts of others.
+ * One range for each thread, and not on its stack: others park on its state. It has the type that
+ * the library sees, because the checker does not take accesses of one size for parts of others.
  */
 static struct range__hold model_ranges[MODEL_THREADS + 1];
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Ignores results of the library. The compiler must warn in each line that says so, see ignored.sh. */
+/*
+ * Ignores results of the library. The compiler must warn in each line that says so, see ignored.sh.
+ */
 #include <mmrange/mmrange.h>
 
 extern struct range_lock lock;

@@ -17,7 +17,10 @@ static bool any(const struct function *function)
 	return true;
 }
 
-/* Whether the call installs or removes entries of page tables. Only pages that are present have one. */
+/*
+ * Whether the call installs or removes entries of page tables. Only pages that are present have
+ * one.
+ */
 static bool changes_entries(const struct function *function)
 {
 	static const char *const without[] = { "mm_mmap(free)", "mm_mremap(grow)", "mm_brk",
@@ -53,8 +56,7 @@ const struct reason reasons[] = {
 	  "line",
 	  share_a_line },
 	{ "neighbours",
-	  "ranges that touch are in one leaf of VMAs, as the VMAs may have to become one",
-	  touch },
+	  "ranges that touch are in one leaf of VMAs, as the VMAs may have to become one", touch },
 };
 
 const unsigned int nr_reasons = sizeof(reasons) / sizeof(reasons[0]);

@@ -37,7 +37,8 @@ static_assert(std::is_nothrow_move_constructible<range_guard>::value &&
 static_assert(std::is_nothrow_default_constructible<range_mutex>::value,
 	      "the default attributes are valid");
 
-// The order of these four objects matters: the guard in front locks a lock that is defined behind it.
+// The order of these four objects matters: the guard in front locks a lock that is defined behind
+// it.
 extern range_mutex late;
 static range_hold early_hold;
 static const bool early = (late.lock(early_hold, 0, 10, RANGE_WRITE), true);

@@ -3,12 +3,14 @@
  * The platform of the harnesses: no system calls, and as little as platform.h promises, so that a
  * model checker sees every way in which parking can go wrong.
  *
- * A thread that parks goes to sleep if the word has the expected value, which is decided in one step
- * as in futex(2), and sleeps until it is the one that an unpark chooses, or until the deadline.
- * Nothing else ends its sleep: a wake-up that is lost, or that goes to the wrong one, leaves a
- * thread in a loop that the checker reports. Every unpark wakes one, any of those that sleep there.
+ * A thread that parks goes to sleep if the word has the expected value, which is decided in one
+ * step as in futex(2), and sleeps until it is the one that an unpark chooses, or until the
+ * deadline. Nothing else ends its sleep: a wake-up that is lost, or that goes to the wrong one,
+ * leaves a thread in a loop that the checker reports. Every unpark wakes one, any of those that
+ * sleep there.
  *
- * Time stands still, but for the deadline, which passes when a thread calls model_deadline_passes().
+ * Time stands still, but for the deadline, which passes when a thread calls
+ * model_deadline_passes().
  */
 #include "model.h"
 
@@ -18,8 +20,8 @@
 #include <errno.h>
 
 /*
- * All of them are the same thread for the notes about who came where: these are guesses, which nothing
- * depends on, and would only multiply the states.
+ * All of them are the same thread for the notes about who came where: these are guesses, which
+ * nothing depends on, and would only multiply the states.
  */
 MMRANGE__THREAD_LOCAL uint64_t mmrange__thread = 1;
 
