@@ -2,10 +2,10 @@
 /*
  * A storage engine's use: accounts are records of a file, and threads move money between them.
  *
- * A transfer locks the bytes of its two records. It tries the second one, because whoever waited
- * for it while holding the first could wait in a circle with others; if it is not to be had, the
- * transfer lets go and locks both and what lies between as one range. An audit reads the whole file
- * under one range, and always finds the same total.
+ * A transfer locks the bytes of its two records. It only tries the second one, because threads that
+ * wait for a second range while they hold a first can wait for each other in a cycle. If the second
+ * is not free, the transfer releases the first, and locks both records and everything in between as
+ * one range. An audit reads the whole file under one range, and always finds the same total.
  */
 #include <mmrange/range_lock.h>
 

@@ -3,8 +3,9 @@
  * An allocator's use: threads take runs of pages from one arena, and give them back, without a lock
  * around the whole arena.
  *
- * Whoever looks at a run, takes it or frees it has locked just that run. Looking for a place is a
- * range_trylock(): where somebody else is busy, one looks elsewhere instead of waiting.
+ * A thread that looks at a run, takes it or frees it has locked just that run. To find a place, a
+ * thread calls range_trylock(): where another thread is busy, it looks elsewhere instead of
+ * waiting.
  */
 #include <mmrange/range_lock.h>
 

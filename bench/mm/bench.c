@@ -126,7 +126,7 @@ static void init_worker(struct mm_bench *bench, unsigned int thread)
 
 static struct mm *new_space(struct mm_bench *bench)
 {
-	const struct mm_worker nobody = { .name = bench->name };
+	const struct mm_worker no_worker = { .name = bench->name };
 	const struct mm_ops *ops = bench->mode->ops;
 	struct mm_attr attr;
 	struct mm *mm;
@@ -136,17 +136,17 @@ static struct mm *new_space(struct mm_bench *bench)
 	attr.max_areas = UINT32_MAX;
 	if (bench->workload->own_place)
 		attr.placement = MM_PLACEMENT_THREAD;
-	must(&nobody, "mm_create", ops->create(&mm, &attr));
+	must(&no_worker, "mm_create", ops->create(&mm, &attr));
 	return mm;
 }
 
 static void make_spaces(struct mm_bench *bench)
 {
-	const struct mm_worker nobody = { .name = bench->name };
+	const struct mm_worker no_worker = { .name = bench->name };
 	unsigned int thread;
 
 	bench->workers = new_lines(bench->threads * sizeof(struct mm_worker));
-	must(&nobody, "malloc", bench->workers ? 0 : ENOMEM);
+	must(&no_worker, "malloc", bench->workers ? 0 : ENOMEM);
 	for (thread = 0; thread < bench->threads; thread++) {
 		struct mm_worker *worker = &bench->workers[thread];
 
@@ -355,7 +355,7 @@ static struct mm_result get_result(struct mm_bench *bench)
 	struct mm_result result = { 0 };
 
 	if (bench->workers[0].others && !get_others(bench))
-		result.error = "nobody disturbed it";
+		result.error = "nothing disturbed the faults";
 	result.others = get_others(bench) - bench->others_before;
 	result.aborted_per_fault = aborted_per_fault(&bench->before, &after);
 	result.hold_p50_ns = hold_time(bench, &after, 50);

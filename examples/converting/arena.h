@@ -3,8 +3,8 @@
  * An arena of regions in one address space: what CONVERTING.md converts, step by step.
  *
  * A region has a slot of its own: a window of addresses, and a record beside the address space. A
- * thread opens one, grows it, fills its pages, and seals it; until then it is its owner's alone,
- * and afterwards it never changes, and anybody may check or release it.
+ * thread opens one, grows it, fills its pages, and seals it. Until then the region is its owner's
+ * alone. Afterwards it never changes, and any thread may check or release it.
  *
  * program.c is what uses the arena, and code of it that is never converted. stepN.c are the same
  * functions after step N; they differ in what they lock.

@@ -8,7 +8,8 @@
  *   vma_tree.c; edits are in place, or with WITH_LOCK, with the VMA tree lock;
  * - no grace period ends while the harness runs; what is freed stays, or with AT_ONCE, goes at
  *   once;
- * - nobody waits for a range: one thread at most changes VMAs, all others only try what needs none.
+ * - no thread waits for a range: one thread at most changes VMAs, all others do what needs no
+ *   range.
  *
  * See check.sh for what is smaller than it is.
  */
@@ -39,8 +40,8 @@ int pthread_once(pthread_once_t *once, void (*run)(void));
 #endif
 
 /*
- * Who waits until a thread has stopped is not let go on before that: the checker looks at no
- * execution in which somebody sees that he has to wait for longer.
+ * A thread that waits until another one is interrupted goes on only then: the checker looks at no
+ * execution in which the thread finds that it has to wait for longer.
  */
 void __VERIFIER_assume(bool condition);
 

@@ -64,10 +64,10 @@ enum { MODEL_THREADS = 4 };
  */
 static struct range__hold model_ranges[MODEL_THREADS + 1];
 
-/* Which of them the calling one is: a harness's thread says so when it begins. */
+/* The number of the calling thread, which each thread of a harness sets when it begins. */
 static _Thread_local uintptr_t model_self;
 
-/* From now on, whoever parks with a deadline may wake for that. */
+/* From now on, a thread that parks with a deadline may wake because of it. */
 void model_deadline_passes(void);
 
 /* How many weak compare-and-swaps of the calling thread fail for no reason, as C11 lets them. */

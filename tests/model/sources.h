@@ -121,7 +121,7 @@ static inline void finish(pthread_t *threads, uintptr_t first, uintptr_t last)
 		pthread_join(threads[i], NULL);
 }
 
-/* Nobody is in the lock, and it says so. */
+/* No thread is in the lock, and the lock shows that. */
 static inline void check_quiet(void)
 {
 	uint64_t word = atomic_load_explicit(&model_lock.root.word, memory_order_relaxed);

@@ -13,7 +13,7 @@ cd "$work"
 "$spin" -a "$@" "$model"
 # Most models have so few states that the compiler would take longer than the search.
 "$cc" -O0 -w -DSAFETY -DCOLLAPSE -DMEMLIM=512 -o pan pan.c
-# -b: a path that is too long is an error; a thread that sleeps for ever always is.
+# -b: a path that is too long is an error; a thread that never wakes up always is.
 ./pan -m20000 -b > said 2>&1 || :
 cat said
 case $expected in

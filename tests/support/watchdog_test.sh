@@ -1,6 +1,7 @@
 #!/bin/sh
-# SPDX-License-Identifier: MIT watchdog_test.sh WATCHDOG: it conveys how the program ended, and
-# leaves nobody of its process group alive.
+# SPDX-License-Identifier: MIT
+#
+# watchdog_test.sh WATCHDOG: it conveys how the program ended, and leaves no process of its group alive.
 set -u
 
 watchdog=$1

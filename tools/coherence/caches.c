@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TABLE_BITS = 20, TABLE_SIZE = 1 << TABLE_BITS, NOBODY = -1 };
+enum { TABLE_BITS = 20, TABLE_SIZE = 1 << TABLE_BITS, NO_CORE = -1 };
 enum { SET_BITS = 64, SETS_AT_ONCE = 4096 };
 
 struct line {
@@ -70,7 +70,7 @@ static struct line *new_line(struct line *line, uint64_t number)
 
 	memset(holders, 0, set_words() * sizeof(*holders));
 	*line = (struct line){
-		.number = number, .age = age, .holders = holders, .owner = NOBODY, .writer = NOBODY
+		.number = number, .age = age, .holders = holders, .owner = NO_CORE, .writer = NO_CORE
 	};
 	return line;
 }
@@ -117,7 +117,7 @@ static uint64_t remove_holders(struct line *line)
 
 static bool is_other(int id, const struct core *core)
 {
-	return id != NOBODY && id != (int)core->id;
+	return id != NO_CORE && id != (int)core->id;
 }
 
 /* Returns whether another core had to answer. */
@@ -128,7 +128,7 @@ static bool load(struct line *line, const struct core *core)
 
 	add_holder(line, core);
 	if (is_other(line->owner, core))
-		line->owner = NOBODY;
+		line->owner = NO_CORE;
 	return asks;
 }
 
