@@ -69,9 +69,11 @@ static struct line *new_line(struct line *line, uint64_t number)
 	uint64_t *holders = line->holders ? line->holders : new_set();
 
 	memset(holders, 0, set_words() * sizeof(*holders));
-	*line = (struct line){
-		.number = number, .age = age, .holders = holders, .owner = NO_CORE, .writer = NO_CORE
-	};
+	*line = (struct line){ .number = number,
+			       .age = age,
+			       .holders = holders,
+			       .owner = NO_CORE,
+			       .writer = NO_CORE };
 	return line;
 }
 
