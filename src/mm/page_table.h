@@ -74,15 +74,16 @@
 
 struct mm__table {
 	struct mm__garbage garbage;
+	/* All users of a lowest table read these two, and seldom write them. */
 	_Atomic(bool) dead;
-	/* Of a lowest table. */
-	_Atomic(uint32_t) waiters; /* see entry_lock.h */
-	_Atomic(uint32_t) filled;  /* the index of an entry that was filled when a thread last
-				      looked: a hint */
-	unsigned int pins; /* with the parent's lock: while not 0, the table stays even if empty */
+	_Atomic(uint32_t) waiters; /* of a lowest table, see entry_lock.h */
 	/* Of a higher table. */
 	unsigned int nr_used; /* entries other than 0 */
 	struct mm__table_lock lock;
+	/* Of a lowest table. While pins, which the parent's lock guards, is not 0, the table stays.
+	 */
+	_Alignas(64) unsigned int pins;
+	_Atomic(uint32_t) filled; /* a hint: this entry was filled when a thread last looked */
 	_Alignas(64) _Atomic(uint64_t) entry[MM__TABLE_ENTRIES];
 };
 

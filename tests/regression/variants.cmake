@@ -622,7 +622,7 @@ mmrange_variant_change(mm_border_waits_for_second FILE src/mm/vma_border.c
 " TO "	mm__table_lock_take(&border->lock);
 ")
 mmrange_variant_fails(mm_border_waits_for_second mm_border
-  a_second_edit_in_place_waits_for_no_other_thread "!is_waited_for(border)")
+  a_second_edit_in_place_waits_for_no_other_thread "!is_waited_for(leaf)")
 
 mmrange_variant(mm_border_without_bounds)
 mmrange_variant_change(mm_border_without_bounds FILE src/mm/vma_border.c

@@ -45,6 +45,16 @@ static bool share_a_line(const struct pair *pair)
 	return pair->relation >= OVERLAPPING && are(pair, changes_entries, uses_entries);
 }
 
+static bool moves(const struct function *function)
+{
+	return strcmp(function->name, "mm_mremap(move)") == 0;
+}
+
+static bool both_move(const struct pair *pair)
+{
+	return pair->relation != FAR && moves(pair->function[0]) && moves(pair->function[1]);
+}
+
 static bool touch(const struct pair *pair)
 {
 	return pair->relation >= ADJACENT_TABLES && are(pair, function_maps, any);
@@ -56,7 +66,10 @@ const struct reason reasons[] = {
 	  "line",
 	  share_a_line },
 	{ "neighbours",
-	  "ranges that touch are in one leaf of VMAs, as the VMAs may have to become one", touch },
+	  "ranges that touch are in one border node of VMAs, as the VMAs may have to become one",
+	  touch },
+	{ "two moves", "each pins the tables of its target, with the lock of the table above",
+	  both_move },
 };
 
 const unsigned int nr_reasons = sizeof(reasons) / sizeof(reasons[0]);

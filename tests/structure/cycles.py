@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""cycles.py SOURCE_DIR [OBJECT_DIR] - whether the modules of the library form layers.
+"""cycles.py SOURCE_DIR OBJECT_DIR [FOLDER...] - whether the modules of the library, or of some of its folders, form layers.
 
 A module is a .c file and the .h file of the same name. It depends on the modules whose headers it includes, and, by the object files
 in OBJECT_DIR (nm), on those whose functions and variables it uses. No module may depend on itself through others: then each file
@@ -70,6 +70,8 @@ def main() -> int:
     arguments = [a for a in sys.argv[1:] if a != "-v"]
     src = pathlib.Path(arguments[0]).resolve()
     graph = dependencies(src, pathlib.Path(arguments[1]) if len(arguments) > 1 else None)
+    if folders := tuple(f + "/" for f in arguments[2:]):
+        graph = {m: {o for o in others if o.startswith(folders)} for m, others in graph.items() if m.startswith(folders)}
     found, left = layers(graph)
     if "-v" in sys.argv:
         for number, modules in enumerate(found):
