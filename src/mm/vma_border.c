@@ -510,7 +510,8 @@ static bool may_unmap(const struct border *border, uint64_t start, uint64_t end)
 {
 	struct sum stretch = stretch_without(border, start, end);
 
-	return stretch.lo <= border->recorded.lo || stretch.hi >= border->recorded.hi ||
+	return stretch.lo <= border->recorded.lo ||
+	       (stretch.hi && stretch.hi >= border->recorded.hi) ||
 	       (stretch.gap != UINT64_MAX && stretch.gap <= border->recorded.gap);
 }
 
@@ -588,16 +589,23 @@ unsigned int mm__vma_edit_room(const struct mm__vma_edit *edit)
 /*
  * Returns a key between two ranges that do not touch: just below the most aligned address there.
  * The places of other threads begin or end at such an address, and by [BORDER-C] must not touch a
- * key. Returns 0 if there is none.
+ * key. If there is room, each range keeps as much of it beside the key as it is long, because its
+ * thread may well use the addresses next to it. Returns 0 if there is no key.
  */
 static uint64_t key_between(uint64_t start, uint64_t end, uint64_t other_start, uint64_t other_end)
 {
-	uint64_t below = end < other_start ? end : other_end;
-	uint64_t last = (end < other_start ? other_start : start) - 1;
+	uint64_t below = end, last = other_start - 1;
+	uint64_t room_below = end - start, room_above = other_end - other_start;
 	uint64_t aligned;
 
-	if (below >= last || !(end < other_start || other_end < start))
+	if (start > other_start)
+		return key_between(other_start, other_end, start, end);
+	if (end >= other_start || below >= last)
 		return 0;
+	if (room_below < last - below && room_above < last - below - room_below) {
+		below += room_below;
+		last -= room_above;
+	}
 	aligned = last & ~((UINT64_C(1) << (63 - __builtin_clzll(below ^ last))) - 1);
 	return aligned - 1 > below ? aligned - 1 : aligned;
 }

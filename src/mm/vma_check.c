@@ -44,6 +44,9 @@ static bool keeps_bounds(const struct border *border, const struct sum *bounds)
 {
 	uint64_t end = 0;
 
+	if (!mm__maybe_empty(bounds) &&
+	    (!border->node.count || mm__border_start(border, 0) > bounds->lo))
+		return false;
 	for (unsigned int i = 0; i < border->node.count; i++) {
 		struct mm__mapping m;
 

@@ -284,7 +284,9 @@ static void erase_nodes(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 	if (path.owned == path.levels && !path.node[path.levels - 1])
 		path.owned = path.levels = 0;
 	refill_down(tree, &path, low, start);
-	for (unsigned int level = path.owned; level && level < path.levels; level++) {
+	/* The refilling has recorded the sums of border nodes. Those above may be out of date. */
+	for (unsigned int level = path.owned < 2 ? path.owned : 2; level && level < path.levels;
+	     level++) {
 		if (!mm__path_update_sum(&path, level))
 			break;
 	}

@@ -25,8 +25,9 @@ struct search {
 	uint64_t length;
 	uint64_t low;
 	uint64_t high;
-	bool down;     /* searches for the highest place, else for the lowest */
-	uint64_t edge; /* the end, towards the rest of the search, of the last mapping seen */
+	bool down;      /* searches for the highest place, else for the lowest */
+	uint64_t edge;  /* the end, towards the rest of the search, of the last mapping seen */
+	bool tightened; /* any bounds, in the present pass through the tree */
 	uint64_t addr;
 };
 
@@ -44,10 +45,15 @@ static bool fits_beside(struct search *s, uint64_t lo, uint64_t hi)
 	return from < to && to - from >= s->length;
 }
 
+/*
+ * Tighter bounds may have a wider gap: a free stretch that lay beyond lo or hi now counts for it.
+ * So when the bounds of a node change, those of all nodes above it are recorded anew.
+ */
 static void tighten(struct search *s, struct mm__vma_node *node, unsigned int i)
 {
 	struct mm__vma_node *child = mm__child(node, i);
 
+	s->tightened = true;
 	mm__interior(node)->sum[i] =
 		child->level ? mm__node_sum(child) : mm__border_tighten(s->tree, mm__border(child));
 }
@@ -102,9 +108,12 @@ static bool search_node(struct search *s, struct mm__vma_node *node)
 		struct sum slot = mm__interior(node)->sum[i];
 
 		if (concerns(s, mm__interior(node), i)) {
-			if (search_node(s, mm__child(node, i)))
+			bool found = search_node(s, mm__child(node, i));
+
+			if (!found || s->tightened)
+				tighten(s, node, i);
+			if (found)
 				return true;
-			tighten(s, node, i);
 		} else if (!mm__maybe_empty(&slot) && fits_beside(s, slot.lo, slot.hi)) {
 			return true;
 		}
@@ -117,6 +126,7 @@ static bool search_tree(struct search *s)
 	struct mm__vma_node *root = mm__root(s->tree);
 
 	s->edge = s->down ? UINT64_MAX : 0;
+	s->tightened = false;
 	return (root && search_node(s, root)) ||
 	       (s->down ? fits_beside(s, 0, 0) : fits_beside(s, UINT64_MAX, UINT64_MAX));
 }
@@ -137,7 +147,7 @@ static bool search(struct search *s, uint64_t *addr)
 bool mm__vma_tree_highest_gap(struct mm__vma_tree *tree, uint64_t length, uint64_t low,
 			      uint64_t high, uint64_t *addr)
 {
-	struct search s = { tree, length, low, high, true, 0, 0 };
+	struct search s = { tree, length, low, high, true, 0, false, 0 };
 
 	return search(&s, addr);
 }
@@ -145,7 +155,7 @@ bool mm__vma_tree_highest_gap(struct mm__vma_tree *tree, uint64_t length, uint64
 bool mm__vma_tree_lowest_gap(struct mm__vma_tree *tree, uint64_t length, uint64_t low,
 			     uint64_t high, uint64_t *addr)
 {
-	struct search s = { tree, length, low, high, false, 0, 0 };
+	struct search s = { tree, length, low, high, false, 0, false, 0 };
 
 	return search(&s, addr);
 }

@@ -746,3 +746,63 @@ TEST(mm_vma_tree, widening_bounds_that_have_become_wide_enough_narrows_none)
 	check_tree(&tree);
 	mm__vma_tree_destroy(&tree);
 }
+
+/*
+ * A search lowers a bound of one node that a place is not long enough for, and finds a longer place
+ * beside it. The lowered bound counts a stretch that the bounds above left out.
+ */
+TEST(mm_vma_tree, a_search_that_narrows_bounds_leaves_none_above_too_narrow)
+{
+	struct mm__vma_tree tree;
+	uint64_t addr;
+
+	init(&tree);
+	for (uint64_t i = 0; i < 1003; i++)
+		insert(&tree, i * 100, i * 100 + 90);
+	for (uint64_t i = 1002; i >= 1000; i--)
+		erase(&tree, i * 100);
+	insert_in_place(&tree, 100200, 100290);
+	unmap_in_place(&tree, 99300, 99390, 1);
+	insert_in_place(&tree, 99300, 99390);
+	erase(&tree, 95000);
+	CHECK(mm__vma_tree_highest_gap(&tree, 50, 0, 99990, &addr));
+	CHECK_EQ(addr, 95050);
+	check_tree(&tree);
+	unmap_in_place(&tree, 99200, 99390, 2);
+	CHECK(mm__vma_tree_highest_gap(&tree, 200, 0, 99990, &addr));
+	CHECK_EQ(addr, 99200);
+	mm__vma_tree_destroy(&tree);
+}
+
+TEST(mm_vma_tree, bounds_of_a_mapping_at_address_0_become_wider_when_it_goes)
+{
+	struct mm__vma_tree tree;
+
+	init(&tree);
+	for (uint64_t i = 0; i < 20; i++)
+		insert(&tree, i * 10, i * 10 + 9);
+	unmap_in_place(&tree, 40, 89, 5);
+	unmap_in_place(&tree, 20, 39, 2);
+	CHECK(!begin_in_place(&tree, 0, 9, true));
+	unmap_in_place(&tree, 0, 9, 1);
+	unmap_in_place(&tree, 10, 19, 1);
+	mm__vma_tree_destroy(&tree);
+}
+
+TEST(mm_vma_tree, an_erasure_that_joins_border_nodes_records_their_bounds_above)
+{
+	struct mm__vma_tree tree;
+	uint64_t addr;
+
+	init(&tree);
+	for (uint64_t i = 0; i < 1003; i++)
+		insert(&tree, 1000 + i * 100, 1000 + i * 100 + 90);
+	unmap_in_place(&tree, 1000, 1890, 9);
+	CHECK(!mm__vma_tree_highest_gap(&tree, 2000, 0, 100000, &addr));
+	insert_in_place(&tree, 1000, 1090);
+	erase_range(&tree, 1900, 45590, 437);
+	check_tree(&tree);
+	CHECK(mm__vma_tree_highest_gap(&tree, 40000, 0, 50000, &addr));
+	CHECK_EQ(addr, 5600);
+	mm__vma_tree_destroy(&tree);
+}
