@@ -94,12 +94,6 @@ int main(int argc, char **argv)
 	const struct suite suite = {
 		.object = "space",
 		.least_percent = 76.0,
-		/*
-		 * Where a border node is divided between two threads depends on how their calls
-		 * interleave. Now and then the key falls into the last page of one of the two,
-		 * whose moves then take the VMA tree lock.
-		 */
-		.most_without_reason = 4,
 		.nr_pairs = nr_pairs(),
 		.nr_functions = nr_functions,
 		.nr_rows = NR_RELATIONS,

@@ -37,8 +37,6 @@ struct suite {
 	double least_percent; /* of the commuting pairs that must be free of conflicts */
 	unsigned int nr_pairs;
 	unsigned int nr_functions;
-	/* How many pairs may conflict without a reason. */
-	unsigned int most_without_reason;
 
 	/* Of the table of results. */
 	unsigned int nr_rows;
