@@ -10,7 +10,7 @@ static struct mm_ops floor_ops;
 static struct mm_ops before_ops;
 
 const struct mm_mode mm_modes[] = {
-	{ "floor", MM_LOCKING_RANGE, .floor = true, .ops = &floor_ops },
+	{ "floor", MM_LOCKING_SPECULATIVE, .floor = true, .ops = &floor_ops },
 	{ "rwlock", MM_LOCKING_RWLOCK, .ops = &library_ops },
 	{ "coarse", MM_LOCKING_COARSE, .ops = &library_ops },
 	{ "range", MM_LOCKING_RANGE, .ops = &library_ops },

@@ -6,9 +6,12 @@
  * mm__thread_leave() no thread takes away the translation or the frame that it leads to. But the
  * system may take a page of a file away at any time, as the file becomes shorter.
  */
+#include "attach.h"
 #include "bytes.h"
+#include "fault.h"
 #include "guard.h"
-#include "internal.h"
+#include "page.h"
+#include "tlb.h"
 
 #include <errno.h>
 

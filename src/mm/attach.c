@@ -11,17 +11,17 @@
  * A thread that has ended here, and uses a space once more in a later destructor, counts as a new
  * thread.
  */
-#include "thread.h"
+#include "attach.h"
 
-#include "internal.h"
 #include "memory.h"
+#include "room.h"
 
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
-#define MAX_CPUS  (MM__MANY_THREADS - 1)
-#define MIN_SLOTS 8u
+#define MAX_THREADS (MM__MANY_THREADS - 1)
+#define MIN_SLOTS   8u
 
 /* A thread that uses address spaces. */
 struct mm__os_thread {
@@ -35,21 +35,21 @@ struct mm__os_thread {
 MMRANGE__THREAD_LOCAL struct mm__remembered mm__remembered[MM__REMEMBERED];
 static MMRANGE__THREAD_LOCAL struct mm__os_thread *self;
 
-pthread_mutex_t mm__attach_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
 /* With the attach lock. */
 static pthread_key_t thread_key;
 static atomic_bool have_key;
 
 static void detach_all(void *os_thread);
 
-static void lock_attach(void)
+void mm__attach_lock(void)
 {
-	mm__mutex_lock(&mm__attach_lock, MM__ORDER_ATTACH);
+	mm__mutex_lock(&attach_lock, MM__ORDER_ATTACH);
 }
 
-static void unlock_attach(void)
+void mm__attach_unlock(void)
 {
-	mm__mutex_unlock(&mm__attach_lock, MM__ORDER_ATTACH);
+	mm__mutex_unlock(&attach_lock, MM__ORDER_ATTACH);
 }
 
 /* Tries again if an earlier call failed. */
@@ -167,7 +167,7 @@ static bool begin_thread(void)
  * Numbers. The lock of struct mm__threads is held.
  */
 
-/* Doubles the numbers, up to MAX_CPUS. False: no memory, or there are MAX_CPUS already. */
+/* Doubles the numbers, up to MAX_THREADS. False: no memory, or there are MAX_THREADS already. */
 static bool grow(struct mm__threads *threads)
 {
 	uint32_t size = threads->size ? 2 * threads->size : MM__THREADS_IN_FIRST;
@@ -175,10 +175,10 @@ static bool grow(struct mm__threads *threads)
 	_Atomic(struct mm__thread *) *thread;
 	uint16_t *numbers;
 
-	if (threads->size == MAX_CPUS)
+	if (threads->size == MAX_THREADS)
 		return false;
-	if (size > MAX_CPUS)
-		size = MAX_CPUS;
+	if (size > MAX_THREADS)
+		size = MAX_THREADS;
 	numbers = mm__reallocate(threads->free_numbers, size, sizeof(*numbers));
 	if (!numbers)
 		return false;
@@ -335,9 +335,9 @@ struct mm__thread *mm__thread_attach(struct mm *mm, uint64_t id)
 
 	if (!thread) {
 		mm__check_copy(mm);
-		lock_attach();
+		mm__attach_lock();
 		thread = attach(mm, id);
-		unlock_attach();
+		mm__attach_unlock();
 	}
 	if (thread)
 		mm__remembered[id % MM__REMEMBERED] = (struct mm__remembered){ id, thread };
@@ -348,9 +348,9 @@ bool mm__os_thread_attach(void)
 {
 	bool begun;
 
-	lock_attach();
+	mm__attach_lock();
 	begun = begin_thread();
-	unlock_attach();
+	mm__attach_unlock();
 	return begun;
 }
 
@@ -372,9 +372,9 @@ int mm__threads_init(struct mm *mm)
 		return ENOMEM;
 	mm->copy = &mmrange__copy;
 	mm->id = first_id() + atomic_fetch_add_explicit(&nr_made, 1, memory_order_relaxed);
-	lock_attach();
-	mm->own_thread = mm__children_handled() ? make_thread(NULL, mm) : NULL;
-	unlock_attach();
+	mm__attach_lock();
+	mm->own_thread = make_thread(NULL, mm);
+	mm__attach_unlock();
 	if (mm->own_thread)
 		return 0;
 	free_threads(&mm->threads);
@@ -445,11 +445,11 @@ static bool end_one(struct mm__os_thread *os_thread)
 {
 	bool found;
 
-	lock_attach();
+	mm__attach_lock();
 	found = os_thread->threads;
 	if (found)
 		end_thread(os_thread->threads);
-	unlock_attach();
+	mm__attach_unlock();
 	return found;
 }
 
@@ -469,15 +469,35 @@ static void detach_all(void *memory)
 
 void mm__threads_destroy(struct mm *mm)
 {
-	lock_attach();
+	mm__attach_lock();
 	for (uint32_t number = 1; number <= mm->threads.size; number++) {
 		struct mm__thread *thread = mm__thread_of(&mm->threads, number);
 
 		if (thread && thread->used)
 			end_thread(thread);
 	}
-	unlock_attach();
+	mm__attach_unlock();
 	free_threads(&mm->threads);
+}
+
+/*
+ * Counters
+ */
+
+void mm__events(struct mm *mm, uint64_t sums[MM__NR_EVENTS])
+{
+	struct mm__threads *threads = &mm->threads;
+
+	mm__mutex_lock(&threads->lock, MM__ORDER_THREADS);
+	memcpy(sums, threads->past, sizeof(threads->past));
+	for (uint32_t number = 1; number <= threads->size; number++) {
+		const struct mm__thread *thread = mm__thread_of(threads, number);
+
+		for (unsigned int event = 0; thread && event < MM__NR_EVENTS; event++)
+			sums[event] +=
+				atomic_load_explicit(&thread->events[event], memory_order_relaxed);
+	}
+	mm__mutex_unlock(&threads->lock, MM__ORDER_THREADS);
 }
 
 /*
@@ -486,7 +506,7 @@ void mm__threads_destroy(struct mm *mm)
 
 void mm__threads_before_fork(void)
 {
-	pthread_mutex_lock(&mm__attach_lock);
+	pthread_mutex_lock(&attach_lock);
 }
 
 void mm__threads_after_fork(bool child)
@@ -498,5 +518,5 @@ void mm__threads_after_fork(bool child)
 		mm__free(self->slots);
 		self->slots = NULL;
 	}
-	pthread_mutex_unlock(&mm__attach_lock);
+	pthread_mutex_unlock(&attach_lock);
 }

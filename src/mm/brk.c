@@ -13,7 +13,7 @@
  * Claim: two changes by BRK-B from the same page exclude each other, although one thread may hold
  * the pages above that page and the other the pages below. Each edit has the end of this page at an
  * end of its range. So both lock the border node of this address, see BORDER-C and BORDER-D in
- * vma_border.c; or the VMA tree lock, if the tree has no border node. The second edit finds another
+ * vma_border.h; or the VMA tree lock, if the tree has no border node. The second edit finds another
  * end than it began with, and its thread starts anew. A change by BRK-A may come between the last
  * look of a change by BRK-B and its store. It then took effect just before the look: the page of
  * the end, on which the edit depends, is the same.
@@ -34,7 +34,16 @@
  * than its gap above a heap. A thread that grows a stack holds the whole space, so the end of the
  * heap stays while that thread looks at the gap.
  */
-#include "internal.h"
+#include "brk.h"
+
+#include "attach.h"
+#include "hold.h"
+#include "page.h"
+#include "pages.h"
+#include "room.h"
+#include "stack.h"
+#include "vma_memory.h"
+#include "vmas.h"
 
 #include <errno.h>
 

@@ -4,11 +4,15 @@
  * it consistent. The child forgets the parent's spaces, which it may not use, and the parent's
  * threads.
  */
+#include "child.h"
+
+#include "attach.h"
 #include "guard.h"
-#include "internal.h"
+#include "inode.h"
 
 #include <errno.h>
 
+/* With the attach lock. */
 static bool handled;
 
 /*
@@ -41,14 +45,18 @@ static void after_fork_child(void)
 	after_fork(true);
 }
 
-bool mm__children_handled(void)
+bool mm__fork_handled(void)
 {
 	int saved = errno;
+	bool done;
 
+	mm__attach_lock();
 	if (!handled)
 		handled = !pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	done = handled;
+	mm__attach_unlock();
 	errno = saved;
-	return handled;
+	return done;
 }
 
 /*
@@ -57,5 +65,5 @@ bool mm__children_handled(void)
  */
 __attribute__((constructor)) static void handle_children(void)
 {
-	(void)mm__children_handled();
+	(void)mm__fork_handled();
 }

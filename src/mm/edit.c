@@ -4,7 +4,11 @@
  * After an edit has dropped its locks, the thread frees the nodes and VMAs that the edit replaced.
  * Then it does the work that the edit has left to be done in the tree.
  */
-#include "internal.h"
+#include "edit.h"
+
+#include "room.h"
+#include "tree_lock.h"
+#include "vma_memory.h"
 
 #include <errno.h>
 

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "entry_lock.h"
 
-#include "thread.h"
-
 #include <time.h>
-
-#define ENTRY_SPINS 100u
 
 bool mm__entry_lock_try(_Atomic(uint64_t) *entry, uint64_t seen)
 {
@@ -21,13 +17,11 @@ static uint64_t look_at(_Atomic(uint64_t) *entry)
 
 static bool spin_for(_Atomic(uint64_t) *entry)
 {
-	unsigned int spins = mmrange__spinning_helps() ? ENTRY_SPINS : 0;
+	unsigned int spins = 0;
 
-	while (spins--) {
-		mmrange__relax();
+	while (mmrange__spin(&spins))
 		if (!(look_at(entry) & MM__BUSY))
 			return true;
-	}
 	return false;
 }
 
@@ -39,7 +33,7 @@ void mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters)
 		return;
 	/* relaxed [EL-W1]: ordered by the fence */
 	atomic_fetch_add_explicit(waiters, 1, memory_order_relaxed);
-	mm__heavy_fence();
+	mmrange__heavy_fence();
 	/* [EL-W2] */
 	while ((value = look_at(entry)) & MM__BUSY)
 		mmrange__park(entry, value, CLOCK_MONOTONIC, NULL);

@@ -38,12 +38,15 @@
 
 /* entry_lock.c */
 
-/* Locks the entry if it is equal to seen, which is an unlocked entry. */
-bool mm__entry_lock_try(_Atomic(uint64_t) *entry, uint64_t seen);
 /* Waits until it sees the entry unlocked. */
 void mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters);
 void mm__entry_lock_wake(_Atomic(uint64_t) *entry);
 
+#ifdef MM__FLOOR
+#include "floor.h"
+#else
+/* Locks the entry if it is equal to seen, which is an unlocked entry. */
+bool mm__entry_lock_try(_Atomic(uint64_t) *entry, uint64_t seen);
 /* Unlocks the entry. value: the new entry, without MM__BUSY. */
 static inline void mm__entry_lock_drop(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters,
 				       uint64_t value)
@@ -55,6 +58,15 @@ static inline void mm__entry_lock_drop(_Atomic(uint64_t) *entry, _Atomic(uint32_
 	if (atomic_load_explicit(waiters, memory_order_relaxed))
 		mm__entry_lock_wake(entry);
 }
+
+/* Stores value if the entry is equal to seen, which is an unlocked entry. */
+static inline bool mm__entry_lock_replace(_Atomic(uint64_t) *entry, uint64_t seen, uint64_t value)
+{
+	/* release: pairs with the acquire of threads that load the entry. acquire: as locking */
+	return atomic_compare_exchange_strong_explicit(entry, &seen, value, memory_order_acq_rel,
+						       memory_order_relaxed);
+}
+#endif
 
 /* Empties n entries that the thread has locked, given by their indexes. */
 void mm__entry_lock_drop_all(_Atomic(uint64_t) *entry, const uint16_t *locked, unsigned int n,

@@ -20,9 +20,19 @@
  * the page again. So it notices that the file has become shorter. The very first access is made
  * with the range held, because it may wait for the file.
  */
+#include "fault.h"
+
+#include "attach.h"
 #include "bytes.h"
+#include "frame_supply.h"
 #include "guard.h"
-#include "internal.h"
+#include "hold.h"
+#include "inode.h"
+#include "page.h"
+#include "stack.h"
+#include "tlb.h"
+#include "tree_lock.h"
+#include "vma.h"
 
 #include <errno.h>
 
@@ -57,7 +67,7 @@ static enum mm_fallback reason_of(int result)
 /* With the entry locked. 0: the fault may store the new entry. */
 static int may_commit(const struct fault *f)
 {
-	if (MM__LOCKING && f->speculative && !mm__vma_unchanged(f->vma, f->seq))
+	if (f->speculative && !mm__vma_unchanged(f->vma, f->seq))
 		return fall_back(MM_FALLBACK_CHANGED);
 	if (!f->seen && mm__table_dead(f->table))
 		return fall_back(MM_FALLBACK_TABLE);
@@ -307,7 +317,7 @@ static int try_speculative(struct fault *f)
 	if (!mm__vma_tree_look(&f->mm->vmas, f->page, &m, &f->thread->look))
 		return fall_back(MM_FALLBACK_NO_AREA);
 	f->vma = m.vma;
-	if (MM__LOCKING && !mm__vma_begin(m.vma, &f->seq))
+	if (!mm__vma_begin(m.vma, &f->seq))
 		return fall_back(MM_FALLBACK_CHANGING);
 	if (f->access & ~mm__effective_prot(mm__vma_prot(m.vma)))
 		return fall_back(MM_FALLBACK_ACCESS);
@@ -319,7 +329,7 @@ static bool speculative(struct fault *f)
 {
 	int result;
 
-	if (f->mm->attr.locking != MM_LOCKING_SPECULATIVE && MM__LOCKING)
+	if (f->mm->attr.locking != MM_LOCKING_SPECULATIVE)
 		return false;
 	f->speculative = true;
 	result = try_speculative(f);

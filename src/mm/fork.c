@@ -8,7 +8,13 @@
  * and the moment when no thread has that right in its TLB any more. A fault that copied a page in
  * between would lose the bytes that such a thread still writes to the page.
  */
-#include "internal.h"
+#include "attach.h"
+#include "brk.h"
+#include "hold.h"
+#include "pages.h"
+#include "stack.h"
+#include "tree_lock.h"
+#include "vmas.h"
 
 #include <errno.h>
 

@@ -329,20 +329,6 @@ bool mm__frame_drop(struct mm__frame *frame)
 	return atomic_fetch_sub_explicit(&frame->refs, 1, memory_order_acq_rel) == 1;
 }
 
-void mm__frame_put(struct mm__frame *frame)
-{
-	struct mm__frames *pool = mm__frame_pool(frame);
-	struct mm__frame_list list = { NULL, 0 };
-
-	if (!mm__frame_drop(frame))
-		return;
-	mm__check_unreachable(pool, &frame, 1);
-	mm__frame_list_add(&list, frame);
-	mm__frames_lock(pool);
-	mm__frames_give(pool, &list);
-	mm__frames_unlock(pool);
-}
-
 uint64_t mm__frames_handed_out(struct mm__frames *pool)
 {
 	return pool->nr_frames - pool->nr_free;

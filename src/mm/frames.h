@@ -123,8 +123,6 @@ void mm__frame_get(struct mm__frame *frame);
  * its pool.
  */
 bool mm__frame_drop(struct mm__frame *frame);
-/* Drops a reference. If it was the last one, gives the frame to its pool. */
-void mm__frame_put(struct mm__frame *frame);
 
 /*
  * Checked build: stops the process if a thread may have one of these frames, which have no

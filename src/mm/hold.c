@@ -1,30 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Locks that callers of the library hold. The per-thread state lists the ranges that its thread
- * holds. So operations that the thread calls meanwhile do not wait for the thread itself.
- *
- * In modes without ranges (MM_LOCKING_COARSE, MM_LOCKING_RWLOCK), the first range that a thread
- * locks takes the whole lock, in the per-thread state's own range. Further ranges take nothing. The
- * thread releases the lock with its last range.
- */
 #include "hold.h"
 
-#include "internal.h"
+#include "locking.h"
+#include "page.h"
 
 #include <errno.h>
 
-/* As mm__held(), in modes without ranges. */
-static int held_whole(const struct mm__thread *thread, enum range_mode mode, bool *nested)
+int mm__held_whole(const struct mm__thread *thread, enum range_mode mode)
 {
-	*nested = true;
 	return mode == RANGE_WRITE && thread->whole_mode == RANGE_READ ? EDEADLK : 0;
 }
 
-int mm__held_slow(const struct mm__thread *thread, uint64_t start, uint64_t end,
-		  enum range_mode mode, bool *nested)
+/*
+ * Compares [start, end) with the ranges that the thread holds. 0: *nested says whether one of them
+ * covers it; if not, none overlaps it. EDEADLK: the thread would wait for itself.
+ */
+static int compare_with_held(const struct mm__thread *thread, uint64_t start, uint64_t end,
+			     enum range_mode mode, bool *nested)
 {
-	if (!mm__knows_ranges(thread->mm))
-		return held_whole(thread, mode, nested);
+	if (!mm__knows_ranges(thread->mm)) {
+		*nested = true;
+		return mm__held_whole(thread, mode);
+	}
 	for (const struct mm_hold *held = thread->held; held; held = held->next) {
 		if (end <= held->start || held->end <= start)
 			continue;
@@ -36,103 +33,105 @@ int mm__held_slow(const struct mm__thread *thread, uint64_t start, uint64_t end,
 	return 0;
 }
 
-static bool overlaps_held(const struct mm__thread *thread, uint64_t start, uint64_t end)
+static int compare_if_held(const struct mm__thread *thread, uint64_t start, uint64_t end,
+			   enum range_mode mode, bool *nested)
 {
-	const struct mm_hold *held = thread->held;
-
-	while (held && (end <= held->start || held->end <= start))
-		held = held->next;
-	return held;
+	*nested = false;
+	return thread->held ? compare_with_held(thread, start, end, mode, nested) : 0;
 }
 
-static int acquire(struct mm__thread *thread, struct mm_hold *hold)
+static void set_covered(const struct mm *mm, struct mm__hold *hold, uint64_t start, uint64_t end)
 {
-	bool nested;
+	bool all = !mm__knows_ranges(mm);
 
-	if (mm__knows_ranges(thread->mm)) {
-		mm__range_acquire(thread->mm, &hold->range, hold->start, hold->end, hold->mode);
-		return 0;
-	}
-	if (thread->held)
-		return held_whole(thread, hold->mode, &nested);
-	mm__range_acquire(thread->mm, &thread->whole, 0, UINT64_MAX, hold->mode);
-	thread->whole_mode = hold->mode;
-	return 0;
+	hold->start = all ? 0 : start;
+	hold->end = all ? UINT64_MAX : end;
+	hold->other_start = 0;
+	hold->other_end = 0;
+	hold->other_nested = true;
 }
 
-int mm_lock_range(struct mm *mm, struct mm_hold *hold, uint64_t start, uint64_t end,
-		  enum range_mode mode)
+static int hold_one(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end,
+		    enum range_mode mode)
 {
-	struct mm__thread *thread;
 	int error;
 
-	if (start >= end || !mm__page_aligned(start) ||
-	    (!mm__page_aligned(end) && end != UINT64_MAX) ||
-	    (mode != RANGE_READ && mode != RANGE_WRITE))
-		return EINVAL;
-	thread = mm__this_thread(mm);
-	if (!thread)
-		return ENOMEM;
-	if (overlaps_held(thread, start, end))
-		return EDEADLK;
-	hold->start = start;
-	hold->end = end;
-	hold->mode = mode;
-	error = acquire(thread, hold);
-	if (error)
-		return error;
-	hold->next = thread->held;
-	thread->held = hold;
-	return 0;
+	set_covered(thread->mm, hold, start, end);
+	error = compare_if_held(thread, hold->start, hold->end, mode, &hold->nested);
+	if (!error && !hold->nested)
+		mm__range_acquire(thread->mm, &hold->range, hold->start, hold->end, mode);
+	return error;
 }
 
-static void unlock(struct mm__thread *thread, struct mm_hold *hold)
+int mm__hold_read(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end)
 {
-	struct mm_hold **link = &thread->held;
+	return hold_one(thread, hold, start, end, RANGE_READ);
+}
 
-	while (*link && *link != hold)
-		link = &(*link)->next;
-	mm__check(*link, "a range is unlocked that the thread does not hold");
-	if (!*link)
-		return;
-	*link = hold->next;
-	if (mm__knows_ranges(thread->mm))
+int mm__hold_write(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end)
+{
+	return hold_one(thread, hold, start, end, RANGE_WRITE);
+}
+
+int mm__hold_trywrite(struct mm__thread *thread, struct mm__hold *hold, uint64_t start,
+		      uint64_t end)
+{
+	int error;
+
+	set_covered(thread->mm, hold, start, end);
+	error = compare_if_held(thread, hold->start, hold->end, RANGE_WRITE, &hold->nested);
+	if (!error && !hold->nested)
+		error = mm__range_try(thread->mm, &hold->range, hold->start, hold->end);
+	return error;
+}
+
+/* Acquires in one step those of the two ranges that the thread does not hold yet. */
+static void acquire_two(struct mm__thread *thread, struct mm__hold *hold)
+{
+	struct range_request requests[2];
+	unsigned int n = 0;
+
+	if (!hold->nested)
+		requests[n++] =
+			(struct range_request){ &hold->range, hold->start, hold->end, RANGE_WRITE };
+	if (!hold->other_nested)
+		requests[n++] = (struct range_request){ &hold->other, hold->other_start,
+							hold->other_end, RANGE_WRITE };
+	mm__range_acquire_all(thread->mm, requests, n);
+}
+
+int mm__hold_write_two(struct mm__thread *thread, struct mm__hold *hold, uint64_t start,
+		       uint64_t end, uint64_t other_start, uint64_t other_end)
+{
+	int error;
+
+	if (!mm__knows_ranges(thread->mm) || other_start >= other_end)
+		return mm__hold_write(thread, hold, start, end);
+	if (start <= other_end && other_start <= end)
+		return mm__hold_write(thread, hold, mm__min(start, other_start),
+				      mm__max(end, other_end));
+	set_covered(thread->mm, hold, start, end);
+	hold->other_start = other_start;
+	hold->other_end = other_end;
+	error = compare_if_held(thread, start, end, RANGE_WRITE, &hold->nested);
+	if (!error)
+		error = compare_if_held(thread, other_start, other_end, RANGE_WRITE,
+					&hold->other_nested);
+	if (!error)
+		acquire_two(thread, hold);
+	return error;
+}
+
+bool mm__hold_covers(const struct mm__hold *hold, uint64_t start, uint64_t end)
+{
+	return (hold->start <= start && end <= hold->end) ||
+	       (hold->other_start <= start && end <= hold->other_end);
+}
+
+void mm__release(struct mm__thread *thread, struct mm__hold *hold)
+{
+	if (!hold->other_nested)
+		mm__range_release(thread->mm, &hold->other);
+	if (!hold->nested)
 		mm__range_release(thread->mm, &hold->range);
-	else if (!thread->held)
-		mm__range_release(thread->mm, &thread->whole);
-}
-
-void mm_unlock_range(struct mm *mm, struct mm_hold *hold)
-{
-	/* The per-thread state was made when the range was locked. */
-	unlock(mm__this_thread(mm), hold);
-}
-
-static int lock_all(struct mm *mm, enum range_mode mode)
-{
-	struct mm__thread *thread = mm__this_thread(mm);
-
-	return thread ? mm_lock_range(mm, &thread->coarse, 0, UINT64_MAX, mode) : ENOMEM;
-}
-
-int mm_read_lock(struct mm *mm)
-{
-	return lock_all(mm, RANGE_READ);
-}
-
-int mm_write_lock(struct mm *mm)
-{
-	return lock_all(mm, RANGE_WRITE);
-}
-
-void mm_read_unlock(struct mm *mm)
-{
-	struct mm__thread *thread = mm__this_thread(mm);
-
-	unlock(thread, &thread->coarse);
-}
-
-void mm_write_unlock(struct mm *mm)
-{
-	mm_read_unlock(mm);
 }

@@ -1,36 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hold - the ranges that a thread holds by mm_lock_range() or the coarse lock, while it calls
- * operations that lock ranges themselves; and, for hold.c, the lock itself.
+ * hold - the ranges that an operation holds while it runs. The calling thread may hold ranges
+ * already, by mm_lock_range() or the coarse lock (lock_range.c); the per-thread state lists them.
+ * An operation in such a range does not wait for its own thread.
  */
 #ifndef MM_HOLD_H
 #define MM_HOLD_H
 
-#include "thread.h"
-
-#include <mmrange/mm.h>
-
-#include <stdbool.h>
-#include <stdint.h>
+#include "space.h"
 
 /*
- * Compares [start, end) with the ranges that the thread holds. 0: *nested says whether one of them
- * covers it; if not, none overlaps it. EDEADLK: the thread would wait for itself.
+ * [start, end), and [other_start, other_end) unless it is empty.
  */
-int mm__held_slow(const struct mm__thread *thread, uint64_t start, uint64_t end,
-		  enum range_mode mode, bool *nested);
+/*
+ * The ranges that an operation holds: [start, end), and [other_start, other_end) unless it is
+ * empty.
+ */
+struct mm__hold {
+	uint64_t start;
+	uint64_t end;
+	uint64_t other_start;
+	uint64_t other_end;
+	bool nested; /* the thread holds the range by mm_lock_range() */
+	bool other_nested;
+	struct range_hold range;
+	struct range_hold other;
+};
 
-static inline int mm__held(const struct mm__thread *thread, uint64_t start, uint64_t end,
-			   enum range_mode mode, bool *nested)
-{
-	*nested = false;
-	return thread->held ? mm__held_slow(thread, start, end, mode, nested) : 0;
-}
+/*
+ * start < end. The caller holds nothing but ranges from mm_lock_range(). Returns 0, or EDEADLK if
+ * the thread would wait for itself.
+ */
+int mm__hold_read(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end);
+int mm__hold_write(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end);
 
-/* locking.c */
-bool mm__knows_ranges(const struct mm *mm);
-void mm__range_acquire(struct mm *mm, struct range_hold *range, uint64_t start, uint64_t end,
-		       enum range_mode mode);
-void mm__range_release(struct mm *mm, struct range_hold *range);
+/* Two ranges, which may overlap. The second may be empty. */
+int mm__hold_write_two(struct mm__thread *thread, struct mm__hold *hold, uint64_t start,
+		       uint64_t end, uint64_t other_start, uint64_t other_end);
+
+/* Does not wait, so the caller may hold the VMA tree lock. Returns 0, EBUSY or EDEADLK. */
+int mm__hold_trywrite(struct mm__thread *thread, struct mm__hold *hold, uint64_t start,
+		      uint64_t end);
+
+/* Whether the held ranges cover [start, end). */
+bool mm__hold_covers(const struct mm__hold *hold, uint64_t start, uint64_t end);
+
+void mm__release(struct mm__thread *thread, struct mm__hold *hold);
+
+/*
+ * In modes without ranges, for a thread that holds the whole lock: 0, or EDEADLK if it would wait
+ * for itself.
+ */
+int mm__held_whole(const struct mm__thread *thread, enum range_mode mode);
 
 #endif

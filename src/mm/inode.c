@@ -6,13 +6,11 @@
  */
 #include "inode.h"
 
-#include "file.h"
-#include "frames.h"
+#include "frame_supply.h"
 #include "guard.h"
 #include "memory.h"
 #include "page_cache.h"
 #include "rcu.h"
-#include "thread.h"
 #include "window.h"
 
 #include <mmrange/mm.h>

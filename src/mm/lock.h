@@ -9,7 +9,7 @@
  *	ROOM       how many VMAs there may be, see room.c
  *	TREE       the VMA tree lock
  *	BORDER     border nodes of the VMA tree: any number together with TREE; else one, or two of
- *	           which the second is only tried, see vma_border.c
+ *	           which the second is only tried, see vma_border.h
  *	TABLE      page tables, and entries of lowest tables: a higher table before a lower one, and
  *	           a lower address first
  *	DEPOT      free frames
@@ -86,25 +86,19 @@ static inline void mm__check(bool right, const char *what)
 #endif
 
 #ifdef MM__FLOOR
-#define MM__LOCKING 0
+#include "floor.h"
 #else
-#define MM__LOCKING 1
-#endif
-
 static inline void mm__mutex_lock(pthread_mutex_t *mutex, enum mm__order order)
 {
-	if (!MM__LOCKING)
-		return;
 	mm__order_take(order, 0, 0);
 	pthread_mutex_lock(mutex);
 }
 
 static inline void mm__mutex_unlock(pthread_mutex_t *mutex, enum mm__order order)
 {
-	if (!MM__LOCKING)
-		return;
 	pthread_mutex_unlock(mutex);
 	mm__order_drop(order);
 }
+#endif
 
 #endif

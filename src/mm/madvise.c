@@ -5,7 +5,12 @@
  * range, because each fault takes the range of its page for reading. If the thread held the range
  * already, that fault would wait for a writer that waits for the same thread.
  */
-#include "internal.h"
+#include "attach.h"
+#include "fault.h"
+#include "hold.h"
+#include "page.h"
+#include "pages.h"
+#include "vmas.h"
 
 #include <errno.h>
 

@@ -3,7 +3,10 @@
  * mm_mincore(). The thread holds the range for reading, so that the VMAs stay as they are. Faults
  * may go on.
  */
-#include "internal.h"
+#include "attach.h"
+#include "hold.h"
+#include "page.h"
+#include "vmas.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,7 +3,13 @@
  * mm_mlock() and mm_munlock(): VMA by VMA, up to the first hole, as in Linux. They do not change
  * the access that a VMA allows, so they change none of its pages.
  */
-#include "internal.h"
+#include "mlock.h"
+
+#include "attach.h"
+#include "fault.h"
+#include "hold.h"
+#include "page.h"
+#include "vmas.h"
 
 #include <errno.h>
 

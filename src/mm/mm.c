@@ -2,8 +2,14 @@
 /*
  * Creating and destroying address spaces.
  */
-#include "internal.h"
+#include "attach.h"
+#include "child.h"
+#include "locking.h"
 #include "memory.h"
+#include "page.h"
+#include "pages.h"
+#include "room.h"
+#include "vmas.h"
 
 #include <errno.h>
 #include <string.h>
@@ -28,7 +34,7 @@ static bool attr_valid(const struct mm_attr *attr)
 
 static int init(struct mm *mm)
 {
-	int error = mm__locking_init(mm);
+	int error = mm__fork_handled() ? mm__locking_init(mm) : ENOMEM;
 
 	if (error)
 		return error;

@@ -9,9 +9,19 @@
  * again, because the place may be taken by now. A thread that maps at a place of its caller does
  * not take the VMA tree lock, so the place may be taken even in between.
  */
-#include "internal.h"
-
+#include "attach.h"
+#include "fault.h"
 #include "file.h"
+#include "hold.h"
+#include "inode.h"
+#include "page.h"
+#include "pages.h"
+#include "place.h"
+#include "room.h"
+#include "stack.h"
+#include "tree_lock.h"
+#include "vma_memory.h"
+#include "vmas.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -2,7 +2,10 @@
 /*
  * mm_mprotect(): VMA by VMA, up to the first that cannot be changed, as in Linux.
  */
-#include "internal.h"
+#include "attach.h"
+#include "hold.h"
+#include "page.h"
+#include "vmas.h"
 
 #include <errno.h>
 

@@ -15,7 +15,15 @@
  * the new place. An access at either place in between faults and waits. No VMA is at the old place
  * any more, and the VMA at the new place has an odd count until all pages are there.
  */
-#include "internal.h"
+#include "attach.h"
+#include "hold.h"
+#include "mlock.h"
+#include "page.h"
+#include "pages.h"
+#include "room.h"
+#include "stack.h"
+#include "vma_memory.h"
+#include "vmas.h"
 
 #include <errno.h>
 

@@ -3,7 +3,11 @@
  * mm_msync(). The bytes that a thread wrote are in the file already, and read(2) finds them. This
  * function tells the system to store them.
  */
-#include "internal.h"
+#include "attach.h"
+#include "hold.h"
+#include "inode.h"
+#include "page.h"
+#include "vmas.h"
 
 #include <errno.h>
 

@@ -2,7 +2,12 @@
 /*
  * mm_munmap(): takes out all VMAs in one step, however many there are.
  */
-#include "internal.h"
+#include "attach.h"
+#include "hold.h"
+#include "page.h"
+#include "pages.h"
+#include "vma_memory.h"
+#include "vmas.h"
 
 #include <errno.h>
 

@@ -2,11 +2,10 @@
 /*
  * The checked build's record of the locks that a thread holds. See lock.h for their order.
  */
+#include "../platform/message.h"
 #include "lock.h"
 
 #ifdef MMRANGE_CHECKED
-
-#include "../platform/message.h"
 
 #define MAX_HELD 16u
 

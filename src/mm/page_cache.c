@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "page_cache.h"
 
-#include "frames.h"
+#include "frame_supply.h"
 #include "memory.h"
 
 #include <errno.h>

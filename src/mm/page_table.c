@@ -104,8 +104,7 @@ struct mm__table *mm__table_next(struct mm__page_table *pt, uint64_t *addr, uint
 
 static void unlock_table(struct mm__table *table)
 {
-	if (MM__LOCKING)
-		mm__table_lock_drop(&table->lock);
+	mm__table_lock_drop(&table->lock);
 	mm__order_drop(MM__ORDER_TABLE);
 }
 
@@ -113,8 +112,7 @@ static void unlock_table(struct mm__table *table)
 static bool lock_at(struct mm__table *table, unsigned int level, uint64_t addr)
 {
 	mm__order_take(MM__ORDER_TABLE, level, addr & ~(MM__TABLE_SPAN - 1));
-	if (MM__LOCKING)
-		mm__table_lock_take(&table->lock);
+	mm__table_lock_take(&table->lock);
 	/* relaxed: it changes only under the lock */
 	if (!atomic_load_explicit(&table->dead, memory_order_relaxed))
 		return true;

@@ -282,13 +282,7 @@ static inline void mm__entry_store(struct mm__table *table, uint64_t addr, uint6
 static inline bool mm__entry_replace(struct mm__table *table, uint64_t addr, uint64_t seen,
 				     uint64_t value)
 {
-	if (!MM__LOCKING) {
-		mm__entry_store(table, addr, value);
-		return true;
-	}
-	/* release: as mm__entry_store(). acquire: as the locking of an entry */
-	return atomic_compare_exchange_strong_explicit(mm__table_entry(table, addr), &seen, value,
-						       memory_order_acq_rel, memory_order_relaxed);
+	return mm__entry_lock_replace(mm__table_entry(table, addr), seen, value);
 }
 
 /*
@@ -297,19 +291,16 @@ static inline bool mm__entry_replace(struct mm__table *table, uint64_t addr, uin
  */
 static inline bool mm__entry_trylock(struct mm__table *table, uint64_t addr, uint64_t seen)
 {
-	if (MM__LOCKING && !mm__entry_lock_try(mm__table_entry(table, addr), seen))
+	if (!mm__entry_lock_try(mm__table_entry(table, addr), seen))
 		return false;
 	mm__order_take(MM__ORDER_TABLE, 0, addr);
-	return MM__LOCKING || mm__entry_load(table, addr) == seen;
+	return true;
 }
 
 static inline void mm__entry_unlock(struct mm__table *table, uint64_t addr, uint64_t value)
 {
 	mm__order_drop(MM__ORDER_TABLE);
-	if (MM__LOCKING)
-		mm__entry_lock_drop(mm__table_entry(table, addr), &table->waiters, value);
-	else
-		mm__entry_store(table, addr, value);
+	mm__entry_lock_drop(mm__table_entry(table, addr), &table->waiters, value);
 }
 
 /* Waits while the entry is locked, and returns it. In an RCU read section. */

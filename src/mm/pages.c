@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "pages.h"
 
-#include "internal.h"
+#include "frame_supply.h"
 #include "memory.h"
+#include "page.h"
 
 #include <errno.h>
 

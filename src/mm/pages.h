@@ -10,7 +10,8 @@
 #ifndef MM_PAGES_H
 #define MM_PAGES_H
 
-#include "page_table.h"
+#include "space.h"
+#include "tlb.h"
 
 struct mm;
 

@@ -9,7 +9,11 @@
  * Places are not reserved. Any thread may map memory in any place, and threads whose numbers differ
  * by the number of places share one.
  */
-#include "internal.h"
+#include "place.h"
+
+#include "page.h"
+#include "stack.h"
+#include "tree_lock.h"
 
 #define PLACE_SHIFT 36
 #define NR_PLACES   1024u

@@ -21,9 +21,7 @@
 #include "rcu.h"
 
 #include "backoff.h"
-#include "lock.h"
 #include "memory.h"
-#include "thread.h"
 
 #include <pthread.h>
 
@@ -103,7 +101,7 @@ static bool have_all_passed(uint64_t epoch)
 
 static void begin_period(void)
 {
-	mm__heavy_fence(); /* [RCU-G1] */
+	mmrange__heavy_fence(); /* [RCU-G1] */
 	/* relaxed [RCU-G2]: the fences order it */
 	atomic_store_explicit(&mm__rcu_epoch.now, epoch_now() + 1, memory_order_relaxed);
 }
@@ -430,10 +428,6 @@ void mm__rcu_defer(struct mm__garbage *list, uint64_t weight)
 {
 	struct mm__rcu_thread stand_in;
 
-	if (!MM__RCU) {
-		free_list(list);
-		return;
-	}
 	if (!list)
 		return;
 	give(enter(&stand_in), list, weight);
@@ -445,10 +439,6 @@ void mm__rcu_free(struct mm__garbage *list)
 	struct mm__rcu_thread stand_in;
 	struct mm__rcu_thread *self;
 
-	if (!MM__RCU) {
-		free_list(list);
-		return;
-	}
 	if (!list)
 		return;
 	self = enter(&stand_in);
@@ -462,7 +452,7 @@ void mm__rcu_throttle(void)
 {
 	struct mm__rcu_thread *self = mm__rcu_self;
 
-	if (MM__RCU && self && self->due)
+	if (self && self->due)
 		collect_own(self);
 }
 
@@ -470,7 +460,7 @@ void mm__rcu_poll(void)
 {
 	struct mm__rcu_thread *self = mm__rcu_self;
 
-	if (!MM__RCU || !self || !may_collect(self))
+	if (!self || !may_collect(self))
 		return;
 	collect(self, &self->limbo, false, false);
 	collect(self, &rcu.orphans, false, false);
@@ -537,8 +527,6 @@ void mm__rcu_wait(void)
 {
 	uint64_t target;
 
-	if (!MM__RCU)
-		return;
 	mm__check(!mm__rcu_self || !mm__rcu_self->nesting, "a reader waits for itself");
 	lock();
 	target = next_period();
@@ -554,8 +542,6 @@ void mm__rcu_barrier(void)
 	uint64_t target;
 	uint64_t ticket;
 
-	if (!MM__RCU)
-		return;
 	self = enter(&stand_in);
 	mm__check(may_collect(self), "a reader waits for itself");
 	ticket = take_all(self, &batch, &target);

@@ -49,13 +49,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* An address space for one thread (lock.h) has no readers to wait for. Nor has a model of it. */
-#if defined(MM__FLOOR) || defined(MM__NO_READERS)
-#define MM__RCU 0
-#else
-#define MM__RCU 1
-#endif
-
 /* The first member of an object that is freed after a grace period. */
 struct mm__garbage {
 	struct mm__garbage *next;
@@ -86,7 +79,7 @@ struct mm__rcu_thread {
 	bool due; /* its limbo has reached the weight at which the thread has to check */
 	struct mm__rcu_limbo limbo;
 	uint64_t batch;           /* batch_size() when the thread last checked; the thread's own */
-	struct mm__garbage *kept; /* see kept.c */
+	struct mm__garbage *kept; /* see vma_memory.h */
 	unsigned int nr_kept;
 
 	/* With the lock of rcu.c. */
@@ -113,12 +106,11 @@ void mm__rcu_begin_thread(struct mm__rcu_thread *thread);
 void mm__rcu_end_thread(struct mm__rcu_thread *thread);
 
 /* Read sections nest, and never block another thread. The calling thread must be registered. */
+#ifndef MM__FLOOR
 static inline void mm__rcu_read_lock(void)
 {
 	struct mm__rcu_thread *self = mm__rcu_self;
 
-	if (!MM__RCU)
-		return;
 	mm__check(self, "a thread reads that is not registered");
 	if (self->nesting++)
 		return;
@@ -137,9 +129,10 @@ static inline void mm__rcu_read_unlock(void)
 	struct mm__rcu_thread *self = mm__rcu_self;
 
 	/* release [RCU-R3]: pairs with [RCU-G3] */
-	if (MM__RCU && !--self->nesting)
+	if (!--self->nesting)
 		atomic_store_explicit(&self->seen, 0, memory_order_release);
 }
+#endif
 
 /*
  * Frees the objects of a list (NULL: none), each by its free function, once all read sections that

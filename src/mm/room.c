@@ -22,8 +22,10 @@
  * lock only before they claim, and after they have given back. The exact edit holds ranges and the
  * pool's lock, and nothing else, while it waits; and no edit waits for ranges.
  */
+#include "room.h"
+
 #include "backoff.h"
-#include "internal.h"
+#include "interrupt.h"
 
 /* More than any edit adds, and more than any caller asks for. */
 #define CLAIM INT64_C(16)

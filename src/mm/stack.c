@@ -4,7 +4,10 @@
  * expand_downwards() and vm_start_gap(). The callers hold the VMA tree lock, except to grow a
  * stack.
  */
-#include "internal.h"
+#include "stack.h"
+
+#include "page.h"
+#include "vmas.h"
 
 /* The start of the VMA, or of its gap if it is a stack. */
 static uint64_t start_of_gap(const struct mm__mapping *m)

@@ -43,6 +43,9 @@ static inline void mm__table_lock_init(struct mm__table_lock *lock)
 void mm__table_lock_wait(struct mm__table_lock *lock);
 void mm__table_lock_wake(struct mm__table_lock *lock);
 
+#ifdef MM__FLOOR
+#include "floor.h"
+#else
 static inline bool mm__table_lock_try(struct mm__table_lock *lock)
 {
 	uint64_t unlocked = 0;
@@ -67,5 +70,6 @@ static inline void mm__table_lock_drop(struct mm__table_lock *lock)
 	if (atomic_load_explicit(&lock->waiters, memory_order_relaxed))
 		mm__table_lock_wake(lock);
 }
+#endif
 
 #endif

@@ -60,6 +60,7 @@
  */
 #ifndef MM_THREAD_H
 #define MM_THREAD_H
+#define MM_THREAD_H
 
 #include "../platform/platform.h"
 #include "frames.h"
@@ -118,7 +119,7 @@ struct mm__thread {
 	uint64_t empty_table[MM__KEPT_TABLES]; /* address with 1 added; see page_table.h */
 	unsigned int next_empty;
 	struct mm_hold coarse;
-	struct range_hold whole; /* where the lock knows no ranges: see hold.c */
+	struct range_hold whole; /* where the lock knows no ranges: see lock_range.c */
 	enum range_mode whole_mode;
 	struct mm__tlb_entry tlb[MM__TLB_ENTRIES];
 	_Atomic(uint64_t) events[MM__NR_EVENTS];
@@ -188,54 +189,8 @@ static inline struct mm__thread *mm__thread_of(const struct mm__threads *threads
 				    memory_order_acquire);
 }
 
-/* 0 or ENOMEM */
-int mm__threads_init(struct mm *mm);
-/* Requires that no thread uses mm any more. */
-void mm__threads_destroy(struct mm *mm);
-
-/* ATTACH in lock.h. */
-extern pthread_mutex_t mm__attach_lock;
-
-/*
- * Each thread caches the per-thread states of the spaces that it used last. attach.c has a table of
- * all of them.
- */
-struct mm__remembered {
-	uint64_t id;
-	struct mm__thread *thread;
-};
-
-#define MM__REMEMBERED 4u
-
-extern MMRANGE__THREAD_LOCAL struct mm__remembered mm__remembered[MM__REMEMBERED];
-
-/*
- * The calling thread's state in the space with this id. Makes it if the thread has none yet. NULL:
- * no memory, or too many threads. O(1) in the number of spaces.
- */
-struct mm__thread *mm__thread_attach(struct mm *mm, uint64_t id);
-
-/*
- * Registers the calling thread as a reader of RCU, as its first use of a space does. False: no
- * memory.
- */
-bool mm__os_thread_attach(void);
-
-/* Around fork(2); see child.c. */
-void mm__threads_before_fork(void);
-void mm__threads_after_fork(bool child);
-/*
- * Whether the handlers for fork(2) are registered. Tries again if an earlier call could not
- * register them. With the attach lock.
- */
-bool mm__children_handled(void);
-
-static inline struct mm__thread *mm__thread(struct mm *mm, uint64_t id)
-{
-	const struct mm__remembered *slot = &mm__remembered[id % MM__REMEMBERED];
-
-	return slot->id == id ? slot->thread : mm__thread_attach(mm, id);
-}
+/* Waits for a short time. Returns whether the thread is not interrupted any more. */
+bool mm__thread_spin(const struct mm__thread *thread);
 
 /* Waits until the threads that have interrupted this thread have resumed it. */
 void mm__thread_wait_resumed(struct mm__thread *thread);
@@ -246,9 +201,10 @@ void mm__thread_wait_resumed(struct mm__thread *thread);
  */
 bool mm__thread_pass_fenced(struct mm__thread *thread);
 
+#ifndef MM__FLOOR
 static inline void mm__thread_enter(struct mm__thread *thread)
 {
-	while (MM__LOCKING) {
+	for (;;) {
 		/* relaxed [THREAD-E1]: ordered by the fence */
 		atomic_store_explicit(&thread->busy, 1, memory_order_relaxed);
 		mmrange__light_fence();
@@ -264,103 +220,9 @@ static inline void mm__thread_enter(struct mm__thread *thread)
 static inline void mm__thread_leave(struct mm__thread *thread)
 {
 	/* release [THREAD-E3]: pairs with [THREAD-S2] */
-	if (MM__LOCKING)
-		atomic_store_explicit(&thread->busy, 0, memory_order_release);
+	atomic_store_explicit(&thread->busy, 0, memory_order_release);
 }
-
-static inline struct mm__tlb_entry *mm__tlb_slot(struct mm__thread *thread, uint64_t page)
-{
-	return &thread->tlb[page >> MM_PAGE_SHIFT & (MM__TLB_ENTRIES - 1)];
-}
-
-/*
- * Puts an entry into the thread's TLB. The thread has locked the entry in its page table. So a
- * thread that takes the entry out of the table interrupts this one only afterwards.
- */
-static inline void mm__tlb_insert(struct mm__thread *thread, uint64_t page, uint64_t entry,
-				  void *file)
-{
-	mm__thread_enter(thread);
-	*mm__tlb_slot(thread, page) = (struct mm__tlb_entry){ page + 1, entry, file };
-	mm__thread_leave(thread);
-}
-
-/* mmrange__heavy_fence(). Ends the process if the fence fails. */
-void mm__heavy_fence(void);
-
-/* The threads to interrupt. */
-struct mm__thread_set {
-	bool all;
-	unsigned int count;
-	uint16_t number[8]; /* ascending */
-};
-
-static inline void mm__thread_set_add(struct mm__thread_set *set, uint32_t number)
-{
-	unsigned int i = set->count;
-
-	if (!number || set->all)
-		return;
-	while (i && set->number[i - 1] > number)
-		i--;
-	if (i && set->number[i - 1] == number)
-		return;
-	if (number == MM__MANY_THREADS ||
-	    set->count == sizeof(set->number) / sizeof(set->number[0])) {
-		set->all = true;
-		return;
-	}
-	for (unsigned int k = set->count++; k > i; k--)
-		set->number[k] = set->number[k - 1];
-	set->number[i] = (uint16_t)number;
-}
-
-/*
- * Takes [start, end) out of the TLBs of these threads. When it returns, none of them can use such a
- * translation. thread is the calling thread's state.
- */
-void mm__tlb_flush(struct mm *mm, struct mm__thread *thread, const struct mm__thread_set *set,
-		   uint64_t start, uint64_t end);
-
-/*
- * Interrupts all threads of the space, the caller and own_thread included. While all of them are
- * interrupted, calls visit for each, and then resumes them. No thread begins or ends meanwhile: the
- * function holds the lock of struct mm__threads, so visit must not take it. Neither the caller nor
- * visit is between mm__thread_enter() and mm__thread_leave().
- */
-void mm__threads_interrupt_all(struct mm *mm, void (*visit)(struct mm__thread *thread, void *arg),
-			       void *arg);
-/* The same, but does not interrupt the threads. */
-void mm__threads_for_each(struct mm *mm, void (*visit)(struct mm__thread *thread, void *arg),
-			  void *arg);
-
-/* A frame full of zeroes with one reference. NULL: the thread's cache is empty. */
-static inline struct mm__frame *mm__thread_frame(struct mm__thread *thread)
-{
-	struct mm__frame *frame;
-
-	mm__thread_enter(thread);
-	frame = mm__frame_cache_get(&thread->cache);
-	mm__thread_leave(thread);
-	return frame;
-}
-
-/*
- * Gets free frames for the thread from the pool or, if the pool has none, from all other threads. 0
- * or ENOMEM. May block. Not in an RCU read section.
- */
-int mm__thread_refill(struct mm__thread *thread);
-/* Gives the pool all frames that are free or wait to be freed. Blocks. */
-void mm__thread_reclaim(struct mm__thread *thread);
-
-/*
- * A frame full of zeroes. NULL: neither the pool nor its threads have a free one. Not in an RCU
- * read section.
- */
-struct mm__frame *mm__pool_take_frame(struct mm__frames *pool);
-
-/* Drops one reference of each of n frames. Overwrites the array. */
-void mm__thread_drop_frames(struct mm__thread *thread, struct mm__frame **frames, unsigned int n);
+#endif
 
 static inline void mm__count_many(struct mm__thread *thread, unsigned int event, uint64_t n)
 {
@@ -375,11 +237,5 @@ static inline void mm__count(struct mm__thread *thread, unsigned int event)
 {
 	mm__count_many(thread, event, 1);
 }
-
-/* The sums over all threads, including those that have ended. */
-void mm__events(struct mm *mm, uint64_t sums[MM__NR_EVENTS]);
-
-/* The number of frames of the pool in use. Exact if no thread uses the pool's spaces meanwhile. */
-uint64_t mm__frames_used(struct mm__frames *pool);
 
 #endif

@@ -2,7 +2,12 @@
 /*
  * mm_validate() checks every structural invariant, at a quiet moment. It allocates no memory.
  */
-#include "internal.h"
+#include "attach.h"
+#include "brk.h"
+#include "inode.h"
+#include "page.h"
+#include "room.h"
+#include "vmas.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -87,6 +87,9 @@ static inline void mm__vma_set_flags(struct mm__vma *vma, int flags)
 	atomic_store_explicit(&vma->flags, flags, memory_order_relaxed);
 }
 
+#ifdef MM__FLOOR
+#include "floor.h"
+#else
 /* [VMA-Q1] Stores the count in *seq. Returns false if it is odd. */
 static inline bool mm__vma_begin(const struct mm__vma *vma, uint64_t *seq)
 {
@@ -100,6 +103,7 @@ static inline bool mm__vma_unchanged(const struct mm__vma *vma, uint64_t seq)
 	/* sequentially consistent, after locking the entry: pairs with the fence of [VMA-W1] */
 	return atomic_load_explicit(&vma->seq, memory_order_seq_cst) == seq;
 }
+#endif
 
 static inline bool mm__vma_changing(const struct mm__vma *vma)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether a vma_tree keeps TREE-B, TREE-E and TREE-F of vma_tree.c, and BORDER-B of vma_border.c.
+ * Whether a vma_tree keeps TREE-B, TREE-E and TREE-F of vma_path.h, and BORDER-B of vma_border.h.
  */
 #include "vma_node.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Erasing a range of a vma_tree: any number of mappings at the cost of one. See vma_tree.c for the
+ * Erasing a range of a vma_tree: any number of mappings at the cost of one. See vma_path.h for the
  * invariants of all changes.
  *
  * Two ways lead from the root to both ends of the range. On each level, the writer removes the
@@ -17,7 +17,13 @@
  * A level takes two nodes at most, and the root one: two new ones, or a new one and the copy of its
  * sibling.
  */
+#include "vma_erase.h"
+
+#include "vma_border.h"
+#include "vma_edit.h"
+#include "vma_lifetime.h"
 #include "vma_path.h"
+#include "vma_spares.h"
 
 /* The new nodes of a level. */
 struct seam {

@@ -2,23 +2,17 @@
 /*
  * Searching a vma_tree for room, for a writer with the lock. Only such a writer reads sums.
  *
- * Sums are bounds, see [TREE-F] in vma_tree.c: each free stretch below a slot is no longer than
+ * Sums are bounds, see [TREE-F] in vma_path.h: each free stretch below a slot is no longer than
  * gap, or lies below lo, or lies above hi. So the search tries a place that contains the best
  * stretch that is long enough, before it tries any worse one. The place may be too good, because
  * bounds may be too wide. A mapping is then in the way, and the search tightens the bounds that hid
  * it. Only edits in place make bounds wider than necessary, and each edit widens few of them.
  */
+#include "page.h"
+#include "vma_border.h"
+#include "vma_bounds.h"
 #include "vma_path.h"
-
-static uint64_t min(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
-static uint64_t max(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
+#include "vma_read.h"
 
 struct search {
 	struct mm__vma_tree *tree;
@@ -37,8 +31,8 @@ struct search {
  */
 static bool fits_beside(struct search *s, uint64_t lo, uint64_t hi)
 {
-	uint64_t from = max(s->down ? hi : s->edge, s->low);
-	uint64_t to = min(s->down ? s->edge : lo, s->high);
+	uint64_t from = mm__max(s->down ? hi : s->edge, s->low);
+	uint64_t to = mm__min(s->down ? s->edge : lo, s->high);
 
 	s->edge = s->down ? lo : hi;
 	s->addr = s->down ? to - s->length : from;
@@ -172,4 +166,55 @@ void mm__vma_tree_widen(struct mm__vma_tree *tree, uint64_t start, uint64_t end)
 		mm__interior(path.node[level])->sum[path.index[level]] =
 			level == 1 ? mm__border(path.node[0])->recorded
 				   : mm__node_sum(path.node[level - 1]);
+}
+
+/*
+ * Room in one border node
+ */
+
+/* The highest free place that ends at top, between slot i and the mapping before it. */
+static bool fits_below(const struct border *border, unsigned int i, uint64_t length, uint64_t low,
+		       uint64_t top, uint64_t *addr)
+{
+	struct mm__mapping m = { 0, 0, NULL };
+
+	if (i)
+		mm__border_get(border, i - 1, &m);
+	low = m.end > low ? m.end : low;
+	if (top < low || top - low < length)
+		return false;
+	*addr = top - length;
+	return true;
+}
+
+static bool gap_in_border(const struct border *border, uint64_t length, uint64_t low, uint64_t high,
+			  uint64_t margin, uint64_t *addr)
+{
+	unsigned int i = border->node.count;
+
+	low = low < border->low ? border->low + 1 : low;
+	high = high < border->high ? high : border->high - 1;
+	while (i && mm__border_start(border, i - 1) > high)
+		i--;
+	if (high < margin || fits_below(border, i, length, low, high - margin, addr))
+		return high >= margin;
+	while (i--)
+		if (fits_below(border, i, length, low, mm__border_start(border, i), addr))
+			return true;
+	return false;
+}
+
+bool mm__vma_tree_border_gap(const struct mm__vma_tree *tree, uint64_t length, uint64_t low,
+			     uint64_t high, uint64_t margin, uint64_t *addr)
+{
+	struct border *border = mm__border_descend(tree, *addr);
+	bool found;
+
+	if (!border)
+		return false;
+	mm__border_acquire(border, 0);
+	found = !border->dead && border->high &&
+		gap_in_border(border, length, low, high, margin, addr);
+	mm__border_release(border);
+	return found;
 }

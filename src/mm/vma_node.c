@@ -5,7 +5,27 @@
 
 #include <string.h>
 
-static void clear_from(struct mm__vma_node *node, unsigned int n)
+struct border *mm__border_of(const struct mm__vma_tree *tree, uint64_t addr, uint64_t *low,
+			     uint64_t *high)
+{
+	struct mm__vma_node *node = mm__root(tree);
+
+	*low = 0;
+	*high = UINT64_MAX;
+	while (node && node->level) {
+		const struct interior *interior = mm__interior(node);
+		unsigned int i = mm__route(interior, addr);
+
+		if (i)
+			*low = interior->key[i - 1];
+		if (i + 1 < node->count)
+			*high = interior->key[i];
+		node = mm__child(node, i);
+	}
+	return node ? mm__border(node) : NULL;
+}
+
+void mm__clear_slots(struct mm__vma_node *node, unsigned int n)
 {
 	if (!node->level) {
 		/* release: as in mm__border_put() */
@@ -18,46 +38,6 @@ static void clear_from(struct mm__vma_node *node, unsigned int n)
 	}
 	node->count = n;
 }
-
-/* The VMA tree lock has the border node locked from the start. */
-static void init_border(struct mm__vma_tree *tree, struct border *border)
-{
-	mm__table_lock_init(&border->lock);
-	border->dead = false;
-	border->sparse = false;
-	border->writer = 0;
-	border->strain = 0;
-	border->too_strained = MM__STRAIN_SPLIT;
-	atomic_init(&border->seq, 0);
-	border->low = border->high = 0;
-	border->recorded = (struct sum){ UINT64_MAX, 0, 0 };
-	border->last_start = border->last_end = 0;
-	border->seen = border->seen_at = 0;
-	mm__border_lock(tree, border);
-}
-
-struct mm__vma_node *mm__vma_node_take(struct mm__vma_tree *tree, unsigned int level)
-{
-	struct mm__vma_node *node = mm__vma_spare_take(tree, level);
-
-	node->level = level;
-	node->count = 0;
-	if (!level)
-		init_border(tree, mm__border(node));
-	return node;
-}
-
-void mm__vma_node_give(struct mm__vma_tree *tree, struct mm__vma_node *node)
-{
-	if (!node->level)
-		mm__border_forget(tree, mm__border(node));
-	clear_from(node, 0);
-	mm__vma_spare_give(tree, node, node->level);
-}
-
-/*
- * Moving slots
- */
 
 /* Moves mappings word by word, because readers may be looking. */
 static void move_mappings(struct border *to, unsigned int at, const struct border *from,
@@ -95,52 +75,10 @@ static void move_slots(struct mm__vma_node *to, unsigned int at, const struct mm
 	}
 }
 
-static void free_subtree(struct mm__vma_node *node)
+void mm__copy_slots(struct mm__vma_node *to, const struct mm__vma_node *from)
 {
-	if (node->level) {
-		for (unsigned int i = 0; i < node->count; i++)
-			free_subtree(mm__child(node, i));
-	}
-	mm__free(node);
-}
-
-void mm__vma_node_free_detached(struct mm__vma_node *node)
-{
-	for (unsigned int i = node->first_detached; i < node->end_detached; i++)
-		free_subtree(mm__child(node, i));
-}
-
-static void free_retired(struct mm__garbage *garbage)
-{
-	/* The garbage is the first member. */
-	struct mm__vma_node *node = (struct mm__vma_node *)garbage;
-
-	mm__vma_node_free_detached(node);
-	mm__free(node);
-}
-
-void mm__vma_node_retire(struct mm__vma_tree *tree, struct mm__vma_node *node, unsigned int first,
-			 unsigned int end)
-{
-	if (!node->level)
-		mm__border_retire(tree, mm__border(node));
-	node->first_detached = first;
-	node->end_detached = end;
-	node->garbage.free = first < end ? free_retired : NULL;
-	node->garbage.next = tree->retired;
-	tree->retired = &node->garbage;
-}
-
-struct mm__vma_node *mm__vma_node_replace(struct mm__vma_tree *tree, struct mm__vma_node *node)
-{
-	struct mm__vma_node *copy = mm__vma_node_take(tree, node->level);
-
-	if (!node->level)
-		mm__border_take_over(tree, mm__border(copy), mm__border(node));
-	move_slots(copy, 0, node, 0, node->count);
-	copy->count = node->count;
-	mm__vma_node_retire(tree, node, 0, 0);
-	return copy;
+	move_slots(to, 0, from, 0, from->count);
+	to->count = from->count;
 }
 
 void mm__open_slot(struct mm__vma_node *node, unsigned int i)
@@ -152,7 +90,7 @@ void mm__open_slot(struct mm__vma_node *node, unsigned int i)
 void mm__close_slots(struct mm__vma_node *node, unsigned int i, unsigned int n)
 {
 	move_slots(node, i, node, i + n, node->count - i - n);
-	clear_from(node, node->count - n);
+	mm__clear_slots(node, node->count - n);
 }
 
 void mm__shift_right(struct mm__vma_node *left, struct mm__vma_node *right, unsigned int n,
@@ -171,7 +109,7 @@ void mm__shift_right(struct mm__vma_node *left, struct mm__vma_node *right, unsi
 		*key = mm__border_start(mm__border(right), 0);
 	}
 	right->count += n;
-	clear_from(left, rest);
+	mm__clear_slots(left, rest);
 }
 
 void mm__shift_left(struct mm__vma_node *left, struct mm__vma_node *right, unsigned int n,
@@ -189,12 +127,8 @@ void mm__shift_left(struct mm__vma_node *left, struct mm__vma_node *right, unsig
 	}
 	left->count += n;
 	move_slots(right, 0, right, n, rest);
-	clear_from(right, rest);
+	mm__clear_slots(right, rest);
 }
-
-/*
- * Sums
- */
 
 struct sum mm__slot_sum(const struct mm__vma_node *node, unsigned int i)
 {
@@ -235,25 +169,17 @@ void mm__record_sum(struct mm__vma_node *node, unsigned int i, struct mm__vma_no
 		mm__border(child)->recorded = sum;
 }
 
-/*
- * Beginning and end of a tree
- */
-
-void mm__vma_tree_init(struct mm__vma_tree *tree)
+void mm__vma_node_free(struct mm__vma_node *node)
 {
-	memset(tree, 0, sizeof(*tree));
+	if (node->level) {
+		for (unsigned int i = 0; i < node->count; i++)
+			mm__vma_node_free(mm__child(node, i));
+	}
+	mm__free(node);
 }
 
-void mm__vma_tree_destroy(struct mm__vma_tree *tree)
+void mm__vma_node_free_detached(struct mm__vma_node *node)
 {
-	struct mm__vma_node *root = atomic_load_explicit(&tree->root, memory_order_relaxed);
-	struct mm__garbage *node;
-
-	if (root)
-		free_subtree(root);
-	mm__vma_spares_free(&tree->spares);
-	while ((node = tree->retired)) {
-		tree->retired = node->next;
-		free_retired(node);
-	}
+	for (unsigned int i = node->first_detached; i < node->end_detached; i++)
+		mm__vma_node_free(mm__child(node, i));
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+
 /*
  * vma_node - the nodes of a vma_tree: their slots, how slots move between two nodes, and where the
  * memory of nodes comes from and goes to.
@@ -10,9 +11,10 @@
  *
  * The keys of an interior node never change once readers can see the node. Its children change,
  * atomically. Its sums change, too; only writers with the VMA tree lock read them. The slots of a
- * border node change in place: see vma_border.c.
+ * border node change in place: see vma_border.h.
  */
 #ifndef MM_VMA_NODE_H
+#define MM_VMA_NODE_H
 #define MM_VMA_NODE_H
 
 #include "rcu.h"
@@ -98,7 +100,7 @@ static inline struct interior *mm__interior(const struct mm__vma_node *node)
 
 static inline struct mm__vma_node *mm__root(const struct mm__vma_tree *tree)
 {
-	/* acquire [TREE-R2], for readers: pairs with [TREE-W2] in vma_tree.c */
+	/* acquire [TREE-R2], for readers: pairs with [TREE-W2] in vma_path.h */
 	return atomic_load_explicit(&tree->root, memory_order_acquire);
 }
 
@@ -226,9 +228,41 @@ static inline unsigned int mm__border_find(const struct border *border, uint64_t
 	return m.end > addr ? i - 1 : i;
 }
 
-/*
- * vma_border.c: border nodes that change in place, and their locks.
- */
+/* Whether there may be no mapping below the slot of this sum. */
+static inline bool mm__maybe_empty(const struct sum *sum)
+{
+	return sum->lo > sum->hi;
+}
+
+/* Loads the distant lines of a border node at the same time, and not one after the other. */
+static void prefetch_border(const struct mm__vma_node *node)
+{
+#ifdef __GNUC__
+	for (size_t at = offsetof(struct border, seq); at < offsetof(struct border, lock); at += 64)
+		__builtin_prefetch((const char *)node + at);
+#else
+	(void)node;
+#endif
+}
+
+/* Returns the border node to which addr leads. NULL: the tree is empty. */
+static inline struct border *mm__border_descend(const struct mm__vma_tree *tree, uint64_t addr)
+{
+	struct mm__vma_node *node = mm__root(tree);
+	unsigned int top = node ? node->level : 0;
+
+	for (unsigned int level = top; level; level--) {
+		const struct interior *interior = mm__interior(node);
+		unsigned int i =
+			level == top ? mm__route_root(interior, addr) : mm__route(interior, addr);
+
+		/* acquire [TREE-R1]: pairs with [TREE-W1] in mm__path_publish() */
+		node = atomic_load_explicit(&interior->child[i], memory_order_acquire);
+		if (level == 1)
+			prefetch_border(node);
+	}
+	return node ? mm__border(node) : NULL;
+}
 
 /*
  * The border node to which addr leads, and the keys *low and *high around it. The tree is not
@@ -238,81 +272,12 @@ struct border *mm__border_of(const struct mm__vma_tree *tree, uint64_t addr, uin
 			     uint64_t *high);
 
 /*
- * With the VMA tree lock: locks the border node until the edit ends, unless that lock has it locked
- * already.
- */
-void mm__border_lock(struct mm__vma_tree *tree, struct border *border);
-
-/* Lists the mappings that end above addr, as a reader. */
-void mm__border_list(const struct border *border, uint64_t addr, struct mm__vma_list *list);
-
-/*
- * With the VMA tree lock: records the sum of the border node's mappings in the node, and returns
- * it.
- */
-struct sum mm__border_tighten(const struct mm__vma_tree *tree, struct border *border);
-
-/*
- * Records wider bounds, so that an edit in place can unmap [start, end). The border node is not
- * locked.
- */
-void mm__border_widen(struct border *border, uint64_t start, uint64_t end);
-
-/* After one of the changes below: readers see the change from now on. */
-void mm__border_end_change(struct mm__vma_edit *edit);
-
-/* Before a private border node goes back to the spares: takes it off the list of locked ones. */
-void mm__border_forget(struct mm__vma_tree *tree, struct border *border);
-/* The border node leaves the tree, and its slots stay as they are now. Locks it. */
-void mm__border_retire(struct mm__vma_tree *tree, struct border *border);
-/*
- * Makes a private border node take the place of another one, which is locked before it is copied.
- */
-void mm__border_take_over(struct mm__vma_tree *tree, struct border *copy, struct border *border);
-
-/* The changes that an edit in place makes. */
-void mm__border_insert(struct mm__vma_edit *edit, const struct mm__mapping *m);
-void mm__border_set(struct mm__vma_edit *edit, uint64_t start, const struct mm__mapping *m);
-void mm__border_erase(struct mm__vma_edit *edit, uint64_t start, uint64_t end);
-
-/* Whether there may be no mapping below the slot of this sum. */
-static inline bool mm__maybe_empty(const struct sum *sum)
-{
-	return sum->lo > sum->hi;
-}
-
-/* vma_spares.c: begins a change that uses this budget. */
-void mm__vma_change(struct mm__vma_tree *tree, struct mm__vma_budget *budget);
-
-/*
- * vma_spares.c: takes memory for a node of the current change from the reserved spares. All keys in
- * it are UINT64_MAX. mm__vma_spare_give() gives back the memory of such a node; the caller has made
- * its keys so again.
- */
-void *mm__vma_spare_take(struct mm__vma_tree *tree, bool interior);
-void mm__vma_spare_give(struct mm__vma_tree *tree, void *spare, bool interior);
-void mm__vma_spares_free(struct mm__vma_spares *spares);
-
-/*
  * Frees the nodes that left the tree together with a retired node, which no thread reads any more.
  */
 void mm__vma_node_free_detached(struct mm__vma_node *node);
 
-/* Takes an empty node from the reserved spares. */
-struct mm__vma_node *mm__vma_node_take(struct mm__vma_tree *tree, unsigned int level);
-
-/* Gives back a private node. */
-void mm__vma_node_give(struct mm__vma_tree *tree, struct mm__vma_node *node);
-
-/* Makes a private copy, and retires the original. */
-struct mm__vma_node *mm__vma_node_replace(struct mm__vma_tree *tree, struct mm__vma_node *node);
-
-/*
- * Retires a node, and all nodes below its children [first, end). Border nodes below those children
- * need no lock, because no other writer may change them: see [BORDER-D].
- */
-void mm__vma_node_retire(struct mm__vma_tree *tree, struct mm__vma_node *node, unsigned int first,
-			 unsigned int end);
+/* Frees the node and all nodes below it. */
+void mm__vma_node_free(struct mm__vma_node *node);
 
 /* The bounds and the gap of one slot. A mapping has no gap. */
 struct sum mm__slot_sum(const struct mm__vma_node *node, unsigned int i);
@@ -339,5 +304,11 @@ void mm__shift_left(struct mm__vma_node *left, struct mm__vma_node *right, unsig
  */
 void mm__open_slot(struct mm__vma_node *node, unsigned int i);
 void mm__close_slots(struct mm__vma_node *node, unsigned int i, unsigned int n);
+
+/* Closes the slots from n on. */
+void mm__clear_slots(struct mm__vma_node *node, unsigned int n);
+
+/* Copies all slots of a node to a new one. */
+void mm__copy_slots(struct mm__vma_node *to, const struct mm__vma_node *from);
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * The spare nodes of a vma_tree, and how many of them each writer may use.
  */
-#include "lock.h"
+#include "vma_spares.h"
+
 #include "memory.h"
 #include "vma_node.h"
 

@@ -18,8 +18,13 @@
  *	       count. The holder of the neighbouring range, which may make the VMA grow, therefore
  *	       sees the whole change or nothing of it.
  */
-#include "internal.h"
+#include "vmas.h"
+
+#include "inode.h"
 #include "memory.h"
+#include "room.h"
+#include "tree_lock.h"
+#include "vma_memory.h"
 
 #include <errno.h>
 #include <string.h>
@@ -70,28 +75,6 @@ unsigned int mm__cut_adds(const struct mm__edit *edit, uint64_t start, uint64_t 
 	return mm__vma_edit_at(&edit->tree, start, &m) && m.start < start && end < m.end;
 }
 
-static void put_inode(const struct mm__vma *vma)
-{
-	if (vma->inode)
-		mm__inode_put(vma->inode);
-}
-
-void mm__vmas_free(struct mm__garbage *list)
-{
-	uint64_t lines = 0;
-
-	if (!list)
-		return;
-	/*
-	 * A fault that still finds a VMA also finds its inode, because the inode lives as long as
-	 * the VMA.
-	 */
-	for (struct mm__garbage *garbage = list; garbage; garbage = garbage->next, lines++)
-		put_inode((struct mm__vma *)garbage);
-	mm__rcu_defer(list, lines);
-	mm__rcu_throttle();
-}
-
 static struct mm__vma *new_vma(const struct mm__vma_kind *kind, bool changing)
 {
 	struct mm__vma *vma = mm__vma_take();
@@ -137,7 +120,7 @@ void mm__vmas_destroy(struct mm *mm, bool unshared)
 		if (unshared && m.vma->inode)
 			mm__inode_put_unshared(m.vma->inode);
 		else
-			put_inode(m.vma);
+			mm__vma_put_inode(m.vma);
 		mm__free(m.vma);
 	}
 	mm__vma_tree_destroy(&mm->vmas);

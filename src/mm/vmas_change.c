@@ -18,7 +18,13 @@
  * If there are too many VMAs, Linux may leave a VMA split whose kind it has not changed. This
  * library leaves it whole.
  */
-#include "internal.h"
+#include "fault.h"
+#include "page.h"
+#include "pages.h"
+#include "room.h"
+#include "tree_lock.h"
+#include "vma_memory.h"
+#include "vmas.h"
 
 #include <errno.h>
 

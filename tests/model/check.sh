@@ -27,14 +27,14 @@ cp -r "$root/tests/model" "$scratch/tests"
 sed -i 's/\*state\[64\]/*state[2]/' "$scratch/src/range_lock/leaf.h"
 sed -i 's/\(BLOCK_GROUPS =\) 1024/\1 4/; s/\(MOST_BLOCKS =\) 4096/\1 1/' "$scratch/src/range_lock/slots.c"
 mm=$scratch/src/mm
-sed -i 's/MMRANGE__THREAD_LOCAL \(struct mm__remembered\)/\1/' "$mm/thread.h" \
+sed -i 's/MMRANGE__THREAD_LOCAL \(struct mm__remembered\)/\1/' "$mm/attach.h" \
 	"$scratch/tests/model/mm.h"
 sed -i 's/\(MM__TLB_ENTRIES \)64u/\12u/' "$mm/thread.h"
 sed -i 's/\(MM__TABLE_ENTRIES \)512u/\12u/' "$mm/page_table.h"
 sed -i 's/\(MM__LINE_SHIFT \)6u/\13u/; s/\(MM__CHUNK_FRAMES \)508u/\112u/
 	s/\(MM__CHUNK_SIZE .*\) 21/\1 16/' "$mm/frames.h"
 sed -i 's/\(BORDER_SLOTS *\)15u/\17u/; s/\(INTERIOR_SLOTS *\)64u/\14u/' "$mm/vma_node.h"
-sed -i 's/\(READ_TRIES *\)64u/\11u/' "$mm/vma_border.c"
+sed -i 's/\(READ_TRIES *\)64u/\11u/' "$mm/vma_read.c"
 # The checker takes it for an error to read what was not written, though it is not used.
 # Too large for two registers, in which they would be returned as two words.
 sed -i '/^struct range__obstacle {/,/^}/s/^}/	void *unused;\n}/' "$scratch/src/range_lock/queue.h"

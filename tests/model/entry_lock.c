@@ -30,11 +30,6 @@ static _Atomic(uint64_t) entry;
 static _Atomic(uint32_t) waiters;
 static int data;
 
-void mm__heavy_fence(void)
-{
-	(void)mmrange__heavy_fence();
-}
-
 static uint64_t await_entry(void)
 {
 	uint64_t seen;

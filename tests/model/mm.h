@@ -72,15 +72,41 @@ static inline void model_clear(void *memory, size_t size)
 
 #include "table_mutex.h"
 
-/* Read sections cost nothing, as no grace period ends. */
-#define MM__NO_READERS
+/* Read sections cost nothing, because no grace period ends. */
+#define mm__rcu_read_lock   mm__rcu_read_lock_left_out
+#define mm__rcu_read_unlock mm__rcu_read_unlock_left_out
+#include "mm/rcu.h"
+#undef mm__rcu_read_lock
+#undef mm__rcu_read_unlock
 
+static inline void mm__rcu_read_lock(void)
+{
+}
+
+static inline void mm__rcu_read_unlock(void)
+{
+}
+
+#include "mm/attach.h"
 #include "mm/backoff.h"
-#include "mm/internal.h"
+#include "mm/fault.h"
+#include "mm/hold.h"
+#include "mm/stack.h"
+#include "mm/vmas.h"
 
-/* In place of thread.c and backoff.c: each thread has its cpu, and waits as said above. */
+/* In place of attach.c and backoff.c: each thread has its state, and waits as said above. */
 MMRANGE__THREAD_LOCAL struct mm__remembered mm__remembered[MM__REMEMBERED];
-pthread_mutex_t mm__attach_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t attach_lock = PTHREAD_MUTEX_INITIALIZER;
+
+void mm__attach_lock(void)
+{
+	mm__mutex_lock(&attach_lock, MM__ORDER_ATTACH);
+}
+
+void mm__attach_unlock(void)
+{
+	mm__mutex_unlock(&attach_lock, MM__ORDER_ATTACH);
+}
 
 struct mm__thread *mm__thread_attach(struct mm *mm, uint64_t id)
 {
@@ -114,13 +140,16 @@ void mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters)
 	__VERIFIER_assume(!(atomic_load_explicit(entry, memory_order_relaxed) & MM__BUSY));
 }
 
+#include "mm/frame_supply.c"
 #include "mm/interrupt.c"
 #include "mm/page_table.c"
 #include "mm/pages.c"
+#include "mm/thread.c"
+#include "mm/tlb.c"
 
 #include "mm/edit.c"
-#include "mm/kept.c"
 #include "mm/room.c"
+#include "mm/vma_memory.c"
 #include "mm/vmas.c"
 
 #include "mm/access.c"

@@ -50,11 +50,6 @@ void __VERIFIER_assume(bool condition);
 #define SECTIONS 1
 #endif
 
-void mm__heavy_fence(void)
-{
-	(void)mmrange__heavy_fence();
-}
-
 void mm__backoff(struct mm__backoff *backoff)
 {
 	(void)backoff;

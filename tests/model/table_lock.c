@@ -23,11 +23,6 @@ typedef int pthread_rwlock_t;
 static struct mm__table_lock table_lock;
 static int data;
 
-void mm__heavy_fence(void)
-{
-	(void)mmrange__heavy_fence();
-}
-
 static void *lock_once(void *arg)
 {
 	model_self = (uintptr_t)arg;

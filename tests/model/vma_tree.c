@@ -61,15 +61,33 @@ int posix_memalign(void **memory, size_t alignment, size_t size);
 #include "table_mutex.h"
 
 /* Read sections cost nothing, because no grace period ends. */
-#define MM__NO_READERS
+#define mm__rcu_read_lock   mm__rcu_read_lock_left_out
+#define mm__rcu_read_unlock mm__rcu_read_unlock_left_out
+#include "mm/rcu.h"
+#undef mm__rcu_read_lock
+#undef mm__rcu_read_unlock
+
+static inline void mm__rcu_read_lock(void)
+{
+}
+
+static inline void mm__rcu_read_unlock(void)
+{
+}
 
 #include "mm/vma_node.c"
 #include "mm/vma_spares.c"
 
 #include "mm/vma_border.c"
-#include "mm/vma_tree.c"
+#include "mm/vma_bounds.c"
+#include "mm/vma_edit.c"
+#include "mm/vma_lifetime.c"
+#include "mm/vma_path.c"
+#include "mm/vma_read.c"
 
 #include "mm/vma_erase.c"
+#include "mm/vma_insert.c"
+#include "mm/vma_tidy.c"
 
 #include "mm/vma.h"
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "simulated.h"
-
 #include "child.h"
-#include "mm/internal.h"
+#include "mm/room.h"
 
 #include <errno.h>
 #include <string.h>

@@ -6,8 +6,8 @@
  * fit together. Each mapping has a VMA of its own, which records where it is mapped. RCU frees VMAs
  * like the nodes of the tree.
  */
+#include "mm/attach.h"
 #include "mm/rcu.h"
-#include "mm/thread.h"
 #include "mm/vma_tree.h"
 #include "threads.h"
 

@@ -5,10 +5,9 @@
  * Edits are in place where they can be, or use the lock. Border nodes are divided as if several
  * threads used them.
  */
-#include "mm/rcu.h"
-#include "mm/thread.h"
-#include "mm/vma_node.h"
-#include "mm/vma_tree.h"
+#include "mm/attach.h"
+#include "mm/edit.h"
+#include "mm/vma.h"
 #include "test.h"
 
 #include <string.h>

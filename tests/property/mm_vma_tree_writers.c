@@ -5,10 +5,8 @@
  * all at the same time. Each writer knows the mappings in its blocks, and must find exactly these
  * at any time.
  */
-#include "mm/rcu.h"
-#include "mm/thread.h"
-#include "mm/vma_node.h"
-#include "mm/vma_tree.h"
+#include "mm/attach.h"
+#include "mm/vma.h"
 #include "threads.h"
 
 #define WRITERS 3u

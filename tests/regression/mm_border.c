@@ -3,9 +3,11 @@
  * Border nodes of the VMA tree that change in place: a reader beside an edit, and edits beside each
  * other.
  */
+#include "mm/attach.h"
+#include "mm/vma.h"
+#include "mm/vma_erase.h"
+#include "mm/vma_node.h"
 #include "stepper.h"
-
-#include "mm/vma_path.h"
 
 #define VMA(n) ((struct mm__vma *)(uintptr_t)(n))
 

@@ -3,6 +3,7 @@
  * The order of the first steps of a grace period. tests/model/rcu.pml shows how another order
  * fails; tests/unit/mm_rcu.c tests which garbage is freed when.
  */
+#include "mm/attach.h"
 #include "stepper.h"
 
 static unsigned int fences;

@@ -3,6 +3,7 @@
  * Stale entries in the TLBs of threads; and which thread waits for which while they are flushed.
  */
 #include "files.h"
+#include "mm/fault.h"
 #include "stepper.h"
 
 #include <signal.h>

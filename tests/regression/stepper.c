@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "stepper.h"
-
+#include "mm/attach.h"
+#include "mm/frame_supply.h"
+#include "mm/tlb.h"
 #include "mm/vma_node.h"
 
 void (*step_at_fence)(void);

@@ -28,7 +28,8 @@
 #ifndef TESTS_STEPPER_H
 #define TESTS_STEPPER_H
 
-#include "mm/internal.h"
+#include "mm/space.h"
+#include "mm/vma.h"
 #include "spaces.h"
 #include "threads.h"
 

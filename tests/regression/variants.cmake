@@ -4,7 +4,7 @@
 # A fault does not check the count of the VMA again before it installs the page.
 mmrange_variant(mm_without_recheck)
 mmrange_variant_change(mm_without_recheck FILE src/mm/fault.c
-  FROM "MM__LOCKING && f->speculative && !mm__vma_unchanged(f->vma, f->seq)" TO "false")
+  FROM "f->speculative && !mm__vma_unchanged(f->vma, f->seq)" TO "false")
 mmrange_variant_fails(mm_without_recheck mm_lost_copy
   a_copy_is_not_installed_when_another_wrote_in_place "peek(mm, AT(0)) is 1, not")
 mmrange_variant_fails(mm_without_recheck mm_fork_faults
@@ -340,7 +340,7 @@ mmrange_variant_fails(mm_table_lock_waits_unseen mm_table_lock
 
 mmrange_variant(mm_table_lock_without_fence)
 mmrange_variant_change(mm_table_lock_without_fence FILE src/mm/table_lock.c
-  FROM "	mm__heavy_fence();
+  FROM "	mmrange__heavy_fence();
 " TO "")
 mmrange_variant_fails(mm_table_lock_without_fence mm_table_lock
   a_waiter_is_woken "atomic_load(&fences) is 0, not")
@@ -363,7 +363,7 @@ mmrange_variant_fails(mm_entry_lock_waits_unseen mm_entry_lock
 
 mmrange_variant(mm_entry_lock_without_fence)
 mmrange_variant_change(mm_entry_lock_without_fence FILE src/mm/entry_lock.c
-  FROM "	mm__heavy_fence();
+  FROM "	mmrange__heavy_fence();
 " TO "")
 mmrange_variant_fails(mm_entry_lock_without_fence mm_entry_lock
   a_thread_that_waits_is_woken "atomic_load(&fences) is 0, not")
@@ -492,19 +492,19 @@ mmrange_variant_fails(mm_file_of_one_kind mm_coherence
 # A grace period begins without a fence, or with one that comes too late.
 mmrange_variant(mm_rcu_without_fence)
 mmrange_variant_change(mm_rcu_without_fence FILE src/mm/rcu.c
-  FROM "	mm__heavy_fence(); /* [RCU-G1] */
+  FROM "	mmrange__heavy_fence(); /* [RCU-G1] */
 " TO "")
 mmrange_variant_fails(mm_rcu_without_fence mm_grace_period
   begins_with_a_fence_and_then_the_epoch "fences is 0, not")
 
 mmrange_variant(mm_rcu_fences_late)
 mmrange_variant_change(mm_rcu_fences_late FILE src/mm/rcu.c
-  FROM "	mm__heavy_fence(); /* [RCU-G1] */
+  FROM "	mmrange__heavy_fence(); /* [RCU-G1] */
 " TO "")
 mmrange_variant_change(mm_rcu_fences_late FILE src/mm/rcu.c
   FROM "epoch_now() + 1, memory_order_relaxed);
 " TO "epoch_now() + 1, memory_order_relaxed);
-	mm__heavy_fence();
+	mmrange__heavy_fence();
 ")
 mmrange_variant_fails(mm_rcu_fences_late mm_grace_period
   begins_with_a_fence_and_then_the_epoch "epoch_at_fence is")
@@ -570,13 +570,13 @@ mmrange_variant_fails(mm_rcu_child_keeps_readers mm_rcu
 # dead, or its keys, or its recorded bounds of gaps; an edit with the VMA tree lock does not lock the border nodes
 # that it copies.
 mmrange_variant(mm_border_without_count)
-mmrange_variant_change(mm_border_without_count FILE src/mm/vma_border.c
+mmrange_variant_change(mm_border_without_count FILE src/mm/vma_read.c
   FROM "	return !(*seq & 1);" TO "	return true;")
 mmrange_variant_fails(mm_border_without_count mm_border
   a_reader_sees_all_of_an_edit_or_nothing "seen.end is 120, not")
 
 mmrange_variant(mm_border_without_dead)
-mmrange_variant_change(mm_border_without_dead FILE src/mm/vma_border.c
+mmrange_variant_change(mm_border_without_dead FILE src/mm/vma_edit.c
   FROM "		if (!border->dead)
 			break;
 " TO "		if (true)
@@ -587,8 +587,7 @@ mmrange_variant_fails(mm_border_without_dead mm_border
 
 mmrange_variant(mm_border_copied_unlocked)
 mmrange_variant_change(mm_border_copied_unlocked FILE src/mm/vma_border.c
-  FROM "	if (MM__LOCKING)
-		mm__table_lock_take(&border->lock);
+  FROM "	mm__table_lock_take(&border->lock);
 	border->next_locked = tree->locked;
 " TO "	mm__table_lock_try(&border->lock);
 	border->next_locked = tree->locked;
@@ -597,7 +596,7 @@ mmrange_variant_fails(mm_border_copied_unlocked mm_border
   a_border_node_is_not_replaced_during_an_edit_in_place "mm__vma_tree_at(&tree, 205, &m)")
 
 mmrange_variant(mm_border_without_keys)
-mmrange_variant_change(mm_border_without_keys FILE src/mm/vma_border.c
+mmrange_variant_change(mm_border_without_keys FILE src/mm/vma_edit.c
   FROM "end < border->high &&" TO "true &&")
 mmrange_variant_fails(mm_border_without_keys mm_border
   an_edit_in_place_does_not_go_over_a_key
@@ -617,7 +616,7 @@ mmrange_variant_fails(mm_border_keeps_keys mm_border
 # A thread waits for a second border node with a first one locked.
 mmrange_variant(mm_border_waits_for_second)
 mmrange_variant_change(mm_border_waits_for_second FILE src/mm/vma_border.c
-  FROM "	if (MM__LOCKING && !mm__table_lock_try(&border->lock))
+  FROM "	if (!mm__table_lock_try(&border->lock))
 		return false;
 " TO "	mm__table_lock_take(&border->lock);
 ")
@@ -625,8 +624,8 @@ mmrange_variant_fails(mm_border_waits_for_second mm_border
   a_second_edit_in_place_waits_for_no_other_thread "!is_waited_for(leaf)")
 
 mmrange_variant(mm_border_without_bounds)
-mmrange_variant_change(mm_border_without_bounds FILE src/mm/vma_border.c
-  FROM "here && unmaps && !may_unmap(edit->border, start, end);" TO "false;")
+mmrange_variant_change(mm_border_without_bounds FILE src/mm/vma_edit.c
+  FROM "here && unmaps && !mm__border_may_unmap(edit->border, start, end);" TO "false;")
 mmrange_variant_fails(mm_border_without_bounds mm_border
   an_edit_in_place_does_not_make_gaps_that_a_search_would_miss
   "!mm__vma_edit_in_place(&edit, &tree, 110, 130, 1, true)")

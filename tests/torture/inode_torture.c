@@ -7,11 +7,10 @@
  * Each file has an inode that is published as that of a VMA is: threads without a reference find it
  * in a read section.
  */
+#include "mm/attach.h"
 #include "mm/bytes.h"
 #include "mm/file.h"
 #include "mm/inode.h"
-#include "mm/rcu.h"
-#include "mm/thread.h"
 #include "test.h"
 #include "threads.h"
 

@@ -17,9 +17,8 @@
  * a fault takes a frame or looks for a page, the linker redirects the call to a function that may
  * yield to other threads first.
  */
-#include "mm/frames.h"
 #include "mm/inode.h"
-#include "mm/rcu.h"
+#include "mm/space.h"
 #include "space_model.h"
 #include "threads.h"
 

@@ -4,8 +4,8 @@
  * priorities: it spins for a bounded time, and then sleeps. The linker redirects the library's
  * sleeps to this file.
  */
+#include "mm/attach.h"
 #include "mm/backoff.h"
-#include "mm/internal.h"
 #include "spaces.h"
 #include "threads.h"
 

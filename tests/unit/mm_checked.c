@@ -5,8 +5,15 @@
  * commits it in a child process.
  */
 #include "child.h"
-#include "mm/internal.h"
+#include "mm/attach.h"
+#include "mm/frame_supply.h"
+#include "mm/hold.h"
+#include "mm/interrupt.h"
 #include "mm/memory.h"
+#include "mm/tlb.h"
+#include "mm/tree_lock.h"
+#include "mm/vma_memory.h"
+#include "mm/vmas.h"
 #include "spaces.h"
 #include "threads.h"
 

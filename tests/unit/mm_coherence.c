@@ -6,7 +6,7 @@
 #define _GNU_SOURCE /* memfd_create() */
 #include "files.h"
 #include "forks.h"
-#include "mm/rcu.h"
+#include "mm/space.h"
 
 #include <sys/mman.h>
 #include <sys/resource.h>

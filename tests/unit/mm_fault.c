@@ -4,7 +4,8 @@
  * this file. There a fault that looks for a page of shared memory is held up, after it has looked
  * at the VMA and at the table. The fault must notice the changes that another thread then makes.
  */
-#include "mm/internal.h"
+#include "mm/space.h"
+#include "mm/vma.h"
 #include "spaces.h"
 #include "threads.h"
 

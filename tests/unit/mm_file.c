@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Mappings of files. The linker redirects the library's calls of mmap(2) to this file. */
 #include "files.h"
-#include "mm/rcu.h"
+#include "mm/space.h"
 
 #include <sys/mman.h>
 

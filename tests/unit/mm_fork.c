@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "mm/internal.h"
+#include "mm/vmas.h"
 #include "spaces.h"
 #include "threads.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "mm/internal.h"
+#include "mm/attach.h"
+#include "mm/frame_supply.h"
 #include "spaces.h"
 #include "threads.h"
 

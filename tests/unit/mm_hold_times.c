@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "mm/internal.h"
+#include "mm/hold_times.h"
+#include "mm/space.h"
 #include "spaces.h"
 
 TEST(mm_hold_times, ends_ascend)

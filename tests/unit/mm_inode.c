@@ -4,14 +4,10 @@
  * the program's own mappings of a file in /proc/self/maps, if the system has it.
  */
 #define _GNU_SOURCE /* mremap() */
-#include "mm/inode.h"
-
 #include "files.h"
+#include "mm/attach.h"
 #include "mm/bytes.h"
-#include "mm/file.h"
-#include "mm/frames.h"
-#include "mm/rcu.h"
-#include "mm/thread.h"
+#include "mm/inode.h"
 #include "mm/window.h"
 #include "threads.h"
 

@@ -5,7 +5,7 @@
  * the memory that it has kept. The linker redirects the library's allocations to this file.
  */
 #include "forks.h"
-#include "mm/internal.h"
+#include "mm/space.h"
 #include "spaces.h"
 #include "threads.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "mm/rcu.h"
+#include "mm/space.h"
 #include "spaces.h"
 
 #define DONTNEED MM_MADV_DONTNEED

@@ -6,7 +6,7 @@
  * functions that make locks to this file.
  */
 #include "files.h"
-#include "mm/rcu.h"
+#include "mm/space.h"
 #include "threads.h"
 
 #include <stdbool.h>

@@ -4,7 +4,7 @@
  * on. The operation then succeeds, or returns ENOMEM and has changed nothing. The linker redirects
  * the library's allocations to this file.
  */
-#include "mm/internal.h"
+#include "mm/vmas.h"
 #include "spaces.h"
 #include "threads.h"
 

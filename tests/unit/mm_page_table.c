@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Several threads make and free page tables at the same time. The test plays one of the threads. */
-#include "mm/internal.h"
+#include "mm/attach.h"
 #include "spaces.h"
 #include "threads.h"
 

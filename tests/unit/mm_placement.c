@@ -2,7 +2,7 @@
 /*
  * MM_PLACEMENT_THREAD: the place of mappings without an address.
  */
-#include "mm/internal.h"
+#include "mm/space.h"
 #include "spaces.h"
 #include "threads.h"
 

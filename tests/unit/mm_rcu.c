@@ -8,9 +8,8 @@
  * sees that a thread waits. Counting calls of sched_yield() would not show that: on a busy machine
  * the thread may only not have run.
  */
+#include "mm/attach.h"
 #include "mm/backoff.h"
-#include "mm/rcu.h"
-#include "mm/thread.h"
 #include "threads.h"
 
 #include <sys/wait.h>

@@ -5,7 +5,7 @@
  * makes room for one. After a look for room, and before it counts the VMA, the library allocates
  * the VMA's memory. The linker redirects that call to this file, where other threads run meanwhile.
  */
-#include "mm/internal.h"
+#include "mm/space.h"
 #include "spaces.h"
 #include "threads.h"
 

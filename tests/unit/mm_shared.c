@@ -3,7 +3,8 @@
  * Shared anonymous memory: each mapping has a file of its own, which lives as long as any part is
  * mapped.
  */
-#include "mm/internal.h"
+#include "mm/attach.h"
+#include "mm/frame_supply.h"
 #include "spaces.h"
 #include "threads.h"
 

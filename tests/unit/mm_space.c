@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "mm/internal.h"
+#include "mm/attach.h"
+#include "mm/edit.h"
+#include "mm/frame_supply.h"
+#include "mm/pages.h"
+#include "mm/room.h"
+#include "mm/vma.h"
 #include "mm/vma_node.h"
 #include "spaces.h"
 #include "threads.h"

@@ -3,7 +3,7 @@
  * The state that a space has of each thread. The thread's first use of the space makes it; it ends
  * with the thread or with the space, whichever ends first.
  */
-#include "mm/internal.h"
+#include "mm/attach.h"
 #include "spaces.h"
 #include "threads.h"
 
@@ -118,10 +118,10 @@ static void *find_each(void *arg)
 static void read_without_the_lock(struct finder *finder)
 {
 	sem_await(&finder->found);
-	pthread_mutex_lock(&mm__attach_lock);
+	mm__attach_lock();
 	sem_post(&finder->again);
 	sem_await(&finder->found);
-	pthread_mutex_unlock(&mm__attach_lock);
+	mm__attach_unlock();
 }
 
 static struct mm *new_numbered_space(unsigned int i)

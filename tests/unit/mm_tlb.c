@@ -4,7 +4,9 @@
  * other thread is parked outside of all functions. So it has not noticed anything by itself, and
  * its next access shows the entries that the operation left in its TLB.
  */
-#include "mm/internal.h"
+#include "mm/attach.h"
+#include "mm/interrupt.h"
+#include "mm/tlb.h"
 #include "spaces.h"
 #include "threads.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "mm/rcu.h"
-#include "mm/thread.h"
-#include "mm/vma_tree.h"
+#include "mm/attach.h"
+#include "mm/vma.h"
 #include "test.h"
 
 #include <stdlib.h>

@@ -142,6 +142,11 @@ bool mmrange__try_heavy_fence(void)
 	return true;
 }
 
+void mmrange__heavy_fence(void)
+{
+	mmrange__full_fence();
+}
+
 /* None of these is reached. */
 uint64_t mmrange__new_thread(void)
 {

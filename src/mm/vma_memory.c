@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The memory of VMAs that a thread has freed, and that it uses for its next VMAs. So an operation
- * in the thread's own place does not allocate. The memory is in the thread's state of RCU, whose
- * functions free VMAs.
+ * The memory is in the thread's state of RCU, whose functions free VMAs. An operation in the
+ * thread's own place therefore does not allocate.
  */
-#include "internal.h"
+#include "vma_memory.h"
+
+#include "inode.h"
 #include "memory.h"
 
 /*
@@ -55,4 +56,26 @@ void mm__vma_drop(struct mm__garbage *garbage)
 		keep(self, garbage);
 	else
 		mm__free(garbage);
+}
+
+void mm__vma_put_inode(const struct mm__vma *vma)
+{
+	if (vma->inode)
+		mm__inode_put(vma->inode);
+}
+
+void mm__vmas_free(struct mm__garbage *list)
+{
+	uint64_t lines = 0;
+
+	if (!list)
+		return;
+	/*
+	 * A fault that still finds a VMA also finds its inode, because the inode lives as long as
+	 * the VMA.
+	 */
+	for (struct mm__garbage *garbage = list; garbage; garbage = garbage->next, lines++)
+		mm__vma_put_inode((struct mm__vma *)garbage);
+	mm__rcu_defer(list, lines);
+	mm__rcu_throttle();
 }
