@@ -410,20 +410,30 @@ void mm__border_retire(struct mm__vma_tree *tree, struct border *border)
 	border->dead = true;
 }
 
-/* Finds the keys of the border node by an address that leads to it, for [BORDER-B]. */
+/* [BORDER-B]. A root has no parent that bounds it. */
+static void set_keys(const struct mm__vma_tree *tree, struct border *border, uint64_t low,
+		     uint64_t high)
+{
+	border->low = low;
+	border->high = high;
+	if (mm__root(tree) == &border->node)
+		border->recorded = mm__no_bounds;
+}
+
+/* Finds the keys of the border node by an address that leads to it. */
 static void set_bounds(const struct mm__vma_tree *tree, struct border *border)
 {
 	uint64_t inside[3] = { border->node.count ? mm__border_start(border, 0) : border->low,
 			       border->low, border->high ? border->high - 1 : 0 };
-	bool found = false;
+	uint64_t low, high;
 
-	for (unsigned int i = 0; i < 3 && !found; i++)
-		found = mm__border_of(tree, inside[i], &border->low, &border->high) == border;
-	if (!found)
-		border->low = border->high = 0;
-	/* A root has no parent that bounds it. */
-	if (mm__root(tree) == &border->node)
-		border->recorded = mm__no_bounds;
+	for (unsigned int i = 0; i < 3; i++) {
+		if (mm__border_of(tree, inside[i], &low, &high) == border) {
+			set_keys(tree, border, low, high);
+			return;
+		}
+	}
+	set_keys(tree, border, 0, 0);
 }
 
 static void unlock_leaves(struct mm__vma_tree *tree)
@@ -460,8 +470,11 @@ void mm__vma_edit_also(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 		if (addr[i] >= low && addr[i] < high)
 			continue;
 		border = mm__border_of(edit->tree, addr[i], &low, &high);
-		if (border)
-			mm__border_lock(edit->tree, border);
+		if (!border)
+			return;
+		mm__border_lock(edit->tree, border);
+		/* Since the last edit with the lock, keys may have moved away from it. */
+		set_keys(edit->tree, border, low, high);
 	}
 }
 
