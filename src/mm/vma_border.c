@@ -459,8 +459,9 @@ static void unlock_leaves(struct mm__vma_tree *tree)
 
 void mm__vma_edit_also(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 {
-	/* [BORDER-D] */
-	const uint64_t addr[4] = { start ? start - 1 : 0, start, end - 1, end };
+	/* [BORDER-D]. No key leads beyond UINT64_MAX - 1. */
+	const uint64_t addr[4] = { start ? start - 1 : 0, start, end - 1,
+				   end < UINT64_MAX ? end : end - 1 };
 	uint64_t low = 0, high = 0;
 
 	for (unsigned int i = 0; i < 4; i++) {

@@ -831,3 +831,19 @@ TEST(mm_vma_tree, an_edit_with_the_lock_tells_a_border_node_which_keys_have_gone
 	unmap_in_place(&tree, 0, 65, 3);
 	mm__vma_tree_destroy(&tree);
 }
+
+TEST(mm_vma_tree, a_mapping_may_end_at_the_highest_address)
+{
+	struct mm__vma_tree tree;
+	struct mm__mapping m;
+
+	init(&tree);
+	for (uint64_t i = 100; i; i--)
+		insert(&tree, UINT64_MAX - 10 * i, UINT64_MAX - 10 * i + 10);
+	check_tree(&tree);
+	CHECK(mm__vma_tree_at(&tree, UINT64_MAX - 1, &m));
+	check_mapping(&m, UINT64_MAX - 10, UINT64_MAX, UINT64_MAX - 9);
+	erase_range(&tree, UINT64_MAX - 500, UINT64_MAX, 50);
+	check_tree(&tree);
+	mm__vma_tree_destroy(&tree);
+}
