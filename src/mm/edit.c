@@ -49,14 +49,27 @@ void mm__tree_unlock_prepared(struct mm__thread *thread)
 	mm__room_give_back(thread);
 }
 
+/* An attempt has replaced *tree. Keeps the work that an attempt before has left to be done. */
+static void keep_work(struct mm__vma_edit *tree, const struct mm__vma_edit *before)
+{
+	if (!before->tidy)
+		return;
+	tree->tidy = before->tidy;
+	tree->divides = before->divides;
+}
+
 static bool begin_in_place(struct mm__edit *edit, bool unmaps)
 {
+	struct mm__vma_edit before = edit->tree;
+	bool begun;
+
 	mm__rcu_read_lock();
-	if (mm__vma_edit_in_place(&edit->tree, &edit->thread->mm->vmas, edit->start, edit->end,
-				  edit->thread->number, unmaps))
-		return true;
-	mm__rcu_read_unlock();
-	return false;
+	begun = mm__vma_edit_in_place(&edit->tree, &edit->thread->mm->vmas, edit->start, edit->end,
+				      edit->thread->number, unmaps);
+	keep_work(&edit->tree, &before);
+	if (!begun)
+		mm__rcu_read_unlock();
+	return begun;
 }
 
 /* With the VMA tree lock: widens the bounds that forbid the edit in place, and begins it. */
@@ -297,12 +310,16 @@ static void end_both(struct mm__edit_move *move)
 
 static bool begin_second(struct mm__edit *edit, const struct mm__edit *first, bool unmaps)
 {
+	struct mm__vma_edit before = edit->tree;
+	bool begun;
+
 	mm__rcu_read_lock();
-	if (mm__vma_edit_second(&edit->tree, &first->tree, edit->start, edit->end,
-				edit->thread->number, unmaps))
-		return true;
-	mm__rcu_read_unlock();
-	return false;
+	begun = mm__vma_edit_second(&edit->tree, &first->tree, edit->start, edit->end,
+				    edit->thread->number, unmaps);
+	keep_work(&edit->tree, &before);
+	if (!begun)
+		mm__rcu_read_unlock();
+	return begun;
 }
 
 static bool begin_both(struct mm__edit_move *move, bool up)
@@ -312,7 +329,7 @@ static bool begin_both(struct mm__edit_move *move, bool up)
 
 	move->source = low;
 	move->target = low;
-	high->tree = (struct mm__vma_edit){ .border = NULL };
+	high->tree.widens = high->tree.busy = false;
 	if (!begin_in_place(low, up))
 		return false;
 	if (mm__vma_edit_includes(&low->tree, high->start, high->end, !up))

@@ -555,15 +555,22 @@ static int ranged(struct fault *f, struct mm_siginfo *info)
  * Faults with the whole space held
  */
 
-static bool is_below_stack(const struct fault *f)
+/* What a fault finds that had found no VMA while it held the range of its page. */
+enum place { UNMAPPED, MAPPED, BELOW_STACK };
+
+static enum place look_again(const struct fault *f)
 {
-	struct mm__mapping stack;
-	bool grows;
+	enum place place = UNMAPPED;
+	struct mm__mapping m;
 
 	mm__tree_lock(f->mm);
-	grows = mm__stack_may_grow(f->mm, f->page, &stack);
+	/* Meanwhile another thread may have mapped the page, or grown the stack over it. */
+	if (mm__vma_tree_at(&f->mm->vmas, f->page, &m))
+		place = MAPPED;
+	else if (mm__stack_may_grow(f->mm, f->page, &m))
+		place = BELOW_STACK;
 	mm__tree_unlock(f->mm, f->thread);
-	return grows;
+	return place;
 }
 
 static int coarse(struct fault *f, struct mm_siginfo *info)
@@ -584,9 +591,14 @@ static int serve_with_locks(struct fault *f, uint64_t addr, struct mm_siginfo *i
 {
 	struct mm_siginfo why = { 0, MM_SEGV_MAPERR };
 	enum mm__event served = MM__SERVED_RANGED;
-	int error = ranged(f, &why);
+	enum place place;
+	int error;
 
-	if (error == EFAULT && why.code == MM_SEGV_MAPERR && is_below_stack(f)) {
+	do {
+		error = ranged(f, &why);
+		place = error == EFAULT && why.code == MM_SEGV_MAPERR ? look_again(f) : UNMAPPED;
+	} while (place == MAPPED);
+	if (place == BELOW_STACK) {
 		served = MM__SERVED_COARSE;
 		error = coarse(f, &why);
 	}

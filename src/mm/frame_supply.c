@@ -57,11 +57,15 @@ static void empty_interrupted(struct mm__thread *thread)
 	mm__interrupt_resume_one(thread);
 }
 
-/* Loads a batch from the depot, whose lock is held. */
+/*
+ * Loads a batch from the depot, whose lock is held. Makes new frames before mm__thread_enter(): see
+ * mm__interrupt_await().
+ */
 static bool load_batch(struct mm__thread *thread)
 {
 	bool loaded;
 
+	mm__frames_stock(thread->mm->frames);
 	mm__thread_enter(thread);
 	loaded = mm__frame_cache_load(thread->mm->frames, &thread->cache);
 	mm__thread_leave(thread);

@@ -239,11 +239,10 @@ static void new_chunk(struct mm__frames *pool)
 	}
 }
 
-bool mm__frames_take(struct mm__frames *pool, struct mm__frame_list *list)
+void mm__frames_stock(struct mm__frames *pool)
 {
 	if (!pool->batches)
 		new_chunk(pool);
-	return take_batch(pool, list);
 }
 
 struct mm__frame *mm__frames_take_one(struct mm__frames *pool)
@@ -251,7 +250,8 @@ struct mm__frame *mm__frames_take_one(struct mm__frames *pool)
 	struct mm__frame_list list = { NULL, 0 };
 	struct mm__frame *frame;
 
-	if (!mm__frames_take(pool, &list))
+	mm__frames_stock(pool);
+	if (!take_batch(pool, &list))
 		return NULL;
 	frame = mm__frame_list_take(&list);
 	mm__frames_give(pool, &list);
@@ -260,7 +260,7 @@ struct mm__frame *mm__frames_take_one(struct mm__frames *pool)
 
 bool mm__frame_cache_load(struct mm__frames *pool, struct mm__frame_cache *cache)
 {
-	if (!cache->loaded.head && mm__frames_take(pool, &cache->loaded))
+	if (!cache->loaded.head && take_batch(pool, &cache->loaded))
 		set_count(cache, mm__frame_cache_count(cache) + cache->loaded.count);
 	return cache->loaded.head;
 }

@@ -106,9 +106,12 @@ static inline uint64_t mm__frame_cache_count(const struct mm__frame_cache *cache
 /* The depot's lock. */
 void mm__frames_lock(struct mm__frames *pool);
 void mm__frames_unlock(struct mm__frames *pool);
-/* Takes a batch of free frames, and makes one if there is none. False: none. *list was empty. */
-bool mm__frames_take(struct mm__frames *pool, struct mm__frame_list *list);
-/* Takes one of them, as mm__frame_cache_get(). The depot's lock is held. */
+/*
+ * Makes new frames if the depot, whose lock is held, is empty. The first access to them may take as
+ * long as the system needs to clear a huge page.
+ */
+void mm__frames_stock(struct mm__frames *pool);
+/* Takes a free frame, or a new one, as mm__frame_cache_get(). The depot's lock is held. */
 struct mm__frame *mm__frames_take_one(struct mm__frames *pool);
 /* Makes the list, which may be empty, a batch in the depot. The depot's lock is held. */
 void mm__frames_give(struct mm__frames *pool, struct mm__frame_list *list);

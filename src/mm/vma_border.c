@@ -62,20 +62,30 @@ void mm__border_retire(struct mm__vma_tree *tree, struct border *border)
 	border->dead = true;
 }
 
-/* Finds the keys of the border node by an address that leads to it, for [BORDER-B]. */
-static void set_bounds(const struct mm__vma_tree *tree, struct border *border)
+void mm__border_set_keys(const struct mm__vma_tree *tree, struct border *border, uint64_t low,
+			 uint64_t high)
 {
-	uint64_t inside[3] = { border->node.count ? mm__border_start(border, 0) : border->low,
-			       border->low, border->high ? border->high - 1 : 0 };
-	bool found = false;
-
-	for (unsigned int i = 0; i < 3 && !found; i++)
-		found = mm__border_of(tree, inside[i], &border->low, &border->high) == border;
-	if (!found)
-		border->low = border->high = 0;
+	border->low = low;
+	border->high = high;
 	/* A root has no parent that bounds it. */
 	if (mm__root(tree) == &border->node)
 		border->recorded = mm__no_bounds;
+}
+
+/* Finds the keys of the border node by an address that leads to it. */
+static void find_keys(const struct mm__vma_tree *tree, struct border *border)
+{
+	uint64_t inside[3] = { border->node.count ? mm__border_start(border, 0) : border->low,
+			       border->low, border->high ? border->high - 1 : 0 };
+	uint64_t low, high;
+
+	for (unsigned int i = 0; i < 3; i++) {
+		if (mm__border_of(tree, inside[i], &low, &high) == border) {
+			mm__border_set_keys(tree, border, low, high);
+			return;
+		}
+	}
+	mm__border_set_keys(tree, border, 0, 0);
 }
 
 void mm__border_unlock_all(struct mm__vma_tree *tree)
@@ -85,7 +95,7 @@ void mm__border_unlock_all(struct mm__vma_tree *tree)
 	for (struct border *border = tree->locked; border && tree->reshaped;
 	     border = border->next_locked)
 		if (!border->dead)
-			set_bounds(tree, border);
+			find_keys(tree, border);
 	tree->reshaped = false;
 	mm__rcu_read_lock();
 	while (tree->locked) {

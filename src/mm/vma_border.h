@@ -89,6 +89,10 @@ void mm__border_lock(struct mm__vma_tree *tree, struct border *border);
 /* Whether the writer with the VMA tree lock has the border node locked. */
 bool mm__border_is_locked(const struct mm__vma_tree *tree, const struct border *border);
 
+/* [BORDER-B]: records between which keys the border node lies, which is locked. */
+void mm__border_set_keys(const struct mm__vma_tree *tree, struct border *border, uint64_t low,
+			 uint64_t high);
+
 /* At the end of an edit: unlocks all that are locked, and records between which keys they lie. */
 void mm__border_unlock_all(struct mm__vma_tree *tree);
 

@@ -7,8 +7,9 @@
 
 void mm__vma_edit_also(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 {
-	/* [BORDER-D] */
-	const uint64_t addr[4] = { start ? start - 1 : 0, start, end - 1, end };
+	/* [BORDER-D]. No key leads beyond UINT64_MAX - 1. */
+	const uint64_t addr[4] = { start ? start - 1 : 0, start, end - 1,
+				   end < UINT64_MAX ? end : end - 1 };
 	uint64_t low = 0, high = 0;
 
 	for (unsigned int i = 0; i < 4; i++) {
@@ -18,8 +19,11 @@ void mm__vma_edit_also(struct mm__vma_edit *edit, uint64_t start, uint64_t end)
 		if (addr[i] >= low && addr[i] < high)
 			continue;
 		border = mm__border_of(edit->tree, addr[i], &low, &high);
-		if (border)
-			mm__border_lock(edit->tree, border);
+		if (!border)
+			return;
+		mm__border_lock(edit->tree, border);
+		/* Since the last edit with the lock, keys may have moved away from it. */
+		mm__border_set_keys(edit->tree, border, low, high);
 	}
 }
 

@@ -296,3 +296,41 @@ TEST(mm_border, a_second_edit_in_place_waits_for_no_other_thread)
 	thread_join(thread);
 	uproot();
 }
+
+static void *protect_15(void *mm)
+{
+	CHECK_EQ(mm_mprotect(mm, AT(30), PAGES(1), RW), 0);
+	return NULL;
+}
+
+static struct border *border_at(struct mm *mm, uint64_t addr)
+{
+	uint64_t low, high;
+
+	return mm__border_of(&mm->vmas, addr, &low, &high);
+}
+
+/*
+ * Two threads change a border node in turn. The edit that finds that the border node is to be
+ * divided cannot begin, because it needs wider bounds. Then it begins anew.
+ */
+TEST(mm_border, an_edit_that_begins_twice_divides_a_border_node_that_the_first_attempt_found)
+{
+	struct mm *mm = new_space();
+	struct border *border;
+	uint32_t before;
+
+	for (unsigned int i = 0; i < 40; i++)
+		map(mm, 2 * i, 1, RW);
+	border = border_at(mm, AT(24));
+	CHECK(border == border_at(mm, AT(30)));
+	while (border->strain < MM__STRAIN_SPLIT - MM__STRAIN_STEP) {
+		CHECK_EQ(mm_mprotect(mm, AT(24), PAGES(1), RW), 0);
+		thread_join(thread_start(protect_15, mm));
+	}
+	before = mm__root(&mm->vmas)->count;
+	unmap(mm, 24, 1);
+	CHECK_EQ(mm__root(&mm->vmas)->count, before + 1);
+	CHECK(border_at(mm, AT(24)) != border_at(mm, AT(30)));
+	end_space(mm);
+}

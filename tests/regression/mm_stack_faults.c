@@ -83,6 +83,21 @@ TEST(mm_stack_faults, a_stack_grows_once)
 	end_space(mm);
 }
 
+/* The same, but the first thread has only found no VMA yet. */
+TEST(mm_stack_faults, a_fault_succeeds_where_a_stack_has_grown_meanwhile)
+{
+	struct mm *mm = space_with_stack();
+	struct stepper thread;
+
+	step_start(&thread, write_below, mm);
+	CHECK_EQ(step_to(&thread, AFTER_RANGE), AFTER_RANGE);
+	CHECK_EQ(poke(mm, AT(STACK - 2), 2), 0);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, 0);
+	CHECK_VMAS(mm, "298-302:rw-p");
+	end_space(mm);
+}
+
 static void unmap_below(struct stepper *self)
 {
 	step_ready(self);

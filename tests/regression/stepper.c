@@ -124,6 +124,8 @@ int __real_range_lock(struct range_lock *lock, struct range_hold *range, uint64_
 		      uint64_t end, enum range_mode mode);
 int __wrap_range_lock(struct range_lock *lock, struct range_hold *range, uint64_t start,
 		      uint64_t end, enum range_mode mode);
+void __real_range_unlock(struct range_lock *lock, struct range_hold *range);
+void __wrap_range_unlock(struct range_lock *lock, struct range_hold *range);
 void __real_mm__tlb_flush(struct mm *mm, struct mm__thread *cpu, const struct mm__thread_set *set,
 			  uint64_t start, uint64_t end);
 void __wrap_mm__tlb_flush(struct mm *mm, struct mm__thread *cpu, const struct mm__thread_set *set,
@@ -228,6 +230,12 @@ int __wrap_range_lock(struct range_lock *lock, struct range_hold *range, uint64_
 		stop_at(AT_RANGE_WAIT);
 	}
 	return __real_range_lock(lock, range, start, end, mode);
+}
+
+void __wrap_range_unlock(struct range_lock *lock, struct range_hold *range)
+{
+	__real_range_unlock(lock, range);
+	stop_at(AFTER_RANGE);
 }
 
 void __wrap_mm__tlb_flush(struct mm *mm, struct mm__thread *cpu, const struct mm__thread_set *set,

@@ -52,8 +52,9 @@ enum point {
 	AT_RESUME_WAIT = 0x2000, /* the thread was interrupted, as for a flush of its TLB, and waits
 				    to be resumed */
 	AFTER_ENTRY = 0x4000,    /* the thread has locked an entry, and checked nothing else yet */
-	PAUSED = 0x8000,         /* the thread has called step_pause() */
-	ENDED = 0x10000
+	AFTER_RANGE = 0x8000,    /* the thread has unlocked a range */
+	PAUSED = 0x10000,        /* the thread has called step_pause() */
+	ENDED = 0x20000
 };
 
 struct stepper {

@@ -322,6 +322,13 @@ mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
 mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
   a_stack_does_not_grow_close_to_a_new_mapping "thread.result is 0, not")
 
+# A fault that found no VMA does not look whether there is one by now.
+mmrange_variant(mm_stack_grown_unseen)
+mmrange_variant_change(mm_stack_grown_unseen FILE src/mm/fault.c
+  FROM "while (place == MAPPED);" TO "while (false);")
+mmrange_variant_fails(mm_stack_grown_unseen mm_stack_faults
+  a_fault_succeeds_where_a_stack_has_grown_meanwhile "thread.result is -1, not")
+
 # A fault grows a stack and holds only its own page.
 mmrange_variant(mm_stack_without_write_lock)
 mmrange_variant_change(mm_stack_without_write_lock FILE src/mm/fault.c
@@ -605,13 +612,23 @@ mmrange_variant_fails(mm_border_without_keys mm_border
 mmrange_variant(mm_border_keeps_keys)
 mmrange_variant_change(mm_border_keeps_keys FILE src/mm/vma_border.c
   FROM "		if (!border->dead)
-			set_bounds(tree, border);
+			find_keys(tree, border);
 " TO "		if (!border->dead && !border->high)
-			set_bounds(tree, border);
+			find_keys(tree, border);
 ")
 mmrange_variant_fails(mm_border_keeps_keys mm_border
   a_border_node_knows_that_a_key_has_moved_into_it
   "!mm__vma_edit_in_place(&edit, &tree, 170, 180, 1, false)")
+
+# An edit that begins anew forgets what its first attempt left to be done.
+mmrange_variant(mm_border_forgets_division)
+mmrange_variant_change(mm_border_forgets_division FILE src/mm/edit.c
+  FROM "	if (!before->tidy)
+" TO "	if (true)
+")
+mmrange_variant_fails(mm_border_forgets_division mm_border
+  an_edit_that_begins_twice_divides_a_border_node_that_the_first_attempt_found
+  "mm__root(&mm->vmas)->count is")
 
 # A thread waits for a second border node with a first one locked.
 mmrange_variant(mm_border_waits_for_second)

@@ -805,3 +805,44 @@ TEST(mm_vma_tree, an_erasure_that_joins_border_nodes_records_their_bounds_above)
 	CHECK_EQ(addr, 5600);
 	mm__vma_tree_destroy(&tree);
 }
+
+/*
+ * A border node becomes the root when an edit elsewhere removes all others, which does not lock it.
+ */
+TEST(mm_vma_tree, an_edit_with_the_lock_tells_a_border_node_which_keys_have_gone)
+{
+	struct mm__vma_tree tree;
+
+	init(&tree);
+	for (uint64_t i = 0; i < 10; i++)
+		insert(&tree, i * 10, i * 10 + 5);
+	tidy(&tree, 58, true, 1);
+	tidy(&tree, 28, true, 2);
+	CHECK_EQ(tree.levels, 2);
+	erase_range(&tree, 30, 95, 7);
+	CHECK_EQ(tree.levels, 1);
+	CHECK(!begin_in_place(&tree, 60, 65, false));
+	insert(&tree, 60, 65);
+	erase(&tree, 10);
+	check_tree(&tree);
+	CHECK(begin_in_place(&tree, 80, 85, false));
+	end_in_place();
+	unmap_in_place(&tree, 0, 65, 3);
+	mm__vma_tree_destroy(&tree);
+}
+
+TEST(mm_vma_tree, a_mapping_may_end_at_the_highest_address)
+{
+	struct mm__vma_tree tree;
+	struct mm__mapping m;
+
+	init(&tree);
+	for (uint64_t i = 100; i; i--)
+		insert(&tree, UINT64_MAX - 10 * i, UINT64_MAX - 10 * i + 10);
+	check_tree(&tree);
+	CHECK(mm__vma_tree_at(&tree, UINT64_MAX - 1, &m));
+	check_mapping(&m, UINT64_MAX - 10, UINT64_MAX, UINT64_MAX - 9);
+	erase_range(&tree, UINT64_MAX - 500, UINT64_MAX, 50);
+	check_tree(&tree);
+	mm__vma_tree_destroy(&tree);
+}
