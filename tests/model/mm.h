@@ -24,10 +24,6 @@
 
 /* What the checker's headers lack; nothing of it is called. */
 #ifdef MODEL_GENMC
-#define PTHREAD_ONCE_INIT 0
-typedef int pthread_once_t;
-typedef int pthread_rwlock_t;
-
 void *calloc(size_t count, size_t size);
 void *realloc(void *memory, size_t size);
 void *pthread_getspecific(pthread_key_t key);

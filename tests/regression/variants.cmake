@@ -152,7 +152,7 @@ mmrange_variant_change(mm_tables_end_in_use FILE src/mm/page_table.c
 " TO "	return true;
 ")
 mmrange_variant_fails(mm_tables_end_in_use mm_stale_table
-  a_table_is_not_taken_out_while_a_fault_fills_it "awaited is 0, not")
+  a_table_is_not_taken_out_while_a_fault_fills_it "step_to(&dropper, AT_ENTRY_WAIT) is")
 
 mmrange_variant(mm_tables_stay_dead)
 mmrange_variant_change(mm_tables_stay_dead FILE src/mm/page_table.c
