@@ -26,15 +26,11 @@ static void unmap_page(struct stepper *self)
 /* There is only one frame, so a frame that is freed too early is used again at once. */
 TEST(mm_stale_tlb, a_frame_is_not_freed_while_a_thread_reads_it)
 {
-	struct mm_attr attr;
 	struct stepper unmapper;
 	struct stepper reader;
-	struct mm *mm;
+	struct mm *mm = new_space_of_pages(1);
 	int error;
 
-	mm_attr_init(&attr);
-	attr.max_pages = 1;
-	mm = new_space_with(&attr);
 	map(mm, 0, 1, RW);
 	map(mm, 20, 1, RW);
 	step_start(&reader, read_again, mm);

@@ -10,11 +10,8 @@ static struct mm__frame *taken[5000];
 
 static void create(uint64_t max_pages)
 {
-	struct mm_attr attr;
 
-	mm_attr_init(&attr);
-	attr.max_pages = max_pages;
-	mm = new_space_with(&attr);
+	mm = new_space_of_pages(max_pages);
 }
 
 static bool all_zero(const struct mm__frame *frame)
