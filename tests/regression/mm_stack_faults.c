@@ -123,7 +123,7 @@ TEST(mm_stack_faults, a_fault_in_a_stack_goes_on_while_it_grows)
 	struct mm *mm = space_with_stack();
 	struct stepper thread;
 
-	fill_leaf(mm);
+	fill_border(mm);
 	step_start(&thread, write_in_stack, mm);
 	CHECK_EQ(step_to(&thread, AT_VMA), AT_VMA);
 	watch_free(atomic_load(&mm->vmas.root));

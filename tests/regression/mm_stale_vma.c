@@ -45,7 +45,7 @@ TEST(mm_stale_vma, the_tree_of_vmas_is_not_freed_while_a_fault_is_in_it)
 	struct mm *mm = space_with_table();
 	struct stepper thread;
 
-	fill_leaf(mm);
+	fill_border(mm);
 	start_write_fault(&thread, mm, AT_VMA);
 	watch_free(atomic_load(&mm->vmas.root));
 	/* The border node is full. */

@@ -174,7 +174,7 @@ void __real_mm__vma_drop(struct mm__garbage *garbage);
 void __wrap_mm__vma_drop(struct mm__garbage *garbage);
 
 /* A thread that others may have to interrupt must not wait for a thread that interrupts it. */
-static void check_stoppable(void)
+static void check_interruptible(void)
 {
 	if (self && self->mm_thread && atomic_load(&self->mm_thread->busy))
 		test_fail(__FILE__, __LINE__, "a thread waits that may have to be interrupted");
@@ -205,7 +205,7 @@ bool __wrap_mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr, st
 
 void __wrap_mm__table_lock_wait(struct mm__table_lock *lock)
 {
-	check_stoppable();
+	check_interruptible();
 	__real_mm__table_lock_wait(lock);
 }
 
@@ -222,7 +222,7 @@ bool __wrap_mm__entry_lock_try(_Atomic(uint64_t) *entry, uint64_t seen)
 
 void __wrap_mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters)
 {
-	check_stoppable();
+	check_interruptible();
 	stop_at(AT_ENTRY_WAIT);
 	__real_mm__entry_lock_wait(entry, waiters);
 }
@@ -248,7 +248,7 @@ struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache)
 int __wrap_range_lock(struct range_lock *lock, struct range_hold *range, uint64_t start,
 		      uint64_t end, enum range_mode mode)
 {
-	check_stoppable();
+	check_interruptible();
 	stop_at(AT_RANGE_LOCK);
 	if (self && self->points & AT_RANGE_WAIT) {
 		if (!range_trylock(lock, range, start, end, mode))
@@ -282,7 +282,7 @@ void __wrap_mm__pages_move(struct mm *mm, struct mm__thread *thread, uint64_t fr
 
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 {
-	check_stoppable();
+	check_interruptible();
 	return __real_pthread_mutex_lock(mutex);
 }
 
@@ -339,7 +339,7 @@ void __wrap_mm__vma_drop(struct mm__garbage *garbage)
 	__real_mm__vma_drop(garbage);
 }
 
-void fill_leaf(struct mm *mm)
+void fill_border(struct mm *mm)
 {
 	for (unsigned int page = 1000; mm__root(&mm->vmas)->count < BORDER_SLOTS - 1; page += 2)
 		map(mm, page, 1, RW);

@@ -121,7 +121,7 @@ void watch_free(const void *memory);
 bool was_freed(void);
 
 /* Fills the one border node of the tree, so that the next change replaces it by a copy. */
-void fill_leaf(struct mm *mm);
+void fill_border(struct mm *mm);
 
 /* mm_fault(): returns 0, or the reason, negated. */
 static inline int touch(struct mm *mm, uint64_t addr, int access)

@@ -204,14 +204,14 @@ mmrange_variant_fails(mm_munmap_flushes_late mm_stale_tlb
   "a page is freed that a thread can still reach")
 
 # A flush does not wait for a thread that may be using a translation.
-mmrange_variant(mm_without_stopping)
-mmrange_variant_change(mm_without_stopping FILE src/mm/interrupt.c
+mmrange_variant(mm_without_interruption)
+mmrange_variant_change(mm_without_interruption FILE src/mm/interrupt.c
   FROM "	while (atomic_load_explicit(&thread->busy, memory_order_acquire))
 		mm__backoff(&backoff);
 " TO "	(void)thread;
 	(void)backoff;
 ")
-mmrange_variant_fails(mm_without_stopping mm_stale_tlb
+mmrange_variant_fails(mm_without_interruption mm_stale_tlb
   a_flush_waits_until_a_thread_can_be_interrupted "step_to(&unmapper, AT_YIELD) is")
 
 mmrange_variant(mm_munmap_without_flush)
@@ -297,8 +297,8 @@ mmrange_variant_fails(mm_commit_fills_late mm_stale_tlb
   a_fault_fills_the_tlb_before_others_can_flush_it "reader.result is 0, not")
 
 # A thread waits for an entry while other threads cannot interrupt it.
-mmrange_variant(mm_waits_unstoppable)
-mmrange_variant_change(mm_waits_unstoppable FILE src/mm/fault.c
+mmrange_variant(mm_waits_uninterruptible)
+mmrange_variant_change(mm_waits_uninterruptible FILE src/mm/fault.c
   FROM "	mm__entry_await(f->table, f->page);
 	result = serve(f);
 " TO "	mm__thread_enter(f->thread);
@@ -306,7 +306,7 @@ mmrange_variant_change(mm_waits_unstoppable FILE src/mm/fault.c
 	mm__thread_leave(f->thread);
 	result = serve(f);
 ")
-mmrange_variant_fails(mm_waits_unstoppable mm_stale_tlb
+mmrange_variant_fails(mm_waits_uninterruptible mm_stale_tlb
   a_flush_does_not_wait_for_a_thread_that_waits_for_an_entry "a thread waits that may have to be interrupted")
 
 # A fault does not check again whether the stack may grow, once it holds the whole space.
@@ -622,7 +622,7 @@ mmrange_variant_change(mm_border_waits_for_second FILE src/mm/vma_border.c
 " TO "	mm__table_lock_take(&border->lock);
 ")
 mmrange_variant_fails(mm_border_waits_for_second mm_border
-  a_second_edit_in_place_waits_for_no_other_thread "!is_waited_for(leaf)")
+  a_second_edit_in_place_waits_for_no_other_thread "!is_waited_for(border)")
 
 mmrange_variant(mm_border_without_bounds)
 mmrange_variant_change(mm_border_without_bounds FILE src/mm/vma_border.c

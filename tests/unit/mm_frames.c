@@ -26,11 +26,11 @@ static bool all_zero(const struct mm__frame *frame)
 
 static struct mm__frame *alloc(void)
 {
-	struct mm__thread *cpu = mm__this_thread(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	struct mm__frame *frame;
 
-	while (!(frame = mm__thread_frame(cpu)))
-		if (mm__thread_refill(cpu))
+	while (!(frame = mm__thread_frame(thread)))
+		if (mm__thread_refill(thread))
 			return NULL;
 	return frame;
 }

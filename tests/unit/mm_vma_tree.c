@@ -302,16 +302,16 @@ TEST(mm_vma_tree, preloading_stocks_the_whole_reserve)
 
 	init(&tree);
 	for (uint64_t i = 0; i < 1000; i++) {
-		unsigned int leaves, inners;
+		unsigned int borders, interiors;
 
 		mm__vma_tree_preload(&tree, &needs, &spares);
 		mm__vma_tree_stock(&tree, &spares);
 		CHECK(!spares.first[0] && !spares.first[1]);
-		leaves = tree.spares.count[0];
-		inners = tree.spares.count[1];
+		borders = tree.spares.count[0];
+		interiors = tree.spares.count[1];
 		begin_changes(&tree, 3, i * 3, i * 3 + 3);
-		CHECK_EQ(tree.spares.count[0], leaves);
-		CHECK_EQ(tree.spares.count[1], inners);
+		CHECK_EQ(tree.spares.count[0], borders);
+		CHECK_EQ(tree.spares.count[1], interiors);
 		for (uint64_t j = 0; j < 3; j++)
 			mm__vma_tree_insert(
 				&edit, &(struct mm__mapping){ i * 3 + j, i * 3 + j + 1, NULL });
