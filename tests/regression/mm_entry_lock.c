@@ -31,8 +31,8 @@ TEST(mm_entry_lock, a_thread_that_waits_is_woken)
 
 static void *look(void *arg)
 {
-	mm__entry_lock_wait(&entry, &waiters);
-	return arg;
+	mm__entry_lock_wait(arg, &waiters);
+	return NULL;
 }
 
 /* A thread that only waits until the entry is unlocked wakes no other thread. */
@@ -43,7 +43,7 @@ TEST(mm_entry_lock, all_that_wait_are_woken)
 	watch_parking(&lock);
 	lock_entry();
 	for (unsigned int i = 0; i < THREADS; i++)
-		threads[i] = thread_start(look, NULL);
+		threads[i] = thread_start(look, &entry);
 	AWAIT(atomic_load(&park_sleeps) == THREADS);
 	unlock_entry();
 	CHECK_EQ(atomic_load(&park_woke_all), true);
@@ -68,6 +68,36 @@ TEST(mm_entry_lock, a_thread_that_waits_for_another_entry_continues_to_wait)
 	unlock_entry();
 	thread_join(thread);
 	CHECK_EQ(lock.sum, 1);
+}
+
+/*
+ * A thread waits for each of the entries in turn. Another thread, which the test plays, waits for
+ * other entries all the time. Entry 2 is not locked.
+ */
+TEST(mm_entry_lock, dropping_many_entries_empties_each_and_wakes_all_that_wait)
+{
+	static const uint16_t locked[] = { 1, 3, 6 };
+	static _Atomic(uint64_t) entries[8] = { [2] = MM_PAGE_SIZE };
+
+	for (unsigned int i = 0; i < 3; i++) {
+		struct parking_lock waited = { &entries[locked[i]], &waiters, NULL, NULL, 0 };
+		pthread_t thread;
+
+		for (unsigned int k = 0; k < 3; k++)
+			atomic_store(&entries[locked[k]], MM_PAGE_SIZE | MM__BUSY);
+		watch_parking(&waited);
+		atomic_store(&waiters, 1);
+		thread = thread_start(look, waited.word);
+		AWAIT(atomic_load(&park_sleeps));
+		mm__entry_lock_drop_all(entries, locked, 3, &waiters);
+		for (unsigned int k = 0; k < 3; k++)
+			CHECK_EQ(atomic_load(&entries[locked[k]]), 0);
+		CHECK_EQ(atomic_load(&entries[2]), MM_PAGE_SIZE);
+		CHECK_EQ(atomic_load(&park_wakes), 1);
+		thread_join(thread);
+		CHECK_EQ(atomic_load(&waiters), 1);
+	}
+	atomic_store(&waiters, 0);
 }
 
 TEST(mm_entry_lock, no_thread_is_woken_where_none_waits)

@@ -382,6 +382,55 @@ mmrange_variant_change(mm_entry_lock_wakes_one FILE src/mm/entry_lock.c
 mmrange_variant_fails(mm_entry_lock_wakes_one mm_entry_lock
   all_that_wait_are_woken "atomic_load(&park_woke_all) is 0, not")
 
+# A thread that drops many entries at once forgets the last one, or wakes only the waiters of the first.
+mmrange_variant(mm_entry_lock_keeps_last)
+mmrange_variant_change(mm_entry_lock_keeps_last FILE src/mm/entry_lock.c
+  FROM "i < n; i++)" TO "i + 1 < n; i++)")
+mmrange_variant_fails(mm_entry_lock_keeps_last mm_entry_lock
+  dropping_many_entries_empties_each_and_wakes_all_that_wait "atomic_load(&entries[locked[k]]) is 4160, not")
+
+mmrange_variant(mm_entry_lock_wakes_first)
+mmrange_variant_change(mm_entry_lock_wakes_first FILE src/mm/entry_lock.c
+  FROM "i < n && atomic_load_explicit" TO "i < 1 && atomic_load_explicit")
+mmrange_variant_fails(mm_entry_lock_wakes_first mm_entry_lock
+  dropping_many_entries_empties_each_and_wakes_all_that_wait "atomic_load(&park_wakes) is 0, not")
+
+# A thread that finds a page in a table leaves no hint, or takes the hint for a page.
+mmrange_variant(mm_table_without_hint)
+mmrange_variant_change(mm_table_without_hint FILE src/mm/page_table.c
+  FROM "			atomic_store_explicit(&table->filled, i, memory_order_relaxed);
+" TO "")
+mmrange_variant_fails(mm_table_without_hint mm_page_table
+  a_table_that_was_found_in_use_is_freed_once_it_is_empty "atomic_load(&table->filled) is 0, not")
+
+mmrange_variant(mm_table_trusts_hint)
+mmrange_variant_change(mm_table_trusts_hint FILE src/mm/page_table.c
+  FROM "	if (is_filled(table, i))
+" TO "	if (i)
+")
+mmrange_variant_fails(mm_table_trusts_hint mm_page_table
+  a_table_that_was_found_in_use_is_freed_once_it_is_empty "stats_of(mm).tables is 4, not")
+
+# A thread that skips a line of empty entries also skips the entry behind it: a table is taken out with
+# its page, or a page stays.
+mmrange_variant(mm_table_skips_too_much)
+mmrange_variant_change(mm_table_skips_too_much FILE src/mm/page_table.c
+  FROM "			i += MM__LINE_ENTRIES - 1;
+		} else if" TO "			i += MM__LINE_ENTRIES;
+		} else if")
+mmrange_variant_change(mm_table_skips_too_much FILE src/mm/page_table.c
+  FROM "			i += MM__LINE_ENTRIES - 1;
+		else if" TO "			i += MM__LINE_ENTRIES;
+		else if")
+mmrange_variant_fails(mm_table_skips_too_much mm_page_table
+  a_table_with_one_page_in_any_place_is_not_freed "present is 0, not")
+
+mmrange_variant(mm_zap_skips_too_much)
+mmrange_variant_change(mm_zap_skips_too_much FILE src/mm/pages.c
+  FROM "addr += LINE - MM_PAGE_SIZE;" TO "addr += LINE;")
+mmrange_variant_fails(mm_zap_skips_too_much mm_page_table
+  a_page_in_any_place_beside_empty_lines_is_taken_out "stats_of(mm).pages is 1, not")
+
 # Variants that the random test of everything must detect, by whichever check fails first.
 function(mmrange_variant_is_found name)
   mmrange_variant_fails(${name} mm_everything agrees_with_the_model "" "")
@@ -630,6 +679,30 @@ mmrange_variant_change(mm_border_without_bounds FILE src/mm/vma_border.c
 mmrange_variant_fails(mm_border_without_bounds mm_border
   an_edit_in_place_does_not_make_gaps_that_a_search_would_miss
   "!mm__vma_edit_in_place(&edit, &tree, 110, 130, 1, true)")
+
+# Bounds of border nodes become too narrow: a search that narrows the bounds of one node leaves those above it
+# as they are; a mapping at address 0 counts as one without an end; an erasure that joins border nodes leaves
+# the bounds above them as they are.
+mmrange_variant(mm_bounds_narrowed_below)
+mmrange_variant_change(mm_bounds_narrowed_below FILE src/mm/vma_gap.c
+  FROM "if (!found || s->tightened)" TO "if (!found)")
+mmrange_variant_fails(mm_bounds_narrowed_below mm_vma_tree
+  a_search_that_narrows_bounds_leaves_none_above_too_narrow
+  "the greatest gap of a subtree is wrong")
+
+mmrange_variant(mm_bounds_at_address_0)
+mmrange_variant_change(mm_bounds_at_address_0 FILE src/mm/vma_border.c
+  FROM "(stretch.hi && stretch.hi >= border->recorded.hi)" TO "stretch.hi >= border->recorded.hi")
+mmrange_variant_fails(mm_bounds_at_address_0 mm_vma_tree
+  bounds_of_a_mapping_at_address_0_become_wider_when_it_goes
+  "!begin_in_place(&tree, 0, 9, true)")
+
+mmrange_variant(mm_bounds_joined_below)
+mmrange_variant_change(mm_bounds_joined_below FILE src/mm/vma_erase.c
+  FROM "path.owned < 2 ? path.owned : 2" TO "path.owned")
+mmrange_variant_fails(mm_bounds_joined_below mm_vma_tree
+  an_erasure_that_joins_border_nodes_records_their_bounds_above
+  "the greatest gap of a subtree is wrong")
 
 # mm_brk() looks at the end of the heap, or at the VMA that follows it, before it holds the range, and not again.
 mmrange_variant(mm_brk_without_recheck)
