@@ -89,7 +89,7 @@ static struct mm__remembered *find_slot(struct mm__remembered *slots, unsigned i
 }
 
 /* With the attach lock: makes room for one more entry. */
-static bool rebuild(struct mm__os_thread *os_thread)
+static bool rebuild_table(struct mm__os_thread *os_thread)
 {
 	struct mm__remembered *slots;
 	unsigned int bits = 3;
@@ -168,7 +168,7 @@ static bool begin_thread(void)
  */
 
 /* Doubles the numbers, up to MAX_THREADS. False: no memory, or there are MAX_THREADS already. */
-static bool grow(struct mm__threads *threads)
+static bool add_numbers(struct mm__threads *threads)
 {
 	uint32_t size = threads->size ? 2 * threads->size : MM__THREADS_IN_FIRST;
 	unsigned int part = mm__thread_part(threads->size + 1);
@@ -195,7 +195,7 @@ static bool grow(struct mm__threads *threads)
 	return true;
 }
 
-/* All zero, as after clear(). */
+/* All zero, as after clear_state(). */
 static struct mm__thread *new_thread(struct mm *mm, uint32_t number)
 {
 	struct mm__thread *thread = mm__allocate(_Alignof(struct mm__thread), sizeof(*thread));
@@ -212,7 +212,7 @@ static struct mm__thread *new_thread(struct mm *mm, uint32_t number)
 	return thread;
 }
 
-static void publish(struct mm__threads *threads, struct mm__thread *thread)
+static void publish_state(struct mm__threads *threads, struct mm__thread *thread)
 {
 	unsigned int part = mm__thread_part(thread->number);
 	/* relaxed: it changes only under the lock */
@@ -234,14 +234,14 @@ static struct mm__thread *find_free(struct mm *mm)
 	struct mm__thread *thread;
 	uint32_t number;
 
-	if (!threads->nr_free && !grow(threads))
+	if (!threads->nr_free && !add_numbers(threads))
 		return NULL;
 	number = threads->free_numbers[threads->nr_free - 1];
 	thread = mm__thread_of(threads, number);
 	if (!thread) {
 		thread = new_thread(mm, number);
 		if (thread)
-			publish(threads, thread);
+			publish_state(threads, thread);
 	}
 	return thread;
 }
@@ -311,11 +311,11 @@ static struct mm__thread *make_thread(struct mm__os_thread *os_thread, struct mm
 	return thread;
 }
 
-static struct mm__thread *attach(struct mm *mm, uint64_t id)
+static struct mm__thread *attach_thread(struct mm *mm, uint64_t id)
 {
 	struct mm__thread *thread;
 
-	if (!begin_thread() || (!has_room(self) && !rebuild(self)))
+	if (!begin_thread() || (!has_room(self) && !rebuild_table(self)))
 		return NULL;
 	thread = make_thread(self, mm);
 	if (thread) {
@@ -336,7 +336,7 @@ struct mm__thread *mm__thread_attach(struct mm *mm, uint64_t id)
 	if (!thread) {
 		mm__check_copy(mm);
 		mm__attach_lock();
-		thread = attach(mm, id);
+		thread = attach_thread(mm, id);
 		mm__attach_unlock();
 	}
 	if (thread)
@@ -402,7 +402,7 @@ static void unlink_thread(struct mm__thread *thread)
  * Clears the fields of the thread that has ended, for the next thread. Takes the interrupt lock,
  * because other threads may be flushing this TLB.
  */
-static void clear(struct mm__thread *thread)
+static void clear_state(struct mm__thread *thread)
 {
 	const size_t first = offsetof(struct mm__thread, fenced_entries);
 
@@ -418,7 +418,7 @@ static void give_back(struct mm__thread *thread)
 	mm__mutex_lock(&threads->lock, MM__ORDER_THREADS);
 	for (unsigned int i = 0; i < MM__NR_EVENTS; i++)
 		threads->past[i] += atomic_load_explicit(&thread->events[i], memory_order_relaxed);
-	clear(thread);
+	clear_state(thread);
 	thread->used = false;
 	threads->free_numbers[threads->nr_free++] = (uint16_t)thread->number;
 	mm__mutex_unlock(&threads->lock, MM__ORDER_THREADS);

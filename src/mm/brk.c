@@ -60,7 +60,7 @@ uint64_t mm__brk(const struct mm *mm)
  * These two functions are called in an edit, and return whether they changed the heap.
  */
 
-static bool grow(struct mm__edit *edit, uint64_t old_end, uint64_t new_end)
+static bool grow_heap(struct mm__edit *edit, uint64_t old_end, uint64_t new_end)
 {
 	if (!mm__room_for_vmas(edit->thread, 0) || mm__edit_reserve(edit, 0, 1))
 		return false;
@@ -68,7 +68,7 @@ static bool grow(struct mm__edit *edit, uint64_t old_end, uint64_t new_end)
 	return true;
 }
 
-static bool shrink(struct mm__edit *edit, struct mm__cut *cut)
+static bool shrink_heap(struct mm__edit *edit, struct mm__cut *cut)
 {
 	return !mm__range_free(edit, cut->start, cut->end) && !mm__vmas_remove(edit, cut);
 }
@@ -110,12 +110,13 @@ static bool begin_edit(struct mm__edit *edit, struct mm__thread *thread, uint64_
  * The ends are those of whole pages. Linux keeps a page free behind the heap, and the gap of a
  * stack.
  */
-static bool resize(struct mm__edit *edit, uint64_t old_end, uint64_t new_end, struct mm__cut *cut)
+static bool resize_heap(struct mm__edit *edit, uint64_t old_end, uint64_t new_end,
+			struct mm__cut *cut)
 {
 	if (new_end < old_end)
-		return shrink(edit, cut);
+		return shrink_heap(edit, cut);
 	return mm__place_still_free(edit, old_end, new_end + MM_PAGE_SIZE) &&
-	       grow(edit, old_end, new_end);
+	       grow_heap(edit, old_end, new_end);
 }
 
 /* [BRK-B]: the caller holds the range between the two ends. */
@@ -137,7 +138,7 @@ static int move_held(struct mm__thread *thread, uint64_t old, uint64_t brk, uint
 	if (mm__brk(mm) != old) {
 		mm__vmas_keep(&cut);
 		error = EAGAIN;
-	} else if (may_grow && resize(&edit, old_end, new_end, &cut)) {
+	} else if (may_grow && resize_heap(&edit, old_end, new_end, &cut)) {
 		/* release [BRK-W]: pairs with [BRK-R] */
 		atomic_store_explicit(&mm->brk, brk, memory_order_release);
 		moved = true;

@@ -73,7 +73,7 @@ static bool begin_in_place(struct mm__edit *edit, bool unmaps)
 }
 
 /* With the VMA tree lock: widens the bounds that forbid the edit in place, and begins it. */
-static bool widen(struct mm__edit *edit)
+static bool widen_bounds(struct mm__edit *edit)
 {
 	mm__vma_tree_widen(&edit->thread->mm->vmas, edit->start, edit->end);
 	return begin_in_place(edit, true);
@@ -85,7 +85,7 @@ static bool lock_and_widen(struct mm__edit *edit)
 	bool begun;
 
 	mm__tree_lock(mm);
-	begun = widen(edit);
+	begun = widen_bounds(edit);
 	mm__tree_unlock(mm, edit->thread);
 	return begun;
 }
@@ -103,7 +103,8 @@ static void lock_and_begin(struct mm__edit *edit)
 	begin_with_lock(edit);
 }
 
-static void init(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end)
+static void init_edit(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
+		      uint64_t end)
 {
 	*edit = (struct mm__edit){ .thread = thread, .start = start, .end = end };
 }
@@ -111,7 +112,7 @@ static void init(struct mm__edit *edit, struct mm__thread *thread, uint64_t star
 bool mm__edit_in_place(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
 		       uint64_t end, bool unmaps)
 {
-	init(edit, thread, start, end);
+	init_edit(edit, thread, start, end);
 	mm__room_claim(thread);
 	if (begin_in_place(edit, unmaps))
 		return true;
@@ -121,14 +122,14 @@ bool mm__edit_in_place(struct mm__edit *edit, struct mm__thread *thread, uint64_
 
 void mm__edit_locked(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end)
 {
-	init(edit, thread, start, end);
+	init_edit(edit, thread, start, end);
 	lock_and_begin(edit);
 }
 
 void mm__edit_begin(struct mm__edit *edit, struct mm__thread *thread, uint64_t start, uint64_t end,
 		    bool unmaps)
 {
-	init(edit, thread, start, end);
+	init_edit(edit, thread, start, end);
 	mm__room_claim(thread);
 	if (!begin_in_place(edit, unmaps) && !(edit->tree.widens && lock_and_widen(edit)))
 		lock_and_begin(edit);
@@ -137,8 +138,8 @@ void mm__edit_begin(struct mm__edit *edit, struct mm__thread *thread, uint64_t s
 void mm__edit_in_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
 			   uint64_t end, bool unmaps)
 {
-	init(edit, thread, start, end);
-	if (begin_in_place(edit, unmaps) || (edit->tree.widens && widen(edit)))
+	init_edit(edit, thread, start, end);
+	if (begin_in_place(edit, unmaps) || (edit->tree.widens && widen_bounds(edit)))
 		mm__tree_unlock(thread->mm, thread);
 	else
 		begin_with_lock(edit);
@@ -147,7 +148,7 @@ void mm__edit_in_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uin
 void mm__edit_with_tree_lock(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
 			     uint64_t end)
 {
-	init(edit, thread, start, end);
+	init_edit(edit, thread, start, end);
 	begin_with_lock(edit);
 }
 
@@ -199,7 +200,7 @@ int mm__edit_reserve_ends(struct mm__edit *edit, struct mm__vma_budget *nodes)
  * Ending an edit
  */
 
-static struct mm__garbage *unlock(struct mm__edit *edit)
+static struct mm__garbage *unlock_tree(struct mm__edit *edit)
 {
 	struct mm *mm = edit->thread->mm;
 	struct mm__garbage *nodes;
@@ -218,7 +219,7 @@ void mm__edit_end_refilled(struct mm__edit *edit, struct mm__vma_budget *nodes)
 	int error;
 
 	mm__vma_edit_end(&edit->tree);
-	retired = unlock(edit);
+	retired = unlock_tree(edit);
 	mm__room_give_back(thread);
 	mm__rcu_wait();
 	mm__tree_lock(mm);
@@ -231,19 +232,19 @@ void mm__edit_end_refilled(struct mm__edit *edit, struct mm__vma_budget *nodes)
 }
 
 /* If there is no memory, a later edit tidies. */
-static void tidy(struct mm__thread *thread, const struct mm__vma_edit *tree)
+static void tidy_tree(struct mm__thread *thread, const struct mm__vma_edit *tree)
 {
 	struct mm__vma_needs needs = { .now = MM__TIDY_CHANGES };
 	struct mm__edit edit;
 	struct mm__garbage *nodes;
 
-	init(&edit, thread, tree->tidy, tree->tidy + 1);
+	init_edit(&edit, thread, tree->tidy, tree->tidy + 1);
 	lock_prepared(thread->mm, &needs);
 	begin_with_lock(&edit);
 	if (!mm__vma_tree_reserve(&thread->mm->vmas, &edit.nodes, &needs))
 		mm__vma_tree_tidy(&edit.tree, tree->tidy, tree->divides, mmrange__now());
 	mm__vma_edit_end(&edit.tree);
-	nodes = unlock(&edit);
+	nodes = unlock_tree(&edit);
 	mm__rcu_free(nodes);
 }
 
@@ -258,13 +259,13 @@ void mm__divide_border(struct mm__thread *thread)
 	tree.tidy = mm__vma_tree_key_beside(&thread->mm->vmas, thread->look.addr, thread->number);
 	mm__rcu_read_unlock();
 	if (tree.tidy)
-		tidy(thread, &tree);
+		tidy_tree(thread, &tree);
 }
 
 static void tidy_after(struct mm__edit *edit)
 {
 	if (edit->tree.tidy)
-		tidy(edit->thread, &edit->tree);
+		tidy_tree(edit->thread, &edit->tree);
 }
 
 struct mm__garbage *mm__edit_end_removed(struct mm__edit *edit)
@@ -274,7 +275,7 @@ struct mm__garbage *mm__edit_end_removed(struct mm__edit *edit)
 
 	mm__vma_edit_end(&edit->tree);
 	if (edit->locked)
-		nodes = unlock(edit);
+		nodes = unlock_tree(edit);
 	if (in_place)
 		mm__rcu_read_unlock();
 	mm__room_give_back(edit->thread);
@@ -365,8 +366,8 @@ bool mm__edit_move_in_place(struct mm__edit_move *move, struct mm__thread *threa
 {
 	bool up = from < to;
 
-	init(&move->low, thread, up ? from : to, up ? from_end : to_end);
-	init(&move->high, thread, up ? to : from, up ? to_end : from_end);
+	init_edit(&move->low, thread, up ? from : to, up ? from_end : to_end);
+	init_edit(&move->high, thread, up ? to : from, up ? to_end : from_end);
 	mm__room_claim(thread);
 	for (unsigned int tries = MOVE_TRIES; tries; tries--) {
 		if (begin_both(move, up))

@@ -58,7 +58,7 @@ static inline void mm__edit_also(struct mm__edit *edit, uint64_t start, uint64_t
 void mm__edit_pause(struct mm__edit *edit);
 
 /*
- * Reserves memory for so many cuts, and for so many calls of mm__vmas_put...() or settled VMAs.
+ * Reserves memory for so many cuts, and for so many calls of mm__vmas_put...() or merges.
  * Returns 0; or ENOMEM, with nothing reserved. An edit may call it once.
  */
 int mm__edit_reserve(struct mm__edit *edit, unsigned int cuts, unsigned int puts);

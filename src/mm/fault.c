@@ -81,7 +81,7 @@ static int may_commit(const struct fault *f)
  * the new entry into its own TLB before it unlocks the entry. So other threads can change the
  * entry, and interrupt this thread, only afterwards.
  */
-static int commit(struct fault *f, uint64_t entry)
+static int commit_entry(struct fault *f, uint64_t entry)
 {
 	struct mm__thread_set set = { .all = false };
 	int result;
@@ -104,9 +104,9 @@ static int commit(struct fault *f, uint64_t entry)
 
 /*
  * The entry allows the access. The fault only marks it as one that this thread may have in its TLB.
- * A private copy of a page of a file goes into the TLB here, see walk().
+ * A private copy of a page of a file goes into the TLB here, see walk_table().
  */
-static int claim(struct fault *f)
+static int claim_entry(struct fault *f)
 {
 	uint32_t owner = mm__entry_owner(f->seen);
 	uint32_t self = f->thread->number;
@@ -114,9 +114,10 @@ static int claim(struct fault *f)
 	int result = 0;
 
 	if (!mine)
-		result = commit(f, mm__entry_with_owner(f->seen, owner ? MM__MANY_THREADS : self));
+		result = commit_entry(
+			f, mm__entry_with_owner(f->seen, owner ? MM__MANY_THREADS : self));
 	else if (f->seen & MM__COPY)
-		result = commit(f, f->seen);
+		result = commit_entry(f, f->seen);
 	if (!result)
 		mm__count(f->thread, MM__FAULT_PRESENT);
 	return result;
@@ -133,8 +134,8 @@ static int entry_prot(const struct fault *f, bool writable)
 /* Maps a page in place of none, or of another one. kind is 0, MM__FILE or MM__COPY. */
 static int map_page(struct fault *f, const void *bytes, uint64_t kind, bool writable)
 {
-	int result =
-		commit(f, mm__entry_of(bytes, kind, entry_prot(f, writable), f->thread->number));
+	int result = commit_entry(
+		f, mm__entry_of(bytes, kind, entry_prot(f, writable), f->thread->number));
 
 	if (!result && !f->seen)
 		mm__count(f->thread, MM__PAGE_IN);
@@ -142,14 +143,15 @@ static int map_page(struct fault *f, const void *bytes, uint64_t kind, bool writ
 }
 
 /* Keeps the mapped page, and allows more accesses. */
-static int allow(struct fault *f, bool writable)
+static int allow_access(struct fault *f, bool writable)
 {
 	uint32_t owner = mm__entry_owner(f->seen);
 	uint32_t self = f->thread->number;
 
-	return commit(f, mm__entry_of(mm__entry_bytes(f->seen), f->seen & (MM__FILE | MM__COPY),
-				      entry_prot(f, writable),
-				      owner == 0 || owner == self ? self : MM__MANY_THREADS));
+	return commit_entry(f,
+			    mm__entry_of(mm__entry_bytes(f->seen), f->seen & (MM__FILE | MM__COPY),
+					 entry_prot(f, writable),
+					 owner == 0 || owner == self ? self : MM__MANY_THREADS));
 }
 
 static uint64_t file_index(const struct fault *f)
@@ -271,7 +273,7 @@ static int allow_more(struct fault *f, bool write)
 	struct mm__frame *frame;
 
 	if (!write || mm__vma_flags(f->vma) & MM_MAP_SHARED)
-		return allow(f, write);
+		return allow_access(f, write);
 	if (f->seen & MM__FILE)
 		return copy_on_write(f, NULL);
 	frame = mm__entry_frame(f->seen);
@@ -279,7 +281,7 @@ static int allow_more(struct fault *f, bool write)
 	 * The reference is this entry's. If it is the only one, no other thread can get a
 	 * reference, except for mm_fork(), which makes the VMA's count odd first.
 	 */
-	return mm__frame_exclusive(frame) ? allow(f, true) : copy_on_write(f, frame);
+	return mm__frame_exclusive(frame) ? allow_access(f, true) : copy_on_write(f, frame);
 }
 
 /* False: the VMA maps a file, and the file does not have the page. */
@@ -295,7 +297,7 @@ static bool find_file(struct fault *f)
 }
 
 /* With the VMA and the table found. */
-static int serve(struct fault *f)
+static int serve_entry(struct fault *f)
 {
 	bool write = f->access & MM_PROT_WRITE;
 
@@ -306,7 +308,7 @@ static int serve(struct fault *f)
 		return map_new(f, write);
 	if (f->seen & MM__BUSY)
 		return fall_back(MM_FALLBACK_ENTRY);
-	return mm__entry_allows(f->seen, f->access) ? claim(f) : allow_more(f, write);
+	return mm__entry_allows(f->seen, f->access) ? claim_entry(f) : allow_more(f, write);
 }
 
 /* f->table is the lowest table of the page; NULL: there is none. */
@@ -321,11 +323,11 @@ static int try_speculative(struct fault *f)
 		return fall_back(MM_FALLBACK_CHANGING);
 	if (f->access & ~mm__effective_prot(mm__vma_prot(m.vma)))
 		return fall_back(MM_FALLBACK_ACCESS);
-	return f->table ? serve(f) : fall_back(MM_FALLBACK_NO_TABLE);
+	return f->table ? serve_entry(f) : fall_back(MM_FALLBACK_NO_TABLE);
 }
 
 /* Tries to serve the fault without the range, and counts the result. In an RCU read section. */
-static bool speculative(struct fault *f)
+static bool fault_speculative(struct fault *f)
 {
 	int result;
 
@@ -341,10 +343,10 @@ static bool speculative(struct fault *f)
  * Does what a processor does first: looks for an entry that allows the access, and puts it into the
  * TLB. Each entry records which threads may have it in their TLBs. So a thread that changes the
  * entry knows which threads to interrupt. It either interrupts this thread afterwards, or this
- * thread sees the changed entry. walk() leaves out private copies of pages of files, because with a
- * copy the page of the file goes into the TLB.
+ * thread sees the changed entry. walk_table() leaves out private copies of pages of files, because
+ * with a copy the page of the file goes into the TLB.
  */
-static bool walk(struct fault *f)
+static bool walk_table(struct fault *f)
 {
 	uint64_t entry;
 	bool found;
@@ -366,7 +368,7 @@ static bool walk(struct fault *f)
  * Faults with the range held
  */
 
-static int fail(struct mm_siginfo *info, uint64_t addr, enum mm_fault_code code)
+static int fail_fault(struct mm_siginfo *info, uint64_t addr, enum mm_fault_code code)
 {
 	if (info) {
 		info->addr = addr;
@@ -406,14 +408,14 @@ static int try_ranged(struct fault *f, struct mm_siginfo *info, struct missing *
 	int result;
 
 	if (!find_vma(f))
-		return fail(info, f->page, MM_SEGV_MAPERR);
+		return fail_fault(info, f->page, MM_SEGV_MAPERR);
 	if (f->access & ~mm__effective_prot(mm__vma_prot(f->vma)))
-		return fail(info, f->page, MM_SEGV_ACCERR);
+		return fail_fault(info, f->page, MM_SEGV_ACCERR);
 	f->table = mm__table_make(&f->mm->page_table, f->thread, f->page);
 	if (!f->table)
 		return ENOMEM;
 	mm__entry_await(f->table, f->page);
-	result = serve(f);
+	result = serve_entry(f);
 	if (result == fall_back(MM_FALLBACK_NO_PAGE)) {
 		missing->inode = f->vma->inode;
 		missing->index = file_index(f);
@@ -502,19 +504,19 @@ static int make_page(struct fault *f, struct mm_siginfo *info, const struct miss
 	if (!error || error == ENOMEM)
 		return error;
 	drop_copy(f);
-	return fail(info, f->page, MM_BUS_ADRERR);
+	return fail_fault(info, f->page, MM_BUS_ADRERR);
 }
 
 /* Makes or gets whatever the result says is missing. 0: the fault can try again. */
-static int provide(struct fault *f, int result, struct mm_siginfo *info,
-		   const struct missing *missing)
+static int provide_missing(struct fault *f, int result, struct mm_siginfo *info,
+			   const struct missing *missing)
 {
 	if (result == fall_back(MM_FALLBACK_NO_FRAME))
 		return mm__thread_refill(f->thread);
 	if (result == fall_back(MM_FALLBACK_NO_PAGE))
 		return make_page(f, info, missing);
 	if (result == fall_back(MM_FALLBACK_TABLE))
-		mm__table_settle(&f->mm->page_table, f->page);
+		mm__table_await_removal(&f->mm->page_table, f->page);
 	/* For any other result, another fault or an madvise() was faster. */
 	return 0;
 }
@@ -533,13 +535,13 @@ static int serve_ranged(struct fault *f, struct mm_siginfo *info)
 		mm__rcu_read_unlock();
 		if (result >= 0)
 			return result;
-		error = provide(f, result, info, &missing);
+		error = provide_missing(f, result, info, &missing);
 		if (error)
 			return error;
 	}
 }
 
-static int ranged(struct fault *f, struct mm_siginfo *info)
+static int fault_ranged(struct fault *f, struct mm_siginfo *info)
 {
 	struct mm__hold hold;
 	int error = mm__hold_read(f->thread, &hold, f->page, f->page + MM_PAGE_SIZE);
@@ -556,24 +558,24 @@ static int ranged(struct fault *f, struct mm_siginfo *info)
  */
 
 /* What a fault finds that had found no VMA while it held the range of its page. */
-enum place { UNMAPPED, MAPPED, BELOW_STACK };
+enum page_state { UNMAPPED, MAPPED, BELOW_STACK };
 
-static enum place look_again(const struct fault *f)
+static enum page_state look_for_page(const struct fault *f)
 {
-	enum place place = UNMAPPED;
+	enum page_state state = UNMAPPED;
 	struct mm__mapping m;
 
 	mm__tree_lock(f->mm);
 	/* Meanwhile another thread may have mapped the page, or grown the stack over it. */
 	if (mm__vma_tree_at(&f->mm->vmas, f->page, &m))
-		place = MAPPED;
+		state = MAPPED;
 	else if (mm__stack_may_grow(f->mm, f->page, &m))
-		place = BELOW_STACK;
+		state = BELOW_STACK;
 	mm__tree_unlock(f->mm, f->thread);
-	return place;
+	return state;
 }
 
-static int coarse(struct fault *f, struct mm_siginfo *info)
+static int fault_coarse(struct fault *f, struct mm_siginfo *info)
 {
 	struct mm__hold hold;
 	int error = mm__hold_write(f->thread, &hold, 0, UINT64_MAX);
@@ -591,21 +593,21 @@ static int serve_with_locks(struct fault *f, uint64_t addr, struct mm_siginfo *i
 {
 	struct mm_siginfo why = { 0, MM_SEGV_MAPERR };
 	enum mm__event served = MM__SERVED_RANGED;
-	enum place place;
+	enum page_state state;
 	int error;
 
 	do {
-		error = ranged(f, &why);
-		place = error == EFAULT && why.code == MM_SEGV_MAPERR ? look_again(f) : UNMAPPED;
-	} while (place == MAPPED);
-	if (place == BELOW_STACK) {
+		error = fault_ranged(f, &why);
+		state = error == EFAULT && why.code == MM_SEGV_MAPERR ? look_for_page(f) : UNMAPPED;
+	} while (state == MAPPED);
+	if (state == BELOW_STACK) {
 		served = MM__SERVED_COARSE;
-		error = coarse(f, &why);
+		error = fault_coarse(f, &why);
 	}
 	mm__count(f->thread, served);
 	if (error)
 		mm__count(f->thread, MM__FAULT_FAILED);
-	return error == EFAULT ? fail(info, addr, why.code) : error;
+	return error == EFAULT ? fail_fault(info, addr, why.code) : error;
 }
 
 static int serve_fault(struct mm__thread *thread, uint64_t addr, int access, bool walks,
@@ -619,11 +621,11 @@ static int serve_fault(struct mm__thread *thread, uint64_t addr, int access, boo
 	if (addr >= MM_ADDR_MAX) {
 		mm__count(thread, MM__SERVED_SPECULATIVE);
 		mm__count(thread, MM__FAULT_FAILED);
-		return fail(info, addr, MM_SEGV_MAPERR);
+		return fail_fault(info, addr, MM_SEGV_MAPERR);
 	}
 	mm__rcu_read_lock();
 	fault.table = mm__table_find(&thread->mm->page_table, fault.page);
-	served = (walks && walk(&fault)) || speculative(&fault);
+	served = (walks && walk_table(&fault)) || fault_speculative(&fault);
 	mm__rcu_read_unlock();
 	mm__divide_if_strained(thread);
 	return served ? 0 : serve_with_locks(&fault, addr, info);
@@ -658,7 +660,7 @@ int mm__file_ended(struct mm__thread *thread, uint64_t addr, uint64_t entry,
 	}
 	mm__count(thread, MM__SERVED_RANGED);
 	mm__count(thread, MM__FAULT_FAILED);
-	return fail(info, addr, MM_BUS_ADRERR);
+	return fail_fault(info, addr, MM_BUS_ADRERR);
 }
 
 int mm__populate(struct mm__thread *thread, uint64_t start, uint64_t end, int access)

@@ -70,7 +70,7 @@ static void end_changes(struct mm__thread *thread, uint64_t end)
 		mm__vma_change_end(m.vma);
 }
 
-static int copy(struct mm__thread *thread, struct mm *child)
+static int copy_space(struct mm__thread *thread, struct mm *child)
 {
 	struct mm__mapping last;
 	int error;
@@ -101,7 +101,7 @@ int mm_fork(struct mm *mm, struct mm **result)
 	}
 	error = mm__hold_write(thread, &hold, 0, UINT64_MAX);
 	if (!error) {
-		error = copy(thread, child);
+		error = copy_space(thread, child);
 		mm__release(thread, &hold);
 	}
 	if (error)

@@ -142,7 +142,8 @@ int mm__thread_refill(struct mm__thread *thread)
  * Drops one reference of each frame. Leaves in the array those frames that are free now and come
  * from this pool, and returns their number.
  */
-static unsigned int drop(struct mm__frames *pool, struct mm__frame **frames, unsigned int n)
+static unsigned int drop_references(struct mm__frames *pool, struct mm__frame **frames,
+				    unsigned int n)
 {
 	unsigned int kept = 0;
 
@@ -170,7 +171,7 @@ void mm__thread_drop_frames(struct mm__thread *thread, struct mm__frame **frames
 {
 	unsigned int i = 0;
 
-	n = drop(thread->mm->frames, frames, n);
+	n = drop_references(thread->mm->frames, frames, n);
 	check_unreachable(thread->mm->frames, frames, n);
 	while (i < n) {
 		mm__thread_enter(thread);

@@ -86,7 +86,8 @@ static bool take_previous(void)
 	       !atomic_flag_test_and_set(&previous_reset);
 }
 
-/* Calls it as the system would. The stack is right because install() took over the flags. */
+/* Calls it as the system would. The stack is right because install_handler() took over the flags.
+ */
 static void call_previous(int number, siginfo_t *info, void *context)
 {
 	sigset_t mask = previous.sa_mask;
@@ -131,7 +132,7 @@ _Noreturn static void leave_access(struct guard *guard, void *context)
 	siglongjmp(guard->env, 1);
 }
 
-static void handle(int number, siginfo_t *info, void *context)
+static void handle_signal(int number, siginfo_t *info, void *context)
 {
 	struct guard *guard = innermost;
 	int saved = errno;
@@ -151,14 +152,14 @@ static int flags_of_previous(void)
 }
 
 /* Returns 0, or an errno value. */
-static int install(void)
+static int install_handler(void)
 {
 	struct sigaction action;
 	int saved = errno;
 	int error = 0;
 
 	memset(&action, 0, sizeof(action));
-	action.sa_sigaction = handle;
+	action.sa_sigaction = handle_signal;
 	sigemptyset(&action.sa_mask);
 	/* Comes first, because the handler may run at once. */
 	if (sigaction(SIGBUS, NULL, &previous))
@@ -177,7 +178,7 @@ int mm__guard_install(void)
 
 	pthread_mutex_lock(&install_lock);
 	if (!installed)
-		error = install();
+		error = install_handler();
 	if (!error)
 		installed = true;
 	pthread_mutex_unlock(&install_lock);
@@ -198,7 +199,7 @@ void mm__guard_after_fork(void)
  * Accesses
  */
 
-static void unblock(void)
+static void unblock_signal(void)
 {
 	sigset_t set;
 
@@ -208,22 +209,22 @@ static void unblock(void)
 	unblocked = true;
 }
 
-static void enter(struct guard *guard)
+static void enter_guard(struct guard *guard)
 {
 	innermost = guard;
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
-static void leave(const struct guard *guard)
+static void leave_guard(const struct guard *guard)
 {
 	atomic_signal_fence(memory_order_seq_cst);
 	innermost = guard->outer;
 }
 
-static void prepare(struct guard *guard, const void *page)
+static void prepare_guard(struct guard *guard, const void *page)
 {
 	if (!unblocked)
-		unblock();
+		unblock_signal();
 	guard->page = (uintptr_t)page & ~((uintptr_t)MM_PAGE_SIZE - 1);
 	guard->outer = innermost;
 	guard->saved_errno = errno;
@@ -231,7 +232,7 @@ static void prepare(struct guard *guard, const void *page)
 
 static void failed(const struct guard *guard)
 {
-	leave(guard);
+	leave_guard(guard);
 	errno = guard->saved_errno;
 }
 
@@ -245,14 +246,14 @@ bool mm__guard_copy(void *to, const void *from, size_t n, const void *page)
 {
 	struct guard guard;
 
-	prepare(&guard, page);
+	prepare_guard(&guard, page);
 	if (sigsetjmp(guard.env, 0)) {
 		failed(&guard);
 		return false;
 	}
-	enter(&guard);
+	enter_guard(&guard);
 	copy(to, from, n);
-	leave(&guard);
+	leave_guard(&guard);
 	return true;
 }
 
@@ -264,17 +265,17 @@ bool mm__guard_probe(void *page, bool write)
 	volatile unsigned char byte = 0;
 	struct guard guard;
 
-	prepare(&guard, page);
+	prepare_guard(&guard, page);
 	if (sigsetjmp(guard.env, 0)) {
 		failed(&guard);
 		return false;
 	}
-	enter(&guard);
+	enter_guard(&guard);
 	if (write)
 		__atomic_fetch_or((unsigned char *)page, none, __ATOMIC_RELAXED);
 	else
 		byte = __atomic_load_n((const unsigned char *)page, __ATOMIC_RELAXED);
 	(void)byte;
-	leave(&guard);
+	leave_guard(&guard);
 	return true;
 }

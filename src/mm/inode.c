@@ -283,7 +283,7 @@ void *mm__inode_find(struct mm__inode *inode, uint64_t index)
 }
 
 /* A page behind the part of the file that was mapped: mm_mremap() has moved the end of a VMA. */
-static int extend(struct mm__inode *inode, uint64_t index)
+static int extend_pages(struct mm__inode *inode, uint64_t index)
 {
 	int error;
 
@@ -299,7 +299,7 @@ static int make_page_of_file(struct mm__inode *inode, uint64_t index, bool write
 
 	if (error != ENOENT)
 		return error;
-	error = extend(inode, index);
+	error = extend_pages(inode, index);
 	return error ? error : mm__windows_make_ready(&inode->windows, index, write);
 }
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static void must(int error)
+static void must_succeed(int error)
 {
 	if (error)
 		abort();
@@ -47,7 +47,7 @@ int mm__locking_init(struct mm *mm)
 
 void mm__locking_destroy(struct mm *mm)
 {
-	must(range_lock_destroy(&mm->range_lock));
+	must_succeed(range_lock_destroy(&mm->range_lock));
 	pthread_rwlock_destroy(&mm->rwlock);
 	pthread_mutex_destroy(&mm->room_lock);
 	pthread_mutex_destroy(&mm->tree_lock);
@@ -64,11 +64,11 @@ void mm__range_acquire(struct mm *mm, struct range_hold *range, uint64_t start, 
 	mm__order_take(MM__ORDER_RANGE, 0, 0);
 	mm__order_drop(MM__ORDER_RANGE);
 	if (mm->attr.locking != MM_LOCKING_RWLOCK)
-		must(range_lock(&mm->range_lock, range, start, end, mode));
+		must_succeed(range_lock(&mm->range_lock, range, start, end, mode));
 	else if (mode == RANGE_READ)
-		must(pthread_rwlock_rdlock(&mm->rwlock));
+		must_succeed(pthread_rwlock_rdlock(&mm->rwlock));
 	else
-		must(pthread_rwlock_wrlock(&mm->rwlock));
+		must_succeed(pthread_rwlock_wrlock(&mm->rwlock));
 }
 
 int mm__range_try(struct mm *mm, struct range_hold *range, uint64_t start, uint64_t end)
@@ -80,7 +80,7 @@ int mm__range_try(struct mm *mm, struct range_hold *range, uint64_t start, uint6
 	else
 		error = range_trylock(&mm->range_lock, range, start, end, RANGE_WRITE);
 	if (error != EBUSY)
-		must(error);
+		must_succeed(error);
 	return error;
 }
 
@@ -90,13 +90,13 @@ void mm__range_acquire_all(struct mm *mm, struct range_request *requests, unsign
 		return;
 	mm__order_take(MM__ORDER_RANGE, 0, 0);
 	mm__order_drop(MM__ORDER_RANGE);
-	must(range_lock_many(&mm->range_lock, requests, n));
+	must_succeed(range_lock_many(&mm->range_lock, requests, n));
 }
 
 void mm__range_release(struct mm *mm, struct range_hold *range)
 {
 	if (mm->attr.locking == MM_LOCKING_RWLOCK)
-		must(pthread_rwlock_unlock(&mm->rwlock));
+		must_succeed(pthread_rwlock_unlock(&mm->rwlock));
 	else
 		range_unlock(&mm->range_lock, range);
 }

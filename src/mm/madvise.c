@@ -58,7 +58,7 @@ static int dontneed(struct mm__thread *thread, uint64_t addr, uint64_t end)
 }
 
 /* Populates up to the first hole, or the first VMA that does not allow the access. */
-static int populate(struct mm__thread *thread, uint64_t addr, uint64_t end, int access)
+static int populate_range(struct mm__thread *thread, uint64_t addr, uint64_t end, int access)
 {
 	while (addr < end) {
 		uint64_t start = addr;
@@ -80,7 +80,7 @@ static int populate(struct mm__thread *thread, uint64_t addr, uint64_t end, int 
 	return 0;
 }
 
-static int discard(struct mm__thread *thread, uint64_t addr, uint64_t end)
+static int discard_range(struct mm__thread *thread, uint64_t addr, uint64_t end)
 {
 	struct mm__hold hold;
 	int error = mm__hold_read(thread, &hold, addr, end);
@@ -108,7 +108,7 @@ int mm_madvise(struct mm *mm, uint64_t addr, uint64_t length, int advice)
 	if (!thread)
 		return ENOMEM;
 	if (advice == MM_MADV_DONTNEED)
-		return discard(thread, addr, end);
-	return populate(thread, addr, end,
-			advice == MM_MADV_POPULATE_READ ? MM_PROT_READ : MM_PROT_WRITE);
+		return discard_range(thread, addr, end);
+	return populate_range(thread, addr, end,
+			      advice == MM_MADV_POPULATE_READ ? MM_PROT_READ : MM_PROT_WRITE);
 }

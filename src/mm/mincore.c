@@ -27,7 +27,7 @@ static bool is_mapped(struct mm__thread *thread, uint64_t addr, uint64_t end)
 	return mapped;
 }
 
-static void look(struct mm *mm, uint64_t start, uint64_t end, unsigned char *vec)
+static void look_at_pages(struct mm *mm, uint64_t start, uint64_t end, unsigned char *vec)
 {
 	struct mm__table *table;
 	uint64_t addr = start;
@@ -62,7 +62,7 @@ int mm_mincore(struct mm *mm, uint64_t addr, uint64_t length, unsigned char *vec
 	if (error)
 		return error;
 	if (is_mapped(thread, addr, end))
-		look(mm, addr, end, vec);
+		look_at_pages(mm, addr, end, vec);
 	else
 		error = ENOMEM;
 	mm__release(thread, &hold);

@@ -19,7 +19,7 @@ static int set_locked(struct mm__vma_kind *kind, int locked)
 	return 0;
 }
 
-static int change(struct mm__thread *thread, uint64_t addr, uint64_t end, int locked)
+static int change_locked(struct mm__thread *thread, uint64_t addr, uint64_t end, int locked)
 {
 	struct mm__hold hold;
 	int error = mm__hold_write(thread, &hold, addr, end);
@@ -112,7 +112,7 @@ int mm_mlock(struct mm *mm, uint64_t addr, uint64_t length)
 
 	if (error || addr == end)
 		return error;
-	error = change(thread, addr, end, MM__VMA_LOCKED);
+	error = change_locked(thread, addr, end, MM__VMA_LOCKED);
 	return error ? error : mm__populate_locked(thread, addr, end);
 }
 
@@ -124,5 +124,5 @@ int mm_munlock(struct mm *mm, uint64_t addr, uint64_t length)
 
 	if (error || addr == end)
 		return error;
-	return change(thread, addr, end, 0);
+	return change_locked(thread, addr, end, 0);
 }

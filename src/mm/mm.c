@@ -32,7 +32,7 @@ static bool attr_valid(const struct mm_attr *attr)
 	       attr->brk_start < MM_ADDR_MAX;
 }
 
-static int init(struct mm *mm)
+static int init_space(struct mm *mm)
 {
 	int error = mm__fork_handled() ? mm__locking_init(mm) : ENOMEM;
 
@@ -62,7 +62,7 @@ int mm__create(struct mm **result, const struct mm_attr *attr, struct mm__frames
 	memset(mm, 0, sizeof(*mm));
 	mm->attr = *attr;
 	mm->frames = frames;
-	error = init(mm);
+	error = init_space(mm);
 	if (error) {
 		mm__free(mm);
 		return error;
@@ -92,7 +92,7 @@ int mm_create(struct mm **result, const struct mm_attr *attr)
 	return error;
 }
 
-static void destroy(struct mm *mm)
+static void destroy_space(struct mm *mm)
 {
 	struct mm__frames *frames = mm->frames;
 	/* If so, no thread is in a read section in which it can find the family's shared memory. */
@@ -121,7 +121,7 @@ void mm_destroy(struct mm *mm)
 	/* A thread that has used no space needs no memory to destroy one. */
 	if (!registered)
 		mm__rcu_begin_thread(&stand_in);
-	destroy(mm);
+	destroy_space(mm);
 	if (!registered)
 		mm__rcu_end_thread(&stand_in);
 }

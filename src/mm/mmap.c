@@ -123,7 +123,7 @@ static int check_fixed(struct mm__thread *thread, uint64_t addr, uint64_t length
 	return mm__page_aligned(addr) ? EPERM : EINVAL;
 }
 
-static void place(struct mapping *map, uint64_t start, uint64_t length)
+static void choose_place(struct mapping *map, uint64_t start, uint64_t length)
 {
 	map->start = start;
 	map->end = start + length;
@@ -133,7 +133,7 @@ static void place(struct mapping *map, uint64_t start, uint64_t length)
 
 /*
  * Maps at the caller's place. Sets *replaces if it replaced a mapping. The pages of that mapping
- * are to be taken out before the VMA is settled.
+ * are to be taken out before mm__vmas_merge_changed().
  */
 static int put_fixed(struct mm__edit *edit, const struct mapping *map, struct mm__cut *cut,
 		     bool *replaces)
@@ -178,7 +178,7 @@ static int map_held(struct mm__thread *thread, const struct mapping *map)
 		mm__vmas_keep(&cut);
 	} else if (replaces) {
 		mm__pages_zap(thread->mm, thread, map->start, map->end);
-		mm__vmas_settle(thread, map->start, map->end, NULL);
+		mm__vmas_merge_changed(thread, map->start, map->end, NULL);
 	}
 	mm__vmas_free(removed);
 	return error;
@@ -209,7 +209,7 @@ static int find_place(struct mm *mm, struct mapping *map, uint64_t hint, uint64_
 	if ((!addr || addr > MM_ADDR_MAX - length || !mm__place_free(mm, addr, addr + length)) &&
 	    !mm__find_place(mm, length, &addr))
 		return ENOMEM;
-	place(map, addr, length);
+	choose_place(map, addr, length);
 	return 0;
 }
 
@@ -315,7 +315,7 @@ static int map_in_own_place(struct mm__thread *thread, struct mapping *map, uint
 	if (check_mapping(map) || !mm__find_own_place(thread, length, &addr) ||
 	    mm__hold_write(thread, &hold, addr, addr + length))
 		return EAGAIN;
-	place(map, addr, length);
+	choose_place(map, addr, length);
 	mm__edit_begin(&edit, thread, map->start, map->end, false);
 	if (!mm__room_for_vmas(thread, 0) || !mm__place_still_free(&edit, map->start, map->end))
 		error = EAGAIN;
@@ -358,11 +358,11 @@ static int map_somewhere(struct mm__thread *thread, struct mapping *map, uint64_
 	error = check_fixed(thread, addr, length);
 	if (error)
 		return error;
-	place(map, addr, length);
+	choose_place(map, addr, length);
 	return map_fixed(thread, map);
 }
 
-static void populate(struct mm__thread *thread, const struct mapping *map)
+static void populate_mapping(struct mm__thread *thread, const struct mapping *map)
 {
 	bool write = map->kind.prot & MM_PROT_WRITE && map->flags & MM_MAP_PRIVATE;
 
@@ -385,7 +385,7 @@ int mm_mmap(struct mm *mm, uint64_t addr, uint64_t length, int prot, int flags, 
 		return error;
 	error = length ? map_somewhere(thread, &map, addr, length) : EINVAL;
 	if (!error && flags & MM_MAP_POPULATE)
-		populate(thread, &map);
+		populate_mapping(thread, &map);
 	/*
 	 * The VMAs have references of their own. After an error this reference may be the last one.
 	 */

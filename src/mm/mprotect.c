@@ -9,7 +9,7 @@
 
 #include <errno.h>
 
-static int protect(struct mm__vma_kind *kind, int prot)
+static int change_protection(struct mm__vma_kind *kind, int prot)
 {
 	if ((prot & MM_PROT_WRITE && kind->flags & MM__VMA_NO_WRITE) ||
 	    (prot & MM_PROT_EXEC && kind->flags & MM__VMA_NO_EXEC))
@@ -37,7 +37,7 @@ int mm_mprotect(struct mm *mm, uint64_t addr, uint64_t length, int prot)
 	error = thread ? mm__hold_write(thread, &hold, addr, end) : ENOMEM;
 	if (error)
 		return error;
-	error = mm__vmas_change(thread, addr, end, protect, prot);
+	error = mm__vmas_change(thread, addr, end, change_protection, prot);
 	mm__release(thread, &hold);
 	return error;
 }

@@ -47,7 +47,7 @@ struct plan {
 };
 
 /* As in Linux: the sum may wrap, and an empty old range overlaps a range that contains it. */
-static bool overlap(const struct request *r)
+static bool ranges_overlap(const struct request *r)
 {
 	return r->old + r->old_length > r->new_addr && r->new_addr + r->new_length > r->old;
 }
@@ -60,7 +60,7 @@ static int check_request(const struct request *r)
 	if (!(r->flags & MM_MREMAP_FIXED))
 		return 0;
 	if (!(r->flags & MM_MREMAP_MAYMOVE) || !mm__page_aligned(r->new_addr) ||
-	    r->new_addr > MM_ADDR_MAX - r->new_length || overlap(r))
+	    r->new_addr > MM_ADDR_MAX - r->new_length || ranges_overlap(r))
 		return EINVAL;
 	return 0;
 }
@@ -69,7 +69,7 @@ static int check_request(const struct request *r)
  * The thread makes plans in an edit with the VMA tree lock.
  */
 
-static struct plan fail(const struct request *r, int error)
+static struct plan fail_plan(const struct request *r, int error)
 {
 	return (struct plan){ FAIL, error, r->old, r->old, r->old + MM_PAGE_SIZE };
 }
@@ -79,7 +79,7 @@ static struct plan do_here(const struct request *r, enum kind kind, uint64_t len
 	return (struct plan){ kind, 0, r->old, r->old, r->old + length };
 }
 
-static struct plan move(const struct request *r, uint64_t target)
+static struct plan move_mapping(const struct request *r, uint64_t target)
 {
 	/* If old_length is 0, the memory stays where it is, and is visible at the target, too. */
 	uint64_t length = r->old_length ? r->old_length : MM_PAGE_SIZE;
@@ -94,10 +94,10 @@ static struct plan plan_shrink(const struct mm__edit *edit, const struct request
 	if (r->old_length == r->new_length)
 		return do_here(r, STAY, MM_PAGE_SIZE);
 	if (r->old_length > MM_ADDR_MAX - r->old)
-		return fail(r, EINVAL);
+		return fail_plan(r, EINVAL);
 	adds = mm__cut_adds(edit, r->old + r->new_length, r->old + r->old_length);
 	if (adds && !mm__room_for_vmas(edit->thread, adds))
-		return fail(r, ENOMEM);
+		return fail_plan(r, ENOMEM);
 	return do_here(r, SHRINK, r->old_length);
 }
 
@@ -120,9 +120,9 @@ static struct plan plan_grow(const struct mm__edit *edit, const struct request *
 	uint64_t target;
 
 	if (!may_move(r, m))
-		return fail(r, EINVAL);
+		return fail_plan(r, EINVAL);
 	if (r->old_length > m->end - r->old)
-		return fail(r, EFAULT);
+		return fail_plan(r, EFAULT);
 	if (can_grow_here(edit, r, m))
 		return do_here(r, GROW, r->new_length);
 	/*
@@ -131,8 +131,8 @@ static struct plan plan_grow(const struct mm__edit *edit, const struct request *
 	 */
 	if (!(r->flags & MM_MREMAP_MAYMOVE) || !mm__room_for_vmas(edit->thread, 4) ||
 	    !mm__find_place(edit->thread->mm, r->new_length, &target))
-		return fail(r, ENOMEM);
-	return move(r, target);
+		return fail_plan(r, ENOMEM);
+	return move_mapping(r, target);
 }
 
 /* Linux requires room for so many VMAs before it looks for the mapping to move. */
@@ -144,19 +144,19 @@ static struct plan plan_fixed(const struct mm__edit *edit, const struct request 
 	struct mm__mapping m;
 
 	if (!mm__room_for_vmas(edit->thread, ROOM_FOR_FIXED))
-		return fail(r, ENOMEM);
+		return fail_plan(r, ENOMEM);
 	if (!mm__vma_edit_at(&edit->tree, r->old, &m))
-		return fail(r, EFAULT);
+		return fail_plan(r, EFAULT);
 	if (!may_move(r, &m))
-		return fail(r, EINVAL);
+		return fail_plan(r, EINVAL);
 	/* If the move takes no pages, the target may begin there, and is unmapped first. */
 	if (r->new_addr == r->old || moved > m.end - r->old)
-		return fail(r, EFAULT);
+		return fail_plan(r, EFAULT);
 	if (r->old_length > MM_ADDR_MAX - r->old)
-		return fail(r, EINVAL);
+		return fail_plan(r, EINVAL);
 	if (r->new_addr < MM_ADDR_MIN)
-		return fail(r, EPERM);
-	return move(r, r->new_addr);
+		return fail_plan(r, EPERM);
+	return move_mapping(r, r->new_addr);
 }
 
 static struct plan make_plan(const struct mm__edit *edit, const struct request *r)
@@ -166,7 +166,7 @@ static struct plan make_plan(const struct mm__edit *edit, const struct request *
 	if (r->flags & MM_MREMAP_FIXED)
 		return plan_fixed(edit, r);
 	if (!mm__vma_edit_at(&edit->tree, r->old, &m))
-		return fail(r, EFAULT);
+		return fail_plan(r, EFAULT);
 	if (r->new_length <= r->old_length)
 		return plan_shrink(edit, r);
 	return plan_grow(edit, r, &m);
@@ -207,8 +207,8 @@ struct state {
 	struct mm__edit edit;
 };
 
-static int prepare(struct mm__thread *thread, struct state *state, const struct request *r,
-		   const struct plan *plan)
+static int prepare_plan(struct mm__thread *thread, struct state *state, const struct request *r,
+			const struct plan *plan)
 {
 	if (plan->kind != MOVE || plan->target == state->prepared)
 		return 0;
@@ -225,7 +225,7 @@ static void keep_vmas(struct state *state)
 }
 
 /* In the edit: marks some of the VMAs that the plan cuts out. Returns true if all are marked. */
-static bool mark(struct state *state, const struct request *r, const struct plan *plan)
+static bool mark_plan(struct state *state, const struct request *r, const struct plan *plan)
 {
 	uint64_t kept = plan->kind == SHRINK ? r->new_length : 0;
 
@@ -274,7 +274,8 @@ static void edit_plan(struct state *state, const struct request *r, const struct
  * a plan that fails. VMAs that were marked for one plan stay marked for the next if it needs no
  * other ranges. The plan then has the same kind and the same target, unless it fails.
  */
-static struct plan settle(struct mm__thread *thread, struct state *state, const struct request *r)
+static struct plan hold_and_plan(struct mm__thread *thread, struct state *state,
+				 const struct request *r)
 {
 	mm__tree_lock_prepared(thread, 2, 1);
 	for (;;) {
@@ -289,17 +290,17 @@ static struct plan settle(struct mm__thread *thread, struct state *state, const 
 		prepared = held && (plan.kind != MOVE || plan.target == state->prepared);
 		if (prepared)
 			edit_plan(state, r, &plan);
-		if (prepared && mark(state, r, &plan))
+		if (prepared && mark_plan(state, r, &plan))
 			return plan;
 		mm__edit_end(&state->edit);
 		if (!held)
 			error = hold_again(thread, state, r, &plan);
 		if (!error && !prepared)
-			error = prepare(thread, state, r, &plan);
+			error = prepare_plan(thread, state, r, &plan);
 		mm__tree_lock_prepared(thread, 2, 1);
 		if (error) {
 			begin_edit(thread, state, r);
-			return fail(r, error);
+			return fail_plan(r, error);
 		}
 	}
 }
@@ -362,13 +363,13 @@ static void change_pages(struct mm__thread *thread, const struct request *r,
 		return;
 	mm__pages_zap(mm, thread, plan->target, plan->target + r->new_length);
 	mm__pages_move(mm, thread, r->old, plan->target, kept);
-	mm__vmas_settle(thread, plan->target, plan->target + r->new_length, NULL);
+	mm__vmas_merge_changed(thread, plan->target, plan->target + r->new_length, NULL);
 }
 
-static int remap(struct mm__thread *thread, const struct request *r, uint64_t *target)
+static int remap_range(struct mm__thread *thread, const struct request *r, uint64_t *target)
 {
 	struct state state = { .held = false };
-	struct plan plan = settle(thread, &state, r);
+	struct plan plan = hold_and_plan(thread, &state, r);
 	int error = plan.kind == FAIL ? plan.error : change_vmas(&state, r, &plan);
 	struct mm__garbage *removed = mm__edit_end_removed(&state.edit);
 
@@ -481,7 +482,7 @@ static bool can_be_moved(struct mm__thread *thread, const struct request *r)
 
 static bool remap_to(struct mm__thread *thread, const struct request *r)
 {
-	struct plan plan = move(r, r->new_addr);
+	struct plan plan = move_mapping(r, r->new_addr);
 	struct state state = { .old = mm__cut_of(r->old, r->old + r->old_length),
 			       .replaced = mm__cut_of(r->new_addr, r->new_addr + r->new_length) };
 	struct mm__edit_move edits;
@@ -490,7 +491,7 @@ static bool remap_to(struct mm__thread *thread, const struct request *r)
 	if (!(r->flags & MM_MREMAP_FIXED) || !r->old_length ||
 	    r->old_length > MM_ADDR_MAX - r->old || hold_plan(thread, &state.hold, r, &plan))
 		return false;
-	moved = can_be_moved(thread, r) && !prepare(thread, &state, r, &plan) &&
+	moved = can_be_moved(thread, r) && !prepare_plan(thread, &state, r, &plan) &&
 		move_vmas(thread, &state, r, &edits);
 	if (moved) {
 		change_pages(thread, r, &plan);
@@ -526,7 +527,7 @@ int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length, uint64_t ne
 	if (remap_to(thread, &request))
 		target = request.new_addr;
 	else if (!remap_here(thread, &request, &error))
-		error = remap(thread, &request, &target);
+		error = remap_range(thread, &request, &target);
 	if (error)
 		return error;
 	/* Makes the pages added to a locked VMA present. If it cannot, a later access fails. */

@@ -11,7 +11,7 @@
 
 #include <errno.h>
 
-static int unmap(struct mm__thread *thread, uint64_t start, uint64_t end)
+static int unmap_range(struct mm__thread *thread, uint64_t start, uint64_t end)
 {
 	struct mm__cut cut = mm__cut_of(start, end);
 	struct mm__garbage *removed;
@@ -41,7 +41,7 @@ int mm_munmap(struct mm *mm, uint64_t addr, uint64_t length)
 	error = thread ? mm__hold_write(thread, &hold, addr, end) : ENOMEM;
 	if (error)
 		return error;
-	error = unmap(thread, addr, end);
+	error = unmap_range(thread, addr, end);
 	mm__release(thread, &hold);
 	return error;
 }

@@ -69,7 +69,7 @@ static struct mm__page_node *new_node(unsigned int shift)
 }
 
 /* Returns a root that covers index. NULL: no memory. */
-static struct mm__page_node *grow(struct mm__page_cache *cache, uint64_t index)
+static struct mm__page_node *grow_cache(struct mm__page_cache *cache, uint64_t index)
 {
 	/* relaxed: the caller is the only thread that stores the root */
 	struct mm__page_node *root = atomic_load_explicit(&cache->root, memory_order_relaxed);
@@ -90,7 +90,7 @@ static struct mm__page_node *grow(struct mm__page_cache *cache, uint64_t index)
 
 int mm__page_cache_insert(struct mm__page_cache *cache, uint64_t index, struct mm__frame *frame)
 {
-	struct mm__page_node *node = grow(cache, index);
+	struct mm__page_node *node = grow_cache(cache, index);
 
 	while (node && node->shift) {
 		_Atomic(uintptr_t) *slot = slot_of(node, index);

@@ -76,8 +76,8 @@ void mm__page_table_destroy(struct mm__page_table *pt)
  * Descends to the table of this level. If there is none, *stop is the level of the table with the
  * empty entry.
  */
-static struct mm__table *descend(struct mm__page_table *pt, uint64_t addr, unsigned int level,
-				 unsigned int *stop)
+static struct mm__table *descend_to(struct mm__page_table *pt, uint64_t addr, unsigned int level,
+				    unsigned int *stop)
 {
 	struct mm__table *table = &pt->top;
 
@@ -93,7 +93,7 @@ struct mm__table *mm__table_next(struct mm__page_table *pt, uint64_t *addr, uint
 {
 	while (*addr < end) {
 		unsigned int stop;
-		struct mm__table *table = descend(pt, *addr, 0, &stop);
+		struct mm__table *table = descend_to(pt, *addr, 0, &stop);
 
 		if (table)
 			return table;
@@ -126,7 +126,7 @@ static bool lock_at(struct mm__table *table, unsigned int level, uint64_t addr)
 static struct mm__table *lock_parent(struct mm__page_table *pt, uint64_t addr)
 {
 	unsigned int stop;
-	struct mm__table *parent = descend(pt, addr, 1, &stop);
+	struct mm__table *parent = descend_to(pt, addr, 1, &stop);
 
 	return parent && lock_at(parent, 1, addr) ? parent : NULL;
 }
@@ -166,27 +166,33 @@ struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__thread *t
 				 uint64_t addr)
 {
 	for (;;) {
-		struct mm__table *table = &pt->top;
+		struct mm__table *parent = NULL, *table = &pt->top;
+		unsigned int level = TOP;
 
-		for (unsigned int level = TOP; level; level--) {
+		while (level) {
 			struct mm__table *child = mm__table_below(table, addr, level);
 
-			if (!child) {
-				if (!make_below(table, thread, addr, level))
-					return NULL;
-				child = mm__table_below(table, addr, level);
-			}
-			table = child;
-			/* The parent was dead. */
-			if (!table)
+			if (!child && !make_below(table, thread, addr, level))
+				return NULL;
+			child = mm__table_below(table, addr, level);
+			if (!child)
 				break;
+			parent = table;
+			table = child;
+			level--;
 		}
-		if (table)
+		if (!level)
 			return table;
+		/*
+		 * This table is dead. The thread that takes it out has the parent locked until it
+		 * has done so.
+		 */
+		if (lock_at(parent, level + 1, addr))
+			unlock_table(parent);
 	}
 }
 
-void mm__table_settle(struct mm__page_table *pt, uint64_t addr)
+void mm__table_await_removal(struct mm__page_table *pt, uint64_t addr)
 {
 	struct mm__table *parent;
 
@@ -318,7 +324,7 @@ static struct mm__table *take_out(struct mm__page_table *pt, uint64_t addr, unsi
 				  bool *more)
 {
 	unsigned int stop;
-	struct mm__table *parent = descend(pt, addr, level + 1, &stop);
+	struct mm__table *parent = descend_to(pt, addr, level + 1, &stop);
 	struct mm__table *table;
 	bool ended;
 

@@ -213,9 +213,10 @@ static inline bool mm__table_dead(const struct mm__table *table)
 }
 
 /*
- * The caller has found the lowest table of addr dead. Waits until it has been taken out or revived.
+ * The caller has found the lowest table of addr dead. Waits until another thread has taken it out,
+ * or has found that it is in use.
  */
-void mm__table_settle(struct mm__page_table *pt, uint64_t addr);
+void mm__table_await_removal(struct mm__page_table *pt, uint64_t addr);
 
 /*
  * Pinning makes the lowest table of addr if there is none, and keeps it even while it is empty.

@@ -31,8 +31,8 @@ struct gather {
  * see what other threads have written to the new page, and its own writes would be lost. The
  * calling thread uses no page before the flush, so its own TLB does not matter.
  */
-static void take(struct gather *gather, struct mm__thread *thread, struct mm__table *table,
-		 uint64_t addr)
+static void take_entry(struct gather *gather, struct mm__thread *thread, struct mm__table *table,
+		       uint64_t addr)
 {
 	uint64_t entry;
 	bool waits;
@@ -63,7 +63,7 @@ static void take_all(struct gather *gather, struct mm *mm, struct mm__thread *th
 		if (end - addr >= LINE && mm__entry_line_empty(table, index_in_table(addr)))
 			addr += LINE - MM_PAGE_SIZE;
 		else
-			take(gather, thread, table, addr);
+			take_entry(gather, thread, table, addr);
 	mm__tlb_flush(mm, thread, &gather->set, start, end);
 	if (gather->nr_locked)
 		mm__entry_lock_drop_all(table->entry, gather->locked, gather->nr_locked,
@@ -173,7 +173,7 @@ static int add_pin(struct mm__pins *pins, uint64_t addr)
 	return 0;
 }
 
-static int pin(struct mm *mm, struct mm__thread *thread, struct mm__pins *pins, uint64_t addr)
+static int pin_table(struct mm *mm, struct mm__thread *thread, struct mm__pins *pins, uint64_t addr)
 {
 	int error = add_pin(pins, addr);
 
@@ -211,9 +211,9 @@ static bool next_table(struct mm *mm, uint64_t *addr, uint64_t end)
 static int pin_two(struct mm *mm, struct mm__thread *thread, struct mm__pins *pins, uint64_t first,
 		   uint64_t end)
 {
-	int error = pin(mm, thread, pins, first);
+	int error = pin_table(mm, thread, pins, first);
 
-	return error ? error : pin(mm, thread, pins, end - MM_PAGE_SIZE);
+	return error ? error : pin_table(mm, thread, pins, end - MM_PAGE_SIZE);
 }
 
 /*
@@ -257,7 +257,7 @@ static void hide_page(struct mm__table *table, uint64_t addr, struct mm__thread_
  * Makes the pages in [start, end) not present, and flushes TLBs, so that no thread can use the
  * pages. They stay in their entries.
  */
-static void hide(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end)
+static void hide_in_table(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end)
 {
 	struct mm__thread_set set = { .all = false };
 	uint64_t addr = start;
@@ -324,7 +324,7 @@ void mm__pages_move(struct mm *mm, struct mm__thread *thread, uint64_t from, uin
 	uint64_t end = from + length;
 	uint64_t entries[MM__TABLE_ENTRIES];
 
-	hide(mm, thread, from, end);
+	hide_in_table(mm, thread, from, end);
 	for (uint64_t addr = from; next_table(mm, &addr, end);) {
 		uint64_t stop = mm__min(end, mm__table_end(addr));
 

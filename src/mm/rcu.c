@@ -49,12 +49,12 @@ static struct {
 	struct mm__garbage *left_behind; /* in the child of fork(2): the parent's garbage */
 } rcu = { .lock = PTHREAD_MUTEX_INITIALIZER, .completed = 1 };
 
-static void lock(void)
+static void lock_rcu(void)
 {
 	mm__mutex_lock(&rcu.lock, MM__ORDER_RCU);
 }
 
-static void unlock(void)
+static void unlock_rcu(void)
 {
 	mm__mutex_unlock(&rcu.lock, MM__ORDER_RCU);
 }
@@ -115,7 +115,7 @@ static void end_period_if_over(void)
 /*
  * Ends the current period if it is over. Begins the next one if the period of target is not over.
  */
-static void advance(uint64_t target)
+static void advance_period(uint64_t target)
 {
 	end_period_if_over();
 	if (rcu.completed == epoch_now() && rcu.completed < target) {
@@ -134,8 +134,8 @@ static uint64_t next_period(void)
  * Batches
  */
 
-static void append(struct mm__rcu_batch *batch, struct mm__garbage *first, struct mm__garbage *last,
-		   uint64_t weight)
+static void append_batch(struct mm__rcu_batch *batch, struct mm__garbage *first,
+			 struct mm__garbage *last, uint64_t weight)
 {
 	if (!first)
 		return;
@@ -166,13 +166,13 @@ static uint64_t batch_size(void)
 }
 
 /* Returns whether the thread has to check for garbage to free. */
-static bool put(struct mm__rcu_limbo *limbo, struct mm__garbage *first, struct mm__garbage *last,
-		uint64_t weight)
+static bool put_in_limbo(struct mm__rcu_limbo *limbo, struct mm__garbage *first,
+			 struct mm__garbage *last, uint64_t weight)
 {
 	bool due;
 
 	mm__table_lock_take(&limbo->lock);
-	append(&limbo->fresh, first, last, weight);
+	append_batch(&limbo->fresh, first, last, weight);
 	limbo->weight += weight;
 	due = limbo->weight >= limbo->due;
 	mm__table_lock_drop(&limbo->lock);
@@ -190,7 +190,7 @@ static void let_fresh_wait(struct mm__rcu_limbo *limbo)
 }
 
 /* With the lock: moves all garbage of the limbo to the batch. */
-static void empty(struct mm__rcu_limbo *limbo, struct mm__rcu_batch *batch)
+static void empty_limbo(struct mm__rcu_limbo *limbo, struct mm__rcu_batch *batch)
 {
 	struct mm__rcu_batch waiting = take_batch(&limbo->waiting);
 	struct mm__rcu_batch fresh;
@@ -200,8 +200,8 @@ static void empty(struct mm__rcu_limbo *limbo, struct mm__rcu_batch *batch)
 	limbo->weight = 0;
 	limbo->due = batch_size();
 	mm__table_lock_drop(&limbo->lock);
-	append(batch, waiting.first, waiting.last, waiting.weight);
-	append(batch, fresh.first, fresh.last, fresh.weight);
+	append_batch(batch, waiting.first, waiting.last, waiting.weight);
+	append_batch(batch, fresh.first, fresh.last, fresh.weight);
 }
 
 /* With the lock: takes the waiting batch if its period is over. */
@@ -222,7 +222,7 @@ static struct mm__rcu_batch take_of_many(struct mm__rcu_limbo *limbo)
 	struct mm__rcu_batch taken = { .first = NULL };
 
 	if (limbo->waiting.first) {
-		advance(limbo->waiting.target);
+		advance_period(limbo->waiting.target);
 		taken = take_ready(limbo);
 	}
 	if (!limbo->waiting.first)
@@ -235,7 +235,7 @@ static struct mm__rcu_batch take_of_few(struct mm__rcu_limbo *limbo)
 {
 	if (!limbo->waiting.first)
 		let_fresh_wait(limbo);
-	advance(limbo->waiting.first ? limbo->waiting.target : 0);
+	advance_period(limbo->waiting.first ? limbo->waiting.target : 0);
 	return take_ready(limbo);
 }
 
@@ -297,8 +297,8 @@ static void end_freeing(struct mm__rcu_thread *self)
  * Frees the garbage of the limbo whose period is over. wait: repeats this while too much is
  * pending. patient: need not begin a period for a batch before the thread checks again.
  */
-static void collect(struct mm__rcu_thread *self, struct mm__rcu_limbo *limbo, bool wait,
-		    bool patient)
+static void collect_limbo(struct mm__rcu_thread *self, struct mm__rcu_limbo *limbo, bool wait,
+			  bool patient)
 {
 	struct mm__backoff backoff = { 0 };
 	bool heavy = true;
@@ -306,11 +306,11 @@ static void collect(struct mm__rcu_thread *self, struct mm__rcu_limbo *limbo, bo
 	while (heavy) {
 		struct mm__garbage *ready;
 
-		lock();
+		lock_rcu();
 		ready = take_free(limbo, &heavy, patient);
 		self->batch = batch_size();
 		begin_freeing(self);
-		unlock();
+		unlock_rcu();
 		free_list(ready);
 		end_freeing(self);
 		if (!wait)
@@ -331,7 +331,7 @@ static void collect_own(struct mm__rcu_thread *self)
 	if (!may_collect(self))
 		return;
 	self->due = false;
-	collect(self, &self->limbo, true, true);
+	collect_limbo(self, &self->limbo, true, true);
 }
 
 /*
@@ -344,7 +344,7 @@ void mm__rcu_begin_thread(struct mm__rcu_thread *thread)
 	atomic_init(&thread->seen, 0);
 	atomic_init(&thread->freeing, 0);
 	mm__table_lock_init(&thread->limbo.lock);
-	lock();
+	lock_rcu();
 	thread->passed = epoch_now();
 	thread->next = rcu.threads;
 	thread->link = &rcu.threads;
@@ -353,17 +353,17 @@ void mm__rcu_begin_thread(struct mm__rcu_thread *thread)
 	rcu.threads = thread;
 	rcu.nr_threads++;
 	thread->limbo.due = thread->batch = batch_size();
-	unlock();
+	unlock_rcu();
 	mm__rcu_self = thread;
 }
 
 /* With the lock. */
-static void orphan(struct mm__rcu_limbo *limbo)
+static void orphan_garbage(struct mm__rcu_limbo *limbo)
 {
 	struct mm__rcu_batch batch = { .first = NULL };
 
-	empty(limbo, &batch);
-	put(&rcu.orphans, batch.first, batch.last, batch.weight);
+	empty_limbo(limbo, &batch);
+	put_in_limbo(&rcu.orphans, batch.first, batch.last, batch.weight);
 }
 
 static void free_kept(struct mm__rcu_thread *thread)
@@ -378,20 +378,20 @@ static void free_kept(struct mm__rcu_thread *thread)
 
 void mm__rcu_end_thread(struct mm__rcu_thread *thread)
 {
-	lock();
-	orphan(&thread->limbo);
-	unlock();
-	collect(thread, &rcu.orphans, true, false);
-	lock();
+	lock_rcu();
+	orphan_garbage(&thread->limbo);
+	unlock_rcu();
+	collect_limbo(thread, &rcu.orphans, true, false);
+	lock_rcu();
 	/* The free functions may have given garbage away. */
-	orphan(&thread->limbo);
+	orphan_garbage(&thread->limbo);
 	*thread->link = thread->next;
 	if (thread->next)
 		thread->next->link = thread->link;
 	rcu.nr_threads--;
 	if (rcu.late == thread)
 		rcu.late = NULL;
-	unlock();
+	unlock_rcu();
 	mm__rcu_self = NULL;
 	free_kept(thread);
 }
@@ -400,28 +400,29 @@ void mm__rcu_end_thread(struct mm__rcu_thread *thread)
  * Giving away. An unregistered thread registers for the time of the call.
  */
 
-static struct mm__rcu_thread *enter(struct mm__rcu_thread *stand_in)
+static struct mm__rcu_thread *begin_use(struct mm__rcu_thread *stand_in)
 {
 	if (!mm__rcu_self)
 		mm__rcu_begin_thread(stand_in);
 	return mm__rcu_self;
 }
 
-static void leave(struct mm__rcu_thread *stand_in)
+static void end_use(struct mm__rcu_thread *stand_in)
 {
 	if (mm__rcu_self == stand_in)
 		mm__rcu_end_thread(stand_in);
 }
 
 /* weight 0: all objects are of ordinary size. */
-static void give(struct mm__rcu_thread *self, struct mm__garbage *list, uint64_t weight)
+static void give_away(struct mm__rcu_thread *self, struct mm__garbage *list, uint64_t weight)
 {
 	struct mm__garbage *last = list;
 	uint64_t length = 1;
 
 	for (; last->next; last = last->next)
 		length++;
-	self->due = put(&self->limbo, list, last, weight ? weight : length * MM__RCU_OBJECT);
+	self->due =
+		put_in_limbo(&self->limbo, list, last, weight ? weight : length * MM__RCU_OBJECT);
 }
 
 void mm__rcu_defer(struct mm__garbage *list, uint64_t weight)
@@ -430,8 +431,8 @@ void mm__rcu_defer(struct mm__garbage *list, uint64_t weight)
 
 	if (!list)
 		return;
-	give(enter(&stand_in), list, weight);
-	leave(&stand_in);
+	give_away(begin_use(&stand_in), list, weight);
+	end_use(&stand_in);
 }
 
 void mm__rcu_free(struct mm__garbage *list)
@@ -441,11 +442,11 @@ void mm__rcu_free(struct mm__garbage *list)
 
 	if (!list)
 		return;
-	self = enter(&stand_in);
-	give(self, list, 0);
+	self = begin_use(&stand_in);
+	give_away(self, list, 0);
 	if (self->due)
 		collect_own(self);
-	leave(&stand_in);
+	end_use(&stand_in);
 }
 
 void mm__rcu_throttle(void)
@@ -462,8 +463,8 @@ void mm__rcu_poll(void)
 
 	if (!self || !may_collect(self))
 		return;
-	collect(self, &self->limbo, false, false);
-	collect(self, &rcu.orphans, false, false);
+	collect_limbo(self, &self->limbo, false, false);
+	collect_limbo(self, &rcu.orphans, false, false);
 }
 
 /*
@@ -478,13 +479,13 @@ static uint64_t take_all(struct mm__rcu_thread *self, struct mm__rcu_batch *batc
 {
 	uint64_t ticket;
 
-	lock();
+	lock_rcu();
 	for (struct mm__rcu_thread *thread = rcu.threads; thread; thread = thread->next)
-		empty(&thread->limbo, batch);
-	empty(&rcu.orphans, batch);
+		empty_limbo(&thread->limbo, batch);
+	empty_limbo(&rcu.orphans, batch);
 	*target = batch->first ? next_period() : 0;
 	ticket = begin_freeing(self);
-	unlock();
+	unlock_rcu();
 	return ticket;
 }
 
@@ -492,10 +493,10 @@ static bool is_over(uint64_t target)
 {
 	bool over;
 
-	lock();
-	advance(target);
+	lock_rcu();
+	advance_period(target);
 	over = rcu.completed >= target;
-	unlock();
+	unlock_rcu();
 	return over;
 }
 
@@ -504,14 +505,14 @@ static bool freed_before(uint64_t ticket)
 {
 	bool freed = true;
 
-	lock();
+	lock_rcu();
 	for (struct mm__rcu_thread *thread = rcu.threads; thread; thread = thread->next) {
 		/* acquire: pairs with the release in end_freeing() */
 		uint64_t freeing = atomic_load_explicit(&thread->freeing, memory_order_acquire);
 
 		freed = freed && (!freeing || freeing >= ticket);
 	}
-	unlock();
+	unlock_rcu();
 	return freed;
 }
 
@@ -528,9 +529,9 @@ void mm__rcu_wait(void)
 	uint64_t target;
 
 	mm__check(!mm__rcu_self || !mm__rcu_self->nesting, "a reader waits for itself");
-	lock();
+	lock_rcu();
 	target = next_period();
-	unlock();
+	unlock_rcu();
 	wait_until(is_over, target);
 }
 
@@ -542,14 +543,14 @@ void mm__rcu_barrier(void)
 	uint64_t target;
 	uint64_t ticket;
 
-	self = enter(&stand_in);
+	self = begin_use(&stand_in);
 	mm__check(may_collect(self), "a reader waits for itself");
 	ticket = take_all(self, &batch, &target);
 	wait_until(is_over, target);
 	free_list(batch.first);
 	end_freeing(self);
 	wait_until(freed_before, ticket);
-	leave(&stand_in);
+	end_use(&stand_in);
 }
 
 /*
@@ -570,8 +571,8 @@ static void leave_behind(void)
 	struct mm__rcu_batch batch = { .first = NULL };
 
 	if (mm__rcu_self)
-		empty(&mm__rcu_self->limbo, &batch);
-	empty(&rcu.orphans, &batch);
+		empty_limbo(&mm__rcu_self->limbo, &batch);
+	empty_limbo(&rcu.orphans, &batch);
 	if (!batch.first)
 		return;
 	batch.last->next = rcu.left_behind;

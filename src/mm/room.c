@@ -41,13 +41,13 @@ static int64_t most_vmas(const struct mm *mm)
 	return mm->attr.max_areas > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)mm->attr.max_areas;
 }
 
-static int64_t load(const _Atomic(int64_t) *number)
+static int64_t load_room(const _Atomic(int64_t) *number)
 {
 	/* relaxed: the calling thread's own part, or that of an interrupted thread, or a hint */
 	return atomic_load_explicit(number, memory_order_relaxed);
 }
 
-static void store(_Atomic(int64_t) *number, int64_t value)
+static void store_room(_Atomic(int64_t) *number, int64_t value)
 {
 	atomic_store_explicit(number, value, memory_order_relaxed);
 }
@@ -68,13 +68,13 @@ static void unlock_pool(struct mm *mm)
 
 static bool has_claim(const struct mm__thread *thread)
 {
-	/* relaxed: as in load() */
+	/* relaxed: as in load_room() */
 	return atomic_load_explicit(&thread->claims, memory_order_relaxed);
 }
 
 static void set_claim(struct mm__thread *thread, bool claims, int64_t claim)
 {
-	store(&thread->claim, claim);
+	store_room(&thread->claim, claim);
 	atomic_store_explicit(&thread->claims, claims, memory_order_relaxed);
 }
 
@@ -83,9 +83,9 @@ static bool claim_from_part(struct mm__thread *thread)
 	bool enough;
 
 	mm__thread_enter(thread);
-	enough = load(&thread->room) >= CLAIM;
+	enough = load_room(&thread->room) >= CLAIM;
 	if (enough) {
-		store(&thread->room, load(&thread->room) - CLAIM);
+		store_room(&thread->room, load_room(&thread->room) - CLAIM);
 		set_claim(thread, true, CLAIM);
 	}
 	mm__thread_leave(thread);
@@ -109,7 +109,7 @@ static bool claim_from_pool(struct mm__thread *thread)
 	taken = CLAIM + share_of(mm->room - CLAIM);
 	mm->room -= taken;
 	mm__thread_enter(thread);
-	store(&thread->room, load(&thread->room) + taken);
+	store_room(&thread->room, load_room(&thread->room) + taken);
 	mm__thread_leave(thread);
 	return claim_from_part(thread);
 }
@@ -124,8 +124,8 @@ static void collect_part(struct mm__thread *thread, void *arg)
 {
 	struct collection *collection = arg;
 
-	collection->mm->room += load(&thread->room);
-	store(&thread->room, 0);
+	collection->mm->room += load_room(&thread->room);
+	store_room(&thread->room, 0);
 	collection->claims += has_claim(thread);
 }
 
@@ -158,17 +158,17 @@ void mm__room_claim(struct mm__thread *thread)
 }
 
 /* For a thread whose part is negative, or has more room than the thread needs. */
-static void balance(struct mm__thread *thread)
+static void balance_room(struct mm__thread *thread)
 {
 	int64_t room;
 	int64_t kept;
 
 	lock_pool(thread->mm);
 	mm__thread_enter(thread);
-	room = load(&thread->room);
+	room = load_room(&thread->room);
 	kept = room < SHARE ? room : SHARE;
 	kept = kept < 0 ? 0 : kept;
-	store(&thread->room, kept);
+	store_room(&thread->room, kept);
 	thread->mm->room += room - kept;
 	mm__thread_leave(thread);
 	unlock_pool(thread->mm);
@@ -185,12 +185,12 @@ void mm__room_give_back(struct mm__thread *thread)
 		return;
 	}
 	mm__thread_enter(thread);
-	room = load(&thread->room) + load(&thread->claim);
-	store(&thread->room, room);
+	room = load_room(&thread->room) + load_room(&thread->claim);
+	store_room(&thread->room, room);
 	set_claim(thread, false, 0);
 	mm__thread_leave(thread);
 	if (room < 0 || room > 2 * SHARE)
-		balance(thread);
+		balance_room(thread);
 }
 
 /*
@@ -199,7 +199,7 @@ void mm__room_give_back(struct mm__thread *thread)
 
 bool mm__room_for_vmas(const struct mm__thread *thread, uint64_t more)
 {
-	int64_t left = thread->exact ? thread->mm->room : load(&thread->claim);
+	int64_t left = thread->exact ? thread->mm->room : load_room(&thread->claim);
 
 	return left > 0 && more < (uint64_t)left;
 }
@@ -209,7 +209,7 @@ void mm__count_vmas(struct mm__thread *thread, int64_t more)
 	if (thread->exact)
 		thread->mm->room -= more;
 	else
-		store(&thread->claim, load(&thread->claim) - more);
+		store_room(&thread->claim, load_room(&thread->claim) - more);
 }
 
 /*
@@ -234,8 +234,8 @@ void mm__room_begin(struct mm *mm)
 void mm__room_end_thread(struct mm__thread *thread)
 {
 	lock_pool(thread->mm);
-	thread->mm->room += load(&thread->room);
-	store(&thread->room, 0);
+	thread->mm->room += load_room(&thread->room);
+	store_room(&thread->room, 0);
 	unlock_pool(thread->mm);
 }
 
@@ -253,7 +253,7 @@ void mm__set_most_vmas(struct mm *mm, uint64_t most)
 
 static void add_part(struct mm__thread *thread, void *sum)
 {
-	*(int64_t *)sum += load(&thread->room) + load(&thread->claim);
+	*(int64_t *)sum += load_room(&thread->room) + load_room(&thread->claim);
 }
 
 uint64_t mm__nr_vmas(struct mm *mm)

@@ -13,7 +13,7 @@ static void wipe_slot(struct mm__tlb_entry *slot, uint64_t start, uint64_t end)
  * Looks only at slots where a page of [start, end) can be, because each look at another thread's
  * slot moves a cache line.
  */
-static void wipe(struct mm__thread *thread, uint64_t start, uint64_t end)
+static void wipe_tlb(struct mm__thread *thread, uint64_t start, uint64_t end)
 {
 	uint64_t pages = (end - start) >> MM_PAGE_SHIFT;
 
@@ -26,7 +26,7 @@ static void wipe(struct mm__thread *thread, uint64_t start, uint64_t end)
 static void wipe_own(struct mm__thread *thread, uint64_t start, uint64_t end)
 {
 	mm__thread_enter(thread);
-	wipe(thread, start, end);
+	wipe_tlb(thread, start, end);
 	mm__thread_leave(thread);
 }
 
@@ -74,7 +74,7 @@ static void flush_others(struct mm *mm, const struct mm__thread *self,
 	mm__interrupt_fence(&interrupted);
 	for (struct mm__thread *thread = interrupted.first; thread;) {
 		mm__interrupt_await(thread);
-		wipe(thread, start, end);
+		wipe_tlb(thread, start, end);
 		thread = mm__interrupt_resume(thread);
 	}
 	mm__interrupt_end();

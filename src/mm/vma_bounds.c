@@ -67,7 +67,7 @@ static uint64_t twice(uint64_t length)
  * the border node. Makes them at least twice as wide as before, for threads that unmap a little
  * more each time.
  */
-static void widen(struct sum *bounds, const struct sum *stretch, uint64_t low, uint64_t high)
+static void widen_sum(struct sum *bounds, const struct sum *stretch, uint64_t low, uint64_t high)
 {
 	if (stretch->gap != UINT64_MAX) {
 		bounds->gap = mm__max(stretch->gap, twice(bounds->gap));
@@ -95,7 +95,7 @@ void mm__border_widen(struct border *border, uint64_t start, uint64_t end)
 	/* While the thread waited for the VMA tree lock, the bounds may have become wide enough. */
 	if (!mm__border_may_unmap(border, start, end)) {
 		stretch = stretch_without(border, start, end);
-		widen(&border->recorded, &stretch, border->low, border->high);
+		widen_sum(&border->recorded, &stretch, border->low, border->high);
 	}
 	mm__border_release(border);
 	mm__rcu_read_unlock();

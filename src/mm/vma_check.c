@@ -13,7 +13,7 @@ struct check {
 	const char *what;
 };
 
-static bool fail(struct check *check, const char *what)
+static bool fail_check(struct check *check, const char *what)
 {
 	check->what = what;
 	return false;
@@ -28,11 +28,11 @@ static bool check_mappings(struct check *check, const struct border *border, uin
 
 		mm__border_get(border, i, &m);
 		if (m.start >= m.end)
-			return fail(check, "a mapping is empty");
+			return fail_check(check, "a mapping is empty");
 		if (m.start < check->end)
-			return fail(check, "mappings overlap or are out of order");
+			return fail_check(check, "mappings overlap or are out of order");
 		if (m.start < low || m.end > high)
-			return fail(check, "a mapping crosses a key");
+			return fail_check(check, "a mapping crosses a key");
 		check->end = m.end;
 	}
 	check->count += border->node.count;
@@ -62,19 +62,19 @@ static bool check_border(struct check *check, const struct border *border, uint6
 			 uint64_t high)
 {
 	if (border->dead)
-		return fail(check, "a leaf of the tree is dead");
+		return fail_check(check, "a leaf of the tree is dead");
 	if (atomic_load_explicit(&border->seq, memory_order_relaxed) & 1)
-		return fail(check, "a leaf is being changed");
+		return fail_check(check, "a leaf is being changed");
 	/* The border node need not know keys that have moved away from it. */
 	if (border->high && (border->low < low || border->high > high))
-		return fail(check, "a leaf goes over the keys around it");
+		return fail_check(check, "a leaf goes over the keys around it");
 	if (!keeps_bounds(border, &border->recorded))
-		return fail(check, "a leaf goes over the bounds that it has recorded");
+		return fail_check(check, "a leaf goes over the bounds that it has recorded");
 	return check_mappings(check, border, low, high);
 }
 
 /* A border node may have any number of mappings. */
-static unsigned int least(const struct check *check, const struct mm__vma_node *node)
+static unsigned int least_slots(const struct check *check, const struct mm__vma_node *node)
 {
 	if (!node->level)
 		return 0;
@@ -83,12 +83,12 @@ static unsigned int least(const struct check *check, const struct mm__vma_node *
 
 static bool check_fill(struct check *check, const struct mm__vma_node *node)
 {
-	if (node->count < least(check, node) || node->count > mm__slots(node))
-		return fail(check, "a node of the tree has too few or too many slots");
+	if (node->count < least_slots(check, node) || node->count > mm__slots(node))
+		return fail_check(check, "a node of the tree has too few or too many slots");
 	for (unsigned int i = node->count; i < mm__slots(node); i++) {
 		if (UINT64_MAX != (node->level ? mm__interior(node)->key[i - 1]
 					       : mm__border_start(mm__border(node), i)))
-			return fail(check, "there is a key in an unused slot");
+			return fail_check(check, "there is a key in an unused slot");
 	}
 	return true;
 }
@@ -103,9 +103,9 @@ static bool check_sum(struct check *check, const struct mm__vma_node *child,
 	struct sum sum = child->level ? mm__node_sum(child) : mm__border(child)->recorded;
 
 	if (sum.lo > recorded->lo || sum.hi < recorded->hi)
-		return fail(check, "the bounds of a subtree are wrong");
+		return fail_check(check, "the bounds of a subtree are wrong");
 	if (sum.gap > recorded->gap)
-		return fail(check, "the greatest gap of a subtree is wrong");
+		return fail_check(check, "the greatest gap of a subtree is wrong");
 	return true;
 }
 
@@ -113,7 +113,7 @@ static bool check_node(struct check *check, const struct mm__vma_node *node, uns
 		       uint64_t low, uint64_t high)
 {
 	if (node->level != level)
-		return fail(check, "a node is on a wrong level");
+		return fail_check(check, "a node is on a wrong level");
 	if (!check_fill(check, node))
 		return false;
 	if (!level)

@@ -37,7 +37,7 @@ void mm__vma_edit_locked(struct mm__vma_edit *edit, struct mm__vma_tree *tree,
 	mm__vma_edit_also(edit, start, end);
 }
 
-static bool fits(const struct border *border, uint64_t start, uint64_t end)
+static bool fits_border(const struct border *border, uint64_t start, uint64_t end)
 {
 	return (start > border->low || (!start && !border->low && border->high)) &&
 	       end < border->high && border->node.count + BORDER_RESERVE <= BORDER_SLOTS;
@@ -45,7 +45,7 @@ static bool fits(const struct border *border, uint64_t start, uint64_t end)
 
 bool mm__vma_edit_includes(struct mm__vma_edit *edit, uint64_t start, uint64_t end, bool unmaps)
 {
-	bool here = fits(edit->border, start, end);
+	bool here = fits_border(edit->border, start, end);
 
 	edit->widens = here && unmaps && !mm__border_may_unmap(edit->border, start, end);
 	if (!here || edit->widens)

@@ -110,7 +110,7 @@ static void add_seam(struct builder *b, uint64_t key, const struct seam *below)
 }
 
 /* Retires the nodes that the remains come from, and the nodes between the two ways. */
-static void retire(struct mm__vma_tree *tree, const struct remains *r, bool interior)
+static void retire_remains(struct mm__vma_tree *tree, const struct remains *r, bool interior)
 {
 	unsigned int end = r->left->count;
 
@@ -128,8 +128,8 @@ static void retire(struct mm__vma_tree *tree, const struct remains *r, bool inte
 }
 
 /* Makes the new nodes of a level, of its remains and of the seam below. */
-static void build(struct mm__vma_tree *tree, unsigned int level, const struct remains *r,
-		  struct seam *seam)
+static void build_level(struct mm__vma_tree *tree, unsigned int level, const struct remains *r,
+			struct seam *seam)
 {
 	unsigned int all =
 		r->end_left + (level ? seam->count : 0) + (r->right->count - r->first_right);
@@ -147,7 +147,7 @@ static void build(struct mm__vma_tree *tree, unsigned int level, const struct re
 		add_mappings(&b, mm__border(r->left), 0, r->end_left);
 		add_mappings(&b, mm__border(r->right), r->first_right, r->right->count);
 	}
-	retire(tree, r, level);
+	retire_remains(tree, r, level);
 	*seam = b.seam;
 }
 
@@ -172,7 +172,7 @@ static struct remains remains_of(struct mm__vma_tree *tree, const struct path *l
  * sibling's slots to it. A joined node keeps some room, so that the next insertion does not divide
  * it again.
  */
-static void refill(struct mm__vma_tree *tree, struct path *path, unsigned int level)
+static void refill_node(struct mm__vma_tree *tree, struct path *path, unsigned int level)
 {
 	struct mm__vma_node *parent = mm__path_own(tree, path, level);
 	unsigned int i = path->index[level];
@@ -236,7 +236,7 @@ static void refill_down(struct mm__vma_tree *tree, struct path *path, const bool
 		path->node[level - 1] = mm__child(node, path->index[level]);
 		if (!low[level - 1])
 			continue;
-		refill(tree, path, level);
+		refill_node(tree, path, level);
 		path->index[level] = mm__route(mm__interior(node), start);
 		path->node[level - 1] = mm__child(node, path->index[level]);
 		drop_roots(tree, path);
@@ -247,7 +247,7 @@ static void refill_down(struct mm__vma_tree *tree, struct path *path, const bool
  * The least number of slots for a new node. One more, if its own child may still be joined with
  * another.
  */
-static unsigned int wanted(const struct mm__vma_node *node, bool low_below)
+static unsigned int wanted_slots(const struct mm__vma_node *node, bool low_below)
 {
 	return mm__least(node) + (low_below ? 1 : 0);
 }
@@ -266,10 +266,11 @@ static unsigned int build_up(struct mm__vma_tree *tree, struct path *left, struc
 	do {
 		struct remains r = remains_of(tree, left, right, level, start, end);
 
-		build(tree, level, &r, &seam);
+		build_level(tree, level, &r, &seam);
 		left->node[level] = seam.count ? seam.node[0] : NULL;
-		low[level] = seam.count == 1 &&
-			     seam.node[0]->count < wanted(seam.node[0], level && low[level - 1]);
+		low[level] =
+			seam.count == 1 &&
+			seam.node[0]->count < wanted_slots(seam.node[0], level && low[level - 1]);
 		level++;
 	} while (level < left->levels &&
 		 (seam.count != 1 || low[level - 1] || left->node[level] != right->node[level] ||

@@ -43,7 +43,7 @@ static bool fits_beside(struct search *s, uint64_t lo, uint64_t hi)
  * Tighter bounds may have a wider gap: a free stretch that lay beyond lo or hi now counts for it.
  * So when the bounds of a node change, those of all nodes above it are recorded anew.
  */
-static void tighten(struct search *s, struct mm__vma_node *node, unsigned int i)
+static void tighten_slot(struct search *s, struct mm__vma_node *node, unsigned int i)
 {
 	struct mm__vma_node *child = mm__child(node, i);
 
@@ -59,11 +59,11 @@ static void tighten_path(struct search *s, uint64_t addr)
 
 	mm__path_descend(s->tree, addr, &path);
 	for (unsigned int level = 1; level < path.levels; level++)
-		tighten(s, path.node[level], path.index[level]);
+		tighten_slot(s, path.node[level], path.index[level]);
 }
 
 /* The n-th slot in the order of the search. */
-static unsigned int nth(const struct search *s, unsigned int n, unsigned int count)
+static unsigned int nth_slot(const struct search *s, unsigned int n, unsigned int count)
 {
 	return s->down ? count - 1 - n : n;
 }
@@ -74,7 +74,7 @@ static bool search_border(struct search *s, const struct border *border)
 
 	mm__border_list(border, 0, &list);
 	for (unsigned int n = 0; n < list.count; n++) {
-		const struct mm__mapping *m = &list.m[nth(s, n, list.count)];
+		const struct mm__mapping *m = &list.m[nth_slot(s, n, list.count)];
 
 		if (fits_beside(s, m->start, m->end))
 			return true;
@@ -83,7 +83,7 @@ static bool search_border(struct search *s, const struct border *border)
 }
 
 /* Whether the child may have room within the bounds of the search. */
-static bool concerns(const struct search *s, const struct interior *interior, unsigned int i)
+static bool may_have_room(const struct search *s, const struct interior *interior, unsigned int i)
 {
 	return interior->sum[i].gap >= s->length && (!i || interior->key[i - 1] < s->high) &&
 	       (i + 1 == interior->node.count || interior->key[i] > s->low);
@@ -98,14 +98,14 @@ static bool search_node(struct search *s, struct mm__vma_node *node)
 	if (!node->level)
 		return search_border(s, mm__border(node));
 	for (unsigned int n = 0; n < node->count; n++) {
-		unsigned int i = nth(s, n, node->count);
+		unsigned int i = nth_slot(s, n, node->count);
 		struct sum slot = mm__interior(node)->sum[i];
 
-		if (concerns(s, mm__interior(node), i)) {
+		if (may_have_room(s, mm__interior(node), i)) {
 			bool found = search_node(s, mm__child(node, i));
 
 			if (!found || s->tightened)
-				tighten(s, node, i);
+				tighten_slot(s, node, i);
 			if (found)
 				return true;
 		} else if (!mm__maybe_empty(&slot) && fits_beside(s, slot.lo, slot.hi)) {
@@ -125,7 +125,7 @@ static bool search_tree(struct search *s)
 	       (s->down ? fits_beside(s, 0, 0) : fits_beside(s, UINT64_MAX, UINT64_MAX));
 }
 
-static bool search(struct search *s, uint64_t *addr)
+static bool search_gap(struct search *s, uint64_t *addr)
 {
 	struct mm__mapping m;
 
@@ -143,7 +143,7 @@ bool mm__vma_tree_highest_gap(struct mm__vma_tree *tree, uint64_t length, uint64
 {
 	struct search s = { tree, length, low, high, true, 0, false, 0 };
 
-	return search(&s, addr);
+	return search_gap(&s, addr);
 }
 
 bool mm__vma_tree_lowest_gap(struct mm__vma_tree *tree, uint64_t length, uint64_t low,
@@ -151,7 +151,7 @@ bool mm__vma_tree_lowest_gap(struct mm__vma_tree *tree, uint64_t length, uint64_
 {
 	struct search s = { tree, length, low, high, false, 0, false, 0 };
 
-	return search(&s, addr);
+	return search_gap(&s, addr);
 }
 
 void mm__vma_tree_widen(struct mm__vma_tree *tree, uint64_t start, uint64_t end)

@@ -15,7 +15,7 @@
  */
 #define KEPT_BESIDE 1024u
 
-static void keep(struct mm__rcu_thread *self, struct mm__garbage *memory)
+static void keep_memory(struct mm__rcu_thread *self, struct mm__garbage *memory)
 {
 	memory->next = self->kept;
 	self->kept = memory;
@@ -32,7 +32,7 @@ bool mm__vmas_stock(unsigned int n)
 
 		if (!vma)
 			return false;
-		keep(self, &vma->garbage);
+		keep_memory(self, &vma->garbage);
 	}
 	return true;
 }
@@ -53,7 +53,7 @@ void mm__vma_drop(struct mm__garbage *garbage)
 	struct mm__rcu_thread *self = mm__rcu_self;
 
 	if (self && self->nr_kept < self->batch + KEPT_BESIDE)
-		keep(self, garbage);
+		keep_memory(self, garbage);
 	else
 		mm__free(garbage);
 }

@@ -19,7 +19,7 @@
 #define MOST_STRAIN (UINT32_C(1) << 20)
 
 /* Divides the border node at a key that lies inside no mapping. Both parts may stay sparse. */
-static void divide(struct mm__vma_edit *edit, uint64_t key, uint64_t now)
+static void divide_at(struct mm__vma_edit *edit, uint64_t key, uint64_t now)
 {
 	struct mm__vma_tree *tree = edit->tree;
 	struct mm__vma_node *left, *right;
@@ -106,9 +106,9 @@ static void divide_or_not(struct mm__vma_edit *edit, struct border *border, uint
 		return;
 	/* Beside the most aligned address; or there, if one mapping ends where another begins. */
 	if (can_divide(edit->tree, key))
-		divide(edit, key, now);
+		divide_at(edit, key, now);
 	else if (can_divide(edit->tree, key + 1))
-		divide(edit, key + 1, now);
+		divide_at(edit, key + 1, now);
 	else if (border->too_strained < MOST_STRAIN)
 		border->too_strained *= 2;
 }

@@ -10,7 +10,7 @@
  * were moved from. This library leaves that out. Its VMAs follow from the operations alone,
  * whatever the order of operations elsewhere.
  *
- * A VMA that is being changed merges with no other. The thread that changes it settles it
+ * A VMA that is being changed merges with no other. The thread that changes it merges it
  * afterwards.
  *
  *	VMA-N  A thread that holds a range for writing changes a VMA that touches an end of the
@@ -92,7 +92,7 @@ static struct mm__vma *new_vma(const struct mm__vma_kind *kind, bool changing)
 }
 
 /* Makes the count odd. The VMA has left the tree, or will leave it. */
-static void kill(struct mm__edit *edit, struct mm__vma *vma)
+static void kill_vma(struct mm__edit *edit, struct mm__vma *vma)
 {
 	if (!mm__vma_changing(vma))
 		mm__vma_change_begin(vma);
@@ -100,13 +100,13 @@ static void kill(struct mm__edit *edit, struct mm__vma *vma)
 	edit->dead = &vma->garbage;
 }
 
-static void insert(struct mm__edit *edit, const struct mm__mapping *m)
+static void insert_vma(struct mm__edit *edit, const struct mm__mapping *m)
 {
 	mm__vma_tree_insert(&edit->tree, m);
 	mm__count_vmas(edit->thread, 1);
 }
 
-static void erase(struct mm__edit *edit, uint64_t start, uint64_t end, uint64_t n)
+static void erase_vmas(struct mm__edit *edit, uint64_t start, uint64_t end, uint64_t n)
 {
 	mm__vma_tree_erase_range(&edit->tree, start, end, n);
 	mm__count_vmas(edit->thread, -(int64_t)n);
@@ -136,7 +136,7 @@ static bool lies_inside(const struct mm__mapping *m, const struct mm__cut *cut)
 	return cut->start < m->start && m->end < cut->end;
 }
 
-static void mark(struct mm__vma *vma, struct mm__cut *cut)
+static void mark_vma(struct mm__vma *vma, struct mm__cut *cut)
 {
 	mm__vma_mark(vma);
 	vma->garbage.next = cut->first;
@@ -160,7 +160,7 @@ bool mm__vmas_mark(const struct mm__edit *edit, struct mm__cut *cut)
 			break;
 		cut->next = m.end;
 		if (lies_inside(&m, cut))
-			mark(m.vma, cut);
+			mark_vma(m.vma, cut);
 	}
 	/* [VMA-W1], for all of them */
 	if (cut->first != before)
@@ -198,11 +198,11 @@ static bool cut_end(struct mm__edit *edit, const struct mm__mapping *m, uint64_t
 		left.vma = new_vma(&kind, false);
 		mm__vma_tree_set(&edit->tree, m->start, &left);
 		if (right.vma)
-			insert(edit, &right);
+			insert_vma(edit, &right);
 	} else if (right.vma) {
 		mm__vma_tree_set(&edit->tree, m->start, &right);
 	}
-	kill(edit, m->vma);
+	kill_vma(edit, m->vma);
 	return left.vma || right.vma;
 }
 
@@ -230,7 +230,7 @@ void mm__vmas_cut(struct mm__edit *edit, struct mm__cut *cut)
 		erased++;
 	kill_marked(edit, cut);
 	if (erased)
-		erase(edit, cut->start, cut->end, erased);
+		erase_vmas(edit, cut->start, cut->end, erased);
 }
 
 int mm__vmas_remove(struct mm__edit *edit, struct mm__cut *cut)
@@ -286,12 +286,12 @@ static bool grow_neighbour(struct mm__edit *edit, uint64_t start, uint64_t end, 
 	if (!has_left && !has_right)
 		return false;
 	if (both) {
-		kill(edit, right.vma);
+		kill_vma(edit, right.vma);
 		end = right.end;
 		n++;
 	}
 	if (n)
-		erase(edit, start, end, n);
+		erase_vmas(edit, start, end, n);
 	mm__vma_tree_clear(&edit->tree, start, end);
 	if (has_left) {
 		left.end = end;
@@ -309,7 +309,7 @@ static void put_apart(struct mm__edit *edit, uint64_t start, uint64_t end,
 	struct mm__mapping m = { start, end, new_vma(kind, changing) };
 
 	mm__vma_tree_clear(&edit->tree, start, end);
-	insert(edit, &m);
+	insert_vma(edit, &m);
 }
 
 void mm__vmas_put_apart(struct mm__edit *edit, uint64_t start, uint64_t end,
@@ -346,8 +346,8 @@ struct group {
 };
 
 /* Gathers VMAs from *m on, up to most of them, which begin below end. */
-static void gather(const struct mm__edit *edit, struct mm__mapping m, uint64_t end,
-		   unsigned int most, struct group *group)
+static void gather_group(const struct mm__edit *edit, struct mm__mapping m, uint64_t end,
+			 unsigned int most, struct group *group)
 {
 	struct mm__vma_list list;
 
@@ -367,18 +367,18 @@ static void gather(const struct mm__edit *edit, struct mm__mapping m, uint64_t e
 }
 
 /* Merges a group into one VMA, or into a neighbour. Returns true if that changed the tree. */
-static bool merge(struct mm__edit *edit, const struct group *group)
+static bool merge_group(struct mm__edit *edit, const struct group *group)
 {
 	struct mm__mapping first = { group->start, group->end, group->vma[0] };
 	bool grown = grow_neighbour(edit, group->start, group->end, group->count, &group->kind);
 
 	if (!grown && group->count > 1) {
-		erase(edit, group->second, group->end, group->count - 1);
+		erase_vmas(edit, group->second, group->end, group->count - 1);
 		mm__vma_tree_clear(&edit->tree, group->second, group->end);
 		mm__vma_tree_set(&edit->tree, group->start, &first);
 	}
 	for (unsigned int i = grown ? 0 : 1; i < group->count; i++)
-		kill(edit, group->vma[i]);
+		kill_vma(edit, group->vma[i]);
 	if (!grown)
 		mm__vma_change_end(group->vma[0]);
 	return grown || group->count > 1;
@@ -396,7 +396,7 @@ static void leave_apart(struct mm__edit *edit, const struct group *group)
  * Settles some of the VMAs in [addr, end). With the VMA tree lock, stops after the first merge,
  * because the caller has reserved memory for one. Returns where it stopped.
  */
-static uint64_t settle_some(struct mm__edit *edit, uint64_t addr, uint64_t end, bool may_merge)
+static uint64_t merge_some(struct mm__edit *edit, uint64_t addr, uint64_t end, bool may_merge)
 {
 	bool merged = false;
 
@@ -409,19 +409,19 @@ static uint64_t settle_some(struct mm__edit *edit, uint64_t addr, uint64_t end, 
 		addr = m.end;
 		if (!mm__vma_changing(m.vma))
 			continue;
-		gather(edit, m, end, MM__VMAS_AT_ONCE + 1 - n, &group);
+		gather_group(edit, m, end, MM__VMAS_AT_ONCE + 1 - n, &group);
 		n += group.count - 1;
 		addr = group.end;
 		if (may_merge)
-			merged = merge(edit, &group) && edit->locked;
+			merged = merge_group(edit, &group) && edit->locked;
 		else
 			leave_apart(edit, &group);
 	}
 	return addr;
 }
 
-void mm__vmas_settle(struct mm__thread *thread, uint64_t start, uint64_t end,
-		     struct mm__vma_budget *nodes)
+void mm__vmas_merge_changed(struct mm__thread *thread, uint64_t start, uint64_t end,
+			    struct mm__vma_budget *nodes)
 {
 	for (uint64_t addr = start; addr < end;) {
 		struct mm__edit edit;
@@ -432,7 +432,7 @@ void mm__vmas_settle(struct mm__thread *thread, uint64_t start, uint64_t end,
 		reserved = edit.tree.border || !mm__edit_reserve(&edit, 0, 1);
 		if (!reserved && nodes)
 			edit.tree.budget = nodes;
-		addr = settle_some(&edit, addr, end, reserved || nodes);
+		addr = merge_some(&edit, addr, end, reserved || nodes);
 		if (reserved || !nodes)
 			mm__edit_end(&edit);
 		else

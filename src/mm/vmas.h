@@ -110,20 +110,20 @@ void mm__vmas_put(struct mm__edit *edit, uint64_t start, uint64_t end,
 		  const struct mm__vma_kind *kind);
 
 /*
- * As mm__vmas_put_apart(), but with an odd count until mm__vmas_settle() merges the VMA. The caller
- * holds the range for writing until then, and has reserved memory.
+ * As mm__vmas_put_apart(), but with an odd count until mm__vmas_merge_changed() merges the VMA. The
+ * caller holds the range for writing until then, and has reserved memory.
  */
 void mm__vmas_put_changing(struct mm__edit *edit, uint64_t start, uint64_t end,
 			   const struct mm__vma_kind *kind);
 
 /*
- * Settles the VMAs of [start, end), which has no hole and which the caller holds for writing:
- * merges those whose counts are odd, and makes the counts even. Does that in edits of its own. If
+ * In [start, end), which has no hole and which the caller holds for writing: merges the VMAs whose
+ * counts are odd, and makes the counts even. Does that in edits of its own. If
  * there is no memory, it uses nodes from mm__edit_reserve_ends() for merges; if nodes is NULL, it
  * leaves the VMAs apart.
  */
-void mm__vmas_settle(struct mm__thread *thread, uint64_t start, uint64_t end,
-		     struct mm__vma_budget *nodes);
+void mm__vmas_merge_changed(struct mm__thread *thread, uint64_t start, uint64_t end,
+			    struct mm__vma_budget *nodes);
 
 /*
  * vmas_change.c: makes [start, end) another kind, VMA by VMA up to the first error. change()

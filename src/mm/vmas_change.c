@@ -50,7 +50,7 @@ struct work {
 	int (*change)(struct mm__vma_kind *kind, int how);
 	int how;
 	struct mm__vma_budget *nodes; /* with the VMA tree lock: for the splits, and a merge */
-	/* The VMAs that were changed last, and are not settled yet. */
+	/* The VMAs that were changed last, whose counts are still odd. */
 	struct run run[MM__VMAS_AT_ONCE];
 	unsigned int nr_runs;
 };
@@ -111,7 +111,7 @@ static void change_whole(struct mm__vma *vma, const struct mm__vma_kind *kind)
 
 /*
  * Changes the part of the VMA that lies in the range. Returns EAGAIN if the VMAs that were changed
- * before have to be settled first.
+ * before have to be merged first.
  */
 static int change_vma(struct work *work, struct mm__edit *edit, const struct mm__mapping *m,
 		      bool *split)
@@ -198,8 +198,8 @@ static void finish_part(struct work *work)
 	if (!work->nr_runs)
 		return;
 	protect_pages(work);
-	mm__vmas_settle(work->thread, work->run[0].start, work->run[work->nr_runs - 1].end,
-			work->nodes);
+	mm__vmas_merge_changed(work->thread, work->run[0].start, work->run[work->nr_runs - 1].end,
+			       work->nodes);
 	copy_pages(work);
 	work->nr_runs = 0;
 }
@@ -216,7 +216,7 @@ static void finish_part(struct work *work)
 
 /*
  * Whether one edit in place suffices. If the last VMA sticks out and is not also the first, VMAs
- * before it have to be settled before it is split.
+ * before it have to be merged before it is split.
  */
 static bool is_one_step(const struct work *work, const struct mm__edit *edit)
 {

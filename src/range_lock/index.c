@@ -19,7 +19,7 @@ void range__index_set(struct range__forest *forest, uint32_t i, uint64_t lo,
 	atomic_store_explicit(&forest->entries[i].leaf, leaf, memory_order_release);
 }
 
-static void copy(struct range__forest *forest, uint32_t to, uint32_t from)
+static void copy_index(struct range__forest *forest, uint32_t to, uint32_t from)
 {
 	range__index_set(forest, to, range__index_lo(forest, from),
 			 range__index_leaf(forest, from));
@@ -37,7 +37,7 @@ void range__index_insert(struct range__forest *forest, uint32_t i, struct range_
 	uint32_t count = range__index_count(forest);
 
 	for (uint32_t k = count; k > i; k--)
-		copy(forest, k - 1 + n, k - 1);
+		copy_index(forest, k - 1 + n, k - 1);
 	for (uint32_t k = i; k < i + n; k++, leaf = leaf->next)
 		range__index_set(forest, k, atomic_load_explicit(&leaf->lo, memory_order_relaxed),
 				 leaf);
@@ -49,7 +49,7 @@ void range__index_remove(struct range__forest *forest, uint32_t i, uint32_t n)
 	uint32_t count = range__index_count(forest);
 
 	for (uint32_t k = i; k + n < count; k++)
-		copy(forest, k, k + n);
+		copy_index(forest, k, k + n);
 	/* Entries above stay as they are: a reader that loaded the old count finds leaves there. */
 	set_count(forest, count - n);
 }

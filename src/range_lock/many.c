@@ -58,7 +58,7 @@ static bool requests_valid(const struct range_request *requests, size_t n)
 	return n > 0;
 }
 
-static void begin(struct range__lock *lock, const struct range_request *request)
+static void begin_set(struct range__lock *lock, const struct range_request *request)
 {
 	struct range__hold *range = range__hold(request->range);
 
@@ -70,8 +70,8 @@ static void begin(struct range__lock *lock, const struct range_request *request)
 	range->owner = mmrange__self();
 }
 
-static int acquire(struct range__lock *lock, struct range_request *requests, size_t n,
-		   const struct range__limit *limit)
+static int acquire_set(struct range__lock *lock, struct range_request *requests, size_t n,
+		       const struct range__limit *limit)
 {
 	struct range__set set = { .lock = lock, .requests = requests, .n = n };
 	int error;
@@ -80,7 +80,7 @@ static int acquire(struct range__lock *lock, struct range_request *requests, siz
 	if (!range__limit_valid(limit) || !requests_valid(requests, n))
 		return EINVAL;
 	for (size_t i = 0; i < n; i++)
-		begin(lock, &requests[i]);
+		begin_set(lock, &requests[i]);
 	error = range__acquire_slow(&set, limit);
 	for (size_t i = 0; i < n; i++)
 		range__checked_end(range__hold(requests[i].range), error);
@@ -92,7 +92,7 @@ int range_lock_many(struct range_lock *lock_, struct range_request *requests, si
 	struct range__lock *lock = range__lock(lock_);
 	static const struct range__limit limit = { .clock = CLOCK_MONOTONIC };
 
-	return acquire(lock, requests, n, &limit);
+	return acquire_set(lock, requests, n, &limit);
 }
 
 int range_trylock_many(struct range_lock *lock_, struct range_request *requests, size_t n)
@@ -100,7 +100,7 @@ int range_trylock_many(struct range_lock *lock_, struct range_request *requests,
 	struct range__lock *lock = range__lock(lock_);
 	static const struct range__limit limit = { .try = true, .clock = CLOCK_MONOTONIC };
 
-	return acquire(lock, requests, n, &limit);
+	return acquire_set(lock, requests, n, &limit);
 }
 
 int range_timedlock_many(struct range_lock *lock_, struct range_request *requests, size_t n,
@@ -109,5 +109,5 @@ int range_timedlock_many(struct range_lock *lock_, struct range_request *request
 	struct range__lock *lock = range__lock(lock_);
 	const struct range__limit limit = { .clock = clock, .deadline = deadline };
 
-	return acquire(lock, requests, n, &limit);
+	return acquire_set(lock, requests, n, &limit);
 }

@@ -112,7 +112,7 @@ struct border {
 	struct slot slot[SLOTS];
 };
 
-static struct border leaves[2];
+static struct border borders[2];
 static _Atomic(struct border *) child;
 static struct vma vmas[3];
 
@@ -147,32 +147,32 @@ static void unlock(_Atomic(int) *word)
  * Slots
  */
 
-static uint64_t start_of(struct border *leaf, int i)
+static uint64_t start_of(struct border *border, int i)
 {
 	/* acquire [BORDER-L2]: pairs with [BORDER-L5] */
-	return atomic_load_explicit(&leaf->slot[i].start, WEAKER(4, acquire));
+	return atomic_load_explicit(&border->slot[i].start, WEAKER(4, acquire));
 }
 
-static struct mapping load(struct border *leaf, int i)
+static struct mapping load(struct border *border, int i)
 {
 	struct mapping m;
 
-	m.start = start_of(leaf, i);
+	m.start = start_of(border, i);
 	/* acquire [BORDER-L2]: pairs with [BORDER-L5] */
-	m.end = atomic_load_explicit(&leaf->slot[i].end, WEAKER(5, acquire));
+	m.end = atomic_load_explicit(&border->slot[i].end, WEAKER(5, acquire));
 	/* acquire [BORDER-L2]: pairs with [BORDER-L5] */
-	m.vma = atomic_load_explicit(&leaf->slot[i].vma, WEAKER(6, acquire));
+	m.vma = atomic_load_explicit(&border->slot[i].vma, WEAKER(6, acquire));
 	return m;
 }
 
-static void store(struct border *leaf, int i, uint64_t start, uint64_t end, struct vma *vma)
+static void store(struct border *border, int i, uint64_t start, uint64_t end, struct vma *vma)
 {
 	/* release [BORDER-L5]: pairs with [BORDER-L2], so that BORDER-L3 sees BORDER-L4 */
-	atomic_store_explicit(&leaf->slot[i].start, start, WEAKER(1, release));
+	atomic_store_explicit(&border->slot[i].start, start, WEAKER(1, release));
 	/* release [BORDER-L5]: the same */
-	atomic_store_explicit(&leaf->slot[i].end, end, WEAKER(2, release));
+	atomic_store_explicit(&border->slot[i].end, end, WEAKER(2, release));
 	/* release [BORDER-L5]: the same */
-	atomic_store_explicit(&leaf->slot[i].vma, vma, WEAKER(3, release));
+	atomic_store_explicit(&border->slot[i].vma, vma, WEAKER(3, release));
 }
 
 static void copy_slot(struct border *to, int i, struct border *from, int j)
@@ -182,18 +182,18 @@ static void copy_slot(struct border *to, int i, struct border *from, int j)
 	store(to, i, m.start, m.end, m.vma);
 }
 
-static void clear_slot(struct border *leaf, int i)
+static void clear_slot(struct border *border, int i)
 {
-	store(leaf, i, UINT64_MAX, 0, NULL);
+	store(border, i, UINT64_MAX, 0, NULL);
 }
 
 /* The number of the slot that may contain addr, + 1. */
-static int begun(struct border *leaf, uint64_t addr)
+static int begun(struct border *border, uint64_t addr)
 {
 	int n = 0;
 
 	for (int i = 0; i < SLOTS; i++)
-		n += start_of(leaf, i) <= addr;
+		n += start_of(border, i) <= addr;
 	return n;
 }
 
@@ -201,14 +201,14 @@ static int begun(struct border *leaf, uint64_t addr)
  * Reading
  */
 
-static struct mapping look(struct border *leaf, uint64_t addr)
+static struct mapping look(struct border *border, uint64_t addr)
 {
 	struct mapping none = { 0, 0, NULL };
 	struct mapping m = none;
-	int i = begun(leaf, addr);
+	int i = begun(border, addr);
 
 	if (i)
-		m = load(leaf, i - 1);
+		m = load(border, i - 1);
 	return m.end > addr ? m : none;
 }
 
@@ -220,22 +220,22 @@ static struct border *find(void)
 
 static struct mapping look_up(uint64_t addr)
 {
-	struct border *leaf = find();
+	struct border *border = find();
 	struct mapping m;
 	uint64_t seq;
 
 	if (LOCKED) {
-		lock(&leaf->locked);
-		m = look(leaf, addr);
-		unlock(&leaf->locked);
+		lock(&border->locked);
+		m = look(border, addr);
+		unlock(&border->locked);
 		return m;
 	}
 	/* acquire [BORDER-L1]: pairs with [BORDER-L6] */
-	seq = atomic_load_explicit(&leaf->seq, WEAKER(18, acquire));
+	seq = atomic_load_explicit(&border->seq, WEAKER(18, acquire));
 	assume(!(seq & 1) || WEAK == 9);
-	m = look(leaf, addr);
+	m = look(border, addr);
 	/* relaxed [BORDER-L3]: ordered by the acquires of [BORDER-L2] */
-	assume(atomic_load_explicit(&leaf->seq, memory_order_relaxed) == seq || WEAK == 8);
+	assume(atomic_load_explicit(&border->seq, memory_order_relaxed) == seq || WEAK == 8);
 	return m;
 }
 
@@ -243,37 +243,37 @@ static struct mapping look_up(uint64_t addr)
  * Writing
  */
 
-static void begin(struct border *leaf)
+static void begin(struct border *border)
 {
-	uint64_t seq = atomic_load_explicit(&leaf->seq, memory_order_relaxed);
+	uint64_t seq = atomic_load_explicit(&border->seq, memory_order_relaxed);
 
 	/* relaxed [BORDER-L4]: ordered by the releases of [BORDER-L5] */
 	if (WEAK != 7)
-		atomic_store_explicit(&leaf->seq, seq + 1, memory_order_relaxed);
+		atomic_store_explicit(&border->seq, seq + 1, memory_order_relaxed);
 }
 
-static void end(struct border *leaf)
+static void end(struct border *border)
 {
-	uint64_t seq = atomic_load_explicit(&leaf->seq, memory_order_relaxed);
+	uint64_t seq = atomic_load_explicit(&border->seq, memory_order_relaxed);
 
 	/* release [BORDER-L6]: pairs with [BORDER-L1] */
-	atomic_store_explicit(&leaf->seq, (seq | 1) + 1, WEAKER(17, release));
+	atomic_store_explicit(&border->seq, (seq | 1) + 1, WEAKER(17, release));
 }
 
 /* Locks the border node, which is not dead then. It is replaced once at most. */
-static struct border *lock_leaf(void)
+static struct border *lock_border(void)
 {
-	struct border *leaf = find();
+	struct border *border = find();
 
-	lock(&leaf->locked);
+	lock(&border->locked);
 	/* relaxed: with the lock */
-	if (WEAK != 12 && atomic_load_explicit(&leaf->dead, memory_order_relaxed)) {
-		unlock(&leaf->locked);
-		leaf = find();
-		lock(&leaf->locked);
-		assert(!atomic_load_explicit(&leaf->dead, memory_order_relaxed));
+	if (WEAK != 12 && atomic_load_explicit(&border->dead, memory_order_relaxed)) {
+		unlock(&border->locked);
+		border = find();
+		lock(&border->locked);
+		assert(!atomic_load_explicit(&border->dead, memory_order_relaxed));
 	}
-	return leaf;
+	return border;
 }
 
 static void make_vma(int i)
@@ -287,23 +287,23 @@ static void make_vma(int i)
 static void plant(void)
 {
 	make_vma(0);
-	store(&leaves[0], 0, 20, 30, &vmas[0]);
+	store(&borders[0], 0, 20, 30, &vmas[0]);
 	for (int i = 1; i < SLOTS; i++)
-		clear_slot(&leaves[0], i);
-	atomic_init(&child, &leaves[0]);
+		clear_slot(&borders[0], i);
+	atomic_init(&child, &borders[0]);
 }
 
 #if !defined(FAULT) && !ANEW && !defined(PROTECT)
 
 /* In the first slot; all others move up. */
-static void insert(struct border *leaf)
+static void insert(struct border *border)
 {
 	make_vma(1);
-	begin(leaf);
+	begin(border);
 	for (int i = SLOTS - 1; i; i--)
-		copy_slot(leaf, i, leaf, i - 1);
-	store(leaf, 0, 10, 15, &vmas[1]);
-	end(leaf);
+		copy_slot(border, i, border, i - 1);
+	store(border, 0, 10, 15, &vmas[1]);
+	end(border);
 }
 
 static bool is(struct mapping m, uint64_t start, uint64_t end, int i)
@@ -329,50 +329,50 @@ static _Atomic(bool) range_released;
 
 static void *in_place(void *arg)
 {
-	struct border *leaf = lock_leaf();
+	struct border *border = lock_border();
 
 	(void)arg;
-	insert(leaf);
-	unlock(&leaf->locked);
+	insert(border);
+	unlock(&border->locked);
 	/* release: as the unlocking of the range does */
 	atomic_store_explicit(&range_released, true, memory_order_release);
 	return NULL;
 }
 
 /* Adds a mapping behind the others. The copy is locked when other threads find it. */
-static void make_copy(struct border *copy, struct border *leaf)
+static void make_copy(struct border *copy, struct border *border)
 {
 	int n = 0;
 
 	/* relaxed: no other thread finds it yet */
 	atomic_store_explicit(&copy->locked, 1, memory_order_relaxed);
-	for (; n < SLOTS - 1 && start_of(leaf, n) != UINT64_MAX; n++)
-		copy_slot(copy, n, leaf, n);
+	for (; n < SLOTS - 1 && start_of(border, n) != UINT64_MAX; n++)
+		copy_slot(copy, n, border, n);
 	make_vma(2);
 	store(copy, n, 40, 50, &vmas[2]);
 	while (++n < SLOTS)
 		clear_slot(copy, n);
 }
 
-static void set_dead(struct border *leaf)
+static void set_dead(struct border *border)
 {
 	/* relaxed: with the lock of the border node */
-	atomic_store_explicit(&leaf->dead, true, memory_order_relaxed);
+	atomic_store_explicit(&border->dead, true, memory_order_relaxed);
 }
 
-static void with_t(struct border *leaf, struct border *copy)
+static void with_t(struct border *border, struct border *copy)
 {
 	if (WEAK != 13)
-		lock(&leaf->locked);
-	make_copy(copy, leaf);
+		lock(&border->locked);
+	make_copy(copy, border);
 	/* release [TREE-W1]: pairs with [TREE-R1] */
 	atomic_store_explicit(&child, copy, WEAKER(10, release));
 	if (WEAK != 14)
-		set_dead(leaf);
+		set_dead(border);
 	if (WEAK != 13)
-		unlock(&leaf->locked);
+		unlock(&border->locked);
 	if (WEAK == 14)
-		set_dead(leaf);
+		set_dead(border);
 	unlock(&copy->locked);
 }
 
@@ -397,13 +397,13 @@ int main(void)
 	plant();
 	pthread_create(&threads[0], NULL, reader, NULL);
 	pthread_create(&threads[1], NULL, in_place, NULL);
-	with_t(&leaves[0], &leaves[1]);
+	with_t(&borders[0], &borders[1]);
 	for (int i = 0; i < 2; i++)
 		pthread_join(threads[i], NULL);
-	assert(find() == &leaves[1]);
-	assert(is_right(12, look(&leaves[1], 12), true));
-	assert(is_right(25, look(&leaves[1], 25), true));
-	assert(is_right(45, look(&leaves[1], 45), true));
+	assert(find() == &borders[1]);
+	assert(is_right(12, look(&borders[1], 12), true));
+	assert(is_right(25, look(&borders[1], 25), true));
+	assert(is_right(45, look(&borders[1], 45), true));
 	return 0;
 }
 
@@ -477,21 +477,21 @@ static void restrict_page(int prot)
 /* Executions in which the other writer has merged with the mapping before are not explored. */
 static void *protector(void *arg)
 {
-	struct border *leaf = find();
+	struct border *border = find();
 
 	(void)arg;
 	if (WEAK != 26)
-		lock(&leaf->locked);
-	assume(start_of(leaf, 0) != 10 || start_of(leaf, 1) == 20);
+		lock(&border->locked);
+	assume(start_of(border, 0) != 10 || start_of(border, 1) == 20);
 	mark(&vmas[0]);
 	/* release: pairs with fault() */
 	atomic_store_explicit(&vmas[0].prot, 1, memory_order_release);
 	if (WEAK != 26)
-		unlock(&leaf->locked);
+		unlock(&border->locked);
 	restrict_page(1);
-	lock(&leaf->locked);
+	lock(&border->locked);
 	make_even(&vmas[0]);
-	unlock(&leaf->locked);
+	unlock(&border->locked);
 	return NULL;
 }
 
@@ -505,23 +505,23 @@ static bool mergeable(const struct vma *vma)
 /* Maps [10, 20), with protection 2. */
 static void map(void)
 {
-	struct border *leaf = lock_leaf();
+	struct border *border = lock_border();
 
-	begin(leaf);
+	begin(border);
 	if (mergeable(&vmas[0])) {
-		store(leaf, 0, 10, 30, &vmas[0]);
+		store(border, 0, 10, 30, &vmas[0]);
 	} else {
 		make_vma(1);
-		copy_slot(leaf, 1, leaf, 0);
-		store(leaf, 0, 10, 20, &vmas[1]);
+		copy_slot(border, 1, border, 0);
+		store(border, 0, 10, 20, &vmas[1]);
 	}
-	end(leaf);
-	unlock(&leaf->locked);
+	end(border);
+	unlock(&border->locked);
 }
 
 static int prot_at(uint64_t addr)
 {
-	return atomic_load_explicit(&look(&leaves[0], addr).vma->prot, memory_order_relaxed);
+	return atomic_load_explicit(&look(&borders[0], addr).vma->prot, memory_order_relaxed);
 }
 
 int main(void)
@@ -542,33 +542,33 @@ int main(void)
 
 #else
 
-static void change(struct border *leaf)
+static void change(struct border *border)
 {
-	begin(leaf);
+	begin(border);
 	if (ANEW) {
 		make_vma(1);
 		if (WEAK != 23)
 			mark(&vmas[1]);
-		store(leaf, 0, 20, 30, &vmas[1]);
+		store(border, 0, 20, 30, &vmas[1]);
 	} else {
-		copy_slot(leaf, 0, leaf, 1);
-		clear_slot(leaf, 1);
+		copy_slot(border, 0, border, 1);
+		clear_slot(border, 1);
 	}
-	end(leaf);
+	end(border);
 }
 
 int main(void)
 {
 	pthread_t thread;
-	struct border *leaf;
+	struct border *border;
 
 	plant();
 	pthread_create(&thread, NULL, fault, NULL);
-	leaf = lock_leaf();
+	border = lock_border();
 	if (WEAK != 21)
 		mark(&vmas[0]);
-	change(leaf);
-	unlock(&leaf->locked);
+	change(border);
+	unlock(&border->locked);
 	restrict_page(0);
 	if (WEAK == 21)
 		mark(&vmas[0]);
@@ -592,29 +592,29 @@ static void *reader(void *arg)
 }
 
 #ifdef TWICE
-static void erase(struct border *leaf)
+static void erase(struct border *border)
 {
-	begin(leaf);
+	begin(border);
 	for (int i = 1; i < SLOTS; i++)
-		copy_slot(leaf, i - 1, leaf, i);
-	clear_slot(leaf, SLOTS - 1);
-	end(leaf);
+		copy_slot(border, i - 1, border, i);
+	clear_slot(border, SLOTS - 1);
+	end(border);
 }
 #endif
 
 int main(void)
 {
 	pthread_t thread;
-	struct border *leaf;
+	struct border *border;
 
 	plant();
 	pthread_create(&thread, NULL, reader, NULL);
-	leaf = lock_leaf();
-	insert(leaf);
+	border = lock_border();
+	insert(border);
 #ifdef TWICE
-	erase(leaf);
+	erase(border);
 #endif
-	unlock(&leaf->locked);
+	unlock(&border->locked);
 	pthread_join(thread, NULL);
 	return 0;
 }

@@ -57,17 +57,17 @@
 #endif
 
 #define ADDRS    8
-#define LEAVES   12
+#define BORDERS   12
 #define ROOTS    6
 #define CHILDREN 4
 #define NONE     255
 #define MOMENTS  8
 
-typedef leaf_t {
+typedef border_t {
 	byte low, high; /* do not change */
 	bool locked, dead;
 	byte seq;
-	byte start[SLOTS], end[SLOTS], area[SLOTS]; /* 0: no VMA */
+	byte start[SLOTS], end[SLOTS], vma[SLOTS]; /* 0: no VMA */
 }
 
 typedef root_t {
@@ -76,9 +76,9 @@ typedef root_t {
 	byte child[CHILDREN];
 }
 
-leaf_t leaf[LEAVES];
+border_t border[BORDERS];
 root_t tree[ROOTS];
-byte root, next_leaf, next_root;
+byte root, next_border, next_root;
 bool t_locked;
 
 /* Scratch of one step; all 0 otherwise. */
@@ -157,7 +157,7 @@ inline ghost_end(x, result)
 
 inline lock(l)
 {
-	atomic { !leaf[l].locked -> leaf[l].locked = true }
+	atomic { !border[l].locked -> border[l].locked = true }
 }
 
 inline route(r, x, i)
@@ -174,9 +174,9 @@ inline expand(l)
 {
 	for (n : 0 .. SLOTS - 1) {
 		if
-		:: leaf[l].area[n] ->
-			for (at : leaf[l].start[n] .. leaf[l].end[n] - 1) {
-				map[at] = leaf[l].area[n]
+		:: border[l].vma[n] ->
+			for (at : border[l].start[n] .. border[l].end[n] - 1) {
+				map[at] = border[l].vma[n]
 			}
 		:: else
 		fi
@@ -235,14 +235,14 @@ inline clear_slots()
 
 proctype reader(byte x)
 {
-	byte r, l, i, s, begun, start, end, area;
+	byte r, l, i, s, begun, start, end, vma;
 	bool sure, ok;
 
 	d_step { ghost_begin(x) }
 	r = root;
 	atomic { route(r, x, i); l = tree[r].child[i]; i = 0 }
 	do
-	:: s = leaf[l].seq;
+	:: s = border[l].seq;
 		if
 		:: s % 2 && !sure && BROKEN != 6 -> ok = false
 		:: else ->
@@ -250,7 +250,7 @@ proctype reader(byte x)
 			:: i < SLOTS ->
 				atomic {
 					if
-					:: leaf[l].start[i] <= x -> begun++
+					:: border[l].start[i] <= x -> begun++
 					:: else
 					fi;
 					i++
@@ -260,17 +260,17 @@ proctype reader(byte x)
 			i = 0;
 			if
 			:: begun ->
-				start = leaf[l].start[begun - 1];
-				end = leaf[l].end[begun - 1];
-				area = leaf[l].area[begun - 1]
+				start = border[l].start[begun - 1];
+				end = border[l].end[begun - 1];
+				vma = border[l].vma[begun - 1]
 			:: else
 			fi;
-			ok = leaf[l].seq == s || sure || BROKEN == 1
+			ok = border[l].seq == s || sure || BROKEN == 1
 		fi;
 		if
 		:: ok -> break
 		:: else ->
-			atomic { start = 0; end = 0; area = 0; begun = 0; s = 0 }
+			atomic { start = 0; end = 0; vma = 0; begun = 0; s = 0 }
 			if
 			:: skip
 			:: lock(l); sure = true
@@ -279,15 +279,15 @@ proctype reader(byte x)
 	od;
 	atomic {
 		if
-		:: sure -> leaf[l].locked = false
+		:: sure -> border[l].locked = false
 		:: else
 		fi;
 		if
-		:: begun && end > x -> i = area * 64 + start * 8 + end - 1
+		:: begun && end > x -> i = vma * 64 + start * 8 + end - 1
 		:: else -> i = 0
 		fi;
 		ghost_end(x, i);
-		r = 0; l = 0; i = 0; s = 0; begun = 0; start = 0; end = 0; area = 0;
+		r = 0; l = 0; i = 0; s = 0; begun = 0; start = 0; end = 0; vma = 0;
 		sure = false; ok = false
 	}
 }
@@ -302,33 +302,33 @@ inline store_slots()
 {
 	do
 	:: atomic {
-		i < SLOTS && leaf[l].start[i] == ts[i] && leaf[l].end[i] == te[i] &&
-		leaf[l].area[i] == tv[i] -> i++
+		i < SLOTS && border[l].start[i] == ts[i] && border[l].end[i] == te[i] &&
+		border[l].vma[i] == tv[i] -> i++
 	}
-	:: atomic { i < SLOTS && leaf[l].start[i] != ts[i] -> leaf[l].start[i] = ts[i] }
+	:: atomic { i < SLOTS && border[l].start[i] != ts[i] -> border[l].start[i] = ts[i] }
 	:: atomic {
-		i < SLOTS && leaf[l].start[i] == ts[i] && leaf[l].end[i] != te[i] ->
-			leaf[l].end[i] = te[i]
+		i < SLOTS && border[l].start[i] == ts[i] && border[l].end[i] != te[i] ->
+			border[l].end[i] = te[i]
 	}
 	:: atomic {
-		i < SLOTS && leaf[l].start[i] == ts[i] && leaf[l].end[i] == te[i] &&
-		leaf[l].area[i] != tv[i] -> leaf[l].area[i] = tv[i]
+		i < SLOTS && border[l].start[i] == ts[i] && border[l].end[i] == te[i] &&
+		border[l].vma[i] != tv[i] -> border[l].vma[i] = tv[i]
 	}
-	:: BROKEN == 2 && leaf[l].seq % 2 -> leaf[l].seq++
+	:: BROKEN == 2 && border[l].seq % 2 -> border[l].seq++
 	:: i == SLOTS -> i = 0; break
 	od
 }
 #else
-#define STORE(field, new) :: atomic { leaf[l].field != new -> leaf[l].field = new }
-#define STORES(i) STORE(start[i], ts[i]) STORE(end[i], te[i]) STORE(area[i], tv[i])
+#define STORE(field, new) :: atomic { border[l].field != new -> border[l].field = new }
+#define STORES(i) STORE(start[i], ts[i]) STORE(end[i], te[i]) STORE(vma[i], tv[i])
 #define SAME(i) \
-	(leaf[l].start[i] == ts[i] && leaf[l].end[i] == te[i] && leaf[l].area[i] == tv[i])
+	(border[l].start[i] == ts[i] && border[l].end[i] == te[i] && border[l].vma[i] == tv[i])
 
 inline store_slots()
 {
 	do
 	STORES(0) STORES(1) STORES(2) STORES(3)
-	:: BROKEN == 2 && leaf[l].seq % 2 -> leaf[l].seq++
+	:: BROKEN == 2 && border[l].seq % 2 -> border[l].seq++
 	:: SAME(0) && SAME(1) && SAME(2) && SAME(3) -> break
 	od
 }
@@ -342,7 +342,7 @@ inline in_place()
 		atomic { route(r, a, i); l = tree[r].child[i]; i = 0 }
 		lock(l);
 		if
-		:: leaf[l].dead && BROKEN != 4 -> leaf[l].locked = false
+		:: border[l].dead && BROKEN != 4 -> border[l].locked = false
 		:: else -> break
 		fi
 	od;
@@ -351,10 +351,10 @@ inline in_place()
 		for (n : a .. b - 1) { map[n] = v }
 		if
 		:: BROKEN == 5 -> count_mappings(0, NONE, i)
-		:: else -> count_mappings(leaf[l].low, leaf[l].high, i)
+		:: else -> count_mappings(border[l].low, border[l].high, i)
 		fi;
 		done = i <= SLOTS && i >= LEAST &&
-		       ((leaf[l].low <= a - 1 && b < leaf[l].high) || BROKEN == 5);
+		       ((border[l].low <= a - 1 && b < border[l].high) || BROKEN == 5);
 		i = 0;
 		if
 		:: done -> compress(0, NONE)
@@ -365,22 +365,22 @@ inline in_place()
 	if
 	:: done ->
 		if
-		:: BROKEN != 8 -> leaf[l].seq++
+		:: BROKEN != 8 -> border[l].seq++
 		:: else
 		fi;
 		store_slots();
 		atomic {
 			if
-			:: BROKEN == 2 && leaf[l].seq % 2 == 0
-			:: BROKEN == 8 -> leaf[l].seq = leaf[l].seq + 2
-			:: else -> leaf[l].seq++
+			:: BROKEN == 2 && border[l].seq % 2 == 0
+			:: BROKEN == 8 -> border[l].seq = border[l].seq + 2
+			:: else -> border[l].seq++
 			fi;
 			ghost_change(a, b, v);
 			clear_slots()
 		}
 	:: else
 	fi;
-	atomic { leaf[l].locked = false; r = 0; l = 0 }
+	atomic { border[l].locked = false; r = 0; l = 0 }
 }
 
 /* Border nodes that contain nothing but the range are not locked. */
@@ -390,22 +390,22 @@ inline in_place()
 /* The last border node stays although its key moves. */
 #define STAYS (BROKEN == 9 && first < last && key > tree[r].low[last])
 
-inline make_leaf(k, l1, l2)
+inline make_border(k, l1, l2)
 {
-	leaf[next_leaf].low = l1;
-	leaf[next_leaf].high = l2;
-	leaf[next_leaf].locked = true;
+	border[next_border].low = l1;
+	border[next_border].high = l2;
+	border[next_border].locked = true;
 	compress(l1, l2);
 	for (n : 0 .. SLOTS - 1) {
-		leaf[next_leaf].start[n] = ts[n];
-		leaf[next_leaf].end[n] = te[n];
-		leaf[next_leaf].area[n] = tv[n]
+		border[next_border].start[n] = ts[n];
+		border[next_border].end[n] = te[n];
+		border[next_border].vma[n] = tv[n]
 	}
 	clear_slots();
 	tree[next_root].low[k] = l1;
-	tree[next_root].child[k] = next_leaf;
-	next_leaf++;
-	assert(next_leaf < LEAVES)
+	tree[next_root].child[k] = next_border;
+	next_border++;
+	assert(next_border < BORDERS)
 }
 
 inline keep_child(k, j)
@@ -422,18 +422,18 @@ inline make_copies()
 	:: i < first -> keep_child(i, i); i++
 	:: else -> break
 	od;
-	l = next_leaf;
+	l = next_border;
 	if
 	:: key ->
-		make_leaf(i, tree[r].low[first], key);
+		make_border(i, tree[r].low[first], key);
 		i++;
 		if
 		:: STAYS ->
 			keep_child(i, last);
 			tree[next_root].low[i] = key
-		:: else -> make_leaf(i, key, leaf[tree[r].child[last]].high)
+		:: else -> make_border(i, key, border[tree[r].child[last]].high)
 		fi
-	:: else -> make_leaf(i, tree[r].low[first], leaf[tree[r].child[last]].high)
+	:: else -> make_border(i, tree[r].low[first], border[tree[r].child[last]].high)
 	fi;
 	i++;
 	s = last + 1;
@@ -442,7 +442,7 @@ inline make_copies()
 	:: else -> break
 	od;
 	tree[next_root].count = i;
-	nr_copies = next_leaf - l;
+	nr_copies = next_border - l;
 	i = 0; s = 0
 }
 
@@ -452,9 +452,9 @@ inline find_keys()
 	keys = 0;
 	for (i : 0 .. ADDRS - 1) {
 		done = !CROSSES(i) &&
-		       (i == 0 || (i > tree[r].low[first] && i < leaf[tree[r].child[last]].high &&
+		       (i == 0 || (i > tree[r].low[first] && i < border[tree[r].child[last]].high &&
 				   tree[r].count + 1 + first - last <= CHILDREN));
-		count_mappings(i, leaf[tree[r].child[last]].high, s);
+		count_mappings(i, border[tree[r].child[last]].high, s);
 		done = done && s <= SLOTS;
 		count_mappings(tree[r].low[first], i, s);
 		done = done && s <= SLOTS;
@@ -541,7 +541,7 @@ inline with_t()
 	:: else -> kill_originals(); unlock_originals()
 	fi;
 	do
-	:: nr_copies -> atomic { nr_copies--; leaf[l + nr_copies].locked = false }
+	:: nr_copies -> atomic { nr_copies--; border[l + nr_copies].locked = false }
 	:: else -> break
 	od;
 	atomic {
@@ -560,7 +560,7 @@ inline kill_originals()
 		:: i <= last ->
 			if
 			:: STAYS && i == last
-			:: else -> leaf[old[i]].dead = true
+			:: else -> border[old[i]].dead = true
 			fi;
 			i++
 		:: else -> i = 0; break
@@ -574,7 +574,7 @@ inline unlock_originals()
 	do
 	:: i <= last ->
 		if
-		:: GETS_LOCK(i) -> leaf[old[i]].locked = false
+		:: GETS_LOCK(i) -> border[old[i]].locked = false
 		:: else
 		fi;
 		i++
@@ -610,9 +610,9 @@ proctype writer(byte a; byte b; byte v; bool back)
 
 inline put(l, i, s, e, v)
 {
-	leaf[l].start[i] = s;
-	leaf[l].end[i] = e;
-	leaf[l].area[i] = v;
+	border[l].start[i] = s;
+	border[l].end[i] = e;
+	border[l].vma[i] = v;
 	for (n : s .. e - 1) { is[n] = v }
 	n = 0
 }
@@ -623,16 +623,16 @@ inline plant(second, third)
 	tree[0].count = (third -> 3 : 2);
 	tree[0].low[1] = second;
 	tree[0].low[2] = third;
-	leaf[0].high = second;
-	leaf[1].low = second;
-	leaf[1].high = (third -> third : NONE);
-	leaf[2].low = third;
-	leaf[2].high = (third -> NONE : 0);
+	border[0].high = second;
+	border[1].low = second;
+	border[1].high = (third -> third : NONE);
+	border[2].low = third;
+	border[2].high = (third -> NONE : 0);
 	for (i : 0 .. CHILDREN - 1) {
 		tree[0].child[i] = (i < tree[0].count -> i : 0);
-		for (n : 0 .. SLOTS - 1) { leaf[i].start[n] = NONE }
+		for (n : 0 .. SLOTS - 1) { border[i].start[n] = NONE }
 	}
-	next_leaf = tree[0].count;
+	next_border = tree[0].count;
 	next_root = 1;
 	i = 0; n = 0
 }
@@ -643,15 +643,15 @@ inline check_tree()
 	assert(!t_locked && !looking);
 	for (i : 0 .. tree[root].count - 1) {
 		l = tree[root].child[i];
-		assert(!leaf[l].dead && !leaf[l].locked && leaf[l].seq % 2 == 0);
-		assert(leaf[l].low == tree[root].low[i] || BROKEN == 9);
-		assert(BROKEN == 9 || leaf[l].high ==
+		assert(!border[l].dead && !border[l].locked && border[l].seq % 2 == 0);
+		assert(border[l].low == tree[root].low[i] || BROKEN == 9);
+		assert(BROKEN == 9 || border[l].high ==
 		       (i + 1 < tree[root].count -> tree[root].low[i + 1] : NONE));
 		for (n : 0 .. SLOTS - 1) {
-			assert(BROKEN == 9 || !leaf[l].area[n] || (leaf[l].low <= leaf[l].start[n] &&
-						    leaf[l].end[n] <= leaf[l].high));
-			assert(!n || leaf[l].start[n] == NONE ||
-			       leaf[l].start[n - 1] < leaf[l].start[n])
+			assert(BROKEN == 9 || !border[l].vma[n] || (border[l].low <= border[l].start[n] &&
+						    border[l].end[n] <= border[l].high));
+			assert(!n || border[l].start[n] == NONE ||
+			       border[l].start[n - 1] < border[l].start[n])
 		}
 		n = 0;
 		expand(l)

@@ -9,8 +9,8 @@
 # copied, unchanged but for some sizes, because each access is an event in every execution: the number
 # of wake-ups that are collected before the leaf is unlocked is 2 instead of 64, that of threads with
 # slots 4, that of entries of a TLB 2, that of a page table 2, and lines are 8 bytes. A chunk has 16
-# pages. A leaf of areas has 7 slots, and an inner node 4; a reader of a leaf tries
-# twice. What a thread remembers of address spaces is common to all, as GenMC knows no arrays that are
+# pages. A border node has 7 slots, and an interior node 4; a reader of a
+# border node tries twice. What a thread remembers of address spaces is common to all, as GenMC knows no arrays that are
 # a thread's own; one thread at most uses it.
 #
 # Needs clang-14, which GenMC is for; its headers are looked for beside GENMC, where it was built.

@@ -90,7 +90,7 @@ static uint64_t child_entry(void)
 
 static void change(void)
 {
-	int error = copy(&model_threads[CHANGER], &child);
+	int error = copy_space(&model_threads[CHANGER], &child);
 
 	assert(!error);
 	after = model_word(child_entry());
@@ -172,21 +172,21 @@ static void prepare(void)
 static void change(void)
 {
 	struct mm__vma_kind kind = { MM_PROT_READ | MM_PROT_WRITE, MM_MAP_PRIVATE, NULL, 0 };
-	struct mm__thread *cpu = &model_threads[CHANGER];
+	struct mm__thread *thread = &model_threads[CHANGER];
 	struct mm__garbage *removed;
 	struct mm__edit edit;
 	int error;
 
-	mm__tree_lock_prepared(cpu, 1, 1);
-	mm__edit_with_tree_lock(&edit, cpu, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
+	mm__tree_lock_prepared(thread, 1, 1);
+	mm__edit_with_tree_lock(&edit, thread, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
 	mm__edit_also(&edit, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE);
 	error = mm__edit_reserve(&edit, 1, 1);
 	assert(!error);
 	mm__vmas_cut_one(&edit, MODEL_HERE, MODEL_HERE + MM_PAGE_SIZE);
 	mm__vmas_put_changing(&edit, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE, &kind);
 	removed = mm__edit_end_removed(&edit);
-	mm__pages_move(&model_mm, cpu, MODEL_HERE, MODEL_THERE, MM_PAGE_SIZE);
-	mm__vmas_settle(cpu, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE, NULL);
+	mm__pages_move(&model_mm, thread, MODEL_HERE, MODEL_THERE, MM_PAGE_SIZE);
+	mm__vmas_merge_changed(thread, MODEL_THERE, MODEL_THERE + MM_PAGE_SIZE, NULL);
 	mm__vmas_free(removed);
 	after = model_word(model_entry(MODEL_THERE));
 }

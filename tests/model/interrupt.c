@@ -16,14 +16,14 @@ static int frame;
 
 static void *user(void *arg)
 {
-	struct mm__thread *cpu = &model_threads[USER];
+	struct mm__thread *thread = &model_threads[USER];
 
 	(void)arg;
 	for (int i = 0; i < ENTRIES; i++) {
-		mm__thread_enter(cpu);
-		if (cpu->tlb[0].page)
+		mm__thread_enter(thread);
+		if (thread->tlb[0].page)
 			frame++;
-		mm__thread_leave(cpu);
+		mm__thread_leave(thread);
 	}
 	return NULL;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm - what the harnesses for the address space have in common: its sources for frames, cpus, page
- * tables, pages, VMAs and faults, unchanged, in one translation unit, and in place of the others as
- * little as they promise:
+ * mm - what the harnesses for the address space have in common: its sources for frames, threads,
+ * page tables, pages, VMAs and faults, unchanged, in one translation unit, and in place of the
+ * others as little as they promise:
  *
  * - the tree of VMAs is two places, in each of which there is one or none, published as in
  *   vma_tree.c; edits are in place, or with WITH_LOCK, with the VMA tree lock;
@@ -11,7 +11,7 @@
  * - no thread waits for a range: one thread at most changes VMAs, all others do what needs no
  *   range.
  *
- * See check.sh for what is smaller than it is.
+ * See check.sh for the sizes that are reduced.
  */
 #ifndef TESTS_MODEL_MM_H
 #define TESTS_MODEL_MM_H
@@ -24,10 +24,6 @@
 
 /* What the checker's headers lack; nothing of it is called. */
 #ifdef MODEL_GENMC
-#define PTHREAD_ONCE_INIT 0
-typedef int pthread_once_t;
-typedef int pthread_rwlock_t;
-
 void *calloc(size_t count, size_t size);
 void *realloc(void *memory, size_t size);
 void *pthread_getspecific(pthread_key_t key);
@@ -40,7 +36,7 @@ int pthread_once(pthread_once_t *once, void (*run)(void));
 #endif
 
 /*
- * A thread that waits until another one is interrupted goes on only then: the checker looks at no
+ * A thread that waits until another one is interrupted continues only then: the checker looks at no
  * execution in which the thread finds that it has to wait for longer.
  */
 void __VERIFIER_assume(bool condition);
@@ -261,9 +257,9 @@ bool mm__stack_may_grow(const struct mm *mm, uint64_t page, struct mm__mapping *
 	return false;
 }
 
-int mm__stack_grow(struct mm__thread *cpu, uint64_t page)
+int mm__stack_grow(struct mm__thread *thread, uint64_t page)
 {
-	(void)cpu, (void)page;
+	(void)thread, (void)page;
 	return 0;
 }
 
@@ -347,7 +343,7 @@ void mm__vma_tree_widen(struct mm__vma_tree *tree, uint64_t start, uint64_t end)
 	(void)tree, (void)start, (void)end;
 }
 
-/* Both places of a move are in one leaf. */
+/* Both places of a move are in one border node. */
 bool mm__vma_edit_includes(struct mm__vma_edit *edit, uint64_t start, uint64_t end, bool unmaps)
 {
 	(void)edit, (void)start, (void)end, (void)unmaps;
@@ -426,27 +422,27 @@ void mm__tree_lock(struct mm *mm)
 	pthread_mutex_lock(&mm->tree_lock);
 }
 
-void mm__tree_unlock(struct mm *mm, struct mm__thread *cpu)
+void mm__tree_unlock(struct mm *mm, struct mm__thread *thread)
 {
-	(void)cpu;
+	(void)thread;
 	pthread_mutex_unlock(&mm->tree_lock);
 }
 
-int mm__hold_read(struct mm__thread *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
+int mm__hold_read(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end)
 {
-	(void)cpu, (void)hold, (void)start, (void)end;
+	(void)thread, (void)hold, (void)start, (void)end;
 	return 0;
 }
 
-int mm__hold_write(struct mm__thread *cpu, struct mm__hold *hold, uint64_t start, uint64_t end)
+int mm__hold_write(struct mm__thread *thread, struct mm__hold *hold, uint64_t start, uint64_t end)
 {
-	(void)cpu, (void)hold, (void)start, (void)end;
+	(void)thread, (void)hold, (void)start, (void)end;
 	return 0;
 }
 
-void mm__release(struct mm__thread *cpu, struct mm__hold *hold)
+void mm__release(struct mm__thread *thread, struct mm__hold *hold)
 {
-	(void)cpu, (void)hold;
+	(void)thread, (void)hold;
 }
 
 /*
@@ -562,7 +558,7 @@ static inline void model_init(void)
 	}
 	mm__rcu_self = &model_thread;
 	for (int i = 0; i < 4; i++)
-		keep(&model_thread, &model_vmas[i].garbage);
+		keep_memory(&model_thread, &model_vmas[i].garbage);
 	mm__room_begin(&model_mm);
 	model_mm.room -= MODEL_SPACE_THREADS * CLAIM;
 }
@@ -607,7 +603,7 @@ static inline bool model_serve(uint32_t number, uint64_t page, int access, bool 
 
 	mm__rcu_read_lock();
 	fault.table = mm__table_find(&model_mm.page_table, page);
-	served = (walks && walk(&fault)) || speculative(&fault);
+	served = (walks && walk_table(&fault)) || fault_speculative(&fault);
 	mm__rcu_read_unlock();
 	return served;
 }

@@ -25,6 +25,9 @@ static _Thread_local int model_errno;
 #undef errno
 #define errno model_errno
 
+#define PTHREAD_ONCE_INIT 0
+typedef int pthread_once_t;
+typedef int pthread_rwlock_t;
 typedef unsigned int pthread_key_t;
 
 static inline int pthread_key_create(pthread_key_t *key, void (*destroy)(void *))

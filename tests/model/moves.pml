@@ -29,10 +29,10 @@
 
 #define NONE 0
 #define PLACES 4
-#define LEAF(place) ((place) / 2)
+#define BORDER(place) ((place) / 2)
 
 bool tree_locked;
-bool leaf_locked[2];
+bool border_locked[2];
 bool table_locked;
 
 byte at[PLACES];    /* the VMA, or NONE */
@@ -59,31 +59,31 @@ inline hold(from, to)
 inline lock_in_place()
 {
 	if
-	:: BROKEN == 2 -> lock(leaf_locked[LEAF(from)])
-	:: else -> lock(leaf_locked[0])
+	:: BROKEN == 2 -> lock(border_locked[BORDER(from)])
+	:: else -> lock(border_locked[0])
 	fi;
 	if
-	:: BROKEN == 1 -> lock(leaf_locked[1]); in_place = true
+	:: BROKEN == 1 -> lock(border_locked[1]); in_place = true
 	:: BROKEN == 2 -> in_place = true
 	:: else ->
 		atomic {
 			if
-			:: !leaf_locked[1] -> leaf_locked[1] = true; in_place = true
+			:: !border_locked[1] -> border_locked[1] = true; in_place = true
 			:: else
 			fi
 		}
 	fi;
 	if
 	:: in_place
-	:: else -> leaf_locked[0] = false
+	:: else -> border_locked[0] = false
 	fi
 }
 
 inline lock_with_tree()
 {
 	lock(tree_locked);
-	lock(leaf_locked[1]);
-	lock(leaf_locked[0])
+	lock(border_locked[1]);
+	lock(border_locked[0])
 }
 
 inline take_out()
@@ -115,12 +115,12 @@ inline move_page()
 
 inline settle()
 {
-	lock(leaf_locked[LEAF(to)]);
+	lock(border_locked[BORDER(to)]);
 	if
 	:: BROKEN != 3 -> seq[to + 1]++
 	:: else
 	fi;
-	leaf_locked[LEAF(to)] = false
+	border_locked[BORDER(to)] = false
 }
 
 proctype mover(byte from; byte to)
@@ -136,15 +136,15 @@ proctype mover(byte from; byte to)
 	fi;
 	take_out();
 	if
-	:: BROKEN == 2 && in_place -> leaf_locked[LEAF(from)] = false; lock(leaf_locked[LEAF(to)])
+	:: BROKEN == 2 && in_place -> border_locked[BORDER(from)] = false; lock(border_locked[BORDER(to)])
 	:: else
 	fi;
 	put_in();
 	if
 	:: BROKEN == 2 && in_place
-	:: else -> leaf_locked[LEAF(from)] = false
+	:: else -> border_locked[BORDER(from)] = false
 	fi;
-	leaf_locked[LEAF(to)] = false;
+	border_locked[BORDER(to)] = false;
 	if
 	:: in_place
 	:: !in_place -> tree_locked = false
@@ -164,13 +164,13 @@ proctype writer()
 {
 	lock(tree_locked);
 	if
-	:: lock(leaf_locked[0]); lock(leaf_locked[1])
-	:: lock(leaf_locked[1]); lock(leaf_locked[0])
+	:: lock(border_locked[0]); lock(border_locked[1])
+	:: lock(border_locked[1]); lock(border_locked[0])
 	fi;
 	assert((at[0] == NONE) != (at[2] == NONE));
 	assert((at[3] == NONE) != (at[1] == NONE));
-	leaf_locked[0] = false;
-	leaf_locked[1] = false;
+	border_locked[0] = false;
+	border_locked[1] = false;
 	tree_locked = false
 }
 
@@ -185,22 +185,22 @@ inline install(place)
 
 proctype fault(byte place; bool ranged)
 {
-	byte area, count;
+	byte vma, count;
 
 	if
 	:: ranged ->
 		atomic { !writes[place] -> readers[place]++ }
-		area = at[place];
-		assert(area == NONE || seq[area] % 2 == 0);
+		vma = at[place];
+		assert(vma == NONE || seq[vma] % 2 == 0);
 	:: else ->
-		area = at[place];
-		count = seq[area];
+		vma = at[place];
+		count = seq[vma];
 	fi;
 	if
-	:: area != NONE && count % 2 == 0 ->
+	:: vma != NONE && count % 2 == 0 ->
 		lock(table_locked);
 		if
-		:: ranged || seq[area] == count -> install(place)
+		:: ranged || seq[vma] == count -> install(place)
 		:: else
 		fi;
 		table_locked = false
@@ -208,7 +208,7 @@ proctype fault(byte place; bool ranged)
 	fi;
 	atomic {
 		readers[place] = (ranged -> readers[place] - 1 : readers[place]);
-		area = 0;
+		vma = 0;
 		count = 0
 	}
 }
@@ -232,6 +232,6 @@ init {
 		fi
 	}
 	_nr_pr == 1;
-	assert(!tree_locked && !leaf_locked[0] && !leaf_locked[1] && !table_locked);
+	assert(!tree_locked && !border_locked[0] && !border_locked[1] && !table_locked);
 	assert(entry[0] == NONE && entry[3] == NONE)
 }

@@ -44,7 +44,7 @@ byte at[PAGES]; /* 0: none */
 byte prot[AREAS];
 byte seq[AREAS];
 byte next_area = 1;
-bool leaf_locked;
+bool border_locked;
 
 bool table_locked;
 byte entry[PAGES]; /* the rights of the page; 0: no page */
@@ -56,14 +56,14 @@ byte readers[PAGES];
 /* The requested protection. */
 byte asked[PAGES];
 
-inline leaf_lock()
+inline border_lock()
 {
-	atomic { !leaf_locked -> leaf_locked = true }
+	atomic { !border_locked -> border_locked = true }
 }
 
-inline leaf_unlock()
+inline border_unlock()
 {
-	leaf_locked = false
+	border_locked = false
 }
 
 inline table_lock()
@@ -162,7 +162,7 @@ inline put(p)
 	:: BROKEN == 8 -> atomic { mergeable(x - 1, p, left); mergeable(x + 1, p, right) }
 	:: else
 	fi;
-	leaf_lock();
+	border_lock();
 	if
 	:: BROKEN != 8 -> mergeable(x - 1, p, left); mergeable(x + 1, p, right)
 	:: else
@@ -171,14 +171,14 @@ inline put(p)
 	:: left || right -> grow()
 	:: else -> atomic { new_area(old, p, 0); at[x] = old }
 	fi;
-	leaf_unlock();
+	border_unlock();
 	atomic { left = 0; right = 0; old = 0 }
 }
 
 /* The slots may change before the count is odd, as both are before the zap. */
 inline remove()
 {
-	leaf_lock();
+	border_lock();
 	old = at[x];
 	if
 	:: BROKEN != 3 && BROKEN != 4 -> kill(old); set_slot(0)
@@ -188,7 +188,7 @@ inline remove()
 		:: else
 		fi
 	fi;
-	leaf_unlock();
+	border_unlock();
 	table_lock();
 	entry[x] = 0;
 	table_unlock();
@@ -215,7 +215,7 @@ inline mark_in_place(p)
 inline settle(p)
 {
 	if
-	:: BROKEN != 5 -> leaf_lock()
+	:: BROKEN != 5 -> border_lock()
 	:: else
 	fi;
 	old = at[x];
@@ -227,7 +227,7 @@ inline settle(p)
 	:: else -> seq[old]++
 	fi;
 	if
-	:: BROKEN != 5 -> leaf_unlock()
+	:: BROKEN != 5 -> border_unlock()
 	:: else
 	fi
 }
@@ -235,13 +235,13 @@ inline settle(p)
 inline change(p, anew)
 {
 	if
-	:: BROKEN == 6 -> look_up(anew); leaf_lock()
+	:: BROKEN == 6 -> look_up(anew); border_lock()
 	:: BROKEN == 2 && !anew -> look_up(anew);
 		if
-		:: whole -> mark_in_place(p); leaf_lock()
-		:: else -> leaf_lock(); look_up(anew)
+		:: whole -> mark_in_place(p); border_lock()
+		:: else -> border_lock(); look_up(anew)
 		fi
-	:: else -> leaf_lock(); look_up(anew)
+	:: else -> border_lock(); look_up(anew)
 	fi;
 	if
 	:: whole && BROKEN != 2 -> mark_in_place(p)
@@ -254,7 +254,7 @@ inline change(p, anew)
 		:: else
 		fi
 	fi;
-	leaf_unlock();
+	border_unlock();
 	table_lock();
 	entry[x] = (anew || entry[x] <= p -> (anew -> 0 : entry[x]) : p);
 	table_unlock();
@@ -432,7 +432,7 @@ init {
 		p = 0
 	}
 	_nr_pr == 1;
-	assert(!leaf_locked && !table_locked);
+	assert(!border_locked && !table_locked);
 	d_step {
 		for (i : 0 .. PAGES - 1) { check(i) }
 	}

@@ -21,10 +21,6 @@
 #include <string.h>
 
 #ifdef MODEL_GENMC
-#define PTHREAD_ONCE_INIT 0
-typedef int pthread_once_t;
-typedef int pthread_rwlock_t;
-
 /* Not called. */
 void *calloc(size_t count, size_t size);
 void *realloc(void *memory, size_t size);

@@ -23,37 +23,37 @@
 /* The number of VMAs that each thread has made. */
 static int64_t made[2];
 
-static bool asks(struct mm__thread *cpu)
+static bool asks(struct mm__thread *thread)
 {
 #ifdef UNCLAIMED
-	bool room = mm__room_now(cpu, WANTS - 1);
+	bool room = mm__room_now(thread, WANTS - 1);
 
-	mm__room_claim(cpu);
+	mm__room_claim(thread);
 	return room;
 #else
-	mm__room_claim(cpu);
-	return mm__room_for_vmas(cpu, WANTS - 1);
+	mm__room_claim(thread);
+	return mm__room_for_vmas(thread, WANTS - 1);
 #endif
 }
 
 /* As mm_mmap(). */
-static int64_t make_vmas(struct mm__thread *cpu)
+static int64_t make_vmas(struct mm__thread *thread)
 {
-	bool room = asks(cpu);
+	bool room = asks(thread);
 
 	if (room)
-		mm__count_vmas(cpu, WANTS);
-	mm__room_give_back(cpu);
+		mm__count_vmas(thread, WANTS);
+	mm__room_give_back(thread);
 	return room ? WANTS : 0;
 }
 
 #ifdef GIVE
 /* As mm_munmap(). */
-static int64_t first(struct mm__thread *cpu)
+static int64_t first(struct mm__thread *thread)
 {
-	mm__room_claim(cpu);
-	mm__count_vmas(cpu, -1);
-	mm__room_give_back(cpu);
+	mm__room_claim(thread);
+	mm__count_vmas(thread, -1);
+	mm__room_give_back(thread);
 	return -1;
 }
 
@@ -63,9 +63,9 @@ static void check_refusals(void)
 	assert(made[1] || ROOM < WANTS);
 }
 #else
-static int64_t first(struct mm__thread *cpu)
+static int64_t first(struct mm__thread *thread)
 {
-	return make_vmas(cpu);
+	return make_vmas(thread);
 }
 
 static void check_refusals(void)
@@ -100,9 +100,9 @@ static void check(void)
 	int64_t left = model_mm.room;
 
 	for (int i = 1; i <= 2; i++) {
-		assert(!has_claim(&model_threads[i]) && !load(&model_threads[i].claim));
-		assert(load(&model_threads[i].room) >= 0);
-		left += load(&model_threads[i].room);
+		assert(!has_claim(&model_threads[i]) && !load_room(&model_threads[i].claim));
+		assert(load_room(&model_threads[i].room) >= 0);
+		left += load_room(&model_threads[i].room);
 	}
 	assert(made[0] + made[1] <= ROOM);
 	assert(left == ROOM - made[0] - made[1]);

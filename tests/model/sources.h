@@ -98,7 +98,7 @@ static inline void queue_up(uintptr_t number, enum range_mode mode)
 	range__span_unlock(set, NULL);
 }
 
-/* That thread goes on. */
+/* That thread continues. */
 static inline int wait_queued(const struct timespec *deadline)
 {
 	struct range__limit limit = { .clock = CLOCK_MONOTONIC, .deadline = deadline };

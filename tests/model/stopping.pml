@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Interrupting a thread (src/mm/thread.h): one thread that enters ENTRIES times, and two that
- * interrupt it, STOPS times each. The thread's stores to busy become visible late, in their order,
+ * interrupt it, TIMES times each. The thread's stores to busy become visible late, in their order,
  * when its store buffer releases them. A heavy fence makes all of them visible, and so does a full
  * fence of the thread itself. The light fence is a fence for the compiler only, so the model has
  * none: the steps are in their order. Atomic operations are visible at once, and leave the store
  * buffer as it is.
  *
- *	user       mm__thread_enter() [THREAD-E1] [THREAD-E2], mm__thread_pass_fenced() [THREAD-F1],
- *	           unfence() [THREAD-F2], mm__thread_leave() [THREAD-E3]
- *	stopper    an interrupting thread: sets the mark [THREAD-S1], passes a fence, waits until
- *	           the thread has left [THREAD-S2], and resumes it [THREAD-S3]
+ *	user         mm__thread_enter() [THREAD-E1] [THREAD-E2], mm__thread_pass_fenced()
+ *	             [THREAD-F1], unfence() [THREAD-F2], mm__thread_leave() [THREAD-E3]
+ *	interrupter  an interrupting thread: sets the mark [THREAD-S1], passes a fence, waits until
+ *	             the thread has left [THREAD-S2], and resumes it [THREAD-S3]
  *
  * Checked: the thread is not inside while another thread has interrupted it; and no thread waits
  * without end.
@@ -26,10 +26,10 @@
 #ifndef BROKEN
 #define BROKEN 0
 #endif
-#define ENTRIES 4
-#define STOPS   2
-#define STOPPED 1
-#define FENCED  2
+#define ENTRIES     4
+#define TIMES       2
+#define INTERRUPTED 1
+#define FENCED      2
 
 byte state = 0;
 byte busy = 0;
@@ -89,9 +89,9 @@ active proctype user()
 		:: else
 		fi;
 		if
-		:: found & STOPPED ->
+		:: found & INTERRUPTED ->
 			buffer ! 0;
-			!(state & STOPPED)
+			!(state & INTERRUPTED)
 		:: else ->
 			if
 			:: found -> unfence()
@@ -106,16 +106,16 @@ active proctype user()
 	od
 }
 
-active [2] proctype stopper()
+active [2] proctype interrupter()
 {
-	byte stops, found;
+	byte n, found;
 
 	do
-	:: stops < STOPS ->
+	:: n < TIMES ->
 		atomic { !locked -> locked = true };
 		if
-		:: BROKEN == 5 -> found = state; state = state | STOPPED
-		:: else -> atomic { found = state; state = state | STOPPED }
+		:: BROKEN == 5 -> found = state; state = state | INTERRUPTED
+		:: else -> atomic { found = state; state = state | INTERRUPTED }
 		fi;
 		if
 		:: found & FENCED || BROKEN == 1
@@ -128,7 +128,7 @@ active [2] proctype stopper()
 		assert(!inside);
 		state = FENCED;
 		locked = false;
-		stops++
+		n++
 	:: else -> break
 	od
 }

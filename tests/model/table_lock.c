@@ -5,13 +5,6 @@
  */
 #include "model.h"
 
-/* Declarations that the checker's headers lack. The model calls none of these functions. */
-#ifdef MODEL_GENMC
-#define PTHREAD_ONCE_INIT 0
-typedef int pthread_once_t;
-typedef int pthread_rwlock_t;
-#endif
-
 #include "mm/table_lock.c"
 
 #include "platform/platform.c"

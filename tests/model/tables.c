@@ -45,7 +45,7 @@ static void *maker(void *arg)
 	/* The thread can find a dead table once: no other thread frees one. */
 	for (int i = 0; i < 2 && !done; i++) {
 		if (i)
-			mm__table_settle(&model_mm.page_table, MODEL_THERE);
+			mm__table_await_removal(&model_mm.page_table, MODEL_THERE);
 		mm__rcu_read_lock();
 		done = put(mm__table_make(&model_mm.page_table, &model_threads[MAKER], MODEL_THERE),
 			   MODEL_THERE);

@@ -9,7 +9,7 @@
  *
  *	make()      mm__table_make() with make_below()
  *	put()       commit(): the empty entry is locked, and the table is not dead [PT-P2]; or with
- *	            settle(), mm__table_settle()
+ *	            settle(), mm__table_await_removal()
  *	take()      mm__pages_zap() for one page
  *	try_free()  try_free() with take_out() and end_lowest() [PT-P1], and the freeing when
  *	            earlier readers have left

@@ -17,7 +17,7 @@
  * JOIN		the same with two border nodes: the second writer erases a mapping of the first
  *		node, which joins it with the second node, which the first writer changes
  *
- * LEAVES: the number of border nodes, 1 or 2. AT_ONCE: replaced memory is freed without a grace
+ * BORDERS: the number of border nodes, 1 or 2. AT_ONCE: replaced memory is freed without a grace
  * period. LOCKED: the reader does not try without the lock of the border node.
  */
 #include <assert.h>
@@ -27,10 +27,10 @@
 #include <string.h>
 
 #ifdef JOIN
-#define LEAVES 2
+#define BORDERS 2
 #endif
-#ifndef LEAVES
-#define LEAVES 1
+#ifndef BORDERS
+#define BORDERS 1
 #endif
 
 /* The checker cannot split a word into bytes. The tree only moves words. */
@@ -96,10 +96,10 @@ struct mm__rcu_epoch mm__rcu_epoch;
 
 #ifdef SPLIT
 #define MAPPINGS (BORDER_SLOTS - BORDER_RESERVE)
-enum { SPARE_LEAVES = 2, SPARE_INNERS = 1 };
+enum { SPARE_BORDERS = 2, SPARE_INTERIORS = 1 };
 #elif defined(JOIN)
 #define MAPPINGS (BORDER_SLOTS / 3)
-enum { SPARE_LEAVES = 2, SPARE_INNERS = 1 };
+enum { SPARE_BORDERS = 2, SPARE_INTERIORS = 1 };
 #else
 #ifdef BESIDE
 #define MAPPINGS 2u
@@ -107,56 +107,56 @@ enum { SPARE_LEAVES = 2, SPARE_INNERS = 1 };
 #define MAPPINGS 1u
 #define READER   0
 #endif
-enum { SPARE_LEAVES = LEAVES, SPARE_INNERS = 0 };
+enum { SPARE_BORDERS = BORDERS, SPARE_INTERIORS = 0 };
 #endif
 
 static struct mm__vma_tree tree;
-static struct mm__vma_budget budget = { LEAVES, { SPARE_LEAVES, SPARE_INNERS } };
-static struct mm__vma old_vmas[LEAVES][MAPPINGS];
-static struct mm__vma new_vmas[LEAVES][MAPPINGS];
+static struct mm__vma_budget budget = { BORDERS, { SPARE_BORDERS, SPARE_INTERIORS } };
+static struct mm__vma old_vmas[BORDERS][MAPPINGS];
+static struct mm__vma new_vmas[BORDERS][MAPPINGS];
 static struct interior root;
 
 /* A reader may load a whole slot before it finds that the border node changes. */
-static struct border *new_leaf(void)
+static struct border *new_border(void)
 {
-	struct border *leaf = malloc(sizeof(*leaf));
+	struct border *border = malloc(sizeof(*border));
 
 	for (unsigned int i = 0; i < BORDER_SLOTS; i++) {
-		atomic_init(&leaf->start[i], UINT64_MAX);
-		atomic_init(&leaf->rest[i].end, UINT64_MAX);
-		atomic_init(&leaf->rest[i].vma, NULL);
+		atomic_init(&border->start[i], UINT64_MAX);
+		atomic_init(&border->rest[i].end, UINT64_MAX);
+		atomic_init(&border->rest[i].vma, NULL);
 	}
-	return leaf;
+	return border;
 }
 
-static uint64_t start_of(unsigned int leaf, unsigned int i)
+static uint64_t start_of(unsigned int border, unsigned int i)
 {
-	return 100 * (leaf + 1) + 30 * i;
+	return 100 * (border + 1) + 30 * i;
 }
 
-static struct border *plant_leaf(unsigned int l)
+static struct border *plant_border(unsigned int l)
 {
-	struct border *leaf = new_leaf();
+	struct border *border = new_border();
 
-	leaf->node.level = 0;
-	leaf->node.count = MAPPINGS;
-	mm__table_lock_init(&leaf->lock);
-	leaf->dead = leaf->sparse = false;
-	leaf->writer = 0;
-	leaf->strain = 0;
-	leaf->too_strained = MM__STRAIN_SPLIT;
-	atomic_init(&leaf->seq, 0);
-	leaf->low = l ? start_of(l, 0) - 10 : 0;
-	leaf->high = l + 1 < LEAVES ? start_of(l + 1, 0) - 10 : UINT64_MAX;
-	leaf->last_start = leaf->last_end = leaf->seen = leaf->seen_at = 0;
+	border->node.level = 0;
+	border->node.count = MAPPINGS;
+	mm__table_lock_init(&border->lock);
+	border->dead = border->sparse = false;
+	border->writer = 0;
+	border->strain = 0;
+	border->too_strained = MM__STRAIN_SPLIT;
+	atomic_init(&border->seq, 0);
+	border->low = l ? start_of(l, 0) - 10 : 0;
+	border->high = l + 1 < BORDERS ? start_of(l + 1, 0) - 10 : UINT64_MAX;
+	border->last_start = border->last_end = border->seen = border->seen_at = 0;
 	for (unsigned int i = 0; i < MAPPINGS; i++) {
 		atomic_init(&old_vmas[l][i].prot, 1);
-		atomic_init(&leaf->start[i], start_of(l, i));
-		atomic_init(&leaf->rest[i].end, start_of(l, i) + 10);
-		atomic_init(&leaf->rest[i].vma, &old_vmas[l][i]);
+		atomic_init(&border->start[i], start_of(l, i));
+		atomic_init(&border->rest[i].end, start_of(l, i) + 10);
+		atomic_init(&border->rest[i].vma, &old_vmas[l][i]);
 	}
-	leaf->recorded = mm__node_sum(&leaf->node);
-	return leaf;
+	border->recorded = mm__node_sum(&border->node);
+	return border;
 }
 
 static void init_inner(struct interior *inner)
@@ -177,22 +177,22 @@ static void plant(void)
 {
 	init_inner(&root);
 	root.node.level = 1;
-	root.node.count = LEAVES;
-	for (unsigned int i = 0; i < LEAVES; i++) {
-		struct border *leaf = plant_leaf(i);
+	root.node.count = BORDERS;
+	for (unsigned int i = 0; i < BORDERS; i++) {
+		struct border *border = plant_border(i);
 
-		mm__set_child(&root.node, i, &leaf->node);
-		root.sum[i] = leaf->recorded;
+		mm__set_child(&root.node, i, &border->node);
+		root.sum[i] = border->recorded;
 		if (i)
-			root.key[i - 1] = leaf->low;
+			root.key[i - 1] = border->low;
 	}
-	atomic_init(&tree.root, LEAVES == 1 ? mm__child(&root.node, 0) : &root.node);
-	atomic_init(&tree.levels, LEAVES);
-	atomic_init(&tree.reserved[0], SPARE_LEAVES);
-	atomic_init(&tree.reserved[1], SPARE_INNERS);
-	for (int i = 0; i < SPARE_LEAVES; i++)
-		put_spare(&tree.spares, false, &new_leaf()->node.garbage);
-	for (int i = 0; i < SPARE_INNERS; i++)
+	atomic_init(&tree.root, BORDERS == 1 ? mm__child(&root.node, 0) : &root.node);
+	atomic_init(&tree.levels, BORDERS);
+	atomic_init(&tree.reserved[0], SPARE_BORDERS);
+	atomic_init(&tree.reserved[1], SPARE_INTERIORS);
+	for (int i = 0; i < SPARE_BORDERS; i++)
+		put_spare(&tree.spares, false, &new_border()->node.garbage);
+	for (int i = 0; i < SPARE_INTERIORS; i++)
 		put_spare(&tree.spares, true, &new_inner()->node.garbage);
 }
 
@@ -207,7 +207,7 @@ static void free_replaced(void)
 /* Looks up a mapping of the last border node. */
 static bool find(unsigned int i, struct mm__mapping *m)
 {
-	uint64_t addr = start_of(LEAVES - 1, i) + 5;
+	uint64_t addr = start_of(BORDERS - 1, i) + 5;
 
 #ifdef LOCKED
 	return look_locked(descend(&tree, addr), addr, false, m);
@@ -216,16 +216,16 @@ static bool find(unsigned int i, struct mm__mapping *m)
 #endif
 }
 
-static bool is_new(unsigned int leaf, unsigned int i, const struct mm__mapping *m)
+static bool is_new(unsigned int border, unsigned int i, const struct mm__mapping *m)
 {
-	return m->vma == &new_vmas[leaf][i] && m->end == start_of(leaf, i) + 20;
+	return m->vma == &new_vmas[border][i] && m->end == start_of(border, i) + 20;
 }
 
-static void check(unsigned int leaf, unsigned int i, const struct mm__mapping *m)
+static void check(unsigned int border, unsigned int i, const struct mm__mapping *m)
 {
-	assert(m->start == start_of(leaf, i));
-	assert((m->vma == &old_vmas[leaf][i] && m->end == start_of(leaf, i) + 10) ||
-	       is_new(leaf, i, m));
+	assert(m->start == start_of(border, i));
+	assert((m->vma == &old_vmas[border][i] && m->end == start_of(border, i) + 10) ||
+	       is_new(border, i, m));
 	assert(atomic_load_explicit(&m->vma->prot, memory_order_relaxed) == 1);
 }
 
@@ -237,16 +237,17 @@ static void *reader(void *arg)
 
 	(void)arg;
 	assert(found);
-	check(LEAVES - 1, READER, &m);
+	check(BORDERS - 1, READER, &m);
 	return NULL;
 }
 #endif
 
-static void set(struct mm__vma_edit *edit, unsigned int leaf, unsigned int i)
+static void set(struct mm__vma_edit *edit, unsigned int border, unsigned int i)
 {
-	struct mm__mapping m = { start_of(leaf, i), start_of(leaf, i) + 20, &new_vmas[leaf][i] };
+	struct mm__mapping m = { start_of(border, i), start_of(border, i) + 20,
+				 &new_vmas[border][i] };
 
-	atomic_init(&new_vmas[leaf][i].prot, 1);
+	atomic_init(&new_vmas[border][i].prot, 1);
 	mm__vma_tree_set(edit, m.start, &m);
 }
 
@@ -260,12 +261,12 @@ static void begin_in_place(struct mm__vma_edit *edit, uint64_t start, uint64_t e
 #endif
 
 #if defined(BESIDE) || defined(SPLIT) || defined(JOIN) || defined(IN_PLACE)
-static void replace_in_place(unsigned int leaf, unsigned int i)
+static void replace_in_place(unsigned int border, unsigned int i)
 {
 	struct mm__vma_edit edit;
 
-	begin_in_place(&edit, start_of(leaf, i), start_of(leaf, i) + 20);
-	set(&edit, leaf, i);
+	begin_in_place(&edit, start_of(border, i), start_of(border, i) + 20);
+	set(&edit, border, i);
 	mm__vma_edit_end(&edit);
 }
 #endif
@@ -285,12 +286,12 @@ static void end_locked(struct mm__vma_edit *edit)
 #endif
 
 #if !defined(IN_PLACE) && !defined(SHIFT) && !defined(SPLIT) && !defined(JOIN)
-static void replace_locked(unsigned int leaf, unsigned int i)
+static void replace_locked(unsigned int border, unsigned int i)
 {
 	struct mm__vma_edit edit;
 
-	begin_locked(&edit, start_of(leaf, i), start_of(leaf, i) + 20);
-	set(&edit, leaf, i);
+	begin_locked(&edit, start_of(border, i), start_of(border, i) + 20);
+	set(&edit, border, i);
 	end_locked(&edit);
 }
 #endif
@@ -299,7 +300,7 @@ static void replace_locked(unsigned int leaf, unsigned int i)
 static void *beside(void *arg)
 {
 	(void)arg;
-	replace_in_place(LEAVES - 1, 0);
+	replace_in_place(BORDERS - 1, 0);
 	return NULL;
 }
 
@@ -310,8 +311,8 @@ static bool find_new(unsigned int i)
 	bool found = find(i, &m);
 
 	assert(found);
-	check(LEAVES - 1, i, &m);
-	return is_new(LEAVES - 1, i, &m);
+	check(BORDERS - 1, i, &m);
+	return is_new(BORDERS - 1, i, &m);
 }
 #endif
 
@@ -361,7 +362,7 @@ static void change(void)
 	pthread_t thread;
 
 	pthread_create(&thread, NULL, beside, NULL);
-	replace_locked(LEAVES - 1, 1);
+	replace_locked(BORDERS - 1, 1);
 	pthread_join(thread, NULL);
 	assert(find_new(0) && find_new(1));
 }
@@ -370,7 +371,7 @@ static struct mm__vma other;
 
 static void change(void)
 {
-	uint64_t start = start_of(LEAVES - 1, 0);
+	uint64_t start = start_of(BORDERS - 1, 0);
 	struct mm__mapping m = { start - 5, start - 3, &other };
 	struct mm__vma_edit edit;
 
@@ -385,7 +386,7 @@ static void change(void)
 #else
 static void change(void)
 {
-	for (unsigned int i = 0; i < LEAVES; i++) {
+	for (unsigned int i = 0; i < BORDERS; i++) {
 #ifdef IN_PLACE
 		replace_in_place(i, 0);
 #else

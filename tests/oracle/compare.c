@@ -20,7 +20,7 @@ static bool same_vmas(const struct vmas *kernel, const struct vmas *simulated)
 		    !vmas_look_the_same(part, whole))
 			return false;
 		while (part->end < whole->end) {
-			if (++next == kernel->count || !vmas_go_on(kernel, part, part + 1))
+			if (++next == kernel->count || !vma_continues(kernel, part, part + 1))
 				return false;
 			part++;
 		}

@@ -58,7 +58,7 @@ static bool leave_out_page(const struct kernel *kernel, uint64_t page)
 	if (first == vmas.count || vmas.vma[first].start <= page)
 		return false;
 	for (last = first; last + 1 < vmas.count; last++)
-		if (!vmas_go_on(&vmas, &vmas.vma[last], &vmas.vma[last + 1]))
+		if (!vma_continues(&vmas, &vmas.vma[last], &vmas.vma[last + 1]))
 			break;
 	return last > first && (vmas.vma[last].end - page) * MM_PAGE_SIZE > MM_STACK_MAX;
 }
@@ -127,7 +127,7 @@ static bool leave_out_mremap(const struct kernel *kernel, const struct op *op)
 		return true;
 	if (start + old <= vmas.vma[i].end || (new <= old && !(op->flags & MM_MREMAP_FIXED)))
 		return false;
-	return (i + 1 < vmas.count && vmas_go_on(&vmas, &vmas.vma[i], &vmas.vma[i + 1])) ||
+	return (i + 1 < vmas.count && vma_continues(&vmas, &vmas.vma[i], &vmas.vma[i + 1])) ||
 	       ((op->flags & MM_MREMAP_FIXED) && old == new);
 }
 
@@ -136,7 +136,7 @@ static bool may_stay_apart(const struct vmas *vmas, const struct vma *left, bool
 {
 	const struct vma *right = left + 1;
 
-	return vmas_go_on(vmas, left, right) ||
+	return vma_continues(vmas, left, right) ||
 	       (becomes_alike && left->end == right->start && !left->shared && !right->shared);
 }
 

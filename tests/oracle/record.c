@@ -35,7 +35,7 @@ static bool same_file(const struct vma *left, const struct vma *right)
 	       left->offset + (left->end - left->start) * MM_PAGE_SIZE == right->offset;
 }
 
-bool vmas_go_on(const struct vmas *kernel, const struct vma *left, const struct vma *right)
+bool vma_continues(const struct vmas *kernel, const struct vma *left, const struct vma *right)
 {
 	if (left->end != right->start || !vmas_look_the_same(left, right))
 		return false;

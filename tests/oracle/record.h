@@ -73,6 +73,6 @@ bool vmas_look_the_same(const struct vma *a, const struct vma *b);
  * Whether two VMAs of the kernel differ in nothing visible. Linux keeps such VMAs apart for reasons
  * of its own; the simulated space merges them.
  */
-bool vmas_go_on(const struct vmas *kernel, const struct vma *left, const struct vma *right);
+bool vma_continues(const struct vmas *kernel, const struct vma *left, const struct vma *right);
 
 #endif

@@ -9,7 +9,7 @@
  * between places.
  */
 #include "actors.h"
-#include "nobody.h"
+#include "dummy_waiter.h"
 
 #include "platform/platform.h"
 #include "range_lock/forest.h"
@@ -53,8 +53,8 @@ static void queue(struct world *world, struct one *one, uint64_t start)
 {
 	uint64_t end = start + (below(world, 4) ? 1 : 9);
 
-	queue_nobody(&world->lock, &one->range, &one->set, start, end,
-		     below(world, 8) ? mmrange__now() : 5);
+	queue_dummy_waiter(&world->lock, &one->range, &one->set, start, end,
+			   below(world, 8) ? mmrange__now() : 5);
 }
 
 static void begin_wait(struct world *world, struct one *one)

@@ -68,9 +68,9 @@ static void uproot(void)
 	mm__vma_tree_destroy(&tree);
 }
 
-static bool is_waited_for(struct border *leaf)
+static bool is_waited_for(struct border *border)
 {
-	return atomic_load(&leaf->lock.waiters);
+	return atomic_load(&border->lock.waiters);
 }
 
 static struct mm__mapping seen;
@@ -89,7 +89,7 @@ static void *look_up(void *arg)
 
 TEST(mm_border, a_reader_sees_all_of_an_edit_or_nothing)
 {
-	struct border *leaf = plant();
+	struct border *border = plant();
 	struct mm__mapping m = { 100, 120, VMA(2) };
 	pthread_t thread;
 
@@ -97,7 +97,7 @@ TEST(mm_border, a_reader_sees_all_of_an_edit_or_nothing)
 	begin(110, 130, false);
 	mm__vma_tree_set(&edit, 100, &m);
 	thread = thread_start(look_up, NULL);
-	AWAIT(is_waited_for(leaf) || atomic_load(&has_seen));
+	AWAIT(is_waited_for(border) || atomic_load(&has_seen));
 	m = (struct mm__mapping){ 100, 130, VMA(3) };
 	mm__vma_tree_set(&edit, 100, &m);
 	end();
@@ -119,25 +119,25 @@ static void *put_in_place(void *arg)
 
 TEST(mm_border, an_edit_in_place_is_not_lost_in_a_replaced_border_node)
 {
-	struct border *leaf = plant();
+	struct border *border = plant();
 	struct mm__vma_edit locked;
 	struct mm__mapping m = { 100, 105, VMA(5) };
 	pthread_t thread;
 
 	begin_locked(&locked, 100, 110);
 	thread = thread_start(put_in_place, NULL);
-	AWAIT(is_waited_for(leaf));
+	AWAIT(is_waited_for(border));
 	mm__vma_tree_set(&locked, 100, &m);
 	mm__vma_tree_refill(&locked, 100);
 	end_locked(&locked);
 	thread_join(thread);
-	CHECK(mm__root(&tree) != &leaf->node);
+	CHECK(mm__root(&tree) != &border->node);
 	CHECK(mm__vma_tree_at(&tree, 104, &m));
 	CHECK(mm__vma_tree_at(&tree, 205, &m));
 	uproot();
 }
 
-static void *replace_leaf(void *arg)
+static void *replace_border(void *arg)
 {
 	struct mm__mapping m = { 100, 105, VMA(5) };
 	struct mm__vma_edit locked;
@@ -153,13 +153,13 @@ static void *replace_leaf(void *arg)
 
 TEST(mm_border, a_border_node_is_not_replaced_during_an_edit_in_place)
 {
-	struct border *leaf = plant();
+	struct border *border = plant();
 	struct mm__mapping m;
 	pthread_t thread;
 
 	begin(200, 210, false);
-	thread = thread_start(replace_leaf, NULL);
-	AWAIT(is_waited_for(leaf) || mm__root(&tree) != &leaf->node);
+	thread = thread_start(replace_border, NULL);
+	AWAIT(is_waited_for(border) || mm__root(&tree) != &border->node);
 	put(200, 210, 4);
 	end();
 	thread_join(thread);
@@ -168,9 +168,17 @@ TEST(mm_border, a_border_node_is_not_replaced_during_an_edit_in_place)
 	uproot();
 }
 
-/* Two border nodes, with a key between 140 and 199. */
-static void divide(void)
+/*
+ * A tree of two border nodes with a key between middle and 199. Two of its three mappings are below
+ * the key, of which the upper one ends at middle.
+ */
+static void plant_two(uint64_t middle)
 {
+	plant();
+	begin(130, middle, false);
+	put(130, middle, 6);
+	put(200, 210, 7);
+	end();
 	begin_locked(&edit, 160, 170);
 	mm__vma_tree_tidy(&edit, 160, true, 1);
 	end_locked(&edit);
@@ -179,12 +187,7 @@ static void divide(void)
 
 TEST(mm_border, an_edit_in_place_does_not_go_over_a_key)
 {
-	plant();
-	begin(130, 140, false);
-	put(130, 140, 6);
-	put(200, 210, 7);
-	end();
-	divide();
+	plant_two(140);
 	mm__rcu_read_lock();
 	CHECK(!mm__vma_edit_in_place(&edit, &tree, 150, 170, 1, false));
 	CHECK(!mm__vma_edit_in_place(&edit, &tree, 150, 160, 1, false));
@@ -202,12 +205,7 @@ TEST(mm_border, a_border_node_knows_that_a_key_has_moved_into_it)
 {
 	struct mm__mapping m = { 130, 170, VMA(8) };
 
-	plant();
-	begin(130, 160, false);
-	put(130, 160, 6);
-	put(200, 210, 7);
-	end();
-	divide();
+	plant_two(160);
 	begin_locked(&edit, 160, 170);
 	mm__vma_tree_clear(&edit, 160, 170);
 	mm__vma_tree_set(&edit, 130, &m);
@@ -226,13 +224,10 @@ TEST(mm_border, an_edit_in_place_does_not_make_gaps_that_a_search_would_miss)
 {
 	uint64_t addr;
 
-	plant();
-	begin(130, 140, false);
-	put(130, 140, 6);
+	plant_two(140);
+	begin(110, 130, false);
 	put(110, 130, 9);
-	put(200, 210, 7);
 	end();
-	divide();
 	/* The search makes the recorded bounds as narrow as possible. */
 	CHECK(!mm__vma_tree_highest_gap(&tree, 10, 100, 140, &addr));
 	mm__rcu_read_lock();
@@ -276,22 +271,17 @@ static void *begin_second(void *arg)
  */
 TEST(mm_border, a_second_edit_in_place_waits_for_no_other_thread)
 {
-	struct border *leaf;
+	struct border *border;
 	pthread_t thread;
 	uint64_t low, high;
 
-	plant();
-	begin(130, 140, false);
-	put(130, 140, 6);
-	put(200, 210, 7);
-	end();
-	divide();
-	leaf = mm__border_of(&tree, 120, &low, &high);
+	plant_two(140);
+	border = mm__border_of(&tree, 120, &low, &high);
 	atomic_store(&has_tried, false);
 	begin(130, 140, false);
 	thread = thread_start(begin_second, NULL);
-	AWAIT(is_waited_for(leaf) || atomic_load(&has_tried));
-	CHECK(!is_waited_for(leaf));
+	AWAIT(is_waited_for(border) || atomic_load(&has_tried));
+	CHECK(!is_waited_for(border));
 	end();
 	thread_join(thread);
 	uproot();

@@ -74,12 +74,6 @@ static void make_child(struct stepper *self)
 	self->child = fork_of(self->mm);
 }
 
-static void write_fault(struct stepper *self)
-{
-	step_ready(self);
-	self->result = touch(self->mm, AT(0), W);
-}
-
 /*
  * The entry is read-only now, but the writer still writes through its TLB, when a fault of another
  * thread would copy the page. Two things keep that fault out: the count of the VMA, and the
@@ -100,9 +94,7 @@ TEST(mm_fork_faults, a_page_is_not_copied_before_the_flush)
 	step_to(&thread, AT_ENTRY | AT_RANGE_WAIT);
 	CHECK_EQ(step_to(&writer, 0), PAUSED);
 
-	step_on(&thread, 0);
-	step_to_end(&parent);
-	step_await_end(&thread);
+	step_to_ends(&parent, &thread);
 	CHECK_EQ(thread.result, 0);
 	step_to_end(&writer);
 	CHECK_EQ(writer.result, 2);

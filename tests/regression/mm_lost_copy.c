@@ -12,12 +12,6 @@
 #include "files.h"
 #include "stepper.h"
 
-static void write_fault(struct stepper *self)
-{
-	step_ready(self);
-	self->result = touch(self->mm, AT(0), W);
-}
-
 static void write_fault_and_read(struct stepper *self)
 {
 	step_ready(self);
@@ -74,8 +68,7 @@ TEST(mm_lost_copy, a_copy_is_not_installed_when_another_wrote_in_place)
 	CHECK_EQ(poke(parent, AT(0), 1), 0);
 	mm = fork_of(parent);
 	seen = entry_at(mm, AT(0));
-	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
+	start_write_fault(&thread, mm, AT_ENTRY);
 
 	unmap(parent, 0, 1);
 	CHECK_EQ(poke(mm, AT(0), 2), 0);

@@ -29,9 +29,7 @@ TEST(mm_move_faults, no_write_is_lost_where_a_page_arrives)
 	step_start(&writer, write_at_new_place, mm);
 	CHECK_EQ(step_to(&mover, AT_MOVE), AT_MOVE);
 	step_to(&writer, AT_RANGE_WAIT);
-	step_on(&writer, 0);
-	step_to_end(&mover);
-	step_await_end(&writer);
+	step_to_ends(&mover, &writer);
 	CHECK_EQ(writer.result, 0);
 	CHECK_EQ(peek(mm, AT(8)), 1);
 	CHECK_EQ(peek(mm, AT(8) + 1), 2);
@@ -72,12 +70,6 @@ TEST(mm_move_faults, a_page_is_not_seen_where_it_was)
 	end_space(mm);
 }
 
-static void write_fault(struct stepper *self)
-{
-	step_ready(self);
-	self->result = touch(self->mm, AT(0), W);
-}
-
 /* The page would never be taken out, as it has no VMA any more. */
 TEST(mm_move_faults, no_page_is_installed_where_pages_were)
 {
@@ -87,8 +79,7 @@ TEST(mm_move_faults, no_page_is_installed_where_pages_were)
 	map(mm, 0, 1, RW);
 	map(mm, 20, 1, RW);
 	CHECK_EQ(poke(mm, AT(20), 9), 0);
-	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
+	start_write_fault(&thread, mm, AT_ENTRY);
 	move(mm, 0, 8);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);

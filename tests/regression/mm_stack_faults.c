@@ -29,43 +29,34 @@ static void start_growing(struct stepper *thread, struct mm *mm)
 	CHECK_EQ(step_to(thread, AT_RANGE_LOCK), AT_RANGE_LOCK);
 }
 
-TEST(mm_stack_faults, a_stack_does_not_grow_over_a_new_mapping)
+/* Another thread maps n pages before the fault holds the whole space. */
+static void check_not_grown(unsigned int first, unsigned int n, int prot, int reason,
+			    const char *vmas)
 {
 	struct mm *mm = space_with_stack();
 	struct stepper thread;
 
 	start_growing(&thread, mm);
-	map(mm, STACK - 1, 1, R);
+	map(mm, first, n, prot);
 	step_to_end(&thread);
-	CHECK_EQ(thread.result, -MM_SEGV_ACCERR);
-	CHECK_VMAS(mm, "299-300:r--p 300-302:rw-p");
+	CHECK_EQ(thread.result, -reason);
+	CHECK_VMAS(mm, vmas);
 	end_space(mm);
+}
+
+TEST(mm_stack_faults, a_stack_does_not_grow_over_a_new_mapping)
+{
+	check_not_grown(STACK - 1, 1, R, MM_SEGV_ACCERR, "299-300:r--p 300-302:rw-p");
 }
 
 TEST(mm_stack_faults, a_stack_does_not_grow_close_to_a_new_mapping)
 {
-	struct mm *mm = space_with_stack();
-	struct stepper thread;
-
-	start_growing(&thread, mm);
-	map(mm, STACK - 2, 1, R);
-	step_to_end(&thread);
-	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
-	CHECK_VMAS(mm, "298-299:r--p 300-302:rw-p");
-	end_space(mm);
+	check_not_grown(STACK - 2, 1, R, MM_SEGV_MAPERR, "298-299:r--p 300-302:rw-p");
 }
 
 TEST(mm_stack_faults, a_mapping_in_place_of_a_stack_does_not_grow)
 {
-	struct mm *mm = space_with_stack();
-	struct stepper thread;
-
-	start_growing(&thread, mm);
-	map(mm, STACK, 2, RW);
-	step_to_end(&thread);
-	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
-	CHECK_VMAS(mm, "300-302:rw-p");
-	end_space(mm);
+	check_not_grown(STACK, 2, RW, MM_SEGV_MAPERR, "300-302:rw-p");
 }
 
 /* Two threads fault below the stack. The second finds that it has grown. */
@@ -125,9 +116,7 @@ TEST(mm_stack_faults, nothing_is_lost_where_a_stack_grows_over_a_range_being_unm
 	step_start(&writer, write_further_below, mm);
 	CHECK_EQ(step_to(&unmapper, AT_ZAP), AT_ZAP);
 	step_to(&writer, AT_RANGE_WAIT);
-	step_on(&writer, 0);
-	step_to_end(&unmapper);
-	step_await_end(&writer);
+	step_to_ends(&unmapper, &writer);
 	CHECK_EQ(peek(mm, AT(STACK - 2)), 2);
 	CHECK_EQ(peek(mm, AT(STACK - 3)), 3);
 	CHECK_VMAS(mm, "297-302:rw-p");
@@ -149,7 +138,7 @@ TEST(mm_stack_faults, a_fault_in_a_stack_goes_on_while_it_grows)
 	struct mm *mm = space_with_stack();
 	struct stepper thread;
 
-	fill_leaf(mm);
+	fill_border(mm);
 	step_start(&thread, write_in_stack, mm);
 	CHECK_EQ(step_to(&thread, AT_VMA), AT_VMA);
 	watch_free(atomic_load(&mm->vmas.root));

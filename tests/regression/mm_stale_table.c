@@ -6,12 +6,6 @@
 
 #define TABLE 512u /* in pages */
 
-static void write_fault(struct stepper *self)
-{
-	step_ready(self);
-	self->result = touch(self->mm, AT(0), W);
-}
-
 static void drop_page(struct mm *mm, unsigned int page)
 {
 	CHECK_EQ(mm_madvise(mm, AT(page), PAGES(1), MM_MADV_DONTNEED), 0);
@@ -48,8 +42,7 @@ TEST(mm_stale_table, no_page_is_installed_in_an_unreachable_table)
 	struct stepper thread;
 	unsigned char present;
 
-	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
+	start_write_fault(&thread, mm, AT_ENTRY);
 	free_first_table(mm);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, 0);
@@ -64,8 +57,7 @@ TEST(mm_stale_table, a_table_is_not_freed_while_a_fault_is_about_to_lock_it)
 	struct mm *mm = space_with_tables();
 	struct stepper thread;
 
-	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
+	start_write_fault(&thread, mm, AT_ENTRY);
 	watch_free(table_at(mm, AT(0)));
 	free_first_table(mm);
 	CHECK(!was_freed());
@@ -90,42 +82,31 @@ TEST(mm_stale_table, a_fault_that_has_locked_an_entry_finds_the_table_dead)
 	struct mm *mm = space_with_tables();
 	struct stepper thread;
 	struct stepper dropper;
-	bool awaited;
 
-	step_start(&thread, write_fault, mm);
+	start_write_fault(&thread, mm, AFTER_ENTRY);
 	step_start(&dropper, drop_each, mm);
-	CHECK_EQ(step_to(&thread, AFTER_ENTRY), AFTER_ENTRY);
-	awaited = step_to(&dropper, AT_ENTRY_WAIT) == AT_ENTRY_WAIT;
-	CHECK_EQ(awaited, true);
-	step_on(&dropper, 0);
-	step_to_end(&thread);
-	step_await_end(&dropper);
+	CHECK_EQ(step_to(&dropper, AT_ENTRY_WAIT), AT_ENTRY_WAIT);
+	step_to_ends(&thread, &dropper);
 	CHECK_EQ(thread.result, 0);
 	CHECK_EQ(peek(mm, AT(0)), 0);
 	CHECK_EQ(fallbacks(mm, MM_FALLBACK_TABLE), 1);
 	end_space(mm);
 }
 
-/* The fault has checked that, too, and stops before it unlocks the entry. */
+/* The fault has checked that, too, and is interrupted before it unlocks the entry. */
 TEST(mm_stale_table, a_table_is_not_taken_out_while_a_fault_fills_it)
 {
 	struct mm *mm = space_with_tables();
 	uint64_t tables = stats_of(mm).tables;
 	struct stepper thread;
 	struct stepper dropper;
-	bool awaited;
 
-	step_start(&thread, write_fault, mm);
+	start_write_fault(&thread, mm, AFTER_ENTRY);
 	step_start(&dropper, drop_each, mm);
-	CHECK_EQ(step_to(&thread, AFTER_ENTRY), AFTER_ENTRY);
-	atomic_store(&thread.cpu->state, MM__THREAD_INTERRUPTED);
-	CHECK_EQ(step_to(&thread, AT_RESUME_WAIT), AT_RESUME_WAIT);
-	awaited = step_to(&dropper, AT_ENTRY_WAIT) == AT_ENTRY_WAIT;
-	CHECK_EQ(awaited, true);
-	step_on(&dropper, 0);
-	atomic_store(&thread.cpu->state, 0);
-	step_to_end(&thread);
-	step_await_end(&dropper);
+	step_interrupt(&thread);
+	CHECK_EQ(step_to(&dropper, AT_ENTRY_WAIT), AT_ENTRY_WAIT);
+	step_resume(&thread);
+	step_to_ends(&thread, &dropper);
 	CHECK(!atomic_load(&table_at(mm, AT(0))->dead));
 	/* The dropper has ended, and keeps no table. */
 	CHECK_EQ(stats_of(mm).tables, tables - MM__KEPT_TABLES);

@@ -27,15 +27,11 @@ static void unmap_page(struct stepper *self)
 /* There is only one frame, so a frame that is freed too early is used again at once. */
 TEST(mm_stale_tlb, a_frame_is_not_freed_while_a_thread_reads_it)
 {
-	struct mm_attr attr;
 	struct stepper unmapper;
 	struct stepper reader;
-	struct mm *mm;
+	struct mm *mm = new_space_of_pages(1);
 	int error;
 
-	mm_attr_init(&attr);
-	attr.max_pages = 1;
-	mm = new_space_with(&attr);
 	map(mm, 0, 1, RW);
 	map(mm, 20, 1, RW);
 	step_start(&reader, read_again, mm);
@@ -73,9 +69,7 @@ TEST(mm_stale_tlb, a_flush_waits_until_a_thread_can_be_interrupted)
 	step_start(&unmapper, unmap_page, mm);
 	CHECK_EQ(step_to(&writer, AT_FRAME), AT_FRAME);
 	CHECK_EQ(step_to(&unmapper, AT_YIELD), AT_YIELD);
-	step_on(&writer, 0);
-	step_to_end(&unmapper);
-	step_await_end(&writer);
+	step_to_ends(&unmapper, &writer);
 	CHECK_EQ(peek(mm, AT(1)), 2);
 	end_space(mm);
 }
@@ -186,9 +180,7 @@ TEST(mm_stale_tlb, a_flush_does_not_wait_for_a_thread_that_waits_for_an_entry)
 	CHECK_EQ(step_to(&waiter, AT_ENTRY_WAIT), AT_ENTRY_WAIT);
 	/* The writer continues only after the flush. */
 	CHECK_EQ(step_to(&writer, AFTER_FLUSH), AFTER_FLUSH);
-	step_on(&waiter, 0);
-	step_to_end(&writer);
-	step_await_end(&waiter);
+	step_to_ends(&writer, &waiter);
 	CHECK_EQ(writer.result, 0);
 	CHECK_EQ(waiter.result, 0);
 	end_space(child);
@@ -259,7 +251,7 @@ static void fill_and_read(struct stepper *self)
 	CHECK_EQ(poke(self->mm, AT(0), 1), 0);
 	CHECK_EQ(poke(self->mm, AT(MM__TLB_ENTRIES), 9), 0);
 	step_ready(self);
-	(void)mm__tlb_fill(self->cpu, AT(0), R, &info);
+	(void)mm__tlb_fill(self->mm_thread, AT(0), R, &info);
 	self->result = peek(self->mm, AT(0));
 }
 
@@ -271,8 +263,7 @@ TEST(mm_stale_tlb, an_entry_is_not_put_in_that_was_read_before_a_flush)
 
 	map(mm, 0, MM__TLB_ENTRIES + 1, RW);
 	step_start(&reader, fill_and_read, mm);
-	atomic_store(&reader.cpu->state, MM__THREAD_INTERRUPTED);
-	CHECK_EQ(step_to(&reader, AT_RESUME_WAIT), AT_RESUME_WAIT);
+	step_interrupt(&reader);
 	/* The flush resumes the reader. */
 	unmap(mm, 0, 1);
 	step_to_end(&reader);

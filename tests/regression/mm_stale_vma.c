@@ -4,12 +4,6 @@
  */
 #include "stepper.h"
 
-static void write_fault(struct stepper *self)
-{
-	step_ready(self);
-	self->result = touch(self->mm, AT(0), W);
-}
-
 static void read_fault(struct stepper *self)
 {
 	step_ready(self);
@@ -32,8 +26,7 @@ TEST(mm_stale_vma, a_vma_is_not_freed_while_a_fault_looks_at_it)
 	struct mm *mm = space_with_table();
 	struct stepper thread;
 
-	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to(&thread, AT_VMA), AT_VMA);
+	start_write_fault(&thread, mm, AT_VMA);
 	watch_free(thread.vma);
 	unmap(mm, 0, 1);
 	CHECK(!was_freed());
@@ -52,9 +45,8 @@ TEST(mm_stale_vma, the_tree_of_vmas_is_not_freed_while_a_fault_is_in_it)
 	struct mm *mm = space_with_table();
 	struct stepper thread;
 
-	fill_leaf(mm);
-	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to(&thread, AT_VMA), AT_VMA);
+	fill_border(mm);
+	start_write_fault(&thread, mm, AT_VMA);
 	watch_free(atomic_load(&mm->vmas.root));
 	/* The border node is full. */
 	map(mm, 500, 1, R);
@@ -73,8 +65,7 @@ TEST(mm_stale_vma, no_page_is_installed_after_munmap)
 	struct mm *mm = space_with_table();
 	struct stepper thread;
 
-	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
+	start_write_fault(&thread, mm, AT_ENTRY);
 	unmap(mm, 0, 1);
 	step_to_end(&thread);
 	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
@@ -97,15 +88,11 @@ TEST(mm_stale_vma, munmap_waits_for_a_fault_that_installs_a_page)
 	struct stepper thread;
 
 	step_start(&unmapper, unmap_page, mm);
-	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to(&thread, AFTER_ENTRY), AFTER_ENTRY);
-	atomic_store(&thread.cpu->state, MM__THREAD_INTERRUPTED);
-	CHECK_EQ(step_to(&thread, AT_RESUME_WAIT), AT_RESUME_WAIT);
+	start_write_fault(&thread, mm, AFTER_ENTRY);
+	step_interrupt(&thread);
 	CHECK_EQ(step_to(&unmapper, AT_ENTRY_WAIT), AT_ENTRY_WAIT);
-	step_on(&unmapper, 0);
-	atomic_store(&thread.cpu->state, 0);
-	step_to_end(&thread);
-	step_await_end(&unmapper);
+	step_resume(&thread);
+	step_to_ends(&thread, &unmapper);
 	CHECK_EQ(thread.result, 0);
 	CHECK_EQ(entry_at(mm, AT(0)), 0);
 	CHECK_EQ(stats_of(mm).frames, 1);
@@ -120,12 +107,9 @@ TEST(mm_stale_vma, a_fault_gives_back_an_entry_that_it_has_locked_too_late)
 	struct stepper thread;
 
 	step_start(&unmapper, unmap_page, mm);
-	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to(&thread, AFTER_ENTRY), AFTER_ENTRY);
+	start_write_fault(&thread, mm, AFTER_ENTRY);
 	CHECK_EQ(step_to(&unmapper, AT_ENTRY_WAIT), AT_ENTRY_WAIT);
-	step_on(&unmapper, 0);
-	step_to_end(&thread);
-	step_await_end(&unmapper);
+	step_to_ends(&thread, &unmapper);
 	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
 	CHECK_EQ(entry_at(mm, AT(0)), 0);
 	CHECK_EQ(fallbacks(mm, MM_FALLBACK_CHANGED), 1);
@@ -143,9 +127,7 @@ TEST(mm_stale_vma, no_page_is_installed_behind_munmap)
 	step_start(&thread, write_fault, mm);
 	CHECK_EQ(step_to(&unmapper, AFTER_ZAP), AFTER_ZAP);
 	step_to(&thread, AT_RANGE_WAIT);
-	step_on(&thread, 0);
-	step_to_end(&unmapper);
-	step_await_end(&thread);
+	step_to_ends(&unmapper, &thread);
 	CHECK_EQ(thread.result, -MM_SEGV_MAPERR);
 	CHECK_EQ(entry_at(mm, AT(0)), 0);
 	CHECK_EQ(fallbacks(mm, MM_FALLBACK_NO_AREA), 1);
@@ -157,8 +139,7 @@ TEST(mm_stale_vma, a_page_does_not_get_the_protection_of_a_mapping_before)
 	struct mm *mm = space_with_table();
 	struct stepper thread;
 
-	step_start(&thread, write_fault, mm);
-	CHECK_EQ(step_to(&thread, AT_ENTRY), AT_ENTRY);
+	start_write_fault(&thread, mm, AT_ENTRY);
 	unmap(mm, 0, 1);
 	map(mm, 0, 1, R);
 	step_to_end(&thread);

@@ -84,6 +84,36 @@ void step_to_end(struct stepper *thread)
 	step_await_end(thread);
 }
 
+void step_to_ends(struct stepper *first, struct stepper *waiter)
+{
+	step_on(waiter, 0);
+	step_to_end(first);
+	step_await_end(waiter);
+}
+
+void step_interrupt(struct stepper *thread)
+{
+	atomic_store(&thread->mm_thread->state, MM__THREAD_INTERRUPTED);
+	CHECK_EQ(step_to(thread, AT_RESUME_WAIT), AT_RESUME_WAIT);
+}
+
+void step_resume(struct stepper *thread)
+{
+	atomic_store(&thread->mm_thread->state, 0);
+}
+
+void start_write_fault(struct stepper *thread, struct mm *mm, enum point point)
+{
+	step_start(thread, write_fault, mm);
+	CHECK_EQ(step_to(thread, point), point);
+}
+
+void write_fault(struct stepper *thread)
+{
+	step_ready(thread);
+	thread->result = touch(thread->mm, AT(0), W);
+}
+
 void step_pause(struct stepper *thread)
 {
 	CHECK(thread == self);
@@ -92,9 +122,9 @@ void step_pause(struct stepper *thread)
 
 void step_ready(struct stepper *thread)
 {
-	thread->cpu = mm__this_thread(thread->mm);
-	CHECK(thread->cpu);
-	CHECK_EQ(mm__thread_refill(thread->cpu), 0);
+	thread->mm_thread = mm__this_thread(thread->mm);
+	CHECK(thread->mm_thread);
+	CHECK_EQ(mm__thread_refill(thread->mm_thread), 0);
 	step_pause(thread);
 }
 
@@ -116,8 +146,8 @@ void __real_mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *wai
 void __wrap_mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters);
 void __real_mm__entry_lock_wake(_Atomic(uint64_t) *entry);
 void __wrap_mm__entry_lock_wake(_Atomic(uint64_t) *entry);
-void __real_mm__thread_wait_resumed(struct mm__thread *cpu);
-void __wrap_mm__thread_wait_resumed(struct mm__thread *cpu);
+void __real_mm__thread_wait_resumed(struct mm__thread *thread);
+void __wrap_mm__thread_wait_resumed(struct mm__thread *thread);
 struct mm__frame *__real_mm__frame_cache_get(struct mm__frame_cache *cache);
 struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache);
 int __real_range_lock(struct range_lock *lock, struct range_hold *range, uint64_t start,
@@ -126,15 +156,15 @@ int __wrap_range_lock(struct range_lock *lock, struct range_hold *range, uint64_
 		      uint64_t end, enum range_mode mode);
 void __real_range_unlock(struct range_lock *lock, struct range_hold *range);
 void __wrap_range_unlock(struct range_lock *lock, struct range_hold *range);
-void __real_mm__tlb_flush(struct mm *mm, struct mm__thread *cpu, const struct mm__thread_set *set,
-			  uint64_t start, uint64_t end);
-void __wrap_mm__tlb_flush(struct mm *mm, struct mm__thread *cpu, const struct mm__thread_set *set,
-			  uint64_t start, uint64_t end);
-void __real_mm__pages_zap(struct mm *mm, struct mm__thread *cpu, uint64_t start, uint64_t end);
-void __wrap_mm__pages_zap(struct mm *mm, struct mm__thread *cpu, uint64_t start, uint64_t end);
-void __real_mm__pages_move(struct mm *mm, struct mm__thread *cpu, uint64_t from, uint64_t to,
+void __real_mm__tlb_flush(struct mm *mm, struct mm__thread *thread,
+			  const struct mm__thread_set *set, uint64_t start, uint64_t end);
+void __wrap_mm__tlb_flush(struct mm *mm, struct mm__thread *thread,
+			  const struct mm__thread_set *set, uint64_t start, uint64_t end);
+void __real_mm__pages_zap(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end);
+void __wrap_mm__pages_zap(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end);
+void __real_mm__pages_move(struct mm *mm, struct mm__thread *thread, uint64_t from, uint64_t to,
 			   uint64_t length);
-void __wrap_mm__pages_move(struct mm *mm, struct mm__thread *cpu, uint64_t from, uint64_t to,
+void __wrap_mm__pages_move(struct mm *mm, struct mm__thread *thread, uint64_t from, uint64_t to,
 			   uint64_t length);
 int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
@@ -148,9 +178,9 @@ void __real_mm__vma_drop(struct mm__garbage *garbage);
 void __wrap_mm__vma_drop(struct mm__garbage *garbage);
 
 /* A thread that others may have to interrupt must not wait for a thread that interrupts it. */
-static void check_stoppable(void)
+static void check_interruptible(void)
 {
-	if (self && self->cpu && atomic_load(&self->cpu->busy))
+	if (self && self->mm_thread && atomic_load(&self->mm_thread->busy))
 		test_fail(__FILE__, __LINE__, "a thread waits that may have to be interrupted");
 }
 
@@ -179,7 +209,7 @@ bool __wrap_mm__vma_tree_look(const struct mm__vma_tree *tree, uint64_t addr, st
 
 void __wrap_mm__table_lock_wait(struct mm__table_lock *lock)
 {
-	check_stoppable();
+	check_interruptible();
 	__real_mm__table_lock_wait(lock);
 }
 
@@ -196,7 +226,7 @@ bool __wrap_mm__entry_lock_try(_Atomic(uint64_t) *entry, uint64_t seen)
 
 void __wrap_mm__entry_lock_wait(_Atomic(uint64_t) *entry, _Atomic(uint32_t) *waiters)
 {
-	check_stoppable();
+	check_interruptible();
 	stop_at(AT_ENTRY_WAIT);
 	__real_mm__entry_lock_wait(entry, waiters);
 }
@@ -207,10 +237,10 @@ void __wrap_mm__entry_lock_wake(_Atomic(uint64_t) *entry)
 	__real_mm__entry_lock_wake(entry);
 }
 
-void __wrap_mm__thread_wait_resumed(struct mm__thread *cpu)
+void __wrap_mm__thread_wait_resumed(struct mm__thread *thread)
 {
 	stop_at(AT_RESUME_WAIT);
-	__real_mm__thread_wait_resumed(cpu);
+	__real_mm__thread_wait_resumed(thread);
 }
 
 struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache)
@@ -222,7 +252,7 @@ struct mm__frame *__wrap_mm__frame_cache_get(struct mm__frame_cache *cache)
 int __wrap_range_lock(struct range_lock *lock, struct range_hold *range, uint64_t start,
 		      uint64_t end, enum range_mode mode)
 {
-	check_stoppable();
+	check_interruptible();
 	stop_at(AT_RANGE_LOCK);
 	if (self && self->points & AT_RANGE_WAIT) {
 		if (!range_trylock(lock, range, start, end, mode))
@@ -238,31 +268,31 @@ void __wrap_range_unlock(struct range_lock *lock, struct range_hold *range)
 	stop_at(AFTER_RANGE);
 }
 
-void __wrap_mm__tlb_flush(struct mm *mm, struct mm__thread *cpu, const struct mm__thread_set *set,
-			  uint64_t start, uint64_t end)
+void __wrap_mm__tlb_flush(struct mm *mm, struct mm__thread *thread,
+			  const struct mm__thread_set *set, uint64_t start, uint64_t end)
 {
 	stop_at(AT_FLUSH);
-	__real_mm__tlb_flush(mm, cpu, set, start, end);
+	__real_mm__tlb_flush(mm, thread, set, start, end);
 	stop_at(AFTER_FLUSH);
 }
 
-void __wrap_mm__pages_zap(struct mm *mm, struct mm__thread *cpu, uint64_t start, uint64_t end)
+void __wrap_mm__pages_zap(struct mm *mm, struct mm__thread *thread, uint64_t start, uint64_t end)
 {
 	stop_at(AT_ZAP);
-	__real_mm__pages_zap(mm, cpu, start, end);
+	__real_mm__pages_zap(mm, thread, start, end);
 	stop_at(AFTER_ZAP);
 }
 
-void __wrap_mm__pages_move(struct mm *mm, struct mm__thread *cpu, uint64_t from, uint64_t to,
+void __wrap_mm__pages_move(struct mm *mm, struct mm__thread *thread, uint64_t from, uint64_t to,
 			   uint64_t length)
 {
 	stop_at(AT_MOVE);
-	__real_mm__pages_move(mm, cpu, from, to, length);
+	__real_mm__pages_move(mm, thread, from, to, length);
 }
 
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 {
-	check_stoppable();
+	check_interruptible();
 	return __real_pthread_mutex_lock(mutex);
 }
 
@@ -319,7 +349,7 @@ void __wrap_mm__vma_drop(struct mm__garbage *garbage)
 	__real_mm__vma_drop(garbage);
 }
 
-void fill_leaf(struct mm *mm)
+void fill_border(struct mm *mm)
 {
 	for (unsigned int page = 1000; mm__root(&mm->vmas)->count < BORDER_SLOTS - 1; page += 2)
 		map(mm, page, 1, RW);

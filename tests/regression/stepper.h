@@ -65,7 +65,7 @@ struct stepper {
 	struct mm__vma *vma; /* the VMA that the thread found last */
 
 	/* For stepper.c only. */
-	struct mm__thread *cpu;
+	struct mm__thread *mm_thread; /* its state in mm */
 	pthread_t thread;
 	unsigned int points;
 	enum point at;
@@ -94,6 +94,21 @@ enum point step_await(struct stepper *thread);
 void step_to_end(struct stepper *thread);
 void step_await_end(struct stepper *thread);
 
+/* Two threads, of which one waits for the other: lets both run to their ends. */
+void step_to_ends(struct stepper *first, struct stepper *waiter);
+
+/*
+ * Interrupts the thread, as a flush of its TLB does, and lets it run until it waits to be resumed.
+ * A fault that has locked an entry then has made all its checks, and has not unlocked the entry.
+ */
+void step_interrupt(struct stepper *thread);
+void step_resume(struct stepper *thread);
+
+/* Starts a thread that faults to write to page 0, and lets it run to this point. */
+void start_write_fault(struct stepper *thread, struct mm *mm, enum point point);
+/* The function of such a thread. Its result is that of touch(). */
+void write_fault(struct stepper *self);
+
 /* Called by the thread: waits for the test. */
 void step_pause(struct stepper *self);
 
@@ -108,7 +123,7 @@ void watch_free(const void *memory);
 bool was_freed(void);
 
 /* Fills the one border node of the tree, so that the next change replaces it by a copy. */
-void fill_leaf(struct mm *mm);
+void fill_border(struct mm *mm);
 
 /* mm_fault(): returns 0, or the reason, negated. */
 static inline int touch(struct mm *mm, uint64_t addr, int access)

@@ -71,10 +71,10 @@ mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
   FROM "	mm__edit_end_move(move);
 " TO "	mm__edit_end_move(move);
 	if (moved)
-		mm__vmas_settle(thread, r->new_addr, target_end, NULL);
+		mm__vmas_merge_changed(thread, r->new_addr, target_end, NULL);
 ")
 mmrange_variant_change(mm_mremap_settles_early FILE src/mm/mremap.c
-  FROM "	mm__vmas_settle(thread, plan->target, plan->target + r->new_length, NULL);
+  FROM "	mm__vmas_merge_changed(thread, plan->target, plan->target + r->new_length, NULL);
 " TO "")
 mmrange_variant_fails(mm_mremap_settles_early mm_move_faults
   no_write_is_lost_where_a_page_arrives "peek(mm, AT(8) + 1) is 0, not")
@@ -152,7 +152,7 @@ mmrange_variant_change(mm_tables_end_in_use FILE src/mm/page_table.c
 " TO "	return true;
 ")
 mmrange_variant_fails(mm_tables_end_in_use mm_stale_table
-  a_table_is_not_taken_out_while_a_fault_fills_it "awaited is 0, not")
+  a_table_is_not_taken_out_while_a_fault_fills_it "step_to(&dropper, AT_ENTRY_WAIT) is")
 
 mmrange_variant(mm_tables_stay_dead)
 mmrange_variant_change(mm_tables_stay_dead FILE src/mm/page_table.c
@@ -182,9 +182,9 @@ mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
 		mm__pages_zap(thread->mm, thread, start, end);
 " TO "")
 mmrange_variant_change(mm_munmap_zaps_first FILE src/mm/munmap.c
-  FROM "	error = unmap(thread, addr, end);
+  FROM "	error = unmap_range(thread, addr, end);
 " TO "	mm__pages_zap(mm, thread, addr, end);
-	error = unmap(thread, addr, end);
+	error = unmap_range(thread, addr, end);
 ")
 mmrange_variant_fails(mm_munmap_zaps_first mm_stale_vma
   no_page_is_installed_behind_munmap "thread.result is 0, not")
@@ -204,14 +204,14 @@ mmrange_variant_fails(mm_munmap_flushes_late mm_stale_tlb
   "a page is freed that a thread can still reach")
 
 # A flush does not wait for a thread that may be using a translation.
-mmrange_variant(mm_without_stopping)
-mmrange_variant_change(mm_without_stopping FILE src/mm/interrupt.c
+mmrange_variant(mm_without_interruption)
+mmrange_variant_change(mm_without_interruption FILE src/mm/interrupt.c
   FROM "	while (atomic_load_explicit(&thread->busy, memory_order_acquire))
 		mm__backoff(&backoff);
 " TO "	(void)thread;
 	(void)backoff;
 ")
-mmrange_variant_fails(mm_without_stopping mm_stale_tlb
+mmrange_variant_fails(mm_without_interruption mm_stale_tlb
   a_flush_waits_until_a_thread_can_be_interrupted "step_to(&unmapper, AT_YIELD) is")
 
 mmrange_variant(mm_munmap_without_flush)
@@ -297,16 +297,16 @@ mmrange_variant_fails(mm_commit_fills_late mm_stale_tlb
   a_fault_fills_the_tlb_before_others_can_flush_it "reader.result is 0, not")
 
 # A thread waits for an entry while other threads cannot interrupt it.
-mmrange_variant(mm_waits_unstoppable)
-mmrange_variant_change(mm_waits_unstoppable FILE src/mm/fault.c
+mmrange_variant(mm_waits_uninterruptible)
+mmrange_variant_change(mm_waits_uninterruptible FILE src/mm/fault.c
   FROM "	mm__entry_await(f->table, f->page);
-	result = serve(f);
+	result = serve_entry(f);
 " TO "	mm__thread_enter(f->thread);
 	mm__entry_await(f->table, f->page);
 	mm__thread_leave(f->thread);
-	result = serve(f);
+	result = serve_entry(f);
 ")
-mmrange_variant_fails(mm_waits_unstoppable mm_stale_tlb
+mmrange_variant_fails(mm_waits_uninterruptible mm_stale_tlb
   a_flush_does_not_wait_for_a_thread_that_waits_for_an_entry "a thread waits that may have to be interrupted")
 
 # A fault does not check again whether the stack may grow, once it holds the whole space.
@@ -325,7 +325,7 @@ mmrange_variant_fails(mm_stack_without_recheck mm_stack_faults
 # A fault that found no VMA does not look whether there is one by now.
 mmrange_variant(mm_stack_grown_unseen)
 mmrange_variant_change(mm_stack_grown_unseen FILE src/mm/fault.c
-  FROM "while (place == MAPPED);" TO "while (false);")
+  FROM "while (state == MAPPED);" TO "while (false);")
 mmrange_variant_fails(mm_stack_grown_unseen mm_stack_faults
   a_fault_succeeds_where_a_stack_has_grown_meanwhile "thread.result is -1, not")
 
@@ -388,6 +388,55 @@ mmrange_variant_change(mm_entry_lock_wakes_one FILE src/mm/entry_lock.c
   FROM "mmrange__unpark(entry, true)" TO "mmrange__unpark(entry, false)")
 mmrange_variant_fails(mm_entry_lock_wakes_one mm_entry_lock
   all_that_wait_are_woken "atomic_load(&park_woke_all) is 0, not")
+
+# A thread that drops many entries at once forgets the last one, or wakes only the waiters of the first.
+mmrange_variant(mm_entry_lock_keeps_last)
+mmrange_variant_change(mm_entry_lock_keeps_last FILE src/mm/entry_lock.c
+  FROM "i < n; i++)" TO "i + 1 < n; i++)")
+mmrange_variant_fails(mm_entry_lock_keeps_last mm_entry_lock
+  dropping_many_entries_empties_each_and_wakes_all_that_wait "atomic_load(&entries[locked[k]]) is 4160, not")
+
+mmrange_variant(mm_entry_lock_wakes_first)
+mmrange_variant_change(mm_entry_lock_wakes_first FILE src/mm/entry_lock.c
+  FROM "i < n && atomic_load_explicit" TO "i < 1 && atomic_load_explicit")
+mmrange_variant_fails(mm_entry_lock_wakes_first mm_entry_lock
+  dropping_many_entries_empties_each_and_wakes_all_that_wait "atomic_load(&park_wakes) is 0, not")
+
+# A thread that finds a page in a table leaves no hint, or takes the hint for a page.
+mmrange_variant(mm_table_without_hint)
+mmrange_variant_change(mm_table_without_hint FILE src/mm/page_table.c
+  FROM "			atomic_store_explicit(&table->filled, i, memory_order_relaxed);
+" TO "")
+mmrange_variant_fails(mm_table_without_hint mm_page_table
+  a_table_that_was_found_in_use_is_freed_once_it_is_empty "atomic_load(&table->filled) is 0, not")
+
+mmrange_variant(mm_table_trusts_hint)
+mmrange_variant_change(mm_table_trusts_hint FILE src/mm/page_table.c
+  FROM "	if (is_filled(table, i))
+" TO "	if (i)
+")
+mmrange_variant_fails(mm_table_trusts_hint mm_page_table
+  a_table_that_was_found_in_use_is_freed_once_it_is_empty "stats_of(mm).tables is 4, not")
+
+# A thread that skips a line of empty entries also skips the entry behind it: a table is taken out with
+# its page, or a page stays.
+mmrange_variant(mm_table_skips_too_much)
+mmrange_variant_change(mm_table_skips_too_much FILE src/mm/page_table.c
+  FROM "			i += MM__LINE_ENTRIES - 1;
+		} else if" TO "			i += MM__LINE_ENTRIES;
+		} else if")
+mmrange_variant_change(mm_table_skips_too_much FILE src/mm/page_table.c
+  FROM "			i += MM__LINE_ENTRIES - 1;
+		else if" TO "			i += MM__LINE_ENTRIES;
+		else if")
+mmrange_variant_fails(mm_table_skips_too_much mm_page_table
+  a_table_with_one_page_in_any_place_is_not_freed "present is 0, not")
+
+mmrange_variant(mm_zap_skips_too_much)
+mmrange_variant_change(mm_zap_skips_too_much FILE src/mm/pages.c
+  FROM "addr += LINE - MM_PAGE_SIZE;" TO "addr += LINE;")
+mmrange_variant_fails(mm_zap_skips_too_much mm_page_table
+  a_page_in_any_place_beside_empty_lines_is_taken_out "stats_of(mm).pages is 1, not")
 
 # Variants that the random test of everything must detect, by whichever check fails first.
 function(mmrange_variant_is_found name)
@@ -544,9 +593,9 @@ mmrange_variant_fails(mm_rcu_joins_period mm_rcu
 # are freeing.
 mmrange_variant(mm_rcu_barrier_of_one_thread)
 mmrange_variant_change(mm_rcu_barrier_of_one_thread FILE src/mm/rcu.c
-  FROM "		empty(&thread->limbo, batch);
+  FROM "		empty_limbo(&thread->limbo, batch);
 " TO "		if (thread == self)
-			empty(&thread->limbo, batch);
+			empty_limbo(&thread->limbo, batch);
 ")
 mmrange_variant_fails(mm_rcu_barrier_of_one_thread mm_rcu
   a_barrier_frees_the_objects_of_other_threads "atomic_load(&freed) is 0, not")
@@ -638,7 +687,7 @@ mmrange_variant_change(mm_border_waits_for_second FILE src/mm/vma_border.c
 " TO "	mm__table_lock_take(&border->lock);
 ")
 mmrange_variant_fails(mm_border_waits_for_second mm_border
-  a_second_edit_in_place_waits_for_no_other_thread "!is_waited_for(leaf)")
+  a_second_edit_in_place_waits_for_no_other_thread "!is_waited_for(border)")
 
 mmrange_variant(mm_border_without_bounds)
 mmrange_variant_change(mm_border_without_bounds FILE src/mm/vma_edit.c
@@ -646,6 +695,30 @@ mmrange_variant_change(mm_border_without_bounds FILE src/mm/vma_edit.c
 mmrange_variant_fails(mm_border_without_bounds mm_border
   an_edit_in_place_does_not_make_gaps_that_a_search_would_miss
   "!mm__vma_edit_in_place(&edit, &tree, 110, 130, 1, true)")
+
+# Bounds of border nodes become too narrow: a search that narrows the bounds of one node leaves those above it
+# as they are; a mapping at address 0 counts as one without an end; an erasure that joins border nodes leaves
+# the bounds above them as they are.
+mmrange_variant(mm_bounds_narrowed_below)
+mmrange_variant_change(mm_bounds_narrowed_below FILE src/mm/vma_gap.c
+  FROM "if (!found || s->tightened)" TO "if (!found)")
+mmrange_variant_fails(mm_bounds_narrowed_below mm_vma_tree
+  a_search_that_narrows_bounds_leaves_none_above_too_narrow
+  "the greatest gap of a subtree is wrong")
+
+mmrange_variant(mm_bounds_at_address_0)
+mmrange_variant_change(mm_bounds_at_address_0 FILE src/mm/vma_bounds.c
+  FROM "(stretch.hi && stretch.hi >= border->recorded.hi)" TO "stretch.hi >= border->recorded.hi")
+mmrange_variant_fails(mm_bounds_at_address_0 mm_vma_tree
+  bounds_of_a_mapping_at_address_0_become_wider_when_it_goes
+  "!begin_in_place(&tree, 0, 9, true)")
+
+mmrange_variant(mm_bounds_joined_below)
+mmrange_variant_change(mm_bounds_joined_below FILE src/mm/vma_erase.c
+  FROM "path.owned < 2 ? path.owned : 2" TO "path.owned")
+mmrange_variant_fails(mm_bounds_joined_below mm_vma_tree
+  an_erasure_that_joins_border_nodes_records_their_bounds_above
+  "the greatest gap of a subtree is wrong")
 
 # mm_brk() looks at the end of the heap, or at the VMA that follows it, before it holds the range, and not again.
 mmrange_variant(mm_brk_without_recheck)

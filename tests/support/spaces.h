@@ -52,6 +52,24 @@ static inline struct mm *new_space_locking(enum mm_locking locking)
 	return new_space_with(&attr);
 }
 
+static inline struct mm *new_space_of_vmas(uint64_t max_vmas)
+{
+	struct mm_attr attr;
+
+	mm_attr_init(&attr);
+	attr.max_areas = max_vmas;
+	return new_space_with(&attr);
+}
+
+static inline struct mm *new_space_of_pages(uint64_t max_pages)
+{
+	struct mm_attr attr;
+
+	mm_attr_init(&attr);
+	attr.max_pages = max_pages;
+	return new_space_with(&attr);
+}
+
 static inline void check_space(struct mm *mm)
 {
 	char message[128] = "";

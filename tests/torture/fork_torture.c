@@ -83,7 +83,7 @@ static void check_memory_but_one_block(void)
 }
 
 /* No thread that the child lacks keeps the places where threads park locked. */
-static void wake_nobody_everywhere(void)
+static void unpark_everywhere(void)
 {
 	static _Atomic(uint64_t) words[4096];
 
@@ -136,7 +136,7 @@ static void use(void *arg)
 	(void)arg;
 	use_own_locks();
 	range_lock_child(&lock);
-	wake_nobody_everywhere();
+	unpark_everywhere();
 	lock_with_many_ranges();
 	check_memory_but_one_block();
 	CHECK_EQ(range_lock(&lock, &range[0], FULL, RANGE_WRITE), 0);

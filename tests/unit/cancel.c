@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A thread ends the wait of another thread. */
 #include "actors.h"
-#include "nobody.h"
+#include "dummy_waiter.h"
 
 #include "range_lock/forest.h"
 
@@ -107,8 +107,8 @@ TEST(cancel, a_woken_waiter_can_be_canceled_until_it_holds)
 	struct range__set sets[2];
 
 	take(&lock, &held, 0, 10, RANGE_WRITE);
-	queue_nobody(&lock, &woken, &sets[0], 0, 10, 1);
-	queue_nobody(&lock, &behind, &sets[1], 9, 10, 2);
+	queue_dummy_waiter(&lock, &woken, &sets[0], 0, 10, 1);
+	queue_dummy_waiter(&lock, &behind, &sets[1], 9, 10, 2);
 	range_unlock(&lock, &held);
 	CHECK_EQ(state_of(&woken), RANGE_WOKEN);
 	CHECK_EQ(state_of(&behind), RANGE_WAITING);

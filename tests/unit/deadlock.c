@@ -2,7 +2,7 @@
 /* What the checked build reports about threads that wait for each other. */
 #include "actors.h"
 #include "child.h"
-#include "nobody.h"
+#include "dummy_waiter.h"
 
 #include "range_lock/deadlock.h"
 #include "range_lock/forest.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The checked build does little work for waiters: the test counts it, and does not time it. */
 #include "actors.h"
-#include "nobody.h"
+#include "dummy_waiter.h"
 
 #include "range_lock/checked.h"
 #include "range_lock/deadlock.h"

@@ -4,8 +4,8 @@
  * any function of the lock, and so may other threads for which the function waits.
  */
 #include "actors.h"
+#include "dummy_waiter.h"
 #include "leaves.h"
-#include "nobody.h"
 
 #include "platform/platform.h"
 #include "range_lock/find.h"
@@ -319,7 +319,7 @@ static struct range__set sets[MANY];
 /* Queues an element of many[]. */
 static void queue(struct range_hold *range, uint64_t start, uint64_t arrival)
 {
-	queue_nobody(&lock, range, &sets[range - many], start, start + 1, arrival);
+	queue_dummy_waiter(&lock, range, &sets[range - many], start, start + 1, arrival);
 }
 
 static uint64_t arrival_of(struct range_hold *range)

@@ -118,12 +118,8 @@ TEST(mm_access, executable_pages_can_be_executed_only_where_allowed)
 
 TEST(mm_access, the_limit_of_pages_is_exact_and_a_freed_page_can_be_had_again)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_pages(130);
 
-	mm_attr_init(&attr);
-	attr.max_pages = 130;
-	mm = new_space_with(&attr);
 	map(mm, 0, 200, RW);
 	for (unsigned int i = 0; i < 130; i++)
 		CHECK_EQ(poke(mm, AT(i), 1), 0);

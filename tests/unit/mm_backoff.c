@@ -64,16 +64,16 @@ static void *flush(void *arg)
 TEST(mm_backoff, a_thread_that_interrupts_another_sleeps_while_it_waits)
 {
 	struct mm *mm = new_space();
-	struct mm__thread *cpu = mm__this_thread(mm);
+	struct mm__thread *self = mm__this_thread(mm);
 	pthread_t thread;
 
 	map(mm, 0, 1, RW);
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
 	atomic_store(&sleeps, 0);
-	mm__thread_enter(cpu);
+	mm__thread_enter(self);
 	thread = thread_start(flush, mm);
 	AWAIT(atomic_load(&sleeps) >= 3);
-	mm__thread_leave(cpu);
+	mm__thread_leave(self);
 	thread_join(thread);
 	end_space(mm);
 }

@@ -41,13 +41,13 @@ static void say_if_skipped(void)
 }
 
 static struct mm *mm;
-static struct mm__thread *cpu;
+static struct mm__thread *thread;
 
 /* Pages in two tables, all present. */
 static void prepare(void)
 {
 	mm = new_space();
-	cpu = mm__this_thread(mm);
+	thread = mm__this_thread(mm);
 	map(mm, 0, 1024, RW);
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
 	CHECK_EQ(poke(mm, AT(1), 1), 0);
@@ -71,7 +71,7 @@ static void take_a_range_with_the_tree_lock(void)
 
 	prepare();
 	mm__tree_lock(mm);
-	mm__hold_write(cpu, &hold, AT(0), AT(1));
+	mm__hold_write(thread, &hold, AT(0), AT(1));
 }
 
 static void read_a_range_with_an_entry(void)
@@ -80,7 +80,7 @@ static void read_a_range_with_an_entry(void)
 
 	prepare();
 	mm__entry_lock(table_of(0), AT(0));
-	mm__hold_read(cpu, &hold, AT(0), AT(1));
+	mm__hold_read(thread, &hold, AT(0), AT(1));
 }
 
 static void take_two_ranges_with_the_tree_lock(void)
@@ -89,7 +89,7 @@ static void take_two_ranges_with_the_tree_lock(void)
 
 	prepare();
 	mm__tree_lock(mm);
-	mm__hold_write_two(cpu, &hold, AT(0), AT(1), AT(8), AT(9));
+	mm__hold_write_two(thread, &hold, AT(0), AT(1), AT(8), AT(9));
 }
 
 static void take_the_tree_lock_twice(void)
@@ -137,28 +137,28 @@ static void *use_space(void *arg)
 static void use_own_tlb(struct mm__thread *visited, void *arg)
 {
 	(void)visited, (void)arg;
-	(void)mm__thread_frame(cpu);
+	(void)mm__thread_frame(thread);
 }
 
-static void use_a_tlb_while_threads_are_stopped(void)
+static void use_a_tlb_while_threads_are_interrupted(void)
 {
 	prepare();
 	mm__threads_interrupt_all(mm, use_own_tlb, NULL);
 }
 
-static void stop_threads_downwards(void)
+static void interrupt_threads_downwards(void)
 {
 	const struct mm__thread_set set = { .count = 2, .number = { 3, 1 } };
 
 	prepare();
 	thread_join(thread_start(use_space, NULL));
-	mm__tlb_flush(mm, cpu, &set, 0, MM_ADDR_MAX);
+	mm__tlb_flush(mm, thread, &set, 0, MM_ADDR_MAX);
 }
 
 static void drop_what_is_not_held(void)
 {
 	prepare();
-	mm__tree_unlock(mm, cpu);
+	mm__tree_unlock(mm, thread);
 }
 
 TEST(mm_checked, locks_in_the_wrong_order_are_found)
@@ -179,9 +179,9 @@ TEST(mm_checked, locks_in_the_wrong_order_are_found)
 		    "the lock of a page table is taken while the lock of a page table is held");
 	check_stops(take_entries_downwards,
 		    "the lock of a page table is taken while the lock of a page table is held");
-	check_stops(use_a_tlb_while_threads_are_stopped,
+	check_stops(use_a_tlb_while_threads_are_interrupted,
 		    "the lock by which a thread is stopped is taken while");
-	check_stops(stop_threads_downwards, "threads are stopped in another order");
+	check_stops(interrupt_threads_downwards, "threads are stopped in another order");
 	check_stops(drop_what_is_not_held, "a lock is dropped that is not held");
 }
 
@@ -266,7 +266,7 @@ static void wait_for_memory_with_a_lock(void)
 {
 	prepare();
 	mm__tree_lock(mm);
-	mm__thread_reclaim(cpu);
+	mm__thread_reclaim(thread);
 }
 
 TEST(mm_checked, waiting_with_a_lock_is_found)
@@ -288,7 +288,7 @@ static void free_what_is_in_use(void)
 
 	prepare();
 	frame = frame_of(0);
-	mm__frame_cache_put(&cpu->cache, frame);
+	mm__frame_cache_put(&thread->cache, frame);
 }
 
 /* The frame is in the free list, and a thread takes a reference all the same. */
@@ -297,11 +297,11 @@ static void hand_out_what_is_in_use(void)
 	struct mm__frame *frame;
 
 	prepare();
-	frame = mm__thread_frame(cpu);
+	frame = mm__thread_frame(thread);
 	CHECK(frame);
-	mm__thread_drop_frames(cpu, &frame, 1);
+	mm__thread_drop_frames(thread, &frame, 1);
 	mm__frame_get(frame);
-	mm__thread_frame(cpu);
+	mm__thread_frame(thread);
 }
 
 static void free_twice(void)
@@ -309,7 +309,7 @@ static void free_twice(void)
 	struct mm__frame *frame;
 
 	prepare();
-	frame = mm__thread_frame(cpu);
+	frame = mm__thread_frame(thread);
 	CHECK(frame);
 	mm__frame_put(frame);
 	mm__frame_put(frame);
@@ -321,12 +321,12 @@ static void hand_out_twice(void)
 	struct mm__frame *frame;
 
 	prepare();
-	frame = mm__thread_frame(cpu);
+	frame = mm__thread_frame(thread);
 	CHECK(frame);
-	mm__thread_drop_frames(cpu, &frame, 1);
-	mm__frame_cache_put(&cpu->cache, frame);
-	mm__thread_frame(cpu);
-	mm__thread_frame(cpu);
+	mm__thread_drop_frames(thread, &frame, 1);
+	mm__frame_cache_put(&thread->cache, frame);
+	mm__thread_frame(thread);
+	mm__thread_frame(thread);
 }
 
 static void free_what_is_in_a_tlb(void)
@@ -335,7 +335,7 @@ static void free_what_is_in_a_tlb(void)
 
 	prepare();
 	frame = frame_of(512);
-	mm__thread_drop_frames(cpu, &frame, 1);
+	mm__thread_drop_frames(thread, &frame, 1);
 }
 
 static void *touch(void *arg)
@@ -357,16 +357,17 @@ static void free_what_is_in_the_tlb_of_another(void)
 	CHECK_EQ(sem_init(&sem[1], 0, 0), 0);
 	thread_start(touch, sem);
 	sem_await(&sem[0]);
-	mm__tlb_flush(mm, cpu,
-		      &(struct mm__thread_set){ .count = 1, .number = { (uint16_t)cpu->number } },
-		      0, MM_ADDR_MAX);
+	mm__tlb_flush(
+		mm, thread,
+		&(struct mm__thread_set){ .count = 1, .number = { (uint16_t)thread->number } }, 0,
+		MM_ADDR_MAX);
 	mm__frame_put(frame);
 }
 
 static void lose_a_frame(void)
 {
 	prepare();
-	CHECK(mm__thread_frame(cpu));
+	CHECK(mm__thread_frame(thread));
 	mm_destroy(mm);
 }
 
@@ -414,7 +415,7 @@ TEST(mm_checked, locks_in_the_right_order_are_not)
 	struct mm__hold hold;
 
 	prepare();
-	CHECK_EQ(mm__hold_write(cpu, &hold, AT(0), AT(1024)), 0);
+	CHECK_EQ(mm__hold_write(thread, &hold, AT(0), AT(1024)), 0);
 	mm__tree_lock(mm);
 	mm__entry_lock(table_of(0), AT(0));
 	mm__entry_lock(table_of(512), AT(512));
@@ -423,9 +424,9 @@ TEST(mm_checked, locks_in_the_right_order_are_not)
 	mm__entry_unlock(table_of(0), AT(0), entry_of(0));
 	mm__entry_unlock(table_of(512), AT(512), entry_of(512));
 	/* A trylock does not wait. */
-	mm__release(cpu, &hold);
-	CHECK_EQ(mm__hold_trywrite(cpu, &hold, AT(0), AT(1)), 0);
-	mm__tree_unlock(mm, cpu);
-	mm__release(cpu, &hold);
+	mm__release(thread, &hold);
+	CHECK_EQ(mm__hold_trywrite(thread, &hold, AT(0), AT(1)), 0);
+	mm__tree_unlock(mm, thread);
+	mm__release(thread, &hold);
 	end_space(mm);
 }

@@ -307,12 +307,9 @@ TEST(mm_fork, counts_begin_anew_in_the_child)
 
 TEST(mm_fork, page_limits_are_those_of_the_family)
 {
-	struct mm_attr attr;
-	struct mm *mm, *child;
+	struct mm *mm = new_space_of_pages(5);
+	struct mm *child;
 
-	mm_attr_init(&attr);
-	attr.max_pages = 5;
-	mm = new_space_with(&attr);
 	map(mm, 0, 3, RW);
 	for (unsigned int i = 0; i < 3; i++)
 		CHECK_EQ(poke(mm, AT(i), 1), 0);

@@ -11,11 +11,8 @@ static struct mm__frame *taken[5000];
 
 static void create(uint64_t max_pages)
 {
-	struct mm_attr attr;
 
-	mm_attr_init(&attr);
-	attr.max_pages = max_pages;
-	mm = new_space_with(&attr);
+	mm = new_space_of_pages(max_pages);
 }
 
 static bool all_zero(const struct mm__frame *frame)
@@ -30,11 +27,11 @@ static bool all_zero(const struct mm__frame *frame)
 
 static struct mm__frame *alloc(void)
 {
-	struct mm__thread *cpu = mm__this_thread(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	struct mm__frame *frame;
 
-	while (!(frame = mm__thread_frame(cpu)))
-		if (mm__thread_refill(cpu))
+	while (!(frame = mm__thread_frame(thread)))
+		if (mm__thread_refill(thread))
 			return NULL;
 	return frame;
 }

@@ -95,12 +95,8 @@ TEST(mm_mlock, vmas_that_allow_no_access_are_locked_too)
 
 TEST(mm_mlock, splits_need_room_for_vmas)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_vmas(2);
 
-	mm_attr_init(&attr);
-	attr.max_areas = 2;
-	mm = new_space_with(&attr);
 	map(mm, 0, 5, RW);
 	CHECK_EQ(mm_mlock(mm, AT(1), PAGES(1)), ENOMEM);
 	CHECK_VMAS(mm, "0-5:rw-p");
@@ -113,12 +109,8 @@ TEST(mm_mlock, splits_need_room_for_vmas)
 
 TEST(mm_mlock, without_pages_it_says_so)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_pages(2);
 
-	mm_attr_init(&attr);
-	attr.max_pages = 2;
-	mm = new_space_with(&attr);
 	map(mm, 0, 3, RW);
 	map(mm, 3, 1, R);
 	CHECK_EQ(mm_mlock(mm, AT(0), PAGES(4)), EAGAIN);

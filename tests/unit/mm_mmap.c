@@ -221,12 +221,8 @@ TEST(mm_mmap, a_descriptor_of_no_file_is_refused)
 
 TEST(mm_mmap, one_vma_more_than_the_limit_can_be_mapped_as_in_linux)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_vmas(3);
 
-	mm_attr_init(&attr);
-	attr.max_areas = 3;
-	mm = new_space_with(&attr);
 	for (unsigned int i = 0; i < 4; i++)
 		map(mm, 2 * i, 1, RW);
 	CHECK_EQ(try_map(mm, 0, PAGES(1), PRIVATE), ENOMEM);
@@ -240,12 +236,8 @@ TEST(mm_mmap, one_vma_more_than_the_limit_can_be_mapped_as_in_linux)
 
 TEST(mm_mmap, too_many_vmas_are_said_before_a_bad_place)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_vmas(1);
 
-	mm_attr_init(&attr);
-	attr.max_areas = 1;
-	mm = new_space_with(&attr);
 	map(mm, 0, 1, RW);
 	CHECK_EQ(try_map(mm, AT(4) + 1, PAGES(1), PRIVATE | MM_MAP_FIXED), EINVAL);
 	CHECK_EQ(try_map(mm, 0, PAGES(1), PRIVATE | MM_MAP_FIXED), EPERM);
@@ -263,12 +255,8 @@ TEST(mm_mmap, too_many_vmas_are_said_before_a_bad_place)
 
 TEST(mm_mmap, fixed_in_the_middle_of_a_vma_needs_room_for_one_more)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_vmas(2);
 
-	mm_attr_init(&attr);
-	attr.max_areas = 2;
-	mm = new_space_with(&attr);
 	map(mm, 0, 3, RW);
 	map(mm, 4, 1, RW);
 	CHECK_EQ(poke(mm, AT(1), 1), 0);

@@ -85,12 +85,8 @@ TEST(mm_mprotect, bad_calls_are_refused_in_the_order_of_linux)
 
 TEST(mm_mprotect, splitting_needs_room_and_merging_makes_it)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_vmas(3);
 
-	mm_attr_init(&attr);
-	attr.max_areas = 3;
-	mm = new_space_with(&attr);
 	map(mm, 0, 4, RW);
 	map(mm, 4, 1, R);
 	CHECK_EQ(mm_mprotect(mm, AT(1), PAGES(1), R), ENOMEM);

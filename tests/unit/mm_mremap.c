@@ -280,13 +280,9 @@ TEST(mm_mremap, bad_fixed_targets_are_refused)
 
 TEST(mm_mremap, moves_need_room_for_four_more_vmas_and_fixed_ones_for_six)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_vmas(8);
 	uint64_t to;
 
-	mm_attr_init(&attr);
-	attr.max_areas = 8;
-	mm = new_space_with(&attr);
 	map(mm, 0, 1, RW);
 	for (unsigned int i = 1; i < 5; i++)
 		map(mm, 2 * i, 1, RW);
@@ -311,13 +307,9 @@ TEST(mm_mremap, moves_need_room_for_four_more_vmas_and_fixed_ones_for_six)
 TEST(mm_mremap, too_many_vmas_are_reported_before_a_bad_source)
 {
 	uint64_t beyond[] = { MM_ADDR_MAX, UINT64_C(1) << 60, UINT64_MAX - 4095 };
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_vmas(6);
 	uint64_t to;
 
-	mm_attr_init(&attr);
-	attr.max_areas = 6;
-	mm = new_space_with(&attr);
 	for (unsigned int i = 0; i < 3; i++)
 		CHECK_EQ(mm_mremap(mm, beyond[i], PAGES(1), PAGES(1), FIXED, AT(3), &to), EFAULT);
 	map(mm, 0, 1, RW);
@@ -332,12 +324,8 @@ TEST(mm_mremap, too_many_vmas_are_reported_before_a_bad_source)
 
 TEST(mm_mremap, shrinking_in_the_middle_of_a_vma_needs_room_for_one_more)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_vmas(1);
 
-	mm_attr_init(&attr);
-	attr.max_areas = 1;
-	mm = new_space_with(&attr);
 	map(mm, 0, 4, RW);
 	CHECK_EQ(remap(mm, 0, 2, 1), ENOMEM);
 	CHECK_VMAS(mm, "0-4:rw-p");

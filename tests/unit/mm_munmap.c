@@ -70,12 +70,8 @@ TEST(mm_munmap, bad_ranges_are_refused)
 
 TEST(mm_munmap, a_hole_in_a_vma_needs_room_for_one_more)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_vmas(2);
 
-	mm_attr_init(&attr);
-	attr.max_areas = 2;
-	mm = new_space_with(&attr);
 	map(mm, 0, 3, RW);
 	map(mm, 4, 1, RW);
 	CHECK_EQ(poke(mm, AT(1), 1), 0);

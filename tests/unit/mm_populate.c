@@ -38,13 +38,9 @@ TEST(mm_populate, a_mapping_can_be_made_present_at_once)
 
 TEST(mm_populate, a_mapping_is_made_whether_or_not_its_pages_can_be)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_pages(2);
 	int fd = new_file(PAGES(1));
 
-	mm_attr_init(&attr);
-	attr.max_pages = 2;
-	mm = new_space_with(&attr);
 	map_as(mm, 0, 4, RW, PRIVATE | MM_MAP_POPULATE);
 	CHECK_VMAS(mm, "0-4:rw-p");
 	CHECK_EQ(stats_of(mm).pages, 2);
@@ -138,12 +134,8 @@ TEST(mm_populate, errors_are_those_of_madvise)
 
 TEST(mm_populate, without_pages_it_says_so)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_pages(2);
 
-	mm_attr_init(&attr);
-	attr.max_pages = 2;
-	mm = new_space_with(&attr);
 	map(mm, 0, 3, RW);
 	CHECK_EQ(mm_madvise(mm, AT(0), PAGES(3), WRITE), ENOMEM);
 	CHECK_EQ(stats_of(mm).pages, 2);

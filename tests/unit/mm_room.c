@@ -35,15 +35,6 @@ bool __wrap_mm__vmas_stock(unsigned int n)
 	return __real_mm__vmas_stock(n);
 }
 
-static struct mm *new_space_of(uint64_t max_areas)
-{
-	struct mm_attr attr;
-
-	mm_attr_init(&attr);
-	attr.max_areas = max_areas;
-	return new_space_with(&attr);
-}
-
 /* Maps one page, not adjacent to another one. */
 static int map_one(struct mm *mm, unsigned int place, unsigned int i)
 {
@@ -78,7 +69,7 @@ static unsigned int join(struct team *team)
 
 static void begin(struct team *team, uint64_t max_areas)
 {
-	*team = (struct team){ .mm = new_space_of(max_areas) };
+	*team = (struct team){ .mm = new_space_of_vmas(max_areas) };
 	CHECK_EQ(pthread_barrier_init(&team->barrier, NULL, THREADS), 0);
 	CHECK_EQ(pthread_mutex_init(&team->lock, NULL), 0);
 }
@@ -216,7 +207,7 @@ static void pass_on(struct mm *mm, struct helper *from, struct helper *to, unsig
 
 static void check_passing(uint64_t max_areas)
 {
-	struct mm *mm = new_space_of(max_areas);
+	struct mm *mm = new_space_of_vmas(max_areas);
 	struct helper helpers[3];
 
 	for (unsigned int i = 0; i < 3; i++)
@@ -243,7 +234,7 @@ TEST(mm_room, a_thread_can_use_the_room_of_vmas_that_another_unmapped)
  */
 TEST(mm_room, a_thread_can_have_all_the_room_that_another_has)
 {
-	struct mm *mm = new_space_of(699);
+	struct mm *mm = new_space_of_vmas(699);
 	struct helper helper;
 
 	start_helper(&helper, mm);
@@ -265,7 +256,7 @@ static void *unmap_many(void *arg)
 
 TEST(mm_room, the_room_of_a_thread_that_ends_is_not_lost)
 {
-	struct mm *mm = new_space_of(699);
+	struct mm *mm = new_space_of_vmas(699);
 
 	for (unsigned int round = 0; round < 3; round++) {
 		CHECK_EQ(fill(mm, 0, 0), 700);
@@ -277,7 +268,7 @@ TEST(mm_room, the_room_of_a_thread_that_ends_is_not_lost)
 /* The child has the VMAs of its parent, and the same room left. */
 TEST(mm_room, a_child_has_no_more_room_than_its_parent)
 {
-	struct mm *mm = new_space_of(300);
+	struct mm *mm = new_space_of_vmas(300);
 	struct mm *child;
 
 	for (unsigned int i = 0; i < 290; i++)
@@ -294,7 +285,7 @@ TEST(mm_room, a_child_has_no_more_room_than_its_parent)
 
 TEST(mm_room, without_a_limit_there_is_always_room)
 {
-	struct mm *mm = new_space_of(UINT64_MAX);
+	struct mm *mm = new_space_of_vmas(UINT64_MAX);
 
 	for (unsigned int i = 0; i < 2000; i++)
 		CHECK_EQ(map_one(mm, 0, i), 0);

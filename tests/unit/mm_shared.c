@@ -120,12 +120,8 @@ TEST(mm_shared, its_pages_are_freed_with_the_last_mapping)
 
 TEST(mm_shared, unmapped_memory_makes_room_for_other_mappings)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_pages(4);
 
-	mm_attr_init(&attr);
-	attr.max_pages = 4;
-	mm = new_space_with(&attr);
 	for (unsigned int round = 0; round < 3; round++) {
 		map_as(mm, 0, 4, RW, SHARED);
 		for (unsigned int i = 0; i < 4; i++)
@@ -142,12 +138,8 @@ TEST(mm_shared, unmapped_memory_makes_room_for_other_mappings)
 
 TEST(mm_shared, without_pages_it_says_so)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_pages(2);
 
-	mm_attr_init(&attr);
-	attr.max_pages = 2;
-	mm = new_space_with(&attr);
 	map_as(mm, 0, 3, RW, SHARED);
 	CHECK_EQ(poke(mm, AT(0), 1), 0);
 	CHECK_EQ(poke(mm, AT(1), 2), 0);

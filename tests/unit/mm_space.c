@@ -245,22 +245,22 @@ TEST(mm_validate, finds_a_wrong_number_of_vmas)
 TEST(mm_validate, finds_a_border_node_that_no_edit_has_ended)
 {
 	struct mm *mm = new_space();
-	struct border *leaf;
+	struct border *border;
 
 	map(mm, 0, 1, RW);
-	leaf = mm__border(mm__root(&mm->vmas));
-	atomic_fetch_add(&leaf->seq, 1);
+	border = mm__border(mm__root(&mm->vmas));
+	atomic_fetch_add(&border->seq, 1);
 	check_broken(mm, "a leaf is being changed");
 }
 
 TEST(mm_validate, finds_a_border_node_that_goes_over_its_bounds)
 {
 	struct mm *mm = new_space();
-	struct border *leaf;
+	struct border *border;
 
 	map(mm, 2, 1, RW);
-	leaf = mm__border(mm__root(&mm->vmas));
-	leaf->recorded = (struct sum){ AT(1), AT(3), 0 };
+	border = mm__border(mm__root(&mm->vmas));
+	border->recorded = (struct sum){ AT(1), AT(3), 0 };
 	check_broken(mm, "over the bounds");
 }
 
@@ -350,7 +350,7 @@ TEST(mm_validate, finds_a_wrong_number_of_pages)
 TEST(mm_space, a_fault_beside_pages_that_move_may_make_their_table)
 {
 	struct mm *mm = new_space();
-	struct mm__thread *cpu = mm__this_thread(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	uint64_t from = BASE + PAGES(1), to = BASE + PAGES(4 * 512);
 	struct mm__pins pins = { NULL, 0, 0 };
 
@@ -359,13 +359,13 @@ TEST(mm_space, a_fault_beside_pages_that_move_may_make_their_table)
 	 * table, and a fault without a lock installs the page that is to move.
 	 */
 	map(mm, 0, 2, RW);
-	CHECK_EQ(mm__pages_prepare_move(mm, cpu, &pins, from, to, PAGES(1)), 0);
+	CHECK_EQ(mm__pages_prepare_move(mm, thread, &pins, from, to, PAGES(1)), 0);
 	CHECK_EQ(mm_fault(mm, BASE, MM_PROT_WRITE, NULL), 0);
 	CHECK_EQ(mm_fault(mm, from, MM_PROT_WRITE, NULL), 0);
-	mm__pages_move(mm, cpu, from, to, PAGES(1));
+	mm__pages_move(mm, thread, from, to, PAGES(1));
 	CHECK(mm__entry_load(mm__table_find(&mm->page_table, to), to) != 0);
-	mm__pages_move(mm, cpu, to, from, PAGES(1));
-	mm__pages_unpin(mm, cpu, &pins);
+	mm__pages_move(mm, thread, to, from, PAGES(1));
+	mm__pages_unpin(mm, thread, &pins);
 	check_space(mm);
 	end_space(mm);
 }
@@ -392,7 +392,7 @@ TEST(mm_space, empty_tables_are_freed_but_for_the_last_few)
 static void *leave_empty_tables(void *arg)
 {
 	struct mm *mm = arg;
-	struct mm__thread *cpu = mm__this_thread(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	struct mm__pins pins = { NULL, 0, 0 };
 
 	for (unsigned int i = 0; i < 3; i++) {
@@ -400,8 +400,9 @@ static void *leave_empty_tables(void *arg)
 		CHECK_EQ(poke(mm, AT(512 * i + 511), 1), 0);
 		CHECK_EQ(mm_munmap(mm, AT(512 * i + 511), PAGES(1)), 0);
 	}
-	CHECK_EQ(mm__pages_prepare_move(mm, cpu, &pins, AT(512 * 20), AT(512 * 30), PAGES(1)), 0);
-	mm__pages_unpin(mm, cpu, &pins);
+	CHECK_EQ(mm__pages_prepare_move(mm, thread, &pins, AT(512 * 20), AT(512 * 30), PAGES(1)),
+		 0);
+	mm__pages_unpin(mm, thread, &pins);
 	CHECK(stats_of(mm).tables > 1);
 	return NULL;
 }
@@ -419,21 +420,21 @@ TEST(mm_space, a_thread_that_ends_leaves_no_empty_table)
 TEST(mm_space, the_last_table_of_pages_that_move_may_come_late)
 {
 	struct mm *mm = new_space();
-	struct mm__thread *cpu = mm__this_thread(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	struct mm__pins pins = { NULL, 0, 0 };
 	const unsigned int from = 256, n = 1024, to = 10 * 512 + 128, last = 1024;
 	const unsigned int moved[] = { last, last + 127, last + 128, from + n - 1 };
 
 	map(mm, from, n + 1, RW);
-	CHECK_EQ(mm__pages_prepare_move(mm, cpu, &pins, AT(from), AT(to), PAGES(n)), 0);
+	CHECK_EQ(mm__pages_prepare_move(mm, thread, &pins, AT(from), AT(to), PAGES(n)), 0);
 	CHECK_EQ(poke(mm, AT(from + n), 9), 0);
 	for (unsigned int i = 0; i < 4; i++)
 		CHECK_EQ(poke(mm, AT(moved[i]), (int)i), 0);
-	mm__pages_move(mm, cpu, AT(from), AT(to), PAGES(n));
+	mm__pages_move(mm, thread, AT(from), AT(to), PAGES(n));
 	for (unsigned int i = 0; i < 4; i++)
 		CHECK(entry_of(mm, moved[i] - from + to) != 0);
-	mm__pages_move(mm, cpu, AT(to), AT(from), PAGES(n));
-	mm__pages_unpin(mm, cpu, &pins);
+	mm__pages_move(mm, thread, AT(to), AT(from), PAGES(n));
+	mm__pages_unpin(mm, thread, &pins);
 	for (unsigned int i = 0; i < 4; i++)
 		CHECK_EQ(peek(mm, AT(moved[i])), i);
 	end_space(mm);

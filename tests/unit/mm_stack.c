@@ -118,12 +118,8 @@ TEST(mm_stack, of_a_locked_one_only_the_page_that_is_accessed_becomes_present)
 
 TEST(mm_stack, grows_although_there_are_too_many_vmas)
 {
-	struct mm_attr attr;
-	struct mm *mm;
+	struct mm *mm = new_space_of_vmas(1);
 
-	mm_attr_init(&attr);
-	attr.max_areas = 1;
-	mm = new_space_with(&attr);
 	map_as(mm, TOP, 1, RW, STACK);
 	map(mm, 0, 1, NONE);
 	CHECK_EQ(try_map(mm, 0, PAGES(1), PRIVATE), ENOMEM);

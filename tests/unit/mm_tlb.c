@@ -314,15 +314,15 @@ TEST(mm_tlb, pages_that_share_a_slot_do_not_mix)
 /* Adjacent pages use all slots. */
 static void check_flush(struct mm *mm, unsigned int first, unsigned int n)
 {
-	struct mm__thread *cpu = mm__this_thread(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	struct mm__thread_set set = { .all = false };
 
-	mm__thread_set_add(&set, cpu->number);
+	mm__thread_set_add(&set, thread->number);
 	for (unsigned int i = 0; i < MM__TLB_ENTRIES; i++)
 		CHECK_EQ(peek(mm, AT(100 + i)), 0);
-	mm__tlb_flush(mm, cpu, &set, AT(first), AT(first + n));
+	mm__tlb_flush(mm, thread, &set, AT(first), AT(first + n));
 	for (unsigned int i = 100; i < 100 + MM__TLB_ENTRIES; i++)
-		CHECK_EQ(mm__tlb_slot(cpu, AT(i))->page,
+		CHECK_EQ(mm__tlb_slot(thread, AT(i))->page,
 			 i >= first && i < first + n ? 0 : AT(i) + 1);
 }
 
@@ -375,9 +375,9 @@ struct flusher {
 	uint64_t length;
 };
 
-static bool is_stopped(struct mm__thread *cpu)
+static bool is_interrupted(struct mm__thread *thread)
 {
-	return atomic_load(&cpu->state) & MM__THREAD_INTERRUPTED;
+	return atomic_load(&thread->state) & MM__THREAD_INTERRUPTED;
 }
 
 static void *unmap_some(void *arg)
@@ -404,7 +404,7 @@ TEST(mm_tlb, a_flush_does_not_wait_for_a_thread_that_another_flush_waits_for)
 {
 	struct mm *mm = new_space();
 	struct reader busy, idle;
-	struct mm__thread *cpu;
+	struct mm__thread *owner;
 	struct flusher flusher = { mm, AT(0), PAGES(1) };
 	pthread_t thread;
 
@@ -415,16 +415,16 @@ TEST(mm_tlb, a_flush_does_not_wait_for_a_thread_that_another_flush_waits_for)
 	CHECK_EQ(access_by(&busy, AT(0), 1), 0);
 	CHECK_EQ(access_by(&idle, AT(2), 2), 0);
 	CHECK(mm__os_thread_attach());
-	cpu = mm__thread_of(&mm->threads, owner_of(mm, AT(0)));
+	owner = mm__thread_of(&mm->threads, owner_of(mm, AT(0)));
 	/* On behalf of the thread, which is idle. */
-	mm__thread_enter(cpu);
+	mm__thread_enter(owner);
 	thread = thread_start(unmap_some, &flusher);
-	AWAIT(is_stopped(cpu));
+	AWAIT(is_interrupted(owner));
 	/* Frees nothing. Where memory is freed, the checked build would interrupt all threads. */
 	CHECK_EQ(mm_mprotect(mm, AT(2), PAGES(1), R), 0);
 	CHECK_EQ(access_by(&idle, AT(2), 3), -MM_SEGV_ACCERR);
-	CHECK(is_stopped(cpu));
-	mm__thread_leave(cpu);
+	CHECK(is_interrupted(owner));
+	mm__thread_leave(owner);
 	thread_join(thread);
 	CHECK_EQ(peek_by(&busy, AT(0)), -MM_SEGV_MAPERR);
 	end(&busy);
@@ -437,7 +437,7 @@ TEST(mm_tlb, threads_begin_and_end_while_a_flush_waits)
 {
 	struct mm *mm = new_space();
 	struct reader busy, other;
-	struct mm__thread *cpu;
+	struct mm__thread *owner;
 	struct flusher flusher = { mm, AT(0), PAGES(1) };
 	pthread_t thread;
 
@@ -446,23 +446,23 @@ TEST(mm_tlb, threads_begin_and_end_while_a_flush_waits)
 	start(&busy, mm);
 	CHECK_EQ(access_by(&busy, AT(0), 1), 0);
 	CHECK(mm__os_thread_attach());
-	cpu = mm__thread_of(&mm->threads, owner_of(mm, AT(0)));
-	mm__thread_enter(cpu);
+	owner = mm__thread_of(&mm->threads, owner_of(mm, AT(0)));
+	mm__thread_enter(owner);
 	thread = thread_start(unmap_some, &flusher);
-	AWAIT(is_stopped(cpu));
+	AWAIT(is_interrupted(owner));
 	for (int i = 0; i < 3; i++) {
 		start(&other, mm);
 		CHECK_EQ(access_by(&other, AT(1024), i), 0);
 		end(&other);
 	}
-	CHECK(is_stopped(cpu));
-	mm__thread_leave(cpu);
+	CHECK(is_interrupted(owner));
+	mm__thread_leave(owner);
 	thread_join(thread);
 	end(&busy);
 	end_space(mm);
 }
 
-struct stopper {
+struct interrupter {
 	struct mm *mm;
 	struct mm__thread_set set;
 	atomic_uint *to_come;
@@ -470,16 +470,16 @@ struct stopper {
 
 static void *flush_often(void *arg)
 {
-	const struct stopper *stopper = arg;
-	struct mm__thread *cpu = mm__this_thread(stopper->mm);
+	const struct interrupter *interrupter = arg;
+	struct mm__thread *thread = mm__this_thread(interrupter->mm);
 
-	CHECK(cpu);
-	atomic_fetch_sub(stopper->to_come, 1);
-	AWAIT(!atomic_load(stopper->to_come));
+	CHECK(thread);
+	atomic_fetch_sub(interrupter->to_come, 1);
+	AWAIT(!atomic_load(interrupter->to_come));
 	for (unsigned int i = 0; i < test_scale(3000); i++) {
-		mm__tlb_flush(stopper->mm, cpu, &stopper->set, 0, MM_ADDR_MAX);
-		mm__thread_enter(cpu);
-		mm__thread_leave(cpu);
+		mm__tlb_flush(interrupter->mm, thread, &interrupter->set, 0, MM_ADDR_MAX);
+		mm__thread_enter(thread);
+		mm__thread_leave(thread);
 	}
 	return NULL;
 }
@@ -488,20 +488,20 @@ static void *flush_often(void *arg)
 TEST(mm_tlb, flushes_of_the_same_threads_do_not_wait_for_each_other_in_a_circle)
 {
 	enum { THREADS = 4 };
-	static struct stopper stopper[THREADS];
+	static struct interrupter interrupter[THREADS];
 	pthread_t threads[THREADS];
 	struct mm *mm = new_space();
 	atomic_uint to_come = THREADS;
 
 	for (uint32_t i = 0; i < THREADS; i++) {
-		stopper[i] = (struct stopper){ .mm = mm, .to_come = &to_come };
+		interrupter[i] = (struct interrupter){ .mm = mm, .to_come = &to_come };
 		/* The space itself has a number, as each of the threads has. */
 		for (uint32_t k = 0; k <= THREADS; k++)
-			mm__thread_set_add(&stopper[i].set, i % 2 ? 1 + k : 1 + THREADS - k);
+			mm__thread_set_add(&interrupter[i].set, i % 2 ? 1 + k : 1 + THREADS - k);
 	}
-	stopper[0].set.all = true;
+	interrupter[0].set.all = true;
 	for (unsigned int i = 0; i < THREADS; i++)
-		threads[i] = thread_start(flush_often, &stopper[i]);
+		threads[i] = thread_start(flush_often, &interrupter[i]);
 	for (unsigned int i = 0; i < THREADS; i++)
 		thread_join(threads[i]);
 	end_space(mm);
@@ -537,21 +537,21 @@ struct visit {
 	unsigned int visited;
 };
 
-static void check_all_stopped(struct mm__thread *cpu, void *arg)
+static void check_all_interrupted(struct mm__thread *thread, void *arg)
 {
 	struct visit *visit = arg;
-	const struct mm__threads *cpus = &visit->mm->threads;
-	unsigned int stopped = 0;
+	const struct mm__threads *threads = &visit->mm->threads;
+	unsigned int interrupted = 0;
 
-	CHECK(cpu->mm == visit->mm);
-	for (uint32_t number = 1; number <= cpus->size; number++) {
-		struct mm__thread *other = mm__thread_of(cpus, number);
+	CHECK(thread->mm == visit->mm);
+	for (uint32_t number = 1; number <= threads->size; number++) {
+		struct mm__thread *other = mm__thread_of(threads, number);
 
 		if (!other || !other->used)
 			continue;
-		stopped += is_stopped(other);
+		interrupted += is_interrupted(other);
 	}
-	CHECK_EQ(stopped, 5);
+	CHECK_EQ(interrupted, 5);
 	visit->visited++;
 }
 
@@ -584,7 +584,7 @@ TEST(mm_tlb, all_threads_can_be_interrupted_at_the_same_time)
 		sem_await(&readers[i].done);
 	}
 	for (unsigned int i = 0; i < test_scale(3000); i++)
-		mm__threads_interrupt_all(mm, check_all_stopped, &visit);
+		mm__threads_interrupt_all(mm, check_all_interrupted, &visit);
 	CHECK_EQ(visit.visited, 5 * test_scale(3000));
 	atomic_store(&over, true);
 	for (unsigned int i = 0; i < 3; i++)
@@ -592,9 +592,9 @@ TEST(mm_tlb, all_threads_can_be_interrupted_at_the_same_time)
 	end_space(mm);
 }
 
-static void count_visit(struct mm__thread *cpu, void *arg)
+static void count_visit(struct mm__thread *thread, void *arg)
 {
-	(void)cpu;
+	(void)thread;
 	++*(unsigned int *)arg;
 }
 
@@ -625,45 +625,45 @@ TEST(mm_tlb, threads_that_have_ended_are_not_interrupted)
 /* As in interrupt.c. */
 #define FENCED_ENTRIES 2000u
 
-static void pass(struct mm__thread *cpu, unsigned int times)
+static void pass(struct mm__thread *thread, unsigned int times)
 {
 	while (times--) {
-		mm__thread_enter(cpu);
-		mm__thread_leave(cpu);
+		mm__thread_enter(thread);
+		mm__thread_leave(thread);
 	}
 }
 
-static void ignore(struct mm__thread *cpu, void *arg)
+static void ignore(struct mm__thread *thread, void *arg)
 {
-	(void)cpu, (void)arg;
+	(void)thread, (void)arg;
 }
 
 TEST(mm_tlb, an_interrupted_thread_is_fenced_until_it_was_not_interrupted_for_long)
 {
 	struct mm *mm = new_space();
-	struct mm__thread *cpu = mm__this_thread(mm);
+	struct mm__thread *thread = mm__this_thread(mm);
 	uint32_t fenced = mmrange__fence_is_heavy ? MM__THREAD_FENCED : 0;
 
-	CHECK_EQ(atomic_load(&cpu->state), 0);
+	CHECK_EQ(atomic_load(&thread->state), 0);
 	mm__threads_interrupt_all(mm, ignore, NULL);
-	CHECK_EQ(atomic_load(&cpu->state), fenced);
-	pass(cpu, FENCED_ENTRIES - 1);
-	CHECK_EQ(atomic_load(&cpu->state), fenced);
+	CHECK_EQ(atomic_load(&thread->state), fenced);
+	pass(thread, FENCED_ENTRIES - 1);
+	CHECK_EQ(atomic_load(&thread->state), fenced);
 	mm__threads_interrupt_all(mm, ignore, NULL);
-	pass(cpu, FENCED_ENTRIES - 1);
-	CHECK_EQ(atomic_load(&cpu->state), fenced);
-	pass(cpu, 1);
-	CHECK_EQ(atomic_load(&cpu->state), 0);
-	pass(cpu, FENCED_ENTRIES);
+	pass(thread, FENCED_ENTRIES - 1);
+	CHECK_EQ(atomic_load(&thread->state), fenced);
+	pass(thread, 1);
+	CHECK_EQ(atomic_load(&thread->state), 0);
+	pass(thread, FENCED_ENTRIES);
 	mm__threads_interrupt_all(mm, ignore, NULL);
-	CHECK_EQ(atomic_load(&cpu->state), fenced);
+	CHECK_EQ(atomic_load(&thread->state), fenced);
 	end_space(mm);
 }
 
 /* A translation that one thread uses and another thread removes, again and again. */
 static struct {
 	struct mm *mm;
-	struct mm__thread *cpu;
+	struct mm__thread *thread;
 	pthread_mutex_t table;
 	unsigned int mapped; /* with the lock of the table */
 	unsigned int frame;  /* plain: ThreadSanitizer sees a thread that uses it too late */
@@ -674,32 +674,32 @@ static struct {
 
 enum { IN_USE = 7, FREED = 9 };
 
-static bool use_translation(struct mm__thread *cpu)
+static bool use_translation(struct mm__thread *thread)
 {
 	bool found;
 
-	mm__thread_enter(cpu);
-	found = mm__tlb_slot(cpu, AT(0))->page == AT(0) + 1;
+	mm__thread_enter(thread);
+	found = mm__tlb_slot(thread, AT(0))->page == AT(0) + 1;
 	if (found)
 		CHECK_EQ(shared.frame, IN_USE);
-	mm__thread_leave(cpu);
+	mm__thread_leave(thread);
 	return found;
 }
 
 static void *use_translations(void *arg)
 {
-	struct mm__thread *cpu = mm__this_thread(shared.mm);
+	struct mm__thread *thread = mm__this_thread(shared.mm);
 
 	(void)arg;
-	shared.cpu = cpu;
+	shared.thread = thread;
 	sem_post(&shared.ready);
 	while (!atomic_load_explicit(&shared.over, memory_order_relaxed)) {
 		atomic_fetch_add_explicit(&shared.entries, 1, memory_order_relaxed);
-		if (use_translation(cpu))
+		if (use_translation(thread))
 			continue;
 		pthread_mutex_lock(&shared.table);
 		if (shared.mapped)
-			mm__tlb_insert(cpu, AT(0), 1, NULL);
+			mm__tlb_insert(thread, AT(0), 1, NULL);
 		pthread_mutex_unlock(&shared.table);
 	}
 	return NULL;
@@ -709,7 +709,7 @@ static void take_translation(struct mm__thread *self)
 {
 	struct mm__thread_set set = { .all = false };
 
-	mm__thread_set_add(&set, shared.cpu->number);
+	mm__thread_set_add(&set, shared.thread->number);
 	pthread_mutex_lock(&shared.table);
 	shared.mapped = 0;
 	mm__tlb_flush(shared.mm, self, &set, AT(0), AT(1));

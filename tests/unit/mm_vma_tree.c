@@ -104,11 +104,26 @@ static void check_tree(const struct mm__vma_tree *tree)
 		test_fail(__FILE__, __LINE__, "%s", what);
 }
 
+#define NO_GAP UINT64_MAX
+
+static uint64_t highest_gap(struct mm__vma_tree *tree, uint64_t length, uint64_t low, uint64_t high)
+{
+	uint64_t addr;
+
+	return mm__vma_tree_highest_gap(tree, length, low, high, &addr) ? addr : NO_GAP;
+}
+
+static uint64_t lowest_gap(struct mm__vma_tree *tree, uint64_t length, uint64_t low, uint64_t high)
+{
+	uint64_t addr;
+
+	return mm__vma_tree_lowest_gap(tree, length, low, high, &addr) ? addr : NO_GAP;
+}
+
 TEST(mm_vma_tree, an_empty_tree_is_one_gap)
 {
 	struct mm__vma_tree tree;
 	struct mm__mapping m;
-	uint64_t addr;
 
 	init(&tree);
 	check_tree(&tree);
@@ -116,9 +131,8 @@ TEST(mm_vma_tree, an_empty_tree_is_one_gap)
 	CHECK(!mm__vma_tree_at(&tree, 0, &m));
 	CHECK(!mm__vma_tree_take_retired(&tree));
 	CHECK(!begin_in_place(&tree, 10, 20, false));
-	CHECK(mm__vma_tree_highest_gap(&tree, 90, 10, 100, &addr));
-	CHECK_EQ(addr, 10);
-	CHECK(!mm__vma_tree_highest_gap(&tree, 91, 10, 100, &addr));
+	CHECK_EQ(highest_gap(&tree, 90, 10, 100), 10);
+	CHECK_EQ(highest_gap(&tree, 91, 10, 100), NO_GAP);
 	mm__vma_tree_destroy(&tree);
 }
 
@@ -228,50 +242,37 @@ TEST(mm_vma_tree, a_mapping_can_take_the_place_of_many)
 TEST(mm_vma_tree, the_highest_gap_that_fits_is_found_within_bounds)
 {
 	struct mm__vma_tree tree;
-	uint64_t addr;
 
 	init(&tree);
 	insert(&tree, 10, 20);
 	insert(&tree, 30, 40);
 	insert(&tree, 42, 50);
-	CHECK(mm__vma_tree_highest_gap(&tree, 2, 0, 50, &addr));
-	CHECK_EQ(addr, 40);
-	CHECK(mm__vma_tree_highest_gap(&tree, 3, 0, 50, &addr));
-	CHECK_EQ(addr, 27);
-	CHECK(mm__vma_tree_highest_gap(&tree, 10, 0, 50, &addr));
-	CHECK_EQ(addr, 20);
-	CHECK(mm__vma_tree_highest_gap(&tree, 10, 0, 29, &addr));
-	CHECK_EQ(addr, 0);
-	CHECK(!mm__vma_tree_highest_gap(&tree, 11, 0, 50, &addr));
-	CHECK(mm__vma_tree_highest_gap(&tree, 1, 0, 51, &addr));
-	CHECK_EQ(addr, 50);
-	CHECK(mm__vma_tree_highest_gap(&tree, 5, 25, 41, &addr));
-	CHECK_EQ(addr, 25);
-	CHECK(!mm__vma_tree_highest_gap(&tree, 5, 26, 41, &addr));
+	CHECK_EQ(highest_gap(&tree, 2, 0, 50), 40);
+	CHECK_EQ(highest_gap(&tree, 3, 0, 50), 27);
+	CHECK_EQ(highest_gap(&tree, 10, 0, 50), 20);
+	CHECK_EQ(highest_gap(&tree, 10, 0, 29), 0);
+	CHECK_EQ(highest_gap(&tree, 11, 0, 50), NO_GAP);
+	CHECK_EQ(highest_gap(&tree, 1, 0, 51), 50);
+	CHECK_EQ(highest_gap(&tree, 5, 25, 41), 25);
+	CHECK_EQ(highest_gap(&tree, 5, 26, 41), NO_GAP);
 	mm__vma_tree_destroy(&tree);
 }
 
 TEST(mm_vma_tree, the_lowest_gap_that_fits_is_found_within_bounds)
 {
 	struct mm__vma_tree tree;
-	uint64_t addr;
 
 	init(&tree);
-	CHECK(mm__vma_tree_lowest_gap(&tree, 50, 0, 50, &addr));
-	CHECK_EQ(addr, 0);
+	CHECK_EQ(lowest_gap(&tree, 50, 0, 50), 0);
 	insert(&tree, 10, 20);
 	insert(&tree, 30, 40);
 	insert(&tree, 42, 50);
-	CHECK(mm__vma_tree_lowest_gap(&tree, 2, 0, 50, &addr));
-	CHECK_EQ(addr, 0);
-	CHECK(mm__vma_tree_lowest_gap(&tree, 2, 9, 50, &addr));
-	CHECK_EQ(addr, 20);
-	CHECK(mm__vma_tree_lowest_gap(&tree, 2, 29, 50, &addr));
-	CHECK_EQ(addr, 40);
-	CHECK(!mm__vma_tree_lowest_gap(&tree, 2, 29, 41, &addr));
-	CHECK(!mm__vma_tree_lowest_gap(&tree, 3, 28, 50, &addr));
-	CHECK(mm__vma_tree_lowest_gap(&tree, 3, 28, 53, &addr));
-	CHECK_EQ(addr, 50);
+	CHECK_EQ(lowest_gap(&tree, 2, 0, 50), 0);
+	CHECK_EQ(lowest_gap(&tree, 2, 9, 50), 20);
+	CHECK_EQ(lowest_gap(&tree, 2, 29, 50), 40);
+	CHECK_EQ(lowest_gap(&tree, 2, 29, 41), NO_GAP);
+	CHECK_EQ(lowest_gap(&tree, 3, 28, 50), NO_GAP);
+	CHECK_EQ(lowest_gap(&tree, 3, 28, 53), 50);
 	mm__vma_tree_destroy(&tree);
 }
 
@@ -300,16 +301,16 @@ TEST(mm_vma_tree, preloading_stocks_the_whole_reserve)
 
 	init(&tree);
 	for (uint64_t i = 0; i < 1000; i++) {
-		unsigned int leaves, inners;
+		unsigned int borders, interiors;
 
 		mm__vma_tree_preload(&tree, &needs, &spares);
 		mm__vma_tree_stock(&tree, &spares);
 		CHECK(!spares.first[0] && !spares.first[1]);
-		leaves = tree.spares.count[0];
-		inners = tree.spares.count[1];
+		borders = tree.spares.count[0];
+		interiors = tree.spares.count[1];
 		begin_changes(&tree, 3, i * 3, i * 3 + 3);
-		CHECK_EQ(tree.spares.count[0], leaves);
-		CHECK_EQ(tree.spares.count[1], inners);
+		CHECK_EQ(tree.spares.count[0], borders);
+		CHECK_EQ(tree.spares.count[1], interiors);
 		for (uint64_t j = 0; j < 3; j++)
 			mm__vma_tree_insert(
 				&edit, &(struct mm__mapping){ i * 3 + j, i * 3 + j + 1, NULL });
@@ -577,12 +578,11 @@ TEST(mm_vma_tree, an_edit_is_not_in_place_where_a_border_node_ends_or_has_no_roo
 TEST(mm_vma_tree, an_edit_that_needs_wider_bounds_gets_them_and_a_search_narrows_them)
 {
 	struct mm__vma_tree tree;
-	uint64_t addr;
 
 	init(&tree);
 	for (uint64_t i = 0; i < 100; i++)
 		insert(&tree, i * 10, i * 10 + 9);
-	CHECK(!mm__vma_tree_highest_gap(&tree, 2, 0, 999, &addr));
+	CHECK_EQ(highest_gap(&tree, 2, 0, 999), NO_GAP);
 	CHECK(!begin_in_place(&tree, 500, 509, true));
 	CHECK(edit.widens);
 	mm__vma_tree_widen(&tree, 500, 509);
@@ -590,15 +590,14 @@ TEST(mm_vma_tree, an_edit_that_needs_wider_bounds_gets_them_and_a_search_narrows
 	end_in_place();
 	check_tree(&tree);
 	/* Nothing was unmapped, so the tree does not search again. */
-	CHECK(!mm__vma_tree_highest_gap(&tree, 2, 0, 999, &addr));
+	CHECK_EQ(highest_gap(&tree, 2, 0, 999), NO_GAP);
 	CHECK(!begin_in_place(&tree, 500, 509, true));
 	mm__vma_tree_widen(&tree, 500, 509);
 	erase_in_place(&tree, 500, 509, 1);
 	check_tree(&tree);
-	CHECK(mm__vma_tree_highest_gap(&tree, 2, 0, 999, &addr));
-	CHECK_EQ(addr, 508);
+	CHECK_EQ(highest_gap(&tree, 2, 0, 999), 508);
 	insert_in_place(&tree, 500, 509);
-	CHECK(!mm__vma_tree_lowest_gap(&tree, 2, 0, 999, &addr));
+	CHECK_EQ(lowest_gap(&tree, 2, 0, 999), NO_GAP);
 	mm__vma_tree_destroy(&tree);
 }
 
@@ -753,7 +752,6 @@ TEST(mm_vma_tree, widening_bounds_that_have_become_wide_enough_narrows_none)
 TEST(mm_vma_tree, a_search_that_narrows_bounds_leaves_none_above_too_narrow)
 {
 	struct mm__vma_tree tree;
-	uint64_t addr;
 
 	init(&tree);
 	for (uint64_t i = 0; i < 1003; i++)
@@ -764,12 +762,10 @@ TEST(mm_vma_tree, a_search_that_narrows_bounds_leaves_none_above_too_narrow)
 	unmap_in_place(&tree, 99300, 99390, 1);
 	insert_in_place(&tree, 99300, 99390);
 	erase(&tree, 95000);
-	CHECK(mm__vma_tree_highest_gap(&tree, 50, 0, 99990, &addr));
-	CHECK_EQ(addr, 95050);
+	CHECK_EQ(highest_gap(&tree, 50, 0, 99990), 95050);
 	check_tree(&tree);
 	unmap_in_place(&tree, 99200, 99390, 2);
-	CHECK(mm__vma_tree_highest_gap(&tree, 200, 0, 99990, &addr));
-	CHECK_EQ(addr, 99200);
+	CHECK_EQ(highest_gap(&tree, 200, 0, 99990), 99200);
 	mm__vma_tree_destroy(&tree);
 }
 
@@ -791,18 +787,16 @@ TEST(mm_vma_tree, bounds_of_a_mapping_at_address_0_become_wider_when_it_goes)
 TEST(mm_vma_tree, an_erasure_that_joins_border_nodes_records_their_bounds_above)
 {
 	struct mm__vma_tree tree;
-	uint64_t addr;
 
 	init(&tree);
 	for (uint64_t i = 0; i < 1003; i++)
 		insert(&tree, 1000 + i * 100, 1000 + i * 100 + 90);
 	unmap_in_place(&tree, 1000, 1890, 9);
-	CHECK(!mm__vma_tree_highest_gap(&tree, 2000, 0, 100000, &addr));
+	CHECK_EQ(highest_gap(&tree, 2000, 0, 100000), NO_GAP);
 	insert_in_place(&tree, 1000, 1090);
 	erase_range(&tree, 1900, 45590, 437);
 	check_tree(&tree);
-	CHECK(mm__vma_tree_highest_gap(&tree, 40000, 0, 50000, &addr));
-	CHECK_EQ(addr, 5600);
+	CHECK_EQ(highest_gap(&tree, 40000, 0, 50000), 5600);
 	mm__vma_tree_destroy(&tree);
 }
 

@@ -28,7 +28,7 @@ void __wrap_mmrange__unpark(_Atomic(uint64_t) *word, bool all)
 	__real_mmrange__unpark(word, all);
 }
 
-static void queue_nobody(unsigned int i)
+static void queue_dummy_waiter(unsigned int i)
 {
 	struct range__leaf *leaf = leaf_at(&lock, 0);
 
@@ -52,7 +52,7 @@ TEST(wake_many, each_of_many_waiters_that_one_release_frees_is_unparked_once)
 		for (unsigned int i = 0; i < MOST; i++) {
 			unparked[i] = 0;
 			if (i < n)
-				queue_nobody(i);
+				queue_dummy_waiter(i);
 		}
 		range_unlock(&lock, &held);
 		for (unsigned int i = 0; i < n; i++) {

@@ -52,7 +52,7 @@ static struct queue *queue_of(const _Atomic(uint64_t) *word)
 	return &queues[(uint32_t)((uint32_t)((uintptr_t)word >> 4) * UINT32_C(2654435761)) >> 26];
 }
 
-static void append(struct queue *queue, struct sleeper *sleeper)
+static void append_waiter(struct queue *queue, struct sleeper *sleeper)
 {
 	sleeper->next = NULL;
 	sleeper->link = queue->last;
@@ -114,7 +114,7 @@ static int sleep_in_table(_Atomic(uint64_t) *word, uint64_t expected, clockid_t 
 	 * waker's change of the word
 	 */
 	if ((uint32_t)atomic_load_explicit(word, memory_order_relaxed) == (uint32_t)expected) {
-		append(queue, &self);
+		append_waiter(queue, &self);
 		while (!self.woken && !error) {
 			if (deadline)
 				error = pthread_cond_timedwait(&self.condition, &queue->mutex,

@@ -20,8 +20,8 @@
 #include <errno.h>
 
 /*
- * All of them are the same thread for the notes about who came where: these are guesses, which
- * nothing depends on, and would only multiply the states.
+ * All of them are the same thread for the notes about which thread came where: these are guesses,
+ * which nothing depends on, and would only multiply the states.
  */
 MMRANGE__THREAD_LOCAL uint64_t mmrange__thread = 1;
 

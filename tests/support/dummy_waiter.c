@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "nobody.h"
+#include "dummy_waiter.h"
 #include "test.h"
 
 #include "platform/platform.h"
@@ -82,8 +82,8 @@ void queue_set(struct range__set *set, uint64_t owner, uint64_t arrival, bool st
 	range__span_unlock(set, NULL);
 }
 
-void queue_nobody(struct range_lock *lock, struct range_hold *range_, struct range__set *set,
-		  uint64_t start, uint64_t end, uint64_t arrival)
+void queue_dummy_waiter(struct range_lock *lock, struct range_hold *range_, struct range__set *set,
+			uint64_t start, uint64_t end, uint64_t arrival)
 {
 	struct range__hold *range = range__hold(range_);
 

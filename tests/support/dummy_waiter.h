@@ -3,8 +3,8 @@
  * Waiters without a thread: each is in a queue and never runs. So a test can have hundreds of them,
  * in an order of its own.
  */
-#ifndef TESTS_NOBODY_H
-#define TESTS_NOBODY_H
+#ifndef TESTS_DUMMY_WAITER_H
+#define TESTS_DUMMY_WAITER_H
 
 #include "range_lock/deadlock.h"
 #include "range_lock/set.h"
@@ -13,8 +13,8 @@
  * Queues [start, end) for writing at a conflict, which the caller must provide. The caller owns the
  * storage of set and of range until the wait has been canceled.
  */
-void queue_nobody(struct range_lock *lock, struct range_hold *range, struct range__set *set,
-		  uint64_t start, uint64_t end, uint64_t arrival);
+void queue_dummy_waiter(struct range_lock *lock, struct range_hold *range, struct range__set *set,
+			uint64_t start, uint64_t end, uint64_t arrival);
 
 /*
  * Queues the set of a thread that pretends to be owner, with or without a conflict. The function
