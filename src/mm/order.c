@@ -23,12 +23,12 @@ static _Thread_local unsigned int nr_held;
 static const char *const names[] = {
 	[MM__ORDER_RANGE] = "a range",
 	[MM__ORDER_TREE] = "the VMA tree lock",
-	[MM__ORDER_BORDER] = "the lock of a leaf of VMAs",
+	[MM__ORDER_BORDER] = "the lock of a border node",
 	[MM__ORDER_TABLE] = "the lock of a page table",
-	[MM__ORDER_ATTACH] = "the lock of who uses what",
+	[MM__ORDER_ATTACH] = "the attach lock",
 	[MM__ORDER_ROOM] = "the lock of the room for VMAs",
 	[MM__ORDER_THREADS] = "the lock of the threads",
-	[MM__ORDER_INTERRUPT] = "the lock by which a thread is stopped",
+	[MM__ORDER_INTERRUPT] = "the interrupt lock of a thread",
 	[MM__ORDER_DEPOT] = "the lock of the free frames",
 	[MM__ORDER_RCU] = "the lock of grace periods",
 };
@@ -38,28 +38,28 @@ void mm__breach(const char *what)
 	mmrange__stop("%s", what);
 }
 
-/* Whether a thread that holds old may take new. */
-static bool may_follow(const struct held *old, const struct held *new)
+/* Whether a thread that holds old may take next. */
+static bool may_follow(const struct held *old, const struct held *next)
 {
-	if (old->order != new->order)
-		return old->order < new->order;
-	if (new->order != MM__ORDER_TABLE &&new->order != MM__ORDER_BORDER)
+	if (old->order != next->order)
+		return old->order < next->order;
+	if (next->order != MM__ORDER_TABLE && next->order != MM__ORDER_BORDER)
 		return false;
-	return new->level < old->level || (new->level == old->level &&new->addr > old->addr);
+	return next->level < old->level || (next->level == old->level && next->addr > old->addr);
 }
 
 void mm__order_take(enum mm__order order, unsigned int level, uint64_t addr)
 {
-	struct held new = { order, level, addr };
+	struct held next = { order, level, addr };
 
 	for (unsigned int i = 0; i < nr_held; i++) {
-		if (may_follow(&held[i], &new))
+		if (may_follow(&held[i], &next))
 			continue;
 		mmrange__stop("%s is taken while %s is held", names[order], names[held[i].order]);
 	}
 	if (nr_held == MAX_HELD)
 		mm__breach("a thread holds too many locks");
-	held[nr_held++] = new;
+	held[nr_held++] = next;
 }
 
 /* Removes the last lock of this kind. */

@@ -62,14 +62,14 @@ static bool check_border(struct check *check, const struct border *border, uint6
 			 uint64_t high)
 {
 	if (border->dead)
-		return fail_check(check, "a leaf of the tree is dead");
+		return fail_check(check, "a border node of the tree is dead");
 	if (atomic_load_explicit(&border->seq, memory_order_relaxed) & 1)
-		return fail_check(check, "a leaf is being changed");
+		return fail_check(check, "a border node is being changed");
 	/* The border node need not know keys that have moved away from it. */
 	if (border->high && (border->low < low || border->high > high))
-		return fail_check(check, "a leaf goes over the keys around it");
+		return fail_check(check, "a border node goes over the keys around it");
 	if (!keeps_bounds(border, &border->recorded))
-		return fail_check(check, "a leaf goes over the bounds that it has recorded");
+		return fail_check(check, "a border node goes over the bounds that it has recorded");
 	return check_mappings(check, border, low, high);
 }
 
@@ -139,7 +139,7 @@ bool mm__vma_tree_valid(const struct mm__vma_tree *tree, uint64_t count, const c
 	if (!root != !levels)
 		check.what = "an empty tree has levels, or another has none";
 	else if (tree->locked)
-		check.what = "a leaf is still locked";
+		check.what = "a border node is still locked";
 	else if (root && check_node(&check, root, levels - 1, 0, UINT64_MAX) &&
 		 check.count != count)
 		check.what = "the number of mappings is wrong";

@@ -180,21 +180,21 @@ void mm__path_climb(struct mm__vma_tree *tree, struct path *path, struct mm__vma
 		    uint64_t key)
 {
 	for (unsigned int level = 1; level < path->levels; level++) {
-		struct mm__vma_node *new = right;
+		struct mm__vma_node *added = right;
 		struct mm__vma_node *node;
-		uint64_t new_key = key;
+		uint64_t added_key = key;
 		unsigned int i;
 
-		if (new)
+		if (added)
 			mm__path_own(tree, path, level);
 		if (!mm__path_update_sum(path, level))
 			break;
-		if (!new)
+		if (!added)
 			continue;
 		node = path->node[level];
 		i = path->index[level] + 1;
 		right = mm__make_room(tree, &node, &i, &key);
-		put_child(node, i, new_key, new);
+		put_child(node, i, added_key, added);
 	}
 	if (right)
 		add_root(tree, path, key, right);

@@ -141,7 +141,7 @@ bool mm__vma_tree_find(const struct mm__vma_tree *tree, uint64_t addr, struct mm
 	return false;
 }
 
-_Static_assert(MM__VMA_LIST >= BORDER_SLOTS, "a list has room for a leaf");
+_Static_assert(MM__VMA_LIST >= BORDER_SLOTS, "a list has room for a border node");
 
 void mm__border_list_locked(const struct border *border, uint64_t addr, struct mm__vma_list *list)
 {

@@ -55,20 +55,20 @@ struct work {
 	unsigned int nr_runs;
 };
 
-static bool continues(const struct run *last, const struct run *new)
+static bool continues(const struct run *last, const struct run *next)
 {
-	return last->end == new->start && last->prot == new->prot &&
-	       last->protect == new->protect && !last->copies && !new->copies;
+	return last->end == next->start && last->prot == next->prot &&
+	       last->protect == next->protect && !last->copies && !next->copies;
 }
 
-static void add_run(struct work *work, const struct run *new)
+static void add_run(struct work *work, const struct run *next)
 {
 	unsigned int n = work->nr_runs;
 
-	if (n && continues(&work->run[n - 1], new))
-		work->run[n - 1].end = new->end;
+	if (n && continues(&work->run[n - 1], next))
+		work->run[n - 1].end = next->end;
 	else
-		work->run[work->nr_runs++] = *new;
+		work->run[work->nr_runs++] = *next;
 }
 
 /*

@@ -180,7 +180,7 @@ TEST(mm_checked, locks_in_the_wrong_order_are_found)
 	check_stops(take_entries_downwards,
 		    "the lock of a page table is taken while the lock of a page table is held");
 	check_stops(use_a_tlb_while_threads_are_interrupted,
-		    "the lock by which a thread is stopped is taken while");
+		    "the interrupt lock of a thread is taken while");
 	check_stops(interrupt_threads_downwards, "threads are stopped in another order");
 	check_stops(drop_what_is_not_held, "a lock is dropped that is not held");
 }

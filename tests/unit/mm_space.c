@@ -250,7 +250,7 @@ TEST(mm_validate, finds_a_border_node_that_no_edit_has_ended)
 	map(mm, 0, 1, RW);
 	border = mm__border(mm__root(&mm->vmas));
 	atomic_fetch_add(&border->seq, 1);
-	check_broken(mm, "a leaf is being changed");
+	check_broken(mm, "a border node is being changed");
 }
 
 TEST(mm_validate, finds_a_border_node_that_goes_over_its_bounds)
