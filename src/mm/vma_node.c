@@ -130,7 +130,8 @@ void mm__shift_left(struct mm__vma_node *left, struct mm__vma_node *right, unsig
 	mm__clear_slots(right, rest);
 }
 
-struct sum mm__slot_sum(const struct mm__vma_node *node, unsigned int i)
+/* The bounds and the gap of one slot. A mapping has no gap. */
+static struct sum slot_sum(const struct mm__vma_node *node, unsigned int i)
 {
 	struct mm__mapping m;
 
@@ -145,7 +146,7 @@ struct sum mm__node_sum(const struct mm__vma_node *node)
 	struct sum all = { UINT64_MAX, 0, 0 };
 
 	for (unsigned int i = 0; i < node->count; i++) {
-		struct sum slot = mm__slot_sum(node, i);
+		struct sum slot = slot_sum(node, i);
 
 		if (all.gap < slot.gap)
 			all.gap = slot.gap;

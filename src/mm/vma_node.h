@@ -279,9 +279,6 @@ void mm__vma_node_free_detached(struct mm__vma_node *node);
 /* Frees the node and all nodes below it. */
 void mm__vma_node_free(struct mm__vma_node *node);
 
-/* The bounds and the gap of one slot. A mapping has no gap. */
-struct sum mm__slot_sum(const struct mm__vma_node *node, unsigned int i);
-
 /* The bounds and the gap of all slots of a node. */
 struct sum mm__node_sum(const struct mm__vma_node *node);
 

@@ -139,7 +139,8 @@ void range__leaf_wait_again(struct range__leaf *leaf, struct range__hold *range)
 	}
 }
 
-void range__leaf_starve(struct range__leaf *leaf, struct range__hold *range)
+/* With the leaf locked: a waiter of the queue that lies in this leaf alone becomes starving. */
+static void make_starving(struct range__leaf *leaf, struct range__hold *range)
 {
 	range->starving = 1;
 	leaf->nr_starving++;
@@ -219,7 +220,7 @@ struct range__hold *range__leaf_promote(struct range__lock *lock, struct range__
 			tell_to_claim(leaf, w, wakes);
 			return NULL;
 		}
-		range__leaf_starve(leaf, w);
+		make_starving(leaf, w);
 		return w;
 	}
 	return NULL;

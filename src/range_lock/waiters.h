@@ -31,9 +31,6 @@ void range__leaf_dequeue(struct range__leaf *leaf, struct range__hold *range);
 /* With the leaf locked: a woken waiter of the queue waits again. */
 void range__leaf_wait_again(struct range__leaf *leaf, struct range__hold *range);
 
-/* With the leaf locked: a waiter of the queue that lies in this leaf alone becomes starving. */
-void range__leaf_starve(struct range__leaf *leaf, struct range__hold *range);
-
 /*
  * With the leaf locked, after a range [start, end) was released or stopped holding waiters back:
  * wakes, in the order of arrival, the waiters that overlap it and need not wait any longer.
