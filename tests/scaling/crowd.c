@@ -24,9 +24,9 @@ enum {
 	LEAVES_PER_CORE = 4,
 	LENGTH = 16,
 	DISTANCE = 32,
-	REPEATS = 4, /* of each call in a round */
+	REPEATS = 16, /* of each call in a round */
 	MIN_ROUNDS = 16,
-	MAX_ROUNDS = 32,
+	MAX_ROUNDS = 128,
 	QUIET_ROUNDS = 4,
 	LAPSE_US = 2000, /* between rounds, for the changes that the lock makes by time */
 };
@@ -93,7 +93,11 @@ static void set_calls(const struct workload *workload)
 	}
 }
 
-/* Returns the number of rounds. */
+/*
+ * Returns the number of rounds. It ends when the lock has settled: one thread at a time splits a
+ * leaf, and other threads that collide meanwhile go on, so that takes more rounds with more
+ * threads.
+ */
 static unsigned int warm_up(void)
 {
 	uint64_t before, now = changes();
