@@ -454,7 +454,8 @@ struct range_request {
  * Progress:  blocking; the bounds of range_lock() hold. All ranges are granted in one moment.
  * Cost:      memory as range_lock(). As range_lock() for each range; O(n log n) to sort, O(n) if
  *            the requests are in order already. It locks all leaves of the ranges at once for a
- *            moment.   Since: 0.1
+ *            moment. Up to three ranges for reading, each in one biased leaf, lock none.
+ *            Since: 0.1
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_many(struct range_lock *lock,
 						     struct range_request *requests, size_t n);

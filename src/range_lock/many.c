@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Several ranges as one acquisition of all their leaves, see wait.c. */
+/*
+ * Several ranges as one acquisition of all their leaves, see wait.c. Readers in biased leaves use
+ * slots, see reader.c.
+ */
 #include "checked.h"
+#include "copy.h"
+#include "reader.h"
 #include "wait.h"
 
 #include <errno.h>
@@ -58,7 +63,7 @@ static bool requests_valid(const struct range_request *requests, size_t n)
 	return n > 0;
 }
 
-static void begin_set(struct range__lock *lock, const struct range_request *request)
+static void begin_request(struct range__lock *lock, const struct range_request *request)
 {
 	struct range__hold *range = range__hold(request->range);
 
@@ -74,14 +79,16 @@ static int acquire_set(struct range__lock *lock, struct range_request *requests,
 		       const struct range__limit *limit)
 {
 	struct range__set set = { .lock = lock, .requests = requests, .n = n };
-	int error;
+	int error = 0;
 
 	sort(requests, n);
 	if (!range__limit_valid(limit) || !requests_valid(requests, n))
 		return EINVAL;
 	for (size_t i = 0; i < n; i++)
-		begin_set(lock, &requests[i]);
-	error = range__acquire_slow(&set, limit);
+		begin_request(lock, &requests[i]);
+	/* The slow path claims the lock for this copy of the library, or stops. */
+	if (!range__copy_owns(lock) || !range__reader_enter_all(&set))
+		error = range__acquire_slow(&set, limit);
 	for (size_t i = 0; i < n; i++)
 		range__checked_end(range__hold(requests[i].range), error);
 	return error;

@@ -5,6 +5,7 @@
  * all leaves of its range, where it may have been adopted.
  */
 #include "reader.h"
+#include "index.h"
 #include "span.h"
 #include "waiters.h"
 #include "wake.h"
@@ -170,4 +171,45 @@ void range__reader_left(struct range__lock *lock, struct range__hold *range, uin
 		range__slot_free(range->slot, next);
 	else
 		leave_slowly(lock, range, next);
+}
+
+/* Finds the leaf of a range. Whether the range may be published in that leaf alone. */
+static bool find_biased_leaf(struct range__lock *lock, struct range__hold *range)
+{
+	struct range__leaf *leaf;
+
+	if (range->mode != RANGE_READ)
+		return false;
+	leaf = range__index_find(lock, range->start);
+	range->leaf[0] = leaf;
+	/* acquire: [LEAF-B] */
+	range->saved_word[0] = atomic_load_explicit(&leaf->word, memory_order_acquire);
+	return range__word_biased(range->saved_word[0]) &&
+	       range__leaf_covers(leaf, range->start, range->end);
+}
+
+/*
+ * Between the last publication and the first look, all ranges are held at once. If a leaf has
+ * changed, the ranges leave, because one of them may have met a writer.
+ */
+bool range__reader_enter_all(struct range__set *set)
+{
+	size_t found = 0, published = 0, seen = 0;
+
+	if (set->n > RANGE__GROUP_SLOTS)
+		return false;
+	while (found < set->n && find_biased_leaf(set->lock, range__set_hold(set, found)))
+		found++;
+	while (found == set->n && published < set->n &&
+	       range__slot_publish(set->lock, range__set_hold(set, published)))
+		published++;
+	while (published == set->n && seen < set->n && is_undisturbed(range__set_hold(set, seen)))
+		seen++;
+	if (seen == set->n)
+		return true;
+	for (size_t i = 0; i < published; i++) {
+		range__reader_leave(set->lock, range__set_hold(set, i));
+		range__set_hold(set, i)->how = 0;
+	}
+	return false;
 }

@@ -15,6 +15,13 @@
 bool range__reader_enter(struct range__lock *lock, struct range__hold *range);
 
 /*
+ * The same for several ranges whose bounds and modes are set, all of them or none. False: they have
+ * a writer, a leaf that is not biased, a range that spans leaves, or more ranges than the thread
+ * has free slots; or a leaf has changed. Nothing is held.
+ */
+bool range__reader_enter_all(struct range__set *set);
+
+/*
  * The range has been published, and then a leaf had changed: whether the range is held all the
  * same. If not, it is in no slot.
  */

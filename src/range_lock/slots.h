@@ -5,7 +5,8 @@
  * A leaf that many readers come to becomes biased (bias.h): its word says BIASED(generation). Then
  * a reader holds its range once it has published the range in a slot, on a cache line of its own
  * thread, and has seen that the leaf's word is still the same. A range that spans two biased leaves
- * is published once, and the reader looks at both words.
+ * is published once, and the reader looks at both words. A reader of several ranges publishes all
+ * of them before it looks at the word of any, and takes all of them back if one has changed.
  *
  * A thread that locks the leaf for anything else than reading revokes the bias first. It looks
  * through all slots and adopts the readers that overlap the leaf: it records their ranges in the

@@ -174,6 +174,23 @@ static bool has_waiters(struct range__set *set)
 	return walk.leaf != NULL;
 }
 
+/*
+ * Notes the first range of the acquisition in each leaf. A split between two ranges that a thread
+ * acquires together would keep no threads apart.
+ */
+static void note_acquired(struct range__set *set)
+{
+	struct range__leaf *noted = NULL;
+
+	for (size_t i = 0; i < set->n; i++) {
+		struct range__hold *range = range__set_hold(set, i);
+
+		if (range->leaf[1] != noted)
+			range__adapt_note(set->lock, range, RANGE__MEMORY);
+		noted = range->leaf[1];
+	}
+}
+
 int range__acquire_slow(struct range__set *set, const struct range__limit *limit)
 {
 	struct range__obstacle obstacle;
@@ -210,7 +227,7 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 	} else {
 		error = queue_and_wait(set, obstacle, limit);
 	}
-	for (size_t i = 0; !error && i < set->n; i++)
-		range__adapt_note(set->lock, range__set_hold(set, i), RANGE__MEMORY);
+	if (!error)
+		note_acquired(set);
 	return error;
 }

@@ -56,8 +56,8 @@ const struct reason reasons[NR_REASONS] = {
 	  "word",
 	  resizes },
 	{ "readers' sets",
-	  "range_lock_many() takes no slots, but locks the leaves, also for reading; other readers "
-	  "in the same leaf, which its readers have biased, look at the leaf's word",
+	  "range_lock_many() does not count towards a bias: it uses slots only in leaves that "
+	  "other readers have biased",
 	  takes_a_set },
 	{ "beside a range that straddles",
 	  "a leaf has a part of each, until it is split where one of them ends: ranges that "

@@ -4,6 +4,7 @@
  */
 #include "leaves.h"
 
+#include "range_lock/history.h"
 #include "range_lock/short_lock.h"
 
 #include <errno.h>
@@ -563,6 +564,53 @@ TEST(adaptation, calls_keep_errno_whatever_the_memory_hooks_do)
 		check_errno_through(&lock);
 		CHECK_EQ(atomic_load(&refusals) > 0, refuses);
 	}
+}
+
+/* Both ends of [0, 16), for reading. */
+static void take_both_ends(struct range_lock *lock, unsigned int thread)
+{
+	struct range_hold ends[2];
+	struct range_request requests[2] = { { &ends[0], 0, 4, RANGE_READ },
+					     { &ends[1], 12, 16, RANGE_READ } };
+
+	play_thread(thread);
+	CHECK_EQ(range_lock_many(lock, requests, 2), 0);
+	range_unlock(lock, &ends[0]);
+	range_unlock(lock, &ends[1]);
+}
+
+/* Thread 1 makes its call while thread 0 asks for memory, and gets none. */
+static void *alloc_late(size_t size, size_t align, void *arg)
+{
+	(void)size, (void)align;
+	atomic_fetch_add(&refusals, 1);
+	take_both_ends(arg, 1);
+	play_thread(0);
+	return NULL;
+}
+
+TEST(adaptation, ranges_that_threads_acquire_together_do_not_count_as_disjoint)
+{
+	struct range_lock_attr attr;
+	struct range_lock lock;
+
+	range_lock_attr_init(&attr);
+	attr.alloc = alloc_late;
+	attr.free = free_and_spoil;
+	attr.arg = &lock;
+	atomic_store(&refusals, 0);
+	CHECK_EQ(range_lock_init(&lock, &attr), 0);
+	/*
+	 * The first range of thread 0 makes the lock try to split. Meanwhile thread 1 comes, so
+	 * that the second range of thread 0 meets the first one of thread 1.
+	 */
+	visit(&lock, 2, 100);
+	visit(&lock, 3, 200);
+	CHECK_EQ(atomic_load(&leaf_at(&lock, 0)->score), RANGE__SCORE_DISJOINT);
+	take_both_ends(&lock, 0);
+	CHECK_EQ(atomic_load(&refusals), 1);
+	CHECK_EQ(atomic_load(&leaf_at(&lock, 0)->score), 0);
+	check_quiet_and_destroy(&lock);
 }
 
 /*

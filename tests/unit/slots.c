@@ -937,10 +937,47 @@ TEST(slots, a_range_that_is_resized_frees_its_slot)
 	check_quiet_and_destroy(&lock);
 }
 
+TEST(slots, readers_of_several_ranges_use_slots_if_all_their_leaves_are_biased)
+{
+	struct range_lock lock;
+	struct snapshot snapshot;
+	struct range_hold range[2];
+	struct range_request requests[2] = {
+		{ &range[0], 0, 10, RANGE_READ },
+		{ &range[1], 200, 210, RANGE_READ },
+	};
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 16);
+	CHECK(split_by_turns(&lock, 50, 100, 100000));
+	make_biased(&lock, 0);
+	for (int all = 0; all < 2; all++) {
+		if (all)
+			make_biased(&lock, 200);
+		take_snapshot(&snapshot, &lock);
+		CHECK_EQ(range_lock_many(&lock, requests, 2), 0);
+		CHECK_EQ(is_published(&range[0]), all);
+		CHECK_EQ(is_published(&range[1]), all);
+		if (all)
+			check_unchanged(&snapshot);
+		range_unlock(&lock, &range[0]);
+		range_unlock(&lock, &range[1]);
+		if (all)
+			check_unchanged(&snapshot);
+		CHECK(is_biased(&lock, 0));
+	}
+	CHECK_EQ(range_trylock_many(&lock, requests, 2), 0);
+	CHECK(is_published(&range[0]) && is_published(&range[1]));
+	check_read_held(&lock, 0, 10);
+	check_read_held(&lock, 200, 210);
+	range_unlock(&lock, &range[0]);
+	range_unlock(&lock, &range[1]);
+	check_quiet_and_destroy(&lock);
+}
+
 TEST(slots, several_ranges_are_locked_beside_published_readers)
 {
 	struct range_lock lock;
-	struct range_hold reader, range[3];
+	struct range_hold reader, other, range[3];
 	struct range_request requests[3] = {
 		{ &range[0], 0, 10, RANGE_READ },
 		{ &range[1], 20, 30, RANGE_READ },
@@ -949,12 +986,18 @@ TEST(slots, several_ranges_are_locked_beside_published_readers)
 
 	init_biased(&lock, RANGE_FAIRNESS_BARGING);
 	take_published(&lock, &reader, 5, 25);
-	CHECK_EQ(range_lock_many(&lock, requests, 2), 0);
-	CHECK(!is_published(&range[0]));
-	CHECK(!is_published(&range[1]));
-	CHECK(is_biased(&lock, 0));
-	range_unlock(&lock, &range[0]);
-	range_unlock(&lock, &range[1]);
+	/* The thread has one free slot, and then two. */
+	take_published(&lock, &other, 6, 7);
+	for (int fit = 0; fit < 2; fit++) {
+		CHECK_EQ(range_lock_many(&lock, requests, 2), 0);
+		CHECK_EQ(is_published(&range[0]), fit);
+		CHECK_EQ(is_published(&range[1]), fit);
+		CHECK(is_biased(&lock, 0));
+		range_unlock(&lock, &range[0]);
+		range_unlock(&lock, &range[1]);
+		if (!fit)
+			range_unlock(&lock, &other);
+	}
 	CHECK_EQ(range_lock_many(&lock, requests, 3), 0);
 	CHECK(!is_free(&lock, 40, 41, RANGE_READ));
 	CHECK(!is_free(&lock, 0, 1, RANGE_WRITE));
