@@ -310,7 +310,8 @@ MMRANGE_API int mm_mremap(struct mm *mm, uint64_t old_addr, uint64_t old_length,
  *         (when populating, the part before); ENOMEM, when populating only, there is no memory: the
  *         part before is present; EFAULT a file ends before
  *
- * Locks:     the range, for reading: faults in it may go on.   Since: 0.1
+ * Locks:     MM_MADV_DONTNEED: the range, for reading: faults in it may go on. Otherwise each page,
+ *            as an access does.   Since: 0.1
  */
 MMRANGE_API int mm_madvise(struct mm *mm, uint64_t addr, uint64_t length, int advice);
 

@@ -13,13 +13,13 @@ int mm__threads_init(struct mm *mm);
 /* Requires that no thread uses mm any more. */
 void mm__threads_destroy(struct mm *mm);
 
-/* ATTACH in lock.h: guards which threads use which spaces. */
+/* Guards the lists of which thread uses which space: ATTACH in lock.h. */
 void mm__attach_lock(void);
 void mm__attach_unlock(void);
 
 /*
  * Each thread caches the per-thread states of the spaces that it used last. attach.c has a table of
- * all of them.
+ * all the thread's states.
  */
 struct mm__remembered {
 	uint64_t id;

@@ -100,7 +100,7 @@ struct mm__edit_move {
 };
 
 /*
- * As mm__edit_in_place(). Returns false also if another thread has a border node locked for long.
+ * As mm__edit_in_place(). Returns false also if another thread does not unlock a border node soon.
  */
 bool mm__edit_move_in_place(struct mm__edit_move *move, struct mm__thread *thread, uint64_t from,
 			    uint64_t from_end, uint64_t to, uint64_t to_end);

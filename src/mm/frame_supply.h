@@ -25,7 +25,7 @@ static inline struct mm__frame *mm__thread_frame(struct mm__thread *thread)
  * or ENOMEM. May block. Not in an RCU read section.
  */
 int mm__thread_refill(struct mm__thread *thread);
-/* Gives the pool all frames that are free or wait to be freed. Blocks. */
+/* Gives the pool the frames of all threads that are free or wait to be freed. Blocks. */
 void mm__thread_reclaim(struct mm__thread *thread);
 
 /*

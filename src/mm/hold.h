@@ -10,9 +10,6 @@
 #include "space.h"
 
 /*
- * [start, end), and [other_start, other_end) unless it is empty.
- */
-/*
  * The ranges that an operation holds: [start, end), and [other_start, other_end) unless it is
  * empty.
  */
@@ -21,7 +18,7 @@ struct mm__hold {
 	uint64_t end;
 	uint64_t other_start;
 	uint64_t other_end;
-	bool nested; /* the thread holds the range by mm_lock_range() */
+	bool nested; /* the thread holds the range already, so the operation acquires nothing */
 	bool other_nested;
 	struct range_hold range;
 	struct range_hold other;

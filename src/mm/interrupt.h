@@ -23,7 +23,7 @@
 struct mm__interrupted {
 	struct mm__thread *first;
 	struct mm__thread *last;
-	bool fenced; /* all of them are */
+	bool fenced; /* all of them are fenced, so no heavy fence is necessary */
 };
 
 void mm__interrupt_begin(struct mm__interrupted *interrupted);
@@ -41,7 +41,7 @@ void mm__interrupt_all_but(struct mm__interrupted *interrupted, const struct mm_
 
 void mm__interrupt_fence(const struct mm__interrupted *interrupted);
 
-/* Waits until the thread has left its state. */
+/* Waits until the thread has called mm__thread_leave(). */
 void mm__interrupt_await(struct mm__thread *thread);
 
 /*

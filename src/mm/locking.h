@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * locking - hides which lock the operations take: ranges of the range lock, always its full range,
- * or an rwlock. hold.h has the functions for operations.
+ * locking - the lock of an address space: ranges of a range lock, always its full range, or an
+ * rwlock. Callers do not see which. hold.h has the functions for operations.
  *
  * None of these calls fails in correct use. If one fails nevertheless, the process ends, because to
  * continue without the lock would destroy the data that it protects.

@@ -61,7 +61,7 @@ struct mm {
 
 	/* See room.c. */
 	_Alignas(128) pthread_mutex_t room_lock;
-	int64_t room;
+	int64_t room; /* with room_lock: the pool */
 
 	/* The end of the heap, not rounded up: see brk.c. Other calls do not write this line. */
 	_Alignas(128) _Atomic(uint64_t) brk;

@@ -40,8 +40,8 @@
  *	E2  interrupted? leave, wait     S2  wait until busy is 0
  *	[THREAD-F2] after many entries: word = 0, if only fenced is set
  *
- * S1 and F2 are atomic operations. A thread loads the word anyway, and finds there that it is
- * fenced. It then passes F1 and loads the word again.
+ * S1 and F2 are atomic read-modify-write operations. A thread loads the word anyway, and finds
+ *there that it is fenced. It then passes F1 and loads the word again.
  *
  * Claim: if S1 finds the thread fenced, S2 sees each E1 whose E2 has not seen S1. Proof: If that
  * entry passed F1, this fence and the fence of S1 are a pair. If it did not, its E2 found the word
@@ -59,7 +59,6 @@
  * Only the thread itself writes its counters. Any thread may read them.
  */
 #ifndef MM_THREAD_H
-#define MM_THREAD_H
 #define MM_THREAD_H
 
 #include "../platform/platform.h"

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vma_edit - edits of one border node in place, for edits without the VMA tree lock and for changes
- * with it.
+ * vma_edit - changes slots of a border node in place, whether or not the writer also holds the VMA
+ * tree lock.
  */
 #ifndef MM_VMA_EDIT_H
 #define MM_VMA_EDIT_H
 
 #include "vma_node.h"
 
-/* After one of the changes below: readers see the change from now on. */
+/* Ends a change: readers see it from now on. */
 void mm__border_end_change(struct mm__vma_edit *edit);
 
 /* The changes that an edit in place makes. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/* vma_erase - taking border nodes out of a vma_tree. */
 #ifndef MM_VMA_ERASE_H
 #define MM_VMA_ERASE_H
 
 #include "vma_tree.h"
 
 /*
- * Removes all border nodes in [start, end), where nothing is mapped. Keeps their mappings beside
- * the range.
+ * Removes the border nodes that lie in [start, end), where nothing is mapped. Mappings that they
+ * have outside of the range move to other border nodes.
  */
 void mm__vma_tree_remove_borders(struct mm__vma_edit *edit, uint64_t start, uint64_t end);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vma_lifetime - the nodes of a vma_tree from spare to spare: a writer with the VMA tree lock takes
- * new nodes, replaces nodes by private copies, and retires those that leave the tree.
+ * vma_lifetime - the nodes of a vma_tree from the spares until they are retired: a writer with the
+ * VMA tree lock takes new nodes, replaces nodes by private copies, and retires those that leave the
+ * tree.
  */
 #ifndef MM_VMA_LIFETIME_H
 #define MM_VMA_LIFETIME_H

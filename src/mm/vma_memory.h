@@ -12,7 +12,7 @@
 bool mm__vmas_stock(unsigned int n);
 /* Takes memory that mm__vmas_stock() has provided. */
 struct mm__vma *mm__vma_take(void);
-/* Frees a VMA: the function of its garbage. */
+/* Frees a VMA: the free function of its struct mm__garbage. */
 void mm__vma_drop(struct mm__garbage *garbage);
 
 /* Gives back the VMA's reference of its inode, if it has one. */

@@ -15,7 +15,6 @@
  */
 #ifndef MM_VMA_NODE_H
 #define MM_VMA_NODE_H
-#define MM_VMA_NODE_H
 
 #include "rcu.h"
 #include "table_lock.h"
@@ -70,7 +69,7 @@ struct border {
 	uint64_t last_end;
 	uint64_t low; /* see [BORDER-B] */
 	uint64_t high;
-	struct sum recorded; /* the bounds in the slot of the parent */
+	struct sum recorded; /* the bounds of this node, as the slot of the parent has them */
 	struct border *next_locked;
 	uint64_t seen; /* the count and the time at the last look of mm__vma_tree_tidy() */
 	uint64_t seen_at;

@@ -10,8 +10,8 @@ void mm__vma_change(struct mm__vma_tree *tree, struct mm__vma_budget *budget);
 
 /*
  * Takes memory for a node of the current change from the reserved spares. All keys in it are
- * UINT64_MAX. mm__vma_spare_give() gives back the memory of such a node; the caller has made its
- * keys so again.
+ * UINT64_MAX. mm__vma_spare_give() gives back the memory of such a node; the caller has reset its
+ * keys to UINT64_MAX.
  */
 void *mm__vma_spare_take(struct mm__vma_tree *tree, bool interior);
 void mm__vma_spare_give(struct mm__vma_tree *tree, void *spare, bool interior);
