@@ -184,10 +184,11 @@ struct mm__table *mm__table_make(struct mm__page_table *pt, struct mm__thread *t
 		if (!level)
 			return table;
 		/*
-		 * This table is dead. The thread that takes it out has the parent locked until it
-		 * has done so.
+		 * Another thread has taken the child out again, or this table is dead. The thread
+		 * that takes a dead table out has the parent locked until it has done so. The top
+		 * never dies, and has no parent.
 		 */
-		if (lock_at(parent, level + 1, addr))
+		if (parent && lock_at(parent, level + 1, addr))
 			unlock_table(parent);
 	}
 }

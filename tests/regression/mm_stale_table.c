@@ -2,7 +2,11 @@
 /*
  * A fault has found a page table, which then becomes empty and is freed. The VMA does not change.
  */
+#include "mm/attach.h"
+#include "mm/memory.h"
 #include "stepper.h"
+
+#include <string.h>
 
 #define TABLE 512u /* in pages */
 
@@ -113,5 +117,41 @@ TEST(mm_stale_table, a_table_is_not_taken_out_while_a_fault_fills_it)
 	CHECK_EQ(thread.result, 0);
 	CHECK_EQ(peek(mm, AT(0)), 0);
 	CHECK_EQ(fallbacks(mm, MM_FALLBACK_TABLE), 0);
+	end_space(mm);
+}
+
+/*
+ * Two threads make the first table below the top, and one of them finds that the other was faster.
+ * Before it looks there again, the table is taken out, because another thread has found it empty.
+ */
+TEST(mm_stale_table, a_table_below_the_top_that_is_taken_out_at_once_is_made_again)
+{
+	struct mm *mm = new_space();
+	struct mm__table *top = &mm->page_table.top;
+	struct mm__table *table = mm__allocate(_Alignof(struct mm__table), sizeof(*table));
+	unsigned int i = AT(0) >> (MM_PAGE_SHIFT + 9 * MM__TOP_LEVEL) & (MM__TABLE_ENTRIES - 1);
+	struct stepper thread;
+
+	CHECK(table);
+	memset(table, 0, sizeof(*table));
+	map(mm, 0, 1, RW);
+	step_start(&thread, write_fault, mm);
+	mm__table_lock_take(&top->lock);
+	step_on(&thread, AT_FREE);
+	AWAIT(atomic_load(&top->lock.waiters));
+	atomic_store(&top->entry[i], (uintptr_t)table);
+	top->nr_used++;
+	mm__table_lock_drop(&top->lock);
+	CHECK_EQ(step_await(&thread), AT_FREE);
+	mm__table_lock_take(&top->lock);
+	atomic_store(&table->dead, true);
+	atomic_store(&top->entry[i], 0);
+	top->nr_used--;
+	mm__table_lock_drop(&top->lock);
+	CHECK(mm__os_thread_attach());
+	mm__rcu_defer(&table->garbage, 1);
+	step_to_end(&thread);
+	CHECK_EQ(thread.result, 0);
+	CHECK_EQ(peek(mm, AT(0)), 0);
 	end_space(mm);
 }

@@ -338,6 +338,7 @@ static void note_free(const void *memory)
 
 void __wrap_free(void *memory)
 {
+	stop_at(AT_FREE);
 	note_free(memory);
 	__real_free(memory);
 }

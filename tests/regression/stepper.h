@@ -53,8 +53,9 @@ enum point {
 				    to be resumed */
 	AFTER_ENTRY = 0x4000,    /* the thread has locked an entry, and checked nothing else yet */
 	AFTER_RANGE = 0x8000,    /* the thread has unlocked a range */
-	PAUSED = 0x10000,        /* the thread has called step_pause() */
-	ENDED = 0x20000
+	AT_FREE = 0x10000,       /* the thread is about to free memory */
+	PAUSED = 0x20000,        /* the thread has called step_pause() */
+	ENDED = 0x40000
 };
 
 struct stepper {
