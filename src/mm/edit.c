@@ -109,6 +109,40 @@ static void init_edit(struct mm__edit *edit, struct mm__thread *thread, uint64_t
 	*edit = (struct mm__edit){ .thread = thread, .start = start, .end = end };
 }
 
+static struct mm__garbage *unlock_tree(struct mm__edit *edit)
+{
+	struct mm *mm = edit->thread->mm;
+	struct mm__garbage *nodes;
+
+	mm__vma_tree_release(&mm->vmas, &edit->nodes);
+	nodes = mm__vma_tree_take_retired(&mm->vmas);
+	mm__tree_unlock(mm, edit->thread);
+	return nodes;
+}
+
+/* If there is no memory, a later edit tidies. */
+static void tidy_tree(struct mm__thread *thread, const struct mm__vma_edit *tree)
+{
+	struct mm__vma_needs needs = { .now = MM__TIDY_CHANGES };
+	struct mm__edit edit;
+	struct mm__garbage *nodes;
+
+	init_edit(&edit, thread, tree->tidy, tree->tidy + 1);
+	lock_prepared(thread->mm, &needs);
+	begin_with_lock(&edit);
+	if (!mm__vma_tree_reserve(&thread->mm->vmas, &edit.nodes, &needs))
+		mm__vma_tree_tidy(&edit.tree, tree->tidy, tree->divides, mmrange__now());
+	mm__vma_edit_end(&edit.tree);
+	nodes = unlock_tree(&edit);
+	mm__rcu_free(nodes);
+}
+
+static void tidy_after(struct mm__edit *edit)
+{
+	if (edit->tree.tidy)
+		tidy_tree(edit->thread, &edit->tree);
+}
+
 bool mm__edit_in_place(struct mm__edit *edit, struct mm__thread *thread, uint64_t start,
 		       uint64_t end, bool unmaps)
 {
@@ -117,6 +151,7 @@ bool mm__edit_in_place(struct mm__edit *edit, struct mm__thread *thread, uint64_
 	if (begin_in_place(edit, unmaps))
 		return true;
 	mm__room_give_back(thread);
+	tidy_after(edit);
 	return false;
 }
 
@@ -200,17 +235,6 @@ int mm__edit_reserve_ends(struct mm__edit *edit, struct mm__vma_budget *nodes)
  * Ending an edit
  */
 
-static struct mm__garbage *unlock_tree(struct mm__edit *edit)
-{
-	struct mm *mm = edit->thread->mm;
-	struct mm__garbage *nodes;
-
-	mm__vma_tree_release(&mm->vmas, &edit->nodes);
-	nodes = mm__vma_tree_take_retired(&mm->vmas);
-	mm__tree_unlock(mm, edit->thread);
-	return nodes;
-}
-
 void mm__edit_end_refilled(struct mm__edit *edit, struct mm__vma_budget *nodes)
 {
 	struct mm__thread *thread = edit->thread;
@@ -231,23 +255,6 @@ void mm__edit_end_refilled(struct mm__edit *edit, struct mm__vma_budget *nodes)
 	mm__vmas_free(edit->dead);
 }
 
-/* If there is no memory, a later edit tidies. */
-static void tidy_tree(struct mm__thread *thread, const struct mm__vma_edit *tree)
-{
-	struct mm__vma_needs needs = { .now = MM__TIDY_CHANGES };
-	struct mm__edit edit;
-	struct mm__garbage *nodes;
-
-	init_edit(&edit, thread, tree->tidy, tree->tidy + 1);
-	lock_prepared(thread->mm, &needs);
-	begin_with_lock(&edit);
-	if (!mm__vma_tree_reserve(&thread->mm->vmas, &edit.nodes, &needs))
-		mm__vma_tree_tidy(&edit.tree, tree->tidy, tree->divides, mmrange__now());
-	mm__vma_edit_end(&edit.tree);
-	nodes = unlock_tree(&edit);
-	mm__rcu_free(nodes);
-}
-
 void mm__divide_border(struct mm__thread *thread)
 {
 	struct mm__vma_edit tree = { .divides = true };
@@ -260,12 +267,6 @@ void mm__divide_border(struct mm__thread *thread)
 	mm__rcu_read_unlock();
 	if (tree.tidy)
 		tidy_tree(thread, &tree);
-}
-
-static void tidy_after(struct mm__edit *edit)
-{
-	if (edit->tree.tidy)
-		tidy_tree(edit->thread, &edit->tree);
 }
 
 struct mm__garbage *mm__edit_end_removed(struct mm__edit *edit)

@@ -128,23 +128,6 @@ void mm__frame_get(struct mm__frame *frame);
 bool mm__frame_drop(struct mm__frame *frame);
 
 /*
- * Checked build: stops the process if a thread may have one of these frames, which have no
- * references, in its TLB. The caller holds neither the attach lock nor a lock below it.
- */
-#ifdef MMRANGE_CHECKED
-void mm__check_unreachable(struct mm__frames *pool, struct mm__frame *const *frames,
-			   unsigned int n);
-#else
-static inline void mm__check_unreachable(struct mm__frames *pool, struct mm__frame *const *frames,
-					 unsigned int n)
-{
-	(void)pool;
-	(void)frames;
-	(void)n;
-}
-#endif
-
-/*
  * Whether the caller's reference is the only one. If so, it sees the accesses of earlier holders.
  */
 static inline bool mm__frame_exclusive(struct mm__frame *frame)

@@ -301,14 +301,12 @@ static struct border *border_at(struct mm *mm, uint64_t addr)
 }
 
 /*
- * Two threads change a border node in turn. The edit that finds that the border node is to be
- * divided cannot begin, because it needs wider bounds. Then it begins anew.
+ * Two threads change a border node in turn. The border node is to be divided when this thread
+ * changes it next.
  */
-TEST(mm_border, an_edit_that_begins_twice_divides_a_border_node_that_the_first_attempt_found)
+static struct border *strain_border(struct mm *mm)
 {
-	struct mm *mm = new_space();
 	struct border *border;
-	uint32_t before;
 
 	for (unsigned int i = 0; i < 40; i++)
 		map(mm, 2 * i, 1, RW);
@@ -318,9 +316,37 @@ TEST(mm_border, an_edit_that_begins_twice_divides_a_border_node_that_the_first_a
 		CHECK_EQ(mm_mprotect(mm, AT(24), PAGES(1), RW), 0);
 		thread_join(thread_start(protect_15, mm));
 	}
+	return border;
+}
+
+/* The edit cannot begin, because it needs wider bounds. Then it begins anew. */
+TEST(mm_border, an_edit_that_begins_twice_divides_a_border_node_that_the_first_attempt_found)
+{
+	struct mm *mm = new_space();
+	uint32_t before;
+
+	strain_border(mm);
 	before = mm__root(&mm->vmas)->count;
 	unmap(mm, 24, 1);
 	CHECK_EQ(mm__root(&mm->vmas)->count, before + 1);
 	CHECK(border_at(mm, AT(24)) != border_at(mm, AT(30)));
+	end_space(mm);
+}
+
+/* The edit cannot begin in place, because its range ends in the next border node. */
+TEST(mm_border, a_change_that_needs_the_lock_divides_a_border_node_that_it_found_in_place)
+{
+	struct mm *mm = new_space();
+	struct border *border = strain_border(mm);
+	uint32_t before = mm__root(&mm->vmas)->count;
+	unsigned int next = 32;
+
+	while (border_at(mm, AT(next)) == border)
+		next += 2;
+	CHECK(next > 34);
+	/* There is no mapping between the two. */
+	CHECK_EQ(mm_mprotect(mm, AT(next - 2), PAGES(3), RW), ENOMEM);
+	CHECK_EQ(mm__root(&mm->vmas)->count, before + 1);
+	CHECK(border_at(mm, AT(next - 2)) != border_at(mm, AT(30)));
 	end_space(mm);
 }

@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-/* As in kept.c, with few threads. */
+/* As in vma_memory.c, with few threads. */
 #define KEPT 2048u
 #define MANY 6000u
 /* The distance from all that map_many() maps. */
