@@ -4,9 +4,7 @@
 
 #include "space.h"
 
-/*
- * fault.c: mm_fault() for valid arguments
- */
+/* mm_fault() for valid arguments. */
 int mm__fault(struct mm__thread *thread, uint64_t addr, int access, struct mm_siginfo *info);
 
 /*

@@ -5,7 +5,7 @@
 #include "space.h"
 
 /*
- * mlock.c: makes the pages of locked VMAs in [start, end) present, as far as they are mapped.
+ * Makes the pages of locked VMAs in [start, end) present, as far as they are mapped.
  * Returns 0; ENOMEM for an error of the VMA; EAGAIN if there is no memory.
  */
 int mm__populate_locked(struct mm__thread *thread, uint64_t start, uint64_t end);

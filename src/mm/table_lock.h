@@ -17,7 +17,7 @@
  * unless the system has preempted its holder. Newcomers may pass waiters.
  *
  * TL-U2 may come after the next holder has unlocked the table or border node and freed it. So a
- * thread unlocks either in an RCU read section, which keeps the memory.
+ * thread unlocks it in an RCU read section, which keeps the memory.
  */
 #ifndef MM_TABLE_LOCK_H
 #define MM_TABLE_LOCK_H

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-
 /*
- * vma_node - the nodes of a vma_tree: their slots, how slots move between two nodes, and where the
- * memory of nodes comes from and goes to.
+ * vma_node - the nodes of a vma_tree: their slots, and how slots move between two nodes.
  *
  * A border node has a slot for each mapping. An interior node has a slot for each child, with the
  * key that divides it from the child before. The words that a reader compares are contiguous, and

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A border node of the VMA tree that changes in place: its sequence count, its slots, its lock, and
- * its replacement. The protocol stands here by itself. Its labels are those of vma_tree.c,
- * vma_border.c and vma.h:
+ * its replacement. The protocol stands here by itself. Its labels are those of vma_path.h,
+ * vma_border.h and vma.h:
  *
  *	reader                              writer, with the lock of the border node
  *	[TREE-R1]   child, acquire          [BORDER-L4] seq odd, relaxed

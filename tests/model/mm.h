@@ -5,7 +5,7 @@
  * others as little as they promise:
  *
  * - the tree of VMAs is two places, in each of which there is one or none, published as in
- *   vma_tree.c; edits are in place, or with WITH_LOCK, with the VMA tree lock;
+ *   vma_path.c; edits are in place, or with WITH_LOCK, with the VMA tree lock;
  * - no grace period ends while the harness runs; what is freed stays, or with AT_ONCE, goes at
  *   once;
  * - no thread waits for a range: one thread at most changes VMAs, all others do what needs no
