@@ -286,6 +286,11 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_lock(struct range_lock *lock, struct 
  * @return 0; EBUSY a conflicting range is held, or a starving waiter (FIFO: any waiter) waits for
  *         one: nothing is held; EINVAL as range_lock(): nothing is held
  *
+ * A reader of two biased leaves, or of several ranges in biased leaves, publishes its ranges, and
+ * then looks whether a writer was faster in any of the leaves. Until it has taken its ranges back,
+ * other calls find them held: then this call returns EBUSY, a call with a deadline that passes
+ * ETIMEDOUT, and range_lock_foreach() reports them.
+ *
  * Ordering:  as range_lock() if it returns 0, otherwise none.
  * Progress:  never waits for the holder of a range; may wait for short internal locks, and for a
  *            memory hook that another thread is in.
