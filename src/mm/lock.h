@@ -50,6 +50,8 @@ enum mm__order {
 /* order.c. For level and addr see struct held there; 0 for most locks. */
 void mm__order_take(enum mm__order order, unsigned int level, uint64_t addr);
 void mm__order_drop(enum mm__order order);
+/* The caller is about to take a lock of this kind, which is not recorded. */
+void mm__order_check(enum mm__order order);
 /* The caller is about to do something that may block: it reads a file, or waits for memory. */
 void mm__order_may_block(const char *what);
 /* Writes a message to stderr and ends the process. */
@@ -69,6 +71,11 @@ static inline void mm__order_take(enum mm__order order, unsigned int level, uint
 }
 
 static inline void mm__order_drop(enum mm__order order)
+{
+	(void)order;
+}
+
+static inline void mm__order_check(enum mm__order order)
 {
 	(void)order;
 }

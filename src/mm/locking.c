@@ -61,8 +61,7 @@ bool mm__knows_ranges(const struct mm *mm)
 void mm__range_acquire(struct mm *mm, struct range_hold *range, uint64_t start, uint64_t end,
 		       enum range_mode mode)
 {
-	mm__order_take(MM__ORDER_RANGE, 0, 0);
-	mm__order_drop(MM__ORDER_RANGE);
+	mm__order_check(MM__ORDER_RANGE);
 	if (mm->attr.locking != MM_LOCKING_RWLOCK)
 		must_succeed(range_lock(&mm->range_lock, range, start, end, mode));
 	else if (mode == RANGE_READ)
@@ -88,8 +87,7 @@ void mm__range_acquire_all(struct mm *mm, struct range_request *requests, unsign
 {
 	if (!n)
 		return;
-	mm__order_take(MM__ORDER_RANGE, 0, 0);
-	mm__order_drop(MM__ORDER_RANGE);
+	mm__order_check(MM__ORDER_RANGE);
 	must_succeed(range_lock_many(&mm->range_lock, requests, n));
 }
 

@@ -48,15 +48,26 @@ static bool may_follow(const struct held *old, const struct held *next)
 	return next->level < old->level || (next->level == old->level && next->addr > old->addr);
 }
 
+static void check_order(const struct held *next)
+{
+	for (unsigned int i = 0; i < nr_held; i++)
+		if (!may_follow(&held[i], next))
+			mmrange__stop("%s is taken while %s is held", names[next->order],
+				      names[held[i].order]);
+}
+
+void mm__order_check(enum mm__order order)
+{
+	const struct held next = { order, 0, 0 };
+
+	check_order(&next);
+}
+
 void mm__order_take(enum mm__order order, unsigned int level, uint64_t addr)
 {
 	struct held next = { order, level, addr };
 
-	for (unsigned int i = 0; i < nr_held; i++) {
-		if (may_follow(&held[i], &next))
-			continue;
-		mmrange__stop("%s is taken while %s is held", names[order], names[held[i].order]);
-	}
+	check_order(&next);
 	if (nr_held == MAX_HELD)
 		mm__breach("a thread holds too many locks");
 	held[nr_held++] = next;
