@@ -622,7 +622,7 @@ TEST(mm_tlb, threads_that_have_ended_are_not_interrupted)
  * Fenced threads
  */
 
-/* As in interrupt.c. */
+/* As in thread.c. */
 #define FENCED_ENTRIES 2000u
 
 static void pass(struct mm__thread *thread, unsigned int times)
