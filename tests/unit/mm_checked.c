@@ -181,7 +181,7 @@ TEST(mm_checked, locks_in_the_wrong_order_are_found)
 		    "the lock of a page table is taken while the lock of a page table is held");
 	check_stops(use_a_tlb_while_threads_are_interrupted,
 		    "the interrupt lock of a thread is taken while");
-	check_stops(interrupt_threads_downwards, "threads are stopped in another order");
+	check_stops(interrupt_threads_downwards, "threads are interrupted in another order");
 	check_stops(drop_what_is_not_held, "a lock is dropped that is not held");
 }
 
