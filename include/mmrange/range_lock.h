@@ -20,13 +20,13 @@
  *  - The unit of exclusion is a range. The full range is [0, UINT64_MAX), and behaves like one
  *    rwlock.
  *  - Every acquisition needs a struct range_hold that stays in place, untouched, until the unlock.
- *  - One thread may hold several ranges. To wait for one while holding another can deadlock, and an
- * order of addresses alone does not prevent it: the thread may wait for a starving waiter (below)
- *    whose range overlaps the held one. So use range_lock_many(), or range_trylock() for the second
- *    range, or lock one range that spans both. A thread that waits for a range that conflicts with
- *    its own never stops waiting. The checked build (below) finds both.
- * - The lock treats readers and writers alike. By default a newcomer may pass waiters, but only for
- *    a bounded time (see struct range_lock_attr).
+ *  - One thread may hold several ranges. To wait for one while holding another can deadlock. An
+ *    order of addresses alone does not prevent it, because the thread may wait for a starving
+ *    waiter (below) whose range overlaps the held one. So use range_lock_many(), or range_trylock()
+ *    for the second range, or lock one range that spans both. A thread that waits for a range that
+ *    conflicts with its own never stops waiting. The checked build (below) finds both.
+ *  - The lock treats readers and writers alike. By default a newcomer may pass waiters, but only
+ *    for a bounded time (see struct range_lock_attr).
  *
  * Where readers come again and again, they acquire ranges without a write to shared data: a part
  * of the lock (a leaf) becomes biased towards them. Every other operation in the leaf first revokes
