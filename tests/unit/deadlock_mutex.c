@@ -500,7 +500,7 @@ static void lock_again(void)
 
 static void recurse(void)
 {
-	struct party owner, holder;
+	static struct party owner, holder; /* in use when the function returns */
 
 	init_things();
 	party_start(&owner, locks[0], lock_again);
