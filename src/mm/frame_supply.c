@@ -79,6 +79,20 @@ static void empty_caches(struct mm__frames *pool)
 		empty_interrupted(thread);
 }
 
+/* Takes both locks, and gives the free frames of all threads to the depot. */
+static void collect_frames(struct mm__frames *pool)
+{
+	mm__attach_lock();
+	mm__frames_lock(pool);
+	empty_caches(pool);
+}
+
+static void end_collecting(struct mm__frames *pool)
+{
+	mm__frames_unlock(pool);
+	mm__attach_unlock();
+}
+
 void mm__thread_reclaim(struct mm__thread *thread)
 {
 	struct mm__frames *pool = thread->mm->frames;
@@ -87,11 +101,8 @@ void mm__thread_reclaim(struct mm__thread *thread)
 	/* Unmapped shared memory gives its frames back when its last VMA is freed through RCU. */
 	if (atomic_load_explicit(&pool->shared, memory_order_relaxed))
 		mm__rcu_barrier();
-	mm__attach_lock();
-	mm__frames_lock(pool);
-	empty_caches(pool);
-	mm__frames_unlock(pool);
-	mm__attach_unlock();
+	collect_frames(pool);
+	end_collecting(pool);
 }
 
 /* Takes a batch from the depot, with the free frames of all threads in it. False: there is none. */
@@ -100,12 +111,9 @@ static bool load_last(struct mm__thread *thread)
 	struct mm__frames *pool = thread->mm->frames;
 	bool loaded;
 
-	mm__attach_lock();
-	mm__frames_lock(pool);
-	empty_caches(pool);
+	collect_frames(pool);
 	loaded = load_batch(thread);
-	mm__frames_unlock(pool);
-	mm__attach_unlock();
+	end_collecting(pool);
 	return loaded;
 }
 
@@ -115,12 +123,9 @@ struct mm__frame *mm__pool_take_frame(struct mm__frames *pool)
 
 	if (frame)
 		return frame;
-	mm__attach_lock();
-	mm__frames_lock(pool);
-	empty_caches(pool);
+	collect_frames(pool);
 	frame = mm__frames_take_one(pool);
-	mm__frames_unlock(pool);
-	mm__attach_unlock();
+	end_collecting(pool);
 	return frame;
 }
 

@@ -60,20 +60,7 @@ int posix_memalign(void **memory, size_t alignment, size_t size);
 
 #include "table_mutex.h"
 
-/* Read sections cost nothing, because no grace period ends. */
-#define mm__rcu_read_lock   mm__rcu_read_lock_left_out
-#define mm__rcu_read_unlock mm__rcu_read_unlock_left_out
-#include "mm/rcu.h"
-#undef mm__rcu_read_lock
-#undef mm__rcu_read_unlock
-
-static inline void mm__rcu_read_lock(void)
-{
-}
-
-static inline void mm__rcu_read_unlock(void)
-{
-}
+#include "no_readers.h"
 
 #include "mm/vma_node.c"
 #include "mm/vma_spares.c"
