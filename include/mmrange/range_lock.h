@@ -489,6 +489,88 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_timedlock_many(struct range_lock *loc
 							  clockid_t clock,
 							  const struct timespec *deadline);
 
+/**
+ * What range_lock_async() and range_lock_many_async() call when a request ends.
+ *
+ * @param error 0: all its ranges are held; ECANCELED: range_cancel() ended the request, and nothing
+ *               is held
+ * @param arg    that of the request
+ */
+typedef void range_callback(int error, void *arg);
+
+/**
+ * Acquires [start, end), without making the thread wait: if the range is not free now, the call
+ * makes a request, and the lock calls a function when it has granted the request.
+ *
+ * Requests stand in the same queue as threads that wait, and the lock grants both in the same order
+ * and by the same rules (struct range_lock_attr). range_cancel() ends a request as it ends a wait.
+ *
+ *	static void granted(int error, void *arg)
+ *	{
+ *		struct job *job = arg;
+ *
+ *		job->error = error;
+ *		... put the job into the queue of its event loop, and write to that one's eventfd
+ *...
+ *	}
+ *
+ *	error = range_lock_async(&lock, &job->range, start, end, RANGE_WRITE, granted, job);
+ *	if (error != EINPROGRESS)
+ *		granted(error, job);
+ *
+ * @param range    caller's storage, not in use
+ * @param callback called once, if the result is EINPROGRESS; not otherwise. A thread calls it that
+ *                 has made way for the request, by releasing a range or by range_cancel(), for
+ *                 example; before its own call on the lock returns, and after that call has left
+ *                 all internal locks. The callback may come before range_lock_async() returns.
+ * @param arg      for the callback
+ * @return 0: the range is held; EINPROGRESS: the callback will come; EINVAL as range_lock(), or
+ *         callback is NULL: nothing is held
+ *
+ * The callback may call every function on every lock: release the range, acquire it again with the
+ * same storage, end other requests, or destroy the lock. It must return: it must not leave by
+ * longjmp() or an exception, end its thread, or call fork(). It runs with cancellation disabled. A
+ * thread calls its callbacks one after the other: what a callback makes way for comes after it has
+ * returned, so that a chain of grants does not use more stack than one; but before a callback waits
+ * for a range, the thread calls those that are due. A callback must not wait for anything else that
+ * needs the end of a request, because that may come from its own thread.
+ *
+ * Ordering:  acquire, as range_lock(), in the thread that calls the callback, or in this one if the
+ *            call returns 0.
+ * Progress:  never waits for the holder of a range; may wait for short internal locks. Bounded
+ *            bypass as for a thread that waits. If another callback runs that does not return, the
+ *            callbacks of its thread do not come.
+ * Safety:    any number of threads; not from signal handlers. A request does not wait for the
+ *            thread that made it: the checked build reports no deadlock if that thread itself holds
+ *            the range. A request that another thread's wait depends on is passed over in the
+ *            search for cycles.
+ * Lifetime:  *range is in use from the call until the callback comes with ECANCELED, or until
+ *            range_unlock(). A request is a range that waits: range_lock_destroy() refuses. The
+ *            child of fork() has no requests after range_lock_child(), and their callbacks do not
+ *            come.
+ * Cost:      a request needs no thread, and no memory but *range. As range_lock() and
+ *range_unlock() otherwise; with n waiters in a leaf, O(log n) to begin to wait and for each waiter
+ *that a release looks at.   Since: 0.2
+ */
+MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_async(struct range_lock *lock,
+						      struct range_hold *range, uint64_t start,
+						      uint64_t end, enum range_mode mode,
+						      range_callback *callback, void *arg);
+
+/**
+ * Acquires several ranges, all or none of them, without making the thread wait.
+ *
+ * @param requests as for range_lock_many(), and in place until the callback is called
+ * @return 0: all are held; EINPROGRESS: the callback will come, once; EINVAL as range_lock_many(),
+ *         callback is NULL, or n is more than UINT32_MAX: nothing is held
+ *
+ * Ensures:   as range_lock_many(). range_cancel() of any of the ranges ends the request.
+ * Otherwise as range_lock_async() and range_lock_many().   Since: 0.2
+ */
+MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_many_async(struct range_lock *lock,
+							   struct range_request *requests, size_t n,
+							   range_callback *callback, void *arg);
+
 /** Counters of a lock. */
 struct range_lock_stats {
 	uint64_t leaves; /* now: 1 + splits - merges */

@@ -5,16 +5,10 @@
 
 bool range__leaf_crossed(struct range__leaf *leaf, uint64_t point)
 {
-	struct range__hold *w = leaf->waiters;
-
 	/* A range that overlaps the empty [point, point) starts before point and ends after it. */
-	if (leaf->covers > 0 || leaf->nr_claims > 0 ||
-	    range__tree_overlap(leaf->held, point, point, false))
-		return true;
-	for (; w; w = range__leaf_next(leaf, w))
-		if (range__overlap(w, point, point))
-			return true;
-	return false;
+	return leaf->covers > 0 || leaf->nr_claims > 0 ||
+	       range__tree_overlap(leaf->held, point, point, false) ||
+	       range__waiters_earliest(leaf->waiters, KINDS_ALL, point, point, NULL);
 }
 
 static void set_bounds(struct range__leaf *leaf, uint64_t lo, uint64_t hi)
@@ -27,11 +21,11 @@ static void set_bounds(struct range__leaf *leaf, uint64_t lo, uint64_t hi)
 
 void range__leaf_split(struct range__leaf *leaf, uint64_t point, struct range__leaf *right)
 {
-	struct range__hold *w = leaf->waiters, *next;
+	struct range__hold *w = range__waiters_first(leaf->waiters), *next;
 
 	range__tree_split(&leaf->held, point, &right->held);
 	for (; w; w = next) {
-		next = range__leaf_next(leaf, w);
+		next = range__waiters_next(leaf->waiters, w);
 		if (w->start < point)
 			continue;
 		range__leaf_dequeue(leaf, w);

@@ -11,24 +11,23 @@
  * in ascending order. So if the caller finds the waiter by a range that is not the first of its
  * set, it begins again at the first one.
  */
+#include "async.h"
 #include "checked.h"
 #include "claim.h"
 #include "copy.h"
 #include "find.h"
 #include "platform/platform.h"
 #include "queue.h"
+#include "request.h"
 #include "span.h"
+#include "wait_tree.h"
 
 #include <errno.h>
 
 /* With the leaf locked: whether the range waits in it, and lies in it alone. */
 static bool waits_in_leaf(struct range__leaf *leaf, const struct range__hold *range)
 {
-	struct range__hold *w = leaf->waiters;
-
-	while (w && w != range)
-		w = range__leaf_next(leaf, w);
-	return w && !w->listed;
+	return range__waiters_have(leaf->waiters, range) && !(range->how & RANGE__LISTED);
 }
 
 /* With the leaf locked: whether the range waits, begins in it, and does not lie in it alone. */
@@ -62,36 +61,48 @@ static int cancel_set(struct range__set *set, struct range__leaf *leaf)
 static int cancel_wide(struct range__lock *lock, struct range__leaf *leaf,
 		       struct range__hold *range)
 {
-	struct range__hold *first = range__set_hold(range->set, 0);
+	struct range__set room, *set = range__request_set(range, &room);
+	struct range__hold *first = range__set_hold(set, 0);
 	uint64_t start = first->start;
 
 	if (range__leaf_has(leaf, start))
-		return cancel_set(range->set, leaf);
+		return cancel_set(set, leaf);
 	range__leaf_unlock(leaf, NULL);
 	leaf = range__find_and_lock(lock, start, NULL);
-	if (begins_in_leaf(leaf, first) && belongs_to(first->set, range) &&
-	    first == range__set_hold(first->set, 0))
-		return cancel_set(first->set, leaf);
+	if (begins_in_leaf(leaf, first)) {
+		set = range__request_set(first, &room);
+		if (belongs_to(set, range) && first == range__set_hold(set, 0))
+			return cancel_set(set, leaf);
+	}
 	range__leaf_unlock(leaf, NULL);
 	return ESRCH;
 }
 
-int range_cancel(struct range_lock *lock_, struct range_hold *range_)
+static int cancel(struct range__lock *lock, struct range__hold *range)
 {
-	struct range__lock *lock = range__lock(lock_);
-	struct range__hold *range = range__hold(range_);
+	struct range__set room;
 
-	range__copy_check(lock);
-	range__checked_lock(lock);
 	for (uint64_t key = 0; key < UINT64_MAX;) {
 		struct range__leaf *leaf = range__find_and_lock(lock, key, NULL);
 
 		if (waits_in_leaf(leaf, range))
-			return cancel_set(range->set, leaf);
+			return cancel_set(range__request_set(range, &room), leaf);
 		if (begins_in_leaf(leaf, range))
 			return cancel_wide(lock, leaf, range);
 		key = range__leaf_hi(leaf);
 		range__leaf_unlock(leaf, NULL);
 	}
 	return ESRCH;
+}
+
+int range_cancel(struct range_lock *lock_, struct range_hold *range)
+{
+	struct range__lock *lock = range__lock(lock_);
+	int error;
+
+	range__copy_check(lock);
+	range__checked_lock(lock);
+	error = cancel(lock, range__hold(range));
+	range__async_run();
+	return error;
 }

@@ -168,7 +168,7 @@ void range__checked_begin(struct range__lock *lock, struct range__hold *range)
 	chain = lock_chain(range);
 	if (load_link(find_link(chain, range)))
 		range__checked_stop("locking with a range that is in use", lock, range);
-	range->checked_lock = lock;
+	range->lock = lock;
 	range->checked_held = 0;
 	range->owner = mmrange__self();
 	atomic_fetch_add_explicit(&shards[shard_of(range)].nr_ranges, 1, memory_order_relaxed);
@@ -201,7 +201,7 @@ static link_t *find_held(link_t *chain, struct range__lock *lock, const struct r
 
 	if (!load_link(link))
 		range__checked_stop("use of a range that is not held", lock, range);
-	if (load_link(link)->checked_lock != lock)
+	if (load_link(link)->lock != lock)
 		range__checked_stop("use of a range that is held in another lock", lock, range);
 	if (!load_link(link)->checked_held)
 		range__checked_stop("use of a range that still waits", lock, range);
@@ -236,7 +236,7 @@ struct forgotten {
 
 static bool is_forgotten(const struct range__hold *range, const struct forgotten *forgotten)
 {
-	return range->checked_lock == forgotten->lock ||
+	return range->lock == forgotten->lock ||
 	       (forgotten->others && !mmrange__same_thread(range->owner, mmrange__self()));
 }
 

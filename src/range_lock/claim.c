@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "claim.h"
 #include "short_lock.h"
+#include "wait_tree.h"
 
 static void link_wide(struct range__leaf *leaf, struct range__hold *range)
 {
@@ -24,15 +25,17 @@ void range__wide_add(struct range__set *set)
 		struct range__hold *range = range__set_hold(set, i);
 
 		link_wide(range->leaf[0], range);
-		range->listed = true;
+		range->how |= RANGE__LISTED;
 	}
 }
 
 void range__wide_remove(struct range__set *set)
 {
 	for (size_t i = 0; i < set->n; i++) {
-		unlink_wide(range__set_hold(set, i));
-		range__set_hold(set, i)->listed = false;
+		struct range__hold *range = range__set_hold(set, i);
+
+		unlink_wide(range);
+		range->how &= (uint8_t)~RANGE__LISTED;
 	}
 }
 
@@ -87,7 +90,7 @@ void range__claim(struct range__set *set)
 		range__set_hold(set, i)->starving = 1;
 		add_to_counts(range__set_hold(set, i), 1);
 	}
-	set->claims = true;
+	range__set_hold(set, 0)->how |= RANGE__CLAIMS;
 }
 
 void range__unclaim(struct range__set *set)
@@ -98,7 +101,7 @@ void range__unclaim(struct range__set *set)
 	range__short_unlock(&set->lock->claims_mutex);
 	for (size_t i = 0; i < set->n; i++)
 		add_to_counts(range__set_hold(set, i), UINT32_MAX);
-	set->claims = false;
+	range__set_hold(set, 0)->how &= (uint8_t)~RANGE__CLAIMS;
 }
 
 static bool overlaps_leaf(const struct range__hold *range, struct range__leaf *leaf)

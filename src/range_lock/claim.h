@@ -36,7 +36,7 @@
 /* With a leaf locked: whether a waiter in its queue does not lie in that leaf alone. */
 static inline bool range__claim_needed(const struct range__hold *range)
 {
-	return range__is_wide(range) || range->set->n > 1;
+	return range__is_wide(range) || range__marked(range, RANGE__SEVERAL);
 }
 
 /* With all leaves of the set locked: puts it into the lists `wide`, and takes it out. */

@@ -9,6 +9,7 @@
 #include "deadlock_search.h"
 #include "mutex_owner.h"
 #include "queue.h"
+#include "request.h"
 #include "span.h"
 
 #include <errno.h>
@@ -61,8 +62,7 @@ bool range__deadlock_look(struct range__wait *wait)
 
 void range__deadlock_prepare(struct range__wait *wait, struct range__set *set, bool timed)
 {
-	for (size_t i = 0; i < set->n; i++)
-		range__set_hold(set, i)->checked_wait = timed ? NULL : wait;
+	set->wait = timed ? NULL : wait;
 	wait->lock = set->lock;
 	wait->set = set;
 	wait->mutex = NULL;
@@ -131,6 +131,9 @@ int range__deadlock_park(struct range__wait *wait, struct range__hold *range,
 						memory_order_acquire, memory_order_relaxed);
 	if (atomic_exchange_explicit(&wait->promoted, false, memory_order_relaxed) || wait->again)
 		wait->again = !range__deadlock_look(wait);
+	/* The look may have made requests due, which come first. */
+	if (range__due.first)
+		return 0;
 	if (!wait->again)
 		return mmrange__park(&range->state, RANGE_WAITING, limit->clock, NULL);
 	park_briefly(&range->state, RANGE_WAITING);

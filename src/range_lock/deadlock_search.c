@@ -132,30 +132,25 @@ static void reach_held(struct search *search, struct range__leaf *leaf, struct r
 	}
 }
 
-static struct range__hold *waiter_before(struct range__leaf *leaf, struct range__hold *w)
+/*
+ * The last starving waiter of the queue that came before w and overlaps the range; NULL: there is
+ * none.
+ */
+static struct range__hold *starving_before(struct range__leaf *leaf, const struct range__hold *w,
+					   const struct range__hold *range)
 {
-	return w == leaf->waiters ? NULL : w->prev;
-}
-
-static struct range__hold *last_before(struct range__leaf *leaf, struct range__hold *range)
-{
-	/*
-	 * relaxed: while another thread may change it, it is not this leaf, and does not become it
-	 */
-	if (atomic_load_explicit(&range->in, memory_order_relaxed) == leaf)
-		return waiter_before(leaf, range);
-	return leaf->waiters ? leaf->waiters->prev : NULL;
+	return range__waiters_latest(leaf->waiters, KINDS_STARVING, range->start, range->end, w);
 }
 
 /* Whether a waits for everything that b waits for. */
 static bool stands_for(const struct range__hold *a, const struct range__hold *b)
 {
-	return covers_range(a, b) && b->set->n == 1;
+	return covers_range(a, b) && !range__marked(b, RANGE__SEVERAL);
 }
 
 static void reach_waiter(struct search *search, struct range__hold *w, struct range__wait *from)
 {
-	struct range__wait *other = w->checked_wait;
+	struct range__wait *other = range__wait_of(w);
 
 	if (other->registered)
 		reach_wait(search, other, from, 0, NULL);
@@ -172,13 +167,13 @@ static void reach_waiter(struct search *search, struct range__hold *w, struct ra
 static bool reach_starving(struct search *search, struct range__leaf *leaf,
 			   struct range__wait *wait, struct range__hold *range)
 {
-	struct range__hold *w = leaf->nr_starving > 0 ? last_before(leaf, range) : NULL;
+	struct range__hold *w = range;
 
-	for (; w; w = waiter_before(leaf, w)) {
-		struct range__wait *other = w->checked_wait;
+	while (leaf->nr_starving > 0 && (w = starving_before(leaf, w, range))) {
+		struct range__wait *other = range__wait_of(w);
 
 		range__deadlock_steps++;
-		if (!w->starving || !other || !range__earlier(w, range))
+		if (!other)
 			continue;
 		if (range__conflict(w, range) && (other == search->start || !stands_for(range, w)))
 			reach_waiter(search, w, wait);
@@ -195,7 +190,7 @@ static void reach_claims(struct search *search, struct range__wait *wait, struct
 
 	range__short_lock(&lock->claims_mutex);
 	for (struct range__hold *w = lock->claims; w; w = w->next_claim)
-		if (w->checked_wait && range__earlier(w, range) && range__conflict(w, range))
+		if (range__wait_of(w) && range__earlier(w, range) && range__conflict(w, range))
 			reach_waiter(search, w, wait);
 	range__short_unlock(&lock->claims_mutex);
 }

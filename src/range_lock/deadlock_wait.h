@@ -68,6 +68,12 @@ static inline uint32_t range__thread_of(uint64_t thread)
 	return (uint32_t)(thread >> 32);
 }
 
+/* The wait of a waiter; NULL: it has a deadline, or no thread waits with it. */
+static inline struct range__wait *range__wait_of(const struct range__hold *waiter)
+{
+	return range__marked(waiter, RANGE__ASYNC) ? NULL : waiter->set->wait;
+}
+
 /* With all leaves locked: the thread that waits with it does not wait any longer. */
 static inline void range__deadlock_dequeued(struct range__wait *wait)
 {
@@ -89,10 +95,12 @@ static inline void range__deadlock_promoted(struct range__hold *range)
 {
 	uint64_t state = RANGE_WAITING;
 
-	if (!range || !range->checked_wait)
+	struct range__wait *wait = range ? range__wait_of(range) : NULL;
+
+	if (!wait)
 		return;
 	/* relaxed: what the waiter is to see it sees under the leaf's lock */
-	atomic_store_explicit(&range->checked_wait->promoted, true, memory_order_relaxed);
+	atomic_store_explicit(&wait->promoted, true, memory_order_relaxed);
 	/* release: pairs with the acquire in range__deadlock_park() */
 	if (atomic_compare_exchange_strong_explicit(&range->state, &state, RANGE_LOOKS,
 						    memory_order_release, memory_order_relaxed))

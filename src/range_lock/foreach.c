@@ -40,6 +40,7 @@
 #include "find.h"
 #include "platform/platform.h"
 #include "span.h"
+#include "wait_tree.h"
 
 enum { BATCH = 64 };
 
@@ -133,11 +134,10 @@ static void offer_waiter(struct walk *walk, struct range__hold *w)
 /* With the leaf locked. The walk shows a waiter that does not lie in one leaf where it begins. */
 static void offer_waiting(struct walk *walk, struct range__leaf *leaf)
 {
-	struct range__hold *w = leaf->waiters;
+	struct range__hold *w = range__waiters_first(leaf->waiters);
 
-	/* The queue is in the order of arrival. */
-	for (; w && w->arrival <= walk->begun; w = range__leaf_next(leaf, w))
-		if (!w->listed)
+	for (; w; w = range__waiters_next(leaf->waiters, w))
+		if (!(w->how & RANGE__LISTED))
 			offer_waiter(walk, w);
 	for (w = leaf->wide; w; w = w->next_wide)
 		offer_waiter(walk, w);

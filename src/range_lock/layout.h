@@ -28,7 +28,7 @@ struct range__leaf {
 	/* The fast paths need only the 64 bytes up to here. */
 	_Alignas(8) _Atomic(uint64_t) generation;
 	struct range__node *held;
-	struct range__hold *waiters;
+	struct range__hold *waiters; /* the root of a tree: wait_tree.h */
 	struct range__hold *wide;
 	union {
 		uint64_t fair_at;
@@ -78,44 +78,67 @@ struct range__node {
 	uint8_t which;  /* 0 or 1: which node of its range this is */
 };
 
+/* The place of a waiter in the tree of its leaf: see wait_tree.h. */
+struct range__place {
+	struct range__hold *left;
+	struct range__hold *right;
+	uint64_t max_end;
+	uint64_t min_arrival;
+	uint64_t max_arrival;
+	uint8_t height;
+	uint8_t kind;
+	uint16_t kinds;
+	uint32_t several; /* not the tree's. RANGE__FIRST: how many ranges the acquisition has */
+};
+
 struct __attribute__((may_alias)) range__hold {
 	uint64_t start;
 	uint64_t end;
 	enum range_mode mode;
-	uint8_t how; /* RANGE__WIDE, RANGE__SLOT, RANGE__TREE */
+	uint8_t how; /* RANGE__WIDE and so on */
 	uint8_t starving;
-	uint8_t promoted;
+	uint8_t marks; /* RANGE__SEVERAL and so on; they stay while it waits */
 	uint8_t checked_held;
 	uint64_t owner; /* the thread; the upper half is its number in the system */
 	union {
 		_Alignas(8) _Atomic(uint64_t) state; /* while it waits */
 		struct range__slot *slot;            /* while it is held through a slot */
 	};
-	/*
-	 * Its first leaf and its last, and the words that they had. If both are one leaf, only the
-	 * first entry is used.
-	 */
-	struct range__leaf *leaf[2];
-	uint64_t saved_word[2];
+	struct range__leaf *leaf[2]; /* its first leaf and its last */
 	union {
-		struct range__node node[2]; /* while it is held */
-		struct {                    /* while it waits */
+		struct { /* while it is held */
+			/*
+			 * The words that the two leaves had. If both are one leaf, only the first
+			 * entry is used, as in leaf.
+			 */
+			uint64_t saved_word[2];
+			struct range__node node[2];
+		};
+		struct { /* while it waits */
 			uint64_t arrival;
-			struct range__set *set;
+			struct range__place place;
 			_Atomic(struct range__leaf *) in; /* whose queue it is in, or NULL */
-			struct range__hold *next;
-			struct range__hold *prev;
 			struct range__hold *next_wide;
 			struct range__hold **wide_link;
 			struct range__hold *next_claim;
 			struct range__hold **claim_link;
-			struct range__wait *checked_wait; /* NULL: it waits with a deadline */
-			bool listed; /* in its first leaf's list of wide waiters */
+			struct range__hold *next_due; /* RANGE__ASYNC: see async.h */
+			union {
+				struct range__set *set;               /* a thread waits */
+				const struct range_request *requests; /* RANGE__FIRST */
+				struct range__hold *first;            /* RANGE__OTHER */
+				void (*callback)(int error,
+						 void *arg); /* the rest of RANGE__ASYNC */
+			};
+			union {
+				struct range__hold *upgrades; /* RANGE__UPGRADE */
+				void *arg;                    /* not RANGE__OTHER */
+				void (*callback_of_set)(int error, void *arg); /* RANGE__OTHER */
+			};
 		};
 	};
-	/* Only the checked build uses checked_..; the layout is the same in both builds. */
-	_Atomic(struct range__hold *) checked_next;
-	struct range__lock *checked_lock;
+	_Atomic(struct range__hold *) checked_next; /* the checked build's own */
+	struct range__lock *lock;                   /* in the checked build, or RANGE__ASYNC */
 };
 
 _Static_assert(sizeof(struct range__lock) <= sizeof(struct range_lock) &&
@@ -131,11 +154,29 @@ _Static_assert(offsetof(struct range__hold, start) == offsetof(struct range_hold
 _Static_assert(_Alignof(struct range__lock) <= 8 && _Alignof(struct range__hold) <= 8,
 	       "as the public ones");
 
+/* How a range is held, or waits. */
 enum {
 	RANGE__WIDE = 1, /* it overlaps several leaves; also while it waits */
 	RANGE__SLOT = 2, /* it is held through a slot */
 	RANGE__TREE = 4, /* it is not in the word of its only leaf: a hint for the release */
+	/* With all leaves locked, while it waits: */
+	RANGE__LISTED = 8,  /* it is in its first leaf's list of wide waiters */
+	RANGE__CLAIMS = 16, /* of the first range: the acquisition has made a claim */
 };
+
+/* Marks of a waiter. */
+enum {
+	RANGE__SEVERAL = 1, /* the acquisition has several ranges */
+	RANGE__ASYNC = 2,   /* no thread waits with it: see async.h */
+	RANGE__FIRST = 4,   /* RANGE__ASYNC: the first of several ranges */
+	RANGE__OTHER = 8,   /* RANGE__ASYNC: another one of several ranges */
+	RANGE__UPGRADE = 16 /* it stands for a held range that is to become a writer's */
+};
+
+static inline bool range__marked(const struct range__hold *range, unsigned int marks)
+{
+	return range->marks & marks;
+}
 
 static inline bool range__is_wide(const struct range__hold *range)
 {

@@ -102,7 +102,14 @@
  * checked build: the waiter waits as in WAITING, but has to search for a cycle before it parks
  * again, and makes the state WAITING by a compare-and-swap, see deadlock.c.
  */
-enum { RANGE_WAITING, RANGE_WOKEN, RANGE_CANCELED, RANGE_DEADLOCKED, RANGE_LOOKS };
+enum {
+	RANGE_WAITING,
+	RANGE_WOKEN,
+	RANGE_PROMOTED, /* woken to make a claim: see claim.h */
+	RANGE_CANCELED,
+	RANGE_DEADLOCKED,
+	RANGE_LOOKS
+};
 
 _Static_assert(_Alignof(struct range__hold) % 8 == 0, "the low bits of the address are tags");
 _Static_assert(sizeof(struct range__leaf) <= 128, "two lines, of which the fast path uses one");
@@ -243,16 +250,6 @@ struct range__node *range__leaf_node(struct range__leaf *leaf, struct range__hol
  */
 void range__leaf_hold_and_unlock(struct range__leaf *leaf, struct range__hold *range);
 
-/*
- * Whether a came before b. A newcomer has UINT64_MAX as its arrival. Clocks may tell two threads
- * the same time. Then all ranges of one acquisition come before all of the other, because otherwise
- * two acquisitions of several ranges could wait for each other.
- */
-static inline bool range__earlier(const struct range__hold *a, const struct range__hold *b)
-{
-	return a->arrival < b->arrival || (a->arrival == b->arrival && a->set < b->set);
-}
-
 static inline bool range__conflict(const struct range__hold *a, const struct range__hold *b)
 {
 	return (a->mode == RANGE_WRITE || b->mode == RANGE_WRITE) &&
@@ -261,12 +258,5 @@ static inline bool range__conflict(const struct range__hold *a, const struct ran
 
 /* The same for held ranges alone, other than the range itself. */
 bool range__leaf_holds_conflict(struct range__leaf *leaf, const struct range__hold *range);
-
-/* With the leaf locked: the waiter after w; NULL after the last. */
-static inline struct range__hold *range__leaf_next(const struct range__leaf *leaf,
-						   const struct range__hold *w)
-{
-	return w->next == leaf->waiters ? NULL : w->next;
-}
 
 #endif

@@ -12,6 +12,9 @@ struct range__limit {
 	bool try;
 	clockid_t clock;
 	const struct timespec *deadline; /* NULL: none */
+	/* Not NULL: no thread waits; see async.h. */
+	void (*callback)(int error, void *arg);
+	void *arg;
 };
 
 static inline bool range__limit_valid(const struct range__limit *limit)

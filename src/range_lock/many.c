@@ -3,6 +3,7 @@
  * Several ranges as one acquisition of all their leaves, see wait.c. Readers in biased leaves use
  * slots, see reader.c.
  */
+#include "async.h"
 #include "checked.h"
 #include "copy.h"
 #include "reader.h"
@@ -84,13 +85,19 @@ static int acquire_set(struct range__lock *lock, struct range_request *requests,
 	sort(requests, n);
 	if (!range__limit_valid(limit) || !requests_valid(requests, n))
 		return EINVAL;
+	/* A request of one range keeps the callback elsewhere than one of several. */
+	if (limit->callback && n == 1) {
+		set.one = range__hold(requests[0].range);
+		set.requests = NULL;
+	}
 	for (size_t i = 0; i < n; i++)
 		begin_request(lock, &requests[i]);
 	/* The slow path claims the lock for this copy of the library, or stops. */
 	if (!range__copy_owns(lock) || !range__reader_enter_all(&set))
 		error = range__acquire_slow(&set, limit);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; error != EINPROGRESS && i < n; i++)
 		range__checked_end(range__hold(requests[i].range), error);
+	range__async_run();
 	return error;
 }
 
@@ -116,5 +123,20 @@ int range_timedlock_many(struct range_lock *lock_, struct range_request *request
 	struct range__lock *lock = range__lock(lock_);
 	const struct range__limit limit = { .clock = clock, .deadline = deadline };
 
+	return acquire_set(lock, requests, n, &limit);
+}
+
+int range_lock_many_async(struct range_lock *lock_, struct range_request *requests, size_t n,
+			  range_callback *callback, void *arg)
+{
+	struct range__lock *lock = range__lock(lock_);
+	const struct range__limit limit = {
+		.clock = CLOCK_MONOTONIC,
+		.callback = callback,
+		.arg = arg,
+	};
+
+	if (!callback || n > UINT32_MAX)
+		return EINVAL;
 	return acquire_set(lock, requests, n, &limit);
 }

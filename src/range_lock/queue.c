@@ -2,6 +2,7 @@
 #include "queue.h"
 #include "claim.h"
 #include "platform/platform.h"
+#include "request.h"
 #include "span.h"
 #include "waiters.h"
 #include "wake.h"
@@ -36,9 +37,9 @@ struct range__obstacle range__find_obstacle(struct range__set *set)
 
 void range__queue_leave_lists(struct range__set *set)
 {
-	if (set->claims)
+	if (range__set_claims(set))
 		range__unclaim(set);
-	if (range__set_hold(set, 0)->listed)
+	if (range__set_hold(set, 0)->how & RANGE__LISTED)
 		range__wide_remove(set);
 }
 
@@ -53,7 +54,7 @@ void range__queue_leave(struct range__set *set, struct range__wakes *wakes)
 
 void range__queue_give_up(struct range__set *set, struct range__wakes *wakes)
 {
-	bool claimed = set->claims;
+	bool claimed = range__set_claims(set);
 
 	range__queue_leave_lists(set);
 	range__queue_leave(set, wakes);
@@ -68,6 +69,7 @@ void range__expel_and_unlock(struct range__set *set, uint64_t why)
 {
 	struct range__wakes wakes;
 	_Atomic(uint64_t) *state = &set->queued->state;
+	bool is_request = range__marked(set->queued, RANGE__ASYNC);
 	struct range__walk walk = range__walk_first(set);
 	struct range__leaf *leaf = walk.leaf;
 
@@ -77,15 +79,23 @@ void range__expel_and_unlock(struct range__set *set, uint64_t why)
 		range__leaf_unlock(leaf, NULL);
 		leaf = walk.leaf;
 	}
-	/* release: [LEAF-C] */
-	atomic_store_explicit(state, why, memory_order_release);
+	/* relaxed: threads change it with all leaves locked */
+	if (is_request && atomic_load_explicit(state, memory_order_relaxed) == RANGE_WAITING) {
+		/* relaxed: [ASYNC-2] */
+		atomic_store_explicit(state, why, memory_order_relaxed);
+		range__request_due(set->queued);
+	} else {
+		/* release: [LEAF-C], [ASYNC-C] */
+		atomic_store_explicit(state, why, memory_order_release);
+	}
 	/*
 	 * The last access to the lock, which may be destroyed as soon as the waiter's call has
-	 * returned.
+	 * returned, or its callback was called.
 	 */
 	range__leaf_unlock(leaf, &wakes);
 	/* [LEAF-R5] The address alone. */
-	mmrange__unpark(state, false);
+	if (!is_request)
+		mmrange__unpark(state, false);
 }
 
 void range__queue_at(struct range__set *set, struct range__obstacle obstacle)
@@ -103,8 +113,8 @@ void range__queue_at(struct range__set *set, struct range__obstacle obstacle)
  */
 static uint64_t arrival_in(struct range__lock *lock, struct range__leaf *leaf, uint64_t now)
 {
-	if (leaf->waiters && leaf->waiters->prev->arrival >= now)
-		now = leaf->waiters->prev->arrival + 1;
+	if (leaf->waiters && range__waiters_last_arrival(leaf->waiters) >= now)
+		now = range__waiters_last_arrival(leaf->waiters) + 1;
 	return leaf->nr_claims > 0 ? range__claims_arrival(lock, leaf, now) : now;
 }
 
@@ -122,9 +132,8 @@ void range__queue_arrive(struct range__set *set, struct range__obstacle obstacle
 		range->arrival = now;
 		range->set = set;
 		atomic_store_explicit(&range->in, NULL, memory_order_relaxed);
-		range->listed = false;
 		range->starving = fifo;
-		range->promoted = 0;
+		range->marks = set->n > 1 ? RANGE__SEVERAL : 0;
 	}
 	if (wide)
 		range__wide_add(set);

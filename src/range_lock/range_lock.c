@@ -5,6 +5,7 @@
  * stack.
  */
 #include "adapt.h"
+#include "async.h"
 #include "checked.h"
 #include "copy.h"
 #include "fast_path.h"
@@ -18,8 +19,10 @@ static int acquire_slow(struct range__lock *lock, struct range__hold *range,
 			const struct range__limit *limit)
 {
 	struct range__set set = range__set_of(lock, range);
+	int error = range__acquire_slow(&set, limit);
 
-	return range__acquire_slow(&set, limit);
+	range__async_run();
+	return error;
 }
 
 /* Any arguments, any leaves. */
@@ -40,7 +43,8 @@ __attribute__((noinline)) static int acquire(struct range__lock *lock, struct ra
 	/* The slow path claims the lock for this copy of the library, or stops. */
 	if (!range__copy_owns(lock) || !range__acquire_fast(lock, range))
 		error = acquire_slow(lock, range, limit);
-	range__checked_end(range, error);
+	if (error != EINPROGRESS)
+		range__checked_end(range, error);
 	return error;
 }
 
@@ -132,6 +136,20 @@ int range_timedlock(struct range_lock *lock, struct range_hold *range, uint64_t 
 	if (!range__limit_valid(&limit))
 		return EINVAL;
 	return acquire(range__lock(lock), range__hold(range), start, end, mode, &limit);
+}
+
+int range_lock_async(struct range_lock *lock, struct range_hold *range, uint64_t start,
+		     uint64_t end, enum range_mode mode, range_callback *callback, void *arg)
+{
+	const struct range__limit limit = {
+		.clock = CLOCK_MONOTONIC,
+		.callback = callback,
+		.arg = arg,
+	};
+
+	if (!callback)
+		return EINVAL;
+	return acquire_plain(range__lock(lock), range__hold(range), start, end, mode, &limit);
 }
 
 __attribute__((noinline)) static void claim_and_unlock(struct range_lock *lock,

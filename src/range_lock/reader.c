@@ -5,6 +5,7 @@
  * all leaves of its range, where it may have been adopted.
  */
 #include "reader.h"
+#include "async.h"
 #include "index.h"
 #include "span.h"
 #include "waiters.h"
@@ -160,6 +161,15 @@ __attribute__((noinline)) static void leave_slowly(struct range__lock *lock,
 		range__slot_free(slot, next);
 }
 
+/* The range's slot is LEAVING, and the state next frees it. */
+static void leave_slot(struct range__lock *lock, struct range__hold *range, uint64_t next)
+{
+	if (is_undisturbed(range))
+		range__slot_free(range->slot, next);
+	else
+		leave_slowly(lock, range, next);
+}
+
 void range__reader_leave_wide(struct range__lock *lock, struct range__hold *range)
 {
 	range__reader_left(lock, range, range__slot_leave(range->slot));
@@ -167,10 +177,8 @@ void range__reader_leave_wide(struct range__lock *lock, struct range__hold *rang
 
 void range__reader_left(struct range__lock *lock, struct range__hold *range, uint64_t next)
 {
-	if (is_undisturbed(range))
-		range__slot_free(range->slot, next);
-	else
-		leave_slowly(lock, range, next);
+	leave_slot(lock, range, next);
+	range__async_run();
 }
 
 /* Finds the leaf of a range. Whether the range may be published in that leaf alone. */
@@ -208,8 +216,10 @@ bool range__reader_enter_all(struct range__set *set)
 	if (seen == set->n)
 		return true;
 	for (size_t i = 0; i < published; i++) {
-		range__reader_leave(set->lock, range__set_hold(set, i));
-		range__set_hold(set, i)->how = 0;
+		struct range__hold *range = range__set_hold(set, i);
+
+		leave_slot(set->lock, range, range__slot_leave(range->slot));
+		range->how = 0;
 	}
 	return false;
 }

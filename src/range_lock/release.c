@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "release.h"
+#include "async.h"
 #include "find.h"
 #include "wake.h"
 
@@ -37,7 +38,7 @@ void range__release_slow(struct range__lock *lock, struct range__hold *range, ui
 
 	if (!range__is_wide(range) && range__leaf_lock_tree(hint, range)) {
 		erase_and_unlock(lock, hint, range);
-		return;
+		key = end;
 	}
 	while (key < end) {
 		struct range__leaf *leaf = range__find_and_lock(lock, key, hint);
@@ -46,4 +47,5 @@ void range__release_slow(struct range__lock *lock, struct range__hold *range, ui
 		hint = range__leaf_right(leaf);
 		erase_and_unlock(lock, leaf, range);
 	}
+	range__async_run();
 }

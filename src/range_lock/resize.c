@@ -5,6 +5,7 @@
  * that become free, as a release does.
  */
 #include "adapt.h"
+#include "async.h"
 #include "checked.h"
 #include "copy.h"
 #include "slots.h"
@@ -104,6 +105,7 @@ void range_downgrade(struct range_lock *lock_, struct range_hold *range_)
 	change_mode(&locked, range, RANGE_READ);
 	wake_part(&locked, range->start, range->end);
 	unlock_leaves(&locked, range);
+	range__async_run();
 }
 
 static bool may_upgrade(struct locked *locked, const struct range__hold *range)
@@ -158,6 +160,7 @@ int range_shrink(struct range_lock *lock_, struct range_hold *range_, uint64_t s
 	wake_part(&locked, old_start, start);
 	wake_part(&locked, end, old_end);
 	unlock_leaves(&locked, range);
+	range__async_run();
 	return 0;
 }
 

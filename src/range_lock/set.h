@@ -13,10 +13,9 @@ struct range__set {
 	struct range__hold *one; /* NULL: the set has requests */
 	const struct range_request *requests;
 	size_t n;
-	struct range__leaf *hint; /* where the first range may begin; NULL: unknown */
-	/* While it waits, under the locks of all its leaves: */
-	struct range__hold *queued; /* the range that stands in a queue */
-	bool claims;
+	struct range__leaf *hint;   /* where the first range may begin; NULL: unknown */
+	struct range__hold *queued; /* while it waits: the range that stands in a queue */
+	struct range__wait *wait;   /* while a thread waits with it: see deadlock.h */
 };
 
 /* The set of one range. */
@@ -28,6 +27,12 @@ static inline struct range__set range__set_of(struct range__lock *lock, struct r
 static inline struct range__hold *range__set_hold(const struct range__set *set, size_t i)
 {
 	return set->one ? set->one : range__hold(set->requests[i].range);
+}
+
+/* With all leaves locked, or the first one: whether the waiting set has made a claim. */
+static inline bool range__set_claims(const struct range__set *set)
+{
+	return range__set_hold(set, 0)->how & RANGE__CLAIMS;
 }
 
 /* A walk through the leaves that a set overlaps, in order, each once. The leaves are locked. */

@@ -8,18 +8,18 @@
  */
 #include "wait.h"
 #include "adapt.h"
+#include "async.h"
 #include "checked.h"
-#include "claim.h"
 #include "copy.h"
 #include "deadlock.h"
 #include "fast_path.h"
 #include "grant.h"
+#include "look.h"
 #include "platform/platform.h"
 #include "queue.h"
 #include "span.h"
 #include "spin.h"
-#include "waiters.h"
-#include "wake.h"
+#include "wait_tree.h"
 
 #include <errno.h>
 
@@ -38,85 +38,35 @@ static int sleep_until_woken(struct range__wait *self, struct range__hold *range
 	unsigned int spins = 0;
 	int error = 0;
 
-	while (is_asleep(range) && !error)
-		if (!mmrange__spin(&spins))
-			error = range__deadlock_park(self, range, limit);
+	while (is_asleep(range) && !error) {
+		if (mmrange__spin(&spins))
+			continue;
+		range__async_run_before_parking();
+		error = range__deadlock_park(self, range, limit);
+	}
 	return error;
-}
-
-/* The error of a waiter that another thread has taken out of its queue; 0: none has. */
-static int why_expelled(const struct range__hold *range)
-{
-	/* acquire: [LEAF-C] */
-	switch (atomic_load_explicit(&range->state, memory_order_acquire)) {
-	case RANGE_CANCELED:
-		return ECANCELED;
-	case RANGE_DEADLOCKED:
-		return EDEADLK;
-	default:
-		return 0;
-	}
-}
-
-/* With all leaves locked: a woken waiter is blocked again, as another acquisition was faster. */
-static void wait_again(struct range__set *set, struct range__obstacle obstacle,
-		       struct range__wait *self, struct range__wakes *wakes)
-{
-	struct range__hold *queued = set->queued;
-	bool claim = queued->promoted && !set->claims;
-
-	if (obstacle.range == queued && obstacle.leaf == queued->in && !claim) {
-		range__leaf_wait_again(queued->in, queued);
-		range__wake(set->lock, queued->in, queued->start, queued->end, wakes);
-		return;
-	}
-	range__queue_leave(set, wakes);
-	if (claim) {
-		queued->promoted = 0;
-		range__claim(set);
-		range__deadlock_claimed(self);
-	}
-	range__queue_at(set, obstacle);
 }
 
 /* Returns when the acquisition holds, has given up, or was expelled. */
 static int wait_until_granted(struct range__set *set, const struct range__limit *limit,
 			      struct range__wait *self)
 {
-	for (;;) {
-		struct range__wakes wakes;
-		struct range__obstacle obstacle;
-		struct range__hold *queued = set->queued;
-		int error = sleep_until_woken(self, queued, limit);
-		int out = why_expelled(queued);
+	int error;
 
-		wakes.n = 0;
-		if (out)
-			return out;
-		range__span_lock(set, RANGE__KEEP_BIAS);
-		/* Again, now that no thread can expel it any more. */
-		out = why_expelled(queued);
-		if (out) {
-			range__span_unlock(set, NULL);
-			return out;
-		}
-		obstacle = range__find_obstacle(set);
-		if (!obstacle.range || error)
-			range__deadlock_dequeued(self);
-		if (!obstacle.range) {
-			range__queue_leave_lists(set);
-			range__leaf_dequeue(queued->in, queued);
-			range__grant_and_unlock(set);
-			return 0;
-		}
-		if (error) {
-			range__queue_give_up(set, &wakes);
-			range__span_unlock(set, &wakes);
-			return error;
-		}
-		wait_again(set, obstacle, self, &wakes);
-		range__span_unlock(set, &wakes);
-	}
+	do
+		error = range__look_again(set, self, sleep_until_woken(self, set->queued, limit));
+	while (error == EINPROGRESS);
+	return error;
+}
+
+/* With all leaves locked: a newcomer enters a queue and unlocks the leaves. No thread waits. */
+static int queue_request(struct range__set *set, struct range__obstacle obstacle,
+			 const struct range__limit *limit)
+{
+	range__queue_arrive(set, obstacle);
+	range__request_begin(set, limit);
+	range__span_unlock(set, NULL);
+	return EINPROGRESS;
 }
 
 /* With all leaves locked: a newcomer enters a queue, unlocks the leaves and waits. */
@@ -139,7 +89,7 @@ static int queue_and_wait(struct range__set *set, struct range__obstacle obstacl
 static void make_newcomer(struct range__set *set)
 {
 	for (size_t i = 0; i < set->n; i++)
-		range__set_hold(set, i)->arrival = UINT64_MAX;
+		range__make_newcomer(range__set_hold(set, i));
 }
 
 /* With all leaves locked, which a reader found locked but biased: a slot is still better. */
@@ -174,23 +124,6 @@ static bool has_waiters(struct range__set *set)
 	return walk.leaf != NULL;
 }
 
-/*
- * Notes the first range of the acquisition in each leaf. A split between two ranges that a thread
- * acquires together would keep no threads apart.
- */
-static void note_acquired(struct range__set *set)
-{
-	struct range__leaf *noted = NULL;
-
-	for (size_t i = 0; i < set->n; i++) {
-		struct range__hold *range = range__set_hold(set, i);
-
-		if (range->leaf[1] != noted)
-			range__adapt_note(set->lock, range, RANGE__MEMORY);
-		noted = range->leaf[1];
-	}
-}
-
 int range__acquire_slow(struct range__set *set, const struct range__limit *limit)
 {
 	struct range__obstacle obstacle;
@@ -198,8 +131,8 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 
 	range__copy_check(set->lock);
 	range__adapt_merge_too_fine(set->lock);
-	if (!limit->try && set->one && set->lock->fairness == RANGE_FAIRNESS_BARGING &&
-	    range__spin(set->lock, set->one))
+	if (!limit->try && !limit->callback && set->one &&
+	    set->lock->fairness == RANGE_FAIRNESS_BARGING && range__spin(set->lock, set->one))
 		return 0;
 	make_newcomer(set);
 	range__span_lock(set, RANGE__KEEP_BIAS);
@@ -221,6 +154,8 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 	} else if (limit->try) {
 		range__span_unlock(set, NULL);
 		return EBUSY;
+	} else if (limit->callback) {
+		return queue_request(set, obstacle, limit);
 	} else if (range__checked_deadlock(set)) {
 		range__span_unlock(set, NULL);
 		return EDEADLK;
@@ -228,6 +163,6 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 		error = queue_and_wait(set, obstacle, limit);
 	}
 	if (!error)
-		note_acquired(set);
+		range__note_acquired(set, RANGE__MEMORY);
 	return error;
 }

@@ -10,6 +10,8 @@
 
 /*
  * 0, EBUSY, ETIMEDOUT, ECANCELED; in the checked build EDEADLK. The fields of its ranges are set.
+ * EINPROGRESS, with a callback: the set and its ranges are not the caller's any more, and may be
+ * gone.
  */
 int range__acquire_slow(struct range__set *set, const struct range__limit *limit);
 

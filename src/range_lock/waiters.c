@@ -28,36 +28,71 @@
 #include "waiters.h"
 #include "claim.h"
 #include "platform/platform.h"
+#include "request.h"
+
+enum {
+	/*
+	 * So many waiters a thread looks at, at most, to find one that may become starving: a
+	 * thousand could be behind one that is starving already.
+	 */
+	PROMOTION_LOOKS = 16
+};
+
+static uint64_t state_of(const struct range__hold *range)
+{
+	/* relaxed: under the leaf's lock */
+	return atomic_load_explicit(&range->state, memory_order_relaxed);
+}
 
 static bool is_woken(const struct range__hold *range)
 {
-	/* relaxed: under the leaf's lock */
-	return atomic_load_explicit(&range->state, memory_order_relaxed) == RANGE_WOKEN;
+	return state_of(range) == RANGE_WOKEN || state_of(range) == RANGE_PROMOTED;
+}
+
+/* A request is woken by a thread that goes on to look at it, so no waiter has to wait for that. */
+static bool may_be_promoted(const struct range__hold *range)
+{
+	return !range->starving && state_of(range) != RANGE_PROMOTED &&
+	       !(is_woken(range) && range__marked(range, RANGE__ASYNC));
+}
+
+/* What the tree is to know of a waiter. */
+static unsigned int kind_of(const struct range__hold *range)
+{
+	unsigned int kind = range->mode == RANGE_WRITE ? WAITER_WRITES : 0;
+
+	if (range->starving)
+		kind |= WAITER_STARVING;
+	if (is_woken(range))
+		kind |= may_be_promoted(range) ? WAITER_WOKEN : WAITER_WOKEN | WAITER_ASIDE;
+	return kind;
+}
+
+static void change_kind(struct range__leaf *leaf, struct range__hold *range, unsigned int kind)
+{
+	range__waiters_erase(&leaf->waiters, range);
+	range__waiters_insert(&leaf->waiters, range, kind);
+}
+
+/* Of these kinds, those that conflict with the range's mode. */
+static unsigned int conflicting(unsigned int kinds, const struct range__hold *range)
+{
+	return range->mode == RANGE_WRITE ? kinds : kinds & KINDS_WRITING;
 }
 
 /* Whether a starving waiter that came before range conflicts with it. */
 static bool behind_starving(const struct range__leaf *leaf, const struct range__hold *range)
 {
-	struct range__hold *w = leaf->nr_starving > 0 ? leaf->waiters : NULL;
-
-	for (; w && range__earlier(w, range); w = range__leaf_next(leaf, w))
-		if (w->starving && range__conflict(w, range))
-			return true;
-	return false;
+	return leaf->nr_starving > 0 &&
+	       range__waiters_earliest(leaf->waiters, conflicting(KINDS_STARVING, range),
+				       range->start, range->end, range);
 }
 
 static bool behind_woken(const struct range__leaf *leaf, const struct range__hold *range)
 {
-	unsigned int left = leaf->nr_woken;
-
-	for (struct range__hold *w = leaf->waiters; w && left > 0; w = range__leaf_next(leaf, w)) {
-		if (!is_woken(w))
-			continue;
-		left--;
-		if (range__conflict(w, range))
-			return true;
-	}
-	return false;
+	return leaf->nr_woken > 0 &&
+	       range__waiters_earliest(leaf->waiters, conflicting(KINDS_WOKEN, range), range->start,
+				       range->end, NULL);
 }
 
 bool range__leaf_blocks(struct range__lock *lock, struct range__leaf *leaf,
@@ -75,7 +110,6 @@ static bool covered_by_other(const struct range__leaf *leaf, bool itself)
 bool range__leaf_upgradable(struct range__lock *lock, struct range__leaf *leaf,
 			    const struct range__hold *range)
 {
-	struct range__hold *w = leaf->waiters;
 	struct range__node *node = range__tree_first(leaf->held, range->start, range->end);
 	bool spanned = range->start < range__leaf_lo(leaf) && range__leaf_hi(leaf) < range->end;
 
@@ -84,10 +118,10 @@ bool range__leaf_upgradable(struct range__lock *lock, struct range__leaf *leaf,
 	for (; node; node = range__tree_next(node, range->start, range->end))
 		if (range__hold_of(node) != range)
 			return false;
-	for (; w; w = range__leaf_next(leaf, w))
-		if (w->starving && w->mode == RANGE_READ &&
-		    range__overlap(w, range->start, range->end))
-			return false;
+	if (leaf->nr_starving > 0 &&
+	    range__waiters_earliest(leaf->waiters, KINDS_STARVING & ~KINDS_WRITING, range->start,
+				    range->end, NULL))
+		return false;
 	return leaf->nr_claims == 0 || !range__claims_read(lock, leaf, range);
 }
 
@@ -97,35 +131,15 @@ bool range__leaf_upgradable(struct range__lock *lock, struct range__leaf *leaf,
  */
 void range__leaf_enqueue(struct range__leaf *leaf, struct range__hold *range)
 {
-	struct range__hold *first = leaf->waiters, *after = first ? first->prev : NULL;
-
-	while (after && after != first && range__earlier(range, after))
-		after = after->prev;
 	atomic_store_explicit(&range->in, leaf, memory_order_relaxed);
 	leaf->nr_starving += range->starving;
 	leaf->nr_woken += is_woken(range);
-	if (!first) {
-		range->next = range->prev = leaf->waiters = range;
-		return;
-	}
-	if (after == first && range__earlier(range, first)) {
-		after = first->prev;
-		leaf->waiters = range;
-	}
-	range->prev = after;
-	range->next = after->next;
-	after->next->prev = range;
-	after->next = range;
+	range__waiters_insert(&leaf->waiters, range, kind_of(range));
 }
 
 void range__leaf_dequeue(struct range__leaf *leaf, struct range__hold *range)
 {
-	if (range->next == range)
-		leaf->waiters = NULL;
-	else if (leaf->waiters == range)
-		leaf->waiters = range->next;
-	range->prev->next = range->next;
-	range->next->prev = range->prev;
+	range__waiters_erase(&leaf->waiters, range);
 	atomic_store_explicit(&range->in, NULL, memory_order_relaxed);
 	leaf->nr_starving -= range->starving;
 	leaf->nr_woken -= is_woken(range);
@@ -136,6 +150,7 @@ void range__leaf_wait_again(struct range__leaf *leaf, struct range__hold *range)
 	if (is_woken(range)) {
 		leaf->nr_woken--;
 		atomic_store_explicit(&range->state, RANGE_WAITING, memory_order_relaxed);
+		change_kind(leaf, range, kind_of(range));
 	}
 }
 
@@ -144,46 +159,108 @@ static void make_starving(struct range__leaf *leaf, struct range__hold *range)
 {
 	range->starving = 1;
 	leaf->nr_starving++;
+	change_kind(leaf, range, kind_of(range));
 }
 
-static void wake_one(struct range__leaf *leaf, struct range__hold *range,
+/* The state becomes RANGE_WOKEN or RANGE_PROMOTED. */
+static void wake_one(struct range__leaf *leaf, struct range__hold *range, uint64_t state,
 		     struct range__wakes *wakes)
 {
 	leaf->nr_woken++;
 	/* relaxed: the waiter locks the leaf before it looks at anything else */
-	atomic_store_explicit(&range->state, RANGE_WOKEN, memory_order_relaxed);
-	if (wakes->n < sizeof wakes->state / sizeof wakes->state[0])
+	atomic_store_explicit(&range->state, state, memory_order_relaxed);
+	change_kind(leaf, range, kind_of(range));
+	if (range__marked(range, RANGE__ASYNC))
+		range__request_due(range);
+	else if (wakes->n < sizeof wakes->state / sizeof wakes->state[0])
 		wakes->state[wakes->n++] = &range->state;
 	else
 		mmrange__unpark(&range->state, false);
 }
 
+/*
+ * The sleeping waiters that the release of [start, end) may have made way for. If a reader still
+ * holds all of it, no writer that overlaps it can go on. A starving one is looked at all the same:
+ * the reader may be the one that it stands for (RANGE__UPGRADE), and if it covers [start, end), it
+ * is the last to be looked at.
+ */
+static unsigned int kinds_to_wake(struct range__leaf *leaf, uint64_t start, uint64_t end)
+{
+	unsigned int asleep = KINDS_ALL & ~KINDS_WOKEN & ~KINDS_ASIDE;
+	struct range__node *node = range__tree_first(leaf->held, start, end);
+	const struct range__hold *held = node ? range__hold_of(node) : NULL;
+
+	if (leaf->covers > 0 || (held && held->start <= start && end <= held->end))
+		asleep &= ~KINDS_WRITING | KINDS_STARVING;
+	return asleep;
+}
+
+/* Whether all waiters that overlap [start, end), and come after this one, are behind it. */
+static bool is_cause_of_rest(const struct range__leaf *leaf, const struct range__hold *w,
+			     uint64_t start, uint64_t end)
+{
+	return w->mode == RANGE_WRITE && w->start <= start && end <= w->end &&
+	       (w->starving || (is_woken(w) && leaf->nr_starving == 0));
+}
+
+/* The waiters that wake_in_order() has put aside take part again. */
+static void take_back_aside(struct range__leaf *leaf)
+{
+	struct range__hold *w;
+
+	while ((w = range__waiters_earliest(leaf->waiters, KINDS_ASIDE & ~KINDS_WOKEN, 0,
+					    UINT64_MAX, NULL)))
+		change_kind(leaf, w, kind_of(w));
+}
+
+static void wake_in_order(struct range__lock *lock, struct range__leaf *leaf, uint64_t start,
+			  uint64_t end, struct range__wakes *wakes)
+{
+	unsigned int kinds = kinds_to_wake(leaf, start, end);
+	struct range__hold *w;
+	bool aside = false;
+
+	while ((w = range__waiters_earliest(leaf->waiters, kinds, start, end, NULL))) {
+		bool wake = !range__leaf_blocks(lock, leaf, w) &&
+			    (w->starving || !behind_woken(leaf, w));
+
+		if (wake)
+			wake_one(leaf, w, RANGE_WOKEN, wakes);
+		if (is_cause_of_rest(leaf, w, start, end))
+			break;
+		if (!wake) {
+			change_kind(leaf, w, kind_of(w) | WAITER_ASIDE);
+			aside = true;
+		}
+	}
+	if (aside)
+		take_back_aside(leaf);
+}
+
 void range__leaf_wake(struct range__lock *lock, struct range__leaf *leaf, uint64_t start,
 		      uint64_t end, struct range__wakes *wakes)
 {
-	for (struct range__hold *w = leaf->waiters; w; w = range__leaf_next(leaf, w)) {
-		if (!range__overlap(w, start, end))
-			continue;
-		if (!is_woken(w) && !range__leaf_blocks(lock, leaf, w) &&
-		    (w->starving || !behind_woken(leaf, w)))
-			wake_one(leaf, w, wakes);
-		/*
-		 * All waiters that follow and overlap [start, end) conflict with this one: it is
-		 * their cause.
-		 */
-		if (w->mode == RANGE_WRITE && w->start <= start && end <= w->end &&
-		    (w->starving || (is_woken(w) && leaf->nr_starving == 0)))
-			return;
-	}
+	struct range__hold *woken = NULL;
+
+	/* All that overlap [start, end) may be behind one that is woken already. */
+	if (leaf->nr_woken > 0 && leaf->nr_starving == 0)
+		woken = range__waiters_earliest(leaf->waiters, KINDS_WOKEN & KINDS_WRITING, start,
+						end, NULL);
+	if (!woken || !is_cause_of_rest(leaf, woken, start, end))
+		wake_in_order(lock, leaf, start, end, wakes);
 }
 
 /* A claim needs all leaves of the acquisition, and only the waiter's own thread may lock those. */
 static void tell_to_claim(struct range__leaf *leaf, struct range__hold *range,
 			  struct range__wakes *wakes)
 {
-	range->promoted = 1;
-	if (!is_woken(range))
-		wake_one(leaf, range, wakes);
+	if (!is_woken(range)) {
+		wake_one(leaf, range, RANGE_PROMOTED, wakes);
+		return;
+	}
+	/* relaxed: as in wake_one() */
+	atomic_store_explicit(&range->state, RANGE_PROMOTED, memory_order_relaxed);
+	change_kind(leaf, range, kind_of(range));
 }
 
 /* An arrival may be later than the clock, see range__queue_arrive(). */
@@ -192,10 +269,39 @@ static bool has_waited(const struct range__hold *range, uint64_t now, uint64_t b
 	return range->arrival <= now && now - range->arrival >= bound;
 }
 
+/* The earliest waiter that is neither starving nor about to claim, nor put aside. */
+static struct range__hold *first_plain(struct range__leaf *leaf)
+{
+	return range__waiters_earliest(leaf->waiters, KINDS_ALL & ~KINDS_STARVING & ~KINDS_ASIDE, 0,
+				       UINT64_MAX, NULL);
+}
+
+static struct range__hold *find_to_promote(struct range__lock *lock, struct range__leaf *leaf,
+					   uint64_t now, uint64_t bound)
+{
+	struct range__hold *aside[PROMOTION_LOOKS], *w, *found = NULL;
+	unsigned int n = 0;
+
+	while (n < PROMOTION_LOOKS && (w = first_plain(leaf)) && has_waited(w, now, bound)) {
+		if (!behind_starving(leaf, w) &&
+		    (leaf->nr_claims == 0 || !range__claims_block(lock, leaf, w))) {
+			found = w;
+			break;
+		}
+		change_kind(leaf, w, kind_of(w) | WAITER_ASIDE);
+		aside[n++] = w;
+	}
+	while (n > 0) {
+		w = aside[--n];
+		change_kind(leaf, w, kind_of(w));
+	}
+	return found;
+}
+
 struct range__hold *range__leaf_promote(struct range__lock *lock, struct range__leaf *leaf,
 					uint64_t bound, struct range__wakes *wakes)
 {
-	struct range__hold *w = leaf->waiters;
+	struct range__hold *w = leaf->waiters ? first_plain(leaf) : NULL;
 	uint64_t now;
 
 	if (!w)
@@ -208,22 +314,14 @@ struct range__hold *range__leaf_promote(struct range__lock *lock, struct range__
 	 * each time.
 	 */
 	leaf->fair_at = now;
-	/*
-	 * The queue is in the order of arrival: after a waiter that has not waited long enough,
-	 * none has.
-	 */
-	for (; w && has_waited(w, now, bound); w = range__leaf_next(leaf, w)) {
-		if (w->starving || w->promoted || behind_starving(leaf, w) ||
-		    (leaf->nr_claims > 0 && range__claims_block(lock, leaf, w)))
-			continue;
-		if (range__claim_needed(w)) {
-			tell_to_claim(leaf, w, wakes);
-			return NULL;
-		}
-		make_starving(leaf, w);
-		return w;
+	w = find_to_promote(lock, leaf, now, bound);
+	if (w && range__claim_needed(w)) {
+		tell_to_claim(leaf, w, wakes);
+		return NULL;
 	}
-	return NULL;
+	if (w)
+		make_starving(leaf, w);
+	return w;
 }
 
 /* Whether a waiter has a cause (see above), given that all earlier waiters have one. */
@@ -259,20 +357,26 @@ static bool held_valid(struct range__leaf *leaf)
 	return range__tree_valid(leaf->held);
 }
 
+static bool waiter_valid(struct range__lock *lock, struct range__leaf *leaf,
+			 const struct range__hold *w)
+{
+	return w->in == leaf && touches(leaf, w) && w->place.kind == kind_of(w) &&
+	       has_cause(lock, leaf, w);
+}
+
 bool range__leaf_valid(struct range__lock *lock, struct range__leaf *leaf)
 {
 	uint32_t woken = 0, starving = 0;
-	struct range__hold *prev = leaf->waiters ? leaf->waiters->prev : NULL;
+	struct range__hold *w = range__waiters_first(leaf->waiters);
 
-	if (!held_valid(leaf) || leaf->biased || !range__claims_valid(lock, leaf))
+	if (!held_valid(leaf) || leaf->biased || !range__claims_valid(lock, leaf) ||
+	    !range__waiters_valid(leaf->waiters))
 		return false;
-	for (struct range__hold *w = leaf->waiters; w; prev = w, w = range__leaf_next(leaf, w)) {
-		if (w->prev != prev || w->in != leaf || !touches(leaf, w) ||
-		    (w != leaf->waiters && range__earlier(w, prev)) || !has_cause(lock, leaf, w))
+	for (; w; w = range__waiters_next(leaf->waiters, w)) {
+		if (!waiter_valid(lock, leaf, w))
 			return false;
 		woken += is_woken(w);
 		starving += w->starving;
 	}
-	return leaf->nr_woken == woken && leaf->nr_starving == starving &&
-	       prev == (leaf->waiters ? leaf->waiters->prev : NULL);
+	return leaf->nr_woken == woken && leaf->nr_starving == starving;
 }

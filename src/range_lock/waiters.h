@@ -7,6 +7,7 @@
 #define RANGE_LOCK_WAITERS_H
 
 #include "leaf.h"
+#include "wait_tree.h"
 
 /*
  * With the leaf locked, which the range overlaps: whether a waiter or newcomer has to wait in it.

@@ -53,12 +53,10 @@ static void begin(struct range__set *set, struct range__hold *range, uint64_t ow
 	range->owner = owner;
 	range->how = 0;
 	range->starving = starving;
-	range->promoted = 0;
 	range->arrival = arrival;
 	range->set = set;
 	range->in = NULL;
-	range->listed = false;
-	range->checked_wait = NULL;
+	range->marks = set->n > 1 ? RANGE__SEVERAL : 0;
 	atomic_init(&range->state, RANGE_WAITING);
 }
 

@@ -32,14 +32,34 @@ static bool chance(struct leaf_sim *sim, unsigned int of)
 	return test_random_below(&sim->random, of) == 0;
 }
 
-static bool is_woken(const struct range__hold *range)
+static bool is_promoted(const struct range__hold *range)
 {
-	return atomic_load(&range->state) == RANGE_WOKEN;
+	return atomic_load(&range->state) == RANGE_PROMOTED;
 }
 
-static bool behind_woken(const struct range__leaf *leaf, const struct range__hold *range)
+static bool is_woken(const struct range__hold *range)
 {
-	for (const struct range__hold *w = leaf->waiters; w; w = range__leaf_next(leaf, w))
+	return atomic_load(&range->state) == RANGE_WOKEN || is_promoted(range);
+}
+
+/* The waiter of the leaf's queue that arrived next after one; NULL: the first, and after the last.
+ */
+static struct range__hold *next_by_arrival(struct range__leaf *leaf,
+					   const struct range__hold *after)
+{
+	struct range__hold *w = range__waiters_first(leaf->waiters), *next = NULL;
+
+	for (; w; w = range__waiters_next(leaf->waiters, w))
+		if ((!after || after->arrival < w->arrival) &&
+		    (!next || w->arrival < next->arrival))
+			next = w;
+	return next;
+}
+
+static bool behind_woken(struct range__leaf *leaf, const struct range__hold *range)
+{
+	for (const struct range__hold *w = next_by_arrival(leaf, NULL); w;
+	     w = next_by_arrival(leaf, w))
 		if (is_woken(w) && leaf_sim_conflict(w, range))
 			return true;
 	return false;
@@ -63,13 +83,14 @@ static bool ends_waking(enum sim_flaw flaw, const struct range__leaf *leaf,
 static void copied_wake(struct leaf_sim *sim, struct range__leaf *leaf, uint64_t start,
 			uint64_t end)
 {
-	for (struct range__hold *w = leaf->waiters; w; w = range__leaf_next(leaf, w)) {
+	for (struct range__hold *w = next_by_arrival(leaf, NULL); w; w = next_by_arrival(leaf, w)) {
 		if (!range__overlap(w, start, end))
 			continue;
 		if (!is_woken(w) && (w->starving || !behind_woken(leaf, w)) &&
 		    !range__leaf_blocks(&sim->lock, leaf, w)) {
+			range__leaf_dequeue(leaf, w);
 			atomic_store(&w->state, RANGE_WOKEN);
-			leaf->nr_woken++;
+			range__leaf_enqueue(leaf, w);
 			if (sim->flaw == SIM_WAKES_ONE)
 				return;
 		}
@@ -97,7 +118,7 @@ static void promote(struct leaf_sim *sim, struct range__leaf *leaf)
 		range__leaf_promote(&sim->lock, leaf, time ? 0 : UINT64_MAX, &wakes);
 	leaf_sim_expect(sim,
 			leaf->nr_starving == starving + (due != NULL && due->range.starving) &&
-				(!due || due->range.starving || due->range.promoted),
+				(!due || due->range.starving || is_promoted(&due->range)),
 			"the wrong waiter became starving");
 	sim->counts.promotions += due != NULL;
 }
@@ -156,7 +177,8 @@ static void split_at(struct leaf_sim *sim, struct range__leaf *leaf, struct rang
 {
 	range__leaf_split(leaf, point, right);
 	if (sim->flaw == SIM_SPLIT_PUTS_ASLEEP)
-		for (struct range__hold *w = right->waiters; w; w = range__leaf_next(right, w))
+		for (struct range__hold *w = next_by_arrival(right, NULL); w;
+		     w = next_by_arrival(right, w))
 			range__leaf_wait_again(right, w);
 	sim->counts.splits++;
 }
@@ -328,9 +350,8 @@ static void begin_to_wait(struct leaf_sim *sim, struct range__leaf *obstacle,
 	range->arrival = sim->flaw == SIM_FORGETS_ARRIVAL ? 0 : sim->time;
 	range->set = &thread->set;
 	range->in = NULL;
-	range->listed = false;
+	range->marks = 0;
 	range->starving = sim->fifo;
-	range->promoted = 0;
 	if (range__is_wide(range))
 		range__wide_add(&thread->set);
 	if (range__is_wide(range) && sim->fifo)
@@ -346,7 +367,7 @@ static void acquire_slow(struct leaf_sim *sim, struct sim_thread *thread)
 	bool try = chance(sim, 8), wait = leaf_sim_has_to_wait(sim, thread);
 	struct range__leaf *obstacle;
 
-	range->arrival = UINT64_MAX;
+	range__make_newcomer(range);
 	range->how = 0;
 	lock_leaves(sim, range);
 	obstacle = find_obstacle(sim, range);
@@ -388,9 +409,9 @@ static void go_on(struct leaf_sim *sim, struct sim_thread *thread)
 /* With all leaves locked. */
 static void leave_lists(struct sim_thread *thread)
 {
-	if (thread->set.claims)
+	if (range__set_claims(&thread->set))
 		range__unclaim(&thread->set);
-	if (thread->range.listed)
+	if (thread->range.how & RANGE__LISTED)
 		range__wide_remove(&thread->set);
 }
 
@@ -408,7 +429,7 @@ static void give_up(struct leaf_sim *sim, struct sim_thread *thread)
 {
 	const struct range__hold *range = &thread->range;
 	struct range__leaf *leaf = range->leaf[0];
-	bool claimed = thread->set.claims && sim->flaw != SIM_SILENT_CLAIM;
+	bool claimed = range__set_claims(&thread->set) && sim->flaw != SIM_SILENT_CLAIM;
 
 	leave_lists(thread);
 	leave_queue(sim, thread, sim->flaw == SIM_SILENT_TIMEOUT);
@@ -423,7 +444,7 @@ static void wait_again(struct leaf_sim *sim, struct sim_thread *thread,
 		       struct range__leaf *obstacle)
 {
 	struct range__hold *range = &thread->range;
-	bool claims = range->promoted && !range->starving;
+	bool claims = is_promoted(range) && !range->starving;
 
 	sim->counts.repeats++;
 	if (obstacle == range->in && !claims) {
@@ -434,10 +455,8 @@ static void wait_again(struct leaf_sim *sim, struct sim_thread *thread,
 	}
 	sim->counts.moves += obstacle != range->in;
 	leave_queue(sim, thread, sim->flaw == SIM_SILENT_MOVE);
-	if (claims) {
-		range->promoted = 0;
+	if (claims)
 		claim(sim, thread);
-	}
 	queue_at(obstacle, thread);
 }
 

@@ -48,8 +48,9 @@ static bool keeps_back(const struct sim_thread *t, struct range__leaf *leaf,
 {
 	return t->state == SIM_WAITS && t->range.starving && t->arrival < later->arrival &&
 	       leaf_sim_conflict(&t->range, &later->range) &&
-	       (t->range.in == leaf || (t->set.claims && t->range.start < range__leaf_hi(leaf) &&
-					range__leaf_lo(leaf) < t->range.end));
+	       (t->range.in == leaf ||
+		(range__set_claims(&t->set) && t->range.start < range__leaf_hi(leaf) &&
+		 range__leaf_lo(leaf) < t->range.end));
 }
 
 struct sim_thread *leaf_sim_next_to_starve(struct leaf_sim *sim, struct range__leaf *leaf)
@@ -59,8 +60,8 @@ struct sim_thread *leaf_sim_next_to_starve(struct leaf_sim *sim, struct range__l
 	for (struct sim_thread *t = sim->threads; t < sim->threads + SIM_THREADS; t++) {
 		bool behind = false;
 
-		if (t->state != SIM_WAITS || t->range.starving || t->range.promoted ||
-		    t->range.in != leaf)
+		if (t->state != SIM_WAITS || t->range.starving ||
+		    atomic_load(&t->range.state) == RANGE_PROMOTED || t->range.in != leaf)
 			continue;
 		for (const struct sim_thread *s = sim->threads; s < sim->threads + SIM_THREADS; s++)
 			behind = behind || keeps_back(s, leaf, t);
@@ -72,16 +73,15 @@ struct sim_thread *leaf_sim_next_to_starve(struct leaf_sim *sim, struct range__l
 
 static void check_queue(struct leaf_sim *sim, struct range__leaf *leaf)
 {
-	const struct sim_thread *last = NULL;
+	const struct range__hold *w = range__waiters_first(leaf->waiters);
 
-	for (const struct range__hold *w = leaf->waiters; w; w = range__leaf_next(leaf, w)) {
+	for (; w; w = range__waiters_next(leaf->waiters, w)) {
 		const struct sim_thread *thread = (const struct sim_thread *)(const void *)w;
 
 		leaf_sim_expect(sim, thread->state == SIM_WAITS,
 				"a range that does not wait is in the queue");
-		leaf_sim_expect(sim, !last || last->arrival < thread->arrival,
-				"the queue is not in the order of arrival");
-		last = thread;
+		leaf_sim_expect(sim, thread->arrival == w->arrival,
+				"a waiter has lost its place in the queue");
 	}
 }
 

@@ -172,12 +172,12 @@ TEST(corners, the_leaf_validator_detects_wrong_counts_and_orders_of_waiters)
 	s.leaf->nr_starving++;
 	CHECK(!is_valid(&s));
 	s.leaf->nr_starving--;
-	s.leaf->waiters = &s.waiters[1];
+	s.waiters[1].place.kind |= WAITER_STARVING;
 	CHECK(!is_valid(&s));
-	s.leaf->waiters = &s.waiters[0];
-	s.waiters[0].prev = &s.waiters[0];
+	s.waiters[1].place.kind &= (uint8_t)~WAITER_STARVING;
+	s.leaf->waiters->place.min_arrival++;
 	CHECK(!is_valid(&s));
-	s.waiters[0].prev = &s.waiters[1];
+	s.leaf->waiters->place.min_arrival--;
 	s.waiters[1].in = NULL;
 	CHECK(!is_valid(&s));
 	s.waiters[1].in = s.leaf;

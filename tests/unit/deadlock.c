@@ -188,7 +188,7 @@ static void chain(void)
 		party_go_on(&parties[i]);
 	for (unsigned int i = 0; i < 3; i++) {
 		/* Each of them looks for a cycle once more. */
-		CHECK(range__deadlock_look(range__hold(&parties[i].second)->checked_wait));
+		CHECK(range__deadlock_look(range__wait_of(range__hold(&parties[i].second))));
 		CHECK(!atomic_load(&parties[i].through));
 	}
 	range_unlock(&lock, &last);
@@ -657,7 +657,7 @@ TEST(deadlock, a_look_is_repeated_until_it_sees_a_newly_queued_waiter)
 	init(RANGE_FAIRNESS_BARGING, UINT64_MAX);
 	hold(&lock, 101, &held, 0, 10);
 	queue(&lock, 102, &starving, 0, 30, RANGE_WRITE, true, true);
-	range__hold(&starving.range)->checked_wait = &starving.wait;
+	starving.set.wait = &starving.wait;
 	starving.wait.timed = false;
 	queue(&lock, 101, &climber, 20, 30, RANGE_WRITE, false, false);
 	CHECK(!range__deadlock_look(&climber.wait));

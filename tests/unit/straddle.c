@@ -182,14 +182,12 @@ TEST(straddle, writers_and_readers_of_several_leaves_exclude_each_other_where_th
 static bool stands_at(struct range_lock *lock, struct actor *actor, uint64_t key)
 {
 	struct range__leaf *leaf = leaf_at(lock, key);
-	struct range__hold *w;
+	bool stands;
 
 	range__leaf_lock(leaf);
-	w = leaf->waiters;
-	while (w && w != range__hold(&actor->range))
-		w = range__leaf_next(leaf, w);
+	stands = range__waiters_have(leaf->waiters, range__hold(&actor->range));
 	range__leaf_unlock(leaf, NULL);
-	return w != NULL;
+	return stands;
 }
 
 /* The waiter waits in one leaf after the other, whichever is released first. */

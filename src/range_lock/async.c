@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#include "async.h"
+#include "checked.h"
+#include "look.h"
+#include "platform/platform.h"
+
+#include <errno.h>
+
+/* The request holds, or is in no queue any more. */
+static void end_request(struct range__set *set, struct range__callback callback, int error)
+{
+	bool busy = range__due.busy;
+	int cancel_state = mmrange__cancel_disable();
+
+	if (!error)
+		range__note_acquired(set, RANGE__NO_MEMORY);
+	for (size_t i = 0; i < set->n; i++)
+		range__checked_end(range__set_hold(set, i), error);
+	range__due.busy = true;
+	callback.call(error, callback.arg);
+	range__due.busy = busy;
+	mmrange__cancel_restore(cancel_state);
+}
+
+static void look_after(struct range__hold *range)
+{
+	struct range__set room, *set = range__request_set(range, &room);
+	/* A range that is held has no room for them. */
+	struct range__callback callback = range__request_callback(set);
+	int error = range__look_again(set, NULL, 0);
+
+	if (error != EINPROGRESS)
+		end_request(set, callback, error);
+}
+
+void range__async_work(void)
+{
+	while (range__due.first)
+		look_after(range__request_take());
+}
