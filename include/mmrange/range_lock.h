@@ -57,7 +57,7 @@
  * does not run a thread of low priority that is at work in the same part of the lock.
  *
  * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is
- * safe in a signal handler.
+ * safe in a signal handler. After range_lock_close(), those that acquire return ESHUTDOWN.
  *
  * The child of fork() can make locks and use them at once. It can also use each lock that no other
  * thread of the parent ever used; such a lock is as it was in the parent. For every other lock the
@@ -344,6 +344,26 @@ range_timedlock(struct range_lock *lock, struct range_hold *range, uint64_t star
 MMRANGE_API int range_cancel(struct range_lock *lock, struct range_hold *range);
 
 /**
+ * Closes a lock, for a shutdown: all waits end, and later acquisitions fail.
+ *
+ * From the return on, range_lock(), range_lock_many(), range_lock_async() and the other forms of
+ * them return ESHUTDOWN, and so do range_tryextend(), and range_upgrade() where it would wait; all
+ * leave everything as it was. A call that waited returns ECANCELED, and so does a request's
+ * callback come with it; a call that other threads make at the same time may still succeed. Ranges
+ * that are held stay held until range_unlock(). All other functions work as before.
+ *
+ * A closed lock stays closed. After all ranges have been released, range_lock_destroy() ends its
+ * life as usual. In the child of fork() the lock is open after range_lock_child().
+ *
+ * Ordering:  release; pairs with the acquire of each call that returns ECANCELED.
+ * Progress:  never waits for the holder of a range; may wait for short internal locks.
+ * Safety:    any thread, at any time, more than once; not from signal handlers.
+ * Cost:      allocates nothing; O(leaves), and O(log n) for each of the n waiters of a leaf. Calls
+ *            on a closed lock do not take the fast path.   Since: 0.2
+ */
+MMRANGE_API void range_lock_close(struct range_lock *lock);
+
+/**
  * Releases a range.
  *
  * Requires:  *range is held in *lock. Any thread may release it.
@@ -387,6 +407,38 @@ MMRANGE_API void range_downgrade(struct range_lock *lock, struct range_hold *ran
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock,
 						      struct range_hold *range);
+
+/**
+ * Makes a reader a writer, waiting for as long as other readers hold parts of the range.
+ *
+ * @return 0; EDEADLK another reader, whose range overlaps, waits to become a writer: each would
+ * wait for the other's range. Release *range, and acquire it for writing; ECANCELED range_cancel()
+ * with *range ended the wait; checked build only: EDEADLK the wait would not end because threads
+ * wait for each other. On error *range is held for reading, as before
+ *
+ * Requires:  *range is held in *lock. If it is held for writing already, the result is 0.
+ * Ensures:   if it returns 0, no other writer held a part of the range since it was acquired.
+ * Ordering:  acquire if it returns 0, as range_lock().
+ * Progress:  blocking. It waits for ranges that are held, and not for waiters, which it passes. No
+ *            newcomer passes it. While it waits, *range is held for reading, and
+ * range_lock_foreach() reports it twice: as held, and as starving. Cost:      allocates nothing;
+ * revokes the bias of the leaf; otherwise as range_lock() for writing. Since: 0.2
+ */
+MMRANGE_API MMRANGE_CHECK_RESULT int range_upgrade(struct range_lock *lock,
+						   struct range_hold *range);
+
+/**
+ * Makes a reader a writer, waiting until a deadline at most.
+ *
+ * @param clock,deadline as for range_timedlock()
+ * @return 0; ETIMEDOUT the deadline passed; EINVAL a bad clock, or tv_nsec outside [0, 999999999];
+ *         EDEADLK and ECANCELED as range_upgrade(). On error *range is held for reading, as before
+ *
+ * Otherwise as range_upgrade().   Since: 0.2
+ */
+MMRANGE_API MMRANGE_CHECK_RESULT int range_timedupgrade(struct range_lock *lock,
+							struct range_hold *range, clockid_t clock,
+							const struct timespec *deadline);
 
 /**
  * Releases a part of a range, at either end or both.

@@ -10,7 +10,7 @@
 /* It may be in a library that the program does not have: before glibc 2.34, or if it is static. */
 #pragma weak dladdr
 
-const char mmrange__copy = 0;
+const char mmrange__copy[2] = { 0 };
 
 /* The file that a copy was loaded from. */
 static const char *file_of(const void *copy)

@@ -13,8 +13,11 @@
 
 #include "platform/platform.h"
 
-/* The address of this variable stands for this copy. */
-extern MMRANGE__LOCAL const char mmrange__copy;
+/*
+ * The address of this variable stands for this copy. That of its second element does, too, for a
+ * lock with which no call takes a fast path.
+ */
+extern MMRANGE__LOCAL const char mmrange__copy[2];
 
 /* Stops the process: an object, called what in the message, belongs to another copy, the owner. */
 _Noreturn void mmrange__copy_stop(const char *what, const void *object, const void *owner);

@@ -11,6 +11,7 @@
  * in ascending order. So if the caller finds the waiter by a range that is not the first of its
  * set, it begins again at the first one.
  */
+#include "cancel.h"
 #include "async.h"
 #include "checked.h"
 #include "claim.h"
@@ -24,27 +25,29 @@
 
 #include <errno.h>
 
-/* With the leaf locked: whether the range waits in it, and lies in it alone. */
-static bool waits_in_leaf(struct range__leaf *leaf, const struct range__hold *range)
+/* With the leaf locked: the waiter in it that waits with range, and lies in it alone; or NULL. */
+static struct range__hold *waits_in_leaf(struct range__leaf *leaf, const struct range__hold *range)
 {
-	return range__waiters_have(leaf->waiters, range) && !(range->how & RANGE__LISTED);
+	struct range__hold *w = range__waiters_with(leaf->waiters, range);
+
+	return w && !(w->how & RANGE__LISTED) ? w : NULL;
 }
 
-/* With the leaf locked: whether the range waits, begins in it, and does not lie in it alone. */
-static bool begins_in_leaf(struct range__leaf *leaf, const struct range__hold *range)
+/* With the leaf locked: the same, if it begins in the leaf and does not lie in it alone. */
+static struct range__hold *begins_in_leaf(struct range__leaf *leaf, const struct range__hold *range)
 {
-	const struct range__hold *w = leaf->wide;
+	struct range__hold *w = leaf->wide;
 
-	while (w && w != range)
+	while (w && !range__waits_with(w, range))
 		w = w->next_wide;
-	return w != NULL;
+	return w;
 }
 
-static bool belongs_to(const struct range__set *set, const struct range__hold *range)
+static bool belongs_to(const struct range__set *set, const struct range__hold *waiter)
 {
 	size_t i = 0;
 
-	while (i < set->n && range__set_hold(set, i) != range)
+	while (i < set->n && range__set_hold(set, i) != waiter)
 		i++;
 	return i < set->n;
 }
@@ -57,11 +60,10 @@ static int cancel_set(struct range__set *set, struct range__leaf *leaf)
 	return 0;
 }
 
-/* With the leaf locked whose list has the range. */
-static int cancel_wide(struct range__lock *lock, struct range__leaf *leaf,
-		       struct range__hold *range)
+int range__cancel_waiter(struct range__lock *lock, struct range__leaf *leaf,
+			 struct range__hold *waiter)
 {
-	struct range__set room, *set = range__request_set(range, &room);
+	struct range__set room, *set = range__request_set(waiter, &room);
 	struct range__hold *first = range__set_hold(set, 0);
 	uint64_t start = first->start;
 
@@ -69,26 +71,27 @@ static int cancel_wide(struct range__lock *lock, struct range__leaf *leaf,
 		return cancel_set(set, leaf);
 	range__leaf_unlock(leaf, NULL);
 	leaf = range__find_and_lock(lock, start, NULL);
-	if (begins_in_leaf(leaf, first)) {
+	/* Only addresses count now: the waiter and the set's first range may have gone. */
+	first = begins_in_leaf(leaf, first);
+	if (first) {
 		set = range__request_set(first, &room);
-		if (belongs_to(set, range) && first == range__set_hold(set, 0))
+		if (belongs_to(set, waiter) && first == range__set_hold(set, 0))
 			return cancel_set(set, leaf);
 	}
 	range__leaf_unlock(leaf, NULL);
 	return ESRCH;
 }
 
-static int cancel(struct range__lock *lock, struct range__hold *range)
+static int cancel(struct range__lock *lock, const struct range__hold *range)
 {
-	struct range__set room;
-
 	for (uint64_t key = 0; key < UINT64_MAX;) {
 		struct range__leaf *leaf = range__find_and_lock(lock, key, NULL);
+		struct range__hold *waiter = waits_in_leaf(leaf, range);
 
-		if (waits_in_leaf(leaf, range))
-			return cancel_set(range__request_set(range, &room), leaf);
-		if (begins_in_leaf(leaf, range))
-			return cancel_wide(lock, leaf, range);
+		if (!waiter)
+			waiter = begins_in_leaf(leaf, range);
+		if (waiter)
+			return range__cancel_waiter(lock, leaf, waiter);
 		key = range__leaf_hi(leaf);
 		range__leaf_unlock(leaf, NULL);
 	}

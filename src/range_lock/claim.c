@@ -146,6 +146,19 @@ bool range__claims_block(struct range__lock *lock, struct range__leaf *leaf,
 	return claim != NULL;
 }
 
+bool range__claims_upgrade(struct range__lock *lock, const struct range__hold *range)
+{
+	const struct range__hold *claim;
+
+	range__short_lock(&lock->claims_mutex);
+	for (claim = lock->claims; claim; claim = claim->next_claim)
+		if (range__marked(claim, RANGE__UPGRADE) &&
+		    range__overlap(claim, range->start, range->end))
+			break;
+	range__short_unlock(&lock->claims_mutex);
+	return claim != NULL;
+}
+
 bool range__claims_read(struct range__lock *lock, struct range__leaf *leaf,
 			const struct range__hold *range)
 {

@@ -68,6 +68,9 @@ bool range__claims_valid(struct range__lock *lock, struct range__leaf *leaf);
 bool range__claims_block(struct range__lock *lock, struct range__leaf *leaf,
 			 const struct range__hold *range);
 
+/* With a leaf locked: whether a claim in it that overlaps the range is for an upgrade. */
+bool range__claims_upgrade(struct range__lock *lock, const struct range__hold *range);
+
 /* With a leaf locked that the range overlaps: whether a claim for reading overlaps the range. */
 bool range__claims_read(struct range__lock *lock, struct range__leaf *leaf,
 			const struct range__hold *range);

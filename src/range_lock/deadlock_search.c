@@ -35,6 +35,7 @@
 #include "index.h"
 #include "mutex_owner.h"
 #include "short_lock.h"
+#include "wait_tree.h"
 
 /* Attempts to lock the leaf of a waiter without lock->mutex. */
 enum { LOOKS = 100 };
@@ -127,7 +128,8 @@ static void reach_held(struct search *search, struct range__leaf *leaf, struct r
 		struct range__hold *r = range__hold_of(node);
 
 		range__deadlock_steps++;
-		if (excludes(r, range))
+		if (excludes(r, range) &&
+		    !(range__marked(range, RANGE__UPGRADE) && r == range->upgrades))
 			reach_wait(search, range__deadlock_wait_of(r->owner), wait, r->owner, r);
 	}
 }

@@ -81,8 +81,10 @@ static struct place place_before(uint64_t lo)
 
 static struct range_info info_of(struct range__hold *range, enum range_state state)
 {
+	bool upgrades = state != RANGE_STATE_HELD && range__marked(range, RANGE__UPGRADE);
+
 	return (struct range_info){
-		.range = range__public(range),
+		.range = range__public(upgrades ? range->upgrades : range),
 		.start = range->start,
 		.end = range->end,
 		.mode = (enum range_mode)range->mode,

@@ -61,6 +61,7 @@ struct __attribute__((may_alias)) range__lock {
 	void (*free)(void *memory, size_t size, void *arg);
 	void *arg;
 	uint32_t fairness;
+	atomic_bool closed; /* see close.c */
 	struct range__leaf root;
 	_Alignas(8) _Atomic(uint64_t) mutex;
 	_Alignas(8) _Atomic(uint64_t) claims_mutex;

@@ -24,6 +24,12 @@ static inline bool range__is_alive(const struct range__lock *lock)
 	return lock->magic == RANGE__ZEROED || lock->magic == RANGE__ALIVE;
 }
 
+static inline bool range__is_closed(const struct range__lock *lock)
+{
+	/* relaxed: [CLOSE-1] */
+	return atomic_load_explicit(&lock->closed, memory_order_relaxed);
+}
+
 static inline uint32_t range__max_leaves(const struct range__lock *lock)
 {
 	return lock->max_leaves ? lock->max_leaves : RANGE__DEFAULT_LEAVES;

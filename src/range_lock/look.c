@@ -3,6 +3,7 @@
 #include "claim.h"
 #include "grant.h"
 #include "queue.h"
+#include "record.h"
 #include "span.h"
 #include "waiters.h"
 #include "wake.h"
@@ -51,7 +52,12 @@ static void hold_and_unlock(struct range__set *set)
 {
 	range__queue_leave_lists(set);
 	range__leaf_dequeue(set->queued->in, set->queued);
-	range__grant_and_unlock(set);
+	if (range__marked(set->queued, RANGE__UPGRADE)) {
+		range__change_mode(set, set->queued->upgrades, RANGE_WRITE);
+		range__span_unlock(set, NULL);
+	} else {
+		range__grant_and_unlock(set);
+	}
 }
 
 int range__look_again(struct range__set *set, struct range__wait *self, int error)

@@ -120,11 +120,13 @@ static uint64_t arrival_in(struct range__lock *lock, struct range__leaf *leaf, u
 
 void range__queue_arrive(struct range__set *set, struct range__obstacle obstacle)
 {
-	bool fifo = set->lock->fairness == RANGE_FAIRNESS_FIFO;
+	bool upgrade = range__marked(range__set_hold(set, 0), RANGE__UPGRADE);
+	bool starving = upgrade || set->lock->fairness == RANGE_FAIRNESS_FIFO;
 	bool wide = range__set_is_wide(set);
-	uint64_t now = mmrange__now();
+	uint64_t now = upgrade ? 0 : mmrange__now(); /* [UPGRADE-1] */
 
-	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk))
+	for (struct range__walk walk = range__walk_first(set); walk.leaf && !upgrade;
+	     range__walk_next(&walk))
 		now = arrival_in(set->lock, walk.leaf, now);
 	for (size_t i = 0; i < set->n; i++) {
 		struct range__hold *range = range__set_hold(set, i);
@@ -132,12 +134,13 @@ void range__queue_arrive(struct range__set *set, struct range__obstacle obstacle
 		range->arrival = now;
 		range->set = set;
 		atomic_store_explicit(&range->in, NULL, memory_order_relaxed);
-		range->starving = fifo;
-		range->marks = set->n > 1 ? RANGE__SEVERAL : 0;
+		range->starving = starving;
+		if (!upgrade)
+			range->marks = set->n > 1 ? RANGE__SEVERAL : 0;
 	}
 	if (wide)
 		range__wide_add(set);
-	if (wide && fifo)
+	if (wide && starving)
 		range__claim(set);
 	range__queue_at(set, obstacle);
 	range__leaf_count_wait(obstacle.leaf);

@@ -152,22 +152,9 @@ int range_lock_async(struct range_lock *lock, struct range_hold *range, uint64_t
 	return acquire_plain(range__lock(lock), range__hold(range), start, end, mode, &limit);
 }
 
-__attribute__((noinline)) static void claim_and_unlock(struct range_lock *lock,
-						       struct range_hold *range)
+__attribute__((always_inline)) static inline void release(struct range__lock *lock,
+							  struct range__hold *range)
 {
-	range__copy_check(range__lock(lock));
-	range_unlock(lock, range);
-}
-
-void range_unlock(struct range_lock *lock_, struct range_hold *range_)
-{
-	struct range__lock *lock = range__lock(lock_);
-	struct range__hold *range = range__hold(range_);
-
-	if (!range__copy_owns(lock)) {
-		claim_and_unlock(lock_, range_);
-		return;
-	}
 	range__checked_release(lock, range);
 	if (range->how == RANGE__SLOT)
 		range__reader_leave(lock, range);
@@ -177,4 +164,23 @@ void range_unlock(struct range_lock *lock_, struct range_hold *range_)
 		range__release_wide(lock, range);
 	else if (range->how == RANGE__TREE || !range__release_single(range, 0))
 		range__release_slow(lock, range, range->start);
+}
+
+/* The lock belongs to another copy, or to this one, but takes the slow paths. */
+__attribute__((noinline)) static void check_and_release(struct range__lock *lock,
+							struct range__hold *range)
+{
+	range__copy_check(lock);
+	release(lock, range);
+}
+
+void range_unlock(struct range_lock *lock_, struct range_hold *range_)
+{
+	struct range__lock *lock = range__lock(lock_);
+	struct range__hold *range = range__hold(range_);
+
+	if (range__copy_owns(lock))
+		release(lock, range);
+	else
+		check_and_release(lock, range);
 }

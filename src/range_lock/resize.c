@@ -8,6 +8,8 @@
 #include "async.h"
 #include "checked.h"
 #include "copy.h"
+#include "lock.h"
+#include "record.h"
 #include "slots.h"
 #include "span.h"
 #include "waiters.h"
@@ -43,38 +45,6 @@ static bool overlaps_leaf(const struct range__hold *range, struct range__leaf *l
 	return range__overlap(range, range__leaf_lo(leaf), range__leaf_hi(leaf));
 }
 
-static void erase_range(struct locked *locked, struct range__hold *range)
-{
-	struct range__walk walk = range__walk_first(&locked->set);
-
-	for (; walk.leaf; range__walk_next(&walk))
-		if (overlaps_leaf(range, walk.leaf))
-			range__leaf_erase(walk.leaf, range);
-}
-
-static void record_range(struct locked *locked, struct range__hold *range)
-{
-	struct range__walk walk = range__walk_first(&locked->set);
-
-	range->leaf[0] = NULL;
-	for (; walk.leaf; range__walk_next(&walk)) {
-		if (!overlaps_leaf(range, walk.leaf))
-			continue;
-		range__leaf_record(walk.leaf, range);
-		if (!range->leaf[0])
-			range->leaf[0] = walk.leaf;
-		range->leaf[1] = walk.leaf;
-	}
-	range->how = range->leaf[0] != range->leaf[1] ? RANGE__WIDE : 0;
-}
-
-static void change_mode(struct locked *locked, struct range__hold *range, enum range_mode mode)
-{
-	erase_range(locked, range);
-	range->mode = mode;
-	record_range(locked, range);
-}
-
 static void wake_part(struct locked *locked, uint64_t start, uint64_t end)
 {
 	if (start < end)
@@ -102,7 +72,7 @@ void range_downgrade(struct range_lock *lock_, struct range_hold *range_)
 	if (range->mode == RANGE_READ)
 		return;
 	lock_leaves(&locked, lock, range, range->start, range->end);
-	change_mode(&locked, range, RANGE_READ);
+	range__change_mode(&locked.set, range, RANGE_READ);
 	wake_part(&locked, range->start, range->end);
 	unlock_leaves(&locked, range);
 	range__async_run();
@@ -130,7 +100,7 @@ int range_tryupgrade(struct range_lock *lock_, struct range_hold *range_)
 		return 0;
 	lock_leaves(&locked, lock, range, range->start, range->end);
 	if (may_upgrade(&locked, range))
-		change_mode(&locked, range, RANGE_WRITE);
+		range__change_mode(&locked.set, range, RANGE_WRITE);
 	else
 		error = EBUSY;
 	unlock_leaves(&locked, range);
@@ -153,10 +123,10 @@ int range_shrink(struct range_lock *lock_, struct range_hold *range_, uint64_t s
 	if (start == old_start && end == old_end)
 		return 0;
 	lock_leaves(&locked, lock, range, old_start, old_end);
-	erase_range(&locked, range);
+	range__erase(&locked.set, range);
 	range->start = start;
 	range->end = end;
-	record_range(&locked, range);
+	range__record(&locked.set, range);
 	wake_part(&locked, old_start, start);
 	wake_part(&locked, end, old_end);
 	unlock_leaves(&locked, range);
@@ -201,14 +171,16 @@ int range_tryextend(struct range_lock *lock_, struct range_hold *range_, uint64_
 		return 0;
 	below = part_of(start, range->start, range->mode);
 	above = part_of(range->end, end, range->mode);
+	if (range__is_closed(lock))
+		return ESHUTDOWN;
 	lock_leaves(&locked, lock, range, start, end);
 	if (part_blocked(&locked, &below) || part_blocked(&locked, &above)) {
 		error = EBUSY;
 	} else {
-		erase_range(&locked, range);
+		range__erase(&locked.set, range);
 		range->start = start;
 		range->end = end;
-		record_range(&locked, range);
+		range__record(&locked.set, range);
 	}
 	unlock_leaves(&locked, range);
 	return error;
@@ -228,14 +200,14 @@ int range_split(struct range_lock *lock_, struct range_hold *range_, uint64_t po
 		return EINVAL;
 	range__checked_begin(lock, upper);
 	lock_leaves(&locked, lock, range, range->start, range->end);
-	erase_range(&locked, range);
+	range__erase(&locked.set, range);
 	upper->start = point;
 	upper->end = range->end;
 	upper->mode = range->mode;
 	upper->owner = range->owner;
 	range->end = point;
-	record_range(&locked, range);
-	record_range(&locked, upper);
+	range__record(&locked.set, range);
+	range__record(&locked.set, upper);
 	unlock_leaves(&locked, range);
 	range__checked_end(upper, 0);
 	return 0;

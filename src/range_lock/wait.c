@@ -14,6 +14,7 @@
 #include "deadlock.h"
 #include "fast_path.h"
 #include "grant.h"
+#include "lock.h"
 #include "look.h"
 #include "platform/platform.h"
 #include "queue.h"
@@ -69,8 +70,7 @@ static int queue_request(struct range__set *set, struct range__obstacle obstacle
 	return EINPROGRESS;
 }
 
-/* With all leaves locked: a newcomer enters a queue, unlocks the leaves and waits. */
-static int queue_and_wait(struct range__set *set, struct range__obstacle obstacle,
+int range__queue_and_wait(struct range__set *set, struct range__obstacle obstacle,
 			  const struct range__limit *limit)
 {
 	struct range__wait self;
@@ -130,6 +130,8 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 	int error = 0;
 
 	range__copy_check(set->lock);
+	if (range__is_closed(set->lock))
+		return ESHUTDOWN;
 	range__adapt_merge_too_fine(set->lock);
 	if (!limit->try && !limit->callback && set->one &&
 	    set->lock->fairness == RANGE_FAIRNESS_BARGING && range__spin(set->lock, set->one))
@@ -154,13 +156,16 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 	} else if (limit->try) {
 		range__span_unlock(set, NULL);
 		return EBUSY;
+	} else if (range__is_closed(set->lock)) { /* [CLOSE-1] */
+		range__span_unlock(set, NULL);
+		return ESHUTDOWN;
 	} else if (limit->callback) {
 		return queue_request(set, obstacle, limit);
 	} else if (range__checked_deadlock(set)) {
 		range__span_unlock(set, NULL);
 		return EDEADLK;
 	} else {
-		error = queue_and_wait(set, obstacle, limit);
+		error = range__queue_and_wait(set, obstacle, limit);
 	}
 	if (!error)
 		range__note_acquired(set, RANGE__MEMORY);

@@ -6,6 +6,7 @@
 #define RANGE_LOCK_WAIT_H
 
 #include "limit.h"
+#include "queue.h"
 #include "set.h"
 
 /*
@@ -14,5 +15,9 @@
  * gone.
  */
 int range__acquire_slow(struct range__set *set, const struct range__limit *limit);
+
+/* With all leaves locked: a newcomer enters a queue, unlocks the leaves and waits. */
+int range__queue_and_wait(struct range__set *set, struct range__obstacle obstacle,
+			  const struct range__limit *limit);
 
 #endif

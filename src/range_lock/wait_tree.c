@@ -265,12 +265,15 @@ struct range__hold *range__waiters_next(struct range__hold *root, const struct r
 	return next;
 }
 
-bool range__waiters_have(const struct range__hold *root, const struct range__hold *waiter)
+struct range__hold *range__waiters_with(struct range__hold *root, const struct range__hold *range)
 {
-	for (; root; root = root->place.right)
-		if (root == waiter || range__waiters_have(root->place.left, waiter))
-			return true;
-	return false;
+	struct range__hold *found = NULL;
+
+	for (; root && !found; root = root->place.right)
+		found = range__waits_with(root, range)
+				? root
+				: range__waiters_with(root->place.left, range);
+	return found;
 }
 
 static bool summary_is_right(const struct range__hold *node)

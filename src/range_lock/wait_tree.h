@@ -93,10 +93,15 @@ static inline uint64_t range__waiters_last_arrival(const struct range__hold *roo
 struct range__hold *range__waiters_first(struct range__hold *root);
 struct range__hold *range__waiters_next(struct range__hold *root, const struct range__hold *waiter);
 
-/*
- * Whether a waiter is in the tree. Reads nothing from it: it may be any address. O(n).
- */
-bool range__waiters_have(const struct range__hold *root, const struct range__hold *waiter);
+/* Whether a waiter waits with the caller's storage range. */
+static inline bool range__waits_with(const struct range__hold *waiter,
+				     const struct range__hold *range)
+{
+	return (range__marked(waiter, RANGE__UPGRADE) ? waiter->upgrades : waiter) == range;
+}
+
+/* The waiter in the tree that waits with range, which may be any address; or NULL. O(n). */
+struct range__hold *range__waiters_with(struct range__hold *root, const struct range__hold *range);
 
 /* Whether order, balance and augmentation are right. O(n); for tests. */
 bool range__waiters_valid(const struct range__hold *root);

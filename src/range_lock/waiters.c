@@ -95,29 +95,36 @@ static bool behind_woken(const struct range__leaf *leaf, const struct range__hol
 				       range->end, NULL);
 }
 
-bool range__leaf_blocks(struct range__lock *lock, struct range__leaf *leaf,
-			const struct range__hold *range)
-{
-	return range__leaf_holds_conflict(leaf, range) || behind_starving(leaf, range) ||
-	       (leaf->nr_claims > 0 && range__claims_block(lock, leaf, range));
-}
-
 static bool covered_by_other(const struct range__leaf *leaf, bool itself)
 {
 	return leaf->covers > (itself ? 1 : 0);
 }
 
-bool range__leaf_upgradable(struct range__lock *lock, struct range__leaf *leaf,
-			    const struct range__hold *range)
+/* Whether a held range, or a part of it, is the only one there in this leaf. */
+static bool is_alone(struct range__leaf *leaf, const struct range__hold *range)
 {
 	struct range__node *node = range__tree_first(leaf->held, range->start, range->end);
 	bool spanned = range->start < range__leaf_lo(leaf) && range__leaf_hi(leaf) < range->end;
 
-	if (covered_by_other(leaf, spanned))
+	while (node && range__hold_of(node) == range)
+		node = range__tree_next(node, range->start, range->end);
+	return !node && !covered_by_other(leaf, spanned);
+}
+
+bool range__leaf_blocks(struct range__lock *lock, struct range__leaf *leaf,
+			const struct range__hold *range)
+{
+	if (range__marked(range, RANGE__UPGRADE)) /* [UPGRADE-1] */
+		return !is_alone(leaf, range->upgrades);
+	return range__leaf_holds_conflict(leaf, range) || behind_starving(leaf, range) ||
+	       (leaf->nr_claims > 0 && range__claims_block(lock, leaf, range));
+}
+
+bool range__leaf_upgradable(struct range__lock *lock, struct range__leaf *leaf,
+			    const struct range__hold *range)
+{
+	if (!is_alone(leaf, range))
 		return false;
-	for (; node; node = range__tree_next(node, range->start, range->end))
-		if (range__hold_of(node) != range)
-			return false;
 	if (leaf->nr_starving > 0 &&
 	    range__waiters_earliest(leaf->waiters, KINDS_STARVING & ~KINDS_WRITING, range->start,
 				    range->end, NULL))

@@ -23,6 +23,7 @@
 #include "range_lock/queue.c"
 #include "range_lock/range_lock.c"
 #include "range_lock/reader.c"
+#include "range_lock/record.c"
 #include "range_lock/release.c"
 #include "range_lock/request.c"
 #include "range_lock/slots.c"

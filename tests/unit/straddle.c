@@ -185,7 +185,7 @@ static bool stands_at(struct range_lock *lock, struct actor *actor, uint64_t key
 	bool stands;
 
 	range__leaf_lock(leaf);
-	stands = range__waiters_have(leaf->waiters, range__hold(&actor->range));
+	stands = range__waiters_with(leaf->waiters, range__hold(&actor->range));
 	range__leaf_unlock(leaf, NULL);
 	return stands;
 }

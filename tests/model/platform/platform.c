@@ -26,7 +26,7 @@
 MMRANGE__THREAD_LOCAL uint64_t mmrange__thread = 1;
 
 /* There is one copy of the library. */
-const char mmrange__copy = 0;
+const char mmrange__copy[2] = { 0 };
 
 /* Both fences are full ones. */
 bool mmrange__fence_is_heavy;
