@@ -18,6 +18,7 @@
 #include "queue.h"
 #include "span.h"
 #include "spin.h"
+#include "times.h"
 #include "waiters.h"
 #include "wake.h"
 
@@ -123,6 +124,7 @@ static int wait_until_granted(struct range__set *set, const struct range__limit 
 static int queue_and_wait(struct range__set *set, struct range__obstacle obstacle,
 			  const struct range__limit *limit)
 {
+	uint64_t since = range__times_wait(set->lock);
 	struct range__wait self;
 	int error;
 
@@ -132,6 +134,7 @@ static int queue_and_wait(struct range__set *set, struct range__obstacle obstacl
 	range__deadlock_enter(&self);
 	error = wait_until_granted(set, limit, &self);
 	range__deadlock_leave(&self, error);
+	range__times_waited(set, since);
 	return error;
 }
 
@@ -191,7 +194,7 @@ static void note_acquired(struct range__set *set)
 	}
 }
 
-int range__acquire_slow(struct range__set *set, const struct range__limit *limit)
+static int acquire_or_queue(struct range__set *set, const struct range__limit *limit)
 {
 	struct range__obstacle obstacle;
 	int error = 0;
@@ -229,5 +232,14 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 	}
 	if (!error)
 		note_acquired(set);
+	return error;
+}
+
+int range__acquire_slow(struct range__set *set, const struct range__limit *limit)
+{
+	int error = acquire_or_queue(set, limit);
+
+	if (!error)
+		range__times_held(set);
 	return error;
 }
