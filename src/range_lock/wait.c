@@ -8,6 +8,7 @@
  */
 #include "wait.h"
 #include "adapt.h"
+#include "blocker.h"
 #include "checked.h"
 #include "claim.h"
 #include "copy.h"
@@ -15,6 +16,7 @@
 #include "fast_path.h"
 #include "grant.h"
 #include "platform/platform.h"
+#include "probes.h"
 #include "queue.h"
 #include "span.h"
 #include "spin.h"
@@ -130,11 +132,14 @@ static int queue_and_wait(struct range__set *set, struct range__obstacle obstacl
 
 	range__deadlock_prepare(&self, set, limit->deadline != NULL);
 	range__queue_arrive(set, obstacle);
+	range__probe_entry(set);
 	range__span_unlock(set, NULL);
 	range__deadlock_enter(&self);
+	range__blocker_probe(set, obstacle.range);
 	error = wait_until_granted(set, limit, &self);
 	range__deadlock_leave(&self, error);
 	range__times_waited(set, since);
+	range__probe_waited(set, error);
 	return error;
 }
 
