@@ -350,13 +350,12 @@ static bool fault_speculative(struct fault *f)
 		return false;
 	f->speculative = true;
 	result = try_speculative(f);
-	if (!result) {
-		end_fault(f, SERVED_SPECULATIVE, 0);
-		return true;
-	}
-	MMRANGE__PROBE4(mm_fallback, f->mm, f->page, f->access, (int)reason_of(result));
-	mm__count(f->thread, MM__FALLBACK + reason_of(result));
-	return false;
+	mm__count(f->thread, result ? MM__FALLBACK + reason_of(result) : MM__SERVED_SPECULATIVE);
+	if (result)
+		MMRANGE__PROBE4(mm_fallback, f->mm, f->page, f->access, (int)reason_of(result));
+	else
+		MMRANGE__PROBE5(mm_fault, f->mm, f->page, f->access, SERVED_SPECULATIVE, 0);
+	return !result;
 }
 
 /*
