@@ -13,6 +13,11 @@
 #ifdef MMRANGE_PROBES
 #include <sys/sdt.h>
 
+#ifdef __clang__
+/* Its macros have extensions, of which clang warns where they are used. */
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
+
 #define MMRANGE__PROBE2(name, a, b)             STAP_PROBE2(libmmrange, name, a, b)
 #define MMRANGE__PROBE3(name, a, b, c)          STAP_PROBE3(libmmrange, name, a, b, c)
 #define MMRANGE__PROBE4(name, a, b, c, d)       STAP_PROBE4(libmmrange, name, a, b, c, d)
