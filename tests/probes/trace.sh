@@ -36,6 +36,9 @@ until [ -s "$work/host" ]; do
 	sleep 0.05
 done
 read -r pid waiter lock other < "$work/host"
+# In a container, bpftrace knows threads by the numbers that they have outside. (The number is the kernel's
+# PROC_PID_INIT_INO.)
+[ "$(readlink /proc/self/ns/pid)" = "pid:[4026531836]" ] || waiter='[0-9]+'
 
 # bpftrace attaches the probes of a script one after the other, in either order: once the first and
 # the last have fired, all are there. After 20 more of each, whole rounds of the host were traced.
@@ -83,8 +86,8 @@ case $script in
 		'^@fallbacks_by_reason\[0\]: [1-9]' '^@tree_lock_held_ns' '^\[.*[0-9] \|@'
 	;;
 */all.bt)
-	expect "^entry $waiter $lock 5 10 1\$" "^acquired $waiter $lock 5 10 1\$" \
-		"^entry $waiter $lock 6 9 0\$" "^failed $waiter $lock 6 9 0 110\$" "^release $pid $lock 0 20 1\$" \
+	expect "^entry $lock 5 10 1\$" "^acquired $lock 5 10 1\$" \
+		"^entry $lock 6 9 0\$" "^failed $lock 6 9 0 110\$" "^release $lock 0 20 1\$" \
 		"^bias $other 0 18446744073709551615\$" "^revoke $other 0 18446744073709551615 [1-9]" \
 		"^split $other 0 [1-9][0-9]* 18446744073709551615\$"
 	;;
