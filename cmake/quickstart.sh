@@ -25,6 +25,8 @@ tools='gcc                  run,test,bench gcc              gcc                 
        ck_rwlock.h                   bench libck-dev        ck-devel               -         -             concurrencykit
        gnuplot                       bench gnuplot-nox      gnuplot                gnuplot   gnuplot       gnuplot
        qemu-x86_64              test,bench qemu-user        qemu-user              qemu-user qemu-x86_64   -
+       sys/sdt.h                test       systemtap-sdt-dev systemtap-sdt-devel -         -             -
+       bpftrace                 test       bpftrace         bpftrace               bpftrace  bpftrace      -
        clang-format             test       clang-format     clang-tools-extra      clang     clang-extra-tools clang-format
        spin                     test       spin             -                      -         -             spin
        criterion/criterion.h    test       libcriterion-dev -                      criterion -             criterion

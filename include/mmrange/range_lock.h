@@ -47,9 +47,10 @@
  * main(), or while the program loads it. After that, on Linux, no function opens a file, or makes a
  * system call other than futex(), membarrier(), mmap(), munmap(), clock_gettime() and
  * sched_yield(). With memory hooks it needs neither mmap() nor munmap(), unless more than 1,024
- * threads read in biased leaves. Only messages on stderr take other calls. If the program forbids
- * membarrier() while a leaf is biased, the next thread that ends the leaf's bias aborts the process
- * with a message. If the program forbids it before, leaves do not become biased.
+ * threads read in biased leaves. Only messages on stderr, and range_lock_dump(), take other calls.
+ * If the program forbids membarrier() while a leaf is biased, the next thread that ends the leaf's
+ * bias aborts the process with a message. If the program forbids it before, leaves do not become
+ * biased.
  *
  * No thread waits for another thread's progress by spinning without bound. After some microseconds
  * at most it sleeps, so that the other thread can run even if it has a lower priority. No internal
@@ -74,6 +75,9 @@
  * after the call. The library also disables cancellation while it calls a memory hook (struct
  * range_lock_attr). As for all functions that POSIX does not call async-cancel-safe, a thread that
  * calls one must not have enabled asynchronous cancellation (PTHREAD_CANCEL_ASYNCHRONOUS).
+ *
+ * A library that was built where there is <sys/sdt.h> has static probes (USDT) at waits, and where
+ *a lock adapts: mmrange_probes(7) lists them. The fast paths have none.
  *
  * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message
  * when a thread unlocks a range that is not held or is held in another lock, locks with a struct
@@ -108,6 +112,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <time.h>
 
 #ifdef __cplusplus
@@ -136,6 +141,20 @@ enum range_fairness {
 };
 
 #define RANGE_LOCK_LEAVES_MAX 65536
+
+/**
+ * What range_lock_get_times() reads: the caller's storage, zeroed by the caller before
+ * range_lock_init(). The content is opaque. Threads with different numbers mostly count in
+ * different cache lines.
+ *
+ * Several locks may share one, for example all locks of one kind, and then count together.
+ *
+ * Lifetime: in use until range_lock_destroy() of each lock that counts in it has returned 0. It
+ * must be in the process's own memory, as a struct range_hold.
+ */
+struct range_lock_counters {
+	MMRANGE_ALIGN uint64_t opaque[272];
+};
 
 /** Attributes for range_lock_init(). Fill them with range_lock_attr_init(), then change fields. */
 struct range_lock_attr {
@@ -176,6 +195,13 @@ struct range_lock_attr {
 	void *(*alloc)(size_t size, size_t align, void *arg);
 	void (*free)(void *memory, size_t size, void *arg);
 	void *arg;
+	/**
+	 * Where the lock counts how often and how long acquisitions wait, see
+	 * range_lock_get_times(); default NULL: it counts neither. Only an acquisition that the
+	 * fast path does not serve costs more with counters: some nanoseconds, and if it waits, two
+	 * looks at the clock.
+	 */
+	struct range_lock_counters *counters;
 };
 
 /**
@@ -647,6 +673,41 @@ struct range_lock_stats {
  */
 MMRANGE_API void range_lock_stats(struct range_lock *lock, struct range_lock_stats *stats);
 
+/** What acquisitions for one mode have counted. */
+struct range_mode_times {
+	uint64_t holds;      /* that the slow path granted, with or without a wait */
+	uint64_t waits;      /* that have ended: granted, canceled, timed out, or EDEADLK */
+	uint64_t total_ns;   /* the sum of all these waits */
+	uint64_t longest_ns; /* the longest of them; 0: there was none */
+};
+
+/** What the acquisitions of a lock have counted. */
+struct range_lock_times {
+	struct range_mode_times mode[2]; /* RANGE_READ, RANGE_WRITE */
+};
+
+/**
+ * Reads how often acquisitions came by the slow path, and how often and for how long they waited:
+ * whether a program that is slow waits for this lock.
+ *
+ * A wait begins when the acquisition enters the queue, as for waits in struct range_lock_stats, and
+ * ends when it holds or fails. The counters have no wait that has not ended yet; range_lock_dump()
+ * shows those. The fast path, which serves an acquisition that meets no other one, counts nothing.
+ * An acquisition of several ranges counts as one, as one for writing if one of its ranges is.
+ *
+ * @return 0; EINVAL the lock has no counters (struct range_lock_attr): *times is unchanged
+ *
+ * The counts cover all acquisitions that returned before the call, and some of those that return
+ * during it. If total_ns exceeds UINT64_MAX, it begins again at 0. range_lock_child() leaves the
+ * counts as they are.
+ *
+ * Progress:  wait-free. Locks nothing and ends no bias.
+ * Safety:    any thread, at any time, also from the function of range_lock_foreach(); not from
+ *            signal handlers.
+ * Cost:      allocates nothing; O(1), reads some lines that waiting threads write.   Since: 0.2
+ */
+MMRANGE_API int range_lock_get_times(struct range_lock *lock, struct range_lock_times *times);
+
 /** The state of a range. */
 enum range_state {
 	RANGE_STATE_HELD,
@@ -721,6 +782,31 @@ struct range_info {
  */
 MMRANGE_API int range_lock_foreach(struct range_lock *lock,
 				   int (*fn)(const struct range_info *info, void *arg), void *arg);
+
+/**
+ * Prints one line for every range that is held or waits, in the manner of /proc/locks:
+ *
+ *	1: HELD WRITE 4242 0 4096
+ *	2: HELD READ 4243 8192 EOF
+ *	3: -> WAITING WRITE 4244 0 EOF
+ *
+ * The fields are: the number of the line; "->" if the range waits; HELD, WAITING or STARVING (enum
+ * range_state); READ or WRITE; the thread; start; and end, which is EOF if it is UINT64_MAX. As the
+ * intervals of all functions here, and unlike those of /proc/locks, the interval does not contain
+ * its end. The lines come in the order in which range_lock_foreach() reports the ranges.
+ *
+ * The lines are a snapshot, and out of date when the caller reads them: see range_lock_foreach()
+ * for what it contains.
+ *
+ * @return 0; otherwise the errno value of the stream, which may have some of the lines. The
+ *         function does not flush the stream.
+ *
+ * Safety:    as range_lock_foreach(). Not a cancellation point, although it prints. Makes the
+ *            system calls of the stream.
+ * Cost:      as range_lock_foreach(), and what the stream takes. No lock of the library is held
+ *            meanwhile.   Since: 0.2
+ */
+MMRANGE_API int range_lock_dump(struct range_lock *lock, FILE *stream);
 
 /**
  * In the child of fork(): makes the lock as it was when it was new, whatever the threads of the

@@ -29,6 +29,7 @@
 #include "hold.h"
 #include "inode.h"
 #include "page.h"
+#include "platform/probe.h"
 #include "stack.h"
 #include "tlb.h"
 #include "tree_lock.h"
@@ -62,6 +63,20 @@ static int fall_back(enum mm_fallback reason)
 static enum mm_fallback reason_of(int result)
 {
 	return (enum mm_fallback)(-1 - result);
+}
+
+/* How a fault was served: the fourth argument of the probe mm_fault. */
+enum { SERVED_SPECULATIVE, SERVED_RANGED, SERVED_COARSE };
+
+/* Counts a fault that has ended, with 0 or an errno value. */
+static void end_fault(const struct fault *f, int served, int error)
+{
+	MMRANGE__PROBE5(mm_fault, f->mm, f->page, f->access, served, error);
+	mm__count(f->thread, served == SERVED_COARSE   ? MM__SERVED_COARSE
+			     : served == SERVED_RANGED ? MM__SERVED_RANGED
+						       : MM__SERVED_SPECULATIVE);
+	if (error)
+		mm__count(f->thread, MM__FAULT_FAILED);
 }
 
 /* With the entry locked. 0: the fault may store the new entry. */
@@ -336,6 +351,10 @@ static bool fault_speculative(struct fault *f)
 	f->speculative = true;
 	result = try_speculative(f);
 	mm__count(f->thread, result ? MM__FALLBACK + reason_of(result) : MM__SERVED_SPECULATIVE);
+	if (result)
+		MMRANGE__PROBE4(mm_fallback, f->mm, f->page, f->access, (int)reason_of(result));
+	else
+		MMRANGE__PROBE5(mm_fault, f->mm, f->page, f->access, SERVED_SPECULATIVE, 0);
 	return !result;
 }
 
@@ -592,7 +611,7 @@ static int fault_coarse(struct fault *f, struct mm_siginfo *info)
 static int serve_with_locks(struct fault *f, uint64_t addr, struct mm_siginfo *info)
 {
 	struct mm_siginfo why = { 0, MM_SEGV_MAPERR };
-	enum mm__event served = MM__SERVED_RANGED;
+	int served = SERVED_RANGED;
 	enum page_state state;
 	int error;
 
@@ -601,12 +620,10 @@ static int serve_with_locks(struct fault *f, uint64_t addr, struct mm_siginfo *i
 		state = error == EFAULT && why.code == MM_SEGV_MAPERR ? look_for_page(f) : UNMAPPED;
 	} while (state == MAPPED);
 	if (state == BELOW_STACK) {
-		served = MM__SERVED_COARSE;
+		served = SERVED_COARSE;
 		error = fault_coarse(f, &why);
 	}
-	mm__count(f->thread, served);
-	if (error)
-		mm__count(f->thread, MM__FAULT_FAILED);
+	end_fault(f, served, error);
 	return error == EFAULT ? fail_fault(info, addr, why.code) : error;
 }
 
@@ -619,8 +636,7 @@ static int serve_fault(struct mm__thread *thread, uint64_t addr, int access, boo
 	bool served;
 
 	if (addr >= MM_ADDR_MAX) {
-		mm__count(thread, MM__SERVED_SPECULATIVE);
-		mm__count(thread, MM__FAULT_FAILED);
+		end_fault(&fault, SERVED_SPECULATIVE, EFAULT);
 		return fail_fault(info, addr, MM_SEGV_MAPERR);
 	}
 	mm__rcu_read_lock();
@@ -658,8 +674,7 @@ int mm__file_ended(struct mm__thread *thread, uint64_t addr, uint64_t entry,
 		drop_copy(&fault);
 		mm__release(thread, &hold);
 	}
-	mm__count(thread, MM__SERVED_RANGED);
-	mm__count(thread, MM__FAULT_FAILED);
+	end_fault(&fault, SERVED_RANGED, EFAULT);
 	return fail_fault(info, addr, MM_BUS_ADRERR);
 }
 
@@ -682,9 +697,7 @@ void mm__populate_held(struct mm__thread *thread, uint64_t start, uint64_t end, 
 		};
 
 		error = serve_ranged(&fault, NULL);
-		mm__count(thread, MM__SERVED_RANGED);
-		if (error)
-			mm__count(thread, MM__FAULT_FAILED);
+		end_fault(&fault, SERVED_RANGED, error);
 	}
 }
 

@@ -6,6 +6,7 @@
 #include "leaf_store.h"
 #include "lock.h"
 #include "platform/platform.h"
+#include "platform/probe.h"
 #include "short_lock.h"
 #include "span.h"
 
@@ -59,9 +60,13 @@ static bool may_change(struct range__forest *forest, uint64_t now)
 }
 
 /* With both leaves locked: merges right, which is vacant, into the leaf before it. */
-static void merge_leaves(struct range__forest *forest, struct range__leaf *leaf, uint32_t i,
+static void merge_leaves(struct range__lock *lock, struct range__leaf *leaf, uint32_t i,
 			 struct range__leaf *right)
 {
+	struct range__forest *forest = range__forest_of(lock);
+
+	MMRANGE__PROBE4(leaf_merge, lock, range__leaf_lo(leaf), range__leaf_lo(right),
+			range__leaf_hi(right));
 	range__leaf_absorb(leaf, right);
 	range__set_score(leaf, 0);
 	if (range__crossings(right) >= TOO_MANY_CROSSINGS)
@@ -96,7 +101,7 @@ static bool sweep_one_leaf(struct range__lock *lock, struct range__forest *fores
 		 may_change(forest, now);
 	if (merged) {
 		range__bias_revoke_leaf(lock, left);
-		merge_leaves(forest, left, i, leaf);
+		merge_leaves(lock, left, i, leaf);
 	} else {
 		range__set_last_owner(leaf, RANGE__OWNER_COLD);
 	}
@@ -146,7 +151,7 @@ static void merge_if_too_fine(struct range__lock *lock, struct range__forest *fo
 		 range__leaf_vacant(leaf) && may_change(forest, now);
 	if (merged) {
 		range__bias_revoke_leaf(lock, left);
-		merge_leaves(forest, left, i, leaf);
+		merge_leaves(lock, left, i, leaf);
 		forest->sweep -= i < forest->sweep;
 		prolong_calm(forest, now);
 	} else {
@@ -185,8 +190,8 @@ static bool can_split_at(struct range__leaf *leaf, uint64_t point)
  * With both leaves locked: splits leaf at the first of the points where that is possible, and gives
  * the upper part to right.
  */
-static bool split_at_first(struct range__leaf *leaf, const uint64_t points[SPLIT_POINTS],
-			   struct range__leaf *right)
+static bool split_at_first(struct range__lock *lock, struct range__leaf *leaf,
+			   const uint64_t points[SPLIT_POINTS], struct range__leaf *right)
 {
 	int i = 0;
 
@@ -194,6 +199,7 @@ static bool split_at_first(struct range__leaf *leaf, const uint64_t points[SPLIT
 		i++;
 	if (i == SPLIT_POINTS)
 		return false;
+	MMRANGE__PROBE4(leaf_split, lock, range__leaf_lo(leaf), points[i], range__leaf_hi(leaf));
 	range__leaf_split(leaf, points[i], right);
 	range__history_begin(right, leaf, points[i]);
 	return true;
@@ -213,7 +219,7 @@ static void split_entry(struct range__lock *lock, struct range__forest *forest, 
 	range__leaf_lock(leaf);
 	range__leaf_lock(right);
 	range__bias_revoke_leaf(lock, leaf);
-	if (split_at_first(leaf, points, right)) {
+	if (split_at_first(lock, leaf, points, right)) {
 		range__index_insert(forest, i + 1, right, 1);
 		/* A sweep must not come to a leaf that it has just marked as cold. */
 		forest->sweep += i + 1 < forest->sweep;

@@ -35,6 +35,7 @@ int range_lock_init(struct range_lock *lock_, const struct range_lock_attr *attr
 		lock->alloc = attr->alloc;
 		lock->free = attr->free;
 		lock->arg = attr->arg;
+		lock->counters = attr->counters;
 	}
 	return 0;
 }

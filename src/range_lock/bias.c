@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* relaxed, in all of this file: costs are guesses, any value does. */
 #include "bias.h"
+#include "platform/probe.h"
 #include "slots.h"
 
 /* The bounds of what the lock assumes a revocation to cost, in nanoseconds. */
@@ -47,11 +48,14 @@ static bool has_biased_leaf(const struct range__set *set)
 	return walk.leaf != NULL;
 }
 
-static void end_bias(struct range__set *set)
+/* ns: what the revocation has cost so far. */
+static void end_bias(struct range__set *set, uint64_t ns)
 {
 	for (struct range__walk walk = range__walk_first(set); walk.leaf; range__walk_next(&walk)) {
 		if (!walk.leaf->biased)
 			continue;
+		MMRANGE__PROBE4(leaf_revoke, set->lock, range__leaf_lo(walk.leaf),
+				range__leaf_hi(walk.leaf), ns);
 		walk.leaf->biased = false;
 		set_unbiased_cost(walk.leaf, 0);
 	}
@@ -59,15 +63,16 @@ static void end_bias(struct range__set *set)
 
 void range__bias_revoke(struct range__set *set, enum range__bias bias)
 {
-	uint64_t begin;
+	uint64_t begin, ns;
 
 	if ((bias == RANGE__KEEP_BIAS && !has_writer(set)) || !has_biased_leaf(set))
 		return;
 	begin = mmrange__now();
 	mmrange__heavy_fence(); /* [SLOT-H] */
 	range__slots_adopt(set);
-	end_bias(set);
-	note_revocation_cost(mmrange__now() - begin);
+	ns = mmrange__now() - begin;
+	end_bias(set, ns);
+	note_revocation_cost(ns);
 }
 
 void range__bias_revoke_leaf(struct range__lock *lock, struct range__leaf *leaf)
@@ -93,6 +98,7 @@ static bool can_be_biased(struct range__leaf *leaf)
 
 static void begin_bias(struct range__lock *lock, struct range__leaf *leaf)
 {
+	MMRANGE__PROBE3(leaf_bias, lock, range__leaf_lo(leaf), range__leaf_hi(leaf));
 	leaf->biased = true;
 	range__leaf_next_generation(leaf);
 	atomic_fetch_add_explicit(&lock->biases, 1, memory_order_relaxed);

@@ -22,6 +22,7 @@ void range_lock_child(struct range_lock *lock_)
 		.alloc = lock->alloc,
 		.free = lock->free,
 		.arg = lock->arg,
+		.counters = lock->counters,
 	};
 
 	range__copy_check(lock);

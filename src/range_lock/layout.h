@@ -67,6 +67,7 @@ struct __attribute__((may_alias)) range__lock {
 	_Alignas(8) _Atomic(uint64_t) claims_mutex;
 	struct range__hold *claims;
 	_Alignas(8) _Atomic(uint64_t) biases; /* how often a leaf has become biased */
+	struct range_lock_counters *counters; /* NULL: the lock counts no waits */
 };
 
 struct range__node {

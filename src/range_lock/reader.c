@@ -7,6 +7,7 @@
 #include "reader.h"
 #include "async.h"
 #include "index.h"
+#include "probes.h"
 #include "span.h"
 #include "waiters.h"
 #include "wake.h"
@@ -150,6 +151,7 @@ __attribute__((noinline)) static void leave_slowly(struct range__lock *lock,
 	struct range__slot *slot = range->slot;
 	bool was_adopted;
 
+	range__probe_release(lock, range);
 	wakes.n = 0;
 	set.hint = range->leaf[0];
 	range__span_lock(&set, RANGE__KEEP_BIAS);

@@ -2,6 +2,7 @@
 #include "release.h"
 #include "async.h"
 #include "find.h"
+#include "probes.h"
 #include "wake.h"
 
 /* While the range is in the word of its first leaf, that leaf's right neighbour does not change. */
@@ -36,6 +37,7 @@ void range__release_slow(struct range__lock *lock, struct range__hold *range, ui
 	uint64_t key = from, end = range->end;
 	struct range__leaf *hint = range->leaf[from != range->start];
 
+	range__probe_release(lock, range);
 	if (!range__is_wide(range) && range__leaf_lock_tree(hint, range)) {
 		erase_and_unlock(lock, hint, range);
 		key = end;

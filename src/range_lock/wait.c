@@ -9,6 +9,7 @@
 #include "wait.h"
 #include "adapt.h"
 #include "async.h"
+#include "blocker.h"
 #include "checked.h"
 #include "copy.h"
 #include "deadlock.h"
@@ -17,9 +18,11 @@
 #include "lock.h"
 #include "look.h"
 #include "platform/platform.h"
+#include "probes.h"
 #include "queue.h"
 #include "span.h"
 #include "spin.h"
+#include "times.h"
 #include "wait_tree.h"
 
 #include <errno.h>
@@ -65,6 +68,7 @@ static int queue_request(struct range__set *set, struct range__obstacle obstacle
 			 const struct range__limit *limit)
 {
 	range__queue_arrive(set, obstacle);
+	range__probe_entry(set);
 	range__request_begin(set, limit);
 	range__span_unlock(set, NULL);
 	return EINPROGRESS;
@@ -73,15 +77,20 @@ static int queue_request(struct range__set *set, struct range__obstacle obstacle
 int range__queue_and_wait(struct range__set *set, struct range__obstacle obstacle,
 			  const struct range__limit *limit)
 {
+	uint64_t since = range__times_wait(set->lock);
 	struct range__wait self;
 	int error;
 
 	range__deadlock_prepare(&self, set, limit->deadline != NULL);
 	range__queue_arrive(set, obstacle);
+	range__probe_entry(set);
 	range__span_unlock(set, NULL);
 	range__deadlock_enter(&self);
+	range__blocker_probe(set, obstacle.range);
 	error = wait_until_granted(set, limit, &self);
 	range__deadlock_leave(&self, error);
+	range__times_waited(set, since);
+	range__probe_waited(set, error);
 	return error;
 }
 
@@ -124,7 +133,7 @@ static bool has_waiters(struct range__set *set)
 	return walk.leaf != NULL;
 }
 
-int range__acquire_slow(struct range__set *set, const struct range__limit *limit)
+static int acquire_or_queue(struct range__set *set, const struct range__limit *limit)
 {
 	struct range__obstacle obstacle;
 	int error = 0;
@@ -169,5 +178,14 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 	}
 	if (!error)
 		range__note_acquired(set, RANGE__MEMORY);
+	return error;
+}
+
+int range__acquire_slow(struct range__set *set, const struct range__limit *limit)
+{
+	int error = acquire_or_queue(set, limit);
+
+	if (!error)
+		range__times_held(set);
 	return error;
 }

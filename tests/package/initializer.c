@@ -7,12 +7,13 @@ extern "C" {
 #endif
 
 extern struct range_lock c_lock;
-extern const size_t c_sizes[5];
+extern const size_t c_sizes[7];
 
 struct range_lock c_lock = RANGE_LOCK_INITIALIZER;
-const size_t c_sizes[5] = { sizeof(struct range_lock), sizeof(struct range_hold),
-			    sizeof(struct range_lock_attr), sizeof(struct range_lock_stats),
-			    sizeof(struct range_info) };
+const size_t c_sizes[7] = { sizeof(struct range_lock),         sizeof(struct range_hold),
+			    sizeof(struct range_lock_attr),    sizeof(struct range_lock_stats),
+			    sizeof(struct range_info),         sizeof(struct range_lock_times),
+			    sizeof(struct range_lock_counters) };
 
 #ifdef __cplusplus
 }

@@ -10,7 +10,7 @@ static_assert(sizeof(struct range_hold) <= 192, "promised in range_lock.h");
 
 extern "C" {
 extern struct range_lock c_lock;
-extern const size_t c_sizes[5];
+extern const size_t c_sizes[7];
 }
 
 static struct range_lock cxx_lock = RANGE_LOCK_INITIALIZER;
@@ -28,9 +28,12 @@ static bool all_zero(const struct range_lock *lock)
 
 int main()
 {
-	const size_t cxx_sizes[5] = { sizeof(struct range_lock), sizeof(struct range_hold),
-				      sizeof(struct range_lock_attr),
-				      sizeof(struct range_lock_stats), sizeof(struct range_info) };
+	const size_t cxx_sizes[7] = {
+		sizeof(struct range_lock),         sizeof(struct range_hold),
+		sizeof(struct range_lock_attr),    sizeof(struct range_lock_stats),
+		sizeof(struct range_info),         sizeof(struct range_lock_times),
+		sizeof(struct range_lock_counters)
+	};
 
 	if (std::memcmp(c_sizes, cxx_sizes, sizeof cxx_sizes)) {
 		std::puts("the sizes of structures differ in C and C++");

@@ -51,6 +51,8 @@ struct storm {
 	struct worker workers[MOST_THREADS];
 	struct range_hold stay[STAY]; /* held throughout, beyond the keys */
 	struct memory_books books;
+	struct range_lock_counters counters;
+	FILE *nowhere;
 	atomic_uint canceled, gave_up;
 	atomic_uint_fast64_t progress, counts[16];
 	atomic_bool over;
@@ -365,14 +367,27 @@ static void look(struct worker *w)
 	CHECK_EQ(w->storm->functions->foreach (w->storm->lock, check_info, w), 0);
 	for (int i = 0; i < STAY; i++)
 		CHECK_EQ(w->stay_shown[i], 1);
+	if (w->storm->library && below(w, 4) == 0)
+		CHECK_EQ(w->storm->functions->dump(w->storm->lock, w->storm->nowhere), 0);
+}
+
+/* All waits of the storm's lock that have ended. */
+static uint64_t ended_waits(struct storm *storm)
+{
+	struct range_lock_times times;
+
+	CHECK_EQ(storm->functions->get_times(storm->lock, &times), 0);
+	return times.mode[RANGE_READ].waits + times.mode[RANGE_WRITE].waits;
 }
 
 static void count(struct worker *w)
 {
 	struct range_lock_stats stats;
+	uint64_t ended = w->storm->library ? ended_waits(w->storm) : 0;
 
 	w->storm->functions->stats(w->storm->lock, &stats);
 	CHECK_EQ(stats.leaves, 1 + stats.splits - stats.merges);
+	CHECK(ended <= stats.waits);
 	if (w->storm->library)
 		CHECK(stats.leaves <= range__max_leaves(range__lock(w->storm->lock)));
 }
@@ -527,6 +542,8 @@ static void run(struct storm *storm)
 	thread_join(watcher);
 	check_keys(storm);
 	CHECK_EQ(atomic_load(&storm->canceled), atomic_load(&storm->gave_up));
+	if (storm->library)
+		CHECK_EQ(ended_waits(storm), lock_stats(storm->lock).waits);
 	CHECK_EQ(storm->functions->destroy(storm->lock), EBUSY);
 	end_stay(storm);
 	CHECK_EQ(storm->functions->destroy(storm->lock), 0);
@@ -566,9 +583,13 @@ static void check_library(const char *test, enum range_fairness fairness)
 		attr.fairness = fairness;
 		attr.max_leaves = sizes[i].leaves;
 		attr.starvation_ns = i % 2 ? 1000 : 500000;
+		attr.counters = &storm.counters;
 		use_memory_books(&attr, &storm.books, UINT32_MAX);
 		CHECK_EQ(range_lock_init(&lock, &attr), 0);
+		storm.nowhere = fopen("/dev/null", "w");
+		CHECK(storm.nowhere);
 		run(&storm);
+		fclose(storm.nowhere);
 		check_memory_balanced(&storm.books);
 		fprintf(stderr, "%u threads: %u waits canceled\n", storm.threads,
 			atomic_load(&storm.canceled));

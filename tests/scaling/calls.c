@@ -149,6 +149,13 @@ static bool read_stats(struct call *call)
 	return true;
 }
 
+static bool read_times(struct call *call)
+{
+	struct range_lock_times times;
+
+	return range_lock_get_times(call->lock, &times) == EINVAL;
+}
+
 static int ignore(const struct range_info *info, void *arg)
 {
 	(void)info, (void)arg;
@@ -179,6 +186,10 @@ const struct function functions[] = {
 	{ "range_lock_stats",
 	  "adds up what every leaf has counted",
 	  { nothing, read_stats, nothing },
+	  whole_interval },
+	{ "range_lock_get_times",
+	  "adds up what every thread has counted",
+	  { nothing, read_times, nothing },
 	  whole_interval },
 	{ "range_lock_foreach",
 	  "reports what is held in every leaf",

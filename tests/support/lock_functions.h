@@ -32,8 +32,10 @@ struct lock_functions {
 	int (*split)(struct range_lock *lock, struct range_hold *range, uint64_t point,
 		     struct range_hold *upper);
 	void (*stats)(struct range_lock *lock, struct range_lock_stats *stats);
+	int (*get_times)(struct range_lock *lock, struct range_lock_times *times);
 	int (*foreach)(struct range_lock *lock, int (*fn)(const struct range_info *info, void *arg),
 		       void *arg);
+	int (*dump)(struct range_lock *lock, FILE *stream);
 	void (*child)(struct range_lock *lock);
 };
 
@@ -53,7 +55,9 @@ static const struct lock_functions library_functions = {
 	.tryextend = range_tryextend,
 	.split = range_split,
 	.stats = range_lock_stats,
+	.get_times = range_lock_get_times,
 	.foreach = range_lock_foreach,
+	.dump = range_lock_dump,
 	.child = range_lock_child,
 };
 

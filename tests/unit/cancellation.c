@@ -109,18 +109,31 @@ static void acquire_many(void)
 	range_unlock(&lock, &upper);
 }
 
+/* Each line that is printed to it is a write(), which is a cancellation point. */
+static FILE *unbuffered;
+
 static void look_and_cancel(void)
 {
+	struct range_lock_times times;
+
 	CHECK_EQ(lock_stats(&lock).leaves, 1);
 	CHECK_EQ(range_cancel(&lock, &range), ESRCH);
+	CHECK_EQ(range_lock_get_times(&lock, &times), EINVAL);
+	take(&lock, &range, 0, 10, RANGE_WRITE);
+	CHECK_EQ(range_lock_dump(&lock, unbuffered), 0);
+	range_unlock(&lock, &range);
 }
 
 TEST(cancellation, the_other_functions_return_to_a_canceled_thread)
 {
+	unbuffered = fopen("/dev/null", "w");
+	CHECK(unbuffered);
+	setvbuf(unbuffered, NULL, _IONBF, 0);
 	init_lock(&lock, RANGE_FAIRNESS_BARGING, 1);
 	check_returns(resize);
 	check_returns(acquire_many);
 	check_returns(look_and_cancel);
+	fclose(unbuffered);
 	check_quiet_and_destroy(&lock);
 }
 

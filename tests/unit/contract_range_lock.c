@@ -101,12 +101,15 @@ TEST(contract_range_lock, no_function_changes_errno)
 	for (size_t i = 0; i < 2; i++) {
 		struct range_lock_attr attr;
 		struct range_lock_stats stats;
+		struct range_lock_times times;
+		struct range_lock_counters counters = { { 0 } };
 		struct range_lock lock;
 		struct range_hold held;
 		uint64_t keys = 0;
 
 		CHECK_ERRNO(range_lock_attr_init(&attr));
 		attr.fairness = fairnesses[i];
+		attr.counters = &counters;
 		CHECK_RESULT(range_lock_init(&lock, &attr), 0);
 		CHECK_RESULT(range_lock(&lock, &held, 10, 20, RANGE_WRITE), 0);
 		check_errors(&lock, &held);
@@ -115,6 +118,8 @@ TEST(contract_range_lock, no_function_changes_errno)
 		range_lock_foreach(&lock, look_at_one, &keys);
 		CHECK_EQ(keys, 10);
 		CHECK_ERRNO(range_lock_stats(&lock, &stats));
+		CHECK_RESULT(range_lock_get_times(&lock, &times), 0);
+		CHECK_RESULT(range_lock_dump(&lock, stdout), 0);
 		CHECK_ERRNO(range_unlock(&lock, &held));
 		CHECK_RESULT(range_lock_destroy(&lock), 0);
 		attr.max_leaves = 0;

@@ -141,6 +141,18 @@ static void read_its_stats(void)
 	second->stats(&lock, &stats);
 }
 
+static void read_its_times(void)
+{
+	struct range_lock_times times;
+
+	second->get_times(&lock, &times);
+}
+
+static void dump_it(void)
+{
+	second->dump(&lock, stdout);
+}
+
 static void destroy_it(void)
 {
 	second->destroy(&lock);
@@ -170,6 +182,8 @@ static const struct use {
 	{ "range_cancel()", cancel_it, true },
 	{ "range_lock_foreach()", look_at_it, true },
 	{ "range_lock_stats()", read_its_stats, true },
+	{ "range_lock_get_times()", read_its_times, true },
+	{ "range_lock_dump()", dump_it, true },
 	{ "range_lock_destroy()", destroy_it, false },
 	{ "range_lock_child()", make_it_anew, false },
 };

@@ -35,6 +35,7 @@ static void call_all(struct range_lock *where, uint64_t base)
 {
 	struct timespec soon = time_after(CLOCK_MONOTONIC, SECOND);
 	struct range_hold range, upper;
+	struct range_lock_times times;
 	struct range_request requests[] = { { &range, base, base + 40, RANGE_WRITE },
 					    { &upper, base + 50, base + 90, RANGE_READ } };
 
@@ -56,6 +57,8 @@ static void call_all(struct range_lock *where, uint64_t base)
 	range_unlock(where, &range);
 	range_unlock(where, &upper);
 	CHECK(lock_stats(where).leaves >= 1);
+	CHECK_EQ(range_lock_get_times(where, &times), EINVAL);
+	CHECK_EQ(range_lock_dump(where, stdout), 0);
 }
 
 static int count_one(const struct range_info *info, void *arg)

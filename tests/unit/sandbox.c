@@ -159,12 +159,14 @@ static int count(const struct range_info *info, void *arg)
 static void look_around(struct worker *all, uint64_t which)
 {
 	struct range_lock_stats stats;
+	struct range_lock_times times;
 	unsigned int held = 0;
 	int error = range_cancel(&lock, &all[which].range);
 
 	REQUIRE(!error || error == ESRCH);
 	REQUIRE(range_lock_foreach(&lock, count, &held) == 0);
 	range_lock_stats(&lock, &stats);
+	REQUIRE(range_lock_get_times(&lock, &times) == 0);
 	REQUIRE(stats.leaves >= 1);
 	make_impatient(&lock);
 }
@@ -226,7 +228,14 @@ static void make_others_wait(void)
 
 static void use_all_functions(enum range_fairness fairness)
 {
-	init_lock(&lock, fairness, 64);
+	static struct range_lock_counters counters;
+	struct range_lock_attr attr;
+
+	range_lock_attr_init(&attr);
+	attr.fairness = fairness;
+	attr.max_leaves = 64;
+	attr.counters = &counters;
+	REQUIRE(range_lock_init(&lock, &attr) == 0);
 	for (int i = 0; i < THREADS; i++)
 		thread_start(work, &workers[i]);
 	AWAIT(atomic_load(&ready) == THREADS);
