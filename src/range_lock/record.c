@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "record.h"
 
-static bool overlaps_leaf(const struct range__hold *range, struct range__leaf *leaf)
+static bool belongs_in_leaf(const struct range__hold *range, struct range__leaf *leaf)
 {
 	return range__overlap(range, range__leaf_lo(leaf), range__leaf_hi(leaf));
 }
@@ -11,7 +11,7 @@ void range__erase(const struct range__set *set, struct range__hold *range)
 	struct range__walk walk = range__walk_first(set);
 
 	for (; walk.leaf; range__walk_next(&walk))
-		if (overlaps_leaf(range, walk.leaf))
+		if (belongs_in_leaf(range, walk.leaf))
 			range__leaf_erase(walk.leaf, range);
 }
 
@@ -21,7 +21,7 @@ void range__record(const struct range__set *set, struct range__hold *range)
 
 	range->leaf[0] = NULL;
 	for (; walk.leaf; range__walk_next(&walk)) {
-		if (!overlaps_leaf(range, walk.leaf))
+		if (!belongs_in_leaf(range, walk.leaf))
 			continue;
 		range__leaf_record(walk.leaf, range);
 		if (!range->leaf[0])

@@ -10,6 +10,7 @@
 #include "range_lock/reader.h"
 #include "range_lock/release.h"
 #include "range_lock/wait.h"
+#include "range_lock/wait_tree.h"
 
 #include <errno.h>
 #include <string.h>

@@ -5,6 +5,7 @@
  */
 #include "leaves.h"
 #include "range_lock/leaf.h"
+#include "range_lock/wait_tree.h"
 
 uint64_t __real_mmrange__now(void);
 uint64_t __wrap_mmrange__now(void);
