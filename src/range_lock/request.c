@@ -84,7 +84,10 @@ struct range__set *range__request_set(struct range__hold *waiter, struct range__
 	for (size_t i = 0; i < room->n; i++) {
 		struct range__hold *range = range__set_hold(room, i);
 
-		/* relaxed: whether it is in a queue changes under the locks of all leaves only */
+		/*
+		 * relaxed: whether it is in a queue changes under the locks of all leaves only. In
+		 * which one may change without this leaf, see range__leaf_move().
+		 */
 		if (atomic_load_explicit(&range->in, memory_order_relaxed))
 			room->queued = range;
 	}
