@@ -67,9 +67,9 @@ static int wait_until_granted(struct range__set *set, const struct range__limit 
 static int queue_request(struct range__set *set, struct range__obstacle obstacle,
 			 const struct range__limit *limit)
 {
+	range__request_begin(set, limit);
 	range__queue_arrive(set, obstacle);
 	range__probe_entry(set);
-	range__request_begin(set, limit);
 	range__span_unlock(set, NULL);
 	return EINPROGRESS;
 }
