@@ -13,6 +13,7 @@ static void end_request(struct range__set *set, struct range__callback callback,
 			int error)
 {
 	bool busy = range__due.busy;
+	int saved = errno;
 	int cancel_state = mmrange__cancel_disable();
 
 	range__times_waited(set, since);
@@ -26,6 +27,7 @@ static void end_request(struct range__set *set, struct range__callback callback,
 	range__due.busy = true;
 	callback.call(error, callback.arg);
 	range__due.busy = busy;
+	errno = saved;
 	mmrange__cancel_restore(cancel_state);
 }
 
