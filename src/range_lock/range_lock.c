@@ -157,56 +157,47 @@ __attribute__((noinline)) static int request(struct range__lock *lock, struct ra
 	return callback ? acquire(lock, range, start, end, mode, &limit) : EINVAL;
 }
 
-/* range_lock_async() has kept the callback in fields that its fast path does not use. */
-static struct range__limit kept_limit(const struct range__hold *range)
+/* In a lock that has had several leaves. */
+__attribute__((noinline)) static int request_indexed(struct range__lock *lock,
+						     struct range__hold *range, uint64_t start,
+						     uint64_t end, enum range_mode mode,
+						     range_callback *callback, void *arg)
 {
-	return limit_of_request((range_callback *)(uintptr_t)range->saved_word[1], range->arg);
+	const struct range__limit limit = limit_of_request(callback, arg);
+
+	return acquire_indexed(lock, range, start, end, mode, &limit);
 }
 
-__attribute__((noinline)) static int request_kept(struct range__lock *lock,
-						  struct range__hold *range, uint64_t start,
-						  uint64_t end, enum range_mode mode)
+/* Goes on after the fast path, whose result says that nothing is held, or not for certain. */
+__attribute__((noinline)) static int request_after(struct range__lock *lock,
+						   struct range__hold *range,
+						   enum range__fast result,
+						   range_callback *callback, void *arg)
 {
-	const struct range__limit limit = kept_limit(range);
+	const struct range__limit limit = limit_of_request(callback, arg);
 
-	return acquire_plain(lock, range, start, end, mode, &limit);
+	return acquire_after(result, lock, range, range->start, range->end, range->mode, &limit);
 }
 
-__attribute__((noinline)) static int request_disturbed(struct range__lock *lock,
-						       struct range__hold *range)
-{
-	const struct range__limit limit = kept_limit(range);
-
-	return acquire_disturbed(lock, range, &limit);
-}
-
-/* The fast path of range_lock(). It has no register for the callback, and needs no limit. */
+/* The fast path of range_lock(). */
 int range_lock_async(struct range_lock *lock_, struct range_hold *range_, uint64_t start,
 		     uint64_t end, enum range_mode mode, range_callback *callback, void *arg)
 {
 	struct range__lock *lock = range__lock(lock_);
 	struct range__hold *range = range__hold(range_);
-	enum range__fast result = RANGE__FAST_FAILED;
+	struct range__leaf *root = &lock->root;
+	enum range__fast result;
 
 	if (RANGE__CHECKED || start >= end || (unsigned int)mode > RANGE_WRITE ||
 	    !range__copy_owns(lock) || !callback)
 		return request(lock, range, start, end, mode, callback, arg);
-	range->saved_word[1] = (uintptr_t)callback;
-	range->arg = arg;
 	/* acquire: as in range__index_find() */
-	if (!atomic_load_explicit(&lock->forest, memory_order_acquire))
-		result = range__acquire_in_leaf(&lock->root, range__word_of(&lock->root), lock,
-						range, start, end, mode);
-	switch (result) {
-	case RANGE__FAST_HELD:
+	if (atomic_load_explicit(&lock->forest, memory_order_acquire))
+		return request_indexed(lock, range, start, end, mode, callback, arg);
+	result = range__acquire_in_leaf(root, range__word_of(root), lock, range, start, end, mode);
+	if (result == RANGE__FAST_HELD)
 		return 0;
-	case RANGE__FAST_SHARED:
-		return note_shared(lock, range);
-	case RANGE__FAST_DISTURBED:
-		return request_disturbed(lock, range);
-	default:
-		return request_kept(lock, range, start, end, mode);
-	}
+	return request_after(lock, range, result, callback, arg);
 }
 
 __attribute__((always_inline)) static inline void release(struct range__lock *lock,
