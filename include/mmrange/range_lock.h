@@ -57,6 +57,12 @@
  * lock inherits priorities: a thread of high priority may have to wait for as long as the scheduler
  * does not run a thread of low priority that is at work in the same part of the lock.
  *
+ * A race detector that watches the program (ThreadSanitizer, Helgrind or DRD) learns from the
+ * library which ranges order which threads: what "Ordering" promises below, and no more. So it
+ * reports no race of data that ranges protect, and still each race of data that they do not. Calls
+ * take no fast path then. Without a detector, this costs nothing. mmrange_detectors(7) says what a
+ * detector cannot learn.
+ *
  * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is
  * safe in a signal handler. After range_lock_close(), those that acquire return ESHUTDOWN.
  *
@@ -655,7 +661,8 @@ typedef void range_callback(int error, void *arg);
  * needs the end of a request, because that may come from its own thread.
  *
  * Ordering:  acquire, as range_lock(), in the thread that calls the callback, or in this one if the
- *            call returns 0.
+ *            call returns 0. Release: what the thread did before the call happens before the
+ *            callback.
  * Progress:  never waits for the holder of a range; may wait for short internal locks. Bounded
  *            bypass as for a thread that waits. If another callback runs that does not return, the
  *            callbacks of its thread do not come.

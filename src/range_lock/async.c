@@ -4,6 +4,7 @@
 #include "look.h"
 #include "platform/platform.h"
 #include "probes.h"
+#include "race.h"
 #include "times.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@ static void end_request(struct range__set *set, struct range__callback callback,
 {
 	bool busy = range__due.busy;
 	int cancel_state = mmrange__cancel_disable();
+	unsigned int paused;
 
 	range__times_waited(set, since);
 	range__probe_waited(set, error);
@@ -23,8 +25,12 @@ static void end_request(struct range__set *set, struct range__callback callback,
 	}
 	for (size_t i = 0; i < set->n; i++)
 		range__checked_end(range__set_hold(set, i), error);
+	range__race_answer(set);
+	range__race_ended(set, error);
 	range__due.busy = true;
+	paused = range__race_callback_begins();
 	callback.call(error, callback.arg);
+	range__race_callback_ends(paused);
 	range__due.busy = busy;
 	mmrange__cancel_restore(cancel_state);
 }
@@ -43,6 +49,8 @@ static void look_after(struct range__hold *range)
 
 void range__async_work(void)
 {
+	range__race_enter();
 	while (range__due.first)
 		look_after(range__request_take());
+	range__race_leave();
 }

@@ -10,6 +10,7 @@
 #include "copy.h"
 #include "fast_path.h"
 #include "platform/platform.h"
+#include "race.h"
 #include "release.h"
 #include "wait.h"
 
@@ -19,8 +20,11 @@ static int acquire_slow(struct range__lock *lock, struct range__hold *range,
 			const struct range__limit *limit)
 {
 	struct range__set set = range__set_of(lock, range);
-	int error = range__acquire_slow(&set, limit);
+	int error;
 
+	range__race_enter();
+	error = range__acquire_slow(&set, limit);
+	range__race_leave();
 	range__async_run();
 	return error;
 }
@@ -218,8 +222,12 @@ __attribute__((always_inline)) static inline void release(struct range__lock *lo
 __attribute__((noinline)) static void check_and_release(struct range__lock *lock,
 							struct range__hold *range)
 {
+	range__race_enter();
 	range__copy_check(lock);
+	range__race_release(lock, range->start, range->end, range->mode);
 	release(lock, range);
+	range__race_give_back(range, sizeof(struct range_hold));
+	range__race_leave();
 }
 
 void range_unlock(struct range_lock *lock_, struct range_hold *range_)

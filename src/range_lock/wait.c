@@ -20,6 +20,7 @@
 #include "platform/platform.h"
 #include "probes.h"
 #include "queue.h"
+#include "race.h"
 #include "span.h"
 #include "spin.h"
 #include "times.h"
@@ -67,6 +68,7 @@ static int wait_until_granted(struct range__set *set, const struct range__limit 
 static int queue_request(struct range__set *set, struct range__obstacle obstacle,
 			 const struct range__limit *limit)
 {
+	range__race_request(set);
 	range__queue_arrive(set, obstacle);
 	range__probe_entry(set);
 	range__request_begin(set, limit);
@@ -187,5 +189,6 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 
 	if (!error)
 		range__times_held(set);
+	range__race_ended(set, error);
 	return error;
 }
