@@ -25,7 +25,8 @@ int range_lock_init(struct range_lock *lock_, const struct range_lock_attr *attr
 	if (attr &&
 	    (attr->max_leaves < 1 || attr->max_leaves > RANGE_LOCK_LEAVES_MAX ||
 	     !attr->alloc != !attr->free ||
-	     (attr->fairness != RANGE_FAIRNESS_BARGING && attr->fairness != RANGE_FAIRNESS_FIFO)))
+	     (attr->fairness != RANGE_FAIRNESS_BARGING && attr->fairness != RANGE_FAIRNESS_FIFO) ||
+	     (attr->bias != RANGE_BIAS_ADAPTIVE && attr->bias != RANGE_BIAS_NEVER)))
 		return EINVAL;
 	*lock_ = (struct range_lock)RANGE_LOCK_INITIALIZER;
 	lock->magic = RANGE__ALIVE;
@@ -37,6 +38,7 @@ int range_lock_init(struct range_lock *lock_, const struct range_lock_attr *attr
 		lock->free = attr->free;
 		lock->arg = attr->arg;
 		lock->counters = attr->counters;
+		lock->never_biased = attr->bias == RANGE_BIAS_NEVER;
 	}
 	return 0;
 }

@@ -24,6 +24,7 @@ void range_lock_child(struct range_lock *lock_)
 		.free = lock->free,
 		.arg = lock->arg,
 		.counters = lock->counters,
+		.bias = lock->never_biased ? RANGE_BIAS_NEVER : RANGE_BIAS_ADAPTIVE,
 	};
 
 	range__race_enter();

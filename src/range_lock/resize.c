@@ -221,3 +221,32 @@ int range_split(struct range_lock *lock_, struct range_hold *range_, uint64_t po
 	range__checked_end(upper, 0);
 	return 0;
 }
+
+int range_join(struct range_lock *lock_, struct range_hold *lower_, struct range_hold *upper_)
+{
+	struct range__lock *lock = range__lock(lock_);
+	struct range__hold *lower = range__hold(lower_);
+	struct range__hold *upper = range__hold(upper_);
+	struct locked locked;
+	bool same;
+
+	range__copy_check(lock);
+	range__checked_held(lock, lower);
+	range__checked_held(lock, upper);
+	if (lower->end != upper->start || lower->mode != upper->mode)
+		return EINVAL;
+	lock_leaves(&locked, lock, lower, lower->start, upper->end);
+	range__slot_vacate(upper);
+	/* Now that both are recorded, their owners are known. */
+	same = mmrange__same_thread(lower->owner, upper->owner);
+	if (same) {
+		range__erase(&locked.set, lower);
+		range__erase(&locked.set, upper);
+		lower->end = upper->end;
+		range__record(&locked.set, lower);
+	}
+	unlock_leaves(&locked, lower);
+	if (same)
+		range__checked_release(lock, upper);
+	return same ? 0 : EINVAL;
+}
