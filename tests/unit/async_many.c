@@ -290,7 +290,7 @@ TEST(async_many, a_request_over_several_leaves_starves_and_claims)
 }
 
 #ifndef __APPLE__
-static unsigned int allocations;
+static volatile unsigned int allocations;
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t n, size_t size);
