@@ -79,6 +79,7 @@ void measure_rate(benchmark::State &state, bench *bench)
 	auto iterations = static_cast<uint64_t>(state.max_iterations);
 	uint64_t work = iterations * static_cast<uint64_t>(state.threads());
 	uint64_t changes = 0;
+	uint64_t waits = 0;
 	pairs done = {};
 
 	enter(bench, thread);
@@ -90,8 +91,10 @@ void measure_rate(benchmark::State &state, bench *bench)
 	while (state.KeepRunningBatch(state.max_iterations)) {
 		state.PauseTiming();
 		bench_meet(bench);
-		if (thread == 0)
+		if (thread == 0) {
 			changes = bench_changes(bench);
+			waits = bench_waits(bench);
+		}
 		state.ResumeTiming();
 		done = bench_run(bench, thread);
 	}
@@ -100,6 +103,7 @@ void measure_rate(benchmark::State &state, bench *bench)
 	if (thread != 0)
 		return;
 	report_changes(state, bench_changes(bench) - changes, work);
+	state.counters["waits_per_second"] = rate(bench_waits(bench) - waits);
 	check(state, bench);
 }
 

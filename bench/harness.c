@@ -4,6 +4,7 @@
 #include "crew.h"
 #include "latency.h"
 #include "platform/platform.h"
+#include "workloads/async.h"
 #include "workloads/busy.h"
 #include "workloads/held.h"
 #include "workloads/worker.h"
@@ -18,6 +19,8 @@ enum {
 	WARM_UP_PAIRS = 2000,
 	WARM_UP_BATCH = 16,
 	WARM_UP_NS = 1000000, /* whichever comes first */
+	MOST_LOOPS = 8,       /* an event loop is for a processor of its own */
+	LOOP_ROUNDS = 64, /* pairs of each request between the beginning and the end of a batch */
 	/* To make a lock as fine as only the worst load makes it takes longer. */
 	PREPARE_SETTLES = 5,
 };
@@ -67,6 +70,11 @@ static unsigned int per_cent_writers(const struct bench *bench, unsigned int thr
 	return thread * 100 < workload->writers * bench->threads ? 100 : 0;
 }
 
+static uint32_t nr_slots(const struct bench *bench)
+{
+	return bench->workload->slots ? bench->workload->slots : NR_SLOTS;
+}
+
 static void init_worker(struct bench *bench, unsigned int thread)
 {
 	struct worker *worker = &bench->workers[thread];
@@ -78,6 +86,7 @@ static void init_worker(struct bench *bench, unsigned int thread)
 	}
 	worker->lock = bench->lock;
 	worker->slots = bench->slots;
+	worker->nr_slots = nr_slots(bench);
 	worker->threads = bench->threads;
 	worker->writers = per_cent_writers(bench, thread);
 	worker->own_slots = NR_SLOTS / bench->threads;
@@ -93,6 +102,10 @@ bool bench_makes_sense(enum bench_kind kind, const struct workload *workload,
 	if (kind == BENCH_LATENCY ? threads == 1 && !workload->waits : workload->waits)
 		return false;
 	if (workload->prepare && !ops->changes)
+		return false;
+	if (workload->async ? !ops->lock_async || kind == BENCH_LATENCY : !ops->lock)
+		return false;
+	if (workload->in_flight && threads > MOST_LOOPS)
 		return false;
 	if (workload->alone ? threads > 1 : workload->roles && threads == 1)
 		return false;
@@ -194,15 +207,29 @@ static bool make_latencies(struct bench *bench)
 	return true;
 }
 
+static bool make_loops(struct bench *bench)
+{
+	unsigned int thread;
+
+	for (thread = 0; thread < bench->threads; thread++) {
+		bench->workers[thread].loop = async_loop_new(bench->workload->in_flight);
+		if (!bench->workers[thread].loop)
+			return false;
+	}
+	return true;
+}
+
 static bool make_workers(struct bench *bench)
 {
 	unsigned int thread;
 
-	bench->slots = new_lines(NR_SLOTS * sizeof(struct slot));
+	bench->slots = new_lines(nr_slots(bench) * sizeof(struct slot));
 	if (!bench->slots)
 		return false;
 	bench->workers = new_lines(bench->threads * sizeof(struct worker));
 	if (!bench->workers || (bench->kind == BENCH_LATENCY && !make_latencies(bench)))
+		return false;
+	if (bench->workload->in_flight && !make_loops(bench))
 		return false;
 	for (thread = 0; thread < bench->threads; thread++)
 		init_worker(bench, thread);
@@ -229,8 +256,10 @@ int bench_delete(struct bench *bench)
 	int error = bench->lock ? release_lock(bench) : 0;
 	unsigned int thread;
 
-	for (thread = 0; bench->workers && thread < bench->threads; thread++)
+	for (thread = 0; bench->workers && thread < bench->threads; thread++) {
 		free(bench->workers[thread].latency);
+		async_loop_delete(bench->workers[thread].loop);
+	}
 	pthread_mutex_destroy(&bench->opening);
 	free(bench->workers);
 	free(bench->slots);
@@ -288,6 +317,28 @@ uint64_t bench_changes(const struct bench *bench)
 	return bench->ops->changes ? bench->ops->changes(bench->lock) : 0;
 }
 
+/*
+ * At the beginning and at the end of a batch, an event loop has fewer requests in flight: so it
+ * takes enough batches at once.
+ */
+static uint64_t take_batches(struct bench *bench)
+{
+	uint64_t enough = (uint64_t)bench->workload->in_flight * LOOP_ROUNDS;
+	uint64_t taken = crew_take(&bench->crew);
+	uint64_t batch = taken;
+
+	while (batch && taken < enough) {
+		batch = crew_take(&bench->crew);
+		taken += batch;
+	}
+	return taken;
+}
+
+uint64_t bench_waits(const struct bench *bench)
+{
+	return bench->ops->waits ? bench->ops->waits(bench->lock) : 0;
+}
+
 struct pairs bench_run(struct bench *bench, unsigned int thread)
 {
 	const struct worker *worker = &bench->workers[thread];
@@ -296,7 +347,7 @@ struct pairs bench_run(struct bench *bench, unsigned int thread)
 	uint64_t batch;
 
 	bench_meet(bench);
-	while ((batch = crew_take(&bench->crew)) != 0) {
+	while ((batch = take_batches(bench)) != 0) {
 		if (!run_pairs(bench, thread, batch))
 			break;
 		done.all += batch;
@@ -364,7 +415,7 @@ const char *bench_check(const struct bench *bench)
 		return "the lock returned an error";
 	for (i = 0; i < bench->threads; i++)
 		expected += bench->workers[i].increments;
-	for (i = 0; i < NR_SLOTS; i++)
+	for (i = 0; i < nr_slots(bench); i++)
 		found += bench->slots[i].value;
 	return found == expected ? NULL : "increments were lost: the lock did not exclude";
 }

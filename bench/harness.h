@@ -104,6 +104,9 @@ const struct latency *bench_latency(const struct bench *bench, unsigned int thre
  */
 uint64_t bench_changes(const struct bench *bench);
 
+/** The same: how many acquisitions had to wait; 0 if the lock does not say. */
+uint64_t bench_waits(const struct bench *bench);
+
 /** For one thread, when no other works: NULL, or a description of the error. */
 const char *bench_check(const struct bench *bench);
 

@@ -31,6 +31,7 @@ QUICK_RATES = (
     "^(lock/(uncontended_[a-z]+/.*|held/[0-9]+/(mmrange|tree_spinlock|fcntl_ofd)/.*"
     f"|((own|own1full|slot|share|full|random)_w100|(full|random)_[wt]40|shared_read)/{LOCKS}/.*:(1|2|4|16|64)"
     f"|short_w(10|50|100)/{LOCKS}/.*:(2|8|32)"
+    "|async_(count/32|short/[0-9]+|parked)/(mmrange|mmrange_fifo|callback_list|callback_ranges)/.*:(1|2|32)"
     "|(own_w100|shared_read)/(ck_rwlock|ck_brlock|fcntl_ofd)/.*:(1|2|4))"
     "|latency/full_over_(leaves|biased)/mmrange/.*)$")
 QUICK_WAITS = f"^latency/((own|full|random)_w100|(full|random)_w40|full_t40)/{LOCKS}/.*:(2|16|64)$"
@@ -230,7 +231,7 @@ def draw_all(results: Results, report: Path) -> None:
         print("gnuplot is not installed (Debian: gnuplot-nox): no plots are drawn")
         return
     locks, waits, transfers = (results.names(kind) for kind in ("lock", "latency", "coherence"))
-    for workload in {name.workload for name in locks if not re.search("/|uncontended|_hold", name.workload)}:
+    for workload in {name.workload for name in locks if not re.search("/|uncontended|async|_hold", name.workload)}:
         draw(report / f"rate-{workload}.svg", workload, "threads", "lock+unlock pairs per second",
              [(name.lock, name.threads, results.median(name)) for name in locks if name.workload == workload],
              "set logscale x 2")

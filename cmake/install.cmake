@@ -32,4 +32,9 @@ if(MMRANGE_HAVE_PROBES)
   list(TRANSFORM tracing_scripts PREPEND ${PROJECT_SOURCE_DIR}/tools/bpftrace/)
   install(PROGRAMS ${tracing_scripts} DESTINATION ${CMAKE_INSTALL_DATADIR}/mmrange/bpftrace)
 endif()
-install(FILES ${PROJECT_SOURCE_DIR}/doc/man/mmrange_probes.7 DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
+install(FILES ${PROJECT_SOURCE_DIR}/doc/man/mmrange_probes.7 ${PROJECT_SOURCE_DIR}/doc/man/mmrange_detectors.7
+        DESTINATION ${CMAKE_INSTALL_MANDIR}/man7)
+
+# Suppressions for race detectors.
+install(FILES ${PROJECT_SOURCE_DIR}/cmake/valgrind.supp ${PROJECT_SOURCE_DIR}/cmake/tsan.supp
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/mmrange)

@@ -24,7 +24,7 @@ for file in tests/*/*.c tests/*/*.cc; do
 done > "$work/tests"
 # Tests without the test runner have names in CMake, with a dot for a prefix.
 find tests bench tools -name CMakeLists.txt -exec sed -n \
-	's/^ *package_test(\([^ $]*\) .*/package.\1/p; s/^ *spin_model(\([^ ]*\) .*/model.\1/p; s/^ *add_test(NAME \([^ $]*\) .*/\1/p' \
+	's/^ *package_test(\([^ $]*\) .*/package.\1/p; s/^ *spin_model(\([^ ]*\) .*/model.\1/p; s/^ *race_test(\([^ $]*\) .*/race.\1/p; s/^ *race_twin(\([^ $]*\) .*/race.twin.\1/p; s/^ *add_test(NAME \([^ $]*\) .*/\1/p' \
 	{} + >> "$work/tests"
 find tests -name '*.c' -o -name '*.cc' -o -name '*.sh' -o -name '*.cmake' | sort >> "$work/tests"
 

@@ -12,10 +12,15 @@
 
 struct lock_node {
 	_Alignas(64) struct range_hold range; /* first: the interval tree links it */
-	/* tree_spinlock's. */
+	/* Of tree_spinlock, and of locks with callbacks. */
 	struct lock_node *next;
 	uint32_t blockers;
 	_Atomic(uint64_t) state;
+	/* Of callback_list and callback_ranges. */
+	range_callback *callback;
+	void *arg;
+	struct lock_node *earlier;
+	struct lock_node *later;
 	/* The acquiring thread's result of join(). */
 	void *thread;
 };

@@ -31,9 +31,14 @@ struct lock_ops {
 	void (*leave)(void *lock, void *thread);
 	int (*lock)(void *lock, struct lock_node *node, uint64_t start, uint64_t end,
 		    enum range_mode mode);
+	/* As range_lock_async(). A lock may lack it, or lock(). */
+	int (*lock_async)(void *lock, struct lock_node *node, uint64_t start, uint64_t end,
+			  enum range_mode mode, range_callback *callback, void *arg);
 	void (*unlock)(void *lock, struct lock_node *node);
 	/* How often a lock has adapted to the load; NULL: it does not adapt. */
 	uint64_t (*changes)(void *lock);
+	/* How many acquisitions had to wait; NULL: the lock does not say. */
+	uint64_t (*waits)(void *lock);
 };
 
 extern const struct lock_ops mmrange_ops;
@@ -41,6 +46,9 @@ extern const struct lock_ops mmrange_fifo_ops;
 extern const struct lock_ops tree_spinlock_ops;
 extern const struct lock_ops pthread_rwlock_ops;
 extern const struct lock_ops pthread_mutex_ops;
+/* With callbacks only. */
+extern const struct lock_ops callback_list_ops;
+extern const struct lock_ops callback_ranges_ops;
 /* With Concurrency Kit. */
 extern const struct lock_ops ck_rwlock_ops;
 extern const struct lock_ops ck_brlock_ops;

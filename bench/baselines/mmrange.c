@@ -31,6 +31,12 @@ static int lock_range(void *lock, struct lock_node *node, uint64_t start, uint64
 	return range_lock(lock, &node->range, start, end, mode);
 }
 
+static int lock_range_async(void *lock, struct lock_node *node, uint64_t start, uint64_t end,
+			    enum range_mode mode, range_callback *callback, void *arg)
+{
+	return range_lock_async(lock, &node->range, start, end, mode, callback, arg);
+}
+
 static void unlock_range(void *lock, struct lock_node *node)
 {
 	range_unlock(lock, &node->range);
@@ -44,6 +50,14 @@ static uint64_t changes(void *lock)
 	return stats.splits + stats.merges;
 }
 
+static uint64_t waits(void *lock)
+{
+	struct range_lock_stats stats;
+
+	range_lock_stats(lock, &stats);
+	return stats.waits;
+}
+
 const struct lock_ops mmrange_ops = {
 	.name = "mmrange",
 	.size = sizeof(struct range_lock),
@@ -51,8 +65,10 @@ const struct lock_ops mmrange_ops = {
 	.init = init,
 	.destroy = destroy,
 	.lock = lock_range,
+	.lock_async = lock_range_async,
 	.unlock = unlock_range,
 	.changes = changes,
+	.waits = waits,
 };
 
 const struct lock_ops mmrange_fifo_ops = {
@@ -62,6 +78,8 @@ const struct lock_ops mmrange_fifo_ops = {
 	.init = init_fifo,
 	.destroy = destroy,
 	.lock = lock_range,
+	.lock_async = lock_range_async,
 	.unlock = unlock_range,
 	.changes = changes,
+	.waits = waits,
 };

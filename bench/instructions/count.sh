@@ -1,14 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# count.sh PROGRAM LIBRARY WRITE READ [REASON] - how many instructions of the shared LIBRARY an
-# uncontended pair of lock and unlock executes, by callgrind, as a writer and as a reader of a biased
-# leaf; and whether these are at most WRITE and READ. The numbers are the same each time.
+# count.sh PROGRAM LIBRARY WRITE READ ASYNC [REASON] - how many instructions of the shared LIBRARY an
+# uncontended pair of lock and unlock executes, by callgrind, as a writer, as a reader of a biased leaf,
+# and as a writer by range_lock_async(); and whether these are at most WRITE, READ and ASYNC. The numbers
+# are the same each time.
 #
 # Exits with 77 where it cannot run, with its reason, or with REASON if there is one.
 set -eu
 
-program=$1 library=$2 write=$3 read=$4 reason=${5-}
+program=$1 library=$2 write=$3 read=$4 async=$5 reason=${6-}
 few=1000 more=11000 # pairs: what is in the difference is nothing but pairs
 
 if [ -z "$reason" ] && ! command -v valgrind > /dev/null; then
@@ -63,4 +64,5 @@ pair() {
 
 pair write "$write"
 pair read "$read"
+pair async "$async"
 exit "$failed"

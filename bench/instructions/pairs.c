@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * instruction-pairs write|read PAIRS - one thread locks and unlocks a small range this many times,
- * as a writer, or as a reader of a biased leaf. For callgrind, see count.sh.
+ * instruction-pairs write|read|async PAIRS - one thread locks and unlocks a small range this many
+ * times, as a writer, as a reader of a biased leaf, or as a writer by range_lock_async(). For
+ * callgrind, see count.sh.
  *
  * Exits with 77 and its reason if leaves do not become biased here.
  */
@@ -29,6 +30,25 @@ static bool pairs(unsigned long n, enum range_mode mode)
 	return true;
 }
 
+static void unexpected(int error, void *arg)
+{
+	(void)error;
+	(void)arg;
+	abort();
+}
+
+static bool async_pairs(unsigned long n)
+{
+	struct range_hold hold;
+
+	while (n--) {
+		if (range_lock_async(&lock, &hold, 0, 1, RANGE_WRITE, unexpected, NULL) != 0)
+			return false;
+		range_unlock(&lock, &hold);
+	}
+	return true;
+}
+
 static bool biased(void)
 {
 	struct range_lock_stats stats;
@@ -45,16 +65,20 @@ static bool warm_up(enum range_mode mode)
 
 int main(int argc, char **argv)
 {
-	enum range_mode mode = argc == 3 && strcmp(argv[1], "read") == 0 ? RANGE_READ : RANGE_WRITE;
+	const char *kind = argc == 3 ? argv[1] : "";
+	bool async = strcmp(kind, "async") == 0;
+	enum range_mode mode = strcmp(kind, "read") == 0 ? RANGE_READ : RANGE_WRITE;
 	unsigned long n = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
 
-	if (n == 0 || (mode == RANGE_WRITE && strcmp(argv[1], "write") != 0)) {
-		fprintf(stderr, "usage: instruction-pairs write|read PAIRS\n");
+	if (n == 0 || (mode == RANGE_WRITE && !async && strcmp(kind, "write") != 0)) {
+		fprintf(stderr, "usage: instruction-pairs write|read|async PAIRS\n");
 		return 2;
 	}
 	if (!warm_up(mode)) {
 		printf("SKIPPED: the leaf did not become biased, as without membarrier()\n");
 		return SKIPPED;
 	}
-	return pairs(n, mode) && range_lock_destroy(&lock) == 0 ? 0 : 1;
+	if (!(async ? async_pairs(n) : pairs(n, mode)))
+		return 1;
+	return range_lock_destroy(&lock) == 0 ? 0 : 1;
 }

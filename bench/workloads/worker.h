@@ -27,14 +27,16 @@ struct worker {
 	alignas(2 * CACHE_LINE) const struct lock_ops *ops;
 	struct latency *latency; /* if the run measures latency */
 	void *lock;
-	struct slot *slots;     /* NR_SLOTS slots, shared by all threads */
-	unsigned int threads;   /* number of threads */
-	unsigned int writers;   /* per cent of the acquisitions */
-	unsigned int own_slots; /* the number of slots in its share .. */
-	unsigned int own_first; /* .. and the first of them */
-	uint32_t held;          /* the number of other ranges that are held */
-	uint64_t hold;          /* busy_hold() in each section */
-	bool settled;           /* the thread has given the lock the time to adapt */
+	struct slot *slots;      /* shared by all threads: NR_SLOTS .. */
+	uint32_t nr_slots;       /* .. or as many as the workload wants */
+	unsigned int threads;    /* number of threads */
+	unsigned int writers;    /* per cent of the acquisitions */
+	unsigned int own_slots;  /* the number of slots in its share .. */
+	unsigned int own_first;  /* .. and the first of them */
+	uint32_t held;           /* the number of other ranges that are held */
+	uint64_t hold;           /* busy_hold() in each section */
+	struct async_loop *loop; /* if the workload is asynchronous */
+	bool settled;            /* the thread has given the lock the time to adapt */
 	uint64_t random;
 	uint64_t writes;     /* pairs as a writer */
 	uint64_t increments; /* that the thread made */

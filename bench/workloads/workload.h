@@ -31,8 +31,11 @@ struct workload {
 	 * preparation.
 	 */
 	bool (*prepare)(void *lock, uint64_t ns);
-	uint32_t held;    /* the number of other ranges that are held */
-	uint32_t hold_ns; /* the time of each section, without the visit of the slots */
+	bool async;         /* only for a lock with asynchronous acquisition */
+	uint32_t in_flight; /* the number of requests of each thread's event loop */
+	uint32_t slots;     /* 0: NR_SLOTS */
+	uint32_t held;      /* the number of other ranges that are held */
+	uint32_t hold_ns;   /* the time of each section, without the visit of the slots */
 };
 
 extern const struct workload workloads[];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "arrbench.h"
+#include "async.h"
 #include "held.h"
 #include "over_leaves.h"
 #include "shared_read.h"
@@ -36,6 +37,21 @@ const struct workload workloads[] = {
 	{ "short_w50", 50, .run = arrbench_short, .settles = true },
 	{ "short_w10", 10, .run = arrbench_short, .settles = true },
 	{ "shared_read", 0, .run = shared_read },
+	{ "uncontended_async", 100, .run = uncontended_async, .alone = true, .async = true },
+	{ "async_parked", 100, .run = async_parked },
+	{ "async_count/1", 100, .run = async_count, .async = true, .in_flight = 1 },
+	{ "async_count/2", 100, .run = async_count, .async = true, .in_flight = 2 },
+	{ "async_count/4", 100, .run = async_count, .async = true, .in_flight = 4 },
+	{ "async_count/8", 100, .run = async_count, .async = true, .in_flight = 8 },
+	{ "async_count/16", 100, .run = async_count, .async = true, .in_flight = 16 },
+	{ "async_count/32", 100, .run = async_count, .async = true, .in_flight = 32 },
+	{ "async_count/64", 100, .run = async_count, .async = true, .in_flight = 64 },
+	{ "async_short/1", 100, .run = async_short, .settles = true, .async = true, .in_flight = 1,
+	  .slots = ASYNC_SLOTS },
+	{ "async_short/32", 100, .run = async_short, .settles = true, .async = true,
+	  .in_flight = 32, .slots = ASYNC_SLOTS },
+	{ "async_short/1024", 100, .run = async_short, .settles = true, .async = true,
+	  .in_flight = 1024, .slots = ASYNC_SLOTS },
 	{ "full_over_leaves", 100, .run = over_leaves_plain, .alone = true, .waits = true,
 	  .prepare = over_leaves_prepare },
 	{ "full_over_biased", 100, .run = over_leaves_biased, .alone = true, .waits = true,

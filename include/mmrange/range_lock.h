@@ -57,6 +57,12 @@
  * lock inherits priorities: a thread of high priority may have to wait for as long as the scheduler
  * does not run a thread of low priority that is at work in the same part of the lock.
  *
+ * A race detector that watches the program (ThreadSanitizer, Helgrind or DRD) learns from the
+ * library which ranges order which threads: what "Ordering" promises below, and no more. So it
+ * reports no race of data that ranges protect, and still each race of data that they do not. Calls
+ * take no fast path then. Without a detector, this costs nothing. mmrange_detectors(7) says what a
+ * detector cannot learn.
+ *
  * Functions that can fail return 0 or a positive errno value and leave errno alone. None of them is
  * safe in a signal handler. After range_lock_close(), those that acquire return ESHUTDOWN.
  *
@@ -140,6 +146,17 @@ enum range_fairness {
 	RANGE_FAIRNESS_FIFO
 };
 
+/** Whether a lock serves readers by the fences of its head comment. */
+enum range_bias {
+	/** Where readers come again and again, their part of the lock becomes biased. */
+	RANGE_BIAS_ADAPTIVE,
+	/**
+	 * Never. No call on the lock makes all threads pass a fence, which interrupts them; readers
+	 * write to the words of their leaves. For programs with real-time threads.
+	 */
+	RANGE_BIAS_NEVER
+};
+
 #define RANGE_LOCK_LEAVES_MAX 65536
 
 /**
@@ -158,8 +175,14 @@ struct range_lock_counters {
 
 /** Attributes for range_lock_init(). Fill them with range_lock_attr_init(), then change fields. */
 struct range_lock_attr {
-	/** Default RANGE_FAIRNESS_BARGING. */
+	/**
+	 * Default RANGE_FAIRNESS_BARGING. There is no preference for readers: with it, readers that
+	 * come again and again would keep a writer waiting without bound, and a program that has
+	 * few writers gains nothing, because readers pass a waiting writer here for starvation_ns.
+	 */
 	enum range_fairness fairness;
+	/** Default RANGE_BIAS_ADAPTIVE. */
+	enum range_bias bias;
 	/**
 	 * The greatest number of leaves (independent parts) into which the lock may split itself;
 	 * default 1024, 1 to RANGE_LOCK_LEAVES_MAX. More leaves than places that are busy at the
@@ -214,6 +237,16 @@ struct range_lock_attr {
 struct range_lock {
 	MMRANGE_ALIGN uint64_t opaque[32];
 };
+
+/**
+ * A lock with the default attributes but RANGE_FAIRNESS_FIFO; it needs no range_lock_init().
+ */
+#define RANGE_LOCK_INITIALIZER_FIFO                                                                \
+	{                                                                                          \
+		{                                                                                  \
+			0, 0, 1                                                                    \
+		}                                                                                  \
+	}
 
 /** A lock with the default attributes; it needs no range_lock_init(). All bytes are zero. */
 #define RANGE_LOCK_INITIALIZER                                                                     \
@@ -511,6 +544,20 @@ range_tryextend(struct range_lock *lock, struct range_hold *range, uint64_t star
 MMRANGE_API MMRANGE_CHECK_RESULT int range_split(struct range_lock *lock, struct range_hold *range,
 						 uint64_t point, struct range_hold *upper);
 
+/**
+ * Joins two held ranges, of which the second begins where the first ends: the inverse of
+ * range_split(). *lower then holds both, and *upper is the caller's storage again.
+ *
+ * @return 0; EINVAL *upper does not begin where *lower ends, or has another mode, or another thread
+ *         acquired it: nothing has changed
+ *
+ * Requires:  *lower and *upper are held in *lock.
+ * Ensures:   no part of the ranges is released in between.
+ * Cost:      as range_split().   Since: 0.2
+ */
+MMRANGE_API MMRANGE_CHECK_RESULT int range_join(struct range_lock *lock, struct range_hold *lower,
+						struct range_hold *upper);
+
 /** One of several ranges that range_lock_many() acquires together. */
 struct range_request {
 	struct range_hold *range; /* caller's storage, not in use, different for each request */
@@ -614,7 +661,8 @@ typedef void range_callback(int error, void *arg);
  * needs the end of a request, because that may come from its own thread.
  *
  * Ordering:  acquire, as range_lock(), in the thread that calls the callback, or in this one if the
- *            call returns 0.
+ *            call returns 0. Release: what the thread did before the call happens before the
+ *            callback.
  * Progress:  never waits for the holder of a range; may wait for short internal locks. Bounded
  *            bypass as for a thread that waits. If another callback runs that does not return, the
  *            callbacks of its thread do not come.
@@ -735,6 +783,46 @@ struct range_info {
 	 */
 	uint32_t thread;
 };
+
+/**
+ * Whether the calling thread holds [start, end), for assertions:
+ *
+ *	assert(range_is_held(&lock, offset, offset + length, RANGE_WRITE));
+ *
+ * Several ranges may hold it together. A range belongs to the thread that acquired it, or that
+ * asked for it by range_lock_async(), whichever thread uses it now.
+ *
+ * @param mode RANGE_READ: held for reading or for writing; RANGE_WRITE: held for writing
+ * @return 1: each key of [start, end) is held by the thread, at least in that mode; 0: not, or the
+ *         range is empty or inverted, or the mode bad
+ *
+ * The answer is a snapshot, as other threads may release or change the thread's ranges.
+ *
+ * Progress:  never waits for the holder of a range; may wait for short internal locks. Ends no
+ *bias. Safety:    any thread; not from signal handlers. Cost:      allocates nothing; O(log n) in
+ *the ranges of each leaf, and O(leaves) for a range that covers leaves.   Since: 0.2
+ */
+MMRANGE_API int range_is_held(struct range_lock *lock, uint64_t start, uint64_t end,
+			      enum range_mode mode);
+
+/**
+ * Finds a range that is held and conflicts with [start, end), as F_GETLK of fcntl() does.
+ *
+ * @param info  filled with the range that begins first, of those found; unchanged on error
+ * @return 0; ESRCH no conflicting range is held; EINVAL as range_lock()
+ *
+ * The answer is a snapshot: by the time it is there, the range may have been released, and others
+ * may have been acquired. Leaves are examined one after the other. The calling thread's own ranges
+ * conflict like all others.
+ *
+ * Progress:  never waits for the holder of a range; may wait for short internal locks.
+ * Safety:    any thread; not from signal handlers.
+ * Cost:      allocates nothing; O(leaves + log n) in the ranges of each leaf. For RANGE_WRITE,
+ *            revokes the bias of the leaves that it examines. For messages, not for hot paths.
+ *            Since: 0.2
+ */
+MMRANGE_API int range_lock_conflict(struct range_lock *lock, uint64_t start, uint64_t end,
+				    enum range_mode mode, struct range_info *info);
 
 /**
  * Calls a function for every range that is held or waits.

@@ -18,6 +18,8 @@
  * range_hold stays in place. A range_hold that is declared before its guard, in the same scope or a
  * wider one, stays in place.
  *
+ * In C++20 a coroutine acquires a range without blocking its thread, by co_await and lock_async().
+ *
  * A function that fails throws std::system_error, whose code() is the errno value that range_lock.h
  * documents for the failure, in std::generic_category(). A busy range or a passed deadline is no
  * failure but a result, false. An exception changes nothing: the same ranges are held as before the
@@ -37,6 +39,13 @@
 #include <mutex>
 #include <system_error>
 #include <utility>
+
+/* Defined where lock_async() is: in C++20, if the compiler has coroutines. */
+#if __cplusplus >= 202002L && defined(__cpp_impl_coroutine) && __has_include(<coroutine>)
+#define MMRANGE_COROUTINES 1
+#include <atomic>
+#include <coroutine>
+#endif
 
 namespace mmrange
 {
@@ -111,6 +120,11 @@ inline struct timespec to_timespec(std::chrono::nanoseconds since_epoch)
 }
 
 } /* namespace detail */
+
+#ifdef MMRANGE_COROUTINES
+struct inline_executor;
+template <class Executor> class range_async_lock;
+#endif
 
 /**
  * A range lock: owns a struct range_lock, which it makes and destroys.
@@ -220,6 +234,38 @@ public:
 	{
 		return &lock_;
 	}
+
+#ifdef MMRANGE_COROUTINES
+	/**
+	 * For a coroutine: acquires [start, end), by range_lock_async(), and suspends the coroutine
+	 * instead of blocking its thread.
+	 *
+	 *	mmrange::range_guard guard = co_await mutex.lock_async(hold, 0, 10, RANGE_WRITE);
+	 *
+	 * If the range is free, the coroutine goes on at once. Otherwise the coroutine is suspended
+	 * until the range is granted or the wait is canceled. Then the thread that made way calls
+	 * executor once, with the std::coroutine_handle<> of the coroutine. The executor must let
+	 * the coroutine be resumed once, there or in another thread. inline_executor resumes it
+	 * there: a call that makes way, as range_guard::unlock(), may then do much work of other
+	 * coroutines before it returns.
+	 *
+	 * @return for co_await in the same expression, whose result is a guard that holds the range
+	 *
+	 * co_await throws if range_lock_async() fails, and with ECANCELED if the wait is canceled,
+	 * by range_cancel(mutex.native_handle(), &hold) or by range_lock_close().
+	 *
+	 * Requires:  the coroutine is not destroyed while it is suspended here: cancel the wait
+	 *            first. The executor throws no exception, and with inline_executor, resuming
+	 *            the coroutine throws none; otherwise std::terminate() is called.
+	 * Ordering:  as range_lock(), when co_await returns.
+	 * Cost:      allocates nothing. The stack does not grow with the number of coroutines that
+	 *            make way for each other.   Since: 0.2
+	 */
+	template <class Executor = inline_executor>
+	range_async_lock<Executor> lock_async(range_hold &hold, std::uint64_t start,
+					      std::uint64_t end, range_mode mode,
+					      Executor executor = Executor());
+#endif
 
 private:
 	struct ::range_lock lock_;
@@ -427,6 +473,105 @@ inline void swap(range_guard &one, range_guard &other) noexcept
 {
 	one.swap(other);
 }
+
+#ifdef MMRANGE_COROUTINES
+
+/** Resumes a coroutine in the calling thread.   Since: 0.2 */
+struct inline_executor {
+	void operator()(std::coroutine_handle<> coroutine) const
+	{
+		coroutine.resume();
+	}
+};
+
+/**
+ * The result of range_mutex::lock_async(), for co_await. It lives in the coroutine's frame.
+ *
+ * The callback may come before the coroutine is suspended, and in another thread. Therefore the
+ * callback and await_suspend() exchange the state, and the second of them lets the coroutine go on:
+ * await_suspend() by not suspending it, so that the stack does not grow; the callback by the
+ * executor. The first does not touch the object after its exchange.   Since: 0.2
+ */
+template <class Executor> class [[nodiscard]] range_async_lock
+{
+public:
+	range_async_lock(range_mutex &mutex, range_hold &hold, std::uint64_t start,
+			 std::uint64_t end, range_mode mode, Executor executor)
+	    : mutex_(mutex), hold_(hold), start_(start), end_(end), mode_(mode),
+	      executor_(std::move(executor))
+	{
+	}
+
+	range_async_lock(const range_async_lock &) = delete;
+	range_async_lock &operator=(const range_async_lock &) = delete;
+
+	/* Internal: co_await calls these. */
+
+	bool await_ready() noexcept
+	{
+		const int error = ::range_lock_async(mutex_.native_handle(), &hold_, start_, end_,
+						     mode_, answer, this);
+
+		if (error == EINPROGRESS)
+			return false; /* error_ is the callback's, which may have come */
+		error_ = error;
+		return true;
+	}
+
+	bool await_suspend(std::coroutine_handle<> coroutine) noexcept
+	{
+		coroutine_ = coroutine;
+		/* release: publishes coroutine_ to answer(); acquire: pairs with its exchange */
+		return state_.exchange(state::suspended, std::memory_order_acq_rel) !=
+		       state::answered;
+	}
+
+	MMRANGE_CHECK_RESULT range_guard await_resume()
+	{
+		detail::check(error_);
+		return range_guard(mutex_, hold_, std::adopt_lock);
+	}
+
+private:
+	enum class state { running, suspended, answered };
+
+	/* The callback. */
+	static void answer(int error, void *arg) noexcept
+	{
+		auto *self = static_cast<range_async_lock *>(arg);
+
+		self->error_ = error;
+		/* release: publishes error_ to await_suspend(); acquire: pairs with its exchange */
+		if (self->state_.exchange(state::answered, std::memory_order_acq_rel) !=
+		    state::suspended)
+			return;
+		/* The executor may end the coroutine, and *self with it. */
+		const std::coroutine_handle<> coroutine = self->coroutine_;
+		Executor executor(std::move(self->executor_));
+
+		executor(coroutine);
+	}
+
+	range_mutex &mutex_;
+	range_hold &hold_;
+	const std::uint64_t start_;
+	const std::uint64_t end_;
+	const range_mode mode_;
+	Executor executor_;
+	int error_ = 0;
+	std::coroutine_handle<> coroutine_{};
+	std::atomic<state> state_{ state::running };
+};
+
+template <class Executor>
+range_async_lock<Executor> range_mutex::lock_async(range_hold &hold, std::uint64_t start,
+						   std::uint64_t end, range_mode mode,
+						   Executor executor)
+{
+	return range_async_lock<Executor>(*this, hold, start, end, mode, std::move(executor));
+}
+
+#endif /* MMRANGE_COROUTINES */
 
 } /* namespace mmrange */
 

@@ -4,6 +4,7 @@
 #include "look.h"
 #include "platform/platform.h"
 #include "probes.h"
+#include "race.h"
 #include "times.h"
 
 #include <errno.h>
@@ -24,8 +25,12 @@ static void end_request(struct range__set *set, struct range__callback callback,
 	}
 	for (size_t i = 0; i < set->n; i++)
 		range__checked_end(range__set_hold(set, i), error);
+	range__race_answer(set);
+	range__race_ended(set, error);
 	range__due.busy = true;
+	range__race_callback_begins();
 	callback.call(error, callback.arg);
+	range__race_callback_ends();
 	range__due.busy = busy;
 	errno = saved;
 	mmrange__cancel_restore(cancel_state);

@@ -89,9 +89,10 @@ void range__bias_revoke_leaf(struct range__lock *lock, struct range__leaf *leaf)
 }
 
 /* With the leaf locked, whose unbiased cost is due. */
-static bool can_be_biased(struct range__leaf *leaf)
+static bool can_be_biased(const struct range__lock *lock, struct range__leaf *leaf)
 {
-	return !leaf->waiters && leaf->nr_claims == 0 && leaf->covers != RANGE__COVERS_WRITER &&
+	return !lock->never_biased && !leaf->waiters && leaf->nr_claims == 0 &&
+	       leaf->covers != RANGE__COVERS_WRITER &&
 	       !range__tree_overlap(leaf->held, 0, UINT64_MAX, true) && range__slot_find() &&
 	       mmrange__try_heavy_fence();
 }
@@ -117,7 +118,7 @@ void range__bias_note_locked(struct range__lock *lock, struct range__leaf *leaf,
 		cost = 0;
 		if (leaf->biased)
 			range__bias_revoke_leaf(lock, leaf);
-		else if (can_be_biased(leaf))
+		else if (can_be_biased(lock, leaf))
 			begin_bias(lock, leaf);
 	}
 	set_unbiased_cost(leaf, cost);

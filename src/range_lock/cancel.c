@@ -19,6 +19,7 @@
 #include "find.h"
 #include "platform/platform.h"
 #include "queue.h"
+#include "race.h"
 #include "request.h"
 #include "span.h"
 #include "wait_tree.h"
@@ -56,6 +57,7 @@ static bool belongs_to(const struct range__set *set, const struct range__hold *w
 static int cancel_set(struct range__set *set, struct range__leaf *leaf)
 {
 	range__span_lock_from(set, leaf, RANGE__KEEP_BIAS);
+	range__race_cancel(set);
 	range__expel_and_unlock(set, RANGE_CANCELED);
 	return 0;
 }
@@ -103,9 +105,11 @@ int range_cancel(struct range_lock *lock_, struct range_hold *range)
 	struct range__lock *lock = range__lock(lock_);
 	int error;
 
+	range__race_enter();
 	range__copy_check(lock);
 	range__checked_lock(lock);
 	error = cancel(lock, range__hold(range));
 	range__async_run();
+	range__race_leave();
 	return error;
 }

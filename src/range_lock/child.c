@@ -10,6 +10,7 @@
 #include "copy.h"
 #include "leaf_store.h"
 #include "lock.h"
+#include "race.h"
 #include "slots.h"
 
 void range_lock_child(struct range_lock *lock_)
@@ -23,12 +24,15 @@ void range_lock_child(struct range_lock *lock_)
 		.free = lock->free,
 		.arg = lock->arg,
 		.counters = lock->counters,
+		.bias = lock->never_biased ? RANGE_BIAS_NEVER : RANGE_BIAS_ADAPTIVE,
 	};
 
+	range__race_enter();
 	range__copy_check(lock);
 	range__checked_lock(lock);
 	range__checked_child(lock);
 	range__slots_forget(lock);
 	range__store_free(lock);
 	range_lock_init(lock_, &attr);
+	range__race_leave();
 }

@@ -15,6 +15,7 @@
 #include "checked.h"
 #include "copy.h"
 #include "find.h"
+#include "race.h"
 
 /* With the leaf locked. Whether it had a waiter; then the leaf is unlocked. */
 static bool expel_one(struct range__lock *lock, struct range__leaf *leaf)
@@ -31,6 +32,7 @@ void range_lock_close(struct range_lock *lock_)
 {
 	struct range__lock *lock = range__lock(lock_);
 
+	range__race_enter();
 	range__copy_check(lock);
 	range__checked_lock(lock);
 	/* relaxed: [CLOSE-1] */
@@ -45,4 +47,5 @@ void range_lock_close(struct range_lock *lock_)
 		range__leaf_unlock(leaf, NULL);
 	}
 	range__async_run();
+	range__race_leave();
 }

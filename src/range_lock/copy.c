@@ -2,6 +2,7 @@
 #include "copy.h"
 #include "checked.h"
 #include "lock.h"
+#include "platform/detector.h"
 #include "platform/message.h"
 
 void range__copy_claim(struct range__lock *lock)
@@ -10,7 +11,8 @@ void range__copy_claim(struct range__lock *lock)
 
 	range__checked_lock(lock);
 	/* relaxed: as in range__copy_owns() */
-	if (atomic_compare_exchange_strong_explicit(&lock->copy, &owner, &mmrange__copy,
+	if (atomic_compare_exchange_strong_explicit(&lock->copy, &owner,
+						    &mmrange__copy[mmrange__watched()],
 						    memory_order_relaxed, memory_order_relaxed) ||
 	    owner == &mmrange__copy || owner == &mmrange__copy[1])
 		return;
@@ -22,6 +24,7 @@ void range__copy_claim(struct range__lock *lock)
 
 void range__copy_slow_down(struct range__lock *lock)
 {
-	/* relaxed: as in range__copy_owns() */
-	atomic_store_explicit(&lock->copy, &mmrange__copy[1], memory_order_relaxed);
+	/* relaxed: as in range__copy_owns(). Without need, a race detector would see a store. */
+	if (range__copy_owns(lock))
+		atomic_store_explicit(&lock->copy, &mmrange__copy[1], memory_order_relaxed);
 }

@@ -3,8 +3,9 @@
  * copy - which copy of the library a lock belongs to: the first copy that uses it, until the lock
  * is initialised again.
  *
- * The fast paths do without a look at anything else: a lock that is closed belongs to this copy by
- * another value, which they take for another copy's. So does each call on it take the slow path.
+ * The fast paths do without a look at anything else: a lock that is closed, or that a race detector
+ * watches (race.h), belongs to this copy by another value, which they take for another copy's. So
+ * does each call on it take the slow path.
  *
  * Each function that takes a lock checks the copy first, before it looks at anything that another
  * copy may have put into the lock, and before the checked build looks into its registry.

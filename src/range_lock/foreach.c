@@ -39,6 +39,7 @@
 #include "copy.h"
 #include "find.h"
 #include "platform/platform.h"
+#include "race.h"
 #include "span.h"
 #include "wait_tree.h"
 
@@ -222,6 +223,17 @@ static bool fill_batch(struct walk *walk)
 	return true;
 }
 
+static int tell(struct walk *walk, unsigned int i,
+		int (*fn)(const struct range_info *info, void *arg), void *arg)
+{
+	int result;
+
+	range__race_callback_begins();
+	result = range__checked_tell(walk->lock, fn, &walk->batch[i].info, arg);
+	range__race_callback_ends();
+	return result;
+}
+
 int range_lock_foreach(struct range_lock *lock_,
 		       int (*fn)(const struct range_info *info, void *arg), void *arg)
 {
@@ -229,13 +241,15 @@ int range_lock_foreach(struct range_lock *lock_,
 	struct walk walk = { .lock = lock };
 	int cancel_state, result = 0;
 
+	range__race_enter();
 	range__copy_check(lock);
 	range__checked_lock(lock);
 	walk.begun = mmrange__now();
 	cancel_state = mmrange__cancel_disable();
 	while (!result && fill_batch(&walk))
 		for (unsigned int i = 0; i < walk.n && !result; i++)
-			result = range__checked_tell(lock, fn, &walk.batch[i].info, arg);
+			result = tell(&walk, i, fn, arg);
 	mmrange__cancel_restore(cancel_state);
+	range__race_leave();
 	return result;
 }

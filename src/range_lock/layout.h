@@ -52,21 +52,23 @@ struct range__set;
  * forest away from others.
  */
 struct __attribute__((may_alias)) range__lock {
-	_Atomic(struct range__forest *) forest;
-	_Atomic(const void *) copy; /* of the library that uses the lock; NULL: none has used it */
+	_Alignas(8) _Atomic(struct range__forest *) forest;
+	_Alignas(8) _Atomic(const void *)
+		copy; /* of the library that uses the lock; NULL: none has used it */
+	_Alignas(8) uint64_t fairness; /* RANGE_LOCK_INITIALIZER_FIFO relies on its place */
 	uint32_t magic;
 	uint32_t max_leaves;         /* 0: the default */
 	uint64_t starvation_more_ns; /* more than the default, modulo 2^64 */
 	void *(*alloc)(size_t size, size_t align, void *arg);
 	void (*free)(void *memory, size_t size, void *arg);
-	void *arg;
-	uint32_t fairness;
 	atomic_bool closed; /* see close.c */
+	bool never_biased;
 	struct range__leaf root;
 	_Alignas(8) _Atomic(uint64_t) mutex;
 	_Alignas(8) _Atomic(uint64_t) claims_mutex;
 	struct range__hold *claims;
 	_Alignas(8) _Atomic(uint64_t) biases; /* how often a leaf has become biased */
+	void *arg;                            /* for alloc and free */
 	struct range_lock_counters *counters; /* NULL: the lock counts no waits */
 };
 
@@ -146,6 +148,8 @@ struct __attribute__((may_alias)) range__hold {
 _Static_assert(sizeof(struct range__lock) <= sizeof(struct range_lock) &&
 		       sizeof(struct range_lock) <= 256,
 	       "promised in range_lock.h");
+_Static_assert(offsetof(struct range__lock, fairness) == 2 * sizeof(uint64_t),
+	       "RANGE_LOCK_INITIALIZER_FIFO");
 _Static_assert(sizeof(struct range__hold) <= sizeof(struct range_hold) &&
 		       sizeof(struct range_hold) <= 192,
 	       "promised in range_lock.h");

@@ -6,6 +6,7 @@
 #include "async.h"
 #include "checked.h"
 #include "copy.h"
+#include "race.h"
 #include "reader.h"
 #include "wait.h"
 
@@ -76,6 +77,17 @@ static void begin_request(struct range__lock *lock, const struct range_request *
 	range->owner = mmrange__self();
 }
 
+static int acquire_set_slow(struct range__set *set, const struct range__limit *limit)
+{
+	int error;
+
+	range__race_enter();
+	error = range__acquire_slow(set, limit);
+	range__async_run();
+	range__race_leave();
+	return error;
+}
+
 static int acquire_set(struct range__lock *lock, struct range_request *requests, size_t n,
 		       const struct range__limit *limit)
 {
@@ -94,10 +106,9 @@ static int acquire_set(struct range__lock *lock, struct range_request *requests,
 		begin_request(lock, &requests[i]);
 	/* The slow path claims the lock for this copy of the library, or stops. */
 	if (!range__copy_owns(lock) || !range__reader_enter_all(&set))
-		error = range__acquire_slow(&set, limit);
+		error = acquire_set_slow(&set, limit);
 	for (size_t i = 0; error != EINPROGRESS && i < n; i++)
 		range__checked_end(range__hold(requests[i].range), error);
-	range__async_run();
 	return error;
 }
 

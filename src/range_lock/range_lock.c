@@ -10,6 +10,7 @@
 #include "copy.h"
 #include "fast_path.h"
 #include "platform/platform.h"
+#include "race.h"
 #include "release.h"
 #include "wait.h"
 
@@ -19,9 +20,12 @@ static int acquire_slow(struct range__lock *lock, struct range__hold *range,
 			const struct range__limit *limit)
 {
 	struct range__set set = range__set_of(lock, range);
-	int error = range__acquire_slow(&set, limit);
+	int error;
 
+	range__race_enter();
+	error = range__acquire_slow(&set, limit);
 	range__async_run();
+	range__race_leave();
 	return error;
 }
 
@@ -138,18 +142,66 @@ int range_timedlock(struct range_lock *lock, struct range_hold *range, uint64_t 
 	return acquire(range__lock(lock), range__hold(range), start, end, mode, &limit);
 }
 
-int range_lock_async(struct range_lock *lock, struct range_hold *range, uint64_t start,
-		     uint64_t end, enum range_mode mode, range_callback *callback, void *arg)
+static struct range__limit limit_of_request(range_callback *callback, void *arg)
 {
-	const struct range__limit limit = {
+	return (struct range__limit){
 		.clock = CLOCK_MONOTONIC,
 		.callback = callback,
 		.arg = arg,
 	};
+}
 
-	if (!callback)
-		return EINVAL;
-	return acquire_plain(range__lock(lock), range__hold(range), start, end, mode, &limit);
+/* As acquire(), which sees to bad arguments and to misuse before it writes to *range. */
+__attribute__((noinline)) static int request(struct range__lock *lock, struct range__hold *range,
+					     uint64_t start, uint64_t end, enum range_mode mode,
+					     range_callback *callback, void *arg)
+{
+	const struct range__limit limit = limit_of_request(callback, arg);
+
+	return callback ? acquire(lock, range, start, end, mode, &limit) : EINVAL;
+}
+
+/* In a lock that has had several leaves. */
+__attribute__((noinline)) static int request_indexed(struct range__lock *lock,
+						     struct range__hold *range, uint64_t start,
+						     uint64_t end, enum range_mode mode,
+						     range_callback *callback, void *arg)
+{
+	const struct range__limit limit = limit_of_request(callback, arg);
+
+	return acquire_indexed(lock, range, start, end, mode, &limit);
+}
+
+/* Goes on after the fast path, whose result says that nothing is held, or not for certain. */
+__attribute__((noinline)) static int request_after(struct range__lock *lock,
+						   struct range__hold *range,
+						   enum range__fast result,
+						   range_callback *callback, void *arg)
+{
+	const struct range__limit limit = limit_of_request(callback, arg);
+
+	return acquire_after(result, lock, range, range->start, range->end, range->mode, &limit);
+}
+
+/* The fast path of range_lock(). */
+int range_lock_async(struct range_lock *lock_, struct range_hold *range_, uint64_t start,
+		     uint64_t end, enum range_mode mode, range_callback *callback, void *arg)
+{
+	struct range__lock *lock = range__lock(lock_);
+	struct range__hold *range = range__hold(range_);
+	struct range__leaf *root = &lock->root;
+	enum range__fast result;
+
+	if (RANGE__CHECKED || start >= end || (unsigned int)mode > RANGE_WRITE ||
+	    !range__copy_owns(lock) || !callback)
+		return request(lock, range, start, end, mode, callback, arg);
+	/* acquire: as in range__index_find() */
+	if (atomic_load_explicit(&lock->forest, memory_order_acquire))
+		return request_indexed(lock, range, start, end, mode, callback, arg);
+	result = range__acquire_in_leaf(root, range__word_of(root), lock, range, start, end, mode);
+	if (result == RANGE__FAST_HELD)
+		return 0;
+	return request_after(lock, range, result, callback, arg);
 }
 
 __attribute__((always_inline)) static inline void release(struct range__lock *lock,
@@ -170,8 +222,12 @@ __attribute__((always_inline)) static inline void release(struct range__lock *lo
 __attribute__((noinline)) static void check_and_release(struct range__lock *lock,
 							struct range__hold *range)
 {
+	range__race_enter();
 	range__copy_check(lock);
+	range__race_release(lock, range->start, range->end, range->mode);
 	release(lock, range);
+	range__race_give_back(range, sizeof(struct range_hold));
+	range__race_leave();
 }
 
 void range_unlock(struct range_lock *lock_, struct range_hold *range_)

@@ -9,6 +9,7 @@
 #include "checked.h"
 #include "copy.h"
 #include "lock.h"
+#include "race.h"
 #include "record.h"
 #include "slots.h"
 #include "span.h"
@@ -29,6 +30,7 @@ struct locked {
 static void lock_leaves(struct locked *locked, struct range__lock *lock, struct range__hold *range,
 			uint64_t start, uint64_t end)
 {
+	range__race_enter();
 	locked->whole.start = start;
 	locked->whole.end = end;
 	locked->whole.mode = range->mode;
@@ -59,6 +61,8 @@ static void unlock_leaves(struct locked *locked, const struct range__hold *range
 {
 	range__span_unlock(&locked->set, &locked->wakes);
 	range__adapt_note(locked->set.lock, range, RANGE__NO_MEMORY);
+	range__async_run();
+	range__race_leave();
 }
 
 void range_downgrade(struct range_lock *lock_, struct range_hold *range_)
@@ -72,10 +76,10 @@ void range_downgrade(struct range_lock *lock_, struct range_hold *range_)
 	if (range->mode == RANGE_READ)
 		return;
 	lock_leaves(&locked, lock, range, range->start, range->end);
+	range__race_release(lock, range->start, range->end, RANGE_WRITE);
 	range__change_mode(&locked.set, range, RANGE_READ);
 	wake_part(&locked, range->start, range->end);
 	unlock_leaves(&locked, range);
-	range__async_run();
 }
 
 static bool may_upgrade(struct locked *locked, const struct range__hold *range)
@@ -99,10 +103,12 @@ int range_tryupgrade(struct range_lock *lock_, struct range_hold *range_)
 	if (range->mode == RANGE_WRITE)
 		return 0;
 	lock_leaves(&locked, lock, range, range->start, range->end);
-	if (may_upgrade(&locked, range))
+	if (may_upgrade(&locked, range)) {
 		range__change_mode(&locked.set, range, RANGE_WRITE);
-	else
+		range__race_acquired(lock, range->start, range->end, RANGE_WRITE);
+	} else {
 		error = EBUSY;
+	}
 	unlock_leaves(&locked, range);
 	return error;
 }
@@ -123,6 +129,8 @@ int range_shrink(struct range_lock *lock_, struct range_hold *range_, uint64_t s
 	if (start == old_start && end == old_end)
 		return 0;
 	lock_leaves(&locked, lock, range, old_start, old_end);
+	range__race_release(lock, old_start, start, range->mode);
+	range__race_release(lock, end, old_end, range->mode);
 	range__erase(&locked.set, range);
 	range->start = start;
 	range->end = end;
@@ -130,7 +138,6 @@ int range_shrink(struct range_lock *lock_, struct range_hold *range_, uint64_t s
 	wake_part(&locked, old_start, start);
 	wake_part(&locked, end, old_end);
 	unlock_leaves(&locked, range);
-	range__async_run();
 	return 0;
 }
 
@@ -181,6 +188,8 @@ int range_tryextend(struct range_lock *lock_, struct range_hold *range_, uint64_
 		range->start = start;
 		range->end = end;
 		range__record(&locked.set, range);
+		range__race_acquired(lock, below.start, below.end, range->mode);
+		range__race_acquired(lock, above.start, above.end, range->mode);
 	}
 	unlock_leaves(&locked, range);
 	return error;
@@ -210,5 +219,36 @@ int range_split(struct range_lock *lock_, struct range_hold *range_, uint64_t po
 	range__record(&locked.set, upper);
 	unlock_leaves(&locked, range);
 	range__checked_end(upper, 0);
+	return 0;
+}
+
+int range_join(struct range_lock *lock_, struct range_hold *lower_, struct range_hold *upper_)
+{
+	struct range__lock *lock = range__lock(lock_);
+	struct range__hold *lower = range__hold(lower_);
+	struct range__hold *upper = range__hold(upper_);
+	struct locked locked;
+	bool same;
+
+	range__copy_check(lock);
+	range__checked_held(lock, lower);
+	range__checked_held(lock, upper);
+	if (lower->end != upper->start || lower->mode != upper->mode)
+		return EINVAL;
+	lock_leaves(&locked, lock, lower, lower->start, upper->end);
+	range__slot_vacate(upper);
+	/* Now that both are recorded, their owners are known. */
+	same = mmrange__same_thread(lower->owner, upper->owner);
+	if (same) {
+		range__erase(&locked.set, lower);
+		range__erase(&locked.set, upper);
+		lower->end = upper->end;
+		range__record(&locked.set, lower);
+	}
+	unlock_leaves(&locked, lower);
+	if (!same)
+		return EINVAL;
+	range__checked_release(lock, upper);
+	range__race_give_back(upper, sizeof(struct range_hold));
 	return 0;
 }

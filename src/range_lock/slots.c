@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "slots.h"
 #include "platform/platform.h"
+#include "race.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -85,9 +86,11 @@ static void give_back_group(void *arg)
 {
 	struct range__slots *own = arg;
 
+	range__race_enter();
 	range__slots_own = &range__slots_none;
 	/* release: pairs with the acquire in take_group() */
 	atomic_store_explicit(&own->taken, false, memory_order_release);
+	range__race_leave();
 }
 
 static void empty_slot(struct range__slot *slot)
@@ -116,6 +119,7 @@ static void forget_other_threads(void)
 {
 	unsigned int n = nr_groups();
 
+	range__race_enter();
 	/* The thread has another number in the system now: it takes a group anew. */
 	if (range__slots_own != &range__slots_not_yet && range__slots_own != &range__slots_none) {
 		give_back_group(range__slots_own);
@@ -133,6 +137,7 @@ static void forget_other_threads(void)
 			empty_slot(&group->slot[k]);
 		atomic_store_explicit(&group->taken, false, memory_order_relaxed);
 	}
+	range__race_leave();
 }
 
 /*

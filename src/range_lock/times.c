@@ -3,6 +3,7 @@
 #include "times.h"
 #include "checked.h"
 #include "copy.h"
+#include "race.h"
 
 #include <errno.h>
 
@@ -98,10 +99,12 @@ int range_lock_get_times(struct range_lock *lock_, struct range_lock_times *time
 	range__checked_lock(lock);
 	if (!lock->counters)
 		return EINVAL;
+	range__race_enter();
 	stripe = first_stripe(lock->counters);
 	*times = (struct range_lock_times){ 0 };
 	for (int i = 0; i < STRIPES; i++)
 		for (int mode = RANGE_READ; mode <= RANGE_WRITE; mode++)
 			add_up(&times->mode[mode], &stripe[i].mode[mode]);
+	range__race_leave();
 	return 0;
 }

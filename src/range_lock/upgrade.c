@@ -14,6 +14,7 @@
 #include "claim.h"
 #include "copy.h"
 #include "lock.h"
+#include "race.h"
 #include "record.h"
 #include "slots.h"
 #include "span.h"
@@ -55,6 +56,7 @@ static int upgrade(struct range__lock *lock, struct range__hold *range,
 	};
 	struct range__set set = range__set_of(lock, &waiter);
 	struct range__obstacle obstacle;
+	int error;
 
 	set.hint = range->leaf[0];
 	range__span_lock(&set, RANGE__REVOKE_BIAS);
@@ -63,6 +65,7 @@ static int upgrade(struct range__lock *lock, struct range__hold *range,
 	if (!obstacle.range) {
 		range__change_mode(&set, range, RANGE_WRITE);
 		range__span_unlock(&set, NULL);
+		range__race_ended(&set, 0);
 		return 0;
 	}
 	if (another_waits(&set)) {
@@ -73,7 +76,10 @@ static int upgrade(struct range__lock *lock, struct range__hold *range,
 		range__span_unlock(&set, NULL);
 		return ESHUTDOWN;
 	}
-	return range__queue_and_wait(&set, obstacle, limit);
+	error = range__queue_and_wait(&set, obstacle, limit);
+	range__race_ended(&set, error);
+	range__race_give_back(&waiter, sizeof waiter);
+	return error;
 }
 
 static int upgrade_within(struct range_lock *lock_, struct range_hold *range_,
@@ -83,11 +89,13 @@ static int upgrade_within(struct range_lock *lock_, struct range_hold *range_,
 	struct range__hold *range = range__hold(range_);
 	int error = 0;
 
+	range__race_enter();
 	range__copy_check(lock);
 	range__checked_held(lock, range);
 	if (range->mode == RANGE_READ)
 		error = upgrade(lock, range, limit);
 	range__async_run();
+	range__race_leave();
 	return error;
 }
 

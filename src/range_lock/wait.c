@@ -20,6 +20,7 @@
 #include "platform/platform.h"
 #include "probes.h"
 #include "queue.h"
+#include "race.h"
 #include "span.h"
 #include "spin.h"
 #include "times.h"
@@ -67,6 +68,7 @@ static int wait_until_granted(struct range__set *set, const struct range__limit 
 static int queue_request(struct range__set *set, struct range__obstacle obstacle,
 			 const struct range__limit *limit)
 {
+	range__race_request(set);
 	range__request_begin(set, limit);
 	range__queue_arrive(set, obstacle);
 	range__probe_entry(set);
@@ -89,6 +91,7 @@ int range__queue_and_wait(struct range__set *set, struct range__obstacle obstacl
 	range__blocker_probe(set, obstacle.range);
 	error = wait_until_granted(set, limit, &self);
 	range__deadlock_leave(&self, error);
+	range__race_give_back(&self, sizeof self);
 	range__times_waited(set, since);
 	range__probe_waited(set, error);
 	return error;
@@ -187,5 +190,6 @@ int range__acquire_slow(struct range__set *set, const struct range__limit *limit
 
 	if (!error)
 		range__times_held(set);
+	range__race_ended(set, error);
 	return error;
 }

@@ -6,10 +6,11 @@
  * other waiter that conflicts with it is woken (the designated waker of nsync and of Go's
  * sync.Mutex). One waiter per leaf and time becomes starving (eventual fairness, as in
  * parking_lot), because each fair hand-over costs a context switch. FIFO is the case in which every
- * waiter is starving from the start.
+ * waiter is starving from the start. An upgrade waits for held ranges only, see upgrade.c.
  *
  * No wake-up is lost. Whenever a leaf is unlocked, each WAITING range in its queue has a cause,
- * which ends with a call of range__leaf_wake() in this leaf, over a range that overlaps the waiter:
+ * which ends with a call of range__leaf_wake() in this leaf, over a range that overlaps the waiter
+ * (for a request, read "the thread that has it on its list" for "its thread", see request.h):
  *
  *	(a) a conflicting held range, which will be released; or
  *	(b) a conflicting waiter in the queue that is WOKEN. Its thread will run, and will hold the

@@ -4,6 +4,7 @@
 #define TESTS_MODEL_SOURCES_H
 
 #include "model.h"
+#include "no_detector.h"
 
 #include "range_lock/adapt.c"
 #include "range_lock/async.c"
@@ -21,6 +22,7 @@
 #include "range_lock/leaf_store.c"
 #include "range_lock/look.c"
 #include "range_lock/queue.c"
+#include "range_lock/race.c"
 #include "range_lock/range_lock.c"
 #include "range_lock/reader.c"
 #include "range_lock/record.c"

@@ -27,7 +27,7 @@ reserved_names() {
 		while (match(code, /[A-Za-z_][A-Za-z_0-9]*/)) {
 			name = substr(code, RSTART, RLENGTH)
 			code = substr(code, RSTART + RLENGTH)
-			if (name ~ /__/ && name !~ /^__(attribute__|cplusplus|GNUC__|clang__)$/)
+			if (name ~ /__/ && name !~ /^__(attribute__|cplusplus|GNUC__|clang__|has_include|cpp_[a-z_]+)$/)
 				print FILENAME ":" FNR ": " name
 		}
 	}' "$@"

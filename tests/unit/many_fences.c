@@ -99,3 +99,28 @@ TEST(many_fences, an_acquisition_over_many_biased_leaves_needs_one_fence)
 		check_quiet_and_destroy(&lock);
 	}
 }
+
+TEST(many_fences, a_lock_without_bias_needs_none)
+{
+	struct range_lock_attr attr;
+	struct range_lock lock;
+	struct range_hold range;
+
+	range_lock_attr_init(&attr);
+	attr.bias = RANGE_BIAS_NEVER;
+	CHECK_EQ(range_lock_init(&lock, &attr), 0);
+	make_leaves(&lock, LEAVES);
+	fences = 0;
+	for (int round = 0; round < 1000; round++) {
+		for (uint64_t key = 0; key < 10 * LEAVES; key += 10) {
+			take(&lock, &range, key, key + 1, RANGE_READ);
+			range_unlock(&lock, &range);
+		}
+	}
+	take(&lock, &range, FULL, RANGE_WRITE);
+	range_unlock(&lock, &range);
+	CHECK_EQ(lock_stats(&lock).biases, 0);
+	CHECK_EQ(fences, 0);
+	check_quiet_and_destroy(&lock);
+	CHECK_EQ(fences, 0);
+}

@@ -31,6 +31,8 @@
  */
 #include "actors.h"
 
+#include "range_lock/layout.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -387,27 +389,29 @@ TEST(range_lock, the_default_attributes_are_as_documented)
 	CHECK_EQ(attr.fairness, RANGE_FAIRNESS_BARGING);
 	CHECK_EQ(attr.max_leaves, 1024);
 	CHECK_EQ(attr.starvation_ns, 500000);
+	CHECK_EQ(attr.bias, RANGE_BIAS_ADAPTIVE);
 	CHECK(!attr.alloc && !attr.free && !attr.arg);
 }
 
 TEST(range_lock, attributes_out_of_bounds_are_refused)
 {
 	struct range_lock lock, before;
-	struct range_lock_attr good, bad[5];
+	struct range_lock_attr good, bad[6];
 	struct memory_books books;
 
 	range_lock_attr_init(&good);
 	use_memory_books(&good, &books, 0);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 6; i++)
 		bad[i] = good;
 	bad[0].max_leaves = 0;
 	bad[1].max_leaves = RANGE_LOCK_LEAVES_MAX + 1;
 	bad[2].fairness = (enum range_fairness)2;
 	bad[3].alloc = NULL;
 	bad[4].free = NULL;
+	bad[5].bias = (enum range_bias)2;
 	memset(&lock, 0x3c, sizeof lock);
 	memcpy(&before, &lock, sizeof lock);
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 6; i++) {
 		CHECK_EQ(range_lock_init(&lock, &bad[i]), EINVAL);
 		CHECK(!memcmp(&lock, &before, sizeof lock));
 	}
@@ -416,4 +420,26 @@ TEST(range_lock, attributes_out_of_bounds_are_refused)
 	/* The lock keeps a copy. */
 	memset(&good, 0xff, sizeof good);
 	check_quiet_and_destroy(&lock);
+}
+
+/* The newcomer conflicts with the waiter only. */
+TEST(range_lock, the_static_initializer_for_fifo_makes_a_lock_that_is_fifo)
+{
+	static struct range_lock lock = RANGE_LOCK_INITIALIZER_FIFO;
+	struct range_lock_attr attr;
+	struct range_lock made;
+	struct range_hold held, newcomer;
+	struct actor waiter;
+
+	range_lock_attr_init(&attr);
+	attr.fairness = RANGE_FAIRNESS_FIFO;
+	CHECK_EQ(range_lock_init(&made, &attr), 0);
+	CHECK_EQ(range__lock(&lock)->fairness, range__lock(&made)->fairness);
+	take(&lock, &held, 0, 10, RANGE_WRITE);
+	actor_queue(&waiter, &lock, 5, 20, RANGE_WRITE);
+	CHECK_EQ(range_trylock(&lock, &newcomer, 15, 16, RANGE_READ), EBUSY);
+	range_unlock(&lock, &held);
+	CHECK_EQ(actor_finish(&waiter), 0);
+	check_quiet_and_destroy(&lock);
+	check_quiet_and_destroy(&made);
 }

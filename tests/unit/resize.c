@@ -274,3 +274,72 @@ TEST(resize, the_two_parts_of_a_split_range_are_released_on_their_own)
 		check_quiet_and_destroy(&lock);
 	}
 }
+
+/* In one leaf, and where the parts lie in several. */
+TEST(resize, a_split_range_is_joined_again)
+{
+	for (int leaves = 0; leaves < 2; leaves++) {
+		for (uint64_t point = 11; point < 60; point += 7) {
+			struct range_lock lock;
+			struct range_hold range, upper;
+
+			init_lock(&lock, RANGE_FAIRNESS_BARGING, 64);
+			if (leaves)
+				make_leaves(&lock, 6);
+			take(&lock, &range, 10, 60, point % 2 ? RANGE_READ : RANGE_WRITE);
+			CHECK_EQ(range_split(&lock, &range, point, &upper), 0);
+			CHECK_EQ(range_join(&lock, &range, &upper), 0);
+			CHECK(range.start == 10 && range.end == 60);
+			check_valid(&lock);
+			CHECK(!is_free(&lock, point - 1, point, RANGE_WRITE));
+			CHECK(!is_free(&lock, 59, 60, RANGE_WRITE));
+			/* Its storage is the caller's. */
+			take(&lock, &upper, 60, 61, RANGE_WRITE);
+			range_unlock(&lock, &upper);
+			range_unlock(&lock, &range);
+			check_quiet_and_destroy(&lock);
+		}
+	}
+}
+
+TEST(resize, published_readers_are_joined)
+{
+	struct range_lock lock;
+	struct range_hold lower, upper;
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 64);
+	make_leaves(&lock, 4);
+	make_biased(&lock, 10);
+	take_published(&lock, &lower, 12, 15);
+	take_published(&lock, &upper, 15, 17);
+	CHECK_EQ(range_join(&lock, &lower, &upper), 0);
+	CHECK(lower.start == 12 && lower.end == 17);
+	check_valid(&lock);
+	range_unlock(&lock, &lower);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(resize, ranges_that_do_not_belong_together_are_not_joined)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range_hold lower, gap, reader;
+	struct actor other;
+
+	take(&lock, &lower, 0, 10, RANGE_WRITE);
+	take(&lock, &gap, 11, 20, RANGE_WRITE);
+	take(&lock, &reader, 20, 30, RANGE_READ);
+	actor_start(&other, &lock, 10, 11, RANGE_WRITE);
+	actor_await(&other);
+	CHECK_EQ(range_join(&lock, &lower, &gap), EINVAL);
+	CHECK_EQ(range_join(&lock, &gap, &lower), EINVAL);
+	CHECK_EQ(range_join(&lock, &gap, &reader), EINVAL);
+	CHECK_EQ(range_join(&lock, &lower, &other.range), EINVAL);
+	CHECK(lower.end == 10 && gap.start == 11 && reader.start == 20 && other.range.start == 10);
+	check_valid(&lock);
+	CHECK_EQ(actor_finish(&other), 0);
+	CHECK(is_free(&lock, 10, 11, RANGE_WRITE));
+	range_unlock(&lock, &lower);
+	range_unlock(&lock, &gap);
+	range_unlock(&lock, &reader);
+	check_quiet_and_destroy(&lock);
+}
