@@ -18,9 +18,11 @@ struct range__line {
 	uint64_t end;
 	uint8_t mode;
 	bool held;
-	bool starving;      /* if it waits */
-	uint32_t thread;    /* that holds it, or waits for it */
-	uint32_t waits_for; /* a thread, if it waits */
+	bool request;           /* it waits, and no thread waits with it */
+	bool starving;          /* if it waits */
+	bool waits_for_request; /* if it waits: for one of the thread waits_for */
+	uint32_t thread;        /* that holds it, or waits for it, or asked for it */
+	uint32_t waits_for;     /* a thread, if it waits */
 };
 
 enum { RANGE__MOST_LINES = 28 };
@@ -28,6 +30,13 @@ enum { RANGE__MOST_LINES = 28 };
 struct range__report {
 	unsigned int n; /* may be more than there is room for */
 	struct range__line lines[RANGE__MOST_LINES];
+};
+
+/* A request, which may be gone. */
+struct range__request_name {
+	const struct range__hold *first; /* the address of its first range, or only one */
+	uint64_t start;                  /* of that range */
+	uint64_t arrival;
 };
 
 /*
@@ -57,7 +66,8 @@ struct range__wait {
 	uint64_t search;
 	struct range__wait *from; /* this one waits for it */
 	struct range__wait *todo; /* the next one to go on from */
-	struct range__line held;  /* from waits for this range of the same thread, if it is held */
+	struct range__line via;   /* from waits for this request, if it is one, which waits for: */
+	struct range__line held;  /* this range of the same thread, if it is held */
 	struct range__line self;  /* the range that stood in a queue when the search came to it */
 	struct range__report report; /* for the one that has to give up */
 };
@@ -81,22 +91,36 @@ static inline void range__deadlock_dequeued(struct range__wait *wait)
 }
 
 /*
- * With all leaves locked: the thread that waits with it has claimed, and is starving. It is to
- * look.
+ * With a leaf locked that the request overlaps: it has become starving. When the calling thread has
+ * left all locks, it looks for the cycles that this has closed.
  */
-static inline void range__deadlock_claimed(struct range__wait *wait)
+void range__deadlock_note_request(struct range__hold *request);
+
+/*
+ * With all leaves locked: a waiter has claimed, and is starving. The thread that waits with it,
+ * NULL if it is a request, is to look.
+ */
+static inline void range__deadlock_claimed(struct range__wait *wait, struct range__hold *first)
 {
-	/* relaxed: the same thread loads it */
-	atomic_store_explicit(&wait->promoted, true, memory_order_relaxed);
+	if (!wait)
+		range__deadlock_note_request(first);
+	else /* relaxed: the same thread loads it */
+		atomic_store_explicit(&wait->promoted, true, memory_order_relaxed);
 }
 
 /* With the leaf locked: a waiter, or NULL, has become starving. It is to look. */
 static inline void range__deadlock_promoted(struct range__hold *range)
 {
 	uint64_t state = RANGE_WAITING;
+	struct range__wait *wait;
 
-	struct range__wait *wait = range ? range__wait_of(range) : NULL;
-
+	if (!range)
+		return;
+	if (range__marked(range, RANGE__ASYNC)) {
+		range__deadlock_note_request(range);
+		return;
+	}
+	wait = range__wait_of(range);
 	if (!wait)
 		return;
 	/* relaxed: what the waiter is to see it sees under the leaf's lock */
@@ -105,6 +129,18 @@ static inline void range__deadlock_promoted(struct range__hold *range)
 	if (atomic_compare_exchange_strong_explicit(&range->state, &state, RANGE_LOOKS,
 						    memory_order_release, memory_order_relaxed))
 		mmrange__unpark(&range->state, false);
+}
+
+/* How many requests the calling thread has to look for. */
+extern MMRANGE__THREAD_LOCAL unsigned int range__deadlock_nr_noted;
+
+void range__deadlock_look_for_noted(void);
+
+/* With nothing locked, before the thread parks or its call returns: looks for their cycles. */
+static inline void range__deadlock_run(void)
+{
+	if (range__deadlock_nr_noted > 0)
+		range__deadlock_look_for_noted();
 }
 
 #else
@@ -118,14 +154,18 @@ static inline void range__deadlock_dequeued(struct range__wait *wait)
 	(void)wait;
 }
 
-static inline void range__deadlock_claimed(struct range__wait *wait)
+static inline void range__deadlock_claimed(struct range__wait *wait, struct range__hold *first)
 {
-	(void)wait;
+	(void)wait, (void)first;
 }
 
 static inline void range__deadlock_promoted(struct range__hold *range)
 {
 	(void)range;
+}
+
+static inline void range__deadlock_run(void)
+{
 }
 
 #endif
