@@ -91,9 +91,10 @@ static void see_all(struct range__lock *lock, struct range__leaf *leaf, enum ran
 }
 
 /*
- * In each leaf below the key: reaches the holders of ranges that the front waits for. A range that
- * covers a leaf is recorded, with its owner, in the leaf where it begins. As the thread of such a
- * range waits and does not release it, the requests of the front still wait for it.
+ * In each leaf up to that of the last key: reaches the holders of ranges that the front waits for.
+ * A range that covers a leaf is recorded, with its owner, in the leaf where it begins. As the
+ * thread of such a range waits and does not release it, the requests of the front still wait for
+ * it.
  */
 static void reach_covering(struct range__search *search, const struct range__front *front,
 			   uint64_t last)
@@ -120,12 +121,13 @@ struct way {
 };
 
 /*
- * With the leaf locked: reaches all that the range waits for there, and unlocks the leaf. The front
- * of a covered leaf that is the range alone is that of the others, too.
+ * With the leaf locked: reaches all that the range waits for there, and unlocks the leaf. The range
+ * alone, as a front, is the same in all of its leaves, and looks for a covering range once.
  */
 static void pass_and_unlock(struct range__search *search, struct way *way, struct range__leaf *leaf,
 			    struct range__hold *range)
 {
+	uint64_t lo = range__leaf_lo(leaf);
 	bool covered;
 
 	see_all(way->front.lock, leaf, range->mode);
@@ -134,7 +136,7 @@ static void pass_and_unlock(struct range__search *search, struct way *way, struc
 	way->key = range__leaf_hi(leaf) < range->end ? range__leaf_hi(leaf) : UINT64_MAX;
 	range__leaf_unlock(leaf, NULL);
 	if (covered && way->front.nr_requests > 0)
-		reach_covering(search, &way->front, way->start);
+		reach_covering(search, &way->front, lo - 1);
 	else
 		way->covered |= covered;
 }

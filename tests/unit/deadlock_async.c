@@ -78,6 +78,14 @@ static void end_job(int error, void *arg)
 	atomic_fetch_add(&job->calls, 1);
 }
 
+static void note_grant(int error, void *arg)
+{
+	struct job *job = arg;
+
+	atomic_store(&job->error, error);
+	atomic_fetch_add(&job->calls, 1);
+}
+
 static void ask(struct job *job, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	memset(job, 0, sizeof *job);
@@ -256,6 +264,38 @@ TEST(deadlock_async, a_cycle_through_a_request_over_several_leaves_or_of_several
 	CHECK_EQ(count(errors, "  request of thread "), 4);
 }
 
+/*
+ * The thread waits for the holder of [43, 44), in a leaf where no range is released. A release in
+ * another leaf makes the request claim, which came before, and waits for the thread.
+ */
+static void behind_claim(void)
+{
+	struct range_hold held[2];
+	struct party party;
+	struct job job;
+
+	init_leaves(RANGE_FAIRNESS_BARGING, 1);
+	take(&lock, &held[0], 32, 33, RANGE_WRITE);
+	take(&lock, &held[1], 43, 44, RANGE_WRITE);
+	party_start(&party, RANGE_WRITE, 95, 96, 43, 44);
+	ask(&job, 31, 97, RANGE_WRITE);
+	party_go_on(&party);
+	CHECK(!atomic_load(&party.through));
+	range_unlock(&lock, &held[0]);
+	CHECK_EQ(party_finish(&party), EDEADLK);
+	range_unlock(&lock, &held[1]);
+	check_ended(&job);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(deadlock_async, a_cycle_that_a_request_closes_by_a_claim_is_found)
+{
+	char errors[4096];
+
+	run_and_capture(behind_claim, errors);
+	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
+}
+
 /* The thread waits for nothing but the last request, which waits for the one before it. */
 static void behind_chain(void)
 {
@@ -314,6 +354,99 @@ TEST(deadlock_async, a_release_that_makes_many_requests_starving_finds_each_cycl
 
 	run_and_capture(behind_one_of_many, errors);
 	CHECK(strstr(errors, "libmmrange: deadlock"));
+}
+
+/*
+ * Ranges that were asked for without waiting belong to no thread: the holder may hand them to any
+ * other. The thread that asked waits for its own range, and another thread releases it.
+ */
+enum way { AT_ONCE, LATER, SEVERAL, SPLIT, WAYS };
+
+static void take_handed(struct range_hold ranges[2], enum way way)
+{
+	struct range_request requests[] = { { &ranges[0], 0, 5, RANGE_WRITE },
+					    { &ranges[1], 5, 10, RANGE_WRITE } };
+	static struct job job;
+	struct range_hold held;
+
+	switch (way) {
+	case SEVERAL:
+		CHECK_EQ(range_lock_many_async(&lock, requests, 2, end_job, &job), 0);
+		return;
+	case LATER:
+		take(&lock, &held, 0, 10, RANGE_WRITE);
+		CHECK_EQ(range_lock_async(&lock, &ranges[0], 0, 10, RANGE_WRITE, note_grant, &job),
+			 EINPROGRESS);
+		range_unlock(&lock, &held);
+		CHECK_EQ(atomic_load(&job.error), 0);
+		break;
+	default:
+		CHECK_EQ(range_lock_async(&lock, &ranges[0], 0, 10, RANGE_WRITE, end_job, &job), 0);
+	}
+	if (way == SPLIT)
+		CHECK_EQ(range_split(&lock, &ranges[0], 5, &ranges[1]), 0);
+}
+
+struct asker {
+	enum way way;
+	struct range_hold ranges[2];
+	atomic_bool holds;
+};
+
+static int check_thread(const struct range_info *info, void *arg)
+{
+	CHECK_EQ(info->thread, (uint32_t)(mmrange__self() >> 32));
+	return arg != NULL;
+}
+
+static void *ask_and_wait(void *arg)
+{
+	struct asker *a = arg;
+	struct timespec later = time_after(CLOCK_MONOTONIC, 1000 * SECOND);
+	struct range_hold own, range;
+
+	take_handed(a->ranges, a->way);
+	CHECK(!range__checked_holds(mmrange__self()));
+	CHECK_EQ(range_lock_foreach(&lock, check_thread, NULL), 0);
+	/* So that the thread looks for a cycle. */
+	take(&lock, &own, 95, 96, RANGE_WRITE);
+	CHECK(range__checked_holds(mmrange__self()));
+	atomic_store(&a->holds, true);
+	/* With a deadline and without one. */
+	CHECK_EQ(range_lock(&lock, &range, 2, 4, RANGE_WRITE), 0);
+	range_unlock(&lock, &range);
+	CHECK_EQ(range_timedlock(&lock, &range, 7, 8, RANGE_WRITE, CLOCK_MONOTONIC, &later), 0);
+	range_unlock(&lock, &range);
+	range_unlock(&lock, &own);
+	CHECK(!range__checked_holds(mmrange__self()));
+	return NULL;
+}
+
+static void hand_to_another_thread(void)
+{
+	for (int way = 0; way < WAYS; way++) {
+		struct asker a = { .way = (enum way)way };
+		pthread_t thread;
+
+		init(RANGE_FAIRNESS_FIFO, UINT64_MAX);
+		thread = thread_start(ask_and_wait, &a);
+		AWAIT(atomic_load(&a.holds) && lock_stats(&lock).waits > (way == LATER));
+		range_unlock(&lock, &a.ranges[0]);
+		if (way == SEVERAL || way == SPLIT) {
+			AWAIT(lock_stats(&lock).waits == 2);
+			range_unlock(&lock, &a.ranges[1]);
+		}
+		thread_join(thread);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+TEST(deadlock_async, a_range_that_was_asked_for_without_waiting_may_be_handed_to_another_thread)
+{
+	char errors[4096];
+
+	run_and_capture(hand_to_another_thread, errors);
+	CHECK(!strstr(errors, "deadlock"));
 }
 
 #endif
