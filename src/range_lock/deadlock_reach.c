@@ -83,6 +83,16 @@ static void reach_waiter(struct range__search *search, const struct range__front
 		search->unsure = true;
 }
 
+static bool is_claimer(const struct range__search *search, const struct range__hold *request)
+{
+	unsigned int i = 0;
+
+	while (i < search->nr_claimers && search->claimers[i].range != request)
+		i++;
+	return i < search->nr_claimers;
+}
+
+/* Whether a later request that conflicts with all that this one does is among the claimers. */
 static bool is_known(const struct range__search *search, const struct range__lock *lock,
 		     const struct range__hold *request)
 {
@@ -193,11 +203,22 @@ static void come_to_waiter(struct range__search *search, const struct range__fro
 		reach_waiter(search, front, w);
 }
 
+/*
+ * Whether the search reaches, by another front, all that the waiter waits for. If the waiter has
+ * just joined this front, that was so only before.
+ */
 static bool is_reached(const struct range__search *search, const struct range__hold *w)
 {
-	if (range__marked(w, RANGE__ASYNC))
-		return !range__claim_needed(w) && w->place.several == (uint32_t)search->number;
-	return range__wait_of(w) && range__wait_of(w)->search == search->number;
+	if (!range__marked(w, RANGE__ASYNC))
+		return range__wait_of(w) && range__wait_of(w)->search == search->number;
+	if (range__claim_needed(w))
+		return is_claimer(search, w);
+	return w->place.several == (uint32_t)search->number;
+}
+
+static bool joins(const struct range__hold *w)
+{
+	return range__marked(w, RANGE__ASYNC) && !range__claim_needed(w);
 }
 
 /*
@@ -211,17 +232,17 @@ static bool reach_starving(struct range__search *search, struct range__leaf *lea
 	struct range__hold *w = range;
 
 	while ((w = starving_before(leaf, w, front))) {
-		bool was_reached = is_reached(search, w);
+		bool reached = is_reached(search, w);
 
 		range__deadlock_steps++;
 		if (range__marked(w, RANGE__ASYNC))
 			come_to_request(search, leaf, front, w);
 		else
 			come_to_waiter(search, front, w);
-		if (range__marked(range, RANGE__SEVERAL) || !range__front_is_covered(front, w))
-			continue;
-		/* A request reaches the rest only if another front has come to it. */
-		if (range__marked(w, RANGE__ASYNC) ? was_reached : is_reached(search, w))
+		if (!joins(w))
+			reached = is_reached(search, w);
+		if (reached && range__front_is_covered(front, w) &&
+		    !range__marked(range, RANGE__SEVERAL))
 			return true;
 	}
 	return false;
