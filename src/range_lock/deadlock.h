@@ -8,10 +8,18 @@
  * starving. It needs all of them to go, so a cycle never ends. A wait with a deadline does end, and
  * is left out.
  *
+ * A request waits for the same as a thread would in its place, but holds nothing: no thread waits
+ * for the one that made it. A range that was acquired by a request may be released by any thread,
+ * and so nothing waits for its holder. A cycle through a request has a thread that waits behind the
+ * request, in the same lock and without a deadline. That thread can be refused; the request is not.
+ *
  * A cycle comes into being when its last thread begins to wait, or when a waiter becomes starving.
  * So there are two looks for a cycle: by a thread that begins to wait and holds a range or a mutex,
  * and by a waiter that becomes starving. No thread waits for a thread that holds neither, so such a
- * thread closes no cycle when it begins to wait.
+ * thread closes no cycle when it begins to wait, unless it upgrades a range that a request
+ * acquired: waiters that came before it wait for it from then on. No waiter waits for a request
+ * when it begins. Where a request becomes starving, the thread that makes it so notes its name, and
+ * looks for it when it has left all locks, before it parks or returns.
  */
 #ifndef RANGE_LOCK_DEADLOCK_H
 #define RANGE_LOCK_DEADLOCK_H

@@ -10,6 +10,15 @@
  *	            last edge leads to the thread that searches. (Another thread may release a held
  *	            range, or cancel a waiter; the public header warns of that.)
  *
+ * Requests have no thread and no room for the state of a search. Those that lie in one leaf join
+ * the front of the range behind them, while the leaf is locked (deadlock_front.h). For those that
+ * do not, and so have claimed, the search has a list of its own. It goes on from one of them in a
+ * leaf only if it finds the claim there, under the leaf's lock. DEADLOCK-S holds for them as for a
+ * starving waiter: a request stays in its queue as long as its target does not go on. A cycle
+ * through a request has a registered wait in the request's lock. So the lock stays alive during a
+ * search that begins with a request, although the thread that searches neither waits nor holds a
+ * range in it.
+ *
  * A search misses nothing, because the last event that closes a cycle is followed by a search: see
  * deadlock.h. The edges from before that event exist when the search locks the mutex. There are
  * three things that a search cannot see: a leaf that is just being merged or split; a starving
@@ -23,8 +32,10 @@
  * later. A cycle that a waiter closes by becoming starving has a wait for a range, which the
  * library can end.
  *
- * Cost: a search visits a wait once, and passes over a wait that conflicts with nothing but what an
- * earlier visited wait conflicts with. With one key, it goes through the queue once.
+ * Cost: a search visits a wait once, and passes over a wait or a request that conflicts with
+ *nothing but what an earlier visited one conflicts with. With one key, it goes through the queue
+ *once. It has room for RANGE__MOST_CLAIMERS claims of requests, and misses what only others lead
+ *to.
  */
 #include "deadlock_search.h"
 

@@ -449,4 +449,32 @@ TEST(deadlock_async, a_range_that_was_asked_for_without_waiting_may_be_handed_to
 	CHECK(!strstr(errors, "deadlock"));
 }
 
+/*
+ * The thread holds [5, 6), and waits for a range that no thread owns. The call that upgrades that
+ * range comes before it, and waits for the thread.
+ */
+static void upgrade_handed(void)
+{
+	struct range_hold range;
+	struct party party;
+
+	init(RANGE_FAIRNESS_BARGING, UINT64_MAX);
+	CHECK_EQ(range_lock_async(&lock, &range, 0, 10, RANGE_READ, end_job, NULL), 0);
+	party_start(&party, RANGE_READ, 5, 6, 8, 9);
+	party_go_on(&party);
+	CHECK(!atomic_load(&party.through));
+	CHECK_EQ(range_upgrade(&lock, &range), 0);
+	CHECK_EQ(party_finish(&party), EDEADLK);
+	range_unlock(&lock, &range);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(deadlock_async, a_cycle_that_the_upgrade_of_a_range_without_an_owner_closes_is_found)
+{
+	char errors[4096];
+
+	run_and_capture(upgrade_handed, errors);
+	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
+}
+
 #endif
