@@ -5,7 +5,7 @@
 #ifndef RANGE_LOCK_ASYNC_H
 #define RANGE_LOCK_ASYNC_H
 
-#include "deadlock_wait.h"
+#include "deadlock.h"
 #include "request.h"
 
 /* Looks after all requests on the thread's list. With nothing locked. */

@@ -17,21 +17,8 @@
 /* Nanoseconds until a look is repeated that could not see all. */
 static const uint64_t AGAIN_INTERVAL = UINT64_C(1000000);
 
-enum {
-	/* So many requests a thread notes. If there are more, it looks from all waits. */
-	MOST_NOTED = 8,
-	/* Looks for a request, an interval apart, for what the first one could not see. */
-	ATTEMPTS = 16,
-};
-
-/* A request that has become starving. The lock may be gone. */
-struct noted {
-	struct range__lock *lock;
-	struct range__request_name name; /* of no request: of all */
-};
-
-static MMRANGE__THREAD_LOCAL struct noted noted[MOST_NOTED];
-MMRANGE__THREAD_LOCAL unsigned int range__deadlock_nr_noted;
+/* Looks for a request, an interval apart, for what the first one could not see. */
+enum { ATTEMPTS = 16 };
 
 /*
  * A wait for a mutex is passed over: the library cannot end it. So is a request: there is a thread
@@ -92,24 +79,6 @@ bool range__deadlock_look(struct range__wait *wait)
 	return sure;
 }
 
-void range__deadlock_note_request(struct range__hold *request)
-{
-	struct range__hold *first = range__marked(request, RANGE__OTHER) ? request->first : request;
-	struct noted *n = &noted[range__deadlock_nr_noted];
-
-	if (range__deadlock_nr_noted == MOST_NOTED) {
-		noted[MOST_NOTED - 1].name.first = NULL;
-		return;
-	}
-	n->lock = request->lock;
-	n->name = (struct range__request_name){
-		.first = first,
-		.start = first->start,
-		.arrival = first->arrival,
-	};
-	range__deadlock_nr_noted++;
-}
-
 /* A cycle through a request has a wait in the request's lock. */
 static bool look_from_all(const struct range__lock *lock)
 {
@@ -121,7 +90,7 @@ static bool look_from_all(const struct range__lock *lock)
 	return sure;
 }
 
-static bool look_for_request(struct noted n)
+static bool look_for_request(struct range__noted n)
 {
 	struct range__wait stand_in, *victim;
 	bool unsure = false;
@@ -140,7 +109,7 @@ static bool look_for_request(struct noted n)
 void range__deadlock_look_for_noted(void)
 {
 	while (range__deadlock_nr_noted > 0) {
-		struct noted n = noted[--range__deadlock_nr_noted];
+		struct range__noted n = range__deadlock_take_noted();
 		bool sure = false;
 
 		for (int i = 0; i < ATTEMPTS && !sure; i++) {

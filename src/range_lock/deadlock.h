@@ -57,6 +57,16 @@ int range__deadlock_park(struct range__wait *wait, struct range__hold *range,
 /* Sleeps until a look is to be repeated. */
 void range__deadlock_nap(void);
 
+/* With nothing locked: looks for cycles through the requests that the calling thread has noted. */
+void range__deadlock_look_for_noted(void);
+
+/* The same, before the thread parks or its call returns. */
+static inline void range__deadlock_run(void)
+{
+	if (range__deadlock_nr_noted > 0)
+		range__deadlock_look_for_noted();
+}
+
 #else
 
 static inline void range__deadlock_prepare(struct range__wait *wait, struct range__set *set,
@@ -73,6 +83,10 @@ static inline void range__deadlock_enter(struct range__wait *wait)
 static inline void range__deadlock_leave(struct range__wait *wait, int error)
 {
 	(void)wait, (void)error;
+}
+
+static inline void range__deadlock_run(void)
+{
 }
 
 static inline int range__deadlock_park(struct range__wait *wait, struct range__hold *range,

@@ -5,6 +5,7 @@
 #ifndef RANGE_LOCK_DEADLOCK_WAIT_H
 #define RANGE_LOCK_DEADLOCK_WAIT_H
 
+#include "deadlock_note.h"
 #include "platform/platform.h"
 #include "set.h"
 
@@ -30,13 +31,6 @@ enum { RANGE__MOST_LINES = 28 };
 struct range__report {
 	unsigned int n; /* may be more than there is room for */
 	struct range__line lines[RANGE__MOST_LINES];
-};
-
-/* A request, which may be gone. */
-struct range__request_name {
-	const struct range__hold *first; /* the address of its first range, or only one */
-	uint64_t start;                  /* of that range */
-	uint64_t arrival;
 };
 
 /*
@@ -91,12 +85,6 @@ static inline void range__deadlock_dequeued(struct range__wait *wait)
 }
 
 /*
- * With a leaf locked that the request overlaps: it has become starving. When the calling thread has
- * left all locks, it looks for the cycles that this has closed.
- */
-void range__deadlock_note_request(struct range__hold *request);
-
-/*
  * With all leaves locked: a waiter has claimed, and is starving. The thread that waits with it,
  * NULL if it is a request, is to look.
  */
@@ -131,18 +119,6 @@ static inline void range__deadlock_promoted(struct range__hold *range)
 		mmrange__unpark(&range->state, false);
 }
 
-/* How many requests the calling thread has to look for. */
-extern MMRANGE__THREAD_LOCAL unsigned int range__deadlock_nr_noted;
-
-void range__deadlock_look_for_noted(void);
-
-/* With nothing locked, before the thread parks or its call returns: looks for their cycles. */
-static inline void range__deadlock_run(void)
-{
-	if (range__deadlock_nr_noted > 0)
-		range__deadlock_look_for_noted();
-}
-
 #else
 
 struct range__wait {
@@ -162,10 +138,6 @@ static inline void range__deadlock_claimed(struct range__wait *wait, struct rang
 static inline void range__deadlock_promoted(struct range__hold *range)
 {
 	(void)range;
-}
-
-static inline void range__deadlock_run(void)
-{
 }
 
 #endif
