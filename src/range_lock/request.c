@@ -31,6 +31,7 @@ void range__request_begin(struct range__set *set, const struct range__limit *lim
 	first->arg = limit->arg;
 	if (set->one) {
 		first->callback = limit->callback;
+		first->place.several = 0;
 		return;
 	}
 	first->marks |= RANGE__FIRST;
