@@ -82,8 +82,8 @@
  * range_lock_attr). As for all functions that POSIX does not call async-cancel-safe, a thread that
  * calls one must not have enabled asynchronous cancellation (PTHREAD_CANCEL_ASYNCHRONOUS).
  *
- * A library that was built where there is <sys/sdt.h> has static probes (USDT) at waits, and where
- *a lock adapts: mmrange_probes(7) lists them. The fast paths have none.
+ * A library that was built where there is <sys/sdt.h> has static probes (USDT) at waits, and where a
+ * lock adapts: mmrange_probes(7) lists them. The fast paths have none.
  *
  * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message
  * when a thread unlocks a range that is not held or is held in another lock, locks with a struct
@@ -308,7 +308,8 @@ MMRANGE_API int range_lock_init(struct range_lock *lock, const struct range_lock
 /**
  * Ends the life of a lock and gives back the memory it allocated.
  *
- * @return 0; EBUSY a range is held or waits: the lock is unchanged and usable
+ * @return 0; EBUSY a range is held or waits, or the callback of a request is still to come: the
+ *         lock is unchanged and usable
  *
  * Requires:  no other thread calls a function on the lock at the same time. But a thread whose last
  *            range_unlock() made this thread's acquisition possible, or whose range_cancel() ended
@@ -643,8 +644,7 @@ typedef void range_callback(int error, void *arg);
  *		struct job *job = arg;
  *
  *		job->error = error;
- *		... put the job into the queue of its event loop, and write to that one's eventfd
- *...
+ *		... put the job into the queue of its event loop, and wake that loop ...
  *	}
  *
  *	error = range_lock_async(&lock, &job->range, start, end, RANGE_WRITE, granted, job);
@@ -658,15 +658,19 @@ typedef void range_callback(int error, void *arg);
  *                 all internal locks. The callback may come before range_lock_async() returns.
  * @param arg      for the callback
  * @return 0: the range is held; EINPROGRESS: the callback will come; EINVAL as range_lock(), or
- *         callback is NULL: nothing is held
+ *         callback is NULL: nothing is held; ESHUTDOWN as range_lock(): nothing is held
  *
  * The callback may call every function on every lock: release the range, acquire it again with the
  * same storage, end other requests, or destroy the lock. It must return: it must not leave by
  * longjmp() or an exception, end its thread, or call fork(). It runs with cancellation disabled. A
  * thread calls its callbacks one after the other: what a callback makes way for comes after it has
- * returned, so that a chain of grants does not use more stack than one; but before a callback waits
- * for a range, the thread calls those that are due. A callback must not wait for anything else that
- * needs the end of a request, because that may come from its own thread.
+ * returned, so that a chain of grants does not use more stack than one.
+ *
+ * A callback had better not wait. It runs within a call of its thread, which may itself be waiting
+ * for a range, or have just acquired one, and goes on only after the callback has returned. So a
+ * callback must not wait for a range that overlaps that one, nor for anything that another thread
+ * does after it gets such a range. Neither range_trylock() nor range_lock_async() waits. Before a
+ * callback waits for another range, its thread calls the callbacks that are due.
  *
  * Ordering:  acquire, as range_lock(), in the thread that calls the callback, or in this one if the
  *            call returns 0. Release: what the thread did before the call happens before the
@@ -683,9 +687,9 @@ typedef void range_callback(int error, void *arg);
  *            range_unlock(). A request is a range that waits: range_lock_destroy() refuses. The
  *            child of fork() has no requests after range_lock_child(), and their callbacks do not
  *            come.
- * Cost:      a request needs no thread, and no memory but *range. As range_lock() and
- *range_unlock() otherwise; with n waiters in a leaf, O(log n) to begin to wait and for each waiter
- *that a release looks at.   Since: 0.2
+ * Cost:      a request needs no thread, and no memory but its range_hold. Otherwise as range_lock()
+ *            and range_unlock(); with n waiters in a leaf, O(log n) to begin to wait, and for each
+ *            waiter that a release looks at.   Since: 0.2
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_async(struct range_lock *lock,
 						      struct range_hold *range, uint64_t start,
@@ -807,9 +811,10 @@ struct range_info {
  *
  * The answer is a snapshot, as other threads may release or change the thread's ranges.
  *
- * Progress:  never waits for the holder of a range; may wait for short internal locks. Ends no
- *bias. Safety:    any thread; not from signal handlers. Cost:      allocates nothing; O(log n) in
- *the ranges of each leaf, and O(leaves) for a range that covers leaves.   Since: 0.2
+ * Progress:  never waits for the holder of a range; may wait for short internal locks. Ends no bias.
+ * Safety:    any thread; not from signal handlers.
+ * Cost:      allocates nothing; O(log n) in the ranges of each leaf, and O(leaves) for a range that
+ *            covers leaves.   Since: 0.2
  */
 MMRANGE_API int range_is_held(struct range_lock *lock, uint64_t start, uint64_t end,
 			      enum range_mode mode);

@@ -21,6 +21,10 @@ struct lock_functions {
 	int (*trylock_many)(struct range_lock *lock, struct range_request *requests, size_t n);
 	int (*timedlock_many)(struct range_lock *lock, struct range_request *requests, size_t n,
 			      clockid_t clock, const struct timespec *deadline);
+	int (*lock_async)(struct range_lock *lock, struct range_hold *range, uint64_t start,
+			  uint64_t end, enum range_mode mode, range_callback *callback, void *arg);
+	int (*lock_many_async)(struct range_lock *lock, struct range_request *requests, size_t n,
+			       range_callback *callback, void *arg);
 	int (*cancel)(struct range_lock *lock, struct range_hold *range);
 	void (*unlock)(struct range_lock *lock, struct range_hold *range);
 	void (*downgrade)(struct range_lock *lock, struct range_hold *range);
@@ -47,6 +51,8 @@ static const struct lock_functions library_functions = {
 	.lock_many = range_lock_many,
 	.trylock_many = range_trylock_many,
 	.timedlock_many = range_timedlock_many,
+	.lock_async = range_lock_async,
+	.lock_many_async = range_lock_many_async,
 	.cancel = range_cancel,
 	.unlock = range_unlock,
 	.downgrade = range_downgrade,

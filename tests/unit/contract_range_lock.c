@@ -73,6 +73,33 @@ static void check_changes(struct range_lock *lock, struct range_hold *held)
 	CHECK_RESULT(range_tryextend(lock, held, 10, 20), 0);
 }
 
+static void count_end(int error, void *arg)
+{
+	CHECK_EQ(error, 0);
+	++*(int *)arg;
+}
+
+/* A request of one range is granted, and then one of two ranges. */
+static void check_requests(struct range_lock *lock)
+{
+	struct range_hold held, range, two[2];
+	struct range_request requests[2] = { { &two[0], 30, 35, RANGE_READ },
+					     { &two[1], 35, 40, RANGE_WRITE } };
+	int ended = 0;
+
+	take(lock, &held, 30, 40, RANGE_WRITE);
+	CHECK_RESULT(range_lock_async(lock, &range, 1, 1, RANGE_READ, count_end, &ended), EINVAL);
+	CHECK_RESULT(range_lock_async(lock, &range, 30, 40, RANGE_WRITE, count_end, &ended),
+		     EINPROGRESS);
+	CHECK_RESULT(range_lock_many_async(lock, requests, 2, count_end, &ended), EINPROGRESS);
+	CHECK_ERRNO(range_unlock(lock, &held));
+	CHECK_EQ(ended, 1);
+	CHECK_ERRNO(range_unlock(lock, &range));
+	CHECK_EQ(ended, 2);
+	CHECK_ERRNO(range_unlock(lock, &two[0]));
+	CHECK_ERRNO(range_unlock(lock, &two[1]));
+}
+
 /* Also where the call waits for a futex and a system call fails. */
 static void check_waits(struct range_lock *lock)
 {
@@ -115,6 +142,7 @@ TEST(contract_range_lock, no_function_changes_errno)
 		check_errors(&lock, &held);
 		check_changes(&lock, &held);
 		check_waits(&lock);
+		check_requests(&lock);
 		range_lock_foreach(&lock, look_at_one, &keys);
 		CHECK_EQ(keys, 10);
 		CHECK_ERRNO(range_lock_stats(&lock, &stats));
@@ -223,6 +251,7 @@ TEST(contract_range_lock, only_a_split_asks_for_memory)
 	check_errors(&lock, &held);
 	check_changes(&lock, &held);
 	check_waits(&lock);
+	check_requests(&lock);
 	range_unlock(&lock, &held);
 	check_quiet_and_destroy(&lock);
 	CHECK_EQ(atomic_load(&books.allocations), 0);
@@ -346,6 +375,7 @@ TEST(contract_range_lock, malloc_is_never_called)
 	check_errors(&lock, &held);
 	check_changes(&lock, &held);
 	check_waits(&lock);
+	check_requests(&lock);
 	make_biased(&lock, 1000);
 	range_unlock(&lock, &held);
 	check_quiet_and_destroy(&lock);

@@ -88,6 +88,23 @@ static void lock_many_of_it(void)
 	(void)!second->lock_many(&lock, requests, 2);
 }
 
+static void ignore_end(int error, void *arg)
+{
+	(void)error, (void)arg;
+}
+
+static void lock_async_it(void)
+{
+	(void)!second->lock_async(&lock, &range, 0, 10, RANGE_WRITE, ignore_end, NULL);
+}
+
+static void lock_many_async_of_it(void)
+{
+	struct range_request request = { &range, 0, 10, RANGE_WRITE };
+
+	(void)!second->lock_many_async(&lock, &request, 1, ignore_end, NULL);
+}
+
 static void unlock_it(void)
 {
 	second->unlock(&lock, &reader);
@@ -173,6 +190,8 @@ static const struct use {
 	{ "range_trylock() of a reader", read_it, true },
 	{ "range_timedlock()", timedlock_it, true },
 	{ "range_lock_many()", lock_many_of_it, true },
+	{ "range_lock_async()", lock_async_it, true },
+	{ "range_lock_many_async()", lock_many_async_of_it, true },
 	{ "range_unlock()", unlock_it, false },
 	{ "range_downgrade()", downgrade_it, false },
 	{ "range_tryupgrade()", upgrade_it, false },

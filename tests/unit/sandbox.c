@@ -148,6 +148,27 @@ static void try_and_acquire_many(struct worker *worker, uint64_t start)
 		range_unlock(&lock, requests[i].range);
 }
 
+/* 1: granted, 2: canceled. */
+static void note_end(int error, void *arg)
+{
+	atomic_store((atomic_int *)arg, error ? 2 : 1);
+}
+
+static void request(struct worker *worker, uint64_t start)
+{
+	atomic_int ended = 0;
+	struct range_request requests[] = { { &worker->range, start, start + 8, RANGE_WRITE } };
+	int error = start % 2 ? range_lock_async(&lock, &worker->range, start, start + 8,
+						 RANGE_READ, note_end, &ended)
+			      : range_lock_many_async(&lock, requests, 1, note_end, &ended);
+
+	REQUIRE(error == 0 || error == EINPROGRESS);
+	if (error)
+		AWAIT(atomic_load(&ended));
+	if (atomic_load(&ended) != 2)
+		range_unlock(&lock, &worker->range);
+}
+
 static int count(const struct range_info *info, void *arg)
 {
 	unsigned int *n = arg;
@@ -204,6 +225,9 @@ static void *work(void *arg)
 		case 3:
 		case 4:
 			read_often(worker, start);
+			break;
+		case 5:
+			request(worker, start);
 			break;
 		default:
 			write_and_resize(worker, start);
