@@ -11,7 +11,8 @@ struct range__line range__line_of(const struct range__hold *range)
 		.end = range->end,
 		.mode = (uint8_t)range->mode,
 		.request = range__marked(range, RANGE__ASYNC),
-		.starving = range->starving,
+		/* A search comes to starving requests only. */
+		.starving = range__marked(range, RANGE__ASYNC) || range->starving,
 		.thread = range__thread_of(range->owner),
 	};
 }

@@ -134,6 +134,25 @@ void range__reach_claimer(struct range__search *search, const struct range__fron
 		add_claimer(search, front, range__set_hold(set, i), self);
 }
 
+/* False: it is not the request that the search began with. */
+static bool reach_start(struct range__search *search, const struct range__front *front,
+			const struct range__hold *request)
+{
+	if (!range__is_named(request, &search->request))
+		return false;
+	reach_wait(search, search->start, front->from, range__front_via(front, request));
+	return true;
+}
+
+/* It claims, maybe in other leaves than the one that is locked: so not all of it may be read. */
+static void reach_claim(struct range__search *search, const struct range__front *front,
+			struct range__hold *request)
+{
+	if (!reach_start(search, front, request) &&
+	    (!range__front_covers(front, request) || range__marked(request, RANGE__SEVERAL)))
+		range__reach_claimer(search, front, request);
+}
+
 /*
  * It conflicts with the front. True: the front has to grow by it. A request that has been in a
  * front, or was covered by one, is marked: the search reaches all that it waits for.
@@ -141,21 +160,15 @@ void range__reach_claimer(struct range__search *search, const struct range__fron
 static bool reach_request(struct range__search *search, const struct range__front *front,
 			  struct range__hold *request)
 {
-	bool covered = range__front_covers(front, request);
-
-	if (range__is_named(request, &search->request)) {
-		reach_wait(search, search->start, front->from, range__front_via(front, request));
-		return false;
-	}
 	if (range__claim_needed(request)) {
-		if (!covered || range__marked(request, RANGE__SEVERAL))
-			range__reach_claimer(search, front, request);
+		reach_claim(search, front, request);
 		return false;
 	}
-	if (request->place.several == (uint32_t)search->number)
+	if (reach_start(search, front, request) ||
+	    request->place.several == (uint32_t)search->number)
 		return false;
 	request->place.several = (uint32_t)search->number;
-	return !covered;
+	return !range__front_covers(front, request);
 }
 
 /* With a leaf locked: reaches the claims that come before a range of the front, and conflict. */
@@ -169,7 +182,7 @@ static void reach_claims(struct range__search *search, const struct range__front
 		if (!range__earlier(w, range) || !range__conflict(w, range))
 			continue;
 		if (range__marked(w, RANGE__ASYNC))
-			reach_request(search, front, w);
+			reach_claim(search, front, w);
 		else if (range__wait_of(w))
 			reach_waiter(search, front, w);
 	}

@@ -8,6 +8,8 @@
 
 #include "deadlock_wait.h"
 
+#ifdef MMRANGE_CHECKED
+
 /*
  * Whether a wait is in a cycle; then from leads around it, against the direction of waiting.
  * *unsure: the search could not see all.
@@ -27,5 +29,7 @@ struct range__leaf *range__search_lock_leaf(struct range__lock *lock, uint64_t k
 
 /* With a leaf of the waiter locked: whether it has not been expelled. */
 bool range__search_still_waits(const struct range__wait *wait);
+
+#endif
 
 #endif

@@ -477,4 +477,86 @@ TEST(deadlock_async, a_cycle_that_the_upgrade_of_a_range_without_an_owner_closes
 	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
 }
 
+/* Threads that take a second range in any order, and start again when a call is refused. */
+static void *be_careless(void *arg)
+{
+	uint64_t seed = *(uint64_t *)arg;
+
+	for (unsigned int i = 0; i < test_scale(300); i++) {
+		uint64_t a = test_random_below(&seed, 40), b = test_random_below(&seed, 40);
+		struct range_hold first, second;
+		int error;
+
+		CHECK_EQ(range_lock(&lock, &first, a, a + 3, RANGE_WRITE), 0);
+		sched_yield();
+		error = range_lock(&lock, &second, b, b + 3, RANGE_READ);
+		CHECK(!error || error == EDEADLK);
+		if (!error)
+			range_unlock(&lock, &second);
+		range_unlock(&lock, &first);
+	}
+	return NULL;
+}
+
+/* Requests of one range or two, each released as soon as it is granted. */
+static void *ask_many(void *arg)
+{
+	uint64_t seed = *(uint64_t *)arg;
+
+	for (unsigned int i = 0; i < test_scale(300); i++) {
+		struct job jobs[4];
+
+		for (int k = 0; k < 4; k++) {
+			struct job *job = &jobs[k];
+			uint64_t a = test_random_below(&seed, 30);
+
+			memset(job, 0, sizeof *job);
+			job->n = 1 + test_random_below(&seed, 2);
+			for (size_t r = 0; r < job->n; r++) {
+				job->requests[r] = (struct range_request){
+					&job->ranges[r], a, a + 1 + test_random_below(&seed, 12),
+					test_random_below(&seed, 2) ? RANGE_READ : RANGE_WRITE
+				};
+				a = job->requests[r].end + test_random_below(&seed, 5);
+			}
+			if (!range_lock_many_async(&lock, job->requests, job->n, end_job, job))
+				end_job(0, job);
+		}
+		for (int k = 0; k < 4; k++)
+			AWAIT(atomic_load(&jobs[k].calls) == 1);
+	}
+	return NULL;
+}
+
+static void run_careless_threads(void)
+{
+	uint64_t seed = test_seed("deadlock_async/careless");
+
+	for (int i = 0; i < 4; i++) {
+		uint64_t seeds[8];
+		pthread_t threads[8];
+
+		if (i / 2)
+			init_leaves(fairnesses[i % 2], 10000);
+		else
+			init(fairnesses[i % 2], 10000);
+		for (int k = 0; k < 8; k++) {
+			seeds[k] = test_random(&seed);
+			threads[k] = thread_start(k % 2 ? be_careless : ask_many, &seeds[k]);
+		}
+		for (int k = 0; k < 8; k++)
+			thread_join(threads[k]);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+TEST(deadlock_async, threads_that_start_again_when_refused_are_never_stuck_among_requests)
+{
+	char errors[4096];
+
+	run_and_capture(run_careless_threads, errors);
+	fprintf(stderr, "%.*s\n", (int)strcspn(errors, "\n"), errors);
+	CHECK(strstr(errors, "libmmrange: deadlock"));
+}
+
 #endif
