@@ -28,6 +28,22 @@
  *  - The lock treats readers and writers alike. By default a newcomer may pass waiters, but only
  *    for a bounded time (see struct range_lock_attr).
  *
+ * Where a thread knows only under the lock which range it needs, as to append n bytes to a file, it
+ * locks a guess, looks again, and shrinks its range or tries again:
+ *
+ *	for (;;) {
+ *		uint64_t guess = end_of_file();
+ *		... range_lock(&lock, &r, guess, UINT64_MAX, RANGE_WRITE) ...
+ *		if ((end = end_of_file()) >= guess)
+ *			break;
+ *		range_unlock(&lock, &r);
+ *	}
+ *	... move the end to end + n ...
+ *	range_shrink(&lock, &r, end, end + n);
+ *
+ * Each thread that moves the end must hold the key `end` for writing, and the bytes that it adds or
+ * cuts off. examples/append.c explains this, and shows readers.
+ *
  * Where readers come again and again, they acquire ranges without a write to shared data: a part
  * of the lock (a leaf) becomes biased towards them. Every other operation in the leaf first revokes
  * the bias, which takes a few microseconds: its thread makes all other threads pass a fence (on
