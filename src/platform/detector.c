@@ -9,8 +9,6 @@ bool mmrange__detector_found;
 
 static const struct mmrange__detector *detector;
 
-static MMRANGE__THREAD_LOCAL unsigned int hush_depth;
-
 enum { OBJECT_BITS = 20 };
 
 /* A detector tells objects apart by their addresses, ThreadSanitizer by the 8 bytes at them. */
@@ -67,31 +65,12 @@ void mmrange__detector_acquire(uint64_t tag)
 
 void mmrange__detector_hush(void)
 {
-	if (hush_depth++ == 0)
-		detector->hush();
+	detector->hush();
 }
 
 void mmrange__detector_listen(void)
 {
-	if (--hush_depth == 0)
-		detector->listen();
-}
-
-unsigned int mmrange__detector_pause(void)
-{
-	unsigned int depth = hush_depth;
-
-	hush_depth = 0;
-	if (depth > 0)
-		detector->listen();
-	return depth;
-}
-
-void mmrange__detector_resume(unsigned int depth)
-{
-	hush_depth = depth;
-	if (depth > 0)
-		detector->hush();
+	detector->listen();
 }
 
 void mmrange__detector_forget(const void *memory, size_t size)

@@ -32,17 +32,10 @@ void mmrange__detector_acquire(uint64_t tag);
 
 /*
  * Between the two, the detector reports no race of the calling thread's own accesses: it does not
- * understand the order that atomic operations make, or that futex() makes. The pairs may nest.
+ * understand the order that atomic operations make, or that futex() makes.
  */
 void mmrange__detector_hush(void);
 void mmrange__detector_listen(void);
-
-/*
- * Between the two, it reports the thread's races again, however deep in such pairs the thread is.
- * The second function gets the result of the first.
- */
-unsigned int mmrange__detector_pause(void);
-void mmrange__detector_resume(unsigned int depth);
 
 /*
  * The memory is the calling thread's from now on, and the detector forgets who accessed it: the

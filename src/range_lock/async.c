@@ -15,7 +15,6 @@ static void end_request(struct range__set *set, struct range__callback callback,
 {
 	bool busy = range__due.busy;
 	int cancel_state = mmrange__cancel_disable();
-	unsigned int paused;
 
 	range__times_waited(set, since);
 	range__probe_waited(set, error);
@@ -28,9 +27,9 @@ static void end_request(struct range__set *set, struct range__callback callback,
 	range__race_answer(set);
 	range__race_ended(set, error);
 	range__due.busy = true;
-	paused = range__race_callback_begins();
+	range__race_callback_begins();
 	callback.call(error, callback.arg);
-	range__race_callback_ends(paused);
+	range__race_callback_ends();
 	range__due.busy = busy;
 	mmrange__cancel_restore(cancel_state);
 }
@@ -49,8 +48,6 @@ static void look_after(struct range__hold *range)
 
 void range__async_work(void)
 {
-	range__race_enter();
 	while (range__due.first)
 		look_after(range__request_take());
-	range__race_leave();
 }

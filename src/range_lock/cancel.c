@@ -109,7 +109,7 @@ int range_cancel(struct range_lock *lock_, struct range_hold *range)
 	range__copy_check(lock);
 	range__checked_lock(lock);
 	error = cancel(lock, range__hold(range));
-	range__race_leave();
 	range__async_run();
+	range__race_leave();
 	return error;
 }

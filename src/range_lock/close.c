@@ -46,6 +46,6 @@ void range_lock_close(struct range_lock *lock_)
 		key = range__leaf_hi(leaf);
 		range__leaf_unlock(leaf, NULL);
 	}
-	range__race_leave();
 	range__async_run();
+	range__race_leave();
 }

@@ -226,11 +226,11 @@ static bool fill_batch(struct walk *walk)
 static int tell(struct walk *walk, unsigned int i,
 		int (*fn)(const struct range_info *info, void *arg), void *arg)
 {
-	unsigned int paused = range__race_callback_begins();
 	int result;
 
+	range__race_callback_begins();
 	result = range__checked_tell(walk->lock, fn, &walk->batch[i].info, arg);
-	range__race_callback_ends(paused);
+	range__race_callback_ends();
 	return result;
 }
 

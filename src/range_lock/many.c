@@ -83,6 +83,7 @@ static int acquire_set_slow(struct range__set *set, const struct range__limit *l
 
 	range__race_enter();
 	error = range__acquire_slow(set, limit);
+	range__async_run();
 	range__race_leave();
 	return error;
 }
@@ -108,7 +109,6 @@ static int acquire_set(struct range__lock *lock, struct range_request *requests,
 		error = acquire_set_slow(&set, limit);
 	for (size_t i = 0; error != EINPROGRESS && i < n; i++)
 		range__checked_end(range__hold(requests[i].range), error);
-	range__async_run();
 	return error;
 }
 

@@ -10,6 +10,7 @@
 #include "checked.h"
 #include "copy.h"
 #include "find.h"
+#include "race.h"
 #include "slots.h"
 
 #include <errno.h>
@@ -85,12 +86,14 @@ int range_is_held(struct range_lock *lock_, uint64_t start, uint64_t end, enum r
 	range__checked_lock(lock);
 	if (!is_valid(start, end, mode))
 		return 0;
+	range__race_enter();
 	while (reach.key < end && reach.key != before) {
 		before = reach.key;
 		reach_by_slots(&reach);
 		if (reach.key == before)
 			reach_in_leaves(&reach);
 	}
+	range__race_leave();
 	return reach.key >= end;
 }
 
@@ -149,14 +152,16 @@ int range_lock_conflict(struct range_lock *lock_, uint64_t start, uint64_t end,
 			enum range_mode mode, struct range_info *info)
 {
 	struct range__lock *lock = range__lock(lock_);
+	bool found;
 
 	range__copy_check(lock);
 	range__checked_lock(lock);
 	if (!is_valid(start, end, mode))
 		return EINVAL;
+	range__race_enter();
 	/* A range that begins in a leaf below is earlier than those that begin here. */
-	return find_between(lock, 0, start, start, end, mode, info) ||
-			       find_between(lock, start, end, start, end, mode, info)
-		       ? 0
-		       : ESRCH;
+	found = find_between(lock, 0, start, start, end, mode, info) ||
+		find_between(lock, start, end, start, end, mode, info);
+	range__race_leave();
+	return found ? 0 : ESRCH;
 }

@@ -151,6 +151,7 @@ void range__race_ended_known(const struct range__set *set, int error)
 		give_back(set);
 	if (set->requests)
 		mmrange__detector_forget(set->requests, set->n * sizeof *set->requests);
+	mmrange__detector_forget(set, sizeof *set);
 }
 
 void range__race_hook_begins_known(const struct range__lock *lock)

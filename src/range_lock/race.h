@@ -44,7 +44,7 @@ void range__race_ended_known(const struct range__set *set, int error);
 void range__race_hook_begins_known(const struct range__lock *lock);
 void range__race_hook_ends_known(const struct range__lock *lock);
 
-/* The calling thread begins a call on a lock, and ends it. */
+/* The calling thread begins a call on a lock, and ends it: not in such a call already. */
 static inline void range__race_enter(void)
 {
 	if (mmrange__watched())
@@ -57,19 +57,15 @@ static inline void range__race_leave(void)
 		mmrange__detector_listen();
 }
 
-/*
- * Within such a call: the thread is about to call a function of the program, and has called it. The
- * second function gets the result of the first.
- */
-static inline unsigned int range__race_callback_begins(void)
+/* Within such a call: the thread is about to call a function of the program, and has called it. */
+static inline void range__race_callback_begins(void)
 {
-	return mmrange__watched() ? mmrange__detector_pause() : 0;
+	range__race_leave();
 }
 
-static inline void range__race_callback_ends(unsigned int paused)
+static inline void range__race_callback_ends(void)
 {
-	if (mmrange__watched())
-		mmrange__detector_resume(paused);
+	range__race_enter();
 }
 
 /* Before and after a call of a memory hook: those of one lock run one after the other. */
@@ -131,7 +127,10 @@ static inline void range__race_ended(const struct range__set *set, int error)
 		range__race_ended_known(set, error);
 }
 
-/* The memory, which the library has used, is the caller's again. */
+/*
+ * The memory, which the library has used, is the caller's again. This is also for what is on the
+ * stack, and other threads have looked at: Helgrind does not forget that when a function returns.
+ */
 static inline void range__race_give_back(const void *memory, size_t size)
 {
 	if (mmrange__watched())

@@ -24,8 +24,8 @@ static int acquire_slow(struct range__lock *lock, struct range__hold *range,
 
 	range__race_enter();
 	error = range__acquire_slow(&set, limit);
-	range__race_leave();
 	range__async_run();
+	range__race_leave();
 	return error;
 }
 

@@ -61,6 +61,7 @@ static void unlock_leaves(struct locked *locked, const struct range__hold *range
 {
 	range__span_unlock(&locked->set, &locked->wakes);
 	range__adapt_note(locked->set.lock, range, RANGE__NO_MEMORY);
+	range__async_run();
 	range__race_leave();
 }
 
@@ -79,7 +80,6 @@ void range_downgrade(struct range_lock *lock_, struct range_hold *range_)
 	range__change_mode(&locked.set, range, RANGE_READ);
 	wake_part(&locked, range->start, range->end);
 	unlock_leaves(&locked, range);
-	range__async_run();
 }
 
 static bool may_upgrade(struct locked *locked, const struct range__hold *range)
@@ -138,7 +138,6 @@ int range_shrink(struct range_lock *lock_, struct range_hold *range_, uint64_t s
 	wake_part(&locked, old_start, start);
 	wake_part(&locked, end, old_end);
 	unlock_leaves(&locked, range);
-	range__async_run();
 	return 0;
 }
 
@@ -247,7 +246,9 @@ int range_join(struct range_lock *lock_, struct range_hold *lower_, struct range
 		range__record(&locked.set, lower);
 	}
 	unlock_leaves(&locked, lower);
-	if (same)
-		range__checked_release(lock, upper);
-	return same ? 0 : EINVAL;
+	if (!same)
+		return EINVAL;
+	range__checked_release(lock, upper);
+	range__race_give_back(upper, sizeof(struct range_hold));
+	return 0;
 }

@@ -78,6 +78,7 @@ static int upgrade(struct range__lock *lock, struct range__hold *range,
 	}
 	error = range__queue_and_wait(&set, obstacle, limit);
 	range__race_ended(&set, error);
+	range__race_give_back(&waiter, sizeof waiter);
 	return error;
 }
 
@@ -93,8 +94,8 @@ static int upgrade_within(struct range_lock *lock_, struct range_hold *range_,
 	range__checked_held(lock, range);
 	if (range->mode == RANGE_READ)
 		error = upgrade(lock, range, limit);
-	range__race_leave();
 	range__async_run();
+	range__race_leave();
 	return error;
 }
 

@@ -91,6 +91,7 @@ int range__queue_and_wait(struct range__set *set, struct range__obstacle obstacl
 	range__blocker_probe(set, obstacle.range);
 	error = wait_until_granted(set, limit, &self);
 	range__deadlock_leave(&self, error);
+	range__race_give_back(&self, sizeof self);
 	range__times_waited(set, since);
 	range__probe_waited(set, error);
 	return error;

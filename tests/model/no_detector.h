@@ -25,16 +25,6 @@ static inline void mmrange__detector_listen(void)
 {
 }
 
-static inline unsigned int mmrange__detector_pause(void)
-{
-	return 0;
-}
-
-static inline void mmrange__detector_resume(unsigned int depth)
-{
-	(void)depth;
-}
-
 static inline void mmrange__detector_forget(const void *memory, size_t size)
 {
 	(void)memory, (void)size;

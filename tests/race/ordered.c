@@ -13,6 +13,15 @@ static void lock_range(struct range_hold *range, uint64_t start, uint64_t end, e
 	CHECK(range_lock(&lock, range, start, end, mode) == 0);
 }
 
+/* Where the library had what other threads looked at. */
+__attribute__((noinline)) static void use_stack(void)
+{
+	volatile char bytes[4096];
+
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = 1;
+}
+
 /* What thread 1 of many scenes does. */
 static void writer_of_50_60(void)
 {
@@ -103,6 +112,7 @@ static void upgrades(void)
 	await_stage(1);
 	lock_range(&range, 50, 60, RANGE_READ);
 	CHECK(range_upgrade(&lock, &range) == 0);
+	use_stack();
 	data++;
 	range_unlock(&lock, &range);
 }
@@ -173,6 +183,7 @@ static void locks_a_set(uint64_t first, uint64_t second, bool only_tries)
 	else
 		CHECK(range_lock_many(&lock, requests, 2) == 0);
 	memset(requests, 0, sizeof requests);
+	use_stack();
 	data++;
 	range_unlock(&lock, &ranges[1]);
 	range_unlock(&lock, &ranges[0]);
@@ -189,6 +200,34 @@ static void second_set(void)
 {
 	await_stage(1);
 	locks_a_set(105, 200, false);
+}
+
+static void holds_until_one_waits(void)
+{
+	struct range_hold range;
+
+	lock_range(&range, 0, 100, RANGE_WRITE);
+	end_stage(0);
+	await_waits(1);
+	data++;
+	range_unlock(&lock, &range);
+}
+
+static void waiting_set(void)
+{
+	await_stage(1);
+	locks_a_set(50, 200, false);
+}
+
+static void waiting_writer(void)
+{
+	struct range_hold range;
+
+	await_stage(1);
+	lock_range(&range, 50, 60, RANGE_WRITE);
+	use_stack();
+	data++;
+	range_unlock(&lock, &range);
 }
 
 static void tries_second_set(void)
@@ -227,6 +266,7 @@ static void is_canceled(void)
 {
 	await_stage(1);
 	CHECK(range_lock(&lock, &waiting, 50, 60, RANGE_WRITE) == ECANCELED);
+	use_stack();
 	CHECK(data == 1);
 	memset(&waiting, 0, sizeof waiting);
 	end_stage(1);
@@ -441,6 +481,8 @@ const struct scene ordered_scenes[] = {
 	{ "trylock", .thread = { writes, tries } },
 	{ "timedlock", .thread = { writes, has_a_deadline } },
 	{ "sets", .thread = { first_set, second_set } },
+	{ "waiting_set", .thread = { holds_until_one_waits, waiting_set } },
+	{ "waiting_writer", .thread = { holds_until_one_waits, waiting_writer } },
 	{ "trylock_many", .thread = { first_set, tries_second_set } },
 	{ "many_reads", .thread = { reads_often, writer_of_50_60 } },
 	{ "cancel", .thread = { holds_meanwhile, is_canceled, cancels } },
