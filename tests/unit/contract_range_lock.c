@@ -60,11 +60,22 @@ static int look_at_one(const struct range_info *info, void *arg)
 static void check_changes(struct range_lock *lock, struct range_hold *held)
 {
 	struct range_hold upper;
+	struct range_info info;
 
 	CHECK_ERRNO(range_downgrade(lock, held));
 	CHECK_RESULT(range_tryupgrade(lock, held), 0);
 	CHECK_RESULT(range_shrink(lock, held, held->start + 1, held->end), 0);
 	CHECK_RESULT(range_tryextend(lock, held, held->start - 1, held->end), 0);
+	CHECK_RESULT(range_split(lock, held, held->start + 1, &upper), 0);
+	CHECK_RESULT(range_join(lock, &upper, held), EINVAL);
+	CHECK_RESULT(range_join(lock, held, &upper), 0);
+	CHECK_ERRNO(range_downgrade(lock, held));
+	CHECK_RESULT(range_upgrade(lock, held), 0);
+	CHECK_ERRNO(range_downgrade(lock, held));
+	CHECK_RESULT(range_timedupgrade(lock, held, CLOCK_MONOTONIC, NULL), 0);
+	CHECK_RESULT(range_is_held(lock, held->start, held->end, RANGE_WRITE), 1);
+	CHECK_RESULT(range_lock_conflict(lock, 0, UINT64_MAX, RANGE_READ, &info), 0);
+	CHECK_RESULT(range_lock_conflict(lock, 1, 1, RANGE_READ, &info), EINVAL);
 	CHECK_RESULT(range_split(lock, held, held->start + 1, &upper), 0);
 	CHECK_ERRNO(range_unlock(lock, held));
 	*held = (struct range_hold){ 0 };
