@@ -815,8 +815,10 @@ struct range_info {
  * The answer is a snapshot, as other threads may release or change the thread's ranges.
  *
  * Progress:  never waits for the holder of a range; may wait for short internal locks. Ends no
- *bias. Safety:    any thread; not from signal handlers. Cost:      allocates nothing; O(log n) in
- *the ranges of each leaf, and O(leaves) for a range that covers leaves.   Since: 0.2
+ *            bias.
+ * Safety:    any thread; not from signal handlers.
+ * Cost:      allocates nothing; O(the ranges that overlap), and O(leaves) if a range covers leaves
+ *            there.   Since: 0.2
  */
 MMRANGE_API int range_is_held(struct range_lock *lock, uint64_t start, uint64_t end,
 			      enum range_mode mode);
@@ -824,7 +826,7 @@ MMRANGE_API int range_is_held(struct range_lock *lock, uint64_t start, uint64_t 
 /**
  * Finds a range that is held and conflicts with [start, end), as F_GETLK of fcntl() does.
  *
- * @param info  filled with the range that begins first, of those found; unchanged on error
+ * @param info  filled with the conflicting range that begins first; unchanged on error
  * @return 0; ESRCH no conflicting range is held; EINVAL as range_lock()
  *
  * The answer is a snapshot: by the time it is there, the range may have been released, and others
@@ -833,9 +835,9 @@ MMRANGE_API int range_is_held(struct range_lock *lock, uint64_t start, uint64_t 
  *
  * Progress:  never waits for the holder of a range; may wait for short internal locks.
  * Safety:    any thread; not from signal handlers.
- * Cost:      allocates nothing; O(leaves + log n) in the ranges of each leaf. For RANGE_WRITE,
- *            revokes the bias of the leaves that it examines. For messages, not for hot paths.
- *            Since: 0.2
+ * Cost:      allocates nothing; O(the ranges that overlap and do not conflict), and O(leaves) if a
+ *            range covers leaves there. For RANGE_WRITE, revokes the bias of the leaves that it
+ *            examines. For messages, not for hot paths.   Since: 0.2
  */
 MMRANGE_API int range_lock_conflict(struct range_lock *lock, uint64_t start, uint64_t end,
 				    enum range_mode mode, struct range_info *info);
