@@ -496,8 +496,9 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock,
  * Ordering:  acquire if it returns 0, as range_lock().
  * Progress:  blocking. It waits for ranges that are held, and not for waiters, which it passes. No
  *            newcomer passes it. While it waits, *range is held for reading, and
- * range_lock_foreach() reports it twice: as held, and as starving. Cost:      allocates nothing;
- * revokes the bias of the leaf; otherwise as range_lock() for writing. Since: 0.2
+ *            range_lock_foreach() reports it twice: as held, and as starving.
+ * Cost:      allocates nothing; revokes the bias of the leaf; otherwise as range_lock() for
+ *            writing.   Since: 0.2
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_upgrade(struct range_lock *lock,
 						   struct range_hold *range);

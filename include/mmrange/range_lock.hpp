@@ -315,9 +315,9 @@ private:
  * Holds a range of a range_mutex, or nothing, and releases the range in its destructor.
  *
  * Requires: the range_hold and the range_mutex outlive the guard, or the time for which it holds a
- * range. Safety: one guard is for one thread at a time. A thread other than the one that acquired
- * the range
- *           may release it, or destroy the guard.
+ *           range.
+ * Safety:   one guard is for one thread at a time. A thread other than the one that acquired the
+ *           range may release it, or destroy the guard.
  */
 class range_guard
 {
