@@ -247,6 +247,8 @@ TEST(contract_range_lock, constants_are_as_documented)
 	CHECK_EQ(RANGE_WRITE, 1);
 	CHECK_EQ(RANGE_FAIRNESS_BARGING, 0);
 	CHECK_EQ(RANGE_FAIRNESS_FIFO, 1);
+	CHECK_EQ(RANGE_BIAS_ADAPTIVE, 0);
+	CHECK_EQ(RANGE_BIAS_NEVER, 1);
 	CHECK_EQ(RANGE_LOCK_LEAVES_MAX, 65536);
 	CHECK_EQ(RANGE_STATE_HELD, 0);
 	CHECK_EQ(RANGE_STATE_WAITING, 1);
@@ -260,6 +262,7 @@ static void check_same_attributes(struct range_lock *a_, struct range_lock *b_)
 	CHECK_EQ(range__max_leaves(a), range__max_leaves(b));
 	CHECK_EQ(range__starvation(a), range__starvation(b));
 	CHECK_EQ(a->fairness, b->fairness);
+	CHECK_EQ(a->never_biased, b->never_biased);
 	CHECK(a->alloc == b->alloc && a->free == b->free);
 }
 
