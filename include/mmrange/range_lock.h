@@ -118,6 +118,14 @@
  * or upgrades a range while the thread that acquired it waits, the library does not find a cycle
  * that this closes.
  *
+ * A cycle may lead through requests (range_lock_async()): a thread waits behind a request, and the
+ * request waits for a range of that thread. A thread of the cycle then gets EDEADLK; a request
+ * never does. A range that range_lock_async() or range_lock_many_async() acquired, at once or
+ * later, may be released by any thread. No thread counts as its owner, so a wait for it closes no
+ * cycle. A search has room for 256 requests that span several parts of the lock or have several
+ * ranges, and for a chain of 16 requests in one part by readers and writers in turns. Beyond that
+ * it may miss a cycle.
+ *
  * A program may tell the library about its mutexes (range_lock_mutex_wait()). The checked build
  * then finds cycles over ranges and mutexes, and cycles over mutexes alone.
  *
@@ -685,8 +693,9 @@ typedef void range_callback(int error, void *arg);
  *            callbacks of its thread do not come.
  * Safety:    any number of threads; not from signal handlers. A request does not wait for the
  *            thread that made it: the checked build reports no deadlock if that thread itself holds
- *            the range. A request that another thread's wait depends on is passed over in the
- *            search for cycles.
+ *            the range, or waits for a range that it got by a request. It reports one if a thread
+ *            waits behind a request that waits for that thread: the thread gets EDEADLK, and the
+ *            request stays (see the head of this file).
  * Lifetime:  *range is in use from the call until the callback comes with ECANCELED, or until
  *            range_unlock(). A request is a range that waits: range_lock_destroy() refuses. The
  *            child of fork() has no requests after range_lock_child(), and their callbacks do not

@@ -14,6 +14,7 @@ static void end_request(struct range__set *set, struct range__callback callback,
 			int error)
 {
 	bool busy = range__due.busy;
+	int saved = errno;
 	int cancel_state = mmrange__cancel_disable();
 
 	range__times_waited(set, since);
@@ -31,6 +32,7 @@ static void end_request(struct range__set *set, struct range__callback callback,
 	callback.call(error, callback.arg);
 	range__race_callback_ends();
 	range__due.busy = busy;
+	errno = saved;
 	mmrange__cancel_restore(cancel_state);
 }
 
@@ -48,6 +50,8 @@ static void look_after(struct range__hold *range)
 
 void range__async_work(void)
 {
-	while (range__due.first)
+	while (range__due.first) {
 		look_after(range__request_take());
+		range__deadlock_run();
+	}
 }

@@ -28,8 +28,7 @@ void range__leaf_split(struct range__leaf *leaf, uint64_t point, struct range__l
 		next = range__waiters_next(leaf->waiters, w);
 		if (w->start < point)
 			continue;
-		range__leaf_dequeue(leaf, w);
-		range__leaf_enqueue(right, w);
+		range__leaf_move(leaf, right, w);
 	}
 	range__wide_split(leaf, point, right);
 	right->fair_at = leaf->fair_at;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "queue.h"
 #include "claim.h"
+#include "lock.h"
 #include "platform/platform.h"
 #include "request.h"
 #include "span.h"
@@ -47,18 +48,20 @@ void range__queue_leave(struct range__set *set, struct range__wakes *wakes)
 {
 	struct range__hold *queued = set->queued;
 	struct range__leaf *leaf = queued->in;
+	bool wake = range__leaf_holds_back(queued) && !range__is_closed(set->lock);
 
 	range__leaf_dequeue(leaf, queued);
-	range__wake(set->lock, leaf, queued->start, queued->end, wakes);
+	if (wake)
+		range__wake(set->lock, leaf, queued->start, queued->end, wakes);
 }
 
 void range__queue_give_up(struct range__set *set, struct range__wakes *wakes)
 {
-	bool claimed = range__set_claims(set);
+	bool wake = range__set_claims(set) && !range__is_closed(set->lock);
 
 	range__queue_leave_lists(set);
 	range__queue_leave(set, wakes);
-	for (size_t i = 0; claimed && i < set->n; i++) {
+	for (size_t i = 0; wake && i < set->n; i++) {
 		struct range__hold *range = range__set_hold(set, i);
 
 		range__wake_range(set, i, range->start, range->end, wakes);
@@ -132,11 +135,12 @@ void range__queue_arrive(struct range__set *set, struct range__obstacle obstacle
 		struct range__hold *range = range__set_hold(set, i);
 
 		range->arrival = now;
-		range->set = set;
+		if (!range__marked(range, RANGE__ASYNC))
+			range->set = set;
 		atomic_store_explicit(&range->in, NULL, memory_order_relaxed);
 		range->starving = starving;
-		if (!upgrade)
-			range->marks = set->n > 1 ? RANGE__SEVERAL : 0;
+		if (set->n > 1)
+			range->marks |= RANGE__SEVERAL;
 	}
 	if (wide)
 		range__wide_add(set);

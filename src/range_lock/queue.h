@@ -19,13 +19,19 @@ struct range__obstacle {
 /* The first one, in the order of the leaves. */
 struct range__obstacle range__find_obstacle(struct range__set *set);
 
-/* A newcomer becomes a waiter. */
+/*
+ * A newcomer becomes a waiter. Its marks say already whether it is a request: threads that have
+ * none of its leaves locked look at them as soon as it claims.
+ */
 void range__queue_arrive(struct range__set *set, struct range__obstacle obstacle);
 
 /* A waiter that stands in no queue goes to the one of its obstacle. */
 void range__queue_at(struct range__set *set, struct range__obstacle obstacle);
 
-/* A waiter leaves its queue, holding or not: wakes the waiters that it held back there. */
+/*
+ * A waiter leaves its queue without holding: wakes the waiters that it held back there. In a closed
+ * lock it wakes none, because the thread that closes it takes all of them out ([CLOSE-1]).
+ */
 void range__queue_leave(struct range__set *set, struct range__wakes *wakes);
 
 /* It leaves the lists of wide waiters and of claims, where it is in them. */

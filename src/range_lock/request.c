@@ -31,6 +31,7 @@ void range__request_begin(struct range__set *set, const struct range__limit *lim
 	first->arg = limit->arg;
 	if (set->one) {
 		first->callback = limit->callback;
+		first->place.several = 0;
 		return;
 	}
 	first->marks |= RANGE__FIRST;
@@ -84,7 +85,10 @@ struct range__set *range__request_set(struct range__hold *waiter, struct range__
 	for (size_t i = 0; i < room->n; i++) {
 		struct range__hold *range = range__set_hold(room, i);
 
-		/* relaxed: whether it is in a queue changes under the locks of all leaves only */
+		/*
+		 * relaxed: whether it is in a queue changes under the locks of all leaves only. In
+		 * which one may change without this leaf, see range__leaf_move().
+		 */
 		if (atomic_load_explicit(&range->in, memory_order_relaxed))
 			room->queued = range;
 	}

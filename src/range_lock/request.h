@@ -47,8 +47,8 @@ struct range__due {
 extern MMRANGE__LOCAL MMRANGE__THREAD_LOCAL struct range__due range__due;
 
 /*
- * With all leaves of the set locked, in one of which it waits: it waits as a request. From the
- * moment in which a leaf is unlocked, another thread may call the callback.
+ * With all leaves of the set locked, before it enters a queue: it is going to wait as a request.
+ * From the moment in which a leaf is unlocked, another thread may call the callback.
  */
 void range__request_begin(struct range__set *set, const struct range__limit *limit);
 

@@ -69,9 +69,9 @@ static int queue_request(struct range__set *set, struct range__obstacle obstacle
 			 const struct range__limit *limit)
 {
 	range__race_request(set);
+	range__request_begin(set, limit);
 	range__queue_arrive(set, obstacle);
 	range__probe_entry(set);
-	range__request_begin(set, limit);
 	range__span_unlock(set, NULL);
 	return EINPROGRESS;
 }

@@ -145,12 +145,28 @@ void range__leaf_enqueue(struct range__leaf *leaf, struct range__hold *range)
 	range__waiters_insert(&leaf->waiters, range, kind_of(range));
 }
 
-void range__leaf_dequeue(struct range__leaf *leaf, struct range__hold *range)
+static void take_out(struct range__leaf *leaf, struct range__hold *range)
 {
 	range__waiters_erase(&leaf->waiters, range);
-	atomic_store_explicit(&range->in, NULL, memory_order_relaxed);
 	leaf->nr_starving -= range->starving;
 	leaf->nr_woken -= is_woken(range);
+}
+
+void range__leaf_dequeue(struct range__leaf *leaf, struct range__hold *range)
+{
+	take_out(leaf, range);
+	atomic_store_explicit(&range->in, NULL, memory_order_relaxed);
+}
+
+void range__leaf_move(struct range__leaf *from, struct range__leaf *to, struct range__hold *range)
+{
+	take_out(from, range);
+	range__leaf_enqueue(to, range);
+}
+
+bool range__leaf_holds_back(const struct range__hold *range)
+{
+	return is_woken(range) || range->starving;
 }
 
 void range__leaf_wait_again(struct range__leaf *leaf, struct range__hold *range)

@@ -29,6 +29,18 @@ void range__leaf_enqueue(struct range__leaf *leaf, struct range__hold *range);
 /* With the leaf locked: takes a waiter out of the queue. */
 void range__leaf_dequeue(struct range__leaf *leaf, struct range__hold *range);
 
+/*
+ * With both leaves locked: moves a waiter from one queue to the other. At any moment it is in a
+ * queue, for a thread that has only another leaf of its acquisition locked (request.h).
+ */
+void range__leaf_move(struct range__leaf *from, struct range__leaf *to, struct range__hold *range);
+
+/*
+ * With the leaf locked: whether others may wait for a waiter of the queue, as in the causes (b) to
+ * (d) of waiters.c.
+ */
+bool range__leaf_holds_back(const struct range__hold *range);
+
 /* With the leaf locked: a woken waiter of the queue waits again. */
 void range__leaf_wait_again(struct range__leaf *leaf, struct range__hold *range);
 
