@@ -28,6 +28,22 @@
  *  - The lock treats readers and writers alike. By default a newcomer may pass waiters, but only
  *    for a bounded time (see struct range_lock_attr).
  *
+ * Where a thread knows only under the lock which range it needs, as to append n bytes to a file, it
+ * locks a guess, looks again, and shrinks its range or tries again:
+ *
+ *	for (;;) {
+ *		uint64_t guess = end_of_file();
+ *		... range_lock(&lock, &r, guess, UINT64_MAX, RANGE_WRITE) ...
+ *		if ((end = end_of_file()) >= guess)
+ *			break;
+ *		range_unlock(&lock, &r);
+ *	}
+ *	... move the end to end + n ...
+ *	range_shrink(&lock, &r, end, end + n);
+ *
+ * Each thread that moves the end must hold the key `end` for writing, and the bytes that it adds or
+ * cuts off. examples/append.c explains this, and shows readers.
+ *
  * Where readers come again and again, they acquire ranges without a write to shared data: a part
  * of the lock (a leaf) becomes biased towards them. Every other operation in the leaf first revokes
  * the bias, which takes a few microseconds: its thread makes all other threads pass a fence (on
@@ -489,8 +505,9 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock,
  * Ordering:  acquire if it returns 0, as range_lock().
  * Progress:  blocking. It waits for ranges that are held, and not for waiters, which it passes. No
  *            newcomer passes it. While it waits, *range is held for reading, and
- * range_lock_foreach() reports it twice: as held, and as starving. Cost:      allocates nothing;
- * revokes the bias of the leaf; otherwise as range_lock() for writing. Since: 0.2
+ *            range_lock_foreach() reports it twice: as held, and as starving.
+ * Cost:      allocates nothing; revokes the bias of the leaf; otherwise as range_lock() for
+ *            writing.   Since: 0.2
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_upgrade(struct range_lock *lock,
 						   struct range_hold *range);
@@ -811,10 +828,11 @@ struct range_info {
  *
  * The answer is a snapshot, as other threads may release or change the thread's ranges.
  *
- * Progress:  never waits for the holder of a range; may wait for short internal locks. Ends no bias.
+ * Progress:  never waits for the holder of a range; may wait for short internal locks. Ends no
+ *            bias.
  * Safety:    any thread; not from signal handlers.
- * Cost:      allocates nothing; O(log n) in the ranges of each leaf, and O(leaves) for a range that
- *            covers leaves.   Since: 0.2
+ * Cost:      allocates nothing; O(the ranges that overlap), and O(leaves) if a range covers leaves
+ *            there.   Since: 0.2
  */
 MMRANGE_API int range_is_held(struct range_lock *lock, uint64_t start, uint64_t end,
 			      enum range_mode mode);
@@ -822,7 +840,7 @@ MMRANGE_API int range_is_held(struct range_lock *lock, uint64_t start, uint64_t 
 /**
  * Finds a range that is held and conflicts with [start, end), as F_GETLK of fcntl() does.
  *
- * @param info  filled with the range that begins first, of those found; unchanged on error
+ * @param info  filled with the conflicting range that begins first; unchanged on error
  * @return 0; ESRCH no conflicting range is held; EINVAL as range_lock()
  *
  * The answer is a snapshot: by the time it is there, the range may have been released, and others
@@ -831,9 +849,9 @@ MMRANGE_API int range_is_held(struct range_lock *lock, uint64_t start, uint64_t 
  *
  * Progress:  never waits for the holder of a range; may wait for short internal locks.
  * Safety:    any thread; not from signal handlers.
- * Cost:      allocates nothing; O(leaves + log n) in the ranges of each leaf. For RANGE_WRITE,
- *            revokes the bias of the leaves that it examines. For messages, not for hot paths.
- *            Since: 0.2
+ * Cost:      allocates nothing; O(the ranges that overlap and do not conflict), and O(leaves) if a
+ *            range covers leaves there. For RANGE_WRITE, revokes the bias of the leaves that it
+ *            examines. For messages, not for hot paths.   Since: 0.2
  */
 MMRANGE_API int range_lock_conflict(struct range_lock *lock, uint64_t start, uint64_t end,
 				    enum range_mode mode, struct range_info *info);

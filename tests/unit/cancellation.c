@@ -95,7 +95,11 @@ static void resize(void)
 	CHECK_EQ(range_split(&lock, &range, 15, &upper), 0);
 	range_downgrade(&lock, &range);
 	CHECK_EQ(range_tryupgrade(&lock, &range), 0);
-	range_unlock(&lock, &upper);
+	CHECK_EQ(range_join(&lock, &range, &upper), 0);
+	range_downgrade(&lock, &range);
+	CHECK_EQ(range_upgrade(&lock, &range), 0);
+	range_downgrade(&lock, &range);
+	CHECK_EQ(range_timedupgrade(&lock, &range, CLOCK_MONOTONIC, NULL), 0);
 	range_unlock(&lock, &range);
 }
 
@@ -139,8 +143,11 @@ static void request(void)
 static void look_and_cancel(void)
 {
 	struct range_lock_times times;
+	struct range_info info;
 
 	CHECK_EQ(lock_stats(&lock).leaves, 1);
+	CHECK_EQ(range_is_held(&lock, 0, 10, RANGE_READ), 0);
+	CHECK_EQ(range_lock_conflict(&lock, 0, 10, RANGE_WRITE, &info), ESRCH);
 	CHECK_EQ(range_cancel(&lock, &range), ESRCH);
 	CHECK_EQ(range_lock_get_times(&lock, &times), EINVAL);
 	take(&lock, &range, 0, 10, RANGE_WRITE);

@@ -60,11 +60,22 @@ static int look_at_one(const struct range_info *info, void *arg)
 static void check_changes(struct range_lock *lock, struct range_hold *held)
 {
 	struct range_hold upper;
+	struct range_info info;
 
 	CHECK_ERRNO(range_downgrade(lock, held));
 	CHECK_RESULT(range_tryupgrade(lock, held), 0);
 	CHECK_RESULT(range_shrink(lock, held, held->start + 1, held->end), 0);
 	CHECK_RESULT(range_tryextend(lock, held, held->start - 1, held->end), 0);
+	CHECK_RESULT(range_split(lock, held, held->start + 1, &upper), 0);
+	CHECK_RESULT(range_join(lock, &upper, held), EINVAL);
+	CHECK_RESULT(range_join(lock, held, &upper), 0);
+	CHECK_ERRNO(range_downgrade(lock, held));
+	CHECK_RESULT(range_upgrade(lock, held), 0);
+	CHECK_ERRNO(range_downgrade(lock, held));
+	CHECK_RESULT(range_timedupgrade(lock, held, CLOCK_MONOTONIC, NULL), 0);
+	CHECK_RESULT(range_is_held(lock, held->start, held->end, RANGE_WRITE), 1);
+	CHECK_RESULT(range_lock_conflict(lock, 0, UINT64_MAX, RANGE_READ, &info), 0);
+	CHECK_RESULT(range_lock_conflict(lock, 1, 1, RANGE_READ, &info), EINVAL);
 	CHECK_RESULT(range_split(lock, held, held->start + 1, &upper), 0);
 	CHECK_ERRNO(range_unlock(lock, held));
 	*held = (struct range_hold){ 0 };
@@ -265,6 +276,8 @@ TEST(contract_range_lock, constants_are_as_documented)
 	CHECK_EQ(RANGE_WRITE, 1);
 	CHECK_EQ(RANGE_FAIRNESS_BARGING, 0);
 	CHECK_EQ(RANGE_FAIRNESS_FIFO, 1);
+	CHECK_EQ(RANGE_BIAS_ADAPTIVE, 0);
+	CHECK_EQ(RANGE_BIAS_NEVER, 1);
 	CHECK_EQ(RANGE_LOCK_LEAVES_MAX, 65536);
 	CHECK_EQ(RANGE_STATE_HELD, 0);
 	CHECK_EQ(RANGE_STATE_WAITING, 1);
@@ -278,6 +291,7 @@ static void check_same_attributes(struct range_lock *a_, struct range_lock *b_)
 	CHECK_EQ(range__max_leaves(a), range__max_leaves(b));
 	CHECK_EQ(range__starvation(a), range__starvation(b));
 	CHECK_EQ(a->fairness, b->fairness);
+	CHECK_EQ(a->never_biased, b->never_biased);
 	CHECK(a->alloc == b->alloc && a->free == b->free);
 }
 

@@ -105,6 +105,7 @@ static bool got(int error)
 static void write_and_resize(struct worker *worker, uint64_t start)
 {
 	struct range_hold upper;
+	struct range_info info;
 
 	if (!got(range_lock(&lock, &worker->range, start, start + 8, RANGE_WRITE)))
 		return;
@@ -113,8 +114,17 @@ static void write_and_resize(struct worker *worker, uint64_t start)
 	REQUIRE(range_split(&lock, &worker->range, start + 3, &upper) == 0);
 	range_downgrade(&lock, &upper);
 	(void)got(range_tryupgrade(&lock, &upper));
+	(void)range_is_held(&lock, start, start + 6, RANGE_READ);
+	(void)range_lock_conflict(&lock, start, start + 10, RANGE_WRITE, &info);
+	if (upper.mode == RANGE_WRITE) {
+		REQUIRE(range_join(&lock, &worker->range, &upper) == 0);
+	} else {
+		int error = range_upgrade(&lock, &upper);
+
+		REQUIRE(!error || error == ECANCELED || error == EDEADLK);
+		range_unlock(&lock, &upper);
+	}
 	range_unlock(&lock, &worker->range);
-	range_unlock(&lock, &upper);
 }
 
 static void read_often(struct worker *worker, uint64_t start)
