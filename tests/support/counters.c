@@ -13,8 +13,33 @@ uint64_t counting_below(struct counting *counting, uint64_t limit)
 	return test_random_below(&counting->seed, limit);
 }
 
+/* Whatever other threads do meanwhile, the answers about a range that stays held are certain. */
+static void ask_for_it(struct counting *counting, const struct range_hold *range)
+{
+	const uint64_t key = range->start + counting_below(counting, range->end - range->start);
+	struct range_info info;
+
+	switch (counting_below(counting, 64)) {
+	case 0: /* revokes the bias */
+		CHECK_EQ(range_lock_conflict(&counters_lock, key, range->end, RANGE_WRITE, &info),
+			 0);
+		CHECK(info.start < range->end && info.end > key);
+		break;
+	case 1:
+	case 2:
+	case 3:
+	case 4:
+		CHECK(range_is_held(&counters_lock, key, range->end, range->mode));
+		break;
+	default:
+		CHECK(range_is_held(&counters_lock, range->start, key + 1, RANGE_READ));
+	}
+}
+
 void counting_use(struct counting *counting, const struct range_hold *range)
 {
+	if (!counting->handed_over && counting_below(counting, 2))
+		ask_for_it(counting, range);
 	for (uint64_t key = range->start; key < range->end; key++) {
 		if (range->mode == RANGE_WRITE) {
 			counters[key]++;

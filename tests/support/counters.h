@@ -18,12 +18,16 @@ struct counting {
 	uint64_t seed; /* one per thread */
 	uint64_t added[COUNTERS];
 	uint64_t read;
+	bool handed_over; /* other threads acquire the ranges that it uses */
 };
 
 /* A random number in [0, limit). */
 uint64_t counting_below(struct counting *counting, uint64_t limit);
 
-/* Does what the holder of the range may do: reads its counters, or adds to them. */
+/*
+ * Does what the holder of the range may do: reads its counters, or adds to them. Asks the lock,
+ * too, whether the thread holds the range.
+ */
 void counting_use(struct counting *counting, const struct range_hold *range);
 
 /*

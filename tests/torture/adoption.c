@@ -379,6 +379,7 @@ static void *hand_over(void *arg)
 {
 	struct counting *thread = arg;
 
+	thread->handed_over = true;
 	for (unsigned int n = 0; n < test_scale(3000); n++) {
 		_Atomic(struct range_hold *) *place = &places[counting_below(thread, PLACES)];
 		struct errand errand = { thread, NULL };
