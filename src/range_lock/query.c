@@ -76,31 +76,25 @@ static void reach_in_leaves(struct reach *reach)
 	}
 }
 
-static bool reaches(struct reach *reach, uint64_t end)
-{
-	uint64_t before = end;
-
-	while (reach->key < end && reach->key != before) {
-		before = reach->key;
-		reach_by_slots(reach);
-		if (reach->key == before)
-			reach_in_leaves(reach);
-	}
-	return reach->key >= end;
-}
-
 int range_is_held(struct range_lock *lock_, uint64_t start, uint64_t end, enum range_mode mode)
 {
 	struct range__lock *lock = range__lock(lock_);
 	struct reach reach = { lock, mmrange__self(), mode, start };
-	bool held;
+	uint64_t before = end;
 
-	range__race_enter();
 	range__copy_check(lock);
 	range__checked_lock(lock);
-	held = is_valid(start, end, mode) && reaches(&reach, end);
+	if (!is_valid(start, end, mode))
+		return 0;
+	range__race_enter();
+	while (reach.key < end && reach.key != before) {
+		before = reach.key;
+		reach_by_slots(&reach);
+		if (reach.key == before)
+			reach_in_leaves(&reach);
+	}
 	range__race_leave();
-	return held;
+	return reach.key >= end;
 }
 
 static bool conflicts(const struct range__hold *range, enum range_mode mode)
@@ -158,17 +152,16 @@ int range_lock_conflict(struct range_lock *lock_, uint64_t start, uint64_t end,
 			enum range_mode mode, struct range_info *info)
 {
 	struct range__lock *lock = range__lock(lock_);
-	int error = EINVAL;
+	bool found;
 
-	range__race_enter();
 	range__copy_check(lock);
 	range__checked_lock(lock);
+	if (!is_valid(start, end, mode))
+		return EINVAL;
+	range__race_enter();
 	/* A range that begins in a leaf below is earlier than those that begin here. */
-	if (is_valid(start, end, mode))
-		error = find_between(lock, 0, start, start, end, mode, info) ||
-					find_between(lock, start, end, start, end, mode, info)
-				? 0
-				: ESRCH;
+	found = find_between(lock, 0, start, start, end, mode, info) ||
+		find_between(lock, start, end, start, end, mode, info);
 	range__race_leave();
-	return error;
+	return found ? 0 : ESRCH;
 }

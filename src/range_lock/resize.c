@@ -246,9 +246,9 @@ int range_join(struct range_lock *lock_, struct range_hold *lower_, struct range
 		range__record(&locked.set, lower);
 	}
 	unlock_leaves(&locked, lower);
-	if (same) {
-		range__checked_release(lock, upper);
-		range__race_give_back(upper, sizeof(struct range_hold));
-	}
-	return same ? 0 : EINVAL;
+	if (!same)
+		return EINVAL;
+	range__checked_release(lock, upper);
+	range__race_give_back(upper, sizeof(struct range_hold));
+	return 0;
 }
