@@ -553,6 +553,28 @@ TEST(async, a_callback_runs_with_cancellation_disabled)
 	check_quiet_and_destroy(&lock);
 }
 
+static void change_errno(struct request *request)
+{
+	errno = E2BIG;
+	request_unlock(request);
+}
+
+TEST(async, a_callback_leaves_the_errno_of_its_thread_alone)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range_hold held;
+	struct request request;
+
+	take(&lock, &held, 0, 10, RANGE_WRITE);
+	request_queue(&request, &lock, 0, 10, RANGE_WRITE);
+	request.then = change_errno;
+	errno = EDOM;
+	range_unlock(&lock, &held);
+	CHECK_EQ(errno, EDOM);
+	request_check_ended(&request, 0);
+	check_quiet_and_destroy(&lock);
+}
+
 static struct range_lock forked = RANGE_LOCK_INITIALIZER;
 static struct range_hold forked_held;
 static struct request forked_request;
