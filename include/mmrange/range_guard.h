@@ -43,9 +43,8 @@ struct range_guard {
 /** Declares a guard that holds nothing, and the storage of its range.   Since: 0.2 */
 #define RANGE_GUARD(name)                                                                          \
 	struct range_hold name##_storage;                                                          \
-	__attribute__((cleanup(range_guard_unlock))) struct range_guard name = {                   \
-		NULL, &name##_storage                                                              \
-	}
+	__attribute__((cleanup(range_guard_unlock))) struct range_guard name = { NULL,             \
+										 &name##_storage }
 
 /** Releases the range, if the guard holds one; then it holds nothing.   Since: 0.2 */
 static inline void range_guard_unlock(struct range_guard *guard)
@@ -85,14 +84,14 @@ static inline MMRANGE_CHECK_RESULT int range_guard_trylock(struct range_guard *g
 	return range_guard_set(guard, lock, range_trylock(lock, guard->hold, start, end, mode));
 }
 
-static inline MMRANGE_CHECK_RESULT int
-range_guard_timedlock(struct range_guard *guard, struct range_lock *lock, uint64_t start,
-		      uint64_t end, enum range_mode mode, clockid_t clock,
-		      const struct timespec *deadline)
+static inline MMRANGE_CHECK_RESULT int range_guard_timedlock(struct range_guard *guard,
+							     struct range_lock *lock,
+							     uint64_t start, uint64_t end,
+							     enum range_mode mode, clockid_t clock,
+							     const struct timespec *deadline)
 {
 	return range_guard_set(
-		guard, lock,
-		range_timedlock(lock, guard->hold, start, end, mode, clock, deadline));
+		guard, lock, range_timedlock(lock, guard->hold, start, end, mode, clock, deadline));
 }
 
 /**

@@ -28,6 +28,22 @@
  *  - The lock treats readers and writers alike. By default a newcomer may pass waiters, but only
  *    for a bounded time (see struct range_lock_attr).
  *
+ * Where a thread knows only under the lock which range it needs, as to append n bytes to a file, it
+ * locks a guess, looks again, and shrinks its range or tries again:
+ *
+ *	for (;;) {
+ *		uint64_t guess = end_of_file();
+ *		... range_lock(&lock, &r, guess, UINT64_MAX, RANGE_WRITE) ...
+ *		if ((end = end_of_file()) >= guess)
+ *			break;
+ *		range_unlock(&lock, &r);
+ *	}
+ *	... move the end to end + n ...
+ *	range_shrink(&lock, &r, end, end + n);
+ *
+ * Each thread that moves the end must hold the key `end` for writing, and the bytes that it adds or
+ * cuts off. examples/append.c explains this, and shows readers.
+ *
  * Where readers come again and again, they acquire ranges without a write to shared data: a part
  * of the lock (a leaf) becomes biased towards them. Every other operation in the leaf first revokes
  * the bias, which takes a few microseconds: its thread makes all other threads pass a fence (on
@@ -82,8 +98,8 @@
  * range_lock_attr). As for all functions that POSIX does not call async-cancel-safe, a thread that
  * calls one must not have enabled asynchronous cancellation (PTHREAD_CANCEL_ASYNCHRONOUS).
  *
- * A library that was built where there is <sys/sdt.h> has static probes (USDT) at waits, and where
- *a lock adapts: mmrange_probes(7) lists them. The fast paths have none.
+ * A library that was built where there is <sys/sdt.h> has static probes (USDT) at waits, and where a
+ * lock adapts: mmrange_probes(7) lists them. The fast paths have none.
  *
  * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message
  * when a thread unlocks a range that is not held or is held in another lock, locks with a struct
@@ -101,6 +117,14 @@
  * EDEADLK as a request to try again, or does without the checked build. If another thread extends
  * or upgrades a range while the thread that acquired it waits, the library does not find a cycle
  * that this closes.
+ *
+ * A cycle may lead through requests (range_lock_async()): a thread waits behind a request, and the
+ * request waits for a range of that thread. A thread of the cycle then gets EDEADLK; a request
+ * never does. A range that range_lock_async() or range_lock_many_async() acquired, at once or
+ * later, may be released by any thread. No thread counts as its owner, so a wait for it closes no
+ * cycle. A search has room for 256 requests that span several parts of the lock or have several
+ * ranges, and for a chain of 16 requests in one part by readers and writers in turns. Beyond that
+ * it may miss a cycle.
  *
  * A program may tell the library about its mutexes (range_lock_mutex_wait()). The checked build
  * then finds cycles over ranges and mutexes, and cycles over mutexes alone.
@@ -300,7 +324,8 @@ MMRANGE_API int range_lock_init(struct range_lock *lock, const struct range_lock
 /**
  * Ends the life of a lock and gives back the memory it allocated.
  *
- * @return 0; EBUSY a range is held or waits: the lock is unchanged and usable
+ * @return 0; EBUSY a range is held or waits, or the callback of a request is still to come: the
+ *         lock is unchanged and usable
  *
  * Requires:  no other thread calls a function on the lock at the same time. But a thread whose last
  *            range_unlock() made this thread's acquisition possible, or whose range_cancel() ended
@@ -480,8 +505,9 @@ MMRANGE_API MMRANGE_CHECK_RESULT int range_tryupgrade(struct range_lock *lock,
  * Ordering:  acquire if it returns 0, as range_lock().
  * Progress:  blocking. It waits for ranges that are held, and not for waiters, which it passes. No
  *            newcomer passes it. While it waits, *range is held for reading, and
- * range_lock_foreach() reports it twice: as held, and as starving. Cost:      allocates nothing;
- * revokes the bias of the leaf; otherwise as range_lock() for writing. Since: 0.2
+ *            range_lock_foreach() reports it twice: as held, and as starving.
+ * Cost:      allocates nothing; revokes the bias of the leaf; otherwise as range_lock() for
+ *            writing.   Since: 0.2
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_upgrade(struct range_lock *lock,
 						   struct range_hold *range);
@@ -635,8 +661,7 @@ typedef void range_callback(int error, void *arg);
  *		struct job *job = arg;
  *
  *		job->error = error;
- *		... put the job into the queue of its event loop, and write to that one's eventfd
- *...
+ *		... put the job into the queue of its event loop, and wake that loop ...
  *	}
  *
  *	error = range_lock_async(&lock, &job->range, start, end, RANGE_WRITE, granted, job);
@@ -650,15 +675,19 @@ typedef void range_callback(int error, void *arg);
  *                 all internal locks. The callback may come before range_lock_async() returns.
  * @param arg      for the callback
  * @return 0: the range is held; EINPROGRESS: the callback will come; EINVAL as range_lock(), or
- *         callback is NULL: nothing is held
+ *         callback is NULL: nothing is held; ESHUTDOWN as range_lock(): nothing is held
  *
  * The callback may call every function on every lock: release the range, acquire it again with the
  * same storage, end other requests, or destroy the lock. It must return: it must not leave by
  * longjmp() or an exception, end its thread, or call fork(). It runs with cancellation disabled. A
  * thread calls its callbacks one after the other: what a callback makes way for comes after it has
- * returned, so that a chain of grants does not use more stack than one; but before a callback waits
- * for a range, the thread calls those that are due. A callback must not wait for anything else that
- * needs the end of a request, because that may come from its own thread.
+ * returned, so that a chain of grants does not use more stack than one.
+ *
+ * A callback had better not wait. It runs within a call of its thread, which may itself be waiting
+ * for a range, or have just acquired one, and goes on only after the callback has returned. So a
+ * callback must not wait for a range that overlaps that one, nor for anything that another thread
+ * does after it gets such a range. Neither range_trylock() nor range_lock_async() waits. Before a
+ * callback waits for another range, its thread calls the callbacks that are due.
  *
  * Ordering:  acquire, as range_lock(), in the thread that calls the callback, or in this one if the
  *            call returns 0. Release: what the thread did before the call happens before the
@@ -668,15 +697,16 @@ typedef void range_callback(int error, void *arg);
  *            callbacks of its thread do not come.
  * Safety:    any number of threads; not from signal handlers. A request does not wait for the
  *            thread that made it: the checked build reports no deadlock if that thread itself holds
- *            the range. A request that another thread's wait depends on is passed over in the
- *            search for cycles.
+ *            the range, or waits for a range that it got by a request. It reports one if a thread
+ *            waits behind a request that waits for that thread: the thread gets EDEADLK, and the
+ *            request stays (see the head of this file).
  * Lifetime:  *range is in use from the call until the callback comes with ECANCELED, or until
  *            range_unlock(). A request is a range that waits: range_lock_destroy() refuses. The
  *            child of fork() has no requests after range_lock_child(), and their callbacks do not
  *            come.
- * Cost:      a request needs no thread, and no memory but *range. As range_lock() and
- *range_unlock() otherwise; with n waiters in a leaf, O(log n) to begin to wait and for each waiter
- *that a release looks at.   Since: 0.2
+ * Cost:      a request needs no thread, and no memory but its range_hold. Otherwise as range_lock()
+ *            and range_unlock(); with n waiters in a leaf, O(log n) to begin to wait, and for each
+ *            waiter that a release looks at.   Since: 0.2
  */
 MMRANGE_API MMRANGE_CHECK_RESULT int range_lock_async(struct range_lock *lock,
 						      struct range_hold *range, uint64_t start,
@@ -799,8 +829,10 @@ struct range_info {
  * The answer is a snapshot, as other threads may release or change the thread's ranges.
  *
  * Progress:  never waits for the holder of a range; may wait for short internal locks. Ends no
- *bias. Safety:    any thread; not from signal handlers. Cost:      allocates nothing; O(log n) in
- *the ranges of each leaf, and O(leaves) for a range that covers leaves.   Since: 0.2
+ *            bias.
+ * Safety:    any thread; not from signal handlers.
+ * Cost:      allocates nothing; O(the ranges that overlap), and O(leaves) if a range covers leaves
+ *            there.   Since: 0.2
  */
 MMRANGE_API int range_is_held(struct range_lock *lock, uint64_t start, uint64_t end,
 			      enum range_mode mode);
@@ -808,7 +840,7 @@ MMRANGE_API int range_is_held(struct range_lock *lock, uint64_t start, uint64_t 
 /**
  * Finds a range that is held and conflicts with [start, end), as F_GETLK of fcntl() does.
  *
- * @param info  filled with the range that begins first, of those found; unchanged on error
+ * @param info  filled with the conflicting range that begins first; unchanged on error
  * @return 0; ESRCH no conflicting range is held; EINVAL as range_lock()
  *
  * The answer is a snapshot: by the time it is there, the range may have been released, and others
@@ -817,9 +849,9 @@ MMRANGE_API int range_is_held(struct range_lock *lock, uint64_t start, uint64_t 
  *
  * Progress:  never waits for the holder of a range; may wait for short internal locks.
  * Safety:    any thread; not from signal handlers.
- * Cost:      allocates nothing; O(leaves + log n) in the ranges of each leaf. For RANGE_WRITE,
- *            revokes the bias of the leaves that it examines. For messages, not for hot paths.
- *            Since: 0.2
+ * Cost:      allocates nothing; O(the ranges that overlap and do not conflict), and O(leaves) if a
+ *            range covers leaves there. For RANGE_WRITE, revokes the bias of the leaves that it
+ *            examines. For messages, not for hot paths.   Since: 0.2
  */
 MMRANGE_API int range_lock_conflict(struct range_lock *lock, uint64_t start, uint64_t end,
 				    enum range_mode mode, struct range_info *info);

@@ -32,6 +32,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <ctime>
 #include <exception>
@@ -126,12 +127,18 @@ struct inline_executor;
 template <class Executor> class range_async_lock;
 #endif
 
+/** Chooses a constructor of range_mutex.   Since: 0.2 */
+struct fifo_t {
+	explicit fifo_t() = default;
+};
+constexpr fifo_t fifo{};
+
 /**
  * A range lock: owns a struct range_lock, which it makes and destroys.
  *
  * Lifetime: as a struct range_lock, it stays in place, so it can be neither copied nor moved. An
- *           object with static storage and the default attributes is initialised before any
- *           constructor runs.
+ *           object with static storage and the default attributes, or with fifo, is initialised
+ *           before any constructor runs.
  */
 class range_mutex
 {
@@ -140,6 +147,15 @@ public:
 
 	/** Makes a lock with the default attributes.   Since: 0.1 */
 	constexpr range_mutex() noexcept : lock_ RANGE_LOCK_INITIALIZER
+	{
+	}
+
+	/**
+	 * Makes a lock that is RANGE_FAIRNESS_FIFO: range_mutex mutex(mmrange::fifo).
+	 *
+	 * Since: 0.2
+	 */
+	constexpr explicit range_mutex(fifo_t) noexcept : lock_ RANGE_LOCK_INITIALIZER_FIFO
 	{
 	}
 
@@ -229,6 +245,30 @@ public:
 		range_unlock(&lock_, &hold);
 	}
 
+	/** Ends all waits and refuses new ones, as range_lock_close().   Since: 0.2 */
+	void close() noexcept
+	{
+		range_lock_close(&lock_);
+	}
+
+	/** Whether the thread holds all of [start, end), as range_is_held().   Since: 0.2 */
+	bool is_held(std::uint64_t start, std::uint64_t end, range_mode mode) noexcept
+	{
+		return range_is_held(&lock_, start, end, mode) != 0;
+	}
+
+	/**
+	 * Finds a held range that conflicts, as range_lock_conflict().
+	 *
+	 * @return whether there is one, which info then describes. Throws if range_lock_conflict()
+	 *         fails with another error than ESRCH.   Since: 0.2
+	 */
+	bool conflict(std::uint64_t start, std::uint64_t end, range_mode mode, range_info &info)
+	{
+		return detail::succeeded(range_lock_conflict(&lock_, start, end, mode, &info),
+					 ESRCH);
+	}
+
 	/** The lock, for functions of range_lock.h other than range_lock_destroy().   Since: 0.1 */
 	native_handle_type native_handle() noexcept
 	{
@@ -275,9 +315,9 @@ private:
  * Holds a range of a range_mutex, or nothing, and releases the range in its destructor.
  *
  * Requires: the range_hold and the range_mutex outlive the guard, or the time for which it holds a
- * range. Safety: one guard is for one thread at a time. A thread other than the one that acquired
- * the range
- *           may release it, or destroy the guard.
+ *           range.
+ * Safety:   one guard is for one thread at a time. A thread other than the one that acquired the
+ *           range may release it, or destroy the guard.
  */
 class range_guard
 {
@@ -416,6 +456,49 @@ public:
 		return detail::succeeded(range_tryupgrade(require_range(), hold_), EBUSY);
 	}
 
+	/** Makes a reader a writer, waiting; throws if range_upgrade() fails.   Since: 0.2 */
+	void upgrade()
+	{
+		detail::check(range_upgrade(require_range(), hold_));
+	}
+
+	/**
+	 * Makes a reader a writer, waiting until a deadline at most, as
+	 * range_mutex::try_lock_until(). False: the deadline has passed, and the range is still a
+	 * reader's. Throws if range_timedupgrade() fails with another error than ETIMEDOUT.
+	 *
+	 * Since: 0.2
+	 */
+	template <class Clock, class Duration>
+	MMRANGE_CHECK_RESULT bool
+	try_upgrade_until(const std::chrono::time_point<Clock, Duration> &deadline)
+	{
+		const auto since_epoch = deadline.time_since_epoch();
+
+		if (detail::without_limit(since_epoch)) {
+			upgrade();
+			return true;
+		}
+		const struct timespec time = detail::to_timespec(detail::round_up(since_epoch));
+
+		return detail::succeeded(range_timedupgrade(require_range(), hold_,
+							    detail::posix_clock<Clock>::id(),
+							    &time),
+					 ETIMEDOUT);
+	}
+
+	/** As try_upgrade_until() with now + timeout, by std::chrono::steady_clock.   Since: 0.2 */
+	template <class Rep, class Period>
+	MMRANGE_CHECK_RESULT bool try_upgrade_for(const std::chrono::duration<Rep, Period> &timeout)
+	{
+		if (detail::without_limit(timeout)) {
+			upgrade();
+			return true;
+		}
+		return try_upgrade_until(std::chrono::steady_clock::now() +
+					 detail::round_up(timeout));
+	}
+
 	/** Releases all but [start, end); throws if range_shrink() fails.   Since: 0.1 */
 	void shrink(std::uint64_t start, std::uint64_t end)
 	{
@@ -442,6 +525,20 @@ public:
 	{
 		detail::check(range_split(require_range(), hold_, point, &upper));
 		return range_guard(*mutex_, upper, std::adopt_lock);
+	}
+
+	/**
+	 * Takes over the range of upper, which begins where this one ends; upper then holds
+	 * nothing. Throws if range_join() fails, or upper holds a range of another lock (EINVAL),
+	 * or nothing (EPERM).   Since: 0.2
+	 */
+	void join(range_guard &upper)
+	{
+		const auto lock = require_range();
+
+		detail::check(upper.require_range() == lock ? 0 : EINVAL);
+		detail::check(range_join(lock, hold_, upper.hold_));
+		upper.release();
 	}
 
 private:
@@ -473,6 +570,78 @@ inline void swap(range_guard &one, range_guard &other) noexcept
 {
 	one.swap(other);
 }
+
+/**
+ * Holds several ranges of a range_mutex that it acquired together, as range_lock_many(), and
+ * releases all of them in its destructor.
+ *
+ *	range_hold from, to;
+ *	range_request requests[] = { { &from, 0, 10, RANGE_READ }, { &to, 90, 99, RANGE_WRITE } };
+ *	mmrange::ranges_guard guard(mutex, requests, 2);
+ *
+ * Requires: the requests and their range_holds stay in place while the guard holds the ranges, and
+ *           the caller does not change the requests, nor release the ranges itself.
+ */
+class ranges_guard
+{
+public:
+	/** Acquires all ranges; throws if range_lock_many() fails.   Since: 0.2 */
+	ranges_guard(range_mutex &mutex, range_request *requests, std::size_t n)
+	    : mutex_(&mutex), requests_(requests), n_(n)
+	{
+		detail::check(range_lock_many(mutex.native_handle(), requests, n));
+	}
+
+	/**
+	 * Acquires all ranges, or holds nothing because one is busy; throws if range_trylock_many()
+	 * fails with another error than EBUSY.   Since: 0.2
+	 */
+	ranges_guard(range_mutex &mutex, range_request *requests, std::size_t n, std::try_to_lock_t)
+	    : mutex_(&mutex), requests_(requests), n_(n)
+	{
+		if (!detail::succeeded(range_trylock_many(mutex.native_handle(), requests, n),
+				       EBUSY))
+			mutex_ = nullptr;
+	}
+
+	ranges_guard(const ranges_guard &) = delete;
+	ranges_guard &operator=(const ranges_guard &) = delete;
+
+	/** Releases the ranges, if the guard holds them.   Since: 0.2 */
+	~ranges_guard()
+	{
+		reset();
+	}
+
+	/** Whether the guard holds the ranges.   Since: 0.2 */
+	bool owns_lock() const noexcept
+	{
+		return mutex_;
+	}
+	explicit operator bool() const noexcept
+	{
+		return owns_lock();
+	}
+
+	/** Releases the ranges; throws EPERM if the guard holds none.   Since: 0.2 */
+	void unlock()
+	{
+		detail::check(mutex_ ? 0 : EPERM);
+		reset();
+	}
+
+private:
+	void reset() noexcept
+	{
+		for (std::size_t i = 0; mutex_ && i < n_; i++)
+			mutex_->unlock(*requests_[i].range);
+		mutex_ = nullptr;
+	}
+
+	range_mutex *mutex_;
+	range_request *requests_;
+	std::size_t n_;
+};
 
 #ifdef MMRANGE_COROUTINES
 

@@ -51,6 +51,8 @@ static void look_after(struct range__hold *range)
 
 void range__async_work(void)
 {
-	while (range__due.first)
+	while (range__due.first) {
 		look_after(range__request_take());
+		range__deadlock_run();
+	}
 }

@@ -5,6 +5,7 @@
 #ifndef RANGE_LOCK_ASYNC_H
 #define RANGE_LOCK_ASYNC_H
 
+#include "deadlock.h"
 #include "request.h"
 
 /* Looks after all requests on the thread's list. With nothing locked. */
@@ -16,6 +17,7 @@ void range__async_work(void);
  */
 static inline void range__async_run(void)
 {
+	range__deadlock_run();
 	if (range__due.first && !range__due.busy)
 		range__async_work();
 }
@@ -23,6 +25,7 @@ static inline void range__async_run(void)
 /* The thread is about to park: [ASYNC-4] holds also in a callback. */
 static inline void range__async_run_before_parking(void)
 {
+	range__deadlock_run();
 	if (range__due.first)
 		range__async_work();
 }

@@ -43,8 +43,8 @@ static struct shard {
 static pthread_mutex_t mutexes[NR_SHARDS];
 
 /*
- * For all threads whose numbers have the same remainder: how many ranges they hold. 0 says that a
- * thread holds none.
+ * For all threads whose numbers have the same remainder: how many ranges they own. 0 says that a
+ * thread owns none.
  */
 static atomic_size_t nr_held[NR_COUNTS];
 
@@ -169,12 +169,41 @@ void range__checked_begin(struct range__lock *lock, struct range__hold *range)
 	if (load_link(find_link(chain, range)))
 		range__checked_stop("locking with a range that is in use", lock, range);
 	range->lock = lock;
-	range->checked_held = 0;
+	/* relaxed: no other thread knows of the range yet */
+	atomic_store_explicit(&range->checked_how, 0, memory_order_relaxed);
 	range->owner = mmrange__self();
 	atomic_fetch_add_explicit(&shards[shard_of(range)].nr_ranges, 1, memory_order_relaxed);
 	set_link(&range->checked_next, load_link(chain));
 	set_link(chain, range);
 	unlock_chain(range);
+}
+
+void range__checked_disown(struct range__hold *range)
+{
+	/* relaxed: as in range__checked_begin() */
+	atomic_store_explicit(&range->checked_how, RANGE__CHECKED_DISOWNED, memory_order_relaxed);
+}
+
+void range__checked_split(struct range__hold *part, const struct range__hold *range)
+{
+	if (!range__checked_owned(range))
+		range__checked_disown(part);
+}
+
+static bool is_held(const struct range__hold *range)
+{
+	/* relaxed: under the shard's mutex, or in the child of fork() */
+	return atomic_load_explicit(&range->checked_how, memory_order_relaxed) &
+	       RANGE__CHECKED_HELD;
+}
+
+/*
+ * relaxed: the thread itself has to see it; other threads learn of the range by the leaf's lock
+ */
+static void count_owned(const struct range__hold *range)
+{
+	if (range__checked_owned(range))
+		atomic_fetch_add_explicit(count_of(range->owner), 1, memory_order_relaxed);
 }
 
 void range__checked_end(struct range__hold *range, int error)
@@ -184,12 +213,10 @@ void range__checked_end(struct range__hold *range, int error)
 	if (error) {
 		unlink_at(&shards[shard_of(range)], find_link(chain, range));
 	} else {
-		range->checked_held = 1;
-		/*
-		 * relaxed: the thread itself has to see it; other threads learn of the range by the
-		 * leaf's lock
-		 */
-		atomic_fetch_add_explicit(count_of(range->owner), 1, memory_order_relaxed);
+		/* relaxed: under the shard's mutex; searches read the other bit only */
+		atomic_fetch_or_explicit(&range->checked_how, RANGE__CHECKED_HELD,
+					 memory_order_relaxed);
+		count_owned(range);
 	}
 	unlock_chain(range);
 }
@@ -203,7 +230,7 @@ static link_t *find_held(link_t *chain, struct range__lock *lock, const struct r
 		range__checked_stop("use of a range that is not held", lock, range);
 	if (load_link(link)->lock != lock)
 		range__checked_stop("use of a range that is held in another lock", lock, range);
-	if (!load_link(link)->checked_held)
+	if (!is_held(load_link(link)))
 		range__checked_stop("use of a range that still waits", lock, range);
 	return link;
 }
@@ -219,7 +246,8 @@ void range__checked_release(struct range__lock *lock, struct range__hold *range)
 {
 	range__checked_lock(lock);
 	unlink_at(&shards[shard_of(range)], find_held(lock_chain(range), lock, range));
-	atomic_fetch_sub_explicit(count_of(range->owner), 1, memory_order_relaxed);
+	if (range__checked_owned(range))
+		atomic_fetch_sub_explicit(count_of(range->owner), 1, memory_order_relaxed);
 	unlock_chain(range);
 }
 
@@ -252,9 +280,8 @@ static void forget_in_shard(struct shard *shard, const struct forgotten *forgott
 				unlink_at(shard, link);
 				continue;
 			}
-			if (range->checked_held)
-				atomic_fetch_add_explicit(count_of(range->owner), 1,
-							  memory_order_relaxed);
+			if (is_held(range))
+				count_owned(range);
 			link = &range->checked_next;
 		}
 	}

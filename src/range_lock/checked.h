@@ -15,6 +15,12 @@
 #ifdef MMRANGE_CHECKED
 #define RANGE__CHECKED true
 
+/* What the registry knows of a range in use. */
+enum {
+	RANGE__CHECKED_HELD = 1,
+	RANGE__CHECKED_DISOWNED = 2 /* no thread is known to release it */
+};
+
 /* Stops if the lock is not alive. */
 void range__checked_lock(const struct range__lock *lock);
 
@@ -23,6 +29,23 @@ void range__checked_thread(void);
 
 /* Before an acquisition; stops if the range is in use. */
 void range__checked_begin(struct range__lock *lock, struct range__hold *range);
+
+/*
+ * After range__checked_begin(), of a request or what was asked for as one: the range has no owner.
+ * The program may hand it to any thread, so no thread waits for the one that asked.
+ */
+void range__checked_disown(struct range__hold *range);
+
+/* After range__checked_begin() for a part of a held range: it has an owner if that one has. */
+void range__checked_split(struct range__hold *part, const struct range__hold *range);
+
+/* With a leaf locked in which the range is held: whether the thread that acquired it owns it. */
+static inline bool range__checked_owned(const struct range__hold *range)
+{
+	/* relaxed: from before the range was held to its release this bit does not change */
+	return !(atomic_load_explicit(&range->checked_how, memory_order_relaxed) &
+		 RANGE__CHECKED_DISOWNED);
+}
 
 /* After an acquisition, which has returned 0 or an error. */
 void range__checked_end(struct range__hold *range, int error);
@@ -34,8 +57,8 @@ void range__checked_held(struct range__lock *lock, const struct range__hold *ran
 void range__checked_release(struct range__lock *lock, struct range__hold *range);
 
 /*
- * Whether a thread holds a range, of any lock, that it acquired itself. If it does not, the answer
- * may be true all the same.
+ * Whether a thread owns a range, of any lock: it acquired the range itself, and waited for it. If
+ * it does not, the answer may be true all the same.
  */
 bool range__checked_holds(uint64_t thread);
 
@@ -75,6 +98,16 @@ static inline void range__checked_lock(const struct range__lock *lock)
 static inline void range__checked_begin(struct range__lock *lock, struct range__hold *range)
 {
 	(void)lock, (void)range;
+}
+
+static inline void range__checked_disown(struct range__hold *range)
+{
+	(void)range;
+}
+
+static inline void range__checked_split(struct range__hold *part, const struct range__hold *range)
+{
+	(void)part, (void)range;
 }
 
 static inline void range__checked_end(struct range__hold *range, int error)

@@ -13,7 +13,8 @@ static bool would_wait_for_itself(struct range__leaf *leaf, const struct range__
 	for (; node; node = range__tree_next(node, range->start, range->end)) {
 		const struct range__hold *r = range__hold_of(node);
 
-		if (mmrange__same_thread(r->owner, range->owner) && range__conflict(r, range))
+		if (mmrange__same_thread(r->owner, range->owner) && range__checked_owned(r) &&
+		    range__conflict(r, range))
 			return true;
 	}
 	return false;

@@ -17,13 +17,19 @@
 /* Nanoseconds until a look is repeated that could not see all. */
 static const uint64_t AGAIN_INTERVAL = UINT64_C(1000000);
 
-/* A wait for a mutex is passed over: the library cannot end it. */
+/* Looks for a request, an interval apart, for what the first one could not see. */
+enum { ATTEMPTS = 16 };
+
+/*
+ * A wait for a mutex is passed over: the library cannot end it. So is a request: there is a thread
+ * that waits behind it.
+ */
 static struct range__wait *youngest_in_cycle(struct range__wait *start)
 {
-	struct range__wait *youngest = start;
+	struct range__wait *youngest = start->set ? start : NULL;
 
 	for (struct range__wait *wait = start->from; wait != start; wait = wait->from)
-		if (wait->set && wait->since > youngest->since)
+		if (wait->set && (!youngest || wait->since > youngest->since))
 			youngest = wait;
 	return youngest;
 }
@@ -44,20 +50,76 @@ static bool expel_wait(struct range__wait *wait)
 	return true;
 }
 
+/* False: the victim's leaf was not found. */
+static bool break_cycle(struct range__wait *start, struct range__wait **victim)
+{
+	*victim = youngest_in_cycle(start);
+	range__deadlock_note(&(*victim)->report, start);
+	return expel_wait(*victim);
+}
+
 /* Another cycle may be left when one has been broken. */
-bool range__deadlock_look(struct range__wait *wait)
+static bool look(struct range__wait *wait)
 {
 	struct range__wait *victim = NULL;
 	bool unsure = false;
 
-	range__deadlock_lock();
-	while (victim != wait && !unsure && range__deadlock_find(wait, &unsure)) {
-		victim = youngest_in_cycle(wait);
-		range__deadlock_note(&victim->report, wait);
-		unsure = !expel_wait(victim);
-	}
-	range__deadlock_unlock();
+	while (victim != wait && !unsure && range__deadlock_find(wait, &unsure))
+		unsure = !break_cycle(wait, &victim);
 	return !unsure;
+}
+
+bool range__deadlock_look(struct range__wait *wait)
+{
+	bool sure;
+
+	range__deadlock_lock();
+	sure = look(wait);
+	range__deadlock_unlock();
+	return sure;
+}
+
+/* A cycle through a request has a wait in the request's lock. */
+static bool look_from_all(const struct range__lock *lock)
+{
+	struct range__wait *wait = NULL;
+	bool sure = true;
+
+	while ((wait = range__deadlock_next_in(lock, wait)))
+		sure &= look(wait);
+	return sure;
+}
+
+static bool look_for_request(struct range__noted n)
+{
+	struct range__wait stand_in, *victim;
+	bool unsure = false;
+
+	/* A registered wait says that the lock is alive, and stays so during the search. */
+	if (!range__deadlock_next_in(n.lock, NULL))
+		return true;
+	if (!n.name.first)
+		return look_from_all(n.lock);
+	while (!unsure && range__deadlock_find_request(n.lock, &n.name, &stand_in, &unsure))
+		unsure = !break_cycle(&stand_in, &victim);
+	return !unsure;
+}
+
+/* A look may cause more requests to be noted. */
+void range__deadlock_look_for_noted(void)
+{
+	while (range__deadlock_nr_noted > 0) {
+		struct range__noted n = range__deadlock_take_noted();
+		bool sure = false;
+
+		for (int i = 0; i < ATTEMPTS && !sure; i++) {
+			if (i > 0)
+				range__deadlock_nap();
+			range__deadlock_lock();
+			sure = look_for_request(n);
+			range__deadlock_unlock();
+		}
+	}
 }
 
 void range__deadlock_prepare(struct range__wait *wait, struct range__set *set, bool timed)
@@ -91,7 +153,8 @@ void range__deadlock_enter(struct range__wait *wait)
 	if (wait->timed)
 		return;
 	range__deadlock_register(wait);
-	if (range__checked_holds(wait->thread) || range__mutex_owns(wait->thread))
+	if (range__checked_holds(wait->thread) || range__mutex_owns(wait->thread) ||
+	    range__marked(range__set_hold(wait->set, 0), RANGE__UPGRADE))
 		wait->again = !range__deadlock_look(wait);
 }
 
@@ -135,7 +198,7 @@ int range__deadlock_park(struct range__wait *wait, struct range__hold *range,
 	if (atomic_exchange_explicit(&wait->promoted, false, memory_order_relaxed) || wait->again)
 		wait->again = !range__deadlock_look(wait);
 	/* The look may have made requests due, which come first. */
-	if (range__due.first)
+	if (range__due.first || range__deadlock_nr_noted > 0)
 		return 0;
 	if (!wait->again)
 		return mmrange__park(&range->state, RANGE_WAITING, limit->clock, NULL);

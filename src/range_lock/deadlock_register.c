@@ -61,6 +61,21 @@ struct range__wait *range__deadlock_wait_of(uint64_t thread)
 	return wait;
 }
 
+struct range__wait *range__deadlock_next_in(const struct range__lock *lock,
+					    const struct range__wait *wait)
+{
+	struct range__wait **chain = wait ? chain_of(wait->thread) : chains;
+	struct range__wait *next = wait ? wait->next : *chain;
+
+	for (;;) {
+		while (next && next->lock != lock)
+			next = next->next;
+		if (next || ++chain == chains + NR_CHAINS)
+			return next;
+		next = *chain;
+	}
+}
+
 void range__deadlock_child(void)
 {
 	pthread_mutex_init(&mutex, NULL);

@@ -27,6 +27,11 @@ void range__deadlock_remove(struct range__wait *wait);
 /* What a thread waits with, if that does not end by itself. */
 struct range__wait *range__deadlock_wait_of(uint64_t thread);
 
+/* The next wait in the lock, behind this one in some order; NULL: the first; NULL after the last.
+ */
+struct range__wait *range__deadlock_next_in(const struct range__lock *lock,
+					    const struct range__wait *wait);
+
 /* How many ranges all searches have looked at. For tests, when no thread uses a lock. */
 extern uint64_t range__deadlock_steps;
 

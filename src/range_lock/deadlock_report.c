@@ -23,6 +23,20 @@ static void note_wait(struct range__report *report, const struct range__wait *wa
 	line.mutex = wait->mutex;
 	line.thread = range__thread_of(wait->thread);
 	line.waits_for = range__thread_of(waits_for->thread);
+	line.waits_for_request = waits_for->self.request;
+	if (waits_for->via.request) {
+		line.waits_for = waits_for->via.thread;
+		line.waits_for_request = true;
+	}
+	add_line(report, line);
+}
+
+static void note_via(struct range__report *report, const struct range__wait *waits_for)
+{
+	struct range__line line = waits_for->via;
+
+	line.waits_for = range__thread_of(waits_for->thread);
+	line.waits_for_request = waits_for->self.request;
 	add_line(report, line);
 }
 
@@ -34,6 +48,8 @@ void range__deadlock_note(struct range__report *report, const struct range__wait
 	do {
 		if (wait->held.held)
 			add_line(report, wait->held);
+		if (wait->via.request)
+			note_via(report, wait);
 		note_wait(report, wait->from, wait);
 		wait = wait->from;
 	} while (wait != start);
@@ -41,7 +57,8 @@ void range__deadlock_note(struct range__report *report, const struct range__wait
 
 static void add_what(struct mmrange__text *text, const struct range__line *line)
 {
-	mmrange__text_add(text, "  thread %" PRIu32 ", ", line->thread);
+	mmrange__text_add(text, "  %sthread %" PRIu32 ", ", line->request ? "request of " : "",
+			  line->thread);
 	if (line->lock)
 		mmrange__text_add(text, "range_lock %p: [%#" PRIx64 ", %#" PRIx64 ") for %s, ",
 				  (const void *)line->lock, line->start, line->end,
@@ -62,7 +79,8 @@ void range__deadlock_print(const struct range__report *report)
 		if (line->held)
 			mmrange__text_add(&text, "held\n");
 		else
-			mmrange__text_add(&text, "waits for thread %" PRIu32 "%s\n",
+			mmrange__text_add(&text, "waits for %sthread %" PRIu32 "%s\n",
+					  line->waits_for_request ? "a request of " : "",
 					  line->waits_for, line->starving ? ", starving" : "");
 	}
 	if (report->n > RANGE__MOST_LINES)

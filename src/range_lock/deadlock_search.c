@@ -10,6 +10,15 @@
  *	            last edge leads to the thread that searches. (Another thread may release a held
  *	            range, or cancel a waiter; the public header warns of that.)
  *
+ * Requests have no thread and no room for the state of a search. Those that lie in one leaf join
+ * the front of the range behind them, while the leaf is locked (deadlock_front.h). For those that
+ * do not, and so have claimed, the search has a list of its own. It goes on from one of them in a
+ * leaf only if it finds the claim there, under the leaf's lock. DEADLOCK-S holds for them as for a
+ * starving waiter: a request stays in its queue as long as its target does not go on. A cycle
+ * through a request has a registered wait in the request's lock. So the lock stays alive during a
+ * search that begins with a request, although the thread that searches neither waits nor holds a
+ * range in it.
+ *
  * A search misses nothing, because the last event that closes a cycle is followed by a search: see
  * deadlock.h. The edges from before that event exist when the search locks the mutex. There are
  * three things that a search cannot see: a leaf that is just being merged or split; a starving
@@ -23,14 +32,18 @@
  * later. A cycle that a waiter closes by becoming starving has a wait for a range, which the
  * library can end.
  *
- * Cost: a search visits a wait once, and passes over a wait that conflicts with nothing but what an
- * earlier visited wait conflicts with. With one key, it goes through the queue once.
+ * Cost: a search visits a wait once, and passes over a wait or a request that conflicts with
+ *nothing but what an earlier visited one conflicts with. With one key, it goes through the queue
+ *once. It has room for RANGE__MOST_CLAIMERS claims of requests, and misses what only others lead
+ *to.
  */
 #include "deadlock_search.h"
 
 #ifdef MMRANGE_CHECKED
 
 #include "bias.h"
+#include "claim.h"
+#include "deadlock_reach.h"
 #include "deadlock_register.h"
 #include "index.h"
 #include "mutex_owner.h"
@@ -41,13 +54,6 @@
 enum { LOOKS = 100 };
 /* The number of the last search. */
 static uint64_t searches;
-
-struct search {
-	struct range__wait *start;
-	struct range__wait **last; /* the end of the list of waits to go on from */
-	bool found;
-	bool unsure;
-};
 
 struct range__leaf *range__search_lock_leaf(struct range__lock *lock, uint64_t key)
 {
@@ -77,136 +83,6 @@ bool range__search_still_waits(const struct range__wait *wait)
 	return state != RANGE_CANCELED && state != RANGE_DEADLOCKED;
 }
 
-static bool excludes(const struct range__hold *a, const struct range__hold *b)
-{
-	return a->mode == RANGE_WRITE || b->mode == RANGE_WRITE;
-}
-
-/* Whether a conflicts with everything that b conflicts with. */
-static bool covers_range(const struct range__hold *a, const struct range__hold *b)
-{
-	return a->start <= b->start && b->end <= a->end &&
-	       (a->mode == RANGE_WRITE || b->mode == RANGE_READ);
-}
-
-/*
- * The wait `from` waits for the wait `to`: for a range of its thread, owner; if held is NULL, for a
- * mutex of that thread; or, if owner is 0, for the waiter itself.
- */
-static void reach_wait(struct search *search, struct range__wait *to, struct range__wait *from,
-		       uint64_t owner, const struct range__hold *held)
-{
-	if (!to || to->search == searches)
-		return;
-	to->search = searches;
-	to->from = from;
-	to->held = (struct range__line){ .held = owner != 0 };
-	if (owner) {
-		to->held.lock = from->lock;
-		to->held.mutex = from->mutex;
-		to->held.thread = range__thread_of(owner);
-	}
-	if (held) {
-		to->held.start = held->start;
-		to->held.end = held->end;
-		to->held.mode = held->mode;
-	}
-	to->todo = NULL;
-	*search->last = to;
-	search->last = &to->todo;
-	if (to == search->start)
-		search->found = true;
-}
-
-/* Reaches the waits of all threads that hold a conflicting range in the leaf. */
-static void reach_held(struct search *search, struct range__leaf *leaf, struct range__wait *wait,
-		       const struct range__hold *range)
-{
-	struct range__node *node = range__tree_first(leaf->held, range->start, range->end);
-
-	for (; node; node = range__tree_next(node, range->start, range->end)) {
-		struct range__hold *r = range__hold_of(node);
-
-		range__deadlock_steps++;
-		if (excludes(r, range) &&
-		    !(range__marked(range, RANGE__UPGRADE) && r == range->upgrades))
-			reach_wait(search, range__deadlock_wait_of(r->owner), wait, r->owner, r);
-	}
-}
-
-/*
- * The last starving waiter of the queue that came before w and overlaps the range; NULL: there is
- * none.
- */
-static struct range__hold *starving_before(struct range__leaf *leaf, const struct range__hold *w,
-					   const struct range__hold *range)
-{
-	return range__waiters_latest(leaf->waiters, KINDS_STARVING, range->start, range->end, w);
-}
-
-/* Whether a waits for everything that b waits for. */
-static bool stands_for(const struct range__hold *a, const struct range__hold *b)
-{
-	return covers_range(a, b) && !range__marked(b, RANGE__SEVERAL);
-}
-
-static void reach_waiter(struct search *search, struct range__hold *w, struct range__wait *from)
-{
-	struct range__wait *other = range__wait_of(w);
-
-	if (other->registered)
-		reach_wait(search, other, from, 0, NULL);
-	else
-		search->unsure = true;
-}
-
-/*
- * Passes over waiters that conflict with less than this one: this one reaches everything that they
- * would reach. True: a waiter that the search has reached conflicts with more, and so reaches the
- * rest of what this one would in this leaf. (In another leaf, a starving waiter may have come
- * between the two.)
- */
-static bool reach_starving(struct search *search, struct range__leaf *leaf,
-			   struct range__wait *wait, struct range__hold *range)
-{
-	struct range__hold *w = range;
-
-	while (leaf->nr_starving > 0 && (w = starving_before(leaf, w, range))) {
-		struct range__wait *other = range__wait_of(w);
-
-		range__deadlock_steps++;
-		if (!other)
-			continue;
-		if (range__conflict(w, range) && (other == search->start || !stands_for(range, w)))
-			reach_waiter(search, w, wait);
-		if (other->search == searches && stands_for(w, range))
-			return true;
-	}
-	return false;
-}
-
-/* With a leaf of the waiter locked: reaches earlier claims that conflict. */
-static void reach_claims(struct search *search, struct range__wait *wait, struct range__hold *range)
-{
-	struct range__lock *lock = wait->lock;
-
-	range__short_lock(&lock->claims_mutex);
-	for (struct range__hold *w = lock->claims; w; w = w->next_claim)
-		if (range__wait_of(w) && range__earlier(w, range) && range__conflict(w, range))
-			reach_waiter(search, w, wait);
-	range__short_unlock(&lock->claims_mutex);
-}
-
-/* With a leaf of the waiter locked: reaches everything that it waits for there. */
-static void reach_in_leaf(struct search *search, struct range__leaf *leaf, struct range__wait *wait,
-			  struct range__hold *range)
-{
-	if (leaf->nr_claims > 0)
-		reach_claims(search, wait, range);
-	if (!reach_starving(search, leaf, wait, range))
-		reach_held(search, leaf, wait, range);
-}
-
 /* With a leaf locked. Waiters behind a canceled one now wait for what that one waited for. */
 static bool was_canceled(const struct range__wait *wait)
 {
@@ -215,86 +91,173 @@ static bool was_canceled(const struct range__wait *wait)
 	       RANGE_CANCELED;
 }
 
-static void note_self(struct range__wait *wait)
+/*
+ * Readers may be in slots. A waiting writer revoked the bias before it waited, but only its own
+ * queue prevents a new bias, and not those of its other leaves.
+ */
+static void see_all(struct range__lock *lock, struct range__leaf *leaf, enum range_mode mode)
 {
-	const struct range__hold *range = wait->set->queued;
-
-	wait->self = (struct range__line){
-		.start = range->start,
-		.end = range->end,
-		.mode = (uint8_t)range->mode,
-		.starving = range->starving,
-	};
+	if (mode == RANGE_WRITE)
+		range__bias_revoke_leaf(lock, leaf);
 }
 
 /*
- * In the leaf that owns key: reaches everything that the range waits for there. Returns the key at
- * which to go on, or UINT64_MAX. *covered: a range that begins in an earlier leaf may conflict.
+ * In each leaf up to that of the last key: reaches the holders of ranges that the front waits for.
+ * A range that covers a leaf is recorded, with its owner, in the leaf where it begins. As the
+ * thread of such a range waits and does not release it, the requests of the front still wait for
+ * it.
  */
-static uint64_t go_on_at(struct search *search, struct range__wait *wait, size_t i, uint64_t key,
-			 bool *covered)
+static void reach_covering(struct range__search *search, const struct range__front *front,
+			   uint64_t last)
 {
-	struct range__leaf *leaf = range__search_lock_leaf(wait->lock, key);
-	uint64_t next = UINT64_MAX;
-
-	if (!leaf) {
-		search->unsure = true;
-		return next;
-	}
-	if (range__search_still_waits(wait)) {
-		struct range__hold *range = range__set_hold(wait->set, i);
-
-		note_self(wait);
-		/*
-		 * It revoked the bias before it waited. But only its own queue prevents a new bias:
-		 * readers may be in slots of its other leaves.
-		 */
-		if (range->mode == RANGE_WRITE)
-			range__bias_revoke_leaf(wait->lock, leaf);
-		reach_in_leaf(search, leaf, wait, range);
-		*covered |= leaf->covers > 0;
-		if (range__leaf_hi(leaf) < range->end)
-			next = range__leaf_hi(leaf);
-	} else if (wait != search->start && was_canceled(wait)) {
-		search->unsure = true;
-	}
-	range__leaf_unlock(leaf, NULL);
-	return next;
-}
-
-/* A range that covers a leaf is recorded, with its owner, in the leaf where it begins. */
-static void reach_covering(struct search *search, struct range__wait *wait,
-			   const struct range__hold *range)
-{
-	for (uint64_t key = 0; key <= range->start;) {
-		struct range__leaf *leaf = range__search_lock_leaf(wait->lock, key);
+	for (uint64_t key = 0; key <= last;) {
+		struct range__leaf *leaf = range__search_lock_leaf(front->lock, key);
 
 		if (!leaf) {
 			search->unsure = true;
 			return;
 		}
-		reach_held(search, leaf, wait, range);
+		range__reach_held(search, leaf, front);
 		key = range__leaf_hi(leaf);
 		range__leaf_unlock(leaf, NULL);
 	}
+}
+
+/* Where a search is on its way through the leaves of a range. */
+struct way {
+	struct range__front front;
+	uint64_t start;
+	uint64_t key; /* in the next leaf; UINT64_MAX: there is none */
+	bool covered; /* a range that begins in an earlier leaf may conflict */
+};
+
+/*
+ * With the leaf locked: reaches all that the range waits for there, and unlocks the leaf. The range
+ * alone, as a front, is the same in all of its leaves, and looks for a covering range once.
+ */
+static void pass_and_unlock(struct range__search *search, struct way *way, struct range__leaf *leaf,
+			    struct range__hold *range)
+{
+	uint64_t lo = range__leaf_lo(leaf);
+	bool covered;
+
+	see_all(way->front.lock, leaf, range->mode);
+	range__reach_in_leaf(search, leaf, &way->front, range);
+	covered = leaf->covers > 0;
+	way->key = range__leaf_hi(leaf) < range->end ? range__leaf_hi(leaf) : UINT64_MAX;
+	range__leaf_unlock(leaf, NULL);
+	if (covered && way->front.nr_requests > 0)
+		reach_covering(search, &way->front, lo - 1);
+	else
+		way->covered |= covered;
+}
+
+static struct range__leaf *enter(struct range__search *search, struct way *way)
+{
+	struct range__leaf *leaf = range__search_lock_leaf(way->front.lock, way->key);
+
+	way->key = UINT64_MAX;
+	search->unsure |= !leaf;
+	return leaf;
+}
+
+static void note_self(struct range__wait *wait)
+{
+	wait->self = range__line_of(wait->set->queued);
+}
+
+/* In the leaf that owns way->key. */
+static void go_on_in_leaf(struct range__search *search, struct range__wait *wait, size_t i,
+			  struct way *way)
+{
+	struct range__leaf *leaf = enter(search, way);
+
+	if (!leaf)
+		return;
+	if (range__search_still_waits(wait)) {
+		note_self(wait);
+		pass_and_unlock(search, way, leaf, range__set_hold(wait->set, i));
+		return;
+	}
+	if (wait != search->start && was_canceled(wait))
+		search->unsure = true;
+	range__leaf_unlock(leaf, NULL);
+}
+
+static void begin_way(struct way *way, struct range__lock *lock, struct range__wait *from,
+		      uint64_t start)
+{
+	way->front.lock = lock;
+	way->front.from = from;
+	way->front.before.request = false;
+	way->start = way->key = start;
+	way->covered = false;
 }
 
 /*
  * For one range of the waiter. Its thread does not return while the wait is registered, so the
  * bounds and the mode of its ranges do not change.
  */
-static void go_on_from_range(struct search *search, struct range__wait *wait, size_t i)
+static void go_on_from_range(struct range__search *search, struct range__wait *wait, size_t i)
 {
 	const struct range__hold *range = range__set_hold(wait->set, i);
-	bool covered = false;
+	struct way way;
 
-	for (uint64_t key = range->start; key < UINT64_MAX;)
-		key = go_on_at(search, wait, i, key, &covered);
-	if (covered)
-		reach_covering(search, wait, range);
+	begin_way(&way, wait->lock, wait, range->start);
+	while (way.key < UINT64_MAX)
+		go_on_in_leaf(search, wait, i, &way);
+	if (way.covered) {
+		range__front_begin(&way.front, range);
+		reach_covering(search, &way.front, way.start);
+	}
 }
 
-static void go_on_from(struct search *search, struct range__wait *wait)
+/*
+ * With a leaf of the range locked: the range, if its request still claims. As long as the leaf is
+ * locked, the request stays: [CLAIM-1].
+ */
+static struct range__hold *find_claim(const struct range__claimer *claimer)
+{
+	struct range__lock *lock = claimer->lock;
+	struct range__hold *w;
+
+	range__short_lock(&lock->claims_mutex);
+	w = lock->claims;
+	while (w && !(w == claimer->range && w->arrival == claimer->arrival))
+		w = w->next_claim;
+	range__short_unlock(&lock->claims_mutex);
+	return w;
+}
+
+static void go_on_from_claimer(struct range__search *search, const struct range__claimer *claimer)
+{
+	const struct range__hold bounds = {
+		.start = claimer->start,
+		.end = claimer->end,
+		.mode = claimer->mode,
+	};
+	struct way way;
+
+	begin_way(&way, claimer->lock, claimer->from, claimer->start);
+	way.front.before = claimer->self;
+	while (way.key < UINT64_MAX) {
+		struct range__leaf *leaf = enter(search, &way);
+		struct range__hold *range = leaf ? find_claim(claimer) : NULL;
+
+		if (range) {
+			pass_and_unlock(search, &way, leaf, range);
+		} else if (leaf) {
+			range__leaf_unlock(leaf, NULL);
+			search->unsure = true; /* it may have been canceled */
+		}
+	}
+	if (way.covered) {
+		range__front_begin(&way.front, &bounds);
+		reach_covering(search, &way.front, way.start);
+	}
+}
+
+static void go_on_from(struct range__search *search, struct range__wait *wait)
 {
 	uint64_t owner;
 
@@ -305,20 +268,122 @@ static void go_on_from(struct search *search, struct range__wait *wait)
 	}
 	owner = range__mutex_owner(wait->mutex);
 	if (owner)
-		reach_wait(search, range__deadlock_wait_of(owner), wait, owner, NULL);
+		range__reach_mutex_owner(search, wait, owner);
+}
+
+static void go_on_from_claimers(struct range__search *search)
+{
+	while (search->next_claimer < search->nr_claimers && !search->found)
+		go_on_from_claimer(search, &search->claimers[search->next_claimer++]);
+}
+
+static void begin_search(struct range__search *search, struct range__wait *start)
+{
+	static struct range__claimer claimers[RANGE__MOST_CLAIMERS];
+
+	*search = (struct range__search){
+		.number = ++searches,
+		.start = start,
+		.last = &search->first,
+		.claimers = claimers,
+	};
+}
+
+/* Goes on from all that it has reached, until it has come back to the start. */
+static bool finish(struct range__search *search, bool *unsure)
+{
+	go_on_from_claimers(search);
+	for (; search->first && !search->found; search->first = search->first->todo) {
+		go_on_from(search, search->first);
+		go_on_from_claimers(search);
+	}
+	*unsure = search->unsure;
+	return search->found;
 }
 
 bool range__deadlock_find(struct range__wait *start, bool *unsure)
 {
-	struct range__wait *first = NULL;
-	struct search search = { .start = start, .last = &first };
+	struct range__search search;
 
-	searches++;
+	begin_search(&search, start);
 	go_on_from(&search, start);
-	for (; first && !search.found; first = first->todo)
-		go_on_from(&search, first);
-	*unsure = search.unsure;
-	return search.found;
+	return finish(&search, unsure);
+}
+
+static struct range__hold *find_claiming_request(struct range__lock *lock,
+						 const struct range__request_name *name)
+{
+	struct range__hold *w;
+
+	range__short_lock(&lock->claims_mutex);
+	w = lock->claims;
+	while (w && !range__is_named(w, name))
+		w = w->next_claim;
+	range__short_unlock(&lock->claims_mutex);
+	return w;
+}
+
+/* With the leaf locked that owns its start: the starving request with this name, or NULL. */
+static struct range__hold *find_request(struct range__lock *lock, struct range__leaf *leaf,
+					const struct range__request_name *name)
+{
+	const struct range__hold later = { .marks = RANGE__ASYNC, .arrival = name->arrival + 1 };
+	struct range__hold *w = range__waiters_latest(leaf->waiters, KINDS_STARVING, name->start,
+						      name->start + 1, &later);
+
+	while (w && w->arrival >= name->arrival && !range__is_named(w, name))
+		w = range__waiters_latest(leaf->waiters, KINDS_STARVING, name->start,
+					  name->start + 1, w);
+	if (w && range__is_named(w, name))
+		return w;
+	return leaf->nr_claims > 0 ? find_claiming_request(lock, name) : NULL;
+}
+
+/* With the leaf locked that owns its start: goes on from the request, and unlocks the leaf. */
+static void go_on_from_request(struct range__search *search, struct range__lock *lock,
+			       struct range__leaf *leaf, struct range__hold *request)
+{
+	struct way way;
+
+	search->start->thread = request->owner;
+	search->start->self = range__line_of(request);
+	begin_way(&way, lock, search->start, request->start);
+	if (!range__claim_needed(request)) {
+		pass_and_unlock(search, &way, leaf, request);
+		if (way.covered)
+			reach_covering(search, &way.front, way.start);
+		return;
+	}
+	range__reach_claimer(search, &way.front, request);
+	range__leaf_unlock(leaf, NULL);
+	/* They are the start themselves. */
+	for (unsigned int i = 0; i < search->nr_claimers; i++)
+		search->claimers[i].self.request = false;
+}
+
+bool range__deadlock_find_request(struct range__lock *lock, const struct range__request_name *name,
+				  struct range__wait *stand_in, bool *unsure)
+{
+	struct range__leaf *leaf = range__search_lock_leaf(lock, name->start);
+	struct range__hold *request;
+	struct range__search search;
+
+	*unsure = !leaf;
+	if (!leaf)
+		return false;
+	request = find_request(lock, leaf, name);
+	if (!request) {
+		range__leaf_unlock(leaf, NULL);
+		return false;
+	}
+	stand_in->lock = lock;
+	stand_in->set = NULL;
+	stand_in->mutex = NULL;
+	stand_in->search = 0;
+	begin_search(&search, stand_in);
+	search.request = *name;
+	go_on_from_request(&search, lock, leaf, request);
+	return finish(&search, unsure);
 }
 
 #endif

@@ -5,6 +5,7 @@
 #ifndef RANGE_LOCK_DEADLOCK_WAIT_H
 #define RANGE_LOCK_DEADLOCK_WAIT_H
 
+#include "deadlock_note.h"
 #include "platform/platform.h"
 #include "set.h"
 
@@ -18,9 +19,11 @@ struct range__line {
 	uint64_t end;
 	uint8_t mode;
 	bool held;
-	bool starving;      /* if it waits */
-	uint32_t thread;    /* that holds it, or waits for it */
-	uint32_t waits_for; /* a thread, if it waits */
+	bool request;           /* it waits, and no thread waits with it */
+	bool starving;          /* if it waits */
+	bool waits_for_request; /* if it waits: for one of the thread waits_for */
+	uint32_t thread;        /* that holds it, or waits for it, or asked for it */
+	uint32_t waits_for;     /* a thread, if it waits */
 };
 
 enum { RANGE__MOST_LINES = 28 };
@@ -57,7 +60,8 @@ struct range__wait {
 	uint64_t search;
 	struct range__wait *from; /* this one waits for it */
 	struct range__wait *todo; /* the next one to go on from */
-	struct range__line held;  /* from waits for this range of the same thread, if it is held */
+	struct range__line via;   /* from waits for this request, if it is one, which waits for: */
+	struct range__line held;  /* this range of the same thread, if it is held */
 	struct range__line self;  /* the range that stood in a queue when the search came to it */
 	struct range__report report; /* for the one that has to give up */
 };
@@ -81,22 +85,30 @@ static inline void range__deadlock_dequeued(struct range__wait *wait)
 }
 
 /*
- * With all leaves locked: the thread that waits with it has claimed, and is starving. It is to
- * look.
+ * With all leaves locked: a waiter has claimed, and is starving. The thread that waits with it,
+ * NULL if it is a request, is to look.
  */
-static inline void range__deadlock_claimed(struct range__wait *wait)
+static inline void range__deadlock_claimed(struct range__wait *wait, struct range__hold *first)
 {
-	/* relaxed: the same thread loads it */
-	atomic_store_explicit(&wait->promoted, true, memory_order_relaxed);
+	if (!wait)
+		range__deadlock_note_request(first);
+	else /* relaxed: the same thread loads it */
+		atomic_store_explicit(&wait->promoted, true, memory_order_relaxed);
 }
 
 /* With the leaf locked: a waiter, or NULL, has become starving. It is to look. */
 static inline void range__deadlock_promoted(struct range__hold *range)
 {
 	uint64_t state = RANGE_WAITING;
+	struct range__wait *wait;
 
-	struct range__wait *wait = range ? range__wait_of(range) : NULL;
-
+	if (!range)
+		return;
+	if (range__marked(range, RANGE__ASYNC)) {
+		range__deadlock_note_request(range);
+		return;
+	}
+	wait = range__wait_of(range);
 	if (!wait)
 		return;
 	/* relaxed: what the waiter is to see it sees under the leaf's lock */
@@ -118,9 +130,9 @@ static inline void range__deadlock_dequeued(struct range__wait *wait)
 	(void)wait;
 }
 
-static inline void range__deadlock_claimed(struct range__wait *wait)
+static inline void range__deadlock_claimed(struct range__wait *wait, struct range__hold *first)
 {
-	(void)wait;
+	(void)wait, (void)first;
 }
 
 static inline void range__deadlock_promoted(struct range__hold *range)

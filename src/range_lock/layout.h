@@ -92,7 +92,11 @@ struct range__place {
 	uint8_t height;
 	uint8_t kind;
 	uint16_t kinds;
-	uint32_t several; /* not the tree's. RANGE__FIRST: how many ranges the acquisition has */
+	/*
+	 * Not the tree's. RANGE__FIRST: how many ranges the acquisition has. The only range of a
+	 * request: which search for deadlocks has come to it last.
+	 */
+	uint32_t several;
 };
 
 struct __attribute__((may_alias)) range__hold {
@@ -101,9 +105,9 @@ struct __attribute__((may_alias)) range__hold {
 	enum range_mode mode;
 	uint8_t how; /* RANGE__WIDE and so on */
 	uint8_t starving;
-	uint8_t marks; /* RANGE__SEVERAL and so on; they stay while it waits */
-	uint8_t checked_held;
-	uint64_t owner; /* the thread; the upper half is its number in the system */
+	uint8_t marks;                /* RANGE__SEVERAL and so on; they stay while it waits */
+	_Atomic(uint8_t) checked_how; /* the checked build's own: see checked.h */
+	uint64_t owner;               /* the thread; the upper half is its number in the system */
 	union {
 		_Alignas(8) _Atomic(uint64_t) state; /* while it waits */
 		struct range__slot *slot;            /* while it is held through a slot */

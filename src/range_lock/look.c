@@ -41,8 +41,7 @@ static void wait_again(struct range__set *set, struct range__obstacle obstacle,
 	range__queue_leave(set, wakes);
 	if (claim) {
 		range__claim(set);
-		if (self)
-			range__deadlock_claimed(self);
+		range__deadlock_claimed(self, range__set_hold(set, 0));
 	}
 	range__queue_at(set, obstacle);
 }

@@ -65,11 +65,14 @@ static bool requests_valid(const struct range_request *requests, size_t n)
 	return n > 0;
 }
 
-static void begin_request(struct range__lock *lock, const struct range_request *request)
+static void begin_request(struct range__lock *lock, const struct range_request *request,
+			  const struct range__limit *limit)
 {
 	struct range__hold *range = range__hold(request->range);
 
 	range__checked_begin(lock, range);
+	if (limit->callback)
+		range__checked_disown(range);
 	range->start = request->start;
 	range->end = request->end;
 	range->mode = request->mode;
@@ -103,7 +106,7 @@ static int acquire_set(struct range__lock *lock, struct range_request *requests,
 		set.requests = NULL;
 	}
 	for (size_t i = 0; i < n; i++)
-		begin_request(lock, &requests[i]);
+		begin_request(lock, &requests[i], limit);
 	/* The slow path claims the lock for this copy of the library, or stops. */
 	if (!range__copy_owns(lock) || !range__reader_enter_all(&set))
 		error = acquire_set_slow(&set, limit);

@@ -3,8 +3,8 @@
  * Questions about what is held. The thread locks one leaf at a time, so an answer about several
  * leaves was never true at one moment, unless the ranges that it is about stay.
  *
- * A range that covers a leaf is only counted there. It is recorded in the leaf where it begins: if
- * a leaf is covered, the thread looks through the leaves below as well.
+ * A range is recorded in the leaves where it begins and ends. A leaf in between, which it covers,
+ * only counts it: if a leaf is covered, the thread looks through the leaves below as well.
  */
 #include "bias.h"
 #include "checked.h"
@@ -127,22 +127,38 @@ static bool find_in_leaf(struct range__leaf *leaf, uint64_t start, uint64_t end,
 	return node != NULL;
 }
 
-/*
- * In the leaves from key `from` to key `to`. In those that overlap [start, end), all readers are
- * recorded only after the bias was revoked.
+/* Readers of a biased leaf are recorded in it only after the bias was revoked; it has no writers.
  */
-static bool find_between(struct range__lock *lock, uint64_t from, uint64_t to, uint64_t start,
-			 uint64_t end, enum range_mode mode, struct range_info *info)
+static struct range__leaf *lock_leaf(struct range__lock *lock, uint64_t key, enum range_mode mode)
 {
+	struct range__leaf *leaf = range__find_and_lock(lock, key, NULL);
+
+	if (mode == RANGE_WRITE)
+		range__bias_revoke_leaf(lock, leaf);
+	return leaf;
+}
+
+static bool is_covered(struct range__lock *lock, uint64_t key, enum range_mode mode)
+{
+	struct range__leaf *leaf = lock_leaf(lock, key, mode);
+	bool covered = leaf->covers > 0;
+
+	range__leaf_unlock(leaf, NULL);
+	return covered;
+}
+
+/* A range that ends in the leaf of start is recorded there, too. One that covers it is not. */
+static bool find_conflict(struct range__lock *lock, uint64_t start, uint64_t end,
+			  enum range_mode mode, struct range_info *info)
+{
+	uint64_t key = is_covered(lock, start, mode) ? 0 : start;
 	bool found = false;
 
-	while (from < to && !found) {
-		struct range__leaf *leaf = range__find_and_lock(lock, from, NULL);
+	while (key < end && !found) {
+		struct range__leaf *leaf = lock_leaf(lock, key, mode);
 
-		if (mode == RANGE_WRITE && from >= start)
-			range__bias_revoke_leaf(lock, leaf);
 		found = find_in_leaf(leaf, start, end, mode, info);
-		from = range__leaf_hi(leaf);
+		key = range__leaf_hi(leaf);
 		range__leaf_unlock(leaf, NULL);
 	}
 	return found;
@@ -159,9 +175,7 @@ int range_lock_conflict(struct range_lock *lock_, uint64_t start, uint64_t end,
 	if (!is_valid(start, end, mode))
 		return EINVAL;
 	range__race_enter();
-	/* A range that begins in a leaf below is earlier than those that begin here. */
-	found = find_between(lock, 0, start, start, end, mode, info) ||
-		find_between(lock, start, end, start, end, mode, info);
+	found = find_conflict(lock, start, end, mode, info);
 	range__race_leave();
 	return found ? 0 : ESRCH;
 }

@@ -39,6 +39,8 @@ __attribute__((noinline)) static int acquire(struct range__lock *lock, struct ra
 	if (start >= end || (mode != RANGE_READ && mode != RANGE_WRITE))
 		return EINVAL;
 	range__checked_begin(lock, range);
+	if (limit->callback)
+		range__checked_disown(range);
 	range->start = start;
 	range->end = end;
 	range->mode = mode;

@@ -31,6 +31,7 @@ void range__request_begin(struct range__set *set, const struct range__limit *lim
 	first->arg = limit->arg;
 	if (set->one) {
 		first->callback = limit->callback;
+		first->place.several = 0;
 		return;
 	}
 	first->marks |= RANGE__FIRST;
@@ -57,6 +58,15 @@ void range__request_due(struct range__hold *range)
 	else
 		range__due.first = range;
 	range__due.last = range;
+}
+
+bool range__request_is_due(const struct range__lock *lock)
+{
+	const struct range__hold *range = range__due.first;
+
+	while (range && range->lock != lock)
+		range = range->next_due;
+	return range != NULL;
 }
 
 struct range__hold *range__request_take(void)

@@ -66,6 +66,9 @@ struct range__callback range__request_callback(const struct range__set *set);
  */
 void range__request_due(struct range__hold *range);
 
+/* Whether the thread has to look after a request of the lock, which may be in no queue any more. */
+bool range__request_is_due(const struct range__lock *lock);
+
 /* Takes the first request off the list, which is not empty. */
 struct range__hold *range__request_take(void);
 

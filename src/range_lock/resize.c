@@ -208,6 +208,7 @@ int range_split(struct range_lock *lock_, struct range_hold *range_, uint64_t po
 	if (point <= range->start || range->end <= point)
 		return EINVAL;
 	range__checked_begin(lock, upper);
+	range__checked_split(upper, range);
 	lock_leaves(&locked, lock, range, range->start, range->end);
 	range__erase(&locked.set, range);
 	upper->start = point;

@@ -169,14 +169,15 @@ static bool matches(const struct range__hold *node, unsigned int kinds,
 	return (kinds >> node->place.kind & 1) && node->start < search->end &&
 	       search->start < node->end && node->arrival <= search->max &&
 	       node->arrival >= search->min &&
-	       (!search->before || range__earlier(node, search->before));
+	       (!search->before || range__earlier(node, search->before)) &&
+	       !(search->latest && search->found && range__earlier(node, search->found));
 }
 
 static void note_found(struct range__hold *node, struct waiter_search *search)
 {
 	search->found = node;
 	if (search->latest)
-		search->min = node->arrival == UINT64_MAX ? UINT64_MAX : node->arrival + 1;
+		search->min = node->arrival;
 	else
 		search->max = node->arrival == 0 ? 0 : node->arrival - 1;
 }

@@ -20,6 +20,9 @@ void ignore(void)
 	range_lock_many(&lock, &request, 1);                                    /* warns */
 	range_split(&lock, &range, 1, &upper);                                  /* warns */
 	range_tryupgrade(&lock, &range);                                        /* warns */
+	range_join(&lock, &range, &upper);                                      /* warns */
+	range_upgrade(&lock, &range);                                           /* warns */
+	range_timedupgrade(&lock, &range, CLOCK_REALTIME, NULL);                /* warns */
 	range_tryextend(&lock, &range, 0, 2);                                   /* warns */
 	mm_lock_range(space, &hold, 0, 4096, RANGE_WRITE);                      /* warns */
 	mm_read_lock(space);                                                    /* warns */
@@ -29,4 +32,6 @@ void ignore(void)
 	range_lock_destroy(&lock);
 	range_shrink(&lock, &range, 0, 1);
 	range_cancel(&lock, &range);
+	range_is_held(&lock, 0, 1, RANGE_READ);
+	range_lock_close(&lock);
 }

@@ -9,11 +9,12 @@ static_assert(sizeof(struct range_lock) <= 256, "promised in range_lock.h");
 static_assert(sizeof(struct range_hold) <= 192, "promised in range_lock.h");
 
 extern "C" {
-extern struct range_lock c_lock;
+extern struct range_lock c_lock, c_fifo;
 extern const size_t c_sizes[7];
 }
 
 static struct range_lock cxx_lock = RANGE_LOCK_INITIALIZER;
+static constexpr struct range_lock cxx_fifo = RANGE_LOCK_INITIALIZER_FIFO;
 
 static bool all_zero(const struct range_lock *lock)
 {
@@ -41,6 +42,10 @@ int main()
 	}
 	if (!all_zero(&c_lock) || !all_zero(&cxx_lock)) {
 		std::puts("RANGE_LOCK_INITIALIZER is not all zero");
+		return 1;
+	}
+	if (std::memcmp(&c_fifo, &cxx_fifo, sizeof c_fifo) || all_zero(&c_fifo)) {
+		std::puts("RANGE_LOCK_INITIALIZER_FIFO differs in C and C++");
 		return 1;
 	}
 	if (std::strcmp(mmrange_version(), MMRANGE_VERSION_STRING)) {

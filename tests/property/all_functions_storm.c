@@ -325,6 +325,24 @@ static void split(struct worker *w, struct range_hold *r)
 	w->nr_held++;
 }
 
+/* With each other range that the worker holds: the result says whether they fit. */
+static void join(struct worker *w, struct range_hold *r)
+{
+	for (int i = 0; i < MOST; i++) {
+		struct range_hold *upper = &w->ranges[i];
+		bool fits;
+
+		if (!w->held[i])
+			continue;
+		fits = r->end == upper->start && r->mode == upper->mode;
+		CHECK_EQ(w->storm->functions->join(w->storm->lock, r, upper), fits ? 0 : EINVAL);
+		if (fits) {
+			w->held[i] = false;
+			w->nr_held--;
+		}
+	}
+}
+
 /* The address may be stale. */
 static void cancel(struct worker *w, struct range_hold *range)
 {
@@ -422,6 +440,8 @@ static void do_something(struct worker *w)
 		extend(w, &w->ranges[i]);
 	else if (what == 9)
 		split(w, &w->ranges[i]);
+	else if (what == 11)
+		join(w, &w->ranges[i]);
 	else if (what == 10)
 		use(w, &w->ranges[i]);
 	else

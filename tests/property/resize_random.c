@@ -8,6 +8,7 @@
 #include "test.h"
 
 #include "platform/platform.h"
+#include "range_lock/layout.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -148,6 +149,31 @@ static void split(struct world *world, unsigned int i)
 	world->held[other] = true;
 }
 
+/* With any other held range: the result says whether the two fit. */
+static void join(struct world *world, unsigned int i)
+{
+	struct range_hold *lower = &world->ranges[i];
+	uint64_t start = lower->start;
+
+	for (unsigned int other = 0; other < RANGES; other++) {
+		struct range_hold *upper = &world->ranges[other];
+		bool meet = lower->end == upper->start && lower->mode == upper->mode, fit;
+		uint64_t end = lower->end;
+		int error;
+
+		if (!world->held[other])
+			continue;
+		error = range_join(&world->lock, lower, upper);
+		/* Now both have been recorded, if they meet, with their owners. */
+		fit = meet &&
+		      mmrange__same_thread(range__hold(lower)->owner, range__hold(upper)->owner);
+		CHECK_EQ(error, fit ? 0 : EINVAL);
+		CHECK(lower->start == start && lower->end == (fit ? upper->end : end));
+		if (fit)
+			world->held[other] = false;
+	}
+}
+
 static void step(struct world *world)
 {
 	unsigned int i = (unsigned int)below(world, RANGES);
@@ -158,7 +184,7 @@ static void step(struct world *world)
 		try_lock(world, i);
 		return;
 	}
-	switch (below(world, 6)) {
+	switch (below(world, 7)) {
 	case 0:
 		change_mode(world, i);
 		break;
@@ -170,6 +196,9 @@ static void step(struct world *world)
 		break;
 	case 3:
 		split(world, i);
+		break;
+	case 4:
+		join(world, i);
 		break;
 	default:
 		unlock(world, i);

@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: MIT
 # Variants of the library, each without one check. The test of that check must fail with it.
 
-# mmrange_variant(NAME)
+# mmrange_variant(NAME [TESTS])
 #
-# Builds the tests of this folder with the library, with the changes by mmrange_variant_change().
+# Builds TESTS, an object library of tests of the lock (default: regression_tests, those of
+# this folder), with the library, with the changes by mmrange_variant_change().
 function(mmrange_variant name)
-  add_executable(${name} $<TARGET_OBJECTS:regression_tests> $<TARGET_OBJECTS:test_runner>)
+  set(tests regression_tests)
+  set(part mm)
+  if(ARGC GREATER 1)
+    set(tests ${ARGV1})
+    set(part range_lock)
+  endif()
+  add_executable(${name} $<TARGET_OBJECTS:${tests}> $<TARGET_OBJECTS:test_runner>)
   # A changed file replaces the library's file: the linker takes only undefined symbols from an archive.
   target_link_libraries(${name} PRIVATE mmrange_build test_support mmrange_static ${wrapped})
-  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/mm)
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/${part})
 endfunction()
 
 # mmrange_variant_change(NAME FILE src/file.c FROM text TO text)

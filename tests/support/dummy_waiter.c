@@ -3,7 +3,9 @@
 #include "test.h"
 
 #include "platform/platform.h"
+#include "range_lock/checked.h"
 #include "range_lock/claim.h"
+#include "range_lock/request.h"
 #include "range_lock/span.h"
 #include "range_lock/waiters.h"
 
@@ -78,6 +80,20 @@ void queue_set(struct range__set *set, uint64_t owner, uint64_t arrival, bool st
 	}
 	range__leaf_enqueue(leaf, set->queued);
 	range__span_unlock(set, NULL);
+}
+
+void queue_request(struct range__set *set, uint64_t owner, uint64_t arrival, bool starving,
+		   range_callback *callback, void *arg)
+{
+	const struct range__limit limit = { .callback = callback, .arg = arg };
+
+	queue_set(set, owner, arrival, starving, NULL, false);
+	for (size_t i = 0; i < set->n; i++) {
+		range__checked_begin(set->lock, range__set_hold(set, i));
+		range__checked_disown(range__set_hold(set, i));
+		range__set_hold(set, i)->owner = owner;
+	}
+	range__request_begin(set, &limit);
 }
 
 void queue_dummy_waiter(struct range_lock *lock, struct range_hold *range_, struct range__set *set,

@@ -23,4 +23,8 @@ void queue_dummy_waiter(struct range_lock *lock, struct range_hold *range, struc
 void queue_set(struct range__set *set, uint64_t owner, uint64_t arrival, bool starving,
 	       struct range__wait *wait, bool timed);
 
+/* The same for a request. When it ends, the callback comes as for any other. */
+void queue_request(struct range__set *set, uint64_t owner, uint64_t arrival, bool starving,
+		   range_callback *callback, void *arg);
+
 #endif

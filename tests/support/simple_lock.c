@@ -351,6 +351,20 @@ static int simple_split(struct range_lock *lock, struct range_hold *range_, uint
 	return leave(l, l->fault == FAULT_SPLIT_LOSES, 0);
 }
 
+static int simple_join(struct range_lock *lock, struct range_hold *lower_,
+		       struct range_hold *upper_)
+{
+	struct own_range *lower = own(lower_);
+	struct own_range *upper = own(upper_);
+	struct simple_lock *l = enter(lock);
+
+	if (lower->end != upper->start || lower->mode != upper->mode)
+		return leave(l, false, EINVAL);
+	take_out(&l->held, upper);
+	lower->end = upper->end;
+	return leave(l, false, 0);
+}
+
 static void simple_stats(struct range_lock *lock, struct range_lock_stats *stats)
 {
 	struct simple_lock *l = enter(lock);
@@ -463,6 +477,7 @@ const struct lock_functions simple_functions = {
 	.shrink = simple_shrink,
 	.tryextend = simple_tryextend,
 	.split = simple_split,
+	.join = simple_join,
 	.stats = simple_stats,
 	.foreach = simple_foreach,
 	.child = simple_child,

@@ -36,7 +36,10 @@ static void change(struct counting *thread, struct range_hold *range)
 		CHECK_EQ(range_split(&counters_lock, range, start, &upper), 0);
 		counting_use(thread, range);
 		counting_use(thread, &upper);
-		range_unlock(&counters_lock, &upper);
+		if (counting_below(thread, 2))
+			CHECK_EQ(range_join(&counters_lock, range, &upper), 0);
+		else
+			range_unlock(&counters_lock, &upper);
 		break;
 	}
 	counting_use(thread, range);

@@ -176,7 +176,7 @@ TEST(async_many, a_request_that_was_woken_before_it_was_canceled_ends_in_the_thr
 		take(&lock, &held, 0, 30, RANGE_WRITE);
 		request_queue(&first, &lock, 2, 4, RANGE_WRITE);
 		request_queue(&second, &lock, 5, 25, RANGE_WRITE);
-		first.then = i % 2 ? cancel_other_from_thread : cancel_other;
+		first.then = i % 2 ? cancel_other : cancel_other_from_thread;
 		first.other = &second;
 		range_unlock(&lock, &held);
 		request_check_ended(&second, ECANCELED);

@@ -95,7 +95,11 @@ static void resize(void)
 	CHECK_EQ(range_split(&lock, &range, 15, &upper), 0);
 	range_downgrade(&lock, &range);
 	CHECK_EQ(range_tryupgrade(&lock, &range), 0);
-	range_unlock(&lock, &upper);
+	CHECK_EQ(range_join(&lock, &range, &upper), 0);
+	range_downgrade(&lock, &range);
+	CHECK_EQ(range_upgrade(&lock, &range), 0);
+	range_downgrade(&lock, &range);
+	CHECK_EQ(range_timedupgrade(&lock, &range, CLOCK_MONOTONIC, NULL), 0);
 	range_unlock(&lock, &range);
 }
 
@@ -112,11 +116,38 @@ static void acquire_many(void)
 /* Each line that is printed to it is a write(), which is a cancellation point. */
 static FILE *unbuffered;
 
+/* The callback comes to a cancellation point. */
+static void print_error(int error, void *arg)
+{
+	fprintf(unbuffered, "%d\n", error);
+	++*(int *)arg;
+}
+
+static void request(void)
+{
+	struct range_request requests[] = { { &upper, 0, 20, RANGE_READ } };
+	struct range_hold before;
+	int ended = 0;
+
+	take(&lock, &before, 0, 30, RANGE_WRITE);
+	CHECK_EQ(range_lock_async(&lock, &range, 5, 10, RANGE_READ, print_error, &ended),
+		 EINPROGRESS);
+	CHECK_EQ(range_lock_many_async(&lock, requests, 1, print_error, &ended), EINPROGRESS);
+	CHECK_EQ(range_cancel(&lock, &upper), 0);
+	CHECK_EQ(ended, 1);
+	range_unlock(&lock, &before);
+	CHECK_EQ(ended, 2);
+	range_unlock(&lock, &range);
+}
+
 static void look_and_cancel(void)
 {
 	struct range_lock_times times;
+	struct range_info info;
 
 	CHECK_EQ(lock_stats(&lock).leaves, 1);
+	CHECK_EQ(range_is_held(&lock, 0, 10, RANGE_READ), 0);
+	CHECK_EQ(range_lock_conflict(&lock, 0, 10, RANGE_WRITE, &info), ESRCH);
 	CHECK_EQ(range_cancel(&lock, &range), ESRCH);
 	CHECK_EQ(range_lock_get_times(&lock, &times), EINVAL);
 	take(&lock, &range, 0, 10, RANGE_WRITE);
@@ -133,6 +164,7 @@ TEST(cancellation, the_other_functions_return_to_a_canceled_thread)
 	check_returns(resize);
 	check_returns(acquire_many);
 	check_returns(look_and_cancel);
+	check_returns(request);
 	fclose(unbuffered);
 	check_quiet_and_destroy(&lock);
 }

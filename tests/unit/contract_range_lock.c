@@ -60,17 +60,55 @@ static int look_at_one(const struct range_info *info, void *arg)
 static void check_changes(struct range_lock *lock, struct range_hold *held)
 {
 	struct range_hold upper;
+	struct range_info info;
 
 	CHECK_ERRNO(range_downgrade(lock, held));
 	CHECK_RESULT(range_tryupgrade(lock, held), 0);
 	CHECK_RESULT(range_shrink(lock, held, held->start + 1, held->end), 0);
 	CHECK_RESULT(range_tryextend(lock, held, held->start - 1, held->end), 0);
 	CHECK_RESULT(range_split(lock, held, held->start + 1, &upper), 0);
+	CHECK_RESULT(range_join(lock, &upper, held), EINVAL);
+	CHECK_RESULT(range_join(lock, held, &upper), 0);
+	CHECK_ERRNO(range_downgrade(lock, held));
+	CHECK_RESULT(range_upgrade(lock, held), 0);
+	CHECK_ERRNO(range_downgrade(lock, held));
+	CHECK_RESULT(range_timedupgrade(lock, held, CLOCK_MONOTONIC, NULL), 0);
+	CHECK_RESULT(range_is_held(lock, held->start, held->end, RANGE_WRITE), 1);
+	CHECK_RESULT(range_lock_conflict(lock, 0, UINT64_MAX, RANGE_READ, &info), 0);
+	CHECK_RESULT(range_lock_conflict(lock, 1, 1, RANGE_READ, &info), EINVAL);
+	CHECK_RESULT(range_split(lock, held, held->start + 1, &upper), 0);
 	CHECK_ERRNO(range_unlock(lock, held));
 	*held = (struct range_hold){ 0 };
 	CHECK_RESULT(range_timedlock(lock, held, 10, 11, RANGE_WRITE, CLOCK_MONOTONIC, NULL), 0);
 	CHECK_ERRNO(range_unlock(lock, &upper));
 	CHECK_RESULT(range_tryextend(lock, held, 10, 20), 0);
+}
+
+static void count_end(int error, void *arg)
+{
+	CHECK_EQ(error, 0);
+	++*(int *)arg;
+}
+
+/* A request of one range is granted, and then one of two ranges. */
+static void check_requests(struct range_lock *lock)
+{
+	struct range_hold held, range, two[2];
+	struct range_request requests[2] = { { &two[0], 30, 35, RANGE_READ },
+					     { &two[1], 35, 40, RANGE_WRITE } };
+	int ended = 0;
+
+	take(lock, &held, 30, 40, RANGE_WRITE);
+	CHECK_RESULT(range_lock_async(lock, &range, 1, 1, RANGE_READ, count_end, &ended), EINVAL);
+	CHECK_RESULT(range_lock_async(lock, &range, 30, 40, RANGE_WRITE, count_end, &ended),
+		     EINPROGRESS);
+	CHECK_RESULT(range_lock_many_async(lock, requests, 2, count_end, &ended), EINPROGRESS);
+	CHECK_ERRNO(range_unlock(lock, &held));
+	CHECK_EQ(ended, 1);
+	CHECK_ERRNO(range_unlock(lock, &range));
+	CHECK_EQ(ended, 2);
+	CHECK_ERRNO(range_unlock(lock, &two[0]));
+	CHECK_ERRNO(range_unlock(lock, &two[1]));
 }
 
 /* Also where the call waits for a futex and a system call fails. */
@@ -115,6 +153,7 @@ TEST(contract_range_lock, no_function_changes_errno)
 		check_errors(&lock, &held);
 		check_changes(&lock, &held);
 		check_waits(&lock);
+		check_requests(&lock);
 		range_lock_foreach(&lock, look_at_one, &keys);
 		CHECK_EQ(keys, 10);
 		CHECK_ERRNO(range_lock_stats(&lock, &stats));
@@ -223,6 +262,7 @@ TEST(contract_range_lock, only_a_split_asks_for_memory)
 	check_errors(&lock, &held);
 	check_changes(&lock, &held);
 	check_waits(&lock);
+	check_requests(&lock);
 	range_unlock(&lock, &held);
 	check_quiet_and_destroy(&lock);
 	CHECK_EQ(atomic_load(&books.allocations), 0);
@@ -236,6 +276,8 @@ TEST(contract_range_lock, constants_are_as_documented)
 	CHECK_EQ(RANGE_WRITE, 1);
 	CHECK_EQ(RANGE_FAIRNESS_BARGING, 0);
 	CHECK_EQ(RANGE_FAIRNESS_FIFO, 1);
+	CHECK_EQ(RANGE_BIAS_ADAPTIVE, 0);
+	CHECK_EQ(RANGE_BIAS_NEVER, 1);
 	CHECK_EQ(RANGE_LOCK_LEAVES_MAX, 65536);
 	CHECK_EQ(RANGE_STATE_HELD, 0);
 	CHECK_EQ(RANGE_STATE_WAITING, 1);
@@ -249,6 +291,7 @@ static void check_same_attributes(struct range_lock *a_, struct range_lock *b_)
 	CHECK_EQ(range__max_leaves(a), range__max_leaves(b));
 	CHECK_EQ(range__starvation(a), range__starvation(b));
 	CHECK_EQ(a->fairness, b->fairness);
+	CHECK_EQ(a->never_biased, b->never_biased);
 	CHECK(a->alloc == b->alloc && a->free == b->free);
 }
 
@@ -346,6 +389,7 @@ TEST(contract_range_lock, malloc_is_never_called)
 	check_errors(&lock, &held);
 	check_changes(&lock, &held);
 	check_waits(&lock);
+	check_requests(&lock);
 	make_biased(&lock, 1000);
 	range_unlock(&lock, &held);
 	check_quiet_and_destroy(&lock);

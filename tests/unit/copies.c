@@ -88,6 +88,23 @@ static void lock_many_of_it(void)
 	(void)!second->lock_many(&lock, requests, 2);
 }
 
+static void ignore_end(int error, void *arg)
+{
+	(void)error, (void)arg;
+}
+
+static void lock_async_it(void)
+{
+	(void)!second->lock_async(&lock, &range, 0, 10, RANGE_WRITE, ignore_end, NULL);
+}
+
+static void lock_many_async_of_it(void)
+{
+	struct range_request request = { &range, 0, 10, RANGE_WRITE };
+
+	(void)!second->lock_many_async(&lock, &request, 1, ignore_end, NULL);
+}
+
 static void unlock_it(void)
 {
 	second->unlock(&lock, &reader);
@@ -116,6 +133,41 @@ static void extend_it(void)
 static void split_it(void)
 {
 	(void)!second->split(&lock, &reader, 5, &upper);
+}
+
+/* The two ranges do not meet, which a copy finds out only after it has looked at the lock. */
+static void join_it(void)
+{
+	(void)!second->join(&lock, &reader, &reader);
+}
+
+static void upgrade_it_waiting(void)
+{
+	(void)!second->upgrade(&lock, &reader);
+}
+
+static void upgrade_it_in_time(void)
+{
+	static const struct timespec past;
+
+	(void)!second->timedupgrade(&lock, &reader, CLOCK_MONOTONIC, &past);
+}
+
+static void ask_whether_it_is_held(void)
+{
+	second->is_held(&lock, 0, 10, RANGE_READ);
+}
+
+static void look_for_a_conflict(void)
+{
+	struct range_info info;
+
+	second->conflict(&lock, 0, 10, RANGE_WRITE, &info);
+}
+
+static void close_it(void)
+{
+	second->close(&lock);
 }
 
 static void cancel_it(void)
@@ -173,12 +225,20 @@ static const struct use {
 	{ "range_trylock() of a reader", read_it, true },
 	{ "range_timedlock()", timedlock_it, true },
 	{ "range_lock_many()", lock_many_of_it, true },
+	{ "range_lock_async()", lock_async_it, true },
+	{ "range_lock_many_async()", lock_many_async_of_it, true },
 	{ "range_unlock()", unlock_it, false },
 	{ "range_downgrade()", downgrade_it, false },
 	{ "range_tryupgrade()", upgrade_it, false },
 	{ "range_shrink()", shrink_it, false },
 	{ "range_tryextend()", extend_it, false },
 	{ "range_split()", split_it, false },
+	{ "range_join()", join_it, false },
+	{ "range_upgrade()", upgrade_it_waiting, false },
+	{ "range_timedupgrade()", upgrade_it_in_time, false },
+	{ "range_is_held()", ask_whether_it_is_held, true },
+	{ "range_lock_conflict()", look_for_a_conflict, true },
+	{ "range_lock_close()", close_it, false },
 	{ "range_cancel()", cancel_it, true },
 	{ "range_lock_foreach()", look_at_it, true },
 	{ "range_lock_stats()", read_its_stats, true },

@@ -8,6 +8,7 @@
 #include "range_lock/deadlock_register.h"
 #include "range_lock/forest.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -114,19 +115,31 @@ struct pretended {
 	struct range__wait wait;
 };
 
-static void hold_and_queue(struct pretended *p, uint64_t thread, uint64_t start, uint64_t end)
+static void take_as(uint64_t thread, struct range_hold *range, uint64_t start, uint64_t end,
+		    enum range_mode mode)
 {
-	uint64_t self = mmrange__self(), owner = thread << 32 | thread;
+	uint64_t self = mmrange__self();
 
-	mmrange__thread = owner;
-	take(&lock, &p->held, 1000000 + thread, 1000001 + thread, RANGE_WRITE);
+	mmrange__thread = thread << 32 | thread;
+	take(&lock, range, start, end, mode);
 	mmrange__thread = self;
+}
+
+static void queue_as(struct pretended *p, uint64_t thread, uint64_t arrival, uint64_t start,
+		     uint64_t end, bool starving)
+{
 	p->range.start = start;
 	p->range.end = end;
 	p->range.mode = RANGE_WRITE;
 	p->set = range__set_of(range__lock(&lock), range__hold(&p->range));
-	queue_set(&p->set, owner, thread, true, &p->wait, false);
+	queue_set(&p->set, thread << 32 | thread, arrival, starving, &p->wait, false);
 	range__deadlock_register(&p->wait);
+}
+
+static void hold_and_queue(struct pretended *p, uint64_t thread, uint64_t start, uint64_t end)
+{
+	take_as(thread, &p->held, 1000000 + thread, 1000001 + thread, RANGE_WRITE);
+	queue_as(p, thread, thread, start, end, true);
 }
 
 /* What the look of the last waiter costs, if waiter i of n waits for [start(i), end(i)). */
@@ -185,4 +198,60 @@ TEST(deadlock_cost, a_look_walks_the_queue_at_most_a_few_times)
 	CHECK(look_of_last(n, zero, constant) <= 20 * n);
 	CHECK(look_of_last(n, zero, rising) <= 20 * n);
 	CHECK(look_of_last(n, zero, falling) <= 20 * n);
+}
+
+enum { REQUESTS = 10000, READERS = 20 };
+
+static void release_at_once(int error, void *range)
+{
+	CHECK_EQ(error, 0);
+	range_unlock(&lock, range);
+}
+
+/*
+ * Starving requests on one key, which lie in one leaf or in all. They wait for readers, each of
+ * which waits behind them: the look of a thread behind all of them goes through each reader's wait.
+ */
+static uint64_t look_through_requests(unsigned int n, uint64_t end)
+{
+	struct range_hold *requests = calloc(n, sizeof *requests);
+	struct pretended *readers = calloc(READERS + 1, sizeof *readers);
+	uint64_t steps;
+
+	CHECK(requests && readers);
+	init_lock(&lock, RANGE_FAIRNESS_FIFO, 8);
+	CHECK(split_by_turns(&lock, 2000, 5000, 100000));
+	for (unsigned int i = 0; i < READERS; i++)
+		take_as(1000 + i, &readers[i].held, 9, 10, RANGE_READ);
+	take_as(1000 + READERS, &readers[READERS].held, 200000, 200001, RANGE_WRITE);
+	for (unsigned int i = 0; i < n; i++)
+		CHECK_EQ(range_lock_async(&lock, &requests[i], 0, end, RANGE_WRITE, release_at_once,
+					  &requests[i]),
+			 EINPROGRESS);
+	for (unsigned int i = 0; i <= READERS; i++)
+		queue_as(&readers[i], 1000 + i, UINT64_MAX / 2 + i, 5, 6, false);
+	range__deadlock_steps = 0;
+	CHECK(range__deadlock_look(&readers[READERS].wait));
+	steps = range__deadlock_steps;
+	printf("%u requests: %" PRIu64 " looked at\n", n, steps);
+	for (unsigned int i = 0; i < READERS; i++)
+		CHECK_EQ(readers[i].wait.search, readers[0].wait.search);
+	CHECK(readers[0].wait.search > 0);
+	for (unsigned int i = 0; i <= READERS; i++) {
+		CHECK_EQ(range_cancel(&lock, &readers[i].range), 0);
+		range__deadlock_leave(&readers[i].wait, 0);
+		range_unlock(&lock, &readers[i].held);
+	}
+	check_quiet_and_destroy(&lock);
+	free(requests);
+	free(readers);
+	return steps;
+}
+
+TEST(deadlock_cost, a_look_goes_through_pending_requests_on_one_key_at_most_a_few_times)
+{
+	unsigned int n = test_scale(REQUESTS);
+
+	CHECK(look_through_requests(n, 10) <= 5 * n + 20 * READERS * READERS);
+	CHECK(look_through_requests(n, 100000) <= 5 * n + 20 * READERS * READERS);
 }

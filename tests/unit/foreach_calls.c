@@ -36,6 +36,7 @@ static void call_all(struct range_lock *where, uint64_t base)
 	struct timespec soon = time_after(CLOCK_MONOTONIC, SECOND);
 	struct range_hold range, upper;
 	struct range_lock_times times;
+	struct range_info info;
 	struct range_request requests[] = { { &range, base, base + 40, RANGE_WRITE },
 					    { &upper, base + 50, base + 90, RANGE_READ } };
 
@@ -53,9 +54,16 @@ static void call_all(struct range_lock *where, uint64_t base)
 	range_downgrade(where, &range);
 	CHECK_EQ(range_tryupgrade(where, &range), 0);
 	CHECK(!is_free(where, base, base + 1, RANGE_READ));
+	CHECK(range_is_held(where, base, base + 50, RANGE_WRITE));
+	CHECK_EQ(range_lock_conflict(where, base, base + 70, RANGE_READ, &info), 0);
 	CHECK_EQ(range_cancel(where, &range), ESRCH);
+	range_downgrade(where, &range);
+	CHECK_EQ(range_upgrade(where, &range), 0);
+	range_downgrade(where, &range);
+	CHECK_EQ(range_timedupgrade(where, &range, CLOCK_MONOTONIC, &soon), 0);
+	CHECK_EQ(range_tryextend(where, &range, base, base + 60), 0);
+	CHECK_EQ(range_join(where, &range, &upper), 0);
 	range_unlock(where, &range);
-	range_unlock(where, &upper);
 	CHECK(lock_stats(where).leaves >= 1);
 	CHECK_EQ(range_lock_get_times(where, &times), EINVAL);
 	CHECK_EQ(range_lock_dump(where, stdout), 0);

@@ -211,6 +211,7 @@ static void check_attributes(void *arg)
 	CHECK_EQ(lock_stats(&lock).leaves, 1);
 	check_memory_balanced(&books);
 	CHECK_EQ(l->fairness, before->fairness);
+	CHECK_EQ(l->never_biased, before->never_biased);
 	CHECK_EQ(range__max_leaves(l), range__max_leaves(before));
 	CHECK_EQ(range__starvation(l), range__starvation(before));
 	CHECK(l->alloc == memory_alloc && l->free == memory_free && l->arg == &books);
@@ -239,6 +240,7 @@ TEST(fork, the_child_frees_memory_and_keeps_the_attributes)
 	attr.fairness = RANGE_FAIRNESS_FIFO;
 	attr.max_leaves = 77;
 	attr.starvation_ns = 12345;
+	attr.bias = RANGE_BIAS_NEVER;
 	use_memory_books(&attr, &books, UINT32_MAX);
 	CHECK_EQ(range_lock_init(&lock, &attr), 0);
 	split_often();

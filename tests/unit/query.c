@@ -206,35 +206,51 @@ static bool player_holds(const struct player_range *ranges, unsigned int player,
 	return true;
 }
 
-static bool any_conflict(const struct player_range *ranges, uint64_t start, uint64_t end,
-			 enum range_mode mode)
+/* The start of the first one; UINT64_MAX: there is none. */
+static uint64_t first_conflict(const struct player_range *ranges, uint64_t start, uint64_t end,
+			       enum range_mode mode)
 {
+	uint64_t first = UINT64_MAX;
+
 	for (int i = 0; i < RANGES; i++) {
 		const struct player_range *r = &ranges[i];
 
 		if (r->player && r->hold.start < end && start < r->hold.end &&
-		    (mode == RANGE_WRITE || r->hold.mode == RANGE_WRITE))
-			return true;
+		    (mode == RANGE_WRITE || r->hold.mode == RANGE_WRITE) && r->hold.start < first)
+			first = r->hold.start;
 	}
-	return false;
+	return first;
 }
 
-static void step(struct range_lock *lock, struct player_range *ranges, uint64_t *random)
+static void check_first_conflict(struct range_lock *lock, const struct player_range *ranges,
+				 uint64_t start, uint64_t end, enum range_mode mode)
+{
+	const uint64_t first = first_conflict(ranges, start, end, mode);
+	struct range_info info;
+
+	if (first == UINT64_MAX) {
+		CHECK_EQ(range_lock_conflict(lock, start, end, mode, &info), ESRCH);
+		return;
+	}
+	CHECK_EQ(range_lock_conflict(lock, start, end, mode, &info), 0);
+	CHECK_EQ(info.start, first);
+	CHECK(start < info.end && (mode == RANGE_WRITE || info.mode == RANGE_WRITE));
+}
+
+static void step(struct range_lock *lock, struct player_range *ranges, unsigned int player,
+		 uint64_t *random)
 {
 	struct player_range *r = &ranges[test_random_below(random, RANGES)];
 	uint64_t start = test_random_below(random, KEYS - 1);
 	uint64_t end = start + 1 + test_random_below(random, KEYS - start);
 	enum range_mode mode = test_random_below(random, 3) ? RANGE_READ : RANGE_WRITE;
-	unsigned int player = 1 + (unsigned int)test_random_below(random, 2);
-	struct range_info info;
 
-	play_thread(player);
 	CHECK_EQ(range_is_held(lock, start, end, mode),
 		 player_holds(ranges, player, start, end, mode));
-	CHECK_EQ(range_lock_conflict(lock, start, end, mode, &info),
-		 any_conflict(ranges, start, end, mode) ? 0 : ESRCH);
+	/* It ends biases. */
+	if (test_random_below(random, 4) == 0)
+		check_first_conflict(lock, ranges, start, end, mode);
 	if (r->player) {
-		play_thread(r->player);
 		range_unlock(lock, &r->hold);
 		r->player = 0;
 	} else if (range_trylock(lock, &r->hold, start, end, mode) == 0) {
@@ -242,27 +258,43 @@ static void step(struct range_lock *lock, struct player_range *ranges, uint64_t 
 	}
 }
 
+/* The caller plays one thread or another, if there are two players. */
+static void play(struct range_lock *lock, unsigned int players, uint64_t *random)
+{
+	struct player_range ranges[RANGES] = { { .player = 0 } };
+
+	for (int i = 0; i < 100; i++) {
+		unsigned int player = 1 + (unsigned int)test_random_below(random, players);
+
+		if (players > 1)
+			play_thread(player);
+		if (i % 16 == 0)
+			make_impatient(lock);
+		step(lock, ranges, player, random);
+	}
+	for (int i = 0; i < RANGES; i++)
+		if (ranges[i].player)
+			range_unlock(lock, &ranges[i].hold);
+}
+
 TEST(query, answers_agree_with_brute_force)
 {
-	uint64_t random = test_seed("query/answers");
+	uint64_t random = test_seed("query/answers"), self = mmrange__self();
 
-	for (unsigned int round = 0; round < test_scale(200); round++) {
-		struct player_range ranges[RANGES] = { { .player = 0 } };
+	for (unsigned int round = 0; round < test_scale(400); round++) {
+		unsigned int players = 1 + round % 2;
 		struct range_lock_attr attr;
 		struct range_lock lock;
 
 		/* Slots belong to the real thread, whichever one it plays. */
 		range_lock_attr_init(&attr);
-		attr.bias = RANGE_BIAS_NEVER;
+		attr.bias = players > 1 ? RANGE_BIAS_NEVER : RANGE_BIAS_ADAPTIVE;
 		CHECK_EQ(range_lock_init(&lock, &attr), 0);
-		if (round % 2)
+		if (round / 2 % 2)
 			make_leaves(&lock, 5);
-		for (int i = 0; i < 100; i++)
-			step(&lock, ranges, &random);
-		for (int i = 0; i < RANGES; i++)
-			if (ranges[i].player)
-				range_unlock(&lock, &ranges[i].hold);
-		play_thread(1);
+		mmrange__thread = self;
+		play(&lock, players, &random);
+		mmrange__thread = self;
 		check_quiet_and_destroy(&lock);
 	}
 }

@@ -632,3 +632,142 @@ TEST(range_guard, neither_locks_nor_guards_allocate)
 	}
 	CHECK_EQ(allocations.load(), before);
 }
+
+static constexpr bool fifo_is_constant = noexcept(range_mutex(mmrange::fifo));
+static_assert(fifo_is_constant, "the constructor does not throw");
+static range_mutex fifo_mutex(mmrange::fifo);
+
+TEST(range_guard, a_fifo_lock_lets_no_newcomer_pass)
+{
+	range_hold mine, other;
+	range_guard guard(fifo_mutex, mine, 0, 10, RANGE_WRITE);
+	std::thread waiter([&] { range_guard(fifo_mutex, other, 5, 20, RANGE_WRITE); });
+
+	await_waiter(fifo_mutex);
+	CHECK(!is_free(fifo_mutex, 15, 16));
+	guard.unlock();
+	waiter.join();
+	CHECK(is_free(fifo_mutex, 0, 20));
+}
+
+TEST(range_guard, a_reader_waits_to_become_a_writer)
+{
+	range_mutex mutex;
+	range_hold mine, other;
+	range_guard guard(mutex, mine, 0, 10, RANGE_READ);
+
+	lock_elsewhere(mutex, other, 5, 6, RANGE_READ);
+	CHECK(!guard.try_upgrade_until(steady_clock::now() - milliseconds(1)));
+	CHECK(!guard.try_upgrade_until(system_clock::now()));
+	CHECK(!guard.try_upgrade_for(milliseconds(1)));
+	CHECK_EQ(mine.mode, RANGE_READ);
+	std::thread releaser([&] {
+		await_waiter(mutex);
+		mutex.unlock(other);
+	});
+	guard.upgrade();
+	releaser.join();
+	CHECK_EQ(mine.mode, RANGE_WRITE);
+	CHECK(!is_free(mutex, 0, 1, RANGE_READ));
+	guard.downgrade();
+	CHECK(guard.try_upgrade_for(std::chrono::hours::max()));
+	CHECK(guard.try_upgrade_until(steady_clock::time_point::max()));
+	guard.unlock();
+	check_throws(EPERM, [&] { guard.upgrade(); });
+	check_throws(EPERM, [&] { (void)!guard.try_upgrade_for(milliseconds(1)); });
+}
+
+TEST(range_guard, an_upgrade_that_would_deadlock_is_an_exception)
+{
+	range_mutex mutex;
+	range_hold mine, other;
+	range_guard guard(mutex, mine, 0, 10, RANGE_READ);
+	std::thread waiter([&] {
+		range_guard theirs(mutex, other, 5, 20, RANGE_READ);
+
+		theirs.upgrade();
+	});
+
+	await_waiter(mutex);
+	check_throws(EDEADLK, [&] { guard.upgrade(); });
+	CHECK(guard && mine.mode == RANGE_READ);
+	guard.unlock();
+	waiter.join();
+}
+
+TEST(range_guard, two_guards_are_joined_into_one)
+{
+	range_mutex mutex, another;
+	range_hold low, high, apart, elsewhere;
+	range_guard lower(mutex, low, 0, 10, RANGE_WRITE);
+	range_guard upper(mutex, high, 10, 20, RANGE_WRITE);
+	range_guard far(mutex, apart, 30, 40, RANGE_WRITE);
+	range_guard foreign(another, elsewhere, 10, 20, RANGE_WRITE);
+	range_guard none;
+
+	check_throws(EINVAL, [&] { lower.join(far); });
+	check_throws(EINVAL, [&] { lower.join(foreign); });
+	check_throws(EPERM, [&] { lower.join(none); });
+	check_throws(EPERM, [&] { none.join(lower); });
+	CHECK(lower && upper && far && foreign);
+	lower.join(upper);
+	CHECK(lower && !upper);
+	CHECK(low.start == 0 && low.end == 20);
+	CHECK(mutex.is_held(0, 20, RANGE_WRITE));
+	lower.unlock();
+	CHECK(is_free(mutex, 0, 30));
+}
+
+TEST(range_guard, a_lock_tells_what_is_held_and_what_is_in_the_way)
+{
+	range_mutex mutex;
+	range_hold mine;
+	range_info info;
+	range_guard guard(mutex, mine, 10, 20, RANGE_READ);
+
+	CHECK(mutex.is_held(10, 20, RANGE_READ) && !mutex.is_held(10, 20, RANGE_WRITE));
+	CHECK(!mutex.is_held(9, 11, RANGE_READ));
+	CHECK(!mutex.conflict(0, 100, RANGE_READ, info));
+	CHECK(mutex.conflict(0, 100, RANGE_WRITE, info));
+	CHECK(info.range == &mine && info.start == 10);
+	check_throws(EINVAL, [&] { (void)mutex.conflict(5, 5, RANGE_READ, info); });
+}
+
+TEST(range_guard, a_closed_lock_throws)
+{
+	range_mutex mutex;
+	range_hold mine, other;
+	range_guard guard(mutex, mine, 0, 10, RANGE_WRITE);
+	std::thread waiter(
+		[&] { check_throws(ECANCELED, [&] { mutex.lock(other, 5, 6, RANGE_READ); }); });
+
+	await_waiter(mutex);
+	mutex.close();
+	waiter.join();
+	check_throws(ESHUTDOWN, [&] { mutex.lock(other, 20, 30, RANGE_READ); });
+	CHECK(guard);
+}
+
+TEST(range_guard, several_ranges_are_held_together)
+{
+	range_mutex mutex;
+	range_hold one, two, three;
+	range_request requests[] = { { &two, 20, 30, RANGE_WRITE }, { &one, 0, 10, RANGE_READ } };
+	range_request more[] = { { &three, 25, 26, RANGE_READ } };
+
+	{
+		mmrange::ranges_guard guard(mutex, requests, 2);
+		mmrange::ranges_guard busy(mutex, more, 1, std::try_to_lock);
+
+		CHECK(guard && !busy);
+		CHECK(!is_free(mutex, 0, 1) && !is_free(mutex, 29, 30, RANGE_READ));
+		CHECK(is_free(mutex, 0, 10, RANGE_READ) && is_free(mutex, 10, 20));
+		check_throws(EPERM, [&] { busy.unlock(); });
+		check_throws(EINVAL, [&] { mmrange::ranges_guard(mutex, more, 0); });
+	}
+	CHECK(is_free(mutex, 0, 30));
+	mmrange::ranges_guard guard(mutex, requests, 2, std::try_to_lock);
+
+	guard.unlock();
+	CHECK(!guard && is_free(mutex, 0, 30));
+}

@@ -336,6 +336,27 @@ TEST(checked, ranges_from_sets_splits_and_extensions_are_the_thread_s_own)
 	check_quiet_and_destroy(&mine);
 }
 
+/* The storage of the upper range is not in use any more, and the lower range is the thread's own.
+ */
+TEST(checked, the_upper_range_of_a_join_is_forgotten)
+{
+	struct range_lock mine = RANGE_LOCK_INITIALIZER;
+	struct range_hold lower, upper;
+
+	if (skipped())
+		return;
+	take(&mine, &lower, 0, 10, RANGE_WRITE);
+	take(&mine, &upper, 10, 20, RANGE_WRITE);
+	CHECK_EQ(range_join(&mine, &lower, &upper), 0);
+	CHECK_EQ(range_lock(&mine, &upper, 19, 20, RANGE_READ), EDEADLK);
+	take(&mine, &upper, 20, 30, RANGE_WRITE);
+	range_unlock(&mine, &upper);
+	range_unlock(&mine, &lower);
+	take(&mine, &upper, FULL, RANGE_WRITE);
+	range_unlock(&mine, &upper);
+	check_quiet_and_destroy(&mine);
+}
+
 TEST(checked, waiting_for_another_thread_is_no_deadlock)
 {
 	struct range_lock mine = RANGE_LOCK_INITIALIZER;

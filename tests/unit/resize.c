@@ -343,3 +343,26 @@ TEST(resize, ranges_that_do_not_belong_together_are_not_joined)
 	range_unlock(&lock, &reader);
 	check_quiet_and_destroy(&lock);
 }
+
+TEST(resize, a_joined_range_wakes_the_waiters_of_both_parts)
+{
+	for (size_t i = 0; i < 2; i++) {
+		struct range_lock lock;
+		struct range_hold lower, upper;
+		struct actor below, above;
+
+		init_lock(&lock, fairnesses[i], 16);
+		take(&lock, &lower, 10, 20, RANGE_WRITE);
+		take(&lock, &upper, 20, 30, RANGE_WRITE);
+		actor_queue(&below, &lock, 10, 11, RANGE_WRITE);
+		actor_queue(&above, &lock, 29, 30, RANGE_WRITE);
+		CHECK_EQ(range_join(&lock, &lower, &upper), 0);
+		check_valid(&lock);
+		range_unlock(&lock, &lower);
+		actor_await(&below);
+		actor_await(&above);
+		CHECK_EQ(actor_finish(&below), 0);
+		CHECK_EQ(actor_finish(&above), 0);
+		check_quiet_and_destroy(&lock);
+	}
+}

@@ -105,6 +105,7 @@ static bool got(int error)
 static void write_and_resize(struct worker *worker, uint64_t start)
 {
 	struct range_hold upper;
+	struct range_info info;
 
 	if (!got(range_lock(&lock, &worker->range, start, start + 8, RANGE_WRITE)))
 		return;
@@ -113,8 +114,17 @@ static void write_and_resize(struct worker *worker, uint64_t start)
 	REQUIRE(range_split(&lock, &worker->range, start + 3, &upper) == 0);
 	range_downgrade(&lock, &upper);
 	(void)got(range_tryupgrade(&lock, &upper));
+	(void)range_is_held(&lock, start, start + 6, RANGE_READ);
+	(void)range_lock_conflict(&lock, start, start + 10, RANGE_WRITE, &info);
+	if (upper.mode == RANGE_WRITE) {
+		REQUIRE(range_join(&lock, &worker->range, &upper) == 0);
+	} else {
+		int error = range_upgrade(&lock, &upper);
+
+		REQUIRE(!error || error == ECANCELED || error == EDEADLK);
+		range_unlock(&lock, &upper);
+	}
 	range_unlock(&lock, &worker->range);
-	range_unlock(&lock, &upper);
 }
 
 static void read_often(struct worker *worker, uint64_t start)
@@ -146,6 +156,27 @@ static void try_and_acquire_many(struct worker *worker, uint64_t start)
 		return;
 	for (int i = 0; i < 3; i++)
 		range_unlock(&lock, requests[i].range);
+}
+
+/* 1: granted, 2: canceled. */
+static void note_end(int error, void *arg)
+{
+	atomic_store((atomic_int *)arg, error ? 2 : 1);
+}
+
+static void request(struct worker *worker, uint64_t start)
+{
+	atomic_int ended = 0;
+	struct range_request requests[] = { { &worker->range, start, start + 8, RANGE_WRITE } };
+	int error = start % 2 ? range_lock_async(&lock, &worker->range, start, start + 8,
+						 RANGE_READ, note_end, &ended)
+			      : range_lock_many_async(&lock, requests, 1, note_end, &ended);
+
+	REQUIRE(error == 0 || error == EINPROGRESS);
+	if (error)
+		AWAIT(atomic_load(&ended));
+	if (atomic_load(&ended) != 2)
+		range_unlock(&lock, &worker->range);
 }
 
 static int count(const struct range_info *info, void *arg)
@@ -204,6 +235,9 @@ static void *work(void *arg)
 		case 3:
 		case 4:
 			read_often(worker, start);
+			break;
+		case 5:
+			request(worker, start);
 			break;
 		default:
 			write_and_resize(worker, start);

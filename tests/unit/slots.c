@@ -867,6 +867,33 @@ TEST(slots, a_published_range_can_be_split)
 	check_quiet_and_destroy(&lock);
 }
 
+TEST(slots, published_ranges_may_be_joined)
+{
+	struct range_lock lock;
+	struct range_hold lower, upper, foreign;
+
+	init_biased(&lock, RANGE_FAIRNESS_BARGING);
+	take_published(&lock, &lower, 10, 20);
+	take_published(&lock, &upper, 20, 30);
+	take_published_elsewhere(&lock, &foreign, 30, 40);
+	CHECK_EQ(range_join(&lock, &upper, &lower), EINVAL);
+	CHECK(is_published(&lower) && is_published(&upper));
+	CHECK_EQ(range_join(&lock, &upper, &foreign), EINVAL);
+	check_read_held(&lock, 10, 40);
+	range_unlock(&lock, &foreign);
+	CHECK_EQ(range_join(&lock, &lower, &upper), 0);
+	CHECK(!is_published(&lower));
+	memset(&upper, 0xff, sizeof upper);
+	check_read_held(&lock, 10, 30);
+	make_biased(&lock, 1000);
+	/* The slot of the upper range is free again. */
+	take_published(&lock, &upper, 20, 30);
+	range_unlock(&lock, &upper);
+	range_unlock(&lock, &lower);
+	CHECK(is_free(&lock, 0, 100, RANGE_WRITE));
+	check_quiet_and_destroy(&lock);
+}
+
 TEST(slots, a_published_range_can_be_upgraded_if_no_other_reader_overlaps)
 {
 	struct range_lock lock;
