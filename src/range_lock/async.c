@@ -17,10 +17,9 @@ static void end_request(struct range__set *set, struct range__callback callback,
 	int saved = errno;
 	int cancel_state = mmrange__cancel_disable();
 
+	range__times_waited(set, since);
 	range__probe_waited(set, error);
-	/* The lock of a request that was canceled may be gone, see range__expel_and_unlock(). */
 	if (!error) {
-		range__times_waited(set, since);
 		range__times_held(set);
 		range__note_acquired(set, RANGE__NO_MEMORY);
 	}

@@ -5,7 +5,6 @@
 #include "platform/platform.h"
 #include "request.h"
 #include "span.h"
-#include "times.h"
 #include "waiters.h"
 #include "wake.h"
 
@@ -78,8 +77,6 @@ void range__expel_and_unlock(struct range__set *set, uint64_t why)
 	struct range__leaf *leaf = walk.leaf;
 
 	wakes.n = 0;
-	if (is_request)
-		range__times_waited(set, set->queued->arrival);
 	range__queue_give_up(set, &wakes);
 	for (range__walk_next(&walk); walk.leaf; range__walk_next(&walk)) {
 		range__leaf_unlock(leaf, NULL);
