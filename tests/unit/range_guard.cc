@@ -37,12 +37,12 @@ static_assert(std::is_nothrow_move_constructible<range_guard>::value &&
 static_assert(std::is_nothrow_default_constructible<range_mutex>::value,
 	      "the default attributes are valid");
 
-// The order of these four objects matters: the guard in front locks a lock that is defined behind
-// it.
-extern range_mutex late;
-static range_hold early_hold;
-static const bool early = (late.lock(early_hold, 0, 10, RANGE_WRITE), true);
-range_mutex late;
+// The order of these objects matters: those in front lock locks that are defined behind them.
+extern range_mutex late, late_fifo;
+static range_hold early_hold, early_fifo_hold;
+static const bool early = (late.lock(early_hold, 0, 10, RANGE_WRITE),
+			   late_fifo.lock(early_fifo_hold, 0, 10, RANGE_WRITE), true);
+range_mutex late, late_fifo(mmrange::fifo);
 
 static bool is_free(range_mutex &mutex, uint64_t start, uint64_t end, range_mode mode = RANGE_WRITE)
 {
@@ -56,9 +56,10 @@ static bool is_free(range_mutex &mutex, uint64_t start, uint64_t end, range_mode
 
 static bool release_early()
 {
-	const bool busy = early && !is_free(late, 9, 20);
+	const bool busy = early && !is_free(late, 9, 20) && !is_free(late_fifo, 9, 20);
 
 	late.unlock(early_hold);
+	late_fifo.unlock(early_fifo_hold);
 	return busy;
 }
 
@@ -126,6 +127,7 @@ TEST(range_guard, a_static_lock_can_be_used_before_constructors_run)
 {
 	CHECK(early_was_kept);
 	CHECK(is_free(late, 0, UINT64_MAX));
+	CHECK(is_free(late_fifo, 0, UINT64_MAX));
 }
 
 TEST(range_guard, a_lock_has_its_attributes)
@@ -635,10 +637,10 @@ TEST(range_guard, neither_locks_nor_guards_allocate)
 
 static constexpr bool fifo_is_constant = noexcept(range_mutex(mmrange::fifo));
 static_assert(fifo_is_constant, "the constructor does not throw");
-static range_mutex fifo_mutex(mmrange::fifo);
 
 TEST(range_guard, a_fifo_lock_lets_no_newcomer_pass)
 {
+	range_mutex fifo_mutex(mmrange::fifo);
 	range_hold mine, other;
 	range_guard guard(fifo_mutex, mine, 0, 10, RANGE_WRITE);
 	std::thread waiter([&] { range_guard(fifo_mutex, other, 5, 20, RANGE_WRITE); });
