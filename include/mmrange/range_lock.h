@@ -98,8 +98,8 @@
  * range_lock_attr). As for all functions that POSIX does not call async-cancel-safe, a thread that
  * calls one must not have enabled asynchronous cancellation (PTHREAD_CANCEL_ASYNCHRONOUS).
  *
- * A library that was built where there is <sys/sdt.h> has static probes (USDT) at waits, and where a
- * lock adapts: mmrange_probes(7) lists them. The fast paths have none.
+ * A library that was built where there is <sys/sdt.h> has static probes (USDT) at waits, splits,
+ * merges and biases: mmrange_probes(7) lists them. The fast paths have none.
  *
  * The checked build (CMake option MMRANGE_CHECKED) additionally stops the process with a message
  * when a thread unlocks a range that is not held or is held in another lock, locks with a struct

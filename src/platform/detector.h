@@ -5,8 +5,9 @@
  * Valgrind's headers are. The library looks for them once, before main(). Without one of them, the
  * only trace of all this is a branch where an operation is slow anyway.
  *
- * A detector orders threads by objects that the library names by tags. The same object may get
- * several tags: then the detector may miss a race, but reports none that does not exist.
+ * A detector orders threads by objects that the library names by tags. Two tags may stand for the
+ * same object: then the detector may miss a race, but reports none that does not exist. Tags that
+ * are close to each other need less memory than others.
  */
 #ifndef PLATFORM_DETECTOR_H
 #define PLATFORM_DETECTOR_H

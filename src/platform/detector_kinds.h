@@ -8,12 +8,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct mmrange__detector {
-	bool (*is_here)(void);
-	/* An object is the address of 8 bytes that the program does not use. */
-	void (*release)(void *object);
-	void (*acquire)(void *object);
+	bool (*begin)(
+		void); /* true: it watches the process, and the other functions can be called */
+	void (*release)(uint64_t tag);
+	void (*acquire)(uint64_t tag);
 	void (*hush)(void);
 	void (*listen)(void);
 	void (*forget)(const void *memory, size_t size);

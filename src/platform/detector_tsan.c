@@ -7,6 +7,8 @@
  */
 #include "detector_kinds.h"
 
+#include <sys/mman.h>
+
 #if defined(__SANITIZE_THREAD__)
 #define INSTRUMENTED 1
 #elif defined(__has_feature)
@@ -15,26 +17,53 @@
 #endif
 #endif
 
-#if defined(__ELF__) && !defined(INSTRUMENTED)
+#if defined(__ELF__) && defined(__LP64__) && !defined(INSTRUMENTED)
 #define WEAK __attribute__((weak, visibility("default")))
 extern void __tsan_acquire(void *address) WEAK;
 extern void __tsan_release(void *address) WEAK;
 extern void __tsan_ignore_thread_begin(void) WEAK;
 extern void __tsan_ignore_thread_end(void) WEAK;
 
-static bool tsan_is_here(void)
+/*
+ * An object is the address of 8 bytes. The program must not use them, and no thread touches them.
+ * So many need address space, but no memory until they are released; and where the system does not
+ * give so much, fewer will do.
+ */
+enum { MOST_BITS = 33, FEWEST_BITS = 20, OBJECT_SIZE = 8 };
+
+static char *objects;
+static uint64_t object_mask;
+
+static bool tsan_begin(void)
 {
-	return __tsan_acquire && __tsan_release;
+	if (!__tsan_acquire || !__tsan_release)
+		return false;
+	for (unsigned int bits = MOST_BITS; bits >= FEWEST_BITS; bits--) {
+		void *memory = mmap(NULL, (size_t)OBJECT_SIZE << bits, PROT_NONE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+		if (memory == MAP_FAILED)
+			continue;
+		objects = memory;
+		object_mask = (UINT64_C(1) << bits) - 1;
+		return true;
+	}
+	return false;
 }
 
-static void tsan_release(void *object)
+static void *object_of(uint64_t tag)
 {
-	__tsan_release(object);
+	return objects + (tag & object_mask) * OBJECT_SIZE;
 }
 
-static void tsan_acquire(void *object)
+static void tsan_release(uint64_t tag)
 {
-	__tsan_acquire(object);
+	__tsan_release(object_of(tag));
+}
+
+static void tsan_acquire(uint64_t tag)
+{
+	__tsan_acquire(object_of(tag));
 }
 
 /*
@@ -59,13 +88,13 @@ static void tsan_forget(const void *memory, size_t size)
 }
 
 const struct mmrange__detector mmrange__tsan = {
-	tsan_is_here, tsan_release, tsan_acquire, tsan_hush, tsan_listen, tsan_forget,
+	tsan_begin, tsan_release, tsan_acquire, tsan_hush, tsan_listen, tsan_forget,
 };
 #else
-static bool tsan_is_not_here(void)
+static bool tsan_does_not_begin(void)
 {
 	return false;
 }
 
-const struct mmrange__detector mmrange__tsan = { .is_here = tsan_is_not_here };
+const struct mmrange__detector mmrange__tsan = { .begin = tsan_does_not_begin };
 #endif

@@ -251,6 +251,18 @@ void range__checked_release(struct range__lock *lock, struct range__hold *range)
 	unlock_chain(range);
 }
 
+void range__checked_join(struct range__hold *range, const struct range__hold *part)
+{
+	if (range__checked_owned(part) || !range__checked_owned(range))
+		return;
+	(void)lock_chain(range);
+	atomic_fetch_sub_explicit(count_of(range->owner), 1, memory_order_relaxed);
+	/* relaxed: as in range__checked_end() */
+	atomic_fetch_or_explicit(&range->checked_how, RANGE__CHECKED_DISOWNED,
+				 memory_order_relaxed);
+	unlock_chain(range);
+}
+
 bool range__checked_holds(uint64_t thread)
 {
 	return atomic_load_explicit(count_of(thread), memory_order_relaxed) > 0;

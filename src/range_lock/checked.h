@@ -39,6 +39,10 @@ void range__checked_disown(struct range__hold *range);
 /* After range__checked_begin() for a part of a held range: it has an owner if that one has. */
 void range__checked_split(struct range__hold *part, const struct range__hold *range);
 
+/* Before the release of a part that is joined to a held range: that one has no owner if one has
+ * none. */
+void range__checked_join(struct range__hold *range, const struct range__hold *part);
+
 /* With a leaf locked in which the range is held: whether the thread that acquired it owns it. */
 static inline bool range__checked_owned(const struct range__hold *range)
 {
@@ -108,6 +112,11 @@ static inline void range__checked_disown(struct range__hold *range)
 static inline void range__checked_split(struct range__hold *part, const struct range__hold *range)
 {
 	(void)part, (void)range;
+}
+
+static inline void range__checked_join(struct range__hold *range, const struct range__hold *part)
+{
+	(void)range, (void)part;
 }
 
 static inline void range__checked_end(struct range__hold *range, int error)

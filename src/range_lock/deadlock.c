@@ -140,7 +140,10 @@ void range__deadlock_prepare(struct range__wait *wait, struct range__set *set, b
 void range__deadlock_register(struct range__wait *wait)
 {
 	range__deadlock_lock();
-	wait->since = range__set_hold(wait->set, 0)->arrival;
+	/* The arrival of an upgrade says nothing. */
+	wait->since = range__marked(range__set_hold(wait->set, 0), RANGE__UPGRADE)
+			      ? mmrange__now()
+			      : range__set_hold(wait->set, 0)->arrival;
 	range__deadlock_add(wait);
 	range__deadlock_unlock();
 }

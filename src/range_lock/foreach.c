@@ -134,15 +134,28 @@ static void offer_waiter(struct walk *walk, struct range__hold *w)
 			    w->starving ? RANGE_STATE_STARVING : RANGE_STATE_WAITING);
 }
 
+/* Whether all waiters of a subtree were shown already, or come after those of a full batch. */
+static bool is_out_of_turn(const struct walk *walk, const struct range__hold *node)
+{
+	return node->place.max_arrival < walk->last.at ||
+	       (walk->n == BATCH && walk->batch[BATCH - 1].place.at < node->place.min_arrival);
+}
+
+/* The depth of the recursion is that of the tree. */
+static void offer_tree(struct walk *walk, struct range__hold *node)
+{
+	for (; node && !is_out_of_turn(walk, node); node = node->place.right) {
+		offer_tree(walk, node->place.left);
+		if (!(node->how & RANGE__LISTED))
+			offer_waiter(walk, node);
+	}
+}
+
 /* With the leaf locked. The walk shows a waiter that does not lie in one leaf where it begins. */
 static void offer_waiting(struct walk *walk, struct range__leaf *leaf)
 {
-	struct range__hold *w = range__waiters_first(leaf->waiters);
-
-	for (; w; w = range__waiters_next(leaf->waiters, w))
-		if (!(w->how & RANGE__LISTED))
-			offer_waiter(walk, w);
-	for (w = leaf->wide; w; w = w->next_wide)
+	offer_tree(walk, leaf->waiters);
+	for (struct range__hold *w = leaf->wide; w; w = w->next_wide)
 		offer_waiter(walk, w);
 }
 

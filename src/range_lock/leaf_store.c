@@ -26,11 +26,9 @@ static void *call_alloc(struct range__lock *lock, size_t size)
 	int cancel_state = mmrange__cancel_disable();
 	void *memory;
 
-	range__race_callback_begins();
 	range__race_hook_begins(lock);
 	memory = lock->alloc(size, LEAF_SIZE, lock->arg);
 	range__race_hook_ends(lock);
-	range__race_callback_ends();
 	mmrange__cancel_restore(cancel_state);
 	return memory;
 }
@@ -40,11 +38,9 @@ static void call_free(struct range__lock *lock, void *memory, size_t size)
 	int cancel_state = mmrange__cancel_disable();
 
 	range__race_give_back(memory, size);
-	range__race_callback_begins();
 	range__race_hook_begins(lock);
 	lock->free(memory, size, lock->arg);
 	range__race_hook_ends(lock);
-	range__race_callback_ends();
 	mmrange__cancel_restore(cancel_state);
 }
 

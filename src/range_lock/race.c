@@ -12,10 +12,16 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-static uint64_t tag_of(const struct range__lock *lock, enum object object, uint64_t which,
-		       uint64_t of)
+/* Tags whose numbers differ in the last bits only are close to each other. */
+enum { CLOSE_BITS = 6, CLOSE_MASK = (1 << CLOSE_BITS) - 1 };
+
+static uint64_t tag_of(const struct range__lock *lock, enum object object, unsigned int kind,
+		       uint64_t number)
 {
-	return mix(mix(mix((uintptr_t)lock) + of) + which * 8 + object);
+	uint64_t group =
+		mix(mix(mix((uintptr_t)lock) + (number >> CLOSE_BITS)) + kind * 8 + object);
+
+	return group << CLOSE_BITS | (number & CLOSE_MASK);
 }
 
 /* The root has level 32. */
@@ -74,7 +80,9 @@ static void visit_range(struct nodes *nodes, uint64_t start, uint64_t end)
 static uint64_t tag_of_node(const struct nodes *nodes, struct node node, enum object object,
 			    enum range_mode mode)
 {
-	return tag_of(nodes->lock, object, 2 * node.level + mode, node.first);
+	uint64_t number = node.level < ROOT_LEVEL ? node.first >> CHILD_BITS * node.level : 0;
+
+	return tag_of(nodes->lock, object, 2 * node.level + mode, number);
 }
 
 static void release_node(const struct nodes *nodes, struct node node, bool whole)
@@ -157,9 +165,11 @@ void range__race_ended_known(const struct range__set *set, int error)
 void range__race_hook_begins_known(const struct range__lock *lock)
 {
 	mmrange__detector_acquire(tag_of(lock, HOOK, 0, 0));
+	mmrange__detector_listen();
 }
 
 void range__race_hook_ends_known(const struct range__lock *lock)
 {
+	mmrange__detector_hush();
 	mmrange__detector_release(tag_of(lock, HOOK, 0, 0));
 }

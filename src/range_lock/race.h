@@ -68,7 +68,7 @@ static inline void range__race_callback_ends(void)
 	range__race_enter();
 }
 
-/* Before and after a call of a memory hook: those of one lock run one after the other. */
+/* The same for a memory hook: those of one lock run one after the other. */
 static inline void range__race_hook_begins(const struct range__lock *lock)
 {
 	if (mmrange__watched())

@@ -85,7 +85,7 @@ static bool erase_adopted(struct range__set *set, struct range__wakes *wakes)
 		if (!is_adopted(walk.leaf, range))
 			continue;
 		range__leaf_erase(walk.leaf, range);
-		range__wake(set->lock, walk.leaf, range->start, range->end, wakes);
+		range__wake_after(set->lock, walk.leaf, range, wakes);
 		any = true;
 	}
 	return any;

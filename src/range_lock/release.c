@@ -22,12 +22,11 @@ void range__release_wide(struct range__lock *lock, struct range__hold *range)
 static void erase_and_unlock(struct range__lock *lock, struct range__leaf *leaf,
 			     struct range__hold *range)
 {
-	uint64_t start = range->start, end = range->end;
 	struct range__wakes wakes;
 
 	wakes.n = 0;
 	range__leaf_erase(leaf, range);
-	range__wake(lock, leaf, start, end, &wakes);
+	range__wake_after(lock, leaf, range, &wakes);
 	range__leaf_unlock(leaf, &wakes);
 }
 

@@ -249,6 +249,7 @@ int range_join(struct range_lock *lock_, struct range_hold *lower_, struct range
 	unlock_leaves(&locked, lower);
 	if (!same)
 		return EINVAL;
+	range__checked_join(lower, upper);
 	range__checked_release(lock, upper);
 	range__race_give_back(upper, sizeof(struct range_hold));
 	return 0;

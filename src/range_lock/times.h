@@ -33,9 +33,14 @@ static inline uint64_t range__times_wait(const struct range__lock *lock)
 /* A wait that began at since has ended, with or without the range. */
 static inline void range__times_waited(const struct range__set *set, uint64_t since)
 {
-	if (set->lock->counters)
-		range__times_add_wait(set->lock->counters, range__times_mode(set),
-				      mmrange__now() - since);
+	uint64_t now;
+
+	if (!set->lock->counters)
+		return;
+	now = mmrange__now();
+	/* An arrival may be later than the clock, see range__queue_arrive(). */
+	range__times_add_wait(set->lock->counters, range__times_mode(set),
+			      now > since ? now - since : 0);
 }
 
 /* The slow path has granted an acquisition, with or without a wait. */

@@ -237,10 +237,10 @@ static void take_back_aside(struct range__leaf *leaf)
 		change_kind(leaf, w, kind_of(w));
 }
 
-static void wake_in_order(struct range__lock *lock, struct range__leaf *leaf, uint64_t start,
-			  uint64_t end, struct range__wakes *wakes)
+/* Looks at waiters of these kinds. */
+static void wake_in_order(struct range__lock *lock, struct range__leaf *leaf, unsigned int kinds,
+			  uint64_t start, uint64_t end, struct range__wakes *wakes)
 {
-	unsigned int kinds = kinds_to_wake(leaf, start, end);
 	struct range__hold *w;
 	bool aside = false;
 
@@ -271,7 +271,15 @@ void range__leaf_wake(struct range__lock *lock, struct range__leaf *leaf, uint64
 		woken = range__waiters_earliest(leaf->waiters, KINDS_WOKEN & KINDS_WRITING, start,
 						end, NULL);
 	if (!woken || !is_cause_of_rest(leaf, woken, start, end))
-		wake_in_order(lock, leaf, start, end, wakes);
+		wake_in_order(lock, leaf, kinds_to_wake(leaf, start, end), start, end, wakes);
+}
+
+/* None of the causes (a) to (d) of a reader is another reader. */
+void range__leaf_wake_writers(struct range__lock *lock, struct range__leaf *leaf, uint64_t start,
+			      uint64_t end, struct range__wakes *wakes)
+{
+	wake_in_order(lock, leaf, kinds_to_wake(leaf, start, end) & KINDS_WRITING, start, end,
+		      wakes);
 }
 
 /* A claim needs all leaves of the acquisition, and only the waiter's own thread may lock those. */

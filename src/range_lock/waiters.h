@@ -51,6 +51,10 @@ void range__leaf_wait_again(struct range__leaf *leaf, struct range__hold *range)
 void range__leaf_wake(struct range__lock *lock, struct range__leaf *leaf, uint64_t start,
 		      uint64_t end, struct range__wakes *wakes);
 
+/* The same after a reader was released or stopped holding waiters back: it made way for writers. */
+void range__leaf_wake_writers(struct range__lock *lock, struct range__leaf *leaf, uint64_t start,
+			      uint64_t end, struct range__wakes *wakes);
+
 /*
  * With the leaf locked, after a release or after a newcomer passed a waiter: makes one waiter
  * starving if the last promotion in this leaf was bound nanoseconds ago. It is the first waiter

@@ -16,7 +16,14 @@
 void range__wake(struct range__lock *lock, struct range__leaf *leaf, uint64_t start, uint64_t end,
 		 struct range__wakes *wakes);
 
-/* The same in all leaves of a set, which are locked, for the range at i. */
+/*
+ * The same after this range was released, or as a waiter stopped holding back others: if it reads,
+ * there are only writers to wake.
+ */
+void range__wake_after(struct range__lock *lock, struct range__leaf *leaf,
+		       const struct range__hold *range, struct range__wakes *wakes);
+
+/* range__wake() in all leaves of a set, which are locked, for the range at i. */
 void range__wake_range(struct range__set *set, size_t i, uint64_t start, uint64_t end,
 		       struct range__wakes *wakes);
 

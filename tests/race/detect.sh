@@ -53,7 +53,7 @@ tsan)
 	;;
 *)
 	flags=
-	run="valgrind -q --tool=$detector --error-exitcode=66 --suppressions=$suppressions"
+	run="valgrind -q --tool=$detector --fair-sched=yes --error-exitcode=66 --suppressions=$suppressions"
 	command -v valgrind > /dev/null || skip "valgrind is not installed (Debian: valgrind)"
 	echo '#include <valgrind/helgrind.h>' | "$compiler" -E -x c - > "$work/said" 2>&1 ||
 		skip "the library was built without Valgrind's headers"
@@ -109,8 +109,8 @@ mm:*)
 		stop "a report"
 	fi
 	if [ "$detector" != tsan ]; then
-		run="valgrind -q --tool=$detector --error-exitcode=66"
-		reported || stop "the suppressions suppress nothing"
+		run="valgrind -q --tool=$detector --fair-sched=yes --error-exitcode=66"
+		reported || reported || reported || stop "the suppressions suppress nothing"
 	fi
 	;;
 esac

@@ -14,6 +14,7 @@ struct range_lock lock;
 long data;
 
 static const struct scene *current;
+static unsigned int nr_threads;
 
 void fail(const char *file, int line, const char *what)
 {
@@ -44,6 +45,7 @@ static void *run_thread(void *arg)
 		current->thread[*turn]();
 	else
 		play(*turn);
+	await_last_stage(nr_threads);
 	return NULL;
 }
 
@@ -56,7 +58,6 @@ static void run_scene(const struct scene *scene)
 {
 	static const unsigned int turns[SCENE_THREADS] = { 0, 1, 2 };
 	pthread_t threads[SCENE_THREADS];
-	unsigned int n;
 
 	printf("%s\n", scene->name);
 	fflush(stdout);
@@ -67,9 +68,11 @@ static void run_scene(const struct scene *scene)
 		scene->prepare();
 	else
 		CHECK(range_lock_init(&lock, NULL) == 0);
-	for (n = 0; has_thread(scene, n); n++)
-		CHECK(pthread_create(&threads[n], NULL, run_thread, (void *)&turns[n]) == 0);
-	for (unsigned int i = 0; i < n; i++)
+	for (nr_threads = 0; has_thread(scene, nr_threads);)
+		nr_threads++;
+	for (unsigned int i = 0; i < nr_threads; i++)
+		CHECK(pthread_create(&threads[i], NULL, run_thread, (void *)&turns[i]) == 0);
+	for (unsigned int i = 0; i < nr_threads; i++)
 		pthread_join(threads[i], NULL);
 	CHECK(range_lock_destroy(&lock) == 0);
 	memset(&lock, 0, sizeof lock);

@@ -41,6 +41,10 @@ void await_stage(unsigned int stage);
 void end_stage(unsigned int stage);
 void reset_stage(void);
 
+/* Returns when so many threads have called it: none ends while another one may still race with it.
+ */
+void await_last_stage(unsigned int threads);
+
 /* Waits until so many acquisitions of the scene have begun to wait. */
 void await_waits(unsigned int n);
 

@@ -3,6 +3,7 @@
 #include "host.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,19 @@ static void splits(void)
 	end_stage(0);
 	await_stage(2);
 	range_unlock(&lock, &lower);
+}
+
+static void joins(void)
+{
+	struct range_hold lower, upper;
+
+	lock_range(&lower, 0, 50, RANGE_WRITE);
+	lock_range(&upper, 50, 100, RANGE_WRITE);
+	data++;
+	CHECK(range_join(&lock, &lower, &upper) == 0);
+	memset(&upper, 0, sizeof upper);
+	range_unlock(&lock, &lower);
+	end_stage(0);
 }
 
 static void downgrades(void)
@@ -249,9 +263,6 @@ static void reads_often(void)
 	end_stage(0);
 }
 
-/* A canceled thread learns what the thread that canceled it had done. */
-static struct range_hold waiting;
-
 static void holds_meanwhile(void)
 {
 	struct range_hold range;
@@ -261,6 +272,33 @@ static void holds_meanwhile(void)
 	await_stage(2);
 	range_unlock(&lock, &range);
 }
+
+/* Questions order nothing, and are no race. */
+static int looks_on(const struct range_info *info, void *arg)
+{
+	(void)arg;
+	CHECK(info->state == RANGE_STATE_HELD && info->end == 100);
+	return 0;
+}
+
+static void asks(void)
+{
+	struct range_info info;
+	FILE *null = fopen("/dev/null", "w");
+
+	CHECK(null);
+	await_stage(1);
+	CHECK(!range_is_held(&lock, 0, 1, RANGE_READ));
+	CHECK(range_lock_conflict(&lock, 50, 60, RANGE_READ, &info) == 0 && info.end == 100);
+	CHECK(range_lock_foreach(&lock, looks_on, NULL) == 0);
+	CHECK(range_lock_dump(&lock, null) == 0);
+	use_stack();
+	fclose(null);
+	end_stage(1);
+}
+
+/* A canceled thread learns what the thread that canceled it had done. */
+static struct range_hold waiting;
 
 static void is_canceled(void)
 {
@@ -473,6 +511,8 @@ const struct scene ordered_scenes[] = {
 	{ "readers", .pair = { { 0, 100, READS }, { 50, 60, READS } } },
 	{ "shrink", .thread = { shrinks, writer_of_50_60 } },
 	{ "split", .thread = { splits, writer_of_50_60 } },
+	{ "join", .thread = { joins, writer_of_50_60 } },
+	{ "questions", .thread = { holds_meanwhile, asks } },
 	{ "downgrade", .thread = { downgrades, reads_beside } },
 	{ "tryupgrade", .thread = { reads, tries_to_upgrade } },
 	{ "upgrade", .thread = { reads, upgrades } },

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 static atomic_uint ended;
+static atomic_uint at_end;
 
 __attribute__((noinline)) void await_stage(unsigned int stage)
 {
@@ -24,6 +25,14 @@ __attribute__((noinline)) void end_stage(unsigned int stage)
 __attribute__((noinline)) void reset_stage(void)
 {
 	atomic_store_explicit(&ended, 0, memory_order_relaxed);
+	atomic_store_explicit(&at_end, 0, memory_order_relaxed);
+}
+
+__attribute__((noinline)) void await_last_stage(unsigned int threads)
+{
+	atomic_fetch_add_explicit(&at_end, 1, memory_order_relaxed);
+	while (atomic_load_explicit(&at_end, memory_order_relaxed) < threads)
+		sched_yield();
 }
 
 void await_waits(unsigned int n)

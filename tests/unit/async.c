@@ -553,6 +553,54 @@ TEST(async, a_callback_runs_with_cancellation_disabled)
 	check_quiet_and_destroy(&lock);
 }
 
+/* For each reader that goes, the library must not look at all that wait: that would take minutes.
+ */
+TEST(async, a_reader_that_goes_looks_at_no_reader_that_waits)
+{
+	enum { MANY = 20000 };
+	static struct request requests[MANY];
+
+	for (int how = 0; how < 2; how++) {
+		struct range_lock lock;
+		struct range_hold held, reader;
+
+		init_lock(&lock, fairnesses[how], 1);
+		take(&lock, &held, 0, 10, RANGE_WRITE);
+		for (unsigned int i = 0; i < MANY; i++)
+			request_queue(&requests[i], &lock, 0, 100, RANGE_READ);
+		for (unsigned int i = 0; i < MANY; i++) {
+			take(&lock, &reader, 50, 51, RANGE_READ);
+			range_unlock(&lock, &reader);
+		}
+		range_unlock(&lock, &held);
+		for (unsigned int i = 0; i < MANY; i++)
+			request_release(&requests[i]);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
+static void change_errno(struct request *request)
+{
+	errno = E2BIG;
+	request_unlock(request);
+}
+
+TEST(async, a_callback_leaves_the_errno_of_its_thread_alone)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER;
+	struct range_hold held;
+	struct request request;
+
+	take(&lock, &held, 0, 10, RANGE_WRITE);
+	request_queue(&request, &lock, 0, 10, RANGE_WRITE);
+	request.then = change_errno;
+	errno = EDOM;
+	range_unlock(&lock, &held);
+	CHECK_EQ(errno, EDOM);
+	request_check_ended(&request, 0);
+	check_quiet_and_destroy(&lock);
+}
+
 static struct range_lock forked = RANGE_LOCK_INITIALIZER;
 static struct range_hold forked_held;
 static struct request forked_request;

@@ -105,6 +105,34 @@ TEST(close, requests_end_with_ecanceled)
 	}
 }
 
+/*
+ * For each waiter that ends, the library must not look at all others: that would take minutes, and
+ * the watchdog ends the test.
+ */
+TEST(close, n_waiters_end_in_n_log_n)
+{
+	enum { MANY = 30000 };
+	static struct range_hold ranges[MANY];
+
+	for (int how = 0; how < 4; how++) {
+		struct range_lock lock;
+		struct range_hold held;
+		unsigned int canceled = 0;
+
+		init_lock(&lock, fairnesses[how % 2], 1);
+		take(&lock, &held, 0, 10, RANGE_WRITE);
+		for (unsigned int i = 0; i < MANY; i++)
+			CHECK_EQ(range_lock_async(&lock, &ranges[i], 0, 100,
+						  how < 2 ? RANGE_READ : RANGE_WRITE,
+						  count_canceled, &canceled),
+				 EINPROGRESS);
+		range_lock_close(&lock);
+		CHECK_EQ(canceled, MANY);
+		range_unlock(&lock, &held);
+		check_and_destroy(&lock);
+	}
+}
+
 /* Held ranges work on as before. */
 TEST(close, later_acquisitions_get_eshutdown_and_change_nothing)
 {

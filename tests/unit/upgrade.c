@@ -273,3 +273,41 @@ TEST(upgrade, the_checked_build_finds_a_cycle_through_an_upgrade)
 	range_unlock(&lock, &u.range);
 	check_quiet_and_destroy(&lock);
 }
+
+struct crossing {
+	struct range_lock *upgraded, *other;
+	struct range_hold held, wanted;
+};
+
+static void *hold_and_wait_in_the_other_lock(void *arg)
+{
+	struct crossing *c = arg;
+
+	take(c->upgraded, &c->held, 0, 10, RANGE_READ);
+	CHECK_EQ(range_lock(c->other, &c->wanted, 0, 1, RANGE_WRITE), 0);
+	range_unlock(c->other, &c->wanted);
+	range_unlock(c->upgraded, &c->held);
+	return NULL;
+}
+
+TEST(upgrade, an_upgrade_that_closes_a_cycle_is_refused_in_the_checked_build)
+{
+	struct range_lock lock = RANGE_LOCK_INITIALIZER, other = RANGE_LOCK_INITIALIZER;
+	struct crossing c = { .upgraded = &lock, .other = &other };
+	struct range_hold held, beside;
+	pthread_t thread;
+
+	if (!checked_build)
+		return;
+	take(&lock, &held, 5, 20, RANGE_READ);
+	take(&other, &beside, 0, 1, RANGE_WRITE);
+	thread = thread_start(hold_and_wait_in_the_other_lock, &c);
+	AWAIT(lock_stats(&other).waits == 1);
+	CHECK_EQ(range_upgrade(&lock, &held), EDEADLK);
+	CHECK_EQ(held.mode, RANGE_READ);
+	range_unlock(&other, &beside);
+	thread_join(thread);
+	range_unlock(&lock, &held);
+	check_quiet_and_destroy(&lock);
+	check_quiet_and_destroy(&other);
+}
