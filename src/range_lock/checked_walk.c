@@ -12,7 +12,7 @@
 #include <pthread.h>
 
 enum {
-	MOST_WALKS = 8, /* deeper ones are not recorded */
+	MOST_WALKS = 4, /* deeper ones are not recorded */
 	/*
 	 * Bytes of stack. A thread that leaves the function by longjmp() seldom goes further up.
 	 * The function must not switch to another stack; a function that does so seldom finds one

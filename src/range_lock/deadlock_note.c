@@ -3,21 +3,23 @@
 
 #ifdef MMRANGE_CHECKED
 
-/* If there are more, all requests of the lock count. */
-enum { MOST_NOTED = 8 };
-
-static MMRANGE__THREAD_LOCAL struct range__noted noted[MOST_NOTED];
+/*
+ * One entry, because the loader has little room for the threads' variables of a module. If there is
+ * a second request, all of that lock count.
+ */
+static MMRANGE__THREAD_LOCAL struct range__noted noted;
 MMRANGE__THREAD_LOCAL unsigned int range__deadlock_nr_noted;
 
 void range__deadlock_note_request(struct range__hold *request)
 {
 	struct range__hold *first = range__marked(request, RANGE__OTHER) ? request->first : request;
 
-	if (range__deadlock_nr_noted == MOST_NOTED) {
-		noted[MOST_NOTED - 1].name.first = NULL;
+	if (range__deadlock_nr_noted > 0) {
+		noted.name.first = NULL;
 		return;
 	}
-	noted[range__deadlock_nr_noted++] = (struct range__noted){
+	range__deadlock_nr_noted = 1;
+	noted = (struct range__noted){
 		.lock = request->lock,
 		.name = { .first = first, .start = first->start, .arrival = first->arrival },
 	};
@@ -25,7 +27,8 @@ void range__deadlock_note_request(struct range__hold *request)
 
 struct range__noted range__deadlock_take_noted(void)
 {
-	return noted[--range__deadlock_nr_noted];
+	range__deadlock_nr_noted = 0;
+	return noted;
 }
 
 #endif

@@ -451,7 +451,7 @@ TEST(deadlock_async, a_range_that_was_asked_for_without_waiting_may_be_handed_to
 
 /*
  * The thread holds [5, 6), and waits for a range that no thread owns. The call that upgrades that
- * range comes before it, and waits for the thread.
+ * range comes before it, waits for the thread, and began to wait last.
  */
 static void upgrade_handed(void)
 {
@@ -463,9 +463,9 @@ static void upgrade_handed(void)
 	party_start(&party, RANGE_READ, 5, 6, 8, 9);
 	party_go_on(&party);
 	CHECK(!atomic_load(&party.through));
-	CHECK_EQ(range_upgrade(&lock, &range), 0);
-	CHECK_EQ(party_finish(&party), EDEADLK);
+	CHECK_EQ(range_upgrade(&lock, &range), EDEADLK);
 	range_unlock(&lock, &range);
+	CHECK_EQ(party_finish(&party), 0);
 	check_quiet_and_destroy(&lock);
 }
 
