@@ -41,7 +41,7 @@
 struct range__due {
 	struct range__hold *first;
 	struct range__hold *last;
-	bool busy; /* the thread has called a callback that has not returned */
+	bool busy; /* the thread is in a callback or in a memory hook */
 };
 
 extern MMRANGE__LOCAL MMRANGE__THREAD_LOCAL struct range__due range__due;
