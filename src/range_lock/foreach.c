@@ -127,9 +127,15 @@ static void offer_held(struct walk *walk, struct range__leaf *leaf)
 	}
 }
 
+/* The arrival of an upgrade says nothing. */
+static uint64_t begin_of_wait(const struct range__hold *w)
+{
+	return range__marked(w, RANGE__UPGRADE) ? w->since : w->arrival;
+}
+
 static void offer_waiter(struct walk *walk, struct range__hold *w)
 {
-	if (w->arrival <= walk->begun)
+	if (begin_of_wait(w) <= walk->begun)
 		offer_range(walk, w, w->arrival,
 			    w->starving ? RANGE_STATE_STARVING : RANGE_STATE_WAITING);
 }

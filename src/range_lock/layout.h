@@ -131,7 +131,10 @@ struct __attribute__((may_alias)) range__hold {
 			struct range__hold **wide_link;
 			struct range__hold *next_claim;
 			struct range__hold **claim_link;
-			struct range__hold *next_due; /* RANGE__ASYNC: see async.h */
+			union {
+				struct range__hold *next_due; /* RANGE__ASYNC: see async.h */
+				uint64_t since; /* RANGE__UPGRADE: when it began to wait */
+			};
 			union {
 				struct range__set *set;               /* a thread waits */
 				const struct range_request *requests; /* RANGE__FIRST */

@@ -137,6 +137,8 @@ void range__queue_arrive(struct range__set *set, struct range__obstacle obstacle
 		struct range__hold *range = range__set_hold(set, i);
 
 		range->arrival = now;
+		if (upgrade)
+			range->since = mmrange__now();
 		if (!range__marked(range, RANGE__ASYNC))
 			range->set = set;
 		atomic_store_explicit(&range->in, NULL, memory_order_relaxed);

@@ -229,6 +229,45 @@ static int count_sightings(const struct range_info *info, void *arg)
 	return 0;
 }
 
+/* The function of the walk starts an upgrade, at the first range that it is told of. */
+struct late {
+	struct upgrader *u;
+	struct sightings s;
+};
+
+static int start_upgrade_late(const struct range_info *info, void *arg)
+{
+	struct late *late = arg;
+
+	if (late->s.held++ == 0)
+		start_upgrade(late->u, late->u->lock, NULL);
+	return count_sightings(info, &late->s);
+}
+
+TEST(upgrade, a_walk_does_not_report_a_wait_that_begins_during_the_walk)
+{
+	for (int how = 2; how < 4; how++) {
+		struct range_lock lock;
+		struct range_hold first, other;
+		struct upgrader u = { .lock = &lock };
+		struct late late = { .u = &u, .s = { .range = &u.range } };
+
+		begin(&lock, how);
+		take(&lock, &first, 0, 1, RANGE_READ);
+		take(&lock, &other, 31, 35, RANGE_READ);
+		take(&lock, &u.range, 32, 36, RANGE_READ);
+		CHECK_EQ(range_lock_foreach(&lock, start_upgrade_late, &late), 0);
+		CHECK_EQ(late.s.starving, 0);
+		CHECK_EQ(range_lock_foreach(&lock, count_sightings, &late.s), 0);
+		CHECK_EQ(late.s.starving, 1);
+		range_unlock(&lock, &other);
+		CHECK_EQ(finish_upgrade(&u), 0);
+		range_unlock(&lock, &u.range);
+		range_unlock(&lock, &first);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
 TEST(upgrade, a_cancel_with_the_held_range_ends_the_wait)
 {
 	for (int how = 0; how < 4; how++) {
