@@ -84,8 +84,8 @@
  *
  * The child of fork() can make locks and use them at once. It can also use each lock that no other
  * thread of the parent ever used; such a lock is as it was in the parent. For every other lock the
- * child first calls range_lock_child(). A thread must not call fork() in a memory hook or in a
- * function that range_lock_foreach() calls. A child that was made without the handlers of
+ * child first calls range_lock_child(). A thread must not call fork() in a memory hook, a callback,
+ * or a function that range_lock_foreach() calls. A child that was made without the handlers of
  * pthread_atfork(), as by _Fork() or vfork(), must not use any lock. Neither may a handler of
  * pthread_atfork() in the child that was registered before the library was loaded, because it runs
  * before the library's handlers.
@@ -228,8 +228,9 @@ struct range_lock_attr {
 	 * inside malloc().
 	 *
 	 * range_lock(), range_lock_many() and the forms of them that try or have a deadline call
-	 * alloc, twice at most for each range that they acquire, when the lock splits a leaf.
-	 * range_lock_destroy() and range_lock_child() call free. No other function calls a hook.
+	 * alloc, twice at most for each range that they acquire, when the lock splits a leaf. So do
+	 * their asynchronous forms if they return 0. range_lock_destroy() and range_lock_child()
+	 * call free. No other function calls a hook.
 	 *
 	 * While alloc runs, the calling thread already holds the range, and an internal mutex of
 	 * the lock. Other threads that acquire or release ranges that lie in one leaf go on. Calls
