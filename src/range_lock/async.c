@@ -27,6 +27,8 @@ static void end_request(struct range__set *set, struct range__callback callback,
 		range__checked_end(range__set_hold(set, i), error);
 	range__race_answer(set);
 	range__race_ended(set, error);
+	if (error)
+		range__request_left(set->lock);
 	range__due.busy = true;
 	range__race_callback_begins();
 	callback.call(error, callback.arg);

@@ -5,7 +5,6 @@
 #include "forest.h"
 #include "lock.h"
 #include "race.h"
-#include "request.h"
 
 #include <errno.h>
 
@@ -60,7 +59,7 @@ int range_lock_destroy(struct range_lock *lock_)
 	range__copy_check(lock);
 	range__checked_lock(lock);
 	range__checked_not_walked(lock);
-	error = range__request_is_due(lock) ? EBUSY : range__forest_destroy(lock);
+	error = range__forest_destroy(lock);
 	if (!error) {
 		lock->magic = RANGE__DESTROYED;
 		give_back(lock);

@@ -7,6 +7,7 @@
 #include "leaf_store.h"
 #include "lock.h"
 #include "platform/platform.h"
+#include "request.h"
 #include "short_lock.h"
 #include "slots.h"
 #include "waiters.h"
@@ -87,7 +88,7 @@ int range__forest_destroy(struct range__lock *lock)
 	bool vacant;
 
 	range__short_lock(&lock->mutex);
-	vacant = all_vacant(lock);
+	vacant = all_vacant(lock) && !range__request_is_to_come(lock);
 	range__short_unlock(&lock->mutex);
 	if (!vacant)
 		return EBUSY;

@@ -70,6 +70,7 @@ struct __attribute__((may_alias)) range__lock {
 	_Alignas(8) _Atomic(uint64_t) biases; /* how often a leaf has become biased */
 	void *arg;                            /* for alloc and free */
 	struct range_lock_counters *counters; /* NULL: the lock counts no waits */
+	_Atomic(uint32_t) nr_canceled;        /* requests: see range__request_canceled() */
 };
 
 struct range__node {

@@ -2,6 +2,7 @@
 #include "leaf_store.h"
 #include "platform/platform.h"
 #include "race.h"
+#include "request.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -21,14 +22,21 @@ struct range__chunk {
 	struct chunk_leaf leaves[CHUNK_LEAVES];
 };
 
+/*
+ * Under lock->mutex. If the hook uses other locks, it may make requests due. Their callbacks, which
+ * may use this lock, come later: see try_split() in adapt.c.
+ */
 static void *call_alloc(struct range__lock *lock, size_t size)
 {
 	int cancel_state = mmrange__cancel_disable();
+	bool busy = range__due.busy;
 	void *memory;
 
+	range__due.busy = true;
 	range__race_hook_begins(lock);
 	memory = lock->alloc(size, LEAF_SIZE, lock->arg);
 	range__race_hook_ends(lock);
+	range__due.busy = busy;
 	mmrange__cancel_restore(cancel_state);
 	return memory;
 }

@@ -78,6 +78,8 @@ void range__expel_and_unlock(struct range__set *set, uint64_t why)
 
 	wakes.n = 0;
 	range__queue_give_up(set, &wakes);
+	if (is_request)
+		range__request_canceled(set->lock);
 	for (range__walk_next(&walk); walk.leaf; range__walk_next(&walk)) {
 		range__leaf_unlock(leaf, NULL);
 		leaf = walk.leaf;

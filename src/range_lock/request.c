@@ -60,15 +60,6 @@ void range__request_due(struct range__hold *range)
 	range__due.last = range;
 }
 
-bool range__request_is_due(const struct range__lock *lock)
-{
-	const struct range__hold *range = range__due.first;
-
-	while (range && range->lock != lock)
-		range = range->next_due;
-	return range != NULL;
-}
-
 struct range__hold *range__request_take(void)
 {
 	struct range__hold *range = range__due.first;

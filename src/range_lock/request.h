@@ -41,7 +41,7 @@
 struct range__due {
 	struct range__hold *first;
 	struct range__hold *last;
-	bool busy; /* the thread has called a callback that has not returned */
+	bool busy; /* the thread is in a callback or in a memory hook */
 };
 
 extern MMRANGE__LOCAL MMRANGE__THREAD_LOCAL struct range__due range__due;
@@ -66,8 +66,28 @@ struct range__callback range__request_callback(const struct range__set *set);
  */
 void range__request_due(struct range__hold *range);
 
-/* Whether the thread has to look after a request of the lock, which may be in no queue any more. */
-bool range__request_is_due(const struct range__lock *lock);
+/*
+ * With a leaf locked in whose queue the request was: it is in no queue any more, and its callback
+ * is to come, maybe from another thread.
+ */
+static inline void range__request_canceled(struct range__lock *lock)
+{
+	/* relaxed: range__forest_destroy() loads it after it has locked the leaf */
+	atomic_fetch_add_explicit(&lock->nr_canceled, 1, memory_order_relaxed);
+}
+
+/* The callback comes now: the thread has no more to do in the lock for the request. */
+static inline void range__request_left(struct range__lock *lock)
+{
+	/* release: pairs with the acquire in range__request_is_to_come() */
+	atomic_fetch_sub_explicit(&lock->nr_canceled, 1, memory_order_release);
+}
+
+/* Whether a thread has to call the callback of a canceled request. */
+static inline bool range__request_is_to_come(struct range__lock *lock)
+{
+	return atomic_load_explicit(&lock->nr_canceled, memory_order_acquire) > 0;
+}
 
 /* Takes the first request off the list, which is not empty. */
 struct range__hold *range__request_take(void);

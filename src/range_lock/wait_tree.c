@@ -170,16 +170,17 @@ static bool matches(const struct range__hold *node, unsigned int kinds,
 	       search->start < node->end && node->arrival <= search->max &&
 	       node->arrival >= search->min &&
 	       (!search->before || range__earlier(node, search->before)) &&
-	       !(search->latest && search->found && range__earlier(node, search->found));
+	       (!search->found || range__earlier(node, search->found) != search->latest);
 }
 
 static void note_found(struct range__hold *node, struct waiter_search *search)
 {
 	search->found = node;
+	/* One of the same time may come before it, or after it, all the same. */
 	if (search->latest)
 		search->min = node->arrival;
 	else
-		search->max = node->arrival == 0 ? 0 : node->arrival - 1;
+		search->max = node->arrival;
 }
 
 /* Whether the search goes to the left first. */

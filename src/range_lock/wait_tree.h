@@ -73,8 +73,8 @@ void range__waiters_insert(struct range__hold **root, struct range__hold *waiter
 void range__waiters_erase(struct range__hold **root, struct range__hold *waiter);
 
 /*
- * The waiter of these kinds that overlaps [start, end) and arrived first, or last; NULL: there is
- * none. If before is not NULL, only those count that arrived before it.
+ * The first waiter of these kinds that overlaps [start, end), or the last, by range__earlier();
+ * NULL: there is none. If before is not NULL, only those count that came before it.
  */
 struct range__hold *range__waiters_earliest(struct range__hold *root, unsigned int kinds,
 					    uint64_t start, uint64_t end,

@@ -76,7 +76,6 @@ static bool answers(const struct question *question, const struct range__hold *w
 	       (!question->before || range__earlier(waiter, question->before));
 }
 
-/* Of waiters with one time of arrival, the tree may name any. */
 static void check_answer(struct pool *pool, const struct question *question,
 			 const struct range__hold *found, bool latest)
 {
@@ -86,15 +85,10 @@ static void check_answer(struct pool *pool, const struct question *question,
 		const struct range__hold *waiter = &pool->waiters[i];
 
 		if (pool->in[i] && answers(question, waiter) &&
-		    (!best ||
-		     (latest ? waiter->arrival > best->arrival : waiter->arrival < best->arrival)))
+		    (!best || range__earlier(waiter, best) != latest))
 			best = waiter;
 	}
-	CHECK_EQ(found != NULL, best != NULL);
-	if (!found)
-		return;
-	CHECK(pool->in[found - pool->waiters] && answers(question, found));
-	CHECK_EQ(found->arrival, best->arrival);
+	CHECK(found == best);
 }
 
 static void ask(struct pool *pool)

@@ -485,6 +485,45 @@ TEST(async, a_lock_with_a_request_that_is_due_cannot_be_destroyed)
 	}
 }
 
+static void *cancel_other_and_try_to_destroy(void *arg)
+{
+	struct request *request = arg;
+
+	CHECK_EQ(range_cancel(request->lock, &request->other->range), 0);
+	request_unlock(request);
+	CHECK_EQ(range_lock_destroy(request->lock), EBUSY);
+	return NULL;
+}
+
+static void let_thread_try_to_destroy(struct request *request)
+{
+	pthread_t thread;
+
+	CHECK_EQ(pthread_create(&thread, NULL, cancel_other_and_try_to_destroy, request), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK(request_waits(request->other));
+}
+
+TEST(async, a_lock_whose_canceled_request_another_thread_looks_after_cannot_be_destroyed)
+{
+	for (int how = 0; how < HOWS; how++) {
+		struct range_lock lock;
+		struct range_hold held;
+		struct request first, second;
+
+		begin(&lock, how);
+		take(&lock, &held, 0, 30, RANGE_WRITE);
+		request_queue(&first, &lock, 0, 5, RANGE_READ);
+		request_queue(&second, &lock, 2, 30, RANGE_READ);
+		first.then = let_thread_try_to_destroy;
+		first.other = &second;
+		range_unlock(&lock, &held);
+		request_check_ended(&first, 0);
+		request_check_ended(&second, ECANCELED);
+		check_quiet_and_destroy(&lock);
+	}
+}
+
 static struct actor holder;
 static struct range_hold inner;
 

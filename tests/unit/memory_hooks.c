@@ -146,6 +146,36 @@ TEST(memory_hooks, alloc_may_use_another_lock)
 	check_quiet_and_destroy(&other_lock);
 }
 
+static struct range_hold other_held, other_request;
+static unsigned int callbacks;
+
+static void look_at_the_lock_with_the_hook(int error, void *arg)
+{
+	(void)arg;
+	CHECK_EQ(error, 0);
+	callbacks++;
+	CHECK(lock_stats(&lock).leaves >= 1);
+	range_unlock(&other_lock, &other_request);
+}
+
+static void make_way_in_another_lock(void)
+{
+	take(&other_lock, &other_held, 0, 10, RANGE_WRITE);
+	CHECK_EQ(range_lock_async(&other_lock, &other_request, 0, 10, RANGE_WRITE,
+				  look_at_the_lock_with_the_hook, NULL),
+		 EINPROGRESS);
+	range_unlock(&other_lock, &other_held);
+}
+
+/* The lock cannot be used before alloc has returned. */
+TEST(memory_hooks, a_callback_that_alloc_makes_way_for_comes_before_the_call_returns)
+{
+	callbacks = 0;
+	acquire_until_it_splits(make_way_in_another_lock);
+	CHECK_EQ(callbacks, 1);
+	check_quiet_and_destroy(&other_lock);
+}
+
 TEST(memory_hooks, functions_that_change_a_held_range_call_no_hook)
 {
 	struct memory_books books;

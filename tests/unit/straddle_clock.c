@@ -7,6 +7,8 @@
 #include "range_lock/leaf.h"
 #include "range_lock/wait_tree.h"
 
+#include <errno.h>
+
 uint64_t __real_mmrange__now(void);
 uint64_t __wrap_mmrange__now(void);
 
@@ -84,4 +86,55 @@ TEST(straddle_clock, a_waiter_is_ordered_after_one_whose_arrival_is_ahead_of_the
 	CHECK(narrow[7].turn < wide.turn && wide.turn < last.turn);
 	atomic_store(&stopped_at, 0);
 	check_quiet_and_destroy(&lock);
+}
+
+static void granted(int error, void *flag)
+{
+	CHECK_EQ(error, 0);
+	*(bool *)flag = true;
+}
+
+/*
+ * Two requests that arrived at one time stand in one queue, as the wide one has come there from the
+ * queue of the leaf below. Which of them goes first depends on their addresses.
+ */
+static void meet_in_one_queue(struct range_hold *wide, struct range_hold *narrow)
+{
+	bool wide_first = (uintptr_t)wide < (uintptr_t)narrow, has_wide = false, has_narrow = false;
+	struct range_hold below, above, beside;
+	struct range_lock lock;
+
+	init_lock(&lock, RANGE_FAIRNESS_BARGING, 16);
+	split_leaf(&lock, 100);
+	take(&lock, &below, 50, 60, RANGE_WRITE);
+	take(&lock, &above, 100, 200, RANGE_WRITE);
+	take(&lock, &beside, 300, 301, RANGE_WRITE);
+	atomic_store(&stopped_at, __real_mmrange__now());
+	CHECK_EQ(range_lock_async(&lock, wide, 50, 110, RANGE_WRITE, granted, &has_wide),
+		 EINPROGRESS);
+	CHECK_EQ(range_lock_async(&lock, narrow, 100, 200, RANGE_WRITE, granted, &has_narrow),
+		 EINPROGRESS);
+	CHECK_EQ(range__hold(wide)->arrival, range__hold(narrow)->arrival);
+	/* Both become starving, the wide one by a claim. */
+	atomic_fetch_add(&stopped_at, SECOND);
+	range_unlock(&lock, &beside);
+	range_unlock(&lock, &below);
+	CHECK(range__hold(wide)->starving && range__hold(narrow)->starving);
+	CHECK(range__hold(wide)->in == leaf_at(&lock, 100));
+	range_unlock(&lock, &above);
+	check_valid(&lock);
+	CHECK(has_wide == wide_first && has_narrow == !wide_first);
+	range_unlock(&lock, wide_first ? wide : narrow);
+	CHECK(has_wide && has_narrow);
+	range_unlock(&lock, wide_first ? narrow : wide);
+	atomic_store(&stopped_at, 0);
+	check_quiet_and_destroy(&lock);
+}
+
+TEST(straddle_clock, of_two_waiters_of_one_time_in_one_queue_a_release_wakes_the_one_to_go_first)
+{
+	struct range_hold ranges[2];
+
+	meet_in_one_queue(&ranges[0], &ranges[1]);
+	meet_in_one_queue(&ranges[1], &ranges[0]);
 }
