@@ -84,8 +84,8 @@
  *
  * The child of fork() can make locks and use them at once. It can also use each lock that no other
  * thread of the parent ever used; such a lock is as it was in the parent. For every other lock the
- * child first calls range_lock_child(). A thread must not call fork() in a memory hook or in a
- * function that range_lock_foreach() calls. A child that was made without the handlers of
+ * child first calls range_lock_child(). A thread must not call fork() in a memory hook, a callback,
+ * or a function that range_lock_foreach() calls. A child that was made without the handlers of
  * pthread_atfork(), as by _Fork() or vfork(), must not use any lock. Neither may a handler of
  * pthread_atfork() in the child that was registered before the library was loaded, because it runs
  * before the library's handlers.
@@ -228,8 +228,9 @@ struct range_lock_attr {
 	 * inside malloc().
 	 *
 	 * range_lock(), range_lock_many() and the forms of them that try or have a deadline call
-	 * alloc, twice at most for each range that they acquire, when the lock splits a leaf.
-	 * range_lock_destroy() and range_lock_child() call free. No other function calls a hook.
+	 * alloc, twice at most for each range that they acquire, when the lock splits a leaf. So do
+	 * their asynchronous forms if they return 0. range_lock_destroy() and range_lock_child()
+	 * call free. No other function calls a hook.
 	 *
 	 * While alloc runs, the calling thread already holds the range, and an internal mutex of
 	 * the lock. Other threads that acquire or release ranges that lie in one leaf go on. Calls
@@ -868,10 +869,11 @@ MMRANGE_API int range_lock_conflict(struct range_lock *lock, uint64_t start, uin
  * Meanwhile ranges come and go. A range that is held from the beginning of the call to its end is
  * reported exactly once, and so is a range that waits from the beginning to the end. From the
  * moment at which a range begins to wait, or is granted at once, until it is released, it is
- * reported once at most. A wait that begins during the call is not reported, and a range that is
- * granted, or made by range_split(), during the call may be left out. If range_shrink() or
- * range_tryextend() moves the start of a range during the call, these promises do not hold for that
- * range.
+ * reported once at most; a range that waits in range_upgrade(), once as held and once as starving.
+ * A wait that begins during the call is not reported, unless it is one of range_upgrade(), and a
+ * range that is granted, or made by range_split(), during the call may be left out. If
+ * range_shrink() or range_tryextend() moves the start of a range during the call, or range_join()
+ * ends it, these promises do not hold for that range.
  *
  * The call ends although other threads come again and again. Of a part it reports no more waiters
  * than waited when the call began, and no held range that starts beyond the last one that was held

@@ -2,6 +2,7 @@
 #include "child.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,4 +54,15 @@ int run_in_child(void (*run)(void), char *errors, size_t size)
 	while (waitpid(child, &status, 0) < 0)
 		CHECK_EQ(errno, EINTR);
 	return status;
+}
+
+unsigned int count_in(const char *text, const char *what)
+{
+	unsigned int n = 0;
+
+	while ((text = strstr(text, what))) {
+		text += strlen(what);
+		n++;
+	}
+	return n;
 }

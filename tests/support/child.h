@@ -18,6 +18,9 @@ extern "C" {
  */
 int run_in_child(void (*run)(void), char *errors, size_t size);
 
+/* How often what is in text. */
+unsigned int count_in(const char *text, const char *what);
+
 #ifdef __cplusplus
 }
 #endif

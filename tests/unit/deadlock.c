@@ -3,6 +3,7 @@
 #include "actors.h"
 #include "child.h"
 #include "dummy_waiter.h"
+#include "parties.h"
 
 #include "range_lock/deadlock.h"
 #include "range_lock/forest.h"
@@ -38,86 +39,10 @@ static void init(enum range_fairness fairness, uint64_t starvation_ns)
 	init_one(&lock, fairness, starvation_ns);
 }
 
-static unsigned int count(const char *text, const char *what)
-{
-	unsigned int n = 0;
-
-	while ((text = strstr(text, what))) {
-		text += strlen(what);
-		n++;
-	}
-	return n;
-}
-
-static void run_and_capture(void (*run)(void), char errors[4096])
-{
-	int status = run_in_child(run, errors, 4096);
-
-	if (status)
-		test_fail(__FILE__, __LINE__, "status %#x and: %s", (unsigned int)status, errors);
-}
-
 /* Prints the first line of a child's output, its seed. */
 static void show_seed(const char *errors)
 {
 	fprintf(stderr, "%.*s\n", (int)strcspn(errors, "\n"), errors);
-}
-
-/* A thread that holds one range, waits for another on request, and then releases both. */
-struct party {
-	struct range_hold first, second;
-	uint64_t start, end;
-	uint64_t next_start, next_end;
-	const struct timespec *deadline;
-	pthread_t thread;
-	sem_t go;
-	atomic_bool holds, through;
-	int result;
-};
-
-static void *act(void *arg)
-{
-	struct party *p = arg;
-
-	take(&lock, &p->first, p->start, p->end, RANGE_WRITE);
-	atomic_store(&p->holds, true);
-	sem_await(&p->go);
-	p->result = range_timedlock(&lock, &p->second, p->next_start, p->next_end, RANGE_WRITE,
-				    CLOCK_MONOTONIC, p->deadline);
-	atomic_store(&p->through, true);
-	if (!p->result)
-		range_unlock(&lock, &p->second);
-	range_unlock(&lock, &p->first);
-	return NULL;
-}
-
-static void party_start(struct party *p, uint64_t start, uint64_t end, uint64_t next_start,
-			uint64_t next_end)
-{
-	memset(p, 0, sizeof *p);
-	p->start = start;
-	p->end = end;
-	p->next_start = next_start;
-	p->next_end = next_end;
-	CHECK_EQ(sem_init(&p->go, 0, 0), 0);
-	p->thread = thread_start(act, p);
-	AWAIT(atomic_load(&p->holds));
-}
-
-/* Returns once the thread waits, or was refused. */
-static void party_go_on(struct party *p)
-{
-	uint64_t waits = lock_stats(&lock).waits;
-
-	sem_post(&p->go);
-	AWAIT(lock_stats(&lock).waits > waits || atomic_load(&p->through));
-}
-
-static int party_finish(struct party *p)
-{
-	thread_join(p->thread);
-	sem_destroy(&p->go);
-	return p->result;
 }
 
 /* n threads: each holds a place and waits for that of the next thread. */
@@ -129,7 +54,8 @@ static void go_round(unsigned int n, enum range_fairness fairness)
 	for (unsigned int i = 0; i < n; i++) {
 		uint64_t next = (i + 1) % n;
 
-		party_start(&parties[i], 16 * i, 16 * i + 2, 16 * next + 1, 16 * next + 3);
+		party_start(&parties[i], &lock, RANGE_WRITE, 16 * i, 16 * i + 2, 16 * next + 1,
+			    16 * next + 3);
 	}
 	for (unsigned int i = 0; i < n; i++)
 		party_go_on(&parties[i]);
@@ -158,13 +84,13 @@ static void check_report(void (*run)(void), unsigned int n)
 	char errors[4096];
 
 	run_and_capture(run, errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
-	CHECK_EQ(count(errors, "for writing, held\n"), n);
-	CHECK_EQ(count(errors, "for writing, waits for thread"), n);
-	CHECK_EQ(count(errors, "\n"), 1 + 2 * n);
-	CHECK_EQ(count(errors, ": [0, 0x2) for writing, held"), 1);
-	CHECK_EQ(count(errors, ": [0x1, 0x3) for writing, waits"), 1);
-	CHECK_EQ(count(errors, ": [0x11, 0x13) for writing, waits"), 1);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock"), 1);
+	CHECK_EQ(count_in(errors, "for writing, held\n"), n);
+	CHECK_EQ(count_in(errors, "for writing, waits for thread"), n);
+	CHECK_EQ(count_in(errors, "\n"), 1 + 2 * n);
+	CHECK_EQ(count_in(errors, ": [0, 0x2) for writing, held"), 1);
+	CHECK_EQ(count_in(errors, ": [0x1, 0x3) for writing, waits"), 1);
+	CHECK_EQ(count_in(errors, ": [0x11, 0x13) for writing, waits"), 1);
 }
 
 TEST(deadlock, the_thread_that_closes_a_cycle_is_refused_and_the_others_go_on)
@@ -183,7 +109,8 @@ static void chain(void)
 	init(RANGE_FAIRNESS_BARGING, UINT64_MAX);
 	take(&lock, &last, 48, 50, RANGE_WRITE);
 	for (unsigned int i = 0; i < 3; i++)
-		party_start(&parties[i], 16 * i, 16 * i + 2, 16 * i + 17, 16 * i + 19);
+		party_start(&parties[i], &lock, RANGE_WRITE, 16 * i, 16 * i + 2, 16 * i + 17,
+			    16 * i + 19);
 	for (unsigned int i = 0; i < 3; i++)
 		party_go_on(&parties[i]);
 	for (unsigned int i = 0; i < 3; i++) {
@@ -204,8 +131,8 @@ static void timed(void)
 	struct party parties[2];
 
 	init(RANGE_FAIRNESS_BARGING, UINT64_MAX);
-	party_start(&parties[0], 0, 2, 17, 19);
-	party_start(&parties[1], 16, 18, 1, 3);
+	party_start(&parties[0], &lock, RANGE_WRITE, 0, 2, 17, 19);
+	party_start(&parties[1], &lock, RANGE_WRITE, 16, 18, 1, 3);
 	soon = time_after(CLOCK_MONOTONIC, SECOND / 4);
 	parties[0].deadline = &soon;
 	party_go_on(&parties[0]);
@@ -236,7 +163,7 @@ static void behind_starving(bool starving_first)
 	struct actor starving;
 
 	init(RANGE_FAIRNESS_BARGING, 1);
-	party_start(&climber, 0, 10, 20, 30);
+	party_start(&climber, &lock, RANGE_WRITE, 0, 10, 20, 30);
 	take(&lock, &held, 20, 30, RANGE_WRITE);
 	actor_queue(&starving, &lock, 0, 30, RANGE_WRITE);
 	actor_let_go(&starving);
@@ -267,12 +194,12 @@ static void check_starving_report(void (*run)(void))
 	char errors[4096];
 
 	run_and_capture(run, errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
-	CHECK_EQ(count(errors, "\n"), 4);
-	CHECK_EQ(count(errors, ": [0, 0xa) for writing, held"), 1);
-	CHECK_EQ(count(errors, ": [0, 0x1e) for writing, waits for thread"), 1);
-	CHECK_EQ(count(errors, ", starving\n"), 1);
-	CHECK_EQ(count(errors, ": [0x14, 0x1e) for writing, waits for thread"), 1);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock"), 1);
+	CHECK_EQ(count_in(errors, "\n"), 4);
+	CHECK_EQ(count_in(errors, ": [0, 0xa) for writing, held"), 1);
+	CHECK_EQ(count_in(errors, ": [0, 0x1e) for writing, waits for thread"), 1);
+	CHECK_EQ(count_in(errors, ", starving\n"), 1);
+	CHECK_EQ(count_in(errors, ": [0x14, 0x1e) for writing, waits for thread"), 1);
 }
 
 TEST(deadlock, a_cycle_through_a_starving_waiter_is_found)
@@ -616,7 +543,7 @@ TEST(deadlock, a_thread_that_wants_a_key_inside_its_own_range_is_refused)
 	char errors[4096];
 
 	run_and_capture(want_in_a_covered_leaf, errors);
-	CHECK_EQ(count(errors, ": [0x5, 0x41) for writing, held"), 1);
+	CHECK_EQ(count_in(errors, ": [0x5, 0x41) for writing, held"), 1);
 }
 
 /*

@@ -2,6 +2,7 @@
 /* What the checked build reports about threads that wait behind requests. */
 #include "actors.h"
 #include "child.h"
+#include "parties.h"
 
 #include "range_lock/checked.h"
 
@@ -39,25 +40,6 @@ static void init_leaves(enum range_fairness fairness, uint64_t starvation_ns)
 	init(fairness, starvation_ns);
 	make_leaves(&lock, LEAVES);
 	mmrange__thread = self;
-}
-
-static unsigned int count(const char *text, const char *what)
-{
-	unsigned int n = 0;
-
-	while ((text = strstr(text, what))) {
-		text += strlen(what);
-		n++;
-	}
-	return n;
-}
-
-static void run_and_capture(void (*run)(void), char errors[4096])
-{
-	int status = run_in_child(run, errors, 4096);
-
-	if (status)
-		test_fail(__FILE__, __LINE__, "status %#x and: %s", (unsigned int)status, errors);
 }
 
 /* A request of up to two ranges, whose callback releases them. */
@@ -110,62 +92,6 @@ static void check_ended(struct job *job)
 	CHECK_EQ(atomic_load(&job->error), 0);
 }
 
-/* A thread that holds one range, waits for another one on request, and then releases both. */
-struct party {
-	struct range_hold first, second;
-	uint64_t start, end, next_start, next_end;
-	enum range_mode mode;
-	pthread_t thread;
-	sem_t go;
-	atomic_bool holds, through;
-	int result;
-};
-
-static void *act(void *arg)
-{
-	struct party *p = arg;
-
-	take(&lock, &p->first, p->start, p->end, p->mode);
-	atomic_store(&p->holds, true);
-	sem_await(&p->go);
-	p->result = range_lock(&lock, &p->second, p->next_start, p->next_end, RANGE_WRITE);
-	atomic_store(&p->through, true);
-	if (!p->result)
-		range_unlock(&lock, &p->second);
-	range_unlock(&lock, &p->first);
-	return NULL;
-}
-
-static void party_start(struct party *p, enum range_mode mode, uint64_t start, uint64_t end,
-			uint64_t next_start, uint64_t next_end)
-{
-	memset(p, 0, sizeof *p);
-	p->mode = mode;
-	p->start = start;
-	p->end = end;
-	p->next_start = next_start;
-	p->next_end = next_end;
-	CHECK_EQ(sem_init(&p->go, 0, 0), 0);
-	p->thread = thread_start(act, p);
-	AWAIT(atomic_load(&p->holds));
-}
-
-/* Returns once the thread waits, or was refused. */
-static void party_go_on(struct party *p)
-{
-	uint64_t waits = lock_stats(&lock).waits;
-
-	sem_post(&p->go);
-	AWAIT(lock_stats(&lock).waits > waits || atomic_load(&p->through));
-}
-
-static int party_finish(struct party *p)
-{
-	thread_join(p->thread);
-	sem_destroy(&p->go);
-	return p->result;
-}
-
 /* The request came first, and waits for the thread, which comes to wait behind the request. */
 static void behind_fifo_request(void)
 {
@@ -173,7 +99,7 @@ static void behind_fifo_request(void)
 	struct job job;
 
 	init(RANGE_FAIRNESS_FIFO, UINT64_MAX);
-	party_start(&party, RANGE_WRITE, 0, 10, 20, 30);
+	party_start(&party, &lock, RANGE_WRITE, 0, 10, 20, 30);
 	ask(&job, 5, 30, RANGE_WRITE);
 	party_go_on(&party);
 	CHECK_EQ(party_finish(&party), EDEADLK);
@@ -190,7 +116,7 @@ static void behind_promoted_request(void)
 
 	init(RANGE_FAIRNESS_BARGING, 1);
 	take(&lock, &held, 20, 30, RANGE_WRITE);
-	party_start(&party, RANGE_WRITE, 0, 10, 20, 30);
+	party_start(&party, &lock, RANGE_WRITE, 0, 10, 20, 30);
 	ask(&job, 5, 30, RANGE_WRITE);
 	party_go_on(&party);
 	CHECK(!atomic_load(&party.through));
@@ -205,14 +131,14 @@ static void check_report(void (*run)(void))
 	char errors[4096];
 
 	run_and_capture(run, errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
-	CHECK_EQ(count(errors, "\n"), 4);
-	CHECK_EQ(count(errors, "\n  thread "), 2);
-	CHECK_EQ(count(errors, "\n  request of thread "), 1);
-	CHECK_EQ(count(errors, ": [0, 0xa) for writing, held\n"), 1);
-	CHECK_EQ(count(errors, ": [0x5, 0x1e) for writing, waits for thread "), 1);
-	CHECK_EQ(count(errors, ", starving\n"), 1);
-	CHECK_EQ(count(errors, ": [0x14, 0x1e) for writing, waits for a request of thread "), 1);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock"), 1);
+	CHECK_EQ(count_in(errors, "\n"), 4);
+	CHECK_EQ(count_in(errors, "\n  thread "), 2);
+	CHECK_EQ(count_in(errors, "\n  request of thread "), 1);
+	CHECK_EQ(count_in(errors, ": [0, 0xa) for writing, held\n"), 1);
+	CHECK_EQ(count_in(errors, ": [0x5, 0x1e) for writing, waits for thread "), 1);
+	CHECK_EQ(count_in(errors, ", starving\n"), 1);
+	CHECK_EQ(count_in(errors, ": [0x14, 0x1e) for writing, waits for a request of thread "), 1);
 }
 
 TEST(deadlock_async, a_thread_that_waits_behind_a_request_for_its_own_range_is_refused)
@@ -220,9 +146,9 @@ TEST(deadlock_async, a_thread_that_waits_behind_a_request_for_its_own_range_is_r
 	char errors[4096];
 
 	run_and_capture(behind_fifo_request, errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
-	CHECK_EQ(count(errors, ", starving\n"), 2);
-	CHECK_EQ(count(errors, "request of thread "), 2);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock"), 1);
+	CHECK_EQ(count_in(errors, ", starving\n"), 2);
+	CHECK_EQ(count_in(errors, "request of thread "), 2);
 }
 
 TEST(deadlock_async, a_cycle_that_a_request_closes_by_becoming_starving_is_found)
@@ -241,7 +167,7 @@ static void behind_wide_requests(void)
 
 			init_leaves(fairnesses[fair], 1);
 			take(&lock, &held, 62, 63, RANGE_WRITE);
-			party_start(&party, RANGE_WRITE, 95, 96, 43, 63);
+			party_start(&party, &lock, RANGE_WRITE, 95, 96, 43, 63);
 			if (several)
 				ask_two(&job, 41, 65, 91, 97);
 			else
@@ -259,9 +185,9 @@ TEST(deadlock_async, a_cycle_through_a_request_over_several_leaves_or_of_several
 	char errors[4096];
 
 	run_and_capture(behind_wide_requests, errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock"), 4);
-	CHECK_EQ(count(errors, ": [0x5f, 0x60) for writing, held\n"), 4);
-	CHECK_EQ(count(errors, "  request of thread "), 4);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock"), 4);
+	CHECK_EQ(count_in(errors, ": [0x5f, 0x60) for writing, held\n"), 4);
+	CHECK_EQ(count_in(errors, "  request of thread "), 4);
 }
 
 /*
@@ -277,7 +203,7 @@ static void behind_claim(void)
 	init_leaves(RANGE_FAIRNESS_BARGING, 1);
 	take(&lock, &held[0], 32, 33, RANGE_WRITE);
 	take(&lock, &held[1], 43, 44, RANGE_WRITE);
-	party_start(&party, RANGE_WRITE, 95, 96, 43, 44);
+	party_start(&party, &lock, RANGE_WRITE, 95, 96, 43, 44);
 	ask(&job, 31, 97, RANGE_WRITE);
 	party_go_on(&party);
 	CHECK(!atomic_load(&party.through));
@@ -293,7 +219,7 @@ TEST(deadlock_async, a_cycle_that_a_request_closes_by_a_claim_is_found)
 	char errors[4096];
 
 	run_and_capture(behind_claim, errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock"), 1);
 }
 
 /* The thread waits for nothing but the last request, which waits for the one before it. */
@@ -305,7 +231,7 @@ static void behind_chain(void)
 
 	init_leaves(RANGE_FAIRNESS_FIFO, UINT64_MAX);
 	take(&lock, &held, 38, 39, RANGE_WRITE);
-	party_start(&party, RANGE_WRITE, 1, 2, 35, 36);
+	party_start(&party, &lock, RANGE_WRITE, 1, 2, 35, 36);
 	ask(&jobs[0], 1, 13, RANGE_WRITE);
 	ask(&jobs[1], 12, 15, RANGE_WRITE);
 	ask(&jobs[2], 14, 39, RANGE_READ);
@@ -322,7 +248,7 @@ TEST(deadlock_async, a_cycle_through_requests_that_wait_for_each_other_is_found)
 	char errors[4096];
 
 	run_and_capture(behind_chain, errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock"), 1);
 }
 
 /* One release makes more requests starving than the thread takes note of. */
@@ -335,7 +261,8 @@ static void behind_one_of_many(void)
 
 		init_leaves(RANGE_FAIRNESS_BARGING, 1);
 		take(&lock, &held, 0, 10 * LEAVES, RANGE_READ);
-		party_start(&party, RANGE_READ, 10 * in + 2, 10 * in + 3, 10 * in + 5, 10 * in + 6);
+		party_start(&party, &lock, RANGE_READ, 10 * in + 2, 10 * in + 3, 10 * in + 5,
+			    10 * in + 6);
 		for (uint64_t i = 0; i < LEAVES - 1; i++)
 			ask(&jobs[i], 10 * i + 1, 10 * i + 9, RANGE_WRITE);
 		party_go_on(&party);
@@ -460,7 +387,7 @@ static void upgrade_handed(void)
 
 	init(RANGE_FAIRNESS_BARGING, UINT64_MAX);
 	CHECK_EQ(range_lock_async(&lock, &range, 0, 10, RANGE_READ, end_job, NULL), 0);
-	party_start(&party, RANGE_READ, 5, 6, 8, 9);
+	party_start(&party, &lock, RANGE_READ, 5, 6, 8, 9);
 	party_go_on(&party);
 	CHECK(!atomic_load(&party.through));
 	CHECK_EQ(range_upgrade(&lock, &range), EDEADLK);
@@ -474,7 +401,7 @@ TEST(deadlock_async, a_cycle_that_the_upgrade_of_a_range_without_an_owner_closes
 	char errors[4096];
 
 	run_and_capture(upgrade_handed, errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock"), 1);
 }
 
 /* Threads that take a second range in any order, and start again when a call is refused. */

@@ -65,17 +65,6 @@ int __wrap_range__deadlock_park(struct range__wait *wait, struct range__hold *ra
 	return __real_range__deadlock_park(wait, range, limit);
 }
 
-static unsigned int count(const char *text, const char *what)
-{
-	unsigned int n = 0;
-
-	while ((text = strstr(text, what))) {
-		text += strlen(what);
-		n++;
-	}
-	return n;
-}
-
 static void run_and_capture(void (*run)(void), char errors[8192])
 {
 	int status = run_in_child(run, errors, 8192);
@@ -199,17 +188,17 @@ static void check_report(void (*run)(void), unsigned int n)
 	char errors[8192];
 
 	run_and_capture(run, errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
-	CHECK_EQ(count(errors, ": [0, 0x2) for writing, held\n"), n);
-	CHECK_EQ(count(errors, ": [0x1, 0x3) for writing, waits for thread"), n);
-	CHECK_EQ(count(errors, "\nlock "), n);
-	CHECK_EQ(count(errors, "thread 0"), 0);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock"), 1);
+	CHECK_EQ(count_in(errors, ": [0, 0x2) for writing, held\n"), n);
+	CHECK_EQ(count_in(errors, ": [0x1, 0x3) for writing, waits for thread"), n);
+	CHECK_EQ(count_in(errors, "\nlock "), n);
+	CHECK_EQ(count_in(errors, "thread 0"), 0);
 	/* One thread holds a range of each lock, and one waits. */
 	for (const char *line = errors; (line = strstr(line, "\nlock ")); line++) {
 		char name[64];
 
 		CHECK_EQ(sscanf(line, "\nlock %60s", name), 1);
-		CHECK_EQ(count(errors, name), 3);
+		CHECK_EQ(count_in(errors, name), 3);
 	}
 }
 
@@ -274,10 +263,10 @@ TEST(deadlock_locks, a_cycle_over_locks_and_a_starving_waiter_is_found)
 		char errors[8192];
 
 		run_and_capture(runs[i], errors);
-		CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
-		CHECK_EQ(count(errors, ", starving\n"), 1);
-		CHECK_EQ(count(errors, "held\n"), 2);
-		CHECK_EQ(count(errors, "waits for thread"), 3);
+		CHECK_EQ(count_in(errors, "libmmrange: deadlock"), 1);
+		CHECK_EQ(count_in(errors, ", starving\n"), 1);
+		CHECK_EQ(count_in(errors, "held\n"), 2);
+		CHECK_EQ(count_in(errors, "waits for thread"), 3);
 	}
 }
 
@@ -343,7 +332,7 @@ TEST(deadlock_locks, a_report_is_one_write_and_no_cancellation_point)
 	char errors[8192];
 
 	run_and_capture(report_in_a_canceled_thread, errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock"), 1);
 	CHECK(strstr(errors, "stderr works"));
 }
 
@@ -372,10 +361,10 @@ TEST(deadlock_locks, a_report_without_room_for_all_threads_counts_the_missing_on
 	char errors[8192];
 
 	run_and_capture(long_cycle, errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock\n"), 1);
-	CHECK_EQ(count(errors, "\n  thread "), ROOM);
-	CHECK_EQ(count(errors, "\n  and 12 more\n"), 1);
-	CHECK_EQ(count(errors, "\n"), 1 + ROOM + 1);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock\n"), 1);
+	CHECK_EQ(count_in(errors, "\n  thread "), ROOM);
+	CHECK_EQ(count_in(errors, "\n  and 12 more\n"), 1);
+	CHECK_EQ(count_in(errors, "\n"), 1 + ROOM + 1);
 }
 
 /*
@@ -410,5 +399,5 @@ TEST(deadlock_locks, a_cycle_is_found_although_a_waiter_in_it_is_canceled_during
 	char errors[8192];
 
 	run_and_capture(cancel_in_a_search, errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock"), 1);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock"), 1);
 }

@@ -70,15 +70,6 @@ TEST(deadlock_mutex, unchecked_builds_do_nothing)
 static struct range_lock lock;
 static struct range_hold held;
 
-static unsigned int count(const char *text, const char *what)
-{
-	unsigned int n = 0;
-
-	for (; (text = strstr(text, what)); text += strlen(what))
-		n++;
-	return n;
-}
-
 /* An object that threads hold and wait for: a mutex, or the key i. */
 struct thing {
 	bool is_mutex;
@@ -276,11 +267,11 @@ TEST(deadlock_mutex, the_wait_that_closes_a_cycle_is_refused_and_the_others_go_o
 	each_round(note_all);
 	if (run_in_child(go_all_rounds, errors, sizeof errors))
 		test_fail(__FILE__, __LINE__, "%s", errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock\n"), nr_rounds);
-	CHECK_EQ(count(errors, "held\n"), nr_of_mutexes + nr_of_ranges);
-	CHECK_EQ(count(errors, "waits for thread"), nr_of_mutexes + nr_of_ranges);
-	CHECK_EQ(count(errors, ", mutex 0x"), 2 * nr_of_mutexes);
-	CHECK_EQ(count(errors, ", range_lock 0x"), 2 * nr_of_ranges);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock\n"), nr_rounds);
+	CHECK_EQ(count_in(errors, "held\n"), nr_of_mutexes + nr_of_ranges);
+	CHECK_EQ(count_in(errors, "waits for thread"), nr_of_mutexes + nr_of_ranges);
+	CHECK_EQ(count_in(errors, ", mutex 0x"), 2 * nr_of_mutexes);
+	CHECK_EQ(count_in(errors, ", range_lock 0x"), 2 * nr_of_ranges);
 }
 
 static void wait_for_own(void)
@@ -302,8 +293,8 @@ TEST(deadlock_mutex, a_thread_that_would_wait_for_itself_is_refused)
 	char errors[8192];
 
 	CHECK_EQ(run_in_child(wait_for_own, errors, sizeof errors), 0);
-	CHECK_EQ(count(errors, "libmmrange: deadlock\n"), 1);
-	CHECK_EQ(count(errors, ", mutex 0x"), 2);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock\n"), 1);
+	CHECK_EQ(count_in(errors, ", mutex 0x"), 2);
 }
 
 /*
@@ -348,9 +339,9 @@ TEST(deadlock_mutex, a_cycle_over_a_mutex_and_a_starving_waiter_is_found)
 
 	if (run_in_child(climb_both, errors, sizeof errors))
 		test_fail(__FILE__, __LINE__, "%s", errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock\n"), 2);
-	CHECK_EQ(count(errors, ", starving\n"), 2);
-	CHECK_EQ(count(errors, ", mutex 0x"), 4);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock\n"), 2);
+	CHECK_EQ(count_in(errors, ", starving\n"), 2);
+	CHECK_EQ(count_in(errors, ", mutex 0x"), 4);
 }
 
 /*
@@ -422,7 +413,7 @@ TEST(deadlock_mutex, a_mutex_that_was_released_causes_no_report)
 	check_silent(pass_on_told);
 	/* A program that does not inform the library gets a false report of a cycle. */
 	CHECK_EQ(run_in_child(pass_on_untold, errors, sizeof errors), 0);
-	CHECK_EQ(count(errors, "libmmrange: deadlock\n"), 1);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock\n"), 1);
 }
 
 /* The test owns a mutex, for which the holder of key 0 waits, and tries that key. */
@@ -525,7 +516,7 @@ TEST(deadlock_mutex, a_recursive_mutex_is_owned_until_its_last_unlock)
 	unlock_mutex(&mutexes[0]);
 	end_things();
 	CHECK_EQ(run_in_child(recurse, errors, sizeof errors), 0);
-	CHECK_EQ(count(errors, "libmmrange: deadlock\n"), 1);
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock\n"), 1);
 }
 
 /* Threads that lock three things in any order, or in ascending order, which makes no cycle. */
@@ -615,7 +606,7 @@ TEST(deadlock_mutex, threads_that_lock_in_any_order_do_not_hang)
 	seed = test_seed("deadlock_mutex");
 	if (run_in_child(work_in_any_order, errors, sizeof errors))
 		test_fail(__FILE__, __LINE__, "%s", errors);
-	CHECK(count(errors, "libmmrange: deadlock\n") > 0);
+	CHECK(count_in(errors, "libmmrange: deadlock\n") > 0);
 }
 
 TEST(deadlock_mutex, threads_that_lock_in_ascending_order_cause_no_report)
@@ -698,7 +689,7 @@ TEST(deadlock_mutex, the_child_of_fork_knows_only_the_mutexes_that_its_thread_ow
 
 	if (run_in_child(fork_often, errors, sizeof errors))
 		test_fail(__FILE__, __LINE__, "%s", errors);
-	CHECK_EQ(count(errors, "libmmrange: deadlock\n"),
+	CHECK_EQ(count_in(errors, "libmmrange: deadlock\n"),
 		 (may_start_threads() ? 2 : 1) * test_scale(100));
 }
 
