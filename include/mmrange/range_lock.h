@@ -870,10 +870,10 @@ MMRANGE_API int range_lock_conflict(struct range_lock *lock, uint64_t start, uin
  * reported exactly once, and so is a range that waits from the beginning to the end. From the
  * moment at which a range begins to wait, or is granted at once, until it is released, it is
  * reported once at most; a range that waits in range_upgrade(), once as held and once as starving.
- * A wait that begins during the call is not reported, unless it is one of range_upgrade(), and a
- * range that is granted, or made by range_split(), during the call may be left out. If
- * range_shrink() or range_tryextend() moves the start of a range during the call, or range_join()
- * ends it, these promises do not hold for that range.
+ * A wait that begins during the call is not reported, and a range that is granted, or made by
+ * range_split(), during the call may be left out. If range_shrink() or range_tryextend() moves the
+ * start of a range during the call, or range_join() ends it, these promises do not hold for that
+ * range.
  *
  * The call ends although other threads come again and again. Of a part it reports no more waiters
  * than waited when the call began, and no held range that starts beyond the last one that was held

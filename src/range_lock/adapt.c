@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "adapt.h"
-#include "async.h"
 #include "bounds.h"
 #include "find.h"
 #include "history.h"
@@ -272,9 +271,6 @@ static void try_split(struct range__lock *lock, struct range__leaf *leaf,
 		range__double_split_threshold(leaf);
 	range__short_unlock(&lock->mutex);
 	errno = saved;
-	/* A hook may have made requests due. */
-	if (memory == RANGE__MEMORY)
-		range__async_run();
 }
 
 /* For a range that spans leaves: goes on with a sweep, or begins one if it is due. */

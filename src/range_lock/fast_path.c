@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "fast_path.h"
 #include "adapt.h"
+#include "async.h"
 
 /* Of so many acquisitions by which a thread passes waiters, one locks the leaf. */
 enum { BARGES_IN_A_ROW = 64 };
 
 MMRANGE__THREAD_LOCAL unsigned int range__barges;
+
+void range__note_shared(struct range__lock *lock, const struct range__hold *range)
+{
+	range__adapt_note(lock, range, RANGE__MEMORY);
+	range__async_run();
+}
 
 /*
  * Whether a newcomer may pass the waiters of a leaf. After some times it has to lock the leaf
@@ -87,7 +94,7 @@ __attribute__((noinline)) static bool acquire_both(struct range__lock *lock,
 	range__bias_note_fast(leaf, range->mode, shared);
 	range__bias_note_fast(range->leaf[1], range->mode, shared);
 	if (shared)
-		range__adapt_note(lock, range, RANGE__MEMORY);
+		range__note_shared(lock, range);
 	return true;
 }
 
@@ -103,7 +110,7 @@ static bool acquire_beside(struct range__lock *lock, struct range__hold *range,
 	}
 	range__bias_note_locked(lock, leaf, range);
 	range__leaf_hold_and_unlock(leaf, range);
-	range__adapt_note(lock, range, RANGE__MEMORY);
+	range__note_shared(lock, range);
 	return true;
 }
 
@@ -125,7 +132,7 @@ static bool acquire_one(struct range__lock *lock, struct range__hold *range,
 	shared = range__is_shared(leaf, range->owner);
 	range__bias_note_fast(leaf, range->mode, shared);
 	if (shared)
-		range__adapt_note(lock, range, RANGE__MEMORY);
+		range__note_shared(lock, range);
 	return true;
 }
 

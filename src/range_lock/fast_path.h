@@ -23,7 +23,7 @@
 enum range__fast {
 	RANGE__FAST_FAILED,    /* nothing is held */
 	RANGE__FAST_HELD,      /* the range is held */
-	RANGE__FAST_SHARED,    /* the same, and range__adapt_note() is due */
+	RANGE__FAST_SHARED,    /* the same, and range__note_shared() is due */
 	RANGE__FAST_DISTURBED, /* a reader has published its range, and then its leaf changed */
 };
 
@@ -94,6 +94,12 @@ range__acquire_in_leaf(struct range__leaf *leaf, uint64_t word, struct range__lo
 	range__bias_note_fast(leaf, mode, shared);
 	return shared ? RANGE__FAST_SHARED : RANGE__FAST_HELD;
 }
+
+/*
+ * With nothing locked, after an acquisition that met another thread's range: range__adapt_note().
+ * If that calls a memory hook, the hook may make requests due.
+ */
+void range__note_shared(struct range__lock *lock, const struct range__hold *range);
 
 /*
  * Acquires a range whose fields are set, in any number of leaves. False: nothing is held. It may

@@ -24,7 +24,7 @@ struct range__chunk {
 
 /*
  * Under lock->mutex. If the hook uses other locks, it may make requests due. Their callbacks, which
- * may use this lock, come later: see try_split() in adapt.c.
+ * may use this lock, come later: see range__note_shared().
  */
 static void *call_alloc(struct range__lock *lock, size_t size)
 {

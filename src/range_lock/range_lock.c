@@ -4,7 +4,6 @@
  * Everything that it does not serve is left to functions that are called last, so that it needs no
  * stack.
  */
-#include "adapt.h"
 #include "async.h"
 #include "checked.h"
 #include "copy.h"
@@ -64,7 +63,7 @@ __attribute__((noinline)) static int acquire_disturbed(struct range__lock *lock,
 __attribute__((noinline)) static int note_shared(struct range__lock *lock,
 						 struct range__hold *range)
 {
-	range__adapt_note(lock, range, RANGE__MEMORY);
+	range__note_shared(lock, range);
 	return 0;
 }
 
