@@ -171,6 +171,7 @@ static void make_way_in_another_lock(void)
 TEST(memory_hooks, a_callback_that_alloc_makes_way_for_comes_before_the_call_returns)
 {
 	callbacks = 0;
+	CHECK_EQ(range_lock_init(&other_lock, NULL), 0);
 	acquire_until_it_splits(make_way_in_another_lock);
 	CHECK_EQ(callbacks, 1);
 	check_quiet_and_destroy(&other_lock);
