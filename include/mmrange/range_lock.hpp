@@ -131,7 +131,7 @@ template <class Executor> class range_async_lock;
 struct fifo_t {
 	explicit fifo_t() = default;
 };
-constexpr fifo_t fifo{};
+__attribute__((unused)) constexpr fifo_t fifo{};
 
 /**
  * A range lock: owns a struct range_lock, which it makes and destroys.

@@ -63,7 +63,7 @@ esac
 first=$1
 # The file names and options are lists of words.
 # shellcheck disable=SC2086
-"$compiler" -std=c11 -D_GNU_SOURCE -g -O1 $flags -I "$include" -o "$work/host" $files "$@" \
+"$compiler" -std=c11 -D_GNU_SOURCE -gdwarf-4 -O1 $flags -I "$include" -o "$work/host" $files "$@" \
 	-Wl,-rpath,"$(dirname "$first")" -pthread
 
 # reported SCENE...: whether the detector reports something in these scenes.

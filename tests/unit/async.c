@@ -9,7 +9,7 @@
 static void never_called(int error, void *arg)
 {
 	(void)error, (void)arg;
-	CHECK(!"called");
+	test_fail(__FILE__, __LINE__, "called");
 }
 
 /* Four locks: both fairnesses, with one leaf and with bounds at 10, 20, ... */
